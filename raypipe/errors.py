@@ -1,0 +1,65 @@
+"""Everything raypipe raises on purpose.
+
+RaypipeError
+├── ConfigError          a config, prompt file or command line is wrong; nothing has started
+├── CorpusError          a corpus or manifest cannot be read as a whole
+├── ShardError           one shard is missing, unreadable or not a shard
+├── DecodeError          one clip is not usable audio
+├── EngineError          one utterance cannot be answered by the model
+│   └── UnsupportedError the engine does not offer what was asked
+├── StoreError           object storage refuses or does not keep its promises
+│   └── FingerprintError an output holds another run's results
+└── AccountingError      counts that must add up do not
+
+One utterance's failure never travels as an exception between rooms: it is caught where it
+happens and becomes a :class:`raypipe.records.Failure`.
+"""
+
+
+class RaypipeError(Exception):
+    """Base of every error raypipe raises on purpose."""
+
+
+class ConfigError(RaypipeError):
+    """A config, a prompt file or a command line is wrong; no work has started."""
+
+
+class CorpusError(RaypipeError):
+    """A corpus or a manifest cannot be read as a whole."""
+
+
+class ShardError(RaypipeError):
+    """One shard is missing, unreadable or not a shard."""
+
+
+class DecodeError(RaypipeError):
+    """One clip is not usable audio.
+
+    Args:
+        code: short stable name of the reason, e.g. ``"truncated"``; stored as ``error_type``.
+        message: what is wrong, with the value found and the limit.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class EngineError(RaypipeError):
+    """One utterance cannot be answered by the model."""
+
+
+class UnsupportedError(EngineError):
+    """The engine does not offer what was asked."""
+
+
+class StoreError(RaypipeError):
+    """Object storage refuses, or does not keep the promises the commit needs."""
+
+
+class FingerprintError(StoreError):
+    """An output location already holds the results of a different run."""
+
+
+class AccountingError(RaypipeError):
+    """Counts that must add up do not: an utterance was lost or answered twice."""

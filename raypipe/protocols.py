@@ -1,0 +1,57 @@
+"""The contracts between the stream and its back ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, Failure, Generation, ModelInput, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can honestly give.
+
+    Attributes:
+        beams: true beam search with cumulative log-likelihoods.
+        emotion_logits: raw logits of the emotion tokens at every step.
+        token_logprobs: log-probabilities of the generated tokens.
+    """
+
+    beams: bool
+    emotion_logits: bool
+    token_logprobs: bool
+
+
+class Frontend(Protocol):
+    """The CPU half of an engine: tokenizer and feature extractor, no weights."""
+
+    sampling_rate: int
+    """Rate in Hz at which :meth:`prepare` expects its audio."""
+
+    max_duration_s: float
+    """Longest clip the model hears whole; a longer one is never cut silently."""
+
+    def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
+        """Turn requests into model inputs: same length, same order, one failure per bad request."""
+        ...
+
+    def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
+        """The sub-tokens of every surface form of every label."""
+        ...
+
+
+class Engine(Protocol):
+    """The accelerator half: listens and answers."""
+
+    capabilities: Capabilities
+
+    def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
+        """Answer every input: same length, same order.
+
+        The answer to an input does not depend on its neighbours (up to the rounding of the
+        arithmetic, exactly in the order of hypotheses for float32).
+        """
+        ...

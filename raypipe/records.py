@@ -1,0 +1,215 @@
+"""The records that travel between rooms: frozen, typed, free of any back end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
+HypothesisKind = Literal["greedy", "beam"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One annotator's judgement of one utterance.
+
+    Attributes:
+        annotator: the annotator's id in the corpus.
+        labels: the primary label first, then secondary ones; empty if only typed.
+        typed: what the annotator wrote instead of, or beside, picking a label.
+    """
+
+    annotator: str
+    labels: tuple[str, ...]
+    typed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One row of a shard: encoded audio and what people heard in it.
+
+    Attributes:
+        audio: the encoded file (WAV, FLAC, ...) as bytes.
+        sampling_rate: of the encoded file, in Hz.
+        duration_s: of the encoded file, in seconds.
+        context: previous turns of the dialogue, oldest first.
+        soft_label: votes / number of votes, shape ``(labels,)``, sums to 1; None without votes.
+        plurality: the single most-voted label; None for a tie or without votes.
+        n_votes: number of votes inside the label set.
+    """
+
+    utterance_id: str
+    dataset: str
+    split: str | None
+    speaker: str | None
+    audio: bytes
+    sampling_rate: int
+    duration_s: float
+    transcript: str | None = None
+    context: tuple[str, ...] = ()
+    votes: tuple[Vote, ...] = ()
+    soft_label: tuple[float, ...] | None = None
+    plurality: str | None = None
+    n_votes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked about one utterance.
+
+    Attributes:
+        prompt: the text of the user's turn, without audio placeholders or chat template.
+        samples: mono audio at the engine's sampling rate, shape ``(samples,)``, float32.
+    """
+
+    utterance_id: str
+    prompt: str
+    samples: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """A request made ready for a model on a CPU worker: token ids and audio features.
+
+    Attributes:
+        token_ids: the whole chat turn with one audio token per encoder output, shape ``(tokens,)``.
+        features: log-mel features of the real frames plus the right context that the encoder's
+            convolutions reach into, shape ``(mel_bins, frames)``.
+        feature_frames: number of real frames, at most ``features.shape[1]``.
+    """
+
+    utterance_id: str
+    token_ids: IntArray
+    features: FloatArray
+    feature_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionWord:
+    """One surface form of a label and the sub-tokens it is written with (V_n of the paper)."""
+
+    label: str
+    form: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionTokens:
+    """The tokens whose raw logits an engine records at every step.
+
+    Attributes:
+        words: every surface form of every label.
+        token_ids: the recorded ids: the union over ``words``, ascending. The last axis of
+            :attr:`Hypothesis.emotion_logits` is aligned with it.
+        token_strings: the same tokens as text.
+    """
+
+    words: tuple[EmotionWord, ...]
+    token_ids: tuple[int, ...]
+    token_strings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One generated output.
+
+    Attributes:
+        kind: ``greedy`` (the greedy lane) or ``beam``.
+        rank: 0 for the greedy hypothesis; beams are ranked by alpha from 0.
+        token_ids: generated ids, shape ``(steps,)``, with the end-of-sequence id if it was reached.
+        token_logprobs: log p of each generated token, natural log, shape ``(steps,)``; None where
+            the engine cannot know them.
+        alpha: cumulative log-likelihood, the plain sum of ``token_logprobs``; None likewise.
+        finish_reason: ``stop`` at an end-of-sequence token, ``length`` if cut at the limit.
+        emotion_logits: raw logits of the recorded emotion tokens, shape ``(steps, tokens)``,
+            before softmax, temperature, penalties or grammar; None where unavailable.
+        verifier_score: in [0, 1]; None if not scored.
+    """
+
+    kind: HypothesisKind
+    rank: int
+    text: str
+    token_ids: tuple[int, ...]
+    token_logprobs: FloatArray | None
+    alpha: float | None
+    finish_reason: FinishReason
+    emotion_logits: FloatArray | None
+    verifier_score: float | None = None
+    verifier_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Everything a model said about one utterance."""
+
+    utterance_id: str
+    hypotheses: tuple[Hypothesis, ...]
+    prompt_tokens: int
+    audio_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One input that could not be processed: a row of its own, never a fake answer.
+
+    Attributes:
+        utterance_id: None when a whole shard or an unnamed manifest row failed.
+        stage: where it failed.
+        error_type: short stable name, e.g. ``"truncated"`` or ``"MissingId"``.
+        message: file, row, field and value, without secrets or stacks.
+    """
+
+    utterance_id: str | None
+    stage: Stage
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A text read as a distribution over the label set.
+
+    Attributes:
+        probs: shape ``(labels,)``, float64, sums to 1; None when invalid.
+        rule: the parsing rule that fired, e.g. ``"json"``; ``"none"`` if no rule did.
+        invalid_reason: why there is no distribution; None when valid.
+    """
+
+    probs: NDArray[np.float64] | None
+    rule: str
+    invalid_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One strategy's answer for one utterance.
+
+    Attributes:
+        probs: shape ``(labels,)``, float64, sums to 1; None when invalid.
+        parse_rule: rule of the hypothesis used; the distinct rules joined by ``+`` if several were.
+        entropy: entropy of ``probs``, in bits.
+        total_uncertainty: H[E p] of the predicted mixture, in nats; None where a strategy has none.
+        aleatoric_uncertainty: E[H(p)] under the mixture, in nats; None likewise.
+        epistemic_uncertainty: their difference, in nats, >= 0; None likewise.
+    """
+
+    strategy: str
+    probs: NDArray[np.float64] | None
+    parse_rule: str | None
+    invalid_reason: str | None = None
+    entropy: float | None = None
+    total_uncertainty: float | None = None
+    aleatoric_uncertainty: float | None = None
+    epistemic_uncertainty: float | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is a distribution."""
+        return self.probs is not None
