@@ -24,28 +24,63 @@ BUILT_IN = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
 
-@lru_cache(maxsize=32)
-def load_template(prompt: str) -> Template:
-    """The template of a built-in prompt name, or of a user's file.
+def template_source(prompt: str) -> str:
+    """The text of a built-in prompt's template, or of a user's file.
 
     Args:
         prompt: one of :data:`BUILT_IN`, or the path of a Jinja template.
 
     Raises:
-        ConfigError: if it is neither, or the template does not compile.
+        ConfigError: if it is neither.
     """
     if prompt in BUILT_IN:
-        source = (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
-    elif Path(prompt).is_file():
-        source = Path(prompt).read_text(encoding="utf-8")
-    else:
-        raise ConfigError(
-            f"prompt {prompt!r} is neither a file nor one of {', '.join(BUILT_IN)}"
-        )
+        return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
+    if Path(prompt).is_file():
+        return Path(prompt).read_text(encoding="utf-8")
+    raise ConfigError(f"prompt {prompt!r} is neither a file nor one of {', '.join(BUILT_IN)}")
+
+
+@lru_cache(maxsize=32)
+def _compiled(source: str) -> Template:
+    return _ENVIRONMENT.from_string(source)
+
+
+def fill_template(
+    source: str,
+    labels: LabelSet,
+    *,
+    transcript: str | None = None,
+    context: Sequence[str] = (),
+    fixed_sentences: bool = False,
+    candidate: str | None = None,
+) -> str:
+    """The text of the user's turn for one utterance.
+
+    Args:
+        source: a template's text, see :func:`template_source`.
+        labels: the labels the model may answer with, in the order it is asked for.
+        transcript: what was said; the built-in prompts leave it out for fixed sentences.
+        context: previous turns, oldest first.
+        fixed_sentences: whether the corpus is acted with fixed sentences.
+        candidate: the distribution to be judged, as text; only for ``verify``.
+
+    Raises:
+        ConfigError: if the template does not compile or uses a name that is not given here.
+    """
     try:
-        return _ENVIRONMENT.from_string(source)
+        return (
+            _compiled(source)
+            .render(
+                labels=list(labels.names),
+                transcript=transcript,
+                context=list(context),
+                fixed_sentences=fixed_sentences,
+                candidate=candidate,
+            )
+            .strip()
+        )
     except TemplateError as error:
-        raise ConfigError(f"prompt {prompt!r} does not compile: {error}") from error
+        raise ConfigError(f"the prompt template cannot be filled: {error}") from error
 
 
 def render_prompt(
@@ -57,24 +92,12 @@ def render_prompt(
     fixed_sentences: bool = False,
     candidate: str | None = None,
 ) -> str:
-    """The text of the user's turn for one utterance.
-
-    Args:
-        prompt: a built-in name or a template file, see :func:`load_template`.
-        transcript: what was said; left out of the prompt if None or ``fixed_sentences``.
-        context: previous turns, oldest first.
-        candidate: the distribution to be judged, as text; only for ``verify``.
-
-    Raises:
-        ConfigError: if the template does not compile or uses a name that is not given here.
-    """
-    try:
-        return load_template(prompt).render(
-            labels=list(labels.names),
-            transcript=transcript,
-            context=list(context),
-            fixed_sentences=fixed_sentences,
-            candidate=candidate,
-        ).strip()
-    except TemplateError as error:
-        raise ConfigError(f"prompt {prompt!r} cannot be filled: {error}") from error
+    """:func:`fill_template` for a built-in prompt name or a template file."""
+    return fill_template(
+        template_source(prompt),
+        labels,
+        transcript=transcript,
+        context=context,
+        fixed_sentences=fixed_sentences,
+        candidate=candidate,
+    )

@@ -1,0 +1,301 @@
+"""The config of a run: checked once, at the door, before any work starts.
+
+A config is a YAML file. Unknown keys are refused. Which fields make a run a *different* run is
+decided here too: :meth:`RunConfig.generation_identity` and :meth:`RunConfig.prediction_identity`
+name everything that can change a table's content; batch size, actor counts and places do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from raypipe.errors import ConfigError
+
+BUNDLED_MODEL = "tiny-alm"
+
+StrategyName = Literal["greedy", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputConfig(_Section):
+    """Which shards are read.
+
+    Attributes:
+        shards: local directory or ``s3://bucket/prefix`` that ingest wrote.
+        limit: only the first so many utterances, in shard order; None for all.
+    """
+
+    shards: str
+    limit: int | None = Field(default=None, ge=1)
+
+
+class StorageConfig(_Section):
+    """How object storage is reached; credentials come from the environment only.
+
+    Attributes:
+        endpoint: URL of an S3-compatible server; None for the environment's or the default one.
+    """
+
+    endpoint: str | None = None
+
+
+class AudioConfig(_Section):
+    """What counts as usable audio.
+
+    Attributes:
+        max_duration_s: a longer clip becomes an error row; None for the model's own window.
+        max_channels: more channels become an error row; fewer are averaged to mono.
+        replace_with: ``silence`` keeps every clip's length and zeroes its samples: an ablation
+            that shows whether the model listens at all.
+    """
+
+    max_duration_s: float | None = Field(default=None, gt=0)
+    max_channels: int = Field(default=2, ge=1, le=8)
+    replace_with: Literal["silence"] | None = None
+
+
+class ModelConfig(_Section):
+    """The audio language model.
+
+    Attributes:
+        engine: name of the back end.
+        path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id.
+        name: how the model is called in the tables; default: the last part of ``path``.
+        revision: commit of a hub id; pin it, or two runs may hear two different models.
+        dtype: arithmetic of the weights; ``float32`` is the reference.
+        device: ``auto`` takes a GPU if the actor has one.
+        ignore_generation_config: run although the checkpoint's generation config asks for
+            processors (such as a repetition penalty) that beam scores here do not include.
+    """
+
+    engine: Literal["transformers"] = "transformers"
+    path: str = BUNDLED_MODEL
+    name: str | None = None
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    trust_remote_code: bool = False
+    ignore_generation_config: bool = False
+
+    @property
+    def label(self) -> str:
+        """The model's name in the tables."""
+        return self.name or self.path.rstrip("/").rsplit("/", 1)[-1]
+
+
+class PromptConfig(_Section):
+    """What the model is asked.
+
+    Attributes:
+        template: a built-in prompt name or the path of a Jinja template.
+        name: how the prompt is called in the tables; default: the template's name or file stem.
+    """
+
+    template: str = "distribution"
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The prompt's name in the tables."""
+        return self.name or Path(self.template).stem
+
+
+class DecodingConfig(_Section):
+    """One pass that serves every strategy.
+
+    Attributes:
+        beam_count: number of beams B; 0 for greedy only.
+        greedy: also follow the greedy hypothesis, which is not the best beam.
+        max_new_tokens: longest answer in tokens; a hypothesis cut there says so.
+    """
+
+    beam_count: int = Field(default=5, ge=0, le=16)
+    greedy: bool = True
+    max_new_tokens: int = Field(default=96, ge=1)
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.beam_count == 0 and not self.greedy:
+            raise ValueError("beam_count 0 and greedy false together ask for nothing")
+        return self
+
+
+class AggregationConfig(_Section):
+    """How hypotheses become one distribution.
+
+    Attributes:
+        tau: concentration of each beam's Dirichlet.
+        token_steps: token-level logits averaged over ``all`` steps, or only over steps that
+            wrote an emotion word.
+        token_temperature: temperature of ``token_softmax``.
+        length_normalised: divide alpha by the number of steps before weighting beams.
+    """
+
+    tau: float = Field(default=1.0, gt=0)
+    token_steps: Literal["all", "words"] = "all"
+    token_temperature: float = Field(default=1.0, gt=0)
+    length_normalised: bool = False
+
+
+class MetricsConfig(_Section):
+    """The reduce.
+
+    Attributes:
+        replicates: number of Poisson bootstrap replicates behind every interval.
+        seed: of the bootstrap.
+        per_speaker: also one slice per speaker.
+    """
+
+    replicates: int = Field(default=1000, ge=100)
+    seed: int = 0
+    per_speaker: bool = False
+
+
+class ResourcesConfig(_Section):
+    """How the run spreads over a cluster; none of it changes a result.
+
+    Attributes:
+        actors: number of model replicas.
+        gpus_per_actor: GPUs each replica holds; 0 runs on CPUs.
+        cpus_per_actor: CPUs each replica holds.
+        batch_size: utterances decoded together in one replica.
+        threads_per_actor: torch threads of a replica; None for its share of the machine.
+        frontend_workers: actors that decode audio and make features.
+    """
+
+    actors: int = Field(default=1, ge=1)
+    gpus_per_actor: float = Field(default=0, ge=0)
+    cpus_per_actor: float = Field(default=1, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    threads_per_actor: int | None = Field(default=None, ge=1)
+    frontend_workers: int = Field(default=1, ge=1)
+
+
+class RunConfig(_Section):
+    """A whole run: shards in, tables out.
+
+    Attributes:
+        name: what the run is called in its report.
+        output: directory or ``s3://bucket/prefix`` of the tables.
+        strategies: which distributions are computed from the one generation pass.
+    """
+
+    name: str = "run"
+    input: InputConfig
+    output: str
+    storage: StorageConfig = StorageConfig()
+    audio: AudioConfig = AudioConfig()
+    model: ModelConfig = ModelConfig()
+    prompt: PromptConfig = PromptConfig()
+    decoding: DecodingConfig = DecodingConfig()
+    strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
+    aggregation: AggregationConfig = AggregationConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+
+    @field_validator("strategies")
+    @classmethod
+    def _named_once(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
+        if not strategies:
+            raise ValueError("name at least one strategy")
+        if len(set(strategies)) != len(strategies):
+            raise ValueError("name each strategy once")
+        return strategies
+
+    @model_validator(mode="after")
+    def _strategies_can_be_served(self) -> Self:
+        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & set(self.strategies)
+        if needs_beams and self.decoding.beam_count == 0:
+            raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
+        needs_verifier = {"alm_v", "w_alm_v"} & set(self.strategies)
+        if needs_verifier:
+            raise ValueError(
+                f"strategies {sorted(needs_verifier)} need a verifier, not yet offered"
+            )
+        if "greedy" in self.strategies and not self.decoding.greedy:
+            raise ValueError("strategy greedy needs decoding.greedy: true")
+        return self
+
+    def generation_identity(
+        self, input_fingerprint: str, model_fingerprint: str, prompt_source: str
+    ) -> str:
+        """SHA-256 over everything that can change ``generations/``.
+
+        Args:
+            input_fingerprint: of the shards that are read.
+            model_fingerprint: of the model's files, or its hub id and revision.
+            prompt_source: the text of the prompt template.
+        """
+        return _digest(
+            {
+                "input": [input_fingerprint, self.input.limit],
+                "audio": self.audio.model_dump(),
+                "model": [
+                    model_fingerprint,
+                    self.model.model_dump(exclude={"path", "device"}),
+                ],
+                "prompt": [self.prompt.label, prompt_source],
+                "decoding": self.decoding.model_dump(),
+            }
+        )
+
+    def prediction_identity(self, generation_identity: str) -> str:
+        """SHA-256 over everything that can change ``predictions/``."""
+        return _digest(
+            {
+                "generations": generation_identity,
+                "strategies": list(self.strategies),
+                "aggregation": self.aggregation.model_dump(),
+            }
+        )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Read and check a run's YAML file.
+
+    Raises:
+        ConfigError: naming the file, the field and the value, if it is unreadable or wrong.
+    """
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
+    return parse_config(document, source=str(path))
+
+
+def parse_config(document: dict[str, Any], source: str = "config") -> RunConfig:
+    """Check a run's settings given as keys and values.
+
+    Raises:
+        ConfigError: one line per wrong field, each naming ``source``, the field and the value.
+    """
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(source, one) for one in error.errors())) from error
+
+
+def _explain(source: str, error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"]) or "config"
+    if error["type"] == "extra_forbidden":
+        return f"{source}: {field}: unknown key"
+    if error["type"] == "missing":
+        return f"{source}: {field}: missing"
+    return f"{source}: {field}: {error['msg']}, got {error['input']!r}"
