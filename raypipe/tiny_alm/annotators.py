@@ -1,0 +1,90 @@
+"""Simulated annotators: people who hear a mix of emotions and must name one.
+
+Each annotator weighs the emotions a little differently and slips now and then, so ten of them
+agree on a pure emotion and disagree the more the emotion is mixed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raypipe.records import Vote
+from raypipe.tiny_alm.synth import EMOTIONS
+
+POOL_SIZE = 24
+VOTES_PER_CLIP = 10
+_BIAS = 0.25
+_SLIP = 0.02
+_SECOND_LABEL_FLOOR = 0.3
+_POOL_SEED = 1971
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """One simulated listener.
+
+    Attributes:
+        bias: added to the log of every emotion's share, shape ``(emotions,)``.
+        generosity: probability of naming a second emotion that is clearly there.
+    """
+
+    name: str
+    bias: Array
+    generosity: float
+
+    def hear(self, mix: Array) -> Array:
+        """The probabilities with which this listener names each emotion, shape ``(emotions,)``."""
+        weights = np.maximum(mix, 1e-9) * np.exp(self.bias)
+        return (1.0 - _SLIP) * weights / weights.sum() + _SLIP / len(weights)
+
+    def vote(self, mix: Array, rng: np.random.Generator) -> Vote:
+        """Name the emotion heard, and sometimes a second one that is also there."""
+        heard = self.hear(mix)
+        first = int(rng.choice(len(heard), p=heard))
+        others = np.where(np.arange(len(heard)) == first, 0.0, heard)
+        second = int(others.argmax())
+        names_two = others[second] > _SECOND_LABEL_FLOOR and rng.random() < self.generosity
+        labels = (EMOTIONS[first], EMOTIONS[second]) if names_two else (EMOTIONS[first],)
+        return Vote(annotator=self.name, labels=labels)
+
+
+def annotator_pool() -> tuple[Annotator, ...]:
+    """The same :data:`POOL_SIZE` listeners every time."""
+    rng = np.random.default_rng(_POOL_SEED)
+    return tuple(
+        Annotator(
+            name=f"synth-a{number:02d}",
+            bias=rng.normal(0.0, _BIAS, len(EMOTIONS)),
+            generosity=float(rng.uniform(0.0, 0.6)),
+        )
+        for number in range(POOL_SIZE)
+    )
+
+
+def collect_votes(
+    mix: Array, pool: tuple[Annotator, ...], rng: np.random.Generator
+) -> tuple[Vote, ...]:
+    """Let :data:`VOTES_PER_CLIP` different listeners of the pool judge one clip.
+
+    Args:
+        mix: the emotion spoken, shape ``(emotions,)``, summing to 1.
+    """
+    chosen = rng.choice(len(pool), VOTES_PER_CLIP, replace=False)
+    return tuple(pool[number].vote(mix, rng) for number in np.sort(chosen))
+
+
+def vote_shares(votes: tuple[Vote, ...]) -> tuple[float, ...]:
+    """Share of the votes whose first label is each emotion, shape ``(emotions,)``."""
+    firsts = [vote.labels[0] for vote in votes]
+    return tuple(firsts.count(name) / len(firsts) for name in EMOTIONS)
+
+
+def plurality(shares: tuple[float, ...]) -> str | None:
+    """The single most-voted emotion, or None for a tie."""
+    winners = [name for name, share in zip(EMOTIONS, shares, strict=True) if share == max(shares)]
+    return winners[0] if len(winners) == 1 else None
