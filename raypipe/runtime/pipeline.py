@@ -1,0 +1,131 @@
+"""A run from its config to its tables, metrics and report."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ray.exceptions import RayError
+from rich.console import Console
+
+import raypipe
+from raypipe.config import RunConfig
+from raypipe.errors import RaypipeError
+from raypipe.runtime.plan import Plan, make_plan
+from raypipe.runtime.progress import RunProgress
+from raypipe.runtime.reduce import reduce_run
+from raypipe.runtime.run_record import check_counts, count_tables, write_record
+from raypipe.runtime.session import check_resources, ray_session
+from raypipe.runtime.stages import CPUS_PER_COMMIT, CPUS_PER_FRONTEND, shard_stream
+
+
+def run(
+    config: RunConfig, *, address: str | None = None, console: Console | None = None
+) -> dict[str, Any]:
+    """Do everything the config asks for that is not done yet.
+
+    Running the same config again continues an interrupted run and does nothing to a finished one.
+
+    Args:
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+        console: where progress goes.
+
+    Returns:
+        The run record, as written to ``run.json``.
+
+    Raises:
+        RaypipeError: if the config, the input, the storage or the accounting is wrong.
+    """
+    console = console or Console()
+    plan = make_plan(config)
+    with ray_session(address):
+        return run_plan(plan, console)
+
+
+def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
+    """Carry out a plan on the connected Ray: stream, count, reduce, report."""
+    started, clock = datetime.now(UTC), time.monotonic()
+    record = _record(plan, started)
+    if plan.pending:
+        write_record(plan.context.tables, record)
+        _stream(plan, console)
+    counts = count_tables(plan)
+    check_counts(counts)
+    record["counts"] = counts
+    record["status"] = "finished"
+    if plan.pending or not _has_metrics(plan):
+        record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        record["seconds"] = round(time.monotonic() - clock, 1)
+        reduce_run(plan, record, console)
+        write_record(plan.context.tables, record)
+    return record
+
+
+def _has_metrics(plan: Plan) -> bool:
+    return plan.context.tables.exists("report.html")
+
+
+def _stream(plan: Plan, console: Console) -> None:
+    config, resources = plan.config, plan.config.resources
+    check_resources(
+        actors=resources.actors,
+        gpus_per_actor=resources.gpus_per_actor,
+        cpus=resources.actors * resources.cpus_per_actor
+        + resources.frontend_workers * CPUS_PER_FRONTEND
+        + CPUS_PER_COMMIT,
+    )
+    stream = shard_stream(plan.pending, config, plan.context)
+    with RunProgress(plan.utterances, plan.utterances_done, console) as progress:
+        try:
+            for batch in stream.iter_batches(
+                batch_size=1, batch_format="pyarrow", prefetch_batches=0
+            ):
+                for row in batch.to_pylist():
+                    progress.advance(row["utterances"], row["errors"])
+        except RayError as error:
+            raise _own_error(error) from error
+
+
+def _own_error(error: BaseException) -> BaseException:
+    """The raypipe error inside what Ray wraps around a stage's exception, else the error itself."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, RaypipeError):
+            return seen
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    return error
+
+
+def _record(plan: Plan, started: datetime) -> dict[str, Any]:
+    context = plan.context
+    return {
+        "name": plan.config.name,
+        "run": context.run,
+        "status": "running",
+        "fingerprint": context.prediction_fingerprint,
+        "generation_fingerprint": context.generation_fingerprint,
+        "input_fingerprint": plan.index.fingerprint,
+        "dataset": plan.index.dataset,
+        "labels": list(context.labels.names),
+        "config": plan.config.model_dump(mode="json"),
+        "seed": plan.config.metrics.seed,
+        "versions": versions(),
+        "started": started.isoformat(timespec="seconds"),
+    }
+
+
+def versions() -> Mapping[str, str]:
+    """Versions of everything that can change a number."""
+    from importlib.metadata import version
+
+    packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
+    return {
+        "raypipe": raypipe.__version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+

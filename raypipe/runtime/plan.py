@@ -1,0 +1,187 @@
+"""What is to be done: which shards, which rows of them, under which fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from raypipe.audio import AudioLimits
+from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
+from raypipe.engines import load_frontend
+from raypipe.errors import FingerprintError
+from raypipe.labels import LabelSet
+from raypipe.prompts import fill_template, template_source
+from raypipe.runtime.shard_work import RunContext, ShardTask
+from raypipe.runtime.duplicates import repeated_ids
+from raypipe.shards import ShardIndex, read_index
+from raypipe.store.location import Location
+from raypipe.strategies import AggregationSettings
+from raypipe.tiny_alm import checkpoint_path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run, ready to start.
+
+    Attributes:
+        tasks: every shard of the run, in order.
+        done: names of shards whose predictions exist already.
+    """
+
+    config: RunConfig
+    context: RunContext
+    index: ShardIndex
+    tasks: tuple[ShardTask, ...]
+    done: frozenset[str]
+
+    @property
+    def pending(self) -> list[ShardTask]:
+        """Shards that are still to be done, in order."""
+        return [task for task in self.tasks if task.entry.name not in self.done]
+
+    @property
+    def utterances(self) -> int:
+        """Utterances in the run."""
+        return sum(task.take for task in self.tasks)
+
+    @property
+    def utterances_done(self) -> int:
+        """Of them, those in finished shards."""
+        return sum(task.take for task in self.tasks if task.entry.name in self.done)
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Look at the input, the model and the output, and decide what is left to do.
+
+    Raises:
+        ConfigError: if the prompt or the input cannot be used.
+        FingerprintError: if the output holds the tables of a different run.
+    """
+    shards = Location.parse(config.input.shards, config.storage.endpoint)
+    tables = Location.parse(config.output, config.storage.endpoint)
+    index = read_index(shards)
+    context = _context(config, shards, tables, index)
+    tables.probe_conditional_writes()
+    generated = _existing(context, "generations", context.generation_fingerprint)
+    done = _existing(context, "predictions", context.prediction_fingerprint)
+    tasks = _tasks(shards, index, config.input.limit, generated)
+    return Plan(config, context, index, tasks, frozenset(done))
+
+
+def resolve_model(model: ModelConfig) -> ModelConfig:
+    """Put the bundled model's folder in the place of its name.
+
+    Every process does this for itself: the package may lie elsewhere on another machine.
+    """
+    if model.path != BUNDLED_MODEL:
+        return model
+    return model.model_copy(update={"path": str(checkpoint_path()), "name": model.label})
+
+
+def _context(
+    config: RunConfig, shards: Location, tables: Location, index: ShardIndex
+) -> RunContext:
+    labels = LabelSet(tuple(index.labels))
+    model = resolve_model(config.model)
+    frontend = load_frontend(model)
+    source = template_source(config.prompt.template)
+    fill_template(source, labels, transcript="", fixed_sentences=index.fixed_sentences)
+    generation = config.generation_identity(
+        index.fingerprint, model_fingerprint(model), source
+    )
+    prediction = config.prediction_identity(generation)
+    limits = AudioLimits(
+        max_duration_s=config.audio.max_duration_s or frontend.max_duration_s,
+        max_channels=config.audio.max_channels,
+    )
+    return RunContext(
+        run=prediction[:12],
+        shards=shards,
+        tables=tables,
+        partition=f"model={_segment(config.model.label)}/prompt={_segment(config.prompt.label)}",
+        labels=labels,
+        fixed_sentences=index.fixed_sentences,
+        model=config.model.label,
+        prompt=config.prompt.label,
+        prompt_source=source,
+        limits=limits,
+        silence=config.audio.replace_with == "silence",
+        strategies=config.strategies,
+        aggregation=AggregationSettings(**config.aggregation.model_dump()),
+        emotion_tokens=frontend.emotion_tokens(labels),
+        generation_fingerprint=generation,
+        prediction_fingerprint=prediction,
+    )
+
+
+def _segment(value: str) -> str:
+    """A Hive partition value: readers decode percent signs, a slash would be a new folder."""
+    return quote(value, safe=" +")
+
+
+def _existing(context: RunContext, table: str, fingerprint: str) -> set[str]:
+    """Names of a table's finished objects; the first one's fingerprint speaks for all."""
+    place = context.tables.child(table, *context.partition.split("/"))
+    names = place.list(".parquet")
+    if names:
+        found = place.fingerprint_of(names[0])
+        if found != fingerprint:
+            raise FingerprintError(
+                f"{place.uri} holds {table} of another run (fingerprint {str(found)[:12]}, this "
+                f"run's is {fingerprint[:12]}): the shards, the model, the prompt or a setting "
+                "differs. Choose another output."
+            )
+    return set(names)
+
+
+def _tasks(
+    shards: Location, index: ShardIndex, limit: int | None, generated: set[str]
+) -> tuple[ShardTask, ...]:
+    repeated: Mapping[str, Mapping[int, str]] = repeated_ids(shards, index)
+    left = limit if limit is not None else index.rows
+    tasks = []
+    for entry in index.shards:
+        take = min(entry.rows, left)
+        if take == 0 and entry.rows > 0:
+            break
+        left -= take
+        tasks.append(
+            ShardTask(entry, take, repeated.get(entry.name, {}), entry.name in generated)
+        )
+    return tuple(tasks)
+
+
+def model_fingerprint(model: ModelConfig) -> str:
+    """SHA-256 that tells a local model's files apart; a hub id with its revision otherwise.
+
+    Small files count whole. Of large weight files the size, the header and evenly spaced samples
+    count: hashing 15 GB would delay every start by a minute.
+    """
+    folder = Path(model.path)
+    if not folder.is_dir():
+        return f"{model.path}@{model.revision}"
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and file.suffix != ".md":
+            digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
+            _update_with_file(digest, file)
+    return digest.hexdigest()
+
+
+_WHOLE_FILE_BYTES = 64 << 20
+_SAMPLE_BYTES, _SAMPLES = 64 << 10, 256
+
+
+def _update_with_file(digest: Any, file: Path) -> None:
+    size = file.stat().st_size
+    if size <= _WHOLE_FILE_BYTES:
+        digest.update(file.read_bytes())
+        return
+    with file.open("rb") as stream:
+        for sample in range(_SAMPLES):
+            stream.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE_BYTES))

@@ -1,0 +1,75 @@
+"""``run.json``: what was run, with what, and counts that add up."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from raypipe.errors import AccountingError
+from raypipe.runtime.plan import Plan
+from raypipe.store.location import Location
+from raypipe.store.query import connect
+
+RECORD = "run.json"
+
+
+def write_record(tables: Location, record: dict[str, Any]) -> None:
+    """Write the run record beside the tables."""
+    tables.write(RECORD, json.dumps(record, indent=2, ensure_ascii=False).encode())
+
+
+def read_record(tables: Location) -> dict[str, Any]:
+    """The run record of a finished or unfinished run."""
+    record: dict[str, Any] = json.loads(tables.read(RECORD))
+    return record
+
+
+def count_tables(plan: Plan) -> dict[str, Any]:
+    """Count what the committed tables hold; nothing is taken from memory of the run.
+
+    Returns:
+        ``input``, ``predicted`` and ``errors`` in utterances, and for every strategy its
+        ``valid`` and ``invalid`` rows.
+    """
+    connection = connect(plan.context.tables)
+    run = plan.context.run
+    strategies = connection.execute(
+        "SELECT strategy, count(*) FILTER (valid), count(*) FILTER (NOT valid)"
+        " FROM predictions WHERE run = ? GROUP BY strategy",
+        [run],
+    ).fetchall()
+    predicted = connection.execute(
+        "SELECT count(DISTINCT utterance_id) FROM predictions WHERE run = ?", [run]
+    ).fetchone()
+    errors = connection.execute(
+        "SELECT coalesce(sum(utterances), 0) FROM errors WHERE run = ?", [run]
+    ).fetchone()
+    assert predicted is not None
+    assert errors is not None
+    found = {name: {"valid": valid, "invalid": invalid} for name, valid, invalid in strategies}
+    none = {"valid": 0, "invalid": 0}
+    return {
+        "input": plan.utterances,
+        "predicted": predicted[0],
+        "errors": int(errors[0]),
+        "strategies": {name: found.get(name, none) for name in plan.config.strategies},
+    }
+
+
+def check_counts(counts: dict[str, Any]) -> None:
+    """Every utterance is predicted or an error, and every strategy answers every predicted one.
+
+    Raises:
+        AccountingError: naming the counts that do not add up.
+    """
+    if counts["input"] != counts["predicted"] + counts["errors"]:
+        raise AccountingError(
+            f"{counts['input']} utterances went in, but {counts['predicted']} are predicted and "
+            f"{counts['errors']} are errors"
+        )
+    for strategy, rows in counts["strategies"].items():
+        if rows["valid"] + rows["invalid"] != counts["predicted"]:
+            raise AccountingError(
+                f"strategy {strategy} has {rows['valid']} valid and {rows['invalid']} invalid "
+                f"rows for {counts['predicted']} predicted utterances"
+            )

@@ -1,0 +1,79 @@
+"""Joining or starting a Ray cluster, with the settings the stream relies on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from raypipe.errors import ConfigError
+
+# Ray's own variables, read when its processes start. A killed driver's CPU reservation would
+# otherwise starve the next run's last stage for three minutes, just when it should resume.
+_ENVIRONMENT = {
+    "RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S": "30",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@contextmanager
+def ray_session(address: str | None = None) -> Iterator[None]:
+    """Hold a connection to Ray: the cluster at ``address`` or ``RAY_ADDRESS``, else a local one.
+
+    A process that is already connected keeps its connection. A local cluster gets at least two
+    (logical) CPUs, so that reading, the model and writing can always go on side by side.
+
+    Args:
+        address: ``auto``, ``host:port``; None for ``RAY_ADDRESS`` or an embedded local Ray.
+    """
+    if ray.is_initialized():
+        _configure_data()
+        yield
+        return
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        try:
+            ray.init(address=address, logging_level=logging.WARNING)
+        except ConnectionError as error:
+            raise ConfigError(f"no Ray cluster answers at {address!r}: {error}") from error
+    else:
+        ray.init(
+            num_cpus=max(2, os.cpu_count() or 1),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+        )
+    try:
+        _configure_data()
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _configure_data() -> None:
+    """Quiet Ray Data's own progress output: the run prints its own, with a true total."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.enable_auto_log_stats = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def check_resources(*, actors: int, gpus_per_actor: float, cpus: float) -> None:
+    """Refuse to start a stream that could never be scheduled: it would hang without a word.
+
+    Args:
+        cpus: CPUs that all actors and one writer hold together.
+
+    Raises:
+        ConfigError: stating what is asked for and what the cluster has.
+    """
+    have = ray.cluster_resources()
+    gpus = actors * gpus_per_actor
+    if gpus > have.get("GPU", 0):
+        raise ConfigError(f"the run asks for {gpus:g} GPUs, the cluster has {have.get('GPU', 0):g}")
+    if cpus > have.get("CPU", 0):
+        raise ConfigError(f"the run asks for {cpus:g} CPUs, the cluster has {have.get('CPU', 0):g}")

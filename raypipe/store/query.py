@@ -1,0 +1,52 @@
+"""SQL over a run's tables, wherever they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pyarrow.dataset
+import pyarrow.fs
+
+from raypipe.errors import StoreError
+from raypipe.store.location import Location
+
+TABLES = ("generations", "predictions", "metrics", "errors")
+
+
+def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
+    """One table of a run as a pyarrow dataset, or None if it has no object yet."""
+    filesystem, base = tables.filesystem()
+    path = f"{base}/{table}"
+    if filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound:
+        return None
+    return pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet")
+
+
+def connect(tables: Location) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection in which the run's tables are views by their names.
+
+    DuckDB reads through pyarrow, so object storage needs no DuckDB extension, and only the
+    columns and files that a query touches are read.
+
+    Raises:
+        StoreError: if there is no table at all.
+    """
+    connection = duckdb.connect()
+    found = {name: table_dataset(tables, name) for name in TABLES}
+    if not any(found.values()):
+        raise StoreError(f"{tables.uri} holds none of the tables {', '.join(TABLES)}")
+    for name, dataset in found.items():
+        if dataset is not None:
+            connection.register(name, dataset)
+    return connection
+
+
+def query(tables: Location, sql: str) -> Any:
+    """The answer to one SQL statement over the run's tables, as a pyarrow table.
+
+    Raises:
+        StoreError: if there is no table at all.
+        duckdb.Error: for wrong SQL, with DuckDB's own explanation.
+    """
+    return connect(tables).execute(sql).fetch_arrow_table()
