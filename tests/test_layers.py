@@ -48,7 +48,7 @@ def test_a_room_imports_the_spine_and_itself(path: Path) -> None:
     here = room(path)
     if here in ROOMS_THAT_KNOW_THE_ORDER:
         return
-    allowed = {here} | SHARED.get(here, set()) | (SPINE if here not in SPINE else SPINE)
+    allowed = {here} | SHARED.get(here, set()) | SPINE
     for name in imported(path):
         parts = name.split(".")
         if parts[0] == "raypipe" and len(parts) > 1 and parts[1] != "__version__":

@@ -30,6 +30,7 @@ def run(
     Running the same config again continues an interrupted run and does nothing to a finished one.
 
     Args:
+        config: what to do.
         address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
         console: where progress goes.
 
@@ -127,5 +128,3 @@ def versions() -> Mapping[str, str]:
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
     }
-
-

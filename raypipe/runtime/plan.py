@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from raypipe.audio import AudioLimits
-from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
-from raypipe.engines import load_frontend
+from raypipe.config import RunConfig
 from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.prompts import fill_template, template_source
-from raypipe.runtime.shard_work import RunContext, ShardTask
 from raypipe.runtime.duplicates import repeated_ids
+from raypipe.runtime.models import make_frontend, model_fingerprint
+from raypipe.runtime.shard_work import RunContext, ShardTask
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings
-from raypipe.tiny_alm import checkpoint_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +68,15 @@ def make_plan(config: RunConfig) -> Plan:
     return Plan(config, context, index, tasks, frozenset(done))
 
 
-def resolve_model(model: ModelConfig) -> ModelConfig:
-    """Put the bundled model's folder in the place of its name.
-
-    Every process does this for itself: the package may lie elsewhere on another machine.
-    """
-    if model.path != BUNDLED_MODEL:
-        return model
-    return model.model_copy(update={"path": str(checkpoint_path()), "name": model.label})
-
-
 def _context(
     config: RunConfig, shards: Location, tables: Location, index: ShardIndex
 ) -> RunContext:
     labels = LabelSet(tuple(index.labels))
-    model = resolve_model(config.model)
-    frontend = load_frontend(model)
+    frontend = make_frontend(config.model)
     source = template_source(config.prompt.template)
     fill_template(source, labels, transcript="", fixed_sentences=index.fixed_sentences)
     generation = config.generation_identity(
-        index.fingerprint, model_fingerprint(model), source
+        index.fingerprint, model_fingerprint(config.model), source
     )
     prediction = config.prediction_identity(generation)
     limits = AudioLimits(
@@ -149,39 +134,5 @@ def _tasks(
         if take == 0 and entry.rows > 0:
             break
         left -= take
-        tasks.append(
-            ShardTask(entry, take, repeated.get(entry.name, {}), entry.name in generated)
-        )
+        tasks.append(ShardTask(entry, take, repeated.get(entry.name, {}), entry.name in generated))
     return tuple(tasks)
-
-
-def model_fingerprint(model: ModelConfig) -> str:
-    """SHA-256 that tells a local model's files apart; a hub id with its revision otherwise.
-
-    Small files count whole. Of large weight files the size, the header and evenly spaced samples
-    count: hashing 15 GB would delay every start by a minute.
-    """
-    folder = Path(model.path)
-    if not folder.is_dir():
-        return f"{model.path}@{model.revision}"
-    digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.suffix != ".md":
-            digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
-            _update_with_file(digest, file)
-    return digest.hexdigest()
-
-
-_WHOLE_FILE_BYTES = 64 << 20
-_SAMPLE_BYTES, _SAMPLES = 64 << 10, 256
-
-
-def _update_with_file(digest: Any, file: Path) -> None:
-    size = file.stat().st_size
-    if size <= _WHOLE_FILE_BYTES:
-        digest.update(file.read_bytes())
-        return
-    with file.open("rb") as stream:
-        for sample in range(_SAMPLES):
-            stream.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
-            digest.update(stream.read(_SAMPLE_BYTES))

@@ -66,6 +66,8 @@ def check_resources(*, actors: int, gpus_per_actor: float, cpus: float) -> None:
     """Refuse to start a stream that could never be scheduled: it would hang without a word.
 
     Args:
+        actors: model replicas.
+        gpus_per_actor: GPUs that each of them holds.
         cpus: CPUs that all actors and one writer hold together.
 
     Raises:

@@ -298,8 +298,6 @@ def _spread(values: np.ndarray, where: Sequence[int], length: int) -> list[float
     return column
 
 
-def _write(
-    context: RunContext, table: str, shard: str, rows: pa.Table, fingerprint: str
-) -> None:
+def _write(context: RunContext, table: str, shard: str, rows: pa.Table, fingerprint: str) -> None:
     data = to_parquet_bytes(rows, {"raypipe.fingerprint": fingerprint})
     context.tables.write_new(context.object_name(table, shard), data, fingerprint)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import ray.data
 
 from raypipe.config import RunConfig
-from raypipe.engines import load_engine, load_frontend
+from raypipe.runtime.models import make_engine, make_frontend
 from raypipe.runtime.shard_work import (
     PreparedShard,
     RunContext,
@@ -41,9 +41,10 @@ class PrepareStage:
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         self._context = context
-        self._frontend = load_frontend(config.model)
+        self._frontend = make_frontend(config.model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        """Prepare the one shard in the batch."""
         task: ShardTask = _unpack(batch)
         work = task if task.generated else prepare_shard(task, self._context, self._frontend)
         return _pack(task.entry.name, work)
@@ -53,11 +54,10 @@ class EngineStage:
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        self._engine = load_engine(
-            config.model, config.decoding, config.resources, context.emotion_tokens
-        )
+        self._engine = make_engine(config, context.emotion_tokens)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        """Answer the one shard in the batch."""
         work: PreparedShard | ShardTask = _unpack(batch)
         if isinstance(work, ShardTask):
             return batch
