@@ -1,0 +1,48 @@
+"""Back ends that listen and answer, one per file, imported only when asked for.
+
+To add one: a class for each half of the contract in :mod:`raypipe.protocols`, a line in each of
+the two tables, and a test.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from raypipe.errors import ConfigError
+
+ENGINES: Mapping[str, str] = {
+    "transformers": "raypipe.engines.transformers:TransformersEngine",
+}
+"""Where the accelerator half of each back end lives, as ``module:class``."""
+
+FRONTENDS: Mapping[str, str] = {
+    "transformers": "raypipe.engines.transformers:TransformersFrontend",
+}
+"""Where the CPU half of each back end lives, as ``module:class``."""
+
+
+def load_engine(name: str) -> Any:
+    """The class behind an engine's name; it makes a :class:`raypipe.protocols.Engine`.
+
+    Raises:
+        ConfigError: for a name that is not in :data:`ENGINES`.
+    """
+    return _load(ENGINES, name)
+
+
+def load_frontend(name: str) -> Any:
+    """The class behind an engine's CPU half; it makes a :class:`raypipe.protocols.Frontend`.
+
+    Raises:
+        ConfigError: for a name that is not in :data:`FRONTENDS`.
+    """
+    return _load(FRONTENDS, name)
+
+
+def _load(table: Mapping[str, str], name: str) -> Any:
+    if name not in table:
+        raise ConfigError(f"unknown engine {name!r}; known: {', '.join(table)}")
+    module, _, attribute = table[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

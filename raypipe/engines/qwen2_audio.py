@@ -1,0 +1,226 @@
+"""Qwen2-Audio's parts, called one by one so that nothing is computed twice.
+
+``generate()`` encodes the audio and reads the prompt once per beam, pads every clip to 30 s, and
+multiplies every prompt position with the vocabulary. Here a clip is encoded once, on its real
+frames, and only the last position meets the vocabulary. The modules and weights are transformers'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import gelu
+
+from raypipe.engines.attention import using_tree_attention
+from raypipe.engines.log_mel import RIGHT_CONTEXT_FRAMES
+from raypipe.engines.tree_cache import TreeCache
+from raypipe.errors import EngineError, UnsupportedError
+from raypipe.records import ModelInput
+
+_ATTENTION_TYPE = "full_attention"
+_LENGTH_INDEPENDENT_ROPE = ("default", "linear", "llama3", "yarn")
+_SIMILAR_LENGTH = 0.8
+"""Clips are encoded together down to this share of the longest one's frames."""
+_MASK_ALIGNMENT = 16
+
+
+def encoder_frame_count(feature_frames: int) -> int:
+    """Frames after the encoder's strided convolution."""
+    return (feature_frames - 1) // 2 + 1
+
+
+def audio_token_count(feature_frames: int) -> int:
+    """Encoder outputs of a clip, each of which stands for one audio token of the prompt."""
+    return (encoder_frame_count(feature_frames) - 2) // 2 + 1
+
+
+class Qwen2Audio:
+    """A loaded ``Qwen2AudioForConditionalGeneration``, taken apart.
+
+    Args:
+        model: the model, in evaluation mode, on its device.
+
+    Raises:
+        UnsupportedError: for a variant whose attention or positions the tree decoder does not
+            reproduce (sliding windows, positions scaled by the length of the sequence).
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._audio_tower = model.model.audio_tower
+        self._projector = model.model.multi_modal_projector
+        self._language_model = model.model.language_model
+        self._head = model.lm_head
+        self._audio_token_id: int = model.config.audio_token_id
+        config = self._language_model.config
+        _require_plain_attention(config)
+        self.max_positions: int = config.max_position_embeddings
+        self.device: torch.device = self._head.weight.device
+
+    def check(self, model_input: ModelInput) -> None:
+        """Find out whether an input can be answered at all, before it joins a batch.
+
+        Raises:
+            EngineError: if token ids and features do not fit this model or each other.
+        """
+        features, frames = model_input.features, model_input.feature_frames
+        mel_bins, window = self._audio_tower.num_mel_bins, self._window_frames()
+        if features.ndim != 2 or features.shape[0] != mel_bins:
+            raise EngineError(
+                f"features have shape {features.shape}, expected ({mel_bins}, frames)"
+            )
+        needed = min(frames + RIGHT_CONTEXT_FRAMES, window)
+        if not needed <= features.shape[1] <= window:
+            raise EngineError(
+                f"{features.shape[1]} feature frames for {frames} real ones, expected "
+                f"{needed} to {window}"
+            )
+        if not np.isfinite(features).all():
+            raise EngineError("features hold values that are not finite")
+        expected = audio_token_count(frames)
+        found = int((model_input.token_ids == self._audio_token_id).sum())
+        if expected < 1 or found != expected:
+            raise EngineError(f"{found} audio tokens for {frames} frames, expected {expected}")
+
+    def attending(self) -> AbstractContextManager[None]:
+        """Attend the way the tree needs it while the context lasts."""
+        return using_tree_attention(self._language_model.config)
+
+    def embed(self, inputs: Sequence[ModelInput]) -> tuple[Tensor, Tensor]:
+        """Embed the prompts, audio included.
+
+        Args:
+            inputs: one per row, each passed by :meth:`check`.
+
+        Returns:
+            Right-padded embeddings, shape ``(rows, tokens, hidden)``, and prompt lengths, shape
+            ``(rows,)``.
+        """
+        lengths = [len(one.token_ids) for one in inputs]
+        padded = np.zeros((len(inputs), max(lengths)), dtype=np.int64)
+        for row, one in enumerate(inputs):
+            padded[row, : lengths[row]] = one.token_ids
+        token_ids = torch.from_numpy(padded).to(self.device)
+        embeddings: Tensor = self._language_model.embed_tokens(token_ids)
+        audio = torch.cat(self._encode(inputs)).to(embeddings.dtype)
+        embeddings[token_ids == self._audio_token_id] = audio
+        return embeddings, torch.tensor(lengths, device=self.device)
+
+    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: TreeCache) -> Tensor:
+        """Read the prompts into ``cache``.
+
+        Prompts are padded on the right, so that causal attention alone keeps the padding out of
+        sight and no mask is needed.
+
+        Returns:
+            Raw logits after each prompt's last token, shape ``(rows, vocabulary)``, float32.
+        """
+        positions = torch.arange(embeddings.shape[1], device=self.device)[None]
+        hidden = self._language_model(
+            inputs_embeds=embeddings,
+            position_ids=positions,
+            attention_mask={_ATTENTION_TYPE: None},
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        rows = torch.arange(len(lengths), device=self.device)
+        return self._logits(hidden[rows, lengths - 1])
+
+    def step(self, tokens: Tensor, positions: Tensor, visible: Tensor, cache: TreeCache) -> Tensor:
+        """Feed one token per lane.
+
+        Args:
+            tokens: shape ``(rows, lanes)``.
+            positions: position of every row's tokens, the same for all lanes, shape ``(rows,)``.
+            visible: slots each lane sees, shape ``(rows, 1, lanes, slots)``.
+            cache: the slots.
+
+        Returns:
+            Raw logits, shape ``(rows, lanes, vocabulary)``, float32.
+        """
+        hidden = self._language_model(
+            input_ids=tokens,
+            position_ids=positions[:, None].expand_as(tokens),
+            attention_mask={_ATTENTION_TYPE: visible},
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        return self._logits(hidden)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self._head(hidden)
+        return logits.float()
+
+    def _window_frames(self) -> int:
+        return 2 * int(self._audio_tower.max_source_positions)
+
+    def _encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
+        """Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order."""
+        outputs: list[Tensor] = [torch.empty(0)] * len(inputs)
+        for group in _groups_of_similar_length([one.feature_frames for one in inputs]):
+            encoded = self._encode_group([inputs[row] for row in group])
+            for row, output in zip(group, encoded, strict=True):
+                outputs[row] = output
+        return outputs
+
+    def _encode_group(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
+        tower = self._audio_tower
+        lengths = torch.tensor([encoder_frame_count(one.feature_frames) for one in inputs])
+        width = int(lengths.max())
+        mask = None
+        if bool((lengths < width).any()):
+            aligned = -(-width // _MASK_ALIGNMENT) * _MASK_ALIGNMENT
+            width = min(aligned, int(tower.max_source_positions))
+            mask = (torch.arange(width) < lengths[:, None])[:, None, None, :]
+            mask = mask.expand(-1, 1, width, -1).to(self.device)
+        hidden = self._convolve(inputs, width)
+        hidden = hidden + tower.embed_positions.weight[:width]
+        for layer in tower.layers:
+            hidden = layer(hidden, mask)
+        pooled = tower.avg_pooler(hidden.permute(0, 2, 1)).permute(0, 2, 1)
+        projected = self._projector(tower.layer_norm(pooled))
+        counts = [audio_token_count(one.feature_frames) for one in inputs]
+        return [projected[row, :count] for row, count in enumerate(counts)]
+
+    def _convolve(self, inputs: Sequence[ModelInput], width: int) -> Tensor:
+        """The first ``width`` encoder frames, shape ``(rows, width, channels)``."""
+        tower = self._audio_tower
+        # One more encoder frame than is kept: the last kept one must not see the convolution's
+        # own zero padding where the full window has features.
+        frames = min(2 * width + 2, self._window_frames())
+        features = np.zeros((len(inputs), tower.num_mel_bins, frames), dtype=np.float32)
+        for row, one in enumerate(inputs):
+            kept = min(one.features.shape[1], frames)
+            features[row, :, :kept] = one.features[:, :kept]
+        hidden = torch.from_numpy(features).to(self.device, tower.conv1.weight.dtype)
+        hidden = gelu(tower.conv2(gelu(tower.conv1(hidden))))
+        return hidden.permute(0, 2, 1)[:, :width]
+
+
+def _groups_of_similar_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Split rows so that padding to a group's longest row wastes little."""
+    group: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        if group and lengths[row] < _SIMILAR_LENGTH * lengths[group[0]]:
+            yield group
+            group = []
+        group.append(row)
+    yield group
+
+
+def _require_plain_attention(config: Any) -> None:
+    if set(config.layer_types) != {_ATTENTION_TYPE}:
+        raise UnsupportedError(
+            f"the language model has layers of types {sorted(set(config.layer_types))}; the tree "
+            f"decoder reproduces {_ATTENTION_TYPE} only"
+        )
+    rope_type = config.rope_parameters["rope_type"]
+    if rope_type not in _LENGTH_INDEPENDENT_ROPE:
+        raise UnsupportedError(
+            f"rope type {rope_type!r} depends on the length of the whole sequence; known: "
+            f"{', '.join(_LENGTH_INDEPENDENT_ROPE)}"
+        )

@@ -1,0 +1,297 @@
+"""The reference back end: a transformers model decoded by raypipe's own tree decoder.
+
+Runs on a CPU or one GPU. The search is deterministic: a checkpoint's sampling settings
+(``do_sample``, ``temperature``, ``top_k``, ``top_p``) have no effect, and settings that would alter
+the scores are refused unless told otherwise; see :mod:`raypipe.engines.generation_config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
+)
+
+from raypipe.engines import emotion_tokens as emotion_token_table
+from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.log_mel import cropped_log_mel
+from raypipe.engines.qwen2_audio import Qwen2Audio, audio_token_count, encoder_frame_count
+from raypipe.engines.tree_decoder import SearchSettings, Trace, TreeDecoder
+from raypipe.errors import ConfigError, EngineError, UnsupportedError
+from raypipe.labels import LabelSet
+from raypipe.protocols import Capabilities
+from raypipe.records import (
+    EmotionTokens,
+    Failure,
+    Generation,
+    Hypothesis,
+    IntArray,
+    ModelInput,
+    Request,
+)
+
+# Architectures whose padding, positions and attention the decoder is known to reproduce.
+_ARCHITECTURES = ("Qwen2AudioForConditionalGeneration",)
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_CACHED_PROMPTS = 256
+_LONGEST_MESSAGE = 500
+
+
+class TransformersFrontend:
+    """Tokenizer and feature extractor of a Qwen2-Audio checkpoint; loads no weights.
+
+    Args:
+        model_path: local directory or hub id.
+        revision: commit of a hub id.
+        trust_remote_code: run code that comes with the checkpoint.
+
+    Raises:
+        UnsupportedError: for an architecture that is not on the list.
+    """
+
+    def __init__(
+        self, model_path: str, revision: str | None = None, trust_remote_code: bool = False
+    ) -> None:
+        origin = {"revision": revision, "trust_remote_code": trust_remote_code}
+        _require_known_architecture(model_path, origin)
+        self._processor = Qwen2AudioProcessor.from_pretrained(model_path, **origin)
+        self._extractor = self._processor.feature_extractor
+        self._tokenizer = self._processor.tokenizer
+        added = self._tokenizer.added_tokens_decoder.values()
+        self._special_tokens = tuple(token.content for token in added if token.special)
+        self._template_ids = lru_cache(_CACHED_PROMPTS)(self._tokenize)
+        self.sampling_rate: int = self._extractor.sampling_rate
+        self.max_duration_s: float = self._extractor.n_samples / self.sampling_rate
+
+    def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
+        """Turn requests into model inputs: same length, same order, one failure per bad request.
+
+        A failure's ``error_type`` is ``too_long``, ``too_short``, ``not_finite``, ``not_mono`` or
+        ``special_token_in_prompt``.
+        """
+        return [self._refuse(request) or self._prepare(request) for request in requests]
+
+    def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
+        """The sub-tokens of every surface form of every label."""
+        return emotion_token_table.emotion_tokens(self._tokenizer, labels)
+
+    def _prepare(self, request: Request) -> ModelInput:
+        features, frames = cropped_log_mel(self._extractor, request.samples)
+        template = self._template_ids(request.prompt)
+        is_audio = template == self._processor.audio_token_id
+        repeats = np.where(is_audio, audio_token_count(frames), 1)
+        return ModelInput(request.utterance_id, np.repeat(template, repeats), features, frames)
+
+    def _refuse(self, request: Request) -> Failure | None:
+        samples, rate, hop = request.samples, self.sampling_rate, self._extractor.hop_length
+
+        def failure(error_type: str, message: str) -> Failure:
+            return Failure(request.utterance_id, "prompt", error_type, message)
+
+        if samples.ndim != 1:
+            return failure("not_mono", f"samples have shape {samples.shape}, expected one axis")
+        duration = f"{len(samples) / rate:.3f} s ({len(samples)} samples at {rate} Hz)"
+        if len(samples) > self._extractor.n_samples:
+            return failure("too_long", f"{duration}, the model hears {self.max_duration_s:g} s")
+        if encoder_frame_count(-(-len(samples) // hop)) < 2:
+            return failure("too_short", f"{duration}, the model needs more than {2 * hop} samples")
+        if not np.isfinite(samples).all():
+            return failure("not_finite", "samples hold values that are not finite")
+        for token in self._special_tokens:
+            # It would be read as a control token: a second audio, or the end of the user's turn.
+            if token in request.prompt:
+                return failure("special_token_in_prompt", f"the prompt contains {token!r}")
+        return None
+
+    def _tokenize(self, prompt: str) -> IntArray:
+        """Token ids of the chat turn with a single audio token, shape ``(tokens,)``."""
+        content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+        turn = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return np.asarray(self._tokenizer(turn)["input_ids"], dtype=np.int64)
+
+
+class TransformersEngine:
+    """Greedy hypothesis, beams and raw emotion-token logits in one pass over each utterance.
+
+    Args:
+        model_path: local directory or hub id.
+        revision: commit of a hub id.
+        emotion_tokens: whose raw logits are recorded at every step.
+        beam_count: number of beams B; 0 for none.
+        greedy: also follow the greedy hypothesis.
+        max_new_tokens: longest hypothesis in tokens.
+        batch_size: most utterances decoded together.
+        device: ``auto`` takes a GPU if there is one; otherwise a torch device.
+        dtype: arithmetic of the weights; log-probabilities are float32 in any case.
+        threads: CPU threads of torch, for the whole process; None leaves them alone.
+        trust_remote_code: run code that comes with the checkpoint.
+        ignore_generation_config: search on the model's own probabilities although the checkpoint
+            asks for a repetition penalty or the like.
+
+    Raises:
+        ConfigError: for settings that ask for nothing or are not known.
+        UnsupportedError: for an architecture, a variant of it or a generation config that would
+            be decoded differently than its checkpoint means.
+        EngineError: for a checkpoint with weights missing.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        revision: str | None = None,
+        emotion_tokens: EmotionTokens,
+        beam_count: int,
+        greedy: bool,
+        max_new_tokens: int,
+        batch_size: int,
+        device: str = "auto",
+        dtype: str = "float32",
+        threads: int | None = None,
+        trust_remote_code: bool = False,
+        ignore_generation_config: bool = False,
+    ) -> None:
+        _check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        origin = {"revision": revision, "trust_remote_code": trust_remote_code}
+        _require_known_architecture(model_path, origin)
+        model = _load_model(model_path, origin, _DTYPES[dtype]).to(device)
+        check_generation_config(model.generation_config, ignore=ignore_generation_config)
+        settings = SearchSettings(
+            beam_count,
+            greedy,
+            max_new_tokens,
+            end_token_ids(model.generation_config),
+            emotion_tokens.token_ids,
+        )
+        self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
+        self._model = Qwen2Audio(model)
+        self._decoder = TreeDecoder(self._model, settings)
+        self._max_new_tokens = max_new_tokens
+        self._batch_size = batch_size
+        self.capabilities = Capabilities(
+            beams=beam_count > 0, emotion_logits=True, token_logprobs=True
+        )
+
+    def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
+        """Answer every input: same length, same order.
+
+        Batches hold prompts of similar length and never reach beyond one call, so the same call
+        always forms the same batches. ``prompt_tokens`` of a generation counts the whole turn,
+        audio tokens included.
+
+        Raises:
+            torch.AcceleratorError: if the device itself has failed; no input is to blame.
+        """
+        replies: dict[int, Generation | Failure] = {}
+        for index, one in enumerate(inputs):
+            try:
+                self._check(one)
+            except EngineError as error:
+                replies[index] = _failure(one, "invalid_input", str(error))
+        waiting = [index for index in range(len(inputs)) if index not in replies]
+        waiting.sort(key=lambda index: (len(inputs[index].token_ids), index))
+        for start in range(0, len(waiting), self._batch_size):
+            batch = waiting[start : start + self._batch_size]
+            answers = self._answer([inputs[index] for index in batch])
+            replies.update(zip(batch, answers, strict=True))
+        return [replies[index] for index in range(len(inputs))]
+
+    def _check(self, one: ModelInput) -> None:
+        self._model.check(one)
+        needed, limit = len(one.token_ids) + self._max_new_tokens, self._model.max_positions
+        if needed > limit:
+            raise EngineError(
+                f"prompt of {len(one.token_ids)} tokens and {self._max_new_tokens} new ones "
+                f"exceed the model's {limit} positions"
+            )
+
+    def _answer(self, batch: Sequence[ModelInput]) -> list[Generation | Failure]:
+        """Decode a batch; if that fails, each half of it, until the bad input is alone."""
+        try:
+            rows = self._decoder.decode(batch)
+            return [self._reply(one, row) for one, row in zip(batch, rows, strict=True)]
+        except torch.AcceleratorError:
+            raise
+        except (RuntimeError, ValueError, IndexError) as error:
+            # Only text is kept: the traceback would hold on to the tensors that did not fit.
+            is_out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            error_type = "out_of_memory" if is_out_of_memory else type(error).__name__
+            message = str(error)
+        if is_out_of_memory:
+            torch.cuda.empty_cache()
+        if len(batch) == 1:
+            return [_failure(batch[0], error_type, message)]
+        middle = len(batch) // 2
+        return self._answer(batch[:middle]) + self._answer(batch[middle:])
+
+    def _reply(self, one: ModelInput, row: list[Trace] | EngineError) -> Generation | Failure:
+        if isinstance(row, EngineError):
+            return _failure(one, "not_finite", str(row))
+        return Generation(
+            one.utterance_id,
+            tuple(self._hypothesis(trace) for trace in row),
+            prompt_tokens=len(one.token_ids),
+            audio_tokens=audio_token_count(one.feature_frames),
+        )
+
+    def _hypothesis(self, trace: Trace) -> Hypothesis:
+        return Hypothesis(
+            kind=trace.kind,
+            rank=trace.rank,
+            text=self._tokenizer.decode(trace.token_ids, skip_special_tokens=True),
+            token_ids=trace.token_ids,
+            token_logprobs=trace.token_logprobs,
+            alpha=trace.alpha,
+            finish_reason=trace.finish_reason,
+            emotion_logits=trace.emotion_logits,
+        )
+
+
+def _failure(one: ModelInput, error_type: str, message: str) -> Failure:
+    return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
+
+
+def _check_settings(
+    beam_count: int, greedy: bool, max_new_tokens: int, batch_size: int, dtype: str
+) -> None:
+    if beam_count < 0 or (beam_count == 0 and not greedy):
+        raise ConfigError(f"beam_count {beam_count} and greedy {greedy} ask for no hypothesis")
+    if max_new_tokens < 1 or batch_size < 1:
+        raise ConfigError(
+            f"max_new_tokens {max_new_tokens} and batch_size {batch_size} must be at least 1"
+        )
+    if dtype not in _DTYPES:
+        raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
+
+
+def _require_known_architecture(model_path: str, origin: dict[str, Any]) -> None:
+    found = AutoConfig.from_pretrained(model_path, **origin).architectures or []
+    if not set(found) & set(_ARCHITECTURES):
+        raise UnsupportedError(
+            f"{model_path} is a {', '.join(found) or 'model without a named architecture'}; "
+            f"the transformers engine decodes {', '.join(_ARCHITECTURES)}"
+        )
+
+
+def _load_model(model_path: str, origin: dict[str, Any], dtype: torch.dtype) -> Any:
+    model, report = Qwen2AudioForConditionalGeneration.from_pretrained(
+        model_path, **origin, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
+    )
+    # transformers fills missing weights with random numbers and only warns.
+    if missing := sorted(report["missing_keys"]):
+        raise EngineError(f"{model_path} lacks {len(missing)} weights, first {missing[0]}")
+    return model.eval()

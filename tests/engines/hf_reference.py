@@ -1,0 +1,81 @@
+"""What transformers' own generate() says, one utterance at a time, through the plain processor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
+
+
+@dataclass(frozen=True)
+class Answer:
+    token_ids: tuple[int, ...]
+    score: float
+    emotion_logits: np.ndarray
+
+
+class Reference:
+    def __init__(self, checkpoint: Path, recorded_ids: tuple[int, ...], max_new_tokens: int):
+        self.processor = Qwen2AudioProcessor.from_pretrained(checkpoint)
+        self.model = Qwen2AudioForConditionalGeneration.from_pretrained(
+            checkpoint, dtype=torch.float32
+        ).eval()
+        self.recorded_ids = list(recorded_ids)
+        self.max_new_tokens = max_new_tokens
+
+    def inputs(self, prompt: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
+        conversation = [
+            {"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": prompt}]}
+        ]
+        turn = self.processor.apply_chat_template(
+            conversation, add_generation_prompt=True, tokenize=False
+        )
+        return self.processor(
+            text=[turn], audio=[samples], sampling_rate=16000, return_tensors="pt"
+        )
+
+    def beams(self, prompt: str, samples: np.ndarray, beam_count: int) -> list[Answer]:
+        out, prompt_width = self._generate(
+            prompt,
+            samples,
+            num_beams=beam_count,
+            num_return_sequences=beam_count,
+            length_penalty=0.0,
+            early_stopping=False,
+            output_scores=True,
+        )
+        answers = []
+        for rank in range(beam_count):
+            lanes = out.beam_indices[rank]
+            steps = int((lanes >= 0).sum())
+            logits = [out.logits[step][lanes[step], self.recorded_ids] for step in range(steps)]
+            token_ids = out.sequences[rank, prompt_width : prompt_width + steps]
+            score = float(out.sequences_scores[rank])
+            answers.append(Answer(tuple(token_ids.tolist()), score, torch.stack(logits).numpy()))
+        return answers
+
+    def greedy(self, prompt: str, samples: np.ndarray) -> Answer:
+        out, prompt_width = self._generate(prompt, samples)
+        token_ids = tuple(out.sequences[0, prompt_width:].tolist())
+        logprobs = [
+            float(logits[0].double().log_softmax(-1)[token_id])
+            for token_id, logits in zip(token_ids, out.logits, strict=True)
+        ]
+        logits = torch.stack([logits[0, self.recorded_ids] for logits in out.logits])
+        return Answer(token_ids, sum(logprobs), logits.numpy())
+
+    def _generate(self, prompt, samples, **search):
+        inputs = self.inputs(prompt, samples)
+        with torch.inference_mode():
+            out = self.model.generate(
+                **inputs,
+                **search,
+                do_sample=False,
+                max_new_tokens=self.max_new_tokens,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        return out, inputs["input_ids"].shape[1]

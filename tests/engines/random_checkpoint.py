@@ -1,0 +1,167 @@
+"""Seeded random Qwen2-Audio checkpoints: a real architecture, tokenizer and processor, no training.
+
+The next-token law is made peaky and dependent on what was heard, and the end tokens reachable, so
+that hypotheses differ between clips and end at varied lengths.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
+    WhisperFeatureExtractor,
+)
+
+SPECIAL_TOKENS = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|audio_bos|>",
+    "<|AUDIO|>",
+    "<|audio_eos|>",
+]
+EMOTIONS = ["anger", "angry", "disgust", "fear", "happiness", "happy", "neutral", "sad", "sadness"]
+SENTENCES = [
+    "The speaker sounds {a} and a little {b}.",
+    'Answer with one JSON object: {{"{a}": 0.{i}, "{b}": 0.{j}}}',
+    "Listen to tone, intonation, pauses and energy; then to the words. {a}: {i}{j}%",
+    "system\nYou are a helpful assistant. user\nAudio 1: \nassistant\n {A} or {b}?",
+]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size and temper of a random model."""
+
+    seed: int = 0
+    hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+    key_heads: int = 4
+    audio_width: int = 64
+    audio_layers: int = 2
+    vocabulary: int = 1000
+    window_s: int = 30
+    end_tokens: tuple[str, ...] = ("<|im_end|>",)
+    end_gain: float = 2.2
+    sharpness: float = 2.5
+
+
+def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with Qwen2-Audio's special tokens."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(SPECIAL_TOKENS),
+        min_frequency=1,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    text = (
+        sentence.format(a=a, b=b, A=a.capitalize(), i=i, j=j)
+        for i, a in enumerate(EMOTIONS)
+        for j, b in enumerate(EMOTIONS)
+        for sentence in SENTENCES
+    )
+    tokenizer.train_from_iterator(text, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=SPECIAL_TOKENS,
+        model_max_length=8192,
+        padding_side="left",
+    )
+
+
+def save_checkpoint(folder: Path, shape: Shape) -> None:
+    """Write model, generation config, tokenizer and processor to ``folder``."""
+    tokenizer = train_tokenizer(shape.vocabulary)
+    extractor = WhisperFeatureExtractor(feature_size=128, chunk_length=shape.window_s)
+    processor = Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+    model = _random_model(tokenizer, shape)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def _random_model(
+    tokenizer: PreTrainedTokenizerFast, shape: Shape
+) -> Qwen2AudioForConditionalGeneration:
+    torch.manual_seed(shape.seed)
+    audio_id = tokenizer.convert_tokens_to_ids("<|AUDIO|>")
+    end_ids = tokenizer.convert_tokens_to_ids(list(shape.end_tokens))
+    model = Qwen2AudioForConditionalGeneration(
+        Qwen2AudioConfig(
+            architectures=["Qwen2AudioForConditionalGeneration"],
+            audio_token_index=audio_id,
+            audio_config={
+                "model_type": "qwen2_audio_encoder",
+                "num_mel_bins": 128,
+                "d_model": shape.audio_width,
+                "encoder_layers": shape.audio_layers,
+                "encoder_attention_heads": shape.audio_width // 32,
+                "encoder_ffn_dim": 4 * shape.audio_width,
+                "max_source_positions": 50 * shape.window_s,
+                "initializer_range": 0.1,
+            },
+            text_config={
+                "model_type": "qwen2",
+                "vocab_size": len(tokenizer),
+                "hidden_size": shape.hidden,
+                "intermediate_size": 3 * shape.hidden,
+                "num_hidden_layers": shape.layers,
+                "num_attention_heads": shape.heads,
+                "num_key_value_heads": shape.key_heads,
+                "max_position_embeddings": 4096,
+                "initializer_range": 0.12,
+                "bos_token_id": tokenizer.pad_token_id,
+                "eos_token_id": end_ids[0],
+                "pad_token_id": tokenizer.pad_token_id,
+            },
+        )
+    ).eval()
+    with torch.no_grad():
+        model.model.audio_tower.embed_positions.weight.copy_(
+            _sinusoids(50 * shape.window_s, shape.audio_width)
+        )
+        model.model.multi_modal_projector.linear.weight.mul_(3)
+        head = model.lm_head.weight
+        head.mul_(shape.sharpness)
+        head[end_ids] *= shape.end_gain
+        head[[audio_id, tokenizer.pad_token_id]] = 0.0
+    model.generation_config = GenerationConfig(
+        eos_token_id=list(end_ids), pad_token_id=tokenizer.pad_token_id, do_sample=False
+    )
+    return model
+
+
+def _sinusoids(positions: int, width: int) -> torch.Tensor:
+    rates = torch.exp(-math.log(10000) / (width // 2 - 1) * torch.arange(width // 2))
+    angles = torch.arange(positions)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def sounds(durations_s: list[float], seed: int) -> list[np.ndarray]:
+    """Clips of a few modulated partials and noise, float32 at 16 kHz."""
+    random = np.random.default_rng(seed)
+    clips = []
+    for duration_s in durations_s:
+        time = np.arange(round(duration_s * 16000)) / 16000
+        clip = 0.01 * random.standard_normal(len(time))
+        for _ in range(6):
+            amplitude, frequency = random.uniform(0.02, 0.2), random.uniform(80, 3500)
+            clip += amplitude * np.sin(2 * np.pi * frequency * time + random.uniform(0, 6))
+        clip *= 0.6 + 0.4 * np.sin(2 * np.pi * random.uniform(1, 5) * time)
+        clips.append(clip.astype(np.float32))
+    return clips
