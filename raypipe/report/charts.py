@@ -190,7 +190,8 @@ def shares_chart(tally: Tally, labels: LabelSet) -> Chart | None:
     if not shares:
         return None
     alt = "Mean share of each label. " + "; ".join(
-        f"{who}: " + ", ".join(f"{n} {percent(v)}" for n, v in zip(labels.names, values, strict=True))
+        f"{who}: "
+        + ", ".join(f"{n} {percent(v)}" for n, v in zip(labels.names, values, strict=True))
         for who, values in shares.items()
     )
     caption = "Mean share of each label over all utterances, in percent."
@@ -203,5 +204,3 @@ def shares_chart(tally: Tally, labels: LabelSet) -> Chart | None:
             f"points {direction} than by the annotators."
         )
     return Chart(figures.shares_panel(labels.names, shares, alt=alt), caption)
-
-

@@ -118,6 +118,8 @@ def digest_predictions(
     """Read the predictions once, table by table, and keep sums and a handful of rows.
 
     Args:
+        predictions: the table, whole or in parts of any size.
+        labels: the label set its distributions are aligned with.
         focus: the approach whose examples are kept; None keeps none.
         typical_js: the example ``median`` is the utterance whose JS is closest to this value,
             normally the median from the metrics table; None keeps no such example.

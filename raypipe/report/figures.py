@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
@@ -40,14 +40,14 @@ _VARIABLES: Final = {
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _HREF: Final = "{http://www.w3.org/1999/xlink}href"
 _FONT: Final = re.compile(r"font-family: [^;]*;? *")
-_WIDTH_IN: Final = 4.7
-_STYLE: Final = {
+_WIDTH_IN: Final = 4.5
+_STYLE: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "raypipe",
     # An id or a label with two dollar signs is not a formula.
     "text.parse_math": False,
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
+    "font.size": 10,
+    "axes.titlesize": 10,
     "axes.linewidth": 0.8,
     "text.color": _INK,
     "axes.labelcolor": _MUTED,
@@ -93,6 +93,10 @@ def interval_panel(
     """Approaches under each other on one axis with their intervals.
 
     Args:
+        bars: from top to bottom.
+        name: of the metric, on the axis.
+        alt: the figure in words.
+        lower_is_better: which way the axis is read.
         reference: the constant prior, drawn as a dashed line through all rows.
     """
     with _figure(0.9 + 0.29 * len(bars)) as (figure, axes):
@@ -165,7 +169,7 @@ def _ambiguity_line(axes: Axes, line: Line, shift: float) -> tuple[float, float]
     ]
     if not points:
         return None
-    colour = _MUTED if line.colour is None else _SERIES[line.colour]
+    colour = _line_colour(line)
     for x, estimate in points:
         if estimate.low is not None and estimate.high is not None:
             axes.plot([x, x], [estimate.low, estimate.high], color=colour, linewidth=1.2)
@@ -182,10 +186,17 @@ def _ambiguity_line(axes: Axes, line: Line, shift: float) -> tuple[float, float]
     return points[-1][0], points[-1][1].value
 
 
+def _line_colour(line: Line) -> str:
+    # The best strategy has the same colour in every figure.
+    if line.is_best:
+        return _ACCENT
+    return _MUTED if line.colour is None else _SERIES[line.colour]
+
+
 def _name_ends(axes: Axes, ends: list[tuple[float, float, Line]], x: float) -> None:
     """Name the lines at their ends, pushed apart so that names do not cover each other."""
     low, high = axes.get_ylim()
-    gap = 0.062 * (high - low)
+    gap = 0.068 * (high - low)
     ordered = sorted(ends, key=lambda end: end[1])
     heights: list[float] = []
     for _, value, _ in ordered:
@@ -197,7 +208,7 @@ def _name_ends(axes: Axes, ends: list[tuple[float, float, Line]], x: float) -> N
             x,
             height - shift,
             line.name,
-            color=_MUTED if line.colour is None else _SERIES[line.colour],
+            color=_line_colour(line),
             fontweight="bold" if line.is_best else "normal",
             verticalalignment="center",
             clip_on=False,
@@ -218,12 +229,14 @@ def calibration_panel(
     Args:
         n: utterances by confidence bin, shape ``(bins,)``; bins without any are left out.
         confidence: mean confidence in the bin, shape ``(bins,)``.
-        right: share of right ones, shape ``(bins,)``; ``low`` and ``high`` are its interval.
+        right: share of right ones, shape ``(bins,)``.
+        low: lower bounds of ``right``, shape ``(bins,)``.
+        high: upper bounds of ``right``, shape ``(bins,)``.
+        alt: the figure in words.
     """
     with _figure(3.9, rows=(4, 1)) as (figure, axes):
         below = figure.axes[1]
         axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1.1, linestyle=(0, (4, 3)))
-        axes.text(0.3, 0.35, "as confident as right", color=_MUTED, rotation=38, ha="center")
         held = n > 0
         axes.vlines(confidence[held], low[held], high[held], color=_ACCENT, linewidth=1.4)
         axes.plot(confidence[held], right[held], color=_ACCENT, marker="o", linewidth=2.0)
@@ -250,7 +263,9 @@ def shares_panel(
     """Mean share of each label: the annotators and the predictions, a bar each.
 
     Args:
+        labels: from top to bottom.
         shares: by who says so, at most two, the one to stress last; shape ``(labels,)`` each.
+        alt: the figure in words.
     """
     colours = {1: (_ACCENT,), 2: (_MUTED, _ACCENT)}[len(shares)]
     with _figure(0.9 + 0.42 * len(labels)) as (figure, axes):

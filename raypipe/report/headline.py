@@ -8,7 +8,7 @@ from typing import Literal
 
 from raypipe.report.digest import Digest
 from raypipe.report.scores import PRIOR, Approach, Estimate, Scores
-from raypipe.report.text import count, difference, listing, percent, score
+from raypipe.report.text import count, difference, interval, listing, percent, score
 
 Tone = Literal["good", "plain", "warning"]
 
@@ -42,9 +42,7 @@ def headline(scores: Scores, digest: Digest) -> Headline:
     details = (_basis(estimate), *_caveats(scores, best))
     stated = f"{name} is closest to the annotators: JS {with_interval(estimate)}"
     if reference is None:
-        return Headline(
-            "plain", f"{stated}.", ("There is no prior row to compare with.", *details)
-        )
+        return Headline("plain", f"{stated}.", ("There is no prior row to compare with.", *details))
     paired = scores.get(best, "js", versus=PRIOR)
     return _against_prior(stated, name, estimate, reference, paired, details)
 
@@ -90,6 +88,8 @@ def compare(
     """Whether a strategy's JS is below, above, or within the uncertainty of the prior's.
 
     Args:
+        estimate: the strategy's JS.
+        prior: the constant predictor's JS.
         paired: the strategy's JS minus the prior's on the same utterances; without it the two
             intervals must not touch.
     """
@@ -110,8 +110,8 @@ def with_interval(estimate: Estimate, digits: int = 3) -> str:
     """The value with its interval in brackets, or alone where it has none."""
     if estimate.low is None or estimate.high is None:
         return score(estimate.value, digits)
-    bounds = f"{score(estimate.low, digits)}, {score(estimate.high, digits)}"
-    return f"{score(estimate.value, digits)} [{bounds}]"
+    bounds = interval(score(estimate.low, digits), score(estimate.high, digits))
+    return f"{score(estimate.value, digits)} {bounds}"
 
 
 def _gap_interval(paired: Estimate | None) -> str:
@@ -119,13 +119,13 @@ def _gap_interval(paired: Estimate | None) -> str:
     if paired is None or paired.low is None or paired.high is None:
         return ""
     low, high = sorted((abs(paired.low), abs(paired.high)))
-    return f"[{score(low)}, {score(high)}]"
+    return interval(score(low), score(high))
 
 
 def _signed_interval(paired: Estimate | None) -> str:
     if paired is None or paired.low is None or paired.high is None:
         return ""
-    return f"[{difference(paired.low)}, {difference(paired.high)}]"
+    return interval(difference(paired.low), difference(paired.high))
 
 
 def _basis(estimate: Estimate) -> str:
@@ -171,7 +171,7 @@ def _nothing_scored(digest: Digest) -> Headline:
     if digest.labelled == 0:
         return Headline(
             "plain",
-            "No utterance carries annotators’ votes, so nothing is scored.",
+            "No utterance carries annotators' votes, so nothing is scored.",
             ("The predictions themselves are summarised below.",),
         )
     return Headline("warning", "The metrics table holds no JS, so strategies are not ranked.")

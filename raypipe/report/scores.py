@@ -25,7 +25,9 @@ STRATEGY_ORDER: Final = (
 )
 PRIOR: Final = "prior"
 BASELINES: Final = (PRIOR, "uniform")
-LOWER_IS_BETTER: Final = frozenset({"js", "js_distance", "bd", "kl", "ece", "brier", "invalid_rate"})
+LOWER_IS_BETTER: Final = frozenset(
+    {"js", "js_distance", "bd", "kl", "ece", "brier", "invalid_rate"}
+)
 _COLUMNS: Final = (
     "model",
     "prompt",
@@ -85,9 +87,7 @@ class Scores:
         approaches: dict[Approach, None] = {}
         slices: dict[str, None] = {}
         for row in _rows(metrics):
-            approach = Approach(
-                *(clean(row[key] or "") for key in ("model", "prompt", "strategy"))
-            )
+            approach = Approach(*(clean(row[key] or "") for key in ("model", "prompt", "strategy")))
             approaches.setdefault(approach)
             slices.setdefault(str(row["slice"]))
             estimate = _estimate(row)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from raypipe.report.digest import Tally
 from raypipe.report.headline import compare
 from raypipe.report.scores import PRIOR, Approach, Estimate, Scores
-from raypipe.report.text import clean, count, difference, percent, score
+from raypipe.report.text import clean, count, difference, interval, percent, score
 
 EXAMPLES_PER_ERROR: Final = 3
 
@@ -50,7 +50,7 @@ class Cell:
     is_best: bool = False
 
 
-EMPTY: Final = Cell("–")
+EMPTY: Final = Cell("\N{EN DASH}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,14 @@ def estimate_cell(estimate: Estimate | None, *, is_share: bool = False, best: bo
     """A value and its interval as text."""
     if estimate is None:
         return EMPTY
-    show = percent if is_share else score
-    interval = ""
-    if estimate.low is not None and estimate.high is not None:
-        bounds = (
-            (score(100 * estimate.low, 1), score(100 * estimate.high, 1))
-            if is_share
-            else (score(estimate.low), score(estimate.high))
-        )
-        interval = f"[{bounds[0]}, {bounds[1]}]"
-    return Cell(show(estimate.value), interval, best)
+    value = percent(estimate.value) if is_share else score(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return Cell(value, is_best=best)
+    if is_share:
+        bounds = interval(score(100 * estimate.low, 1), score(100 * estimate.high, 1))
+    else:
+        bounds = interval(score(estimate.low), score(estimate.high))
+    return Cell(value, bounds, best)
 
 
 def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
@@ -130,7 +128,7 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
         rows.append(ScoreRow(name, approach.is_baseline, approach == ranked_first, tuple(cells)))
     titles = [measure.title for measure in measures] + [INVALID.title]
     if versus:
-        titles.insert(1, "JS − prior’s")
+        titles.insert(1, "JS \N{MINUS SIGN} prior's")
     found = [scores.get(approach, "js", slice_name) for approach in scores.approaches]
     sizes = [estimate.n for estimate in found if estimate is not None] or [0]
     return ScoreTable(tuple(titles), tuple(rows), (min(sizes), max(sizes)))
@@ -170,10 +168,10 @@ def _versus_prior(scores: Scores, slice_name: str) -> dict[Approach, Cell]:
         paired = scores.get(approach, "js", slice_name, versus=PRIOR)
         if paired is None:
             continue
-        interval = ""
+        bounds = ""
         if paired.low is not None and paired.high is not None:
-            interval = f"[{difference(paired.low)}, {difference(paired.high)}]"
-        cells[approach] = Cell(difference(paired.value), interval)
+            bounds = interval(difference(paired.low), difference(paired.high))
+        cells[approach] = Cell(difference(paired.value), bounds)
     return cells
 
 
@@ -189,7 +187,11 @@ class SliceRow:
     accuracy: Cell
 
 
-VERDICTS: Final = {"better": "below the prior", "worse": "above the prior", "equal": "not separable"}
+VERDICTS: Final = {
+    "better": "below the prior",
+    "worse": "above the prior",
+    "equal": "not separable",
+}
 
 
 def slice_table(scores: Scores, best: Approach) -> tuple[SliceRow, ...]:
@@ -295,19 +297,3 @@ def rank_of(approach: Approach, scores: Scores) -> int:
 
 def _most_common(counted: Sequence[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
     return tuple((key, count(number)) for key, number in counted)
-
-
-def short_names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Three letters of each label, more where two labels would look the same.
-
-    Example:
-        >>> short_names(["anger", "contempt", "concern"])
-        ('ang', 'cont', 'conc')
-    """
-    shortest = []
-    for label in labels:
-        length = 3
-        while length < len(label) and sum(other[:length] == label[:length] for other in labels) > 1:
-            length += 1
-        shortest.append(label[:length])
-    return tuple(shortest)

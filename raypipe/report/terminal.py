@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -23,10 +24,13 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
         caption=Text("± half of the 95 % interval; JS: lower is better; bold: best of its column"),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
-    table.add_column("strategy", overflow="fold")
+    table.add_column("strategy", no_wrap=True, min_width=13, max_width=28)
     for measure in (*MEASURES, INVALID):
-        table.add_column(measure.title, justify="right", no_wrap=True)
+        # In 80 columns the interval wraps below its value; a value is never cut.
+        table.add_column(measure.title, justify="right")
     best = {
         measure.metric: scores.best_of(scores.approaches, measure.metric, slice_name)
         for measure in MEASURES
@@ -34,7 +38,9 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     approaches = scores.approaches
     for approach, following in zip(approaches, (*approaches[1:], None), strict=True):
         cells = [
-            _cell(scores.get(approach, measure.metric, slice_name), approach == best[measure.metric])
+            _cell(
+                scores.get(approach, measure.metric, slice_name), approach == best[measure.metric]
+            )
             for measure in MEASURES
         ]
         invalid = None if approach.is_baseline else scores.invalid_rate(approach, slice_name)
@@ -47,7 +53,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
 
 def error_table(errors: pa.Table) -> Table:
     """Errors by stage and type, most utterances first, each with its first example."""
-    table = Table(title="Errors")
+    table = Table(title="Errors", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("stage")
     table.add_column("type", overflow="fold")
     table.add_column("utterances", justify="right")

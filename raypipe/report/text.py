@@ -16,15 +16,16 @@ NOT_RECORDED: Final = "not recorded"
 
 
 def clean(value: object, limit: int = 160) -> str:
-    """One line of printable text: no control, ANSI, bidirectional or surrogate characters.
+    r"""One line of printable text: no control, ANSI, bidirectional or surrogate characters.
 
     Escaping for HTML is not done here: the template engine does it for everything.
 
     Args:
+        value: anything; None becomes "not recorded".
         limit: the longest text returned, in characters; a longer one ends in an ellipsis.
 
     Example:
-        >>> clean("a\\x1b[31mb\\nc")
+        >>> clean("a\x1b[31mb\nc")
         'ab c'
     """
     if value is None:
@@ -48,7 +49,7 @@ def score(value: float, digits: int = 3) -> str:
         '−0.013'
     """
     text = f"{value:.{digits}f}"
-    return "−" + text[1:] if text.startswith("-") else text
+    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
 
 
 def difference(value: float, digits: int = 3) -> str:
@@ -62,17 +63,27 @@ def difference(value: float, digits: int = 3) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share in [0, 1] in percent.
+    r"""A share in [0, 1] in percent, the sign held to the number by a no-break space.
 
     Example:
-        >>> percent(0.021)
+        >>> percent(0.021).replace("\xa0", " ")
         '2.1 %'
     """
-    return f"{score(100 * share, digits)} %"
+    return f"{score(100 * share, digits)}\u00a0%"
+
+
+def interval(low: str, high: str) -> str:
+    r"""The bounds of an interval, never broken over two lines.
+
+    Example:
+        >>> interval("0.1", "0.2").replace("\xa0", " ")
+        '[0.1, 0.2]'
+    """
+    return f"[{low},\u00a0{high}]"
 
 
 def count(number: int) -> str:
-    """A whole number with thin groups of three digits.
+    """A whole number in groups of three digits.
 
     Example:
         >>> count(7442)

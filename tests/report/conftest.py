@@ -163,18 +163,20 @@ def _metric_rows(world: _World) -> list[dict[str, Any]]:
                 mean("r2", _r2(world.truth, q), kept)
             as_uniform = np.where(world.valid[name], js[name], js["uniform"])
             mean("js.invalid_as_uniform", as_uniform, member)
-            rows.append(rows[-4] | {"metric": "js.median", "value": float(np.median(js[name][kept]))})
+            rows.append(
+                rows[-4] | {"metric": "js.median", "value": float(np.median(js[name][kept]))}
+            )
             mean("invalid_rate", (~world.valid[name]).astype(float), member)
             if name not in ("prior", "uniform"):
                 mean("js", js[name] - js["prior"], kept, versus="prior")
             decided = kept & (world.plurality >= 0)
             truth, guess = world.plurality[decided], q.argmax(1)[decided]
             mean("accuracy", (world.plurality == q.argmax(1)).astype(float), decided)
+            if slice_name == "all":
+                hot = np.eye(len(LABELS))[world.plurality]
+                mean("brier", ((q - hot) ** 2).sum(1), decided)
             draws = np.array([_macro_f1(truth, guess, w[decided]) for w in world.weights[:40]])
             add("macro_f1", _macro_f1(truth, guess, np.ones(len(truth))), draws)
-        right = (world.plurality == q.argmax(1)).astype(float)
-        brier = (q.max(1) - right) ** 2
-        rows.append(rows[-1] | {"slice": "all", "metric": "brier", "value": float(brier.mean())})
     return rows
 
 
@@ -199,7 +201,11 @@ def _prediction_rows(world: _World) -> list[dict[str, Any]]:
                     "predicted": LABELS.names[int(q.argmax())] if valid else None,
                     "valid": valid,
                     "parse_rule": ("logits" if "token" in name else "json") if valid else "none",
-                    "invalid_reason": None if valid else ("no number in the answer", "not all logits are positive")["token" in name],
+                    "invalid_reason": None
+                    if valid
+                    else ("no number in the answer", "not all logits are positive")[
+                        "token" in name
+                    ],
                     "entropy": float(_entropy(q)) if valid else None,
                     "soft_label": truth.tolist(),
                     "plurality": LABELS.names[plurality] if plurality >= 0 else None,
@@ -214,11 +220,30 @@ def _prediction_rows(world: _World) -> list[dict[str, Any]]:
 def _errors() -> pa.Table:
     message = "12 of 96,000 samples could be decoded"
     rows = [
-        {"utterance_id": f"1091_TIE_{i}", "stage": "decode", "error_type": "truncated", "message": message}
+        {
+            "utterance_id": f"1091_TIE_{i}",
+            "stage": "decode",
+            "error_type": "truncated",
+            "message": message,
+        }
         for i in range(5)
     ]
-    rows.append({"utterance_id": "1076_MTI_2", "stage": "decode", "error_type": "silent", "message": "peak amplitude 0"})
-    rows.append({"row": 17, "stage": "ingest", "error_type": "MissingId", "message": "manifest.csv line 18: id is empty"})
+    rows.append(
+        {
+            "utterance_id": "1076_MTI_2",
+            "stage": "decode",
+            "error_type": "silent",
+            "message": "peak amplitude 0",
+        }
+    )
+    rows.append(
+        {
+            "row": 17,
+            "stage": "ingest",
+            "error_type": "MissingId",
+            "message": "manifest.csv line 18: id is empty",
+        }
+    )
     filled = [{"run": "demo", "shard": "shard-00003", "utterances": 1} | row for row in rows]
     return pa.Table.from_pylist(filled, schema=ERRORS_SCHEMA)
 
