@@ -20,8 +20,9 @@ MAX_NEW_TOKENS = 24
 PROMPT = "Which emotion does the speaker express? Answer with one JSON object."
 
 # Real lengths, hop boundaries on both sides, an odd and an even number of encoder frames, the
-# shortest clip that can be answered, and the whole window to the sample.
-DURATIONS_S = [0.0201, 0.05, 0.5, 1.0, 1.005, 1.37, 2.0, 2.2, 3.333, 4.1, 5.01, 7.7, 11.3, 16.25]
+# shortest clip that generate() can answer (two audio tokens: a single one sends it down a legacy
+# path that fails), and the whole window to the sample.
+DURATIONS_S = [0.0701, 0.11, 0.5, 1.0, 1.005, 1.37, 2.0, 2.2, 3.333, 4.1, 5.01, 7.7, 11.3, 16.25]
 DURATIONS_S += [22.2, 29.97, 29.99999, 30.0]
 
 

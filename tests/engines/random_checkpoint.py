@@ -43,7 +43,7 @@ SENTENCES = [
 class Shape:
     """Size and temper of a random model."""
 
-    seed: int = 0
+    seed: int = 1
     hidden: int = 128
     layers: int = 2
     heads: int = 4
@@ -138,8 +138,8 @@ def _random_model(
         model.model.multi_modal_projector.linear.weight.mul_(3)
         head = model.lm_head.weight
         head.mul_(shape.sharpness)
-        head[end_ids] *= shape.end_gain
         head[[audio_id, tokenizer.pad_token_id]] = 0.0
+        head[end_ids] = torch.randn(len(end_ids), shape.hidden) * shape.end_gain * head.std()
     model.generation_config = GenerationConfig(
         eos_token_id=list(end_ids), pad_token_id=tokenizer.pad_token_id, do_sample=False
     )

@@ -1,0 +1,111 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from raypipe.engines.beam_search import BeamLanes, GreedyLane
+
+VOCABULARY = 24
+NO_END = torch.tensor([VOCABULARY - 1])
+
+
+def run_beams(logits_after, beam_count, max_new_tokens, end_ids, rows=1):
+    """Beams of a bigram law: ``logits_after`` of shape (vocabulary, vocabulary), from token 0."""
+    lanes = BeamLanes(rows, beam_count, max_new_tokens, end_ids)
+    tokens = torch.zeros(rows, 1, dtype=torch.int64)
+    for _ in range(max_new_tokens):
+        logits = logits_after[tokens]
+        tokens, _ = lanes.advance(logits, logits.logsumexp(-1))
+    assert bool(lanes.done.all())
+    return lanes.paths()
+
+
+def logprob(logits_after, sequence):
+    law = logits_after.double().log_softmax(-1)
+    return sum(float(law[a, b]) for a, b in itertools.pairwise((0, *sequence)))
+
+
+@pytest.mark.parametrize("beam_count", [1, 2, 5, 11])
+def test_beams_of_a_law_without_memory_are_the_best_of_all_sequences(beam_count):
+    # If nothing ends early and steps do not depend on each other, beam search loses nothing.
+    row = torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(beam_count))
+    row[-1] = -50.0
+    logits_after = row.expand(VOCABULARY, -1)
+    (paths,) = run_beams(logits_after, beam_count, 3, NO_END)
+    sequences = itertools.product(range(VOCABULARY), repeat=3)
+    scores = sorted((logprob(logits_after, s) for s in sequences), reverse=True)[:beam_count]
+    assert [path.score for path in paths] == pytest.approx(scores, abs=1e-5)
+    for path in paths:
+        assert path.score == pytest.approx(logprob(logits_after, path.token_ids), abs=1e-5)
+    assert len({path.token_ids for path in paths}) == beam_count
+
+
+def test_a_case_worked_by_hand():
+    # Probabilities: from 0 to 1: .6, to 2: .4. From 1 the end (3) has .5, 4 has .5. From 2 the end
+    # has .9. So with two beams: [2, end] = .36 first, then [1, end] = [1, 4] = .30; the end wins
+    # a hypothesis at step 2 already, and [1, 4, ...] can only fall.
+    law = torch.full((VOCABULARY, VOCABULARY), 1e-9)
+    law[0, 1], law[0, 2] = 0.6, 0.4
+    law[1, 3], law[1, 4] = 0.5, 0.5
+    law[2, 3], law[2, 4] = 0.9, 0.1
+    law[4, 4], law[4, 3] = 0.8, 0.2
+    (paths,) = run_beams(law.log(), 2, 5, torch.tensor([3]))
+    assert [path.token_ids for path in paths] == [(2, 3), (1, 3)]
+    assert np.exp([path.score for path in paths]) == pytest.approx([0.36, 0.30], rel=1e-5)
+    assert [path.lanes.tolist() for path in paths] == [[0, 1], [0, 0]]
+
+
+def test_what_runs_into_the_limit_is_returned_cut():
+    law = torch.full((VOCABULARY, VOCABULARY), -20.0)
+    law[:, 5] = 0.0
+    (paths,) = run_beams(law, 2, 4, NO_END)
+    assert paths[0].token_ids == (5, 5, 5, 5)
+    assert {len(path.token_ids) for path in paths} == {4}
+
+
+def test_rows_do_not_see_each_other():
+    generator = torch.Generator().manual_seed(3)
+    laws = torch.randn(4, VOCABULARY, VOCABULARY, generator=generator) * 3
+    lanes = BeamLanes(4, 3, 6, torch.tensor([7]))
+    tokens, rows = torch.zeros(4, 1, dtype=torch.int64), torch.arange(4)[:, None]
+    for _ in range(6):
+        logits = laws[rows, tokens]
+        tokens, _ = lanes.advance(logits, logits.logsumexp(-1))
+    for row, paths in enumerate(lanes.paths()):
+        (alone,) = run_beams(laws[row], 3, 6, torch.tensor([7]))
+        assert [path.token_ids for path in paths] == [path.token_ids for path in alone]
+        assert [path.score for path in paths] == [path.score for path in alone]
+
+
+def test_a_score_is_the_plain_sum_in_order():
+    generator = torch.Generator().manual_seed(4)
+    (paths,) = run_beams(torch.randn(24, 24, generator=generator), 4, 8, torch.tensor([7]))
+    for path in paths:
+        assert path.score == sum(float(value) for value in path.logprobs)
+
+
+def test_nothing_hangs_on_numbers_that_are_not_numbers():
+    lanes = BeamLanes(1, 2, 4, NO_END)
+    broken = torch.full((1, 1, VOCABULARY), float("nan"))
+    lanes.advance(broken, broken.logsumexp(-1))
+    assert bool(lanes.done.all())
+
+
+def test_the_greedy_lane_takes_the_most_probable_token_and_stops_at_the_end():
+    law = torch.randn(VOCABULARY, VOCABULARY, generator=torch.Generator().manual_seed(5))
+    expected, token = [], 0
+    for _ in range(5):
+        token = int(law[token].argmax())
+        expected.append(token)
+    end = expected[3]
+    lane = GreedyLane(1, 10, torch.tensor([end]), lane=2)
+    tokens = torch.zeros(1, dtype=torch.int64)
+    for _ in range(7):
+        logits = law[tokens]
+        tokens = lane.advance(logits, logits.logsumexp(-1))
+    (path,) = lane.paths()
+    wanted = tuple(expected[: expected.index(end) + 1])
+    assert path.token_ids == wanted
+    assert path.score == pytest.approx(logprob(law, wanted), abs=1e-5)
+    assert path.lanes.tolist() == [2] * len(wanted)

@@ -1,0 +1,74 @@
+import pytest
+from transformers import GenerationConfig
+
+from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.errors import UnsupportedError
+
+
+def test_an_empty_config_and_sampling_settings_are_accepted():
+    check_generation_config(GenerationConfig(), ignore=False)
+    sampling = GenerationConfig(do_sample=True, temperature=0.7, top_k=20, top_p=0.5, min_p=0.1)
+    check_generation_config(sampling, ignore=False)
+
+
+def test_neutral_values_are_accepted():
+    neutral = GenerationConfig(repetition_penalty=1.0, min_length=0, no_repeat_ngram_size=0)
+    check_generation_config(neutral, ignore=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("repetition_penalty", 1.1),
+        ("encoder_repetition_penalty", 1.2),
+        ("no_repeat_ngram_size", 3),
+        ("min_length", 5),
+        ("min_new_tokens", 5),
+        ("suppress_tokens", [1, 2]),
+        ("begin_suppress_tokens", [1]),
+        ("forced_bos_token_id", 3),
+        ("forced_eos_token_id", 3),
+        ("bad_words_ids", [[1, 2]]),
+        ("sequence_bias", [[[5], -10.0]]),
+        ("exponential_decay_length_penalty", (5, 1.1)),
+        ("guidance_scale", 1.5),
+        ("stop_strings", ["."]),
+    ],
+)
+def test_what_would_change_the_scores_is_refused_by_name(field, value):
+    config = GenerationConfig()
+    setattr(config, field, value)
+    with pytest.raises(UnsupportedError, match=field):
+        check_generation_config(config, ignore=False)
+
+
+def test_ignoring_it_is_logged(caplog):
+    check_generation_config(GenerationConfig(repetition_penalty=1.1), ignore=True)
+    assert "repetition_penalty=1.1" in caplog.text
+
+
+def test_every_processor_of_transformers_is_on_the_list():
+    """The oracle: configs that generate() turns into logits processors without sampling."""
+    from random_checkpoint import Shape, _random_model, train_tokenizer
+
+    from raypipe.engines import generation_config
+
+    model = _random_model(train_tokenizer(600), Shape(vocabulary=600, layers=1, audio_layers=1))
+    source = model._get_logits_processor.__func__.__code__.co_names
+    fields = set(GenerationConfig().to_dict()) | {"watermarking_config", "guidance_scale"}
+    sampling = {"do_sample", "temperature", "top_k", "top_p", "top_h", "min_p", "typical_p"}
+    sampling |= {"epsilon_cutoff", "eta_cutoff", "num_beams", "use_cache", "max_length"}
+    # Log-probabilities are normalised already; doing it again changes nothing.
+    harmless = {"renormalize_logits"}
+    read = set(source) & fields
+    assert read - sampling - harmless <= set(generation_config._NEUTRAL_VALUES)
+
+
+@pytest.mark.parametrize(("eos", "expected"), [(7, (7,)), ([7, 9], (7, 9)), ([9, 7, 9], (9, 7))])
+def test_all_end_tokens_are_found(eos, expected):
+    assert end_token_ids(GenerationConfig(eos_token_id=eos)) == expected
+
+
+def test_a_checkpoint_that_cannot_end_is_refused():
+    with pytest.raises(UnsupportedError, match="eos_token_id"):
+        end_token_ids(GenerationConfig())
