@@ -15,10 +15,11 @@ from raypipe.report import figures
 from raypipe.report.digest import Tally
 from raypipe.report.headline import compare, with_interval
 from raypipe.report.scores import LOWER_IS_BETTER, PRIOR, Approach, Scores
-from raypipe.report.text import count, percent, score
+from raypipe.report.text import clean, count, percent, score
 
 AMBIGUITY_BINS: Final = 5
 MOST_LINES: Final = figures.SERIES_COLOURS
+MOST_CHARACTERS: Final = 26
 _Z95: Final = 1.959964
 
 
@@ -34,7 +35,7 @@ def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     """All approaches side by side on one metric, the prior as a line through them."""
     best = scores.best("js")
     bars = [
-        figures.Bar(scores.name(approach), estimate, approach.is_baseline, approach == best)
+        figures.Bar(_name(scores, approach), estimate, approach.is_baseline, approach == best)
         for approach in scores.approaches
         if (estimate := scores.get(approach, metric)) is not None
     ]
@@ -67,7 +68,7 @@ def ambiguity_chart(scores: Scores, metric: str, name: str) -> Chart | None:
         return None
     lines = [
         figures.Line(
-            scores.name(approach),
+            _name(scores, approach),
             tuple(scores.get(approach, metric, name_) for name_ in bins),
             None if approach.is_baseline else position,
             approach == best,
@@ -87,6 +88,11 @@ def ambiguity_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     if hidden > 0:
         caption += f" {count(hidden)} more strategies are in the metrics table."
     return Chart(svg, caption.strip())
+
+
+def _name(scores: Scores, approach: Approach) -> str:
+    """The name, cut so that it leaves room for what is drawn."""
+    return clean(scores.name(approach), MOST_CHARACTERS)
 
 
 def _shown_lines(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -306,9 +307,11 @@ def _quiet(axes: Axes, *sides: str) -> None:
 
 def _svg(figure: Figure, alt: str) -> Markup:
     stream = io.StringIO()
-    figure.savefig(
-        stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-    )
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with warnings.catch_warnings():
+        # The page's font sets the text, so matplotlib's own may lack a glyph of a label.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(stream, format="svg", metadata=nothing)
     root = ElementTree.fromstring(stream.getvalue())
     for parent in root.iter():
         for child in list(parent):

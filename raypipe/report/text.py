@@ -48,7 +48,7 @@ def score(value: float, digits: int = 3) -> str:
         >>> score(-0.0125)
         '−0.013'
     """
-    text = f"{value:.{digits}f}"
+    text = f"{value:z.{digits}f}"
     return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
 
 

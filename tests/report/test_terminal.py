@@ -1,0 +1,60 @@
+import io
+
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from raypipe.report.terminal import error_table, summary_table
+
+
+def _printed(table, width=120):
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(table)
+    return stream.getvalue()
+
+
+def test_summary_lists_strategies_then_baselines(made_up_run):
+    text = _printed(summary_table(made_up_run.metrics))
+    order = [text.index(f" {name} ") for name in ("greedy", "token_softmax", "w_bon", "prior")]
+    assert order == sorted(order)
+    assert "0.095 ±.007" in text
+    assert "uniform" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_value_is_cut_on_a_narrow_terminal(made_up_run, width):
+    text = _printed(summary_table(made_up_run.metrics), width)
+    assert "…" not in text
+    assert "0.095" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_summary_of_a_slice_names_it(made_up_run):
+    assert "label anger" in _printed(summary_table(made_up_run.metrics, "label=anger"))
+
+
+def test_hostile_names_are_neither_markup_nor_escape_codes(metric_rows):
+    table = metric_rows({"strategy": "\x1b]0;x\x07[bold]a\x1b[2J\r", "metric": "js", "value": 0.1})
+    text = _printed(summary_table(table))
+    assert "[bold]a" in text
+    assert "\x1b" not in text
+    assert "\r" not in text
+
+
+def test_errors_show_one_example_each(made_up_run):
+    text = _printed(error_table(made_up_run.errors))
+    assert "1091_TIE_0: 12 of 96,000 samples could be decoded" in text
+    assert "1091_TIE_1" not in text
+
+
+def test_hostile_messages_are_neither_markup_nor_escape_codes():
+    row = {"stage": "[red]s", "error_type": "t", "message": "\x1b[31mm[/]\x9b2J", "utterances": 1}
+    text = _printed(error_table(pa.Table.from_pylist([row])))
+    assert "[red]s" in text
+    assert "m[/]" in text
+    assert "\x1b" not in text
+    assert "\x9b" not in text
+
+
+def test_no_errors_is_a_table_that_says_none(made_up_run):
+    assert "none" in _printed(error_table(made_up_run.errors.slice(0, 0)))
