@@ -150,7 +150,7 @@ def ambiguity_panel(
                 ends.append((*drawn, line))
         axes.set_xticks(range(len(bins)), list(bins))
         axes.set_xlim(-0.35, len(bins) - 0.65)
-        axes.set_xlabel("utterances in five equal groups: agreed → ambiguous")
+        axes.set_xlabel("annotators agree → disagree")
         better = "lower is better" if lower_is_better else "higher is better"
         axes.set_title(f"{name} ({better})", loc="left", color=_MUTED)
         axes.grid(axis="y")
@@ -275,8 +275,13 @@ def shares_panel(
             rows = np.arange(len(labels)) + (index - (len(shares) - 1) / 2) * thickness
             axes.barh(rows, values, height=thickness * 0.92, color=colours[index], label=who)
             for row, value in zip(rows, values, strict=True):
-                axes.text(
-                    value, row, f" {score(100 * value, 0)}", color=colours[index], va="center"
+                axes.annotate(
+                    score(100 * value, 0),
+                    (value, row),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    color=colours[index],
+                    verticalalignment="center",
                 )
         axes.set_yticks(range(len(labels)), list(labels))
         for label in axes.get_yticklabels():

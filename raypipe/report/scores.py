@@ -139,11 +139,14 @@ class Scores:
 
     def name(self, approach: Approach) -> str:
         """The strategy, with the prompt and the model where the table has several."""
-        strategies = self.strategies() or self.approaches
+        peers = self.strategies() or self.approaches
+        if approach.is_baseline:
+            # A constant predictor hears no prompt: one that stands alone needs no other name.
+            peers = tuple(other for other in self.approaches if other.strategy == approach.strategy)
         parts = [approach.strategy]
-        if len({other.prompt for other in strategies}) > 1 and approach.prompt:
+        if len({other.prompt for other in peers}) > 1 and approach.prompt:
             parts.append(approach.prompt)
-        if len({other.model for other in strategies}) > 1 and approach.model:
+        if len({other.model for other in peers}) > 1 and approach.model:
             parts.append(approach.model)
         return " · ".join(parts)
 

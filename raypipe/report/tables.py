@@ -253,8 +253,10 @@ def _place(row: Mapping[str, object]) -> str:
     """What failed: the utterance, or else the row of the shard, or else the whole shard."""
     if row.get("utterance_id") is not None:
         return clean(row["utterance_id"], 80)
-    shard = f"shard {clean(row.get('shard'), 60)}"
-    return shard if row.get("row") is None else f"{shard}, row {row['row']}"
+    parts = [
+        f"{name} {clean(row[name], 60)}" for name in ("shard", "row") if row.get(name) is not None
+    ]
+    return ", ".join(parts) or "unnamed input"
 
 
 def error_total(errors: pa.Table) -> int:
