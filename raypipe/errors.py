@@ -8,6 +8,7 @@ RaypipeError
 ├── EngineError          one utterance cannot be answered by the model
 │   └── UnsupportedError the engine does not offer what was asked
 ├── StoreError           object storage refuses or does not keep its promises
+│   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
 └── AccountingError      counts that must add up do not
 
@@ -55,6 +56,10 @@ class UnsupportedError(EngineError):
 
 class StoreError(RaypipeError):
     """Object storage refuses, or does not keep the promises the commit needs."""
+
+
+class ObjectMissingError(StoreError):
+    """There is no object of that name."""
 
 
 class FingerprintError(StoreError):

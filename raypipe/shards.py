@@ -1,0 +1,485 @@
+"""Utterances to shards, and shards to rows.
+
+A shard is a Parquet object of some hundred utterances with their encoded audio. ``shards.json``
+beside them, written last, says which shards belong to the corpus and what their bytes hash to; a
+folder of shard objects without it is accepted too, with less to check against.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError, ShardError
+from raypipe.labels import LabelSet
+from raypipe.records import Failure, Stage, Utterance, Vote
+from raypipe.store.location import Location
+from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
+from raypipe.store.schemas import SHARD, labels_metadata, labels_of, with_metadata
+from raypipe.store.tables import errors_table, utterance_from_row, utterance_row
+
+INDEX = "shards.json"
+INGEST_ERRORS = "ingest_errors.parquet"
+FORMAT_VERSION = 1
+
+ROWS_PER_SHARD = 200
+BYTES_PER_SHARD = 64 << 20
+SUM_TOLERANCE = 1e-3
+
+_REQUIRED = ("utterance_id", "audio")
+
+SoftLabelRule = Literal["primary", "all", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowFailure(Failure):
+    """A failure that knows which row or line of its input it is.
+
+    Attributes:
+        row: line of a manifest counted from 1, or row of a shard counted from 0.
+    """
+
+    row: int
+
+
+class ShardEntry(BaseModel):
+    """One shard of a corpus.
+
+    Attributes:
+        name: of the object, relative to the index.
+        rows: number of utterances.
+        bytes: size of the object; None where no index says so.
+        sha256: of the object's bytes; None where no index says so.
+        duration_s: seconds of audio in it; None where no index says so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    rows: int
+    bytes: int | None = None
+    sha256: str | None = None
+    duration_s: float | None = None
+
+
+class ShardIndex(BaseModel):
+    """What a corpus of shards holds.
+
+    Attributes:
+        labels: the label set every soft label is aligned with.
+        soft_label_rule: how votes were counted, see :func:`soft_label`.
+        fixed_sentences: the speakers were given their sentences, so the words carry no emotion.
+        source: where the utterances came from, in words.
+        shards: in corpus order.
+        rows: number of utterances in all shards.
+        failures: number of inputs that did not become an utterance.
+        fingerprint: SHA-256 over the shards' digests, the labels and ``fixed_sentences``: it
+            changes with any byte of the corpus and with how a model is asked about it.
+        ids_are_unique: whether ingest has made sure that no id stands twice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = FORMAT_VERSION
+    dataset: str
+    labels: tuple[str, ...]
+    soft_label_rule: SoftLabelRule = "primary"
+    fixed_sentences: bool = False
+    source: str = ""
+    shards: tuple[ShardEntry, ...]
+    rows: int
+    duration_s: float | None = None
+    failures: int = 0
+    fingerprint: str
+    ids_are_unique: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLabel:
+    """What the votes for one utterance add up to.
+
+    Attributes:
+        probs: shape ``(labels,)``, sums to 1; None without a vote inside the label set.
+        plurality: the single most-voted label; None for a tie or without votes.
+        n_votes: number of votes inside the label set.
+    """
+
+    probs: tuple[float, ...] | None
+    plurality: str | None
+    n_votes: int
+
+
+def soft_label(
+    votes: Sequence[Vote], labels: LabelSet, rule: SoftLabelRule = "primary"
+) -> SoftLabel:
+    """Count votes; those outside the label set are dropped and the rest renormalised.
+
+    Args:
+        votes: one per annotator.
+        labels: the label set.
+        rule: ``primary``: an annotator's first label is one vote; ``all``: each of an annotator's
+            labels is one vote; ``split``: an annotator's one vote is shared equally by those of
+            the annotator's labels that are in the set.
+
+    Example:
+        >>> votes = (Vote("a", ("angry", "sad")), Vote("b", ("sadness",)), Vote("c", ("other",)))
+        >>> soft_label(votes, LabelSet(("anger", "sadness")))
+        SoftLabel(probs=(0.5, 0.5), plurality=None, n_votes=2)
+        >>> soft_label(votes, LabelSet(("anger", "sadness")), "split").probs
+        (0.25, 0.75)
+    """
+    counts = [0.0] * len(labels)
+    n_votes = 0
+    for vote in votes:
+        words = vote.labels[:1] if rule == "primary" else vote.labels
+        found = [index for index in map(labels.index, words) if index is not None]
+        for index in found:
+            counts[index] += 1 / len(found) if rule == "split" else 1
+        n_votes += min(1, len(found)) if rule == "split" else len(found)
+    if n_votes == 0:
+        return SoftLabel(None, None, 0)
+    probs = tuple(count / math.fsum(counts) for count in counts)
+    return SoftLabel(probs, plurality(probs, labels), n_votes)
+
+
+def plurality(probs: Sequence[float], labels: LabelSet) -> str | None:
+    """The label with the largest share, or None if several have it (to within rounding)."""
+    top = max(probs)
+    best = [index for index, share in enumerate(probs) if math.isclose(share, top, rel_tol=1e-9)]
+    return labels.names[best[0]] if len(best) == 1 else None
+
+
+def write_shards(
+    utterances: Iterable[Utterance | Failure],
+    destination: Location,
+    labels: LabelSet,
+    *,
+    rows_per_shard: int = ROWS_PER_SHARD,
+    bytes_per_shard: int = BYTES_PER_SHARD,
+    fixed_sentences: bool = False,
+    soft_label_rule: SoftLabelRule = "primary",
+    source: str,
+) -> ShardIndex:
+    """Write a corpus as shards, its failures as ``ingest_errors.parquet``, its index last.
+
+    One shard is held in memory at a time, and 16 bytes of every id. The same input gives the same
+    bytes, so an interrupted call is simply repeated; what is there already is compared, never
+    replaced.
+
+    Args:
+        utterances: what to write, in order. Failures among them are counted and listed; an
+            utterance whose id came before becomes one.
+        destination: an empty place, or one that holds (part of) this very corpus.
+        labels: the label set; an utterance without a soft label gets it from its votes.
+        rows_per_shard: largest number of utterances in a shard.
+        bytes_per_shard: audio bytes after which a shard is closed.
+        fixed_sentences: the speakers were given their sentences.
+        soft_label_rule: how votes are counted, see :func:`soft_label`.
+        source: where the utterances come from, in words, for the index.
+
+    Raises:
+        FingerprintError: if the destination holds another corpus.
+        StoreError: if the storage refuses.
+    """
+    failures: list[Failure] = []
+    entries: list[ShardEntry] = []
+    datasets: set[str] = set()
+    accepted = _accepted(utterances, labels, soft_label_rule, failures)
+    for number, rows in enumerate(_groups(accepted, rows_per_shard, bytes_per_shard)):
+        datasets.update(row.dataset for row in rows)
+        entries.append(_write_shard(destination, f"shard-{number:06d}.parquet", rows, labels))
+    if failures:
+        _write_failures(destination, failures)
+    digests = [f"sha256:{entry.sha256}" for entry in entries]
+    index = ShardIndex(
+        dataset="+".join(sorted(datasets)),
+        labels=labels.names,
+        soft_label_rule=soft_label_rule,
+        fixed_sentences=fixed_sentences,
+        source=source,
+        shards=tuple(entries),
+        rows=sum(entry.rows for entry in entries),
+        duration_s=round(math.fsum(entry.duration_s or 0.0 for entry in entries), 3),
+        failures=len(failures),
+        fingerprint=_fingerprint(digests, labels, fixed_sentences),
+        ids_are_unique=True,
+    )
+    _write_index(destination, index)
+    return index
+
+
+def _accepted(
+    utterances: Iterable[Utterance | Failure],
+    labels: LabelSet,
+    rule: SoftLabelRule,
+    failures: list[Failure],
+) -> Iterator[Utterance]:
+    seen: set[bytes] = set()
+    for number, one in enumerate(utterances):
+        if isinstance(one, Failure):
+            failures.append(one)
+            continue
+        digest = hashlib.blake2b(one.utterance_id.encode(), digest_size=16).digest()
+        if digest in seen:
+            message = f"utterance_id {one.utterance_id!r} came before in the corpus"
+            failures.append(RowFailure(one.utterance_id, "ingest", "duplicate_id", message, number))
+            continue
+        seen.add(digest)
+        yield _with_soft_label(one, labels, rule)
+
+
+def _with_soft_label(utterance: Utterance, labels: LabelSet, rule: SoftLabelRule) -> Utterance:
+    if utterance.soft_label is not None:
+        top = utterance.plurality or plurality(utterance.soft_label, labels)
+        return replace(utterance, plurality=top)
+    counted = soft_label(utterance.votes, labels, rule)
+    return replace(
+        utterance,
+        soft_label=counted.probs,
+        plurality=counted.plurality,
+        n_votes=counted.n_votes,
+    )
+
+
+def _groups(
+    utterances: Iterable[Utterance], rows_per_shard: int, bytes_per_shard: int
+) -> Iterator[list[Utterance]]:
+    if rows_per_shard < 1 or bytes_per_shard < 1:
+        raise ConfigError(
+            f"a shard has at least 1 row and 1 byte, not {rows_per_shard} and {bytes_per_shard}"
+        )
+    group: list[Utterance] = []
+    size = 0
+    for utterance in utterances:
+        group.append(utterance)
+        size += len(utterance.audio)
+        if len(group) == rows_per_shard or size >= bytes_per_shard:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _write_shard(
+    destination: Location, name: str, rows: Sequence[Utterance], labels: LabelSet
+) -> ShardEntry:
+    schema = with_metadata(SHARD, labels_metadata(labels))
+    table = pa.Table.from_pylist([utterance_row(row) for row in rows], schema=schema)
+    data = to_parquet_bytes(table, {})
+    if not destination.create(name, data) and destination.read(name) != data:
+        raise FingerprintError(
+            f"{destination.uri}/{name} holds other utterances; give this corpus a place of its own"
+        )
+    return ShardEntry(
+        name=name,
+        rows=len(rows),
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        duration_s=round(math.fsum(row.duration_s for row in rows), 3),
+    )
+
+
+def _write_failures(destination: Location, failures: Sequence[Failure]) -> None:
+    numbered = [(one.row if isinstance(one, RowFailure) else None, one) for one in failures]
+    table = errors_table(numbered, run="ingest", shard=None, shard_rows=1)
+    destination.write(INGEST_ERRORS, to_parquet_bytes(table, {}))
+
+
+def _fingerprint(digests: Iterable[str], labels: LabelSet, fixed_sentences: bool) -> str:
+    document = [list(digests), labels.names, fixed_sentences]
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+
+
+def _write_index(destination: Location, index: ShardIndex) -> None:
+    if destination.exists(INDEX):
+        there = read_index(destination)
+        if there.fingerprint != index.fingerprint:
+            raise FingerprintError(
+                f"{destination.uri} holds another corpus ({there.rows} utterances, fingerprint "
+                f"{there.fingerprint[:12]}); give this one a place of its own"
+            )
+    destination.write(INDEX, (index.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_index(location: Location) -> ShardIndex:
+    """What a place with shards holds.
+
+    Without a ``shards.json``, all ``*.parquet`` objects below are taken, in the order of their
+    names, and their row counts and label sets read from their footers.
+
+    Raises:
+        ConfigError: if nothing is there, or the index is not one that this version can read.
+        ShardError: if there is no index and an object is not a shard.
+    """
+    try:
+        data = location.read(INDEX)
+    except ObjectMissingError:
+        return _index_of_plain_folder(location)
+    try:
+        document = json.loads(data)
+        version = document.get("format_version") if isinstance(document, dict) else None
+        if version != FORMAT_VERSION:
+            raise ConfigError(
+                f"{location.uri}/{INDEX} has format version {version!r}, this raypipe reads "
+                f"{FORMAT_VERSION}"
+            )
+        return ShardIndex.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{location.uri}/{INDEX}: {field}: {first['msg']}") from error
+    except ValueError as error:
+        raise ConfigError(f"{location.uri}/{INDEX} is not JSON: {error}") from error
+
+
+def _index_of_plain_folder(location: Location) -> ShardIndex:
+    names = [name for name in location.list(".parquet") if name != INGEST_ERRORS]
+    if not names:
+        raise ConfigError(f"{location.uri} holds no {INDEX} and no shards (*.parquet)")
+    entries, digests = [], []
+    label_sets: set[LabelSet] = set()
+    for name in names:
+        rows, labels = _footer(location, name)
+        digest = location.digest(name)
+        sha256 = digest.removeprefix("sha256:") if digest.startswith("sha256:") else None
+        entries.append(ShardEntry(name=name, rows=rows, sha256=sha256))
+        digests.append(digest)
+        label_sets.add(labels)
+    if len(label_sets) > 1:
+        raise ConfigError(
+            f"{location.uri} mixes label sets: {sorted(one.names for one in label_sets)}"
+        )
+    [labels] = label_sets
+    return ShardIndex(
+        dataset=location.uri.rsplit("/", 1)[-1],
+        labels=labels.names,
+        source=location.uri,
+        shards=tuple(entries),
+        rows=sum(entry.rows for entry in entries),
+        fingerprint=_fingerprint(digests, labels, fixed_sentences=False),
+    )
+
+
+def _footer(location: Location, name: str) -> tuple[int, LabelSet]:
+    """Row count and label set of a shard, from the end of the object alone."""
+    filesystem, base = location.filesystem()
+    try:
+        with filesystem.open_input_file(f"{base}/{name}") as stream:
+            footer = pq.read_metadata(stream)
+        labels = labels_of(footer.schema.to_arrow_schema())
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"{location.uri}/{name} is not a Parquet file: {error}") from error
+    if labels is None:
+        raise ShardError(f"{location.uri}/{name} names no label set; is it a raypipe shard?")
+    return footer.num_rows, labels
+
+
+def read_shard(
+    location: Location, entry: ShardEntry, labels: LabelSet | None = None
+) -> list[Utterance | Failure]:
+    """The rows of a shard in their order; a row that cannot be used is a failure in its place.
+
+    Args:
+        location: where the shard lies.
+        entry: which shard; its digest and row count are checked where known.
+        labels: the label set its soft labels must be aligned with; default: the one it names.
+
+    Raises:
+        ShardError: if the object is missing, damaged, or not a shard of these labels.
+        StoreError: if the storage refuses.
+    """
+    where = f"{location.uri}/{entry.name}"
+    try:
+        table = _shard_table(_shard_bytes(location, entry), labels)
+    except ShardError as error:
+        raise ShardError(f"{where}: {error}") from error
+    if table.num_rows != entry.rows:
+        raise ShardError(f"{where}: {table.num_rows} rows, the index says {entry.rows}")
+    seen: dict[str, int] = {}
+    label_count = None if labels is None else len(labels)
+    return [
+        _checked_row(row, number, label_count, seen, where)
+        for number, row in enumerate(table.to_pylist())
+    ]
+
+
+def _shard_bytes(location: Location, entry: ShardEntry) -> bytes:
+    try:
+        data = location.read(entry.name)
+    except ObjectMissingError as error:
+        raise ShardError("the object is missing") from error
+    found = hashlib.sha256(data).hexdigest()
+    if entry.sha256 is not None and found != entry.sha256:
+        raise ShardError(
+            f"the bytes have changed since ingest: {len(data)} bytes with SHA-256 {found[:12]}, "
+            f"the index says {entry.bytes} with {entry.sha256[:12]}"
+        )
+    return data
+
+
+def _shard_table(data: bytes, labels: LabelSet | None) -> pa.Table:
+    table = from_parquet_bytes(data)
+    missing = [name for name in _REQUIRED if name not in table.column_names]
+    if missing:
+        raise ShardError(f"not a shard: no column {' or '.join(missing)}")
+    named = labels_of(table.schema)
+    if labels is not None and named is not None and named != labels:
+        raise ShardError(f"its labels are {named.names}, the corpus has {labels.names}")
+    return pa.table({field.name: _column(table, field) for field in SHARD})
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    if field.name not in table.column_names:
+        return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+    column = table.column(field.name)
+    try:
+        column.validate(full=True)  # text that is not UTF-8 would fail later, inside a row
+        return column.cast(field.type)
+    except pa.ArrowException as error:
+        raise ShardError(
+            f"column {field.name} is {column.type}, not usable as {field.type}: {error}"
+        ) from error
+
+
+def _checked_row(
+    row: dict[str, Any], number: int, label_count: int | None, seen: dict[str, int], where: str
+) -> Utterance | Failure:
+    def failure(reason: str, message: str) -> RowFailure:
+        return RowFailure(utterance_id, _READ, reason, f"{where} row {number}: {message}", number)
+
+    utterance_id = row["utterance_id"]
+    if not utterance_id:
+        return failure("missing_id", f"utterance_id is {utterance_id!r}")
+    if seen.setdefault(utterance_id, number) != number:
+        first = seen[utterance_id]
+        return failure("duplicate_id", f"utterance_id {utterance_id!r} is also in row {first}")
+    if not row["audio"]:
+        return failure("empty", "audio holds no bytes")
+    wrong = _soft_label_fault(row["soft_label"], label_count)
+    if wrong is not None:
+        return failure("bad_soft_label", wrong)
+    return utterance_from_row(row)
+
+
+_READ: Stage = "read"
+
+
+def _soft_label_fault(probs: Sequence[float | None] | None, label_count: int | None) -> str | None:
+    if probs is None:
+        return None
+    if label_count is not None and len(probs) != label_count:
+        return f"soft_label has {len(probs)} entries for {label_count} labels"
+    if any(share is None or not 0 <= share <= 1 + SUM_TOLERANCE for share in probs):
+        return f"soft_label {probs} has an entry outside [0, 1]"
+    total = math.fsum(share for share in probs if share is not None)
+    if abs(total - 1) > SUM_TOLERANCE:
+        return f"soft_label {probs} sums to {total:.6g}, not 1"
+    return None

@@ -1,0 +1,283 @@
+"""A place for objects, the same to its users whether it is a directory or an S3 prefix."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import posixpath
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, BinaryIO, Protocol
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raypipe.errors import ConfigError, FingerprintError, StoreError
+from raypipe.store.local import LocalObjects
+from raypipe.store.s3 import S3Objects
+
+FINGERPRINT_KEY = "raypipe.fingerprint"
+
+
+class Objects(Protocol):
+    """What a back end can do with the objects below one place.
+
+    Every method raises :class:`StoreError` when the storage refuses, and
+    :class:`ObjectMissingError` for a name that is not there.
+    """
+
+    def read(self, name: str) -> bytes:
+        """A whole object, checked against its checksum where the storage keeps one."""
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """A whole object as a seekable stream, for objects that may not fit into memory."""
+        ...
+
+    def create(self, name: str, data: bytes, metadata: Mapping[str, str]) -> bool:
+        """Publish an object in one step unless the name is taken; whether this call did it."""
+        ...
+
+    def replace(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
+        """Publish an object in one step, in place of what the name held."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        ...
+
+    def names(self) -> list[str]:
+        """Names of all objects, relative to the place, hidden ones left out, in no order."""
+        ...
+
+    def metadata(self, name: str) -> Mapping[str, str]:
+        """What :meth:`create` kept beside the object; empty where the storage keeps nothing."""
+        ...
+
+    def digest(self, name: str) -> str:
+        """``sha256:`` or ``etag:`` and a text that changes with the object's bytes."""
+        ...
+
+    def probe(self) -> None:
+        """Raise :class:`StoreError` unless :meth:`create` really refuses a taken name."""
+        ...
+
+    def filesystem(self) -> tuple[Any, str]:
+        """A ``pyarrow.fs.FileSystem`` and the path of the place in it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Location:
+    """A local directory or an ``s3://bucket/prefix``; make one with :meth:`parse`.
+
+    It holds no secret and no connection, so it can be pickled into workers: credentials come from
+    each process's environment, and a client is made when it is first used.
+
+    Attributes:
+        uri: absolute path or ``s3://bucket/prefix``, without a slash at the end.
+        endpoint: URL of an S3-compatible server; None for the cloud's own.
+    """
+
+    uri: str
+    endpoint: str | None = None
+
+    @classmethod
+    def parse(cls, uri: str, endpoint: str | None = None) -> Location:
+        """A location from what a user wrote.
+
+        Args:
+            uri: a path, relative to the working directory or absolute, or an S3 URI.
+            endpoint: S3 server; default ``AWS_ENDPOINT_URL_S3``, then ``AWS_ENDPOINT_URL``.
+
+        Raises:
+            ConfigError: for another scheme, a missing bucket, or credentials inside a URL.
+        """
+        if "://" not in uri:
+            if not uri:
+                raise ConfigError("a location needs a path or an s3:// URI, got an empty text")
+            return cls(os.path.abspath(uri))
+        scheme, _, rest = uri.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        if scheme != "s3":
+            raise ConfigError(f"a location is a path or an s3:// URI, not {scheme}://")
+        if "@" in bucket or "?" in uri:
+            raise ConfigError("an s3:// URI holds no credentials or options; use the environment")
+        if not bucket:
+            raise ConfigError(f"{uri!r} names no bucket")
+        clean = posixpath.normpath(f"/{prefix}").strip("/")
+        environment = os.environ.get
+        chosen = endpoint or environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
+        return cls(f"s3://{bucket}/{clean}".rstrip("/"), _checked_endpoint(chosen))
+
+    @classmethod
+    def parse_object(cls, uri: str, endpoint: str | None = None) -> tuple[Location, str]:
+        """The location that holds an object, and the object's name in it.
+
+        Raises:
+            ConfigError: as :meth:`parse`, and for an S3 URI without a key.
+        """
+        whole = cls.parse(uri, endpoint)
+        parent, _, name = whole.uri.rpartition("/")
+        if not name or parent == "s3:/":
+            raise ConfigError(f"{uri!r} names no object")
+        return cls(parent or "/", whole.endpoint), name
+
+    def __reduce__(self) -> tuple[type[Location], tuple[str, str | None]]:
+        return Location, (self.uri, self.endpoint)
+
+    @property
+    def is_s3(self) -> bool:
+        """Whether objects lie in object storage rather than in files."""
+        return self.uri.startswith("s3://")
+
+    @cached_property
+    def _objects(self) -> Objects:
+        if not self.is_s3:
+            return LocalObjects(self.uri)
+        bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
+        return S3Objects(bucket, prefix, self.endpoint)
+
+    def child(self, *parts: str) -> Location:
+        """The location below this one; a part may itself hold slashes."""
+        return Location(f"{self.uri.rstrip('/')}/{_checked('/'.join(parts))}", self.endpoint)
+
+    def read(self, name: str) -> bytes:
+        """A whole object.
+
+        Raises:
+            ObjectMissingError: if there is none of that name.
+            StoreError: if the storage refuses or cannot deliver it whole.
+        """
+        return self._objects.read(_checked(name))
+
+    def open(self, name: str) -> BinaryIO:
+        """A whole object as a seekable stream that need not fit into memory; raises as `read`."""
+        return self._objects.open(_checked(name))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        return self._objects.exists(_checked(name))
+
+    def list(self, suffix: str = ".parquet") -> list[str]:
+        """Names of the objects below, at any depth, that end with ``suffix``, in sorted order.
+
+        Names with a part that begins with a dot are housekeeping and left out. A place that does
+        not exist holds nothing.
+        """
+        return sorted(name for name in self._objects.names() if name.endswith(suffix))
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Publish an object in one step unless the name is taken; whether this call did it."""
+        return self._objects.create(_checked(name), data, {})
+
+    def write_new(self, name: str, data: bytes, fingerprint: str) -> bool:
+        """Commit an object: readers see all of it or nothing, and the first writer wins.
+
+        Args:
+            name: of the object, relative to this location.
+            data: its bytes; Parquet with ``raypipe.fingerprint`` in its metadata, or JSON with it
+                as a top-level key.
+            fingerprint: of the run that made it.
+
+        Returns:
+            True if this call published the object, even when the storage's reply was lost; False
+            if another attempt of the same run did.
+
+        Raises:
+            FingerprintError: if the name is taken by another run's object.
+        """
+        metadata = {"raypipe-fingerprint": fingerprint, "raypipe-attempt": uuid.uuid4().hex}
+        if self._objects.create(_checked(name), data, metadata):
+            return True
+        found = self.fingerprint_of(name)
+        if found == fingerprint:
+            return False
+        raise FingerprintError(
+            f"{self.uri}/{name} holds results of another run (fingerprint {found or 'none'}); "
+            f"this run's is {fingerprint}"
+        )
+
+    def write(self, name: str, data: bytes) -> None:
+        """Publish an object in one step, in place of what the name held."""
+        self._objects.replace(_checked(name), data, {})
+
+    def fingerprint_of(self, name: str) -> str | None:
+        """The fingerprint an object was committed with, or None if it carries none."""
+        kept = self._objects.metadata(_checked(name)).get("raypipe-fingerprint")
+        if kept is not None:
+            return kept
+        with self.open(name) as stream:
+            return _FINGERPRINT_READERS.get(posixpath.splitext(name)[1], _no_fingerprint)(stream)
+
+    def digest(self, name: str) -> str:
+        """A text that changes with the object's bytes: ``sha256:...``, or on S3 maybe ``etag:...``.
+
+        A local file is read for it; of an S3 object only the metadata are.
+        """
+        return self._objects.digest(_checked(name))
+
+    def probe_conditional_writes(self) -> None:
+        """Make sure that a second conditional write to one name is refused, as commits need it.
+
+        A local directory is also cleared of temporary files that dead processes left behind.
+
+        Raises:
+            StoreError: if the storage accepts it: some S3 servers ignore ``If-None-Match``.
+        """
+        self._objects.probe()
+
+    def filesystem(self) -> tuple[Any, str]:
+        """A ``pyarrow.fs.FileSystem`` and this location's path in it, for columnar readers."""
+        return self._objects.filesystem()
+
+
+def _checked(name: str) -> str:
+    """A name that stays below its location, whoever wrote it."""
+    parts = name.split("/")
+    if not name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise StoreError(f"{name!r} is not the name of an object below a location")
+    return name
+
+
+def _checked_endpoint(endpoint: str | None) -> str | None:
+    if endpoint is None:
+        return None
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("the S3 endpoint is not an http(s):// URL with a host")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("the S3 endpoint holds credentials; give them in the environment")
+    return endpoint
+
+
+def _parquet_fingerprint(stream: BinaryIO) -> str | None:
+    try:
+        metadata = pq.read_metadata(stream).metadata or {}
+    except (pa.ArrowException, OSError):
+        return None
+    value = metadata.get(FINGERPRINT_KEY.encode())
+    return None if value is None else str(value, "utf-8", "replace")
+
+
+def _json_fingerprint(stream: BinaryIO) -> str | None:
+    try:
+        document = json.load(io.TextIOWrapper(stream, encoding="utf-8"))
+    except ValueError:
+        return None
+    value = document.get("fingerprint") if isinstance(document, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _no_fingerprint(stream: BinaryIO) -> str | None:
+    return None
+
+
+_FINGERPRINT_READERS: Mapping[str, Callable[[BinaryIO], str | None]] = {
+    ".parquet": _parquet_fingerprint,
+    ".json": _json_fingerprint,
+}

@@ -1,0 +1,262 @@
+"""Objects in S3 or anything that speaks its protocol, through boto3."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from raypipe.errors import ObjectMissingError, StoreError
+
+_PROBE = ".raypipe-probe"
+_BODY_TRIES = 6
+_CONFLICT_TRIES = 6
+_CHUNK_BYTES = 1 << 20
+
+# What decides which account and place a client talks to; another value needs another client.
+_CLIENT_ENVIRONMENT = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+
+
+class S3Objects:
+    """The objects below one prefix of a bucket; see :class:`raypipe.store.location.Objects`."""
+
+    def __init__(self, bucket: str, prefix: str, endpoint: str | None) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._endpoint = endpoint
+
+    @property
+    def _client(self) -> Any:
+        identity = tuple(os.environ.get(name) for name in _CLIENT_ENVIRONMENT)
+        return _client(self._endpoint, identity, os.getpid())
+
+    def _where(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": f"{self._prefix}{name}"}
+
+    def _uri(self, name: str = "") -> str:
+        return f"s3://{self._bucket}/{self._prefix}{name}"
+
+    def read(self, name: str) -> bytes:
+        """A whole object in memory, verified as :meth:`open` does."""
+        sink = io.BytesIO()
+        self._download(name, sink)
+        return sink.getvalue()
+
+    def open(self, name: str) -> BinaryIO:
+        """A whole object as an unnamed temporary file.
+
+        Only a GET of the whole object is checked against its checksum; ranges would not be.
+        """
+        sink = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+        try:
+            self._download(name, sink)
+        except BaseException:
+            sink.close()
+            raise
+        sink.seek(0)
+        return sink
+
+    def _download(self, name: str, sink: BinaryIO) -> None:
+        """Copy an object, asking again when its body breaks: boto3 retries requests, not bodies."""
+        etag: dict[str, str] = {}
+        broken: Exception | None = None
+        for attempt in range(_BODY_TRIES):
+            _wait(attempt)
+            with _told("read", self._uri(name)):
+                reply = self._client.get_object(**self._where(name), **etag)
+            etag = {"IfMatch": reply["ETag"]}
+            sink.seek(0)
+            sink.truncate()
+            try:
+                found = _copy(reply["Body"], sink)
+            except (BotoCoreError, OSError) as error:
+                broken = error
+                continue
+            expected = reply["Metadata"].get("sha256", found)
+            if found == expected:
+                return
+            broken = StoreError(f"SHA-256 of the body is {found}, it was written as {expected}")
+        raise StoreError(
+            f"cannot read {self._uri(name)} whole in {_BODY_TRIES} tries: {broken}"
+        ) from broken
+
+    def create(self, name: str, data: bytes, metadata: Mapping[str, str]) -> bool:
+        """One PUT with ``If-None-Match: *``.
+
+        A 412 can be the answer to boto3's own repetition of a PUT whose reply was lost, so the
+        object is asked whose attempt it holds.
+        """
+        for attempt in range(_CONFLICT_TRIES):
+            _wait(attempt)
+            try:
+                self._put(name, data, metadata, IfNoneMatch="*")
+            except ClientError as error:
+                status = _status(error)
+                if status == 412:
+                    return self._is_attempt(name, metadata.get("raypipe-attempt"))
+                if status != 409:  # 409: another conditional write was in flight; ask again
+                    raise _store_error("write", self._uri(name), error) from error
+            except (BotoCoreError, OSError) as error:
+                raise _store_error("write", self._uri(name), error) from error
+            else:
+                return True
+        raise StoreError(
+            f"cannot write {self._uri(name)}: other writers were in the way {_CONFLICT_TRIES} times"
+        )
+
+    def _is_attempt(self, name: str, attempt: str | None) -> bool:
+        return attempt is not None and self.metadata(name).get("raypipe-attempt") == attempt
+
+    def replace(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
+        """One plain PUT."""
+        with _told("write", self._uri(name)):
+            self._put(name, data, metadata)
+
+    def _put(self, name: str, data: bytes, metadata: Mapping[str, str], **condition: str) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        self._client.put_object(
+            **self._where(name), Body=data, Metadata={**metadata, "sha256": digest}, **condition
+        )
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object; a missing bucket is an error, not an absence."""
+        try:
+            self.metadata(name)
+        except ObjectMissingError:
+            with _told("find", f"s3://{self._bucket}"):
+                self._client.head_bucket(Bucket=self._bucket)
+            return False
+        return True
+
+    def names(self) -> list[str]:
+        """Names of all objects below the prefix, hidden ones left out."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with _told("list", self._uri()):
+            keys = [
+                str(item["Key"]).removeprefix(self._prefix)
+                for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix)
+                for item in page.get("Contents", ())
+            ]
+        return [
+            key
+            for key in keys
+            if not key.endswith("/") and not any(part.startswith(".") for part in key.split("/"))
+        ]
+
+    def metadata(self, name: str) -> Mapping[str, str]:
+        """The object's user metadata."""
+        found: Mapping[str, str] = self._head(name)["Metadata"]
+        return found
+
+    def digest(self, name: str) -> str:
+        """The SHA-256 that raypipe stored beside its own objects, the ETag of others."""
+        head = self._head(name)
+        sha256 = head["Metadata"].get("sha256")
+        return f"etag:{head['ETag']}" if sha256 is None else f"sha256:{sha256}"
+
+    def _head(self, name: str) -> Any:
+        with _told("read", self._uri(name)):
+            return self._client.head_object(**self._where(name))
+
+    def probe(self) -> None:
+        """Put one small hidden object until it is refused.
+
+        The object is left there: removing it could make a concurrent probe fail, the next run's
+        probe is then refused at once, and a key without the right to delete is enough.
+        """
+        for _ in range(2):
+            if not self.create(_PROBE, b"raypipe checks that If-None-Match is honoured\n", {}):
+                return
+        raise StoreError(
+            f"{self._uri()} accepts a conditional PUT (If-None-Match: *) to a name that is taken; "
+            "results could be overwritten silently. Use a server that refuses it with 412"
+        )
+
+    def filesystem(self) -> tuple[Any, str]:
+        """Arrow's S3 client with the same endpoint, for readers of many small ranges."""
+        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+        system = S3FileSystem(
+            endpoint_override=self._endpoint,
+            region=_region(),
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=10),
+        )
+        return system, f"{self._bucket}/{self._prefix}".rstrip("/")
+
+
+@lru_cache(maxsize=8)
+def _client(endpoint: str | None, identity: tuple[str | None, ...], process: int) -> Any:
+    """One client per endpoint, identity and process: threads may share it, forks may not."""
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=_region(),
+        config=Config(
+            s3={"addressing_style": "path" if endpoint else "auto"},
+            retries={"mode": "standard", "total_max_attempts": 6},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=32,
+        ),
+    )
+
+
+def _region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def _copy(body: Any, sink: BinaryIO) -> str:
+    """Copy a response body; the SHA-256 of what was copied."""
+    digest = hashlib.sha256()
+    with contextlib.closing(body):
+        for chunk in iter(lambda: body.read(_CHUNK_BYTES), b""):
+            digest.update(chunk)
+            sink.write(chunk)
+    return digest.hexdigest()
+
+
+def _wait(attempt: int) -> None:
+    """Back off before a repetition, with jitter so that writers do not meet again."""
+    if attempt:
+        time.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 5.0))
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
+
+
+@contextlib.contextmanager
+def _told(action: str, uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise _store_error(action, uri, error) from error
+
+
+def _store_error(action: str, uri: str, error: Exception) -> StoreError:
+    """The store's own error: what failed where and why, never a key or a signature."""
+    if not isinstance(error, ClientError):
+        return StoreError(f"cannot {action} {uri}: {error}")
+    code, status = error.response.get("Error", {}).get("Code", "unknown"), _status(error)
+    if status == 404 and code in ("404", "NoSuchKey"):
+        return ObjectMissingError(f"{uri} is not there")
+    return StoreError(f"cannot {action} {uri}: {code} (HTTP {status})")

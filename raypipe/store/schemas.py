@@ -1,0 +1,208 @@
+"""The schema of every table, and what its schema-level metadata says.
+
+Distributions are lists aligned with the label set, which stands once per object under
+``raypipe.labels``. Columns are nullable unless a key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from raypipe.errors import ShardError
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, EmotionWord
+
+LABELS_KEY = "raypipe.labels"
+EMOTION_TOKENS_KEY = "raypipe.emotion_words"
+
+_VOTE = pa.struct(
+    [("annotator", pa.string()), ("labels", pa.list_(pa.string())), ("typed", pa.string())]
+)
+_VOTES = pa.list_(_VOTE)
+_PROBS = pa.list_(pa.float64())
+
+_HYPOTHESIS = pa.struct(
+    [
+        ("kind", pa.string()),
+        ("rank", pa.int16()),
+        ("text", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
+        ("token_logprobs", pa.list_(pa.float32())),
+        ("alpha", pa.float64()),
+        ("finish_reason", pa.string()),
+        ("emotion_logits", pa.list_(pa.list_(pa.float32()))),  # steps x recorded tokens
+        ("verifier_score", pa.float64()),
+        ("verifier_text", pa.string()),
+    ]
+)
+
+_TRUTH = [
+    ("soft_label", _PROBS),
+    ("plurality", pa.string()),
+    ("n_votes", pa.int64()),
+]
+
+SHARD = pa.schema(
+    [
+        pa.field("utterance_id", pa.string(), nullable=False),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("speaker", pa.string()),
+        pa.field("audio", pa.binary(), nullable=False),
+        ("sampling_rate", pa.int32()),  # Hz
+        ("duration_s", pa.float64()),
+        ("transcript", pa.string()),
+        ("context", pa.list_(pa.string())),
+        ("votes", _VOTES),
+        *_TRUTH,
+    ]
+)
+"""Input: one row per utterance, encoded audio inside."""
+
+GENERATIONS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        ("utterance_id", pa.string()),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("speaker", pa.string()),
+        ("sampling_rate", pa.int32()),
+        ("duration_s", pa.float64()),
+        ("transcript", pa.string()),
+        ("context", pa.list_(pa.string())),
+        ("votes", _VOTES),
+        *_TRUTH,
+        ("hypotheses", pa.list_(_HYPOTHESIS)),
+        ("emotion_token_ids", pa.list_(pa.int32())),
+        ("emotion_token_strings", pa.list_(pa.string())),
+        ("prompt_tokens", pa.int32()),
+        ("audio_tokens", pa.int32()),
+        ("error_stage", pa.string()),
+        ("error_type", pa.string()),
+        ("error_message", pa.string()),
+    ]
+)
+"""What the model said: one row per input row in input order, good or failed."""
+
+UTTERANCE_METRICS = ("true_entropy", "js", "js_distance", "bc", "bd", "kl", "r2", "r2_det")
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("utterance_id", pa.string(), nullable=False),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("speaker", pa.string()),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("strategy", pa.string(), nullable=False),
+        ("probs", _PROBS),
+        ("predicted", pa.string()),
+        pa.field("valid", pa.bool_(), nullable=False),
+        ("parse_rule", pa.string()),
+        ("invalid_reason", pa.string()),
+        ("entropy", pa.float64()),  # bits
+        ("total_uncertainty", pa.float64()),  # nats, as the two below
+        ("aleatoric_uncertainty", pa.float64()),
+        ("epistemic_uncertainty", pa.float64()),
+        *_TRUTH,
+        ("votes_union", pa.list_(pa.string())),
+        *((name, pa.float64()) for name in UTTERANCE_METRICS),
+    ]
+)
+"""One row per utterance and strategy; ``true_entropy`` is in bits."""
+
+METRICS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("prompt", pa.string()),
+        ("strategy", pa.string()),
+        ("slice", pa.string()),
+        ("metric", pa.string()),
+        ("versus", pa.string()),  # the strategy a paired difference is taken against
+        ("value", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+        ("n", pa.int64()),
+        ("n_invalid", pa.int64()),
+    ]
+)
+"""One row per model, prompt, strategy, slice and metric."""
+
+ERRORS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        ("shard", pa.string()),
+        ("utterance_id", pa.string()),
+        ("row", pa.int64()),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("error_type", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("utterances", pa.int64(), nullable=False),
+    ]
+)
+"""One row per failed input. ``row`` counts from 0 in a shard and is the line of a manifest;
+``utterances`` is the number of inputs it stands for: 1, or all rows of an unreadable shard."""
+
+
+def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:
+    """The schema with these entries added to its metadata."""
+    return schema.with_metadata({**_metadata(schema), **metadata})
+
+
+def labels_metadata(labels: LabelSet) -> dict[str, str]:
+    """The metadata entry that names the label set."""
+    return {LABELS_KEY: json.dumps(labels.names)}
+
+
+def labels_of(schema: pa.Schema) -> LabelSet | None:
+    """The label set named in a schema's metadata, or None.
+
+    Raises:
+        ShardError: if there is an entry that is not a list of labels.
+    """
+    value = _metadata(schema).get(LABELS_KEY)
+    if value is None:
+        return None
+    try:
+        names = json.loads(value)
+    except ValueError as error:
+        raise ShardError(f"{LABELS_KEY} in the metadata is not JSON: {value[:80]!r}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ShardError(f"{LABELS_KEY} in the metadata is not a list of labels: {value[:80]!r}")
+    return LabelSet(tuple(names))
+
+
+def emotion_tokens_metadata(tokens: EmotionTokens) -> dict[str, str]:
+    """The metadata entry that holds the recorded words and their tokens."""
+    document = {
+        "words": [[word.label, word.form, list(word.token_ids)] for word in tokens.words],
+        "token_ids": list(tokens.token_ids),
+        "token_strings": list(tokens.token_strings),
+    }
+    return {EMOTION_TOKENS_KEY: json.dumps(document)}
+
+
+def emotion_tokens_of(schema: pa.Schema) -> EmotionTokens | None:
+    """The recorded words and tokens of a ``generations/`` object, or None if none are named."""
+    value = _metadata(schema).get(EMOTION_TOKENS_KEY)
+    if value is None:
+        return None
+    document = json.loads(value)
+    return EmotionTokens(
+        words=tuple(EmotionWord(label, form, tuple(ids)) for label, form, ids in document["words"]),
+        token_ids=tuple(document["token_ids"]),
+        token_strings=tuple(document["token_strings"]),
+    )
+
+
+def _metadata(schema: pa.Schema) -> dict[str, str]:
+    return {
+        str(key, "utf-8", "replace"): str(value, "utf-8", "replace")
+        for key, value in (schema.metadata or {}).items()
+    }
