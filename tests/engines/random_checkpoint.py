@@ -51,6 +51,8 @@ class Shape:
     audio_width: int = 64
     audio_layers: int = 2
     vocabulary: int = 1000
+    unwritable_tokens: int = 0
+    """Further ids that only make the vocabulary larger; they decode to nothing."""
     window_s: int = 30
     end_tokens: tuple[str, ...] = ("<|im_end|>",)
     end_gain: float = 2.2
@@ -117,7 +119,7 @@ def _random_model(
             },
             text_config={
                 "model_type": "qwen2",
-                "vocab_size": len(tokenizer),
+                "vocab_size": len(tokenizer) + shape.unwritable_tokens,
                 "hidden_size": shape.hidden,
                 "intermediate_size": 3 * shape.hidden,
                 "num_hidden_layers": shape.layers,
