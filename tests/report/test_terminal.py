@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 
 import pyarrow as pa
 import pytest
@@ -58,3 +60,8 @@ def test_hostile_messages_are_neither_markup_nor_escape_codes():
 
 def test_no_errors_is_a_table_that_says_none(made_up_run):
     assert "none" in _printed(error_table(made_up_run.errors.slice(0, 0)))
+
+
+def test_the_terminal_table_loads_no_plotting_library():
+    code = "import sys, raypipe.report.terminal; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
