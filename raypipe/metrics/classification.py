@@ -1,0 +1,226 @@
+"""Scores of the dominant label, from weighted counts.
+
+Labels are indices into the label set. Utterances whose plurality is tied have no true class:
+leave them out before counting (the reduce counts them as ``ties``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+# Shares are votes / n_votes or smoothed by a few roundings; 1/K itself must stay "off".
+_SHARE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """True positives, false positives and false negatives of every class.
+
+    Attributes:
+        true_positives: shape ``(..., labels)``, non-negative, weighted.
+        false_positives: likewise.
+        false_negatives: likewise.
+    """
+
+    true_positives: Array
+    false_positives: Array
+    false_negatives: Array
+
+
+def dominant(probs: Array) -> Indices:
+    """Index of the largest share of each row; of equal ones the first in label order.
+
+    Args:
+        probs: shape ``(utterances, labels)``.
+
+    Returns:
+        Shape ``(utterances,)``.
+
+    Example:
+        >>> dominant(np.array([[0.2, 0.4, 0.4]]))
+        array([1])
+    """
+    return np.asarray(np.argmax(probs, axis=1), dtype=np.int64)
+
+
+def confusion_matrix(
+    truth: Indices, prediction: Indices, label_count: int, weights: Array | None = None
+) -> Array:
+    """Weighted count of every (true class, predicted class) pair.
+
+    Args:
+        truth: true classes, shape ``(utterances,)``.
+        prediction: predicted classes, shape ``(utterances,)``.
+        label_count: K.
+        weights: shape ``(utterances,)``; 1 each if None.
+
+    Returns:
+        Shape ``(labels, labels)``: rows are truth, columns are prediction.
+
+    Example:
+        >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+        array([[1., 1.],
+               [0., 1.]])
+    """
+    cells = truth * label_count + prediction
+    counts = np.bincount(cells, weights=weights, minlength=label_count**2).astype(np.float64)
+    return np.asarray(counts.reshape(label_count, label_count))
+
+
+def counts_from_confusion(confusion: Array) -> ClassCounts:
+    """Class counts of a confusion matrix, shape ``(labels, labels)``, rows are truth."""
+    hits = np.diagonal(confusion)
+    return ClassCounts(hits, confusion.sum(axis=0) - hits, confusion.sum(axis=1) - hits)
+
+
+def accuracy(confusion: Array) -> float:
+    """Share of the counts on the diagonal, in [0, 1]; NaN for an empty matrix.
+
+    Example:
+        >>> accuracy(np.array([[1.0, 1.0], [0.0, 2.0]]))
+        0.75
+    """
+    total = confusion.sum()
+    return float(np.trace(confusion) / total) if total > 0.0 else float("nan")
+
+
+def f1_per_class(counts: ClassCounts) -> Array:
+    """F1 = 2 TP / (2 TP + FP + FN) of every class, in [0, 1].
+
+    NaN for a class that occurs neither in the truth nor in the prediction.
+
+    Returns:
+        Shape ``(..., labels)``.
+
+    Example:
+        >>> f1_per_class(ClassCounts(np.array([1.0, 0.0]), np.array([1.0, 0.0]),
+        ...                          np.array([1.0, 0.0])))
+        array([0.5, nan])
+    """
+    doubled = 2.0 * counts.true_positives
+    denominator = doubled + counts.false_positives + counts.false_negatives
+    present = denominator > 0.0
+    return np.where(present, doubled / np.where(present, denominator, 1.0), np.nan)
+
+
+def macro_f1(counts: ClassCounts) -> Array:
+    """Unweighted mean F1 over the classes that occur in the truth or in the prediction.
+
+    This is scikit-learn's ``f1_score(average="macro")`` with its default labels. NaN if no class
+    occurs.
+
+    Returns:
+        Shape ``(...)``, without the labels axis.
+
+    Example:
+        >>> confusion = np.array([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+        >>> float(macro_f1(counts_from_confusion(confusion)).round(6))
+        0.733333
+    """
+    per_class = f1_per_class(counts)
+    present = ~np.isnan(per_class)
+    number = present.sum(axis=-1)
+    total = np.where(present, per_class, 0.0).sum(axis=-1)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def strict_majority(soft_label: Array) -> Mask:
+    """Utterances with one label above 50 % of the votes; exactly 50 % is none.
+
+    Args:
+        soft_label: shape ``(utterances, labels)``.
+
+    Example:
+        >>> strict_majority(np.array([[0.5, 0.5], [0.6, 0.4]]))
+        array([False,  True])
+    """
+    return np.asarray(soft_label.max(axis=1) > 0.5 + _SHARE_TOLERANCE)
+
+
+def annotator_correct(union: Mask, prediction: Indices) -> Mask:
+    """Whether any annotator gave the predicted label (explainable_speechlm, section 3).
+
+    Args:
+        union: labels any annotator gave, shape ``(utterances, labels)``.
+        prediction: predicted classes, shape ``(utterances,)``.
+
+    Returns:
+        Shape ``(utterances,)``.
+    """
+    return np.asarray(union[np.arange(prediction.size), prediction])
+
+
+def annotator_counts(
+    truth: Indices, union: Mask, prediction: Indices, weights: Array | None = None
+) -> ClassCounts:
+    """Class counts of the annotator-aware macro-F1 (explainable_speechlm, section 3).
+
+    A prediction in the union is a true positive of the predicted class; any other is a false
+    positive of the predicted class and a false negative of the plurality class.
+
+    Args:
+        truth: plurality classes, shape ``(utterances,)``.
+        union: labels any annotator gave, shape ``(utterances, labels)``.
+        prediction: predicted classes, shape ``(utterances,)``.
+        weights: shape ``(utterances,)``; 1 each if None.
+
+    Example:
+        >>> counts = annotator_counts(np.array([0, 0]), np.array([[1, 1, 0], [1, 0, 0]]) == 1,
+        ...                           np.array([1, 2]))
+        >>> counts.true_positives, counts.false_positives, counts.false_negatives
+        (array([0., 1., 0.]), array([0., 0., 1.]), array([1., 0., 0.]))
+    """
+    weights = np.ones(prediction.size) if weights is None else weights
+    correct = annotator_correct(union, prediction)
+    size = union.shape[1]
+
+    def count(classes: Indices, chosen: Mask) -> Array:
+        return np.bincount(classes, weights=weights * chosen, minlength=size).astype(np.float64)
+
+    return ClassCounts(
+        count(prediction, correct), count(prediction, ~correct), count(truth, ~correct)
+    )
+
+
+def above_threshold(probs: Array) -> Mask:
+    """Classes whose share is above 1/K (typed_descriptions, section V).
+
+    A share of exactly 1/K is off, also when it was computed with rounding.
+
+    Args:
+        probs: shape ``(utterances, labels)``.
+
+    Example:
+        >>> above_threshold(np.array([[0.1 + 0.2 - 0.05, 0.25, 0.3, 0.2]]))
+        array([[False, False,  True, False]])
+    """
+    return np.asarray(probs > 1.0 / probs.shape[1] + _SHARE_TOLERANCE)
+
+
+def threshold_counts(truth: Array, prediction: Array, weights: Array | None = None) -> ClassCounts:
+    """Multi-label class counts of the threshold macro-F1 (typed_descriptions, section V).
+
+    Args:
+        truth: soft labels, shape ``(utterances, labels)``.
+        prediction: predicted distributions, same shape.
+        weights: shape ``(utterances,)``; 1 each if None.
+
+    Example:
+        >>> counts = threshold_counts(np.array([[0.6, 0.4, 0.0]]), np.array([[0.9, 0.05, 0.05]]))
+        >>> float(macro_f1(counts))
+        0.5
+    """
+    on_truth, on_prediction = above_threshold(truth), above_threshold(prediction)
+    weights = np.ones(truth.shape[0]) if weights is None else weights
+    return ClassCounts(
+        weights @ (on_truth & on_prediction),
+        weights @ (~on_truth & on_prediction),
+        weights @ (on_truth & ~on_prediction),
+    )
