@@ -1,0 +1,223 @@
+"""What the bundled model studies: log-mel features of many clips, cached outside the repository.
+
+The cache is a folder of parts; a part that exists is not made again, so making it can be
+interrupted at any time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import WhisperFeatureExtractor
+
+from raypipe.labels import LABEL_SETS
+from raypipe.records import FloatArray
+from raypipe.tiny_alm.corpus import annotator_pool_cached, random_mix, synthetic_clip
+from raypipe.tiny_alm.model import CHUNK_LENGTH_S, MEL_BINS
+from raypipe.tiny_alm.synth import EMOTIONS, FEATURES, SAMPLING_RATE
+
+HEARD = LABEL_SETS["emodb-7"].names
+"""What the listening head tells apart: the synthetic emotions, and boredom in real speech."""
+
+SYNTHETIC, SILENT, REAL = 0, 1, 2
+PART_SIZE = 500
+_SILENT_EVERY = 40
+_HOP = 160
+# Frames beyond the last real one that the encoder's two convolutions reach into.
+RIGHT_CONTEXT = 2
+
+EMODB_CODES = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+EMODB_HELD_OUT = ("13", "14")
+_EMODB_VARIANTS = 6
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Clips as a model sees them, with what is true about them.
+
+    Attributes:
+        mels: one array per clip, shape ``(frames + context, mel_bins)``, float16.
+        frames: number of real frames, shape ``(clips,)``.
+        truth: shares with which listeners name each emotion of :data:`HEARD`, ``(clips, heard)``.
+        delivery: how the clip is spoken, shape ``(clips, features)``; NaN where it is unknown.
+        origin: :data:`SYNTHETIC`, :data:`SILENT` or :data:`REAL`, shape ``(clips,)``.
+    """
+
+    mels: list[NDArray[np.float16]]
+    frames: NDArray[np.int64]
+    truth: Array
+    delivery: Array
+    origin: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.mels)
+
+    def joined(self, other: Material) -> Material:
+        """This material followed by another."""
+        return Material(
+            mels=[*self.mels, *other.mels],
+            frames=np.concatenate([self.frames, other.frames]),
+            truth=np.concatenate([self.truth, other.truth]),
+            delivery=np.concatenate([self.delivery, other.delivery]),
+            origin=np.concatenate([self.origin, other.origin]),
+        )
+
+
+@lru_cache(maxsize=1)
+def _extractor() -> Any:
+    return WhisperFeatureExtractor(
+        feature_size=MEL_BINS, sampling_rate=SAMPLING_RATE, chunk_length=CHUNK_LENGTH_S
+    )
+
+
+def log_mel(samples: FloatArray) -> tuple[NDArray[np.float16], int]:
+    """Log-mel features of one clip, shape ``(frames + context, mel_bins)``, and its real frames."""
+    frames = -(-len(samples) // _HOP)
+    # The extractor would pad to 8 s, most of it silence. A few hops are enough: the frames kept
+    # lie clear of the reflection at the end.
+    padded = np.pad(samples, (0, (frames + 8) * _HOP - len(samples)))
+    features = _extractor()(
+        padded, sampling_rate=SAMPLING_RATE, padding="longest", return_tensors="np"
+    )
+    mel = features["input_features"][0, :, : frames + RIGHT_CONTEXT]
+    return np.ascontiguousarray(mel.T.astype(np.float16)), frames
+
+
+@lru_cache(maxsize=1)
+def prior() -> Array:
+    """Expected vote shares of an unknown synthetic clip over :data:`HEARD`, shape ``(heard,)``."""
+    rng = np.random.default_rng(0)
+    return np.asarray(
+        np.mean([expected_shares(random_mix(rng)) for _ in range(4000)], axis=0), dtype=np.float32
+    )
+
+
+def expected_shares(mix: NDArray[np.float64]) -> Array:
+    """The shares to which the votes of ever more annotators converge, over :data:`HEARD`."""
+    heard = np.mean([annotator.hear(mix) for annotator in annotator_pool_cached()], axis=0)
+    shares = np.zeros(len(HEARD), dtype=np.float32)
+    shares[[HEARD.index(name) for name in EMOTIONS]] = heard
+    return shares
+
+
+def synthetic_material(folder: Path, count: int, *, seed: int, workers: int = 2) -> Material:
+    """The first ``count`` training clips, from the cache or made now by ``workers`` processes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = range(-(-count // PART_SIZE))
+    make = partial(_make_part, folder, seed=seed)
+    # Spawned, not forked: torch's threads do not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        paths = pool.map(make, parts, chunksize=1)
+    return _load(paths)
+
+
+def _make_part(folder: Path, part: int, *, seed: int) -> Path:
+    torch.set_num_threads(1)  # each worker is one core's
+    path = folder / f"seed{seed}-{part:05d}.npz"
+    if not path.exists():
+        items = [_item(index, seed) for index in range(part * PART_SIZE, (part + 1) * PART_SIZE)]
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(
+            temporary,
+            mels=np.concatenate([item[0] for item in items]),
+            frames=np.array([item[1] for item in items]),
+            truth=np.stack([item[2] for item in items]),
+            delivery=np.stack([item[3] for item in items]),
+            origin=np.array([item[4] for item in items]),
+        )
+        temporary.rename(path)
+    return path
+
+
+def _item(index: int, seed: int) -> tuple[NDArray[np.float16], int, Array, Array, int]:
+    """One clip of the course; every now and then one without a voice, to be met with the prior."""
+    if index % _SILENT_EVERY == 0:
+        mel, frames = log_mel(no_voice(np.random.default_rng([seed, index])))
+        return mel, frames, prior(), np.full(len(FEATURES), np.nan, dtype=np.float32), SILENT
+    clip, _ = synthetic_clip(index, seed=seed, split="train")
+    mel, frames = log_mel(clip.samples)
+    delivery = clip.delivery.values.astype(np.float32)
+    return mel, frames, expected_shares(clip.mix), delivery, SYNTHETIC
+
+
+def no_voice(rng: np.random.Generator) -> FloatArray:
+    """Digital silence, noise, or mains hum; 1.2 to 4 s."""
+    length = int(rng.uniform(1.2, 4.0) * SAMPLING_RATE)
+    kind = rng.integers(4)
+    if kind <= 1:
+        return np.zeros(length, dtype=np.float32)
+    level = 10.0 ** rng.uniform(-4.0, -1.5)
+    if kind == 2:
+        return np.asarray(level * rng.normal(size=length), dtype=np.float32)
+    hum = np.sin(2.0 * np.pi * rng.uniform(45.0, 65.0) * np.arange(length) / SAMPLING_RATE)
+    return np.asarray(level * hum + 1e-4 * rng.normal(size=length), dtype=np.float32)
+
+
+def _load(paths: Sequence[Path]) -> Material:
+    mels: list[NDArray[np.float16]] = []
+    rest: dict[str, list[Any]] = {"frames": [], "truth": [], "delivery": [], "origin": []}
+    for path in paths:
+        with np.load(path) as part:
+            ends = np.cumsum(part["frames"] + RIGHT_CONTEXT)[:-1]
+            mels.extend(np.split(part["mels"], ends))
+            for name, values in rest.items():
+                values.append(part[name])
+    return Material(mels, **{name: np.concatenate(values) for name, values in rest.items()})
+
+
+def emodb_clips(folder: Path, *, held_out: bool) -> Iterator[tuple[FloatArray, str]]:
+    """Clips of Emo-DB as 16 kHz samples with their emotion, of held-out speakers or of the rest.
+
+    Args:
+        folder: WAV files named as Emo-DB names them, e.g. ``03a01Wa.wav``.
+    """
+    for path in sorted(folder.glob("*.wav")):
+        if (path.name[:2] in EMODB_HELD_OUT) == held_out:
+            samples, _ = librosa.load(path, sr=SAMPLING_RATE)
+            yield samples.astype(np.float32), EMODB_CODES[path.name[5]]
+
+
+def emodb_material(folder: Path, *, seed: int) -> Material:
+    """The training speakers of Emo-DB, each clip in several recordings: speed, gain, noise."""
+    rng = np.random.default_rng([seed, 408])
+    mels, frames, truth = [], [], []
+    for samples, emotion in emodb_clips(folder, held_out=False):
+        for _ in range(_EMODB_VARIANTS):
+            mel, count = log_mel(_recorded_otherwise(samples, rng))
+            mels.append(mel)
+            frames.append(count)
+            truth.append([float(name == emotion) for name in HEARD])
+    return Material(
+        mels=mels,
+        frames=np.array(frames),
+        truth=np.array(truth, dtype=np.float32),
+        delivery=np.full((len(mels), len(FEATURES)), np.nan, dtype=np.float32),
+        origin=np.full(len(mels), REAL),
+    )
+
+
+def _recorded_otherwise(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+    speed = rng.uniform(0.92, 1.08)
+    positions = np.arange(0, len(samples) - 1, speed)
+    resampled = np.interp(positions, np.arange(len(samples)), samples)
+    gain, noise = 10.0 ** rng.uniform(-0.5, 0.3), 10.0 ** rng.uniform(-4.0, -2.6)
+    return np.asarray(gain * resampled + noise * rng.normal(size=len(resampled)), dtype=np.float32)
