@@ -59,6 +59,7 @@ class Qwen2Audio:
         config = self._language_model.config
         _require_plain_attention(config)
         self.max_positions: int = config.max_position_embeddings
+        self._vocabulary: int = self._language_model.embed_tokens.num_embeddings
         self.device: torch.device = self._head.weight.device
 
     def check(self, model_input: ModelInput) -> None:
@@ -67,6 +68,10 @@ class Qwen2Audio:
         Raises:
             EngineError: if token ids and features do not fit this model or each other.
         """
+        token_ids = model_input.token_ids
+        # On a GPU an id outside the vocabulary takes the whole process down, not one row.
+        if token_ids.ndim != 1 or not ((token_ids >= 0) & (token_ids < self._vocabulary)).all():
+            raise EngineError(f"token ids are not a list of ids below {self._vocabulary}")
         features, frames = model_input.features, model_input.feature_frames
         mel_bins, window = self._audio_tower.num_mel_bins, self._window_frames()
         if features.ndim != 2 or features.shape[0] != mel_bins:
@@ -82,7 +87,7 @@ class Qwen2Audio:
         if not np.isfinite(features).all():
             raise EngineError("features hold values that are not finite")
         expected = audio_token_count(frames)
-        found = int((model_input.token_ids == self._audio_token_id).sum())
+        found = int((token_ids == self._audio_token_id).sum())
         if expected < 1 or found != expected:
             raise EngineError(f"{found} audio tokens for {frames} frames, expected {expected}")
 

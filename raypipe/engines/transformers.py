@@ -8,7 +8,6 @@ the scores are refused unless told otherwise; see :mod:`raypipe.engines.generati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,8 @@ from raypipe.records import (
 # Architectures whose padding, positions and attention the decoder is known to reproduce.
 _ARCHITECTURES = ("Qwen2AudioForConditionalGeneration",)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_CACHED_PROMPTS = 256
+# Most runs ask the same question about every clip; prompts with transcripts differ each time.
+_CACHED_TURNS = 256
 _LONGEST_MESSAGE = 500
 
 
@@ -67,7 +67,7 @@ class TransformersFrontend:
         self._tokenizer = self._processor.tokenizer
         added = self._tokenizer.added_tokens_decoder.values()
         self._special_tokens = tuple(token.content for token in added if token.special)
-        self._template_ids = lru_cache(_CACHED_PROMPTS)(self._tokenize)
+        self._cached_turns: dict[str, IntArray] = {}
         self.sampling_rate: int = self._extractor.sampling_rate
         self.max_duration_s: float = self._extractor.n_samples / self.sampling_rate
 
@@ -85,10 +85,10 @@ class TransformersFrontend:
 
     def _prepare(self, request: Request) -> ModelInput:
         features, frames = cropped_log_mel(self._extractor, request.samples)
-        template = self._template_ids(request.prompt)
-        is_audio = template == self._processor.audio_token_id
+        turn = self._turn(request.prompt)
+        is_audio = turn == self._processor.audio_token_id
         repeats = np.where(is_audio, audio_token_count(frames), 1)
-        return ModelInput(request.utterance_id, np.repeat(template, repeats), features, frames)
+        return ModelInput(request.utterance_id, np.repeat(turn, repeats), features, frames)
 
     def _refuse(self, request: Request) -> Failure | None:
         samples, rate, hop = request.samples, self.sampling_rate, self._extractor.hop_length
@@ -111,13 +111,20 @@ class TransformersFrontend:
                 return failure("special_token_in_prompt", f"the prompt contains {token!r}")
         return None
 
-    def _tokenize(self, prompt: str) -> IntArray:
+    def _turn(self, prompt: str) -> IntArray:
         """Token ids of the chat turn with a single audio token, shape ``(tokens,)``."""
+        if prompt not in self._cached_turns:
+            if len(self._cached_turns) >= _CACHED_TURNS:
+                self._cached_turns.clear()
+            self._cached_turns[prompt] = self._tokenize(prompt)
+        return self._cached_turns[prompt]
+
+    def _tokenize(self, prompt: str) -> IntArray:
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
-        turn = self._processor.apply_chat_template(
+        text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-        return np.asarray(self._tokenizer(turn)["input_ids"], dtype=np.int64)
+        return np.asarray(self._tokenizer(text)["input_ids"], dtype=np.int64)
 
 
 class TransformersEngine:
@@ -190,7 +197,8 @@ class TransformersEngine:
         """Answer every input: same length, same order.
 
         Batches hold prompts of similar length and never reach beyond one call, so the same call
-        always forms the same batches. ``prompt_tokens`` of a generation counts the whole turn,
+        always forms the same batches; nothing is learnt from one call for the next, not even how
+        many rows fit into memory. ``prompt_tokens`` of a generation counts the whole turn,
         audio tokens included.
 
         Raises:

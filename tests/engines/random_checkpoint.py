@@ -6,6 +6,7 @@ that hypotheses differ between clips and end at varied lengths.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ SENTENCES = [
     "Listen to tone, intonation, pauses and energy; then to the words. {a}: {i}{j}%",
     "system\nYou are a helpful assistant. user\nAudio 1: \nassistant\n {A} or {b}?",
 ]
+SYLLABLES = ["ba", "den", "fi", "gor", "lu", "mar", "nel", "po", "quin", "ras", "shu", "tiv"]
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,14 @@ def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    text = (
+    answers = [
         sentence.format(a=a, b=b, A=a.capitalize(), i=i, j=j)
         for i, a in enumerate(EMOTIONS)
         for j, b in enumerate(EMOTIONS)
         for sentence in SENTENCES
-    )
-    tokenizer.train_from_iterator(text, trainer)
+    ]
+    words = (" " + "".join(parts) for parts in itertools.product(SYLLABLES, repeat=3))
+    tokenizer.train_from_iterator([*answers, *words], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",

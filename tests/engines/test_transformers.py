@@ -168,6 +168,8 @@ def test_one_token_answers_work(make_engine, frontend, requests):
     ("change", "message"),
     [
         (lambda x: {"token_ids": x.token_ids[:20]}, "audio tokens"),
+        (lambda x: {"token_ids": np.append(x.token_ids, 10**6)}, "list of ids below"),
+        (lambda x: {"token_ids": np.append(x.token_ids, -1)}, "list of ids below"),
         (lambda x: {"features": x.features[:64]}, "expected (128, frames)"),
         (lambda x: {"features": x.features[:, :10]}, "feature frames"),
         (lambda x: {"features": x.features * np.float32("nan")}, "not finite"),
@@ -191,13 +193,25 @@ def test_a_corrupt_input_fails_alone_with_a_reason(
         assert [h.token_ids for h in mine] == [h.token_ids for h in theirs]
 
 
-def test_a_failing_batch_is_halved_until_the_bad_input_is_alone(make_engine, frontend, requests):
+def test_a_failing_batch_is_halved_until_the_bad_input_is_alone(
+    make_engine, frontend, requests, monkeypatch
+):
     engine, inputs = make_engine(), frontend.prepare(requests[:6])
-    # Out of the vocabulary: only the embedding finds out, and the whole batch fails with it.
-    bad = dataclasses.replace(inputs[4], token_ids=np.append(inputs[4].token_ids, 10**6))
-    replies = engine.generate([*inputs[:4], bad, inputs[5]])
+    decode, sizes = engine._decoder.decode, []
+
+    def decode_all_but_one(batch):
+        sizes.append(len(batch))
+        if any(one is inputs[4] for one in batch):
+            raise ValueError("nobody knows what is wrong with it")
+        return decode(batch)
+
+    monkeypatch.setattr(engine._decoder, "decode", decode_all_but_one)
+    replies = engine.generate(inputs)
     assert [isinstance(reply, Failure) for reply in replies] == [False] * 4 + [True, False]
-    assert replies[4].error_type == "IndexError"
+    assert (replies[4].error_type, replies[4].stage) == ("ValueError", "engine")
+    assert replies[4].message == "nobody knows what is wrong with it"
+    assert sizes[0] == 6
+    assert sorted(sizes[-2:]) == [1, 1]
 
 
 def test_running_out_of_memory_halves_the_batch(make_engine, frontend, requests, monkeypatch):
