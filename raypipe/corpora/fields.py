@@ -1,0 +1,194 @@
+"""The fields of a label file's line: texts, votes and soft labels, checked one by one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from raypipe.labels import LabelSet
+from raypipe.records import Vote
+from raypipe.shards import SUM_TOLERANCE
+
+LONGEST_ID = 1024
+_SHOWN = 80
+
+
+class BadLineError(Exception):
+    """One line cannot be used; caught by the reader of the file, which makes it a failure.
+
+    Args:
+        reason: short stable name, stored as ``error_type``.
+        message: field and value.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: quoted, and not the whole of a long one."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def parse_json(text: str, field: str) -> Any:
+    """A field's JSON.
+
+    Raises:
+        BadLineError: ``bad_json``.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadLineError("bad_json", f"{field} is not JSON: {shown(text)} ({error})") from error
+
+
+def optional_text(fields: Mapping[str, Any], name: str) -> str | None:
+    """A field's text without outer blanks, None if it is absent or empty; a whole number is text.
+
+    Raises:
+        BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8.
+    """
+    value = fields.get(name)
+    return None if value is None else as_text(value, name) or None
+
+
+def as_text(value: object, field: str) -> str:
+    """A value that must be text; raises as :func:`optional_text`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise BadLineError("bad_type", f"{field} is not text: {shown(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadLineError(
+            "not_unicode", f"{field} is not valid Unicode: {shown(value)}"
+        ) from error
+    return value.strip()
+
+
+def utterance_id(fields: Mapping[str, Any]) -> str:
+    """The line's id.
+
+    Raises:
+        BadLineError: ``missing_id``, or ``bad_id`` for control characters or an endless text.
+    """
+    found = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+    if found is None:
+        raise BadLineError("missing_id", "no id")
+    if len(found) > LONGEST_ID or not found.isprintable():
+        raise BadLineError(
+            "bad_id", f"id is longer than {LONGEST_ID} or holds control characters: {shown(found)}"
+        )
+    return found
+
+
+def turns(value: object) -> tuple[str, ...]:
+    """Previous turns: a list of texts, the same as JSON text, or one text.
+
+    Raises:
+        BadLineError: ``bad_type``, ``bad_json`` or ``not_unicode``.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = parse_json(value, "context")
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        raise BadLineError("bad_type", f"context is not a list of texts: {shown(value)}")
+    return tuple(as_text(turn, "context") for turn in value)
+
+
+def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tuple[Vote, ...]:
+    """Votes as written in a manifest; the words stay as the annotators gave them.
+
+    Args:
+        value: a list of labels or of ``{annotator, labels, typed}``, the same as JSON text, or
+            labels with ``|`` between them.
+        labels: the label set.
+        other_labels: lower-case words that are no labels of the set and still allowed.
+
+    Raises:
+        BadLineError: ``unknown_label``, ``bad_type``, ``bad_json`` or ``not_unicode``.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        is_json = value.lstrip().startswith(("[", "{"))
+        value = parse_json(value, "votes") if is_json else value.split("|")
+    if not isinstance(value, list):
+        raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
+    found = tuple(_vote(one, number) for number, one in enumerate(value, start=1))
+    for word in (word for vote in found for word in vote.labels):
+        if labels.index(word) is None and word.lower() not in other_labels:
+            raise BadLineError(
+                "unknown_label", f"votes: {shown(word)} is none of {', '.join(labels.names)}"
+            )
+    return found
+
+
+def _vote(value: object, number: int) -> Vote:
+    """One vote; an annotator without a name is called by the vote's position."""
+    if not isinstance(value, dict):
+        return Vote(str(number), (as_text(value, "votes"),))
+    words = value.get("labels", value.get("label"))
+    if words is None:
+        words = []
+    if not isinstance(words, list):
+        words = [words]
+    return Vote(
+        annotator=optional_text(value, "annotator") or str(number),
+        labels=tuple(as_text(word, "votes") for word in words),
+        typed=optional_text(value, "typed"),
+    )
+
+
+def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
+    """A soft label as written in a manifest, normalised to sum 1.
+
+    Args:
+        value: an object from label to share, a list in the label set's order, or either as JSON.
+        labels: the label set.
+
+    Raises:
+        BadLineError: ``bad_soft_label``, ``unknown_label`` or ``bad_json``.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = parse_json(value, "soft_label")
+    if isinstance(value, dict):
+        numbers = _aligned(value.items(), labels)
+    elif isinstance(value, list) and len(value) == len(labels):
+        numbers = [_share(one) for one in value]
+    else:
+        raise BadLineError(
+            "bad_soft_label", f"soft_label is no list of {len(labels)} shares: {shown(value)}"
+        )
+    total = math.fsum(numbers)
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise BadLineError("bad_soft_label", f"soft_label sums to {total:.6g}: {shown(value)}")
+    return tuple(number / total for number in numbers)
+
+
+def _aligned(items: Iterable[tuple[str, object]], labels: LabelSet) -> list[float]:
+    numbers = [0.0] * len(labels)
+    for word, value in items:
+        index = labels.index(word)
+        if index is None:
+            raise BadLineError(
+                "unknown_label", f"soft_label: {shown(word)} is none of {', '.join(labels.names)}"
+            )
+        numbers[index] += _share(value)
+    return numbers
+
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2:
+        raise BadLineError("bad_soft_label", f"soft_label: {shown(value)} is not a share")
+    return float(value)

@@ -1,0 +1,391 @@
+"""Users' own data: a JSONL or CSV file that names each clip, where it lies and what was heard.
+
+One line is one utterance. Columns (others are ignored):
+
+========================  =====================================================================
+``id``                    or ``utterance_id``: unique text
+``audio``                 path relative to the manifest (or ``audio_root``), absolute path below
+                          it, or ``s3://`` URI
+``votes``                 labels, ``["anger", "sadness"]``; or votes, ``[{"annotator": "a1",
+                          "labels": ["anger"], "typed": "fed up"}]``; in CSV ``anger|sadness`` or
+                          the same JSON
+``soft_label``            instead of, or overruling, the votes: ``{"anger": 0.8, "sadness": 0.2}``
+                          or a list in the label set's order; in CSV the same JSON
+``transcript``            text
+``speaker``, ``split``,   text
+``dataset``
+``context``               previous turns, oldest first: a list of texts; in CSV as JSON
+========================  =====================================================================
+
+A line that cannot be used is a failure of its own with its reason; all the others go on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from raypipe.audio import AudioLimits, decode, read_header
+from raypipe.corpora.fields import (
+    BadLineError,
+    optional_text,
+    parse_json,
+    shares,
+    shown,
+    turns,
+    utterance_id,
+    votes,
+)
+from raypipe.errors import ConfigError, CorpusError, DecodeError, ObjectMissingError
+from raypipe.labels import LabelSet
+from raypipe.records import Utterance
+from raypipe.shards import RowFailure, ShardIndex, SoftLabelRule, write_shards
+from raypipe.store.location import Location
+
+ManifestFailure = RowFailure
+Fields = Mapping[str, Any]
+
+_LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
+_READERS = 8
+# At ingest only what cannot be a recording at all is refused; a run has limits of its own.
+_INGEST_LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_channels=64)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line whose fields are good, before its audio is read."""
+
+    number: int
+    utterance: Utterance
+    audio: tuple[Location, str]
+
+
+def read_manifest(
+    manifest: str,
+    labels: LabelSet,
+    *,
+    audio_root: str | None = None,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> Iterator[Utterance | ManifestFailure]:
+    """Read a manifest line by line, each clip's bytes as they are found.
+
+    Args:
+        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv`` or ``.tsv`` file.
+        labels: the label set; votes are matched through its aliases.
+        audio_root: directory or ``s3://`` prefix that relative paths are relative to and every
+            clip must lie below. Default: the manifest's own folder for files; ``s3://`` URIs may
+            then name any bucket that the credentials open.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the manifest's file name without its ending.
+        other_labels: words outside the label set that votes may hold; they are kept in the votes
+            and do not count. Any other unknown word makes its line a failure.
+
+    Yields:
+        Utterances and failures in the manifest's order.
+
+    Raises:
+        CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
+        StoreError: if the storage refuses.
+    """
+    place, name = Location.parse_object(manifest, endpoint)
+    root = None if audio_root is None else Location.parse(audio_root, endpoint)
+    parser = _Parser(
+        manifest=name,
+        labels=labels,
+        other_labels=frozenset(word.strip().lower() for word in other_labels),
+        dataset=dataset or name.rpartition(".")[0],
+        paths=_AudioPaths(place, root),
+    )
+    try:
+        stream = place.open(name)
+    except ObjectMissingError as error:
+        raise CorpusError(f"there is no manifest {manifest}") from error
+    with stream:
+        parsed = parser.lines(_records(stream, name))
+        yield from _in_order(parser.with_audio, parsed)
+
+
+def ingest_manifest(
+    manifest: str,
+    destination: Location,
+    labels: LabelSet,
+    *,
+    audio_root: str | None = None,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+    soft_label_rule: SoftLabelRule = "primary",
+    fixed_sentences: bool = False,
+) -> tuple[ShardIndex, int]:
+    """Write a manifest's corpus as shards, and its failures as ``ingest_errors.parquet``.
+
+    Args:
+        manifest: see :func:`read_manifest`, as for the other arguments not named here.
+        destination: where the shards go, see :func:`raypipe.shards.write_shards`.
+        labels: the label set.
+        audio_root: what clips lie below.
+        endpoint: S3 server of the manifest and its clips.
+        dataset: name of the corpus.
+        other_labels: words outside the label set that votes may hold.
+        soft_label_rule: how votes are counted.
+        fixed_sentences: the speakers were given their sentences.
+
+    Returns:
+        The corpus's index, and the number of lines that failed.
+
+    Raises:
+        CorpusError: if the manifest cannot be read as a whole.
+        StoreError: if the storage refuses.
+    """
+    rows = read_manifest(
+        manifest,
+        labels,
+        audio_root=audio_root,
+        endpoint=endpoint,
+        dataset=dataset,
+        other_labels=other_labels,
+    )
+    index = write_shards(
+        rows,
+        destination,
+        labels,
+        fixed_sentences=fixed_sentences,
+        soft_label_rule=soft_label_rule,
+        source=manifest,
+    )
+    return index, index.failures
+
+
+@dataclass(frozen=True, slots=True)
+class _Parser:
+    """Turns a manifest's lines into utterances or failures."""
+
+    manifest: str
+    labels: LabelSet
+    other_labels: frozenset[str]
+    dataset: str
+    paths: _AudioPaths
+    seen: set[bytes] = field(default_factory=set)
+
+    def lines(
+        self, records: Iterable[tuple[int, Fields | BadLineError]]
+    ) -> Iterator[_Line | ManifestFailure]:
+        for number, record in records:
+            try:
+                if isinstance(record, BadLineError):
+                    raise record
+                yield self._line(number, record)
+            except BadLineError as error:
+                yield self._failure(number, _id_or_none(record), error.reason, str(error))
+
+    def _line(self, number: int, fields: Fields) -> _Line:
+        name = utterance_id(fields)
+        digest = blake2b(name.encode(), digest_size=16).digest()
+        if digest in self.seen:
+            raise BadLineError("duplicate_id", f"id {shown(name)} came before")
+        self.seen.add(digest)
+        path = optional_text(fields, "audio")
+        if path is None:
+            raise BadLineError("missing_audio", "no audio")
+        utterance = Utterance(
+            utterance_id=name,
+            dataset=optional_text(fields, "dataset") or self.dataset,
+            split=optional_text(fields, "split"),
+            speaker=optional_text(fields, "speaker"),
+            audio=b"",
+            sampling_rate=0,
+            duration_s=0.0,
+            transcript=optional_text(fields, "transcript"),
+            context=turns(fields.get("context")),
+            votes=votes(fields.get("votes"), self.labels, self.other_labels),
+            soft_label=shares(fields.get("soft_label"), self.labels),
+        )
+        return _Line(number, utterance, self.paths.find(path))
+
+    def with_audio(self, line: _Line | ManifestFailure) -> Utterance | ManifestFailure:
+        """The line's utterance with its bytes, sampling rate and duration."""
+        if isinstance(line, RowFailure):
+            return line
+        name = line.utterance.utterance_id
+        place, audio_name = line.audio
+        try:
+            audio = place.read(audio_name)
+            sampling_rate, duration_s = _rate_and_duration(audio)
+        except ObjectMissingError as error:
+            return self._failure(line.number, name, "missing_audio", f"audio: {error}")
+        except DecodeError as error:
+            message = f"audio {shown(f'{place.uri}/{audio_name}')}: {error}"
+            return self._failure(line.number, name, error.code, message)
+        return replace(
+            line.utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s
+        )
+
+    def _failure(self, line: int, name: str | None, reason: str, message: str) -> ManifestFailure:
+        return RowFailure(name, "ingest", reason, f"{self.manifest} line {line}: {message}", line)
+
+
+def _id_or_none(record: Fields | BadLineError) -> str | None:
+    if isinstance(record, BadLineError):
+        return None
+    try:
+        return utterance_id(record)
+    except BadLineError:
+        return None
+
+
+def _rate_and_duration(audio: bytes) -> tuple[int, float]:
+    header = read_header(audio, _INGEST_LIMITS)
+    if header.duration_s is not None:
+        return header.sampling_rate, header.duration_s
+    samples = decode(audio, sampling_rate=header.sampling_rate, limits=_INGEST_LIMITS)
+    return header.sampling_rate, len(samples) / header.sampling_rate
+
+
+@dataclass(frozen=True, slots=True)
+class _AudioPaths:
+    """Finds a clip from what a manifest says, and nothing outside of where clips may lie."""
+
+    manifest: Location
+    root: Location | None
+
+    def find(self, path: str) -> tuple[Location, str]:
+        if "\0" in path or len(path.encode()) > _LONGEST_PATH:
+            raise BadLineError("bad_audio_path", f"audio is not a path: {shown(path)}")
+        root = self.root or self.manifest
+        if path.startswith("s3://"):
+            return self._object(path, self.root)
+        if "://" in path:
+            raise BadLineError("bad_audio_path", f"audio is no file and no s3://: {shown(path)}")
+        if root.is_s3:
+            return self._object(f"{root.uri}/{path}", root)
+        full = Path(os.path.realpath(Path(root.uri, path)))
+        if not full.is_relative_to(os.path.realpath(root.uri)):
+            raise _outside(path, root)
+        return Location(str(full.parent)), full.name
+
+    def _object(self, uri: str, root: Location | None) -> tuple[Location, str]:
+        endpoint = root.endpoint if root else self.manifest.endpoint
+        try:
+            place, name = Location.parse_object(uri, endpoint)
+        except ConfigError as error:
+            raise BadLineError("bad_audio_path", f"audio: {error}") from error
+        if root and not f"{place.uri}/".startswith(f"{root.uri}/"):
+            raise _outside(uri, root)
+        return place, name
+
+
+def _outside(path: str, root: Location) -> BadLineError:
+    return BadLineError(
+        "bad_audio_path", f"audio {shown(path)} is not below {root.uri}; see audio_root"
+    )
+
+
+def _records(stream: BinaryIO, name: str) -> Iterator[tuple[int, Fields | BadLineError]]:
+    """Line numbers and fields; bytes that are not UTF-8 stay visible as lone surrogates."""
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    kind = name.rpartition(".")[2].lower()
+    if kind in ("jsonl", "ndjson"):
+        return _json_records(text)
+    if kind in ("csv", "tsv"):
+        return _csv_records(text, name, "\t" if kind == "tsv" else ",")
+    raise CorpusError(f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv")
+
+
+def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineError]]:
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        try:
+            document = parse_json(line, "line")
+            if not isinstance(document, dict):
+                raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
+            yield number, document
+        except BadLineError as error:
+            yield number, error
+
+
+def _csv_records(
+    text: Iterable[str], name: str, delimiter: str
+) -> Iterator[tuple[int, Fields | BadLineError]]:
+    lines = _Lines(iter(text))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header = [column.strip() for column in next(reader, [])]
+    except csv.Error as error:
+        raise CorpusError(f"{name} has no header line: {error}") from error
+    if not {"id", "utterance_id"} & {*header} or "audio" not in header:
+        raise CorpusError(f"{name} needs the columns id and audio, has {header}")
+    while True:
+        lines.begin()
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines.give_back()
+            yield lines.first, BadLineError("bad_csv", f"line is not CSV: {error}")
+            continue
+        if not row:
+            continue
+        if len(row) != len(header):
+            lines.give_back()
+            message = f"line has {len(row)} cells, the header has {len(header)}"
+            yield lines.first, BadLineError("bad_csv", message)
+            continue
+        yield (
+            lines.first,
+            {key: cell for key, cell in zip(header, row, strict=True) if cell.strip()},
+        )
+
+
+class _Lines:
+    """Lines that can be given back: a stray quote must not swallow the records after it."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._returned: deque[str] = deque()
+        self._taken: list[str] = []
+        self.first = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        self._taken.append(line)
+        return line
+
+    def begin(self) -> None:
+        """A new record begins with the next line."""
+        self.first += len(self._taken)
+        self._taken.clear()
+
+    def give_back(self) -> None:
+        """All but the first line of this record were not its own."""
+        self._returned.extendleft(reversed(self._taken[1:]))
+        del self._taken[1:]
+
+
+def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """``map`` with a few threads ahead, so that slow storage is waited for side by side."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == 2 * _READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

