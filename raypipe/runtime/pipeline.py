@@ -17,7 +17,13 @@ from raypipe.errors import RaypipeError
 from raypipe.runtime.plan import Plan, make_plan
 from raypipe.runtime.progress import RunProgress
 from raypipe.runtime.reduce import reduce_run
-from raypipe.runtime.run_record import check_counts, count_tables, write_record
+from raypipe.runtime.run_record import (
+    RECORD,
+    check_counts,
+    count_tables,
+    read_record,
+    write_record,
+)
 from raypipe.runtime.session import check_resources, ray_session
 from raypipe.runtime.stages import CPUS_PER_COMMIT, CPUS_PER_FRONTEND, shard_stream
 
@@ -42,31 +48,38 @@ def run(
     """
     console = console or Console()
     plan = make_plan(config)
+    finished = _finished_record(plan)
+    if finished is not None:
+        return finished
     with ray_session(address):
         return run_plan(plan, console)
+
+
+def _finished_record(plan: Plan) -> dict[str, Any] | None:
+    """The record of this very run if there is nothing left to do, not even other intervals."""
+    if plan.pending or not plan.context.tables.exists(RECORD):
+        return None
+    record = read_record(plan.context.tables)
+    same = record["config"]["metrics"] == plan.config.metrics.model_dump(mode="json")
+    return record if same and record["status"] == "finished" else None
 
 
 def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
     """Carry out a plan on the connected Ray: stream, count, reduce, report."""
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
+    write_record(plan.context.tables, record)
     if plan.pending:
-        write_record(plan.context.tables, record)
         _stream(plan, console)
     counts = count_tables(plan)
     check_counts(counts)
     record["counts"] = counts
     record["status"] = "finished"
-    if plan.pending or not _has_metrics(plan):
-        record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-        record["seconds"] = round(time.monotonic() - clock, 1)
-        reduce_run(plan, record, console)
-        write_record(plan.context.tables, record)
+    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    record["seconds"] = round(time.monotonic() - clock, 1)
+    reduce_run(plan, record, console)
+    write_record(plan.context.tables, record)
     return record
-
-
-def _has_metrics(plan: Plan) -> bool:
-    return plan.context.tables.exists("report.html")
 
 
 def _stream(plan: Plan, console: Console) -> None:

@@ -16,6 +16,9 @@ from raypipe.errors import ConfigError
 _ENVIRONMENT = {
     "RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's C++ part warns on every run that an actor's arguments lie in the object store; errors
+    # reach the driver as exceptions in any case.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 

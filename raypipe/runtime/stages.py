@@ -7,6 +7,7 @@ row, so a shard can be neither split nor joined with another on its way to its c
 from __future__ import annotations
 
 import pickle
+import warnings
 from typing import Any
 
 import pyarrow as pa
@@ -89,6 +90,8 @@ def shard_stream(
     Shards that only need their CPU part still pass the model's actors, as an empty hand-over.
     """
     resources = config.resources
+    # Ray 2.60 offers the retry limits in no other way than the one it deprecates.
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
     rows = [{"shard": task.entry.name, "payload": pickle.dumps(task)} for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     # A shard that kills its process is tried three times in all, never for ever.

@@ -1,0 +1,116 @@
+"""``ray job submit`` to a real cluster, and what came out of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RAY = [sys.executable, "-m", "ray.scripts.scripts"]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@dataclass(frozen=True)
+class Head:
+    dashboard: str
+    environment: dict[str, str]
+
+
+@pytest.fixture
+def head() -> Iterator[Head]:
+    """A cluster of one node, started the way an operator does, in a process group of its own."""
+    port, dashboard, agent_http, agent_grpc, client = free_ports(5)
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    # Ray's socket paths have a length limit that pytest's own folders exceed.
+    with tempfile.TemporaryDirectory(prefix="rp") as folder:
+        process = subprocess.Popen(
+            [*RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}"]
+            + ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+            + [f"--dashboard-agent-listen-port={agent_http}"]
+            + [f"--dashboard-agent-grpc-port={agent_grpc}"]
+            + [f"--ray-client-server-port={client}"]
+            + ["--object-store-memory=300000000", f"--temp-dir={folder}"],
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            address = f"http://127.0.0.1:{dashboard}"
+            wait_until_ready(address, process, environment)
+            yield Head(address, environment)
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def wait_until_ready(
+    address: str, process: subprocess.Popen[bytes], environment: dict[str, str]
+) -> None:
+    deadline = time.monotonic() + 90
+    while True:
+        listing = subprocess.run(
+            [*RAY, "job", "list", "--address", address],
+            env=environment,
+            capture_output=True,
+            check=False,
+        )
+        if listing.returncode == 0:
+            return
+        assert process.poll() is None, "ray start ended"
+        assert time.monotonic() < deadline, listing.stderr.decode()
+        time.sleep(1)
+
+
+def submit(head: Head, config: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RAY, "job", "submit", "--address", head.dashboard, "--working-dir", "."]
+        + ["--", sys.executable, "jobs/infer.py", "--config", str(config)],
+        cwd=ROOT,
+        env=head.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_submitted_job_writes_tables_and_tells_the_truth(
+    head: Head, corpus: Path, tmp_path: Path, runs: Any
+) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(runs.document(corpus, tmp_path / "out")))
+    good = submit(head, config)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert f'"predicted": {runs.utterances}' in good.stdout
+    assert f"{runs.utterances}/{runs.utterances} utterances" in good.stdout
+    rows = runs.rows(tmp_path / "out", "SELECT count(*) AS n FROM predictions")
+    assert rows == [{"n": runs.utterances * 5}]
+
+    config.write_text(yaml.safe_dump({**runs.document(corpus, tmp_path / "out"), "modle": 1}))
+    bad = submit(head, config)
+    assert bad.returncode != 0
+    assert "modle: unknown key" in bad.stdout + bad.stderr

@@ -1,0 +1,44 @@
+"""The README says only what is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raypipe.cli import app
+from raypipe.config import parse_config
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", README, flags=re.M | re.S)
+
+
+def commands() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks("") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("raypipe ")]
+
+
+def test_the_config_shown_is_valid() -> None:
+    (example,) = blocks("yaml")
+    assert parse_config(yaml.safe_load(example)).name == "my first run"
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_shown_exist(command: str) -> None:
+    known = {one.name or one.callback.__name__ for one in app.registered_commands if one.callback}
+    assert shlex.split(command)[1] in known
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:raypipe|tests|jobs|cluster)/[\w./]*)`", README))
+def test_paths_shown_exist(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_test_command_is_what_ci_runs() -> None:
+    assert ".venv/bin/pytest" in README
+    assert "\npytest\n" in (ROOT / ".ci/run").read_text()
