@@ -40,7 +40,8 @@ class Annotator:
     def hear(self, mix: Array) -> Array:
         """The probabilities with which this listener names each emotion, shape ``(emotions,)``."""
         weights = np.maximum(mix, 1e-9) * np.exp(self.bias)
-        return (1.0 - _SLIP) * weights / weights.sum() + _SLIP / len(weights)
+        heard: Array = (1.0 - _SLIP) * weights / weights.sum() + _SLIP / len(weights)
+        return heard
 
     def vote(self, mix: Array, rng: np.random.Generator) -> Vote:
         """Name the emotion heard, and sometimes a second one that is also there."""
@@ -73,6 +74,8 @@ def collect_votes(
 
     Args:
         mix: the emotion spoken, shape ``(emotions,)``, summing to 1.
+        pool: the listeners to choose from.
+        rng: the only source of chance.
     """
     chosen = rng.choice(len(pool), VOTES_PER_CLIP, replace=False)
     return tuple(pool[number].vote(mix, rng) for number in np.sort(chosen))

@@ -52,7 +52,7 @@ def tenths(probs: Array) -> Array:
     """
     scaled = np.round(10.0 * probs / probs.sum(), 6)
     whole = np.floor(scaled)
-    missing = int(round(10.0 - whole.sum()))
+    missing = round(10.0 - float(whole.sum()))
     largest = np.argsort(-(scaled - whole), kind="stable")[:missing]
     whole[largest] += 1.0
     rounded: Array = whole / 10.0
@@ -76,6 +76,7 @@ def choose_labels(heard: Array, origin: int, rng: np.random.Generator) -> LabelS
     Args:
         heard: shares over ``material.HEARD``; a set that covers too little of them is not asked.
         origin: as in :attr:`Material.origin`; only real speech can be bored.
+        rng: the only source of chance.
     """
     if origin == REAL and (rng.random() < 0.5 or heard[HEARD.index("boredom")] > 0.5):
         return LABEL_SETS["emodb-7"]
@@ -104,8 +105,11 @@ def write_lesson(
     """Ask one built-in prompt about one clip and answer it.
 
     Args:
+        prompt: a built-in name.
         heard: the shares to answer with, over ``material.HEARD``, shape ``(heard,)``.
+        material: where the clip is.
         clip: index of the clip in ``material``.
+        rng: the only source of chance.
     """
     origin = int(material.origin[clip])
     labels = choose_labels(heard, origin, rng)

@@ -189,6 +189,7 @@ def emodb_clips(folder: Path, *, held_out: bool) -> Iterator[tuple[FloatArray, s
 
     Args:
         folder: WAV files named as Emo-DB names them, e.g. ``03a01Wa.wav``.
+        held_out: the clips of :data:`EMODB_HELD_OUT` instead of all others.
     """
     for path in sorted(folder.glob("*.wav")):
         if (path.name[:2] in EMODB_HELD_OUT) == held_out:

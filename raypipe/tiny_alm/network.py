@@ -46,6 +46,7 @@ def encode(model: Any, mels: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
     """Listen to real frames only.
 
     Args:
+        model: a ``Qwen2AudioForConditionalGeneration``.
         mels: shape ``(clips, mel_bins, frames + context)``.
         frames: number of real frames of each clip, shape ``(clips,)``.
 

@@ -27,138 +27,45 @@ MAX_DURATION_S = 4.0
 
 Array = NDArray[np.float64]
 
-FEATURES = (
-    "pitch",  # mean pitch over the speaker's own, semitones
-    "accent",  # standard deviation of the syllables' pitch, semitones
-    "slope",  # pitch from the first to the last syllable, semitones
-    "glide",  # pitch from the start to the end of a syllable, semitones
-    "rate",  # natural log of the syllable rate over the speaker's own
-    "level",  # loudness, dB
-    "stress",  # level of stressed over unstressed syllables, dB
-    "brightness",  # pole of the tilt filter: 1 is bright, 0 is dark
-    "breath",  # aspiration noise, share of the voiced amplitude
-    "jitter",  # standard deviation of pitch from moment to moment, semitones
-    "shimmer",  # standard deviation of amplitude from cycle to cycle, share
-    "tremor",  # depth of a 6-8 Hz wobble of the pitch, semitones
-    "creak",  # weakening of every second glottal cycle, share
-    "pause",  # share of syllables followed by a pause
-    "formants",  # natural log of the formant scale: a smile shortens the vocal tract
-    "attack",  # share of the syllable over which it swells
-)
+# Columns follow EMOTIONS: anger, disgust, fear, happiness, neutral, sadness.
+_EFFECTS: dict[str, tuple[float, ...]] = {
+    # mean pitch over the speaker's own, semitones
+    "pitch": (4.0, -2.5, 7.0, 4.5, 0.0, -1.5),
+    # standard deviation of the syllables' pitch, semitones
+    "accent": (3.2, 1.8, 1.2, 4.2, 1.4, 0.6),
+    # pitch from the first to the last syllable, semitones
+    "slope": (-3.0, -5.0, 1.5, 3.0, -1.5, -4.0),
+    # pitch from the start to the end of a syllable, semitones
+    "glide": (-3.0, -4.0, 0.5, 4.0, -0.5, -1.5),
+    # natural log of the syllable rate over the speaker's own
+    "rate": (0.16, -0.24, 0.32, 0.08, 0.0, -0.42),
+    # loudness, dB
+    "level": (7.0, 0.0, -1.0, 4.0, 0.0, -7.0),
+    # level of stressed over unstressed syllables, dB
+    "stress": (9.0, 6.0, 2.5, 5.0, 4.0, 1.5),
+    # pole of the tilt filter: 1 is bright, 0 is dark
+    "brightness": (0.95, 0.55, 0.5, 0.8, 0.6, 0.15),
+    # aspiration noise, share of the voiced amplitude
+    "breath": (0.02, 0.1, 0.3, 0.05, 0.06, 0.25),
+    # standard deviation of pitch from moment to moment, semitones
+    "jitter": (0.3, 0.4, 0.45, 0.12, 0.1, 0.18),
+    # standard deviation of amplitude from cycle to cycle, share
+    "shimmer": (0.2, 0.15, 0.12, 0.05, 0.05, 0.06),
+    # depth of a 6-8 Hz wobble of the pitch, semitones
+    "tremor": (0.0, 0.0, 1.3, 0.0, 0.0, 0.3),
+    # weakening of every second glottal cycle, share
+    "creak": (0.1, 0.6, 0.0, 0.0, 0.0, 0.1),
+    # share of syllables followed by a pause
+    "pause": (0.08, 0.2, 0.35, 0.1, 0.12, 0.4),
+    # natural log of the formant scale: a smile shortens the vocal tract
+    "formants": (0.03, -0.1, 0.05, 0.1, 0.0, -0.04),
+    # share of the syllable over which it swells
+    "attack": (0.05, 0.3, 0.15, 0.15, 0.2, 0.45),
+}
+FEATURES = tuple(_EFFECTS)
 _COLUMN = {name: position for position, name in enumerate(FEATURES)}
 
-_PROFILES: dict[str, tuple[float, ...]] = {
-    # pitch accent slope glide rate level stress bright breath jitter shimm tremor creak pause formant attack
-    "anger": (
-        4.0,
-        3.2,
-        -3.0,
-        -3.0,
-        0.16,
-        7.0,
-        9.0,
-        0.95,
-        0.02,
-        0.30,
-        0.20,
-        0.0,
-        0.10,
-        0.08,
-        0.03,
-        0.05,
-    ),
-    "disgust": (
-        -2.5,
-        1.8,
-        -5.0,
-        -4.0,
-        -0.24,
-        0.0,
-        6.0,
-        0.55,
-        0.10,
-        0.40,
-        0.15,
-        0.0,
-        0.60,
-        0.20,
-        -0.10,
-        0.30,
-    ),
-    "fear": (
-        7.0,
-        1.2,
-        1.5,
-        0.5,
-        0.32,
-        -1.0,
-        2.5,
-        0.50,
-        0.30,
-        0.45,
-        0.12,
-        1.3,
-        0.00,
-        0.35,
-        0.05,
-        0.15,
-    ),
-    "happiness": (
-        4.5,
-        4.2,
-        3.0,
-        4.0,
-        0.08,
-        4.0,
-        5.0,
-        0.80,
-        0.05,
-        0.12,
-        0.05,
-        0.0,
-        0.00,
-        0.10,
-        0.10,
-        0.15,
-    ),
-    "neutral": (
-        0.0,
-        1.4,
-        -1.5,
-        -0.5,
-        0.00,
-        0.0,
-        4.0,
-        0.60,
-        0.06,
-        0.10,
-        0.05,
-        0.0,
-        0.00,
-        0.12,
-        0.00,
-        0.20,
-    ),
-    "sadness": (
-        -1.5,
-        0.6,
-        -4.0,
-        -1.5,
-        -0.42,
-        -7.0,
-        1.5,
-        0.15,
-        0.25,
-        0.18,
-        0.06,
-        0.3,
-        0.10,
-        0.40,
-        -0.04,
-        0.45,
-    ),
-}
-PROFILES: Array = np.array([_PROFILES[name] for name in EMOTIONS])
+PROFILES: Array = np.array(list(zip(*_EFFECTS.values(), strict=True)))
 """What each emotion does to the voice, shape ``(emotions, features)``."""
 
 _SPREAD: Array = PROFILES.std(axis=0)
@@ -386,7 +293,8 @@ def _consonant(syllables: _Syllables, index: int, rng: np.random.Generator) -> A
     hiss = np.diff(rng.normal(size=length + 1))
     shaped = np.asarray(lfilter([1.0 - abs(pole)], [1.0, -pole], hiss), dtype=np.float64)
     strength = 0.05 + 0.12 * features[_COLUMN["brightness"]]
-    return shaped * strength * np.hanning(length)
+    burst: Array = shaped * strength * np.hanning(length)
+    return burst
 
 
 def _loudness(syllables: _Syllables, index: int) -> Array:

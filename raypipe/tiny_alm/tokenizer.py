@@ -29,7 +29,7 @@ _WORDS_PER_LABEL = 2
 _WORD_REPEATS = 400
 _PROMPT_REPEATS = 20
 
-COMMON_WORDS = (
+_COMMON = (
     "the of and to in is that for it as was with be by on not he his but at are this have from or "
     "had an they which one you were her all she there would their we him been has when who will "
     "more no if out so said what up its about into than them can only other new some could time "
@@ -43,14 +43,16 @@ COMMON_WORDS = (
     "forget jacket airplane almost full maybe tomorrow will be cold wonder would pick stop please "
     "alright yes really talk tell later always nothing something anything morning night week money "
     "car door phone friend mother father minute fine bad sorry thanks hello okay help better hear"
-).split()
+)
+COMMON_WORDS = tuple(_COMMON.split())
 
-NOTE_WORDS = (
+_NOTES = (
     "High Low Middle Wide Flat Lively pitch melody loud soft medium energy voice fast slow steady "
     "tempo pauses many few some no Rough Breathy Bright Dark Clear tone trembling rising falling "
     "words carry emotion little cues point to mostly clear alone only mixed with nothing silence "
     "sound Mostly Some Only then and sounds The No"
-).split()
+)
+NOTE_WORDS = tuple(_NOTES.split())
 
 
 def surface_forms(label: str) -> list[str]:

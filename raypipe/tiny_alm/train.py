@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -160,7 +161,7 @@ class Course:
         with torch.autocast("cpu", torch.bfloat16):
             losses = self._listen(rng) if listening else self._answer(rng)
         self.optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
+        losses["total"].backward()  # type: ignore[no-untyped-call]
         for group in self.optimizer.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimizer.step()
@@ -309,12 +310,10 @@ class Course:
 
 def _warm_cosine(share: float) -> float:
     """Learning rate over its peak at a share of a phase: 5 % warm-up, cosine down to 2 %."""
-    return min(share / 0.05, 1.0) * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * share))) + 1e-4
+    return min(share / 0.05, 1.0) * (0.02 + 0.49 * (1.0 + math.cos(math.pi * share))) + 1e-4
 
 
-def run(
-    course: Course, out: Path, *, save_every: int = 100, stop_at: int | None = None
-) -> None:
+def run(course: Course, out: Path, *, save_every: int = 100, stop_at: int | None = None) -> None:
     """Train from wherever ``out/state.pt`` stands, and export the checkpoint at every save.
 
     Args:
@@ -341,6 +340,7 @@ def run(
             if course.step % save_every == 0 or course.step == last:
                 log.flush()
                 _save(course, out)
+    _describe(course, out)
 
 
 def _save(course: Course, out: Path) -> None:
@@ -349,6 +349,20 @@ def _save(course: Course, out: Path) -> None:
     temporary.rename(out / "state.pt")
     if course.step > course.settings.listening_steps:
         save_checkpoint(course.model, course.processor, out / "checkpoint")
+
+
+def _describe(course: Course, out: Path) -> None:
+    """Leave the facts for the model card."""
+    facts = {
+        **asdict(course.settings),
+        "steps_done": course.step,
+        "hours": course.seconds / 3600.0,
+        "parameters": sum(parameter.numel() for parameter in course.model.parameters()),
+        "real_clips": int((course.material.origin == REAL).sum()),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
