@@ -1,0 +1,542 @@
+"""From ``predictions/`` to ``metrics/`` in two passes that merge in any order to the same bits.
+
+Pass 1, :class:`CorpusSummary`: what bins and baselines need of the whole corpus. Pass 2,
+:class:`MetricState`: exact integer sums per (model, prompt, strategy, slice) and bootstrap
+replicate, see :mod:`raypipe.metrics.exact`. Neither knows where it runs.
+
+All rows of an utterance under one model and prompt must stand in one table (a shard's object has
+them all): paired differences are taken there.
+
+Slices: ``all``, ``ambiguity_count_1`` .. ``5`` (bins of equal count by entropy of the soft label,
+1 the clearest), ``ambiguity_width_1`` .. ``5`` (bins of equal width over [0, log2 K]),
+``label=<plurality>``, ``split=<split>``, ``majority`` (one label above 50 % of the votes) and, on
+request, ``speaker=<id>`` (without intervals). Unlabelled utterances count only in
+``invalid_rate`` of ``all`` and ``split=``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from raypipe.errors import AccountingError
+from raypipe.labels import LabelSet
+from raypipe.metrics import bins
+from raypipe.metrics.baselines import leave_one_out, uniform
+from raypipe.metrics.bootstrap import REPLICATES, intervals, weights_from_hashes
+from raypipe.metrics.calibration import auroc_from_counts
+from raypipe.metrics.classification import strict_majority
+from raypipe.metrics.distribution import entropy_bits
+from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
+from raypipe.metrics.rows import Group, Utterances, read_groups, read_utterances
+from raypipe.metrics.statistics import (
+    BASELINES,
+    PRIOR,
+    UNIFORM,
+    Scored,
+    Statistic,
+    difference_statistics,
+    difference_summands,
+    score,
+    statistics,
+    summands,
+    truth_matrix,
+)
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Indices = NDArray[np.int64]
+
+Key = tuple[str, str, str, str]
+"""(model, prompt, strategy, slice)."""
+PairKey = tuple[str, str, str, str, str]
+"""(model, prompt, strategy, versus, slice), the strategies in alphabetical order."""
+
+_Key = TypeVar("_Key")
+
+_SHARE_UNITS = 2.0**31
+
+
+@dataclass(frozen=True)
+class CorpusFrame:
+    """What pass 2 needs of pass 1; small, whatever the size of the corpus.
+
+    Attributes:
+        edges: of the equal-count ambiguity bins.
+        median_entropy: of the soft labels, in bits; NaN without labels.
+        prior: mean soft label, shape ``(labels,)``.
+        speakers: hash of each speaker, ascending, shape ``(speakers,)``.
+        prior_without: mean soft label without each speaker, shape ``(speakers, labels)``.
+    """
+
+    edges: bins.CountEdges
+    median_entropy: float
+    prior: Array
+    speakers: NDArray[np.uint64]
+    prior_without: Array
+
+    def prior_for(self, utterances: Utterances) -> Array:
+        """The leave-one-speaker-out prior of every utterance, shape ``(utterances, labels)``."""
+        predictions = np.tile(self.prior, (utterances.hashes.size, 1))
+        hashes = utterances.speaker_hashes
+        place = np.searchsorted(self.speakers, hashes)
+        place = np.minimum(place, max(self.speakers.size - 1, 0))
+        if self.speakers.size:
+            known = self.speakers[place] == hashes
+            predictions[known] = self.prior_without[place[known]]
+        return predictions
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """Pass 1: the labelled utterances, once each, in 48 bytes (K = 6) per utterance.
+
+    Attributes:
+        hashes: of the utterance ids, ascending, shape ``(utterances,)``.
+        entropy: of the soft labels, in bits, shape ``(utterances,)``.
+        speakers: hash of each utterance's speaker, 0 where unknown, shape ``(utterances,)``.
+        shares: soft labels in units of 2^-31, shape ``(utterances, labels)``.
+    """
+
+    labels: LabelSet
+    hashes: NDArray[np.uint64]
+    entropy: Array
+    speakers: NDArray[np.uint64]
+    shares: NDArray[np.uint32]
+
+    @classmethod
+    def from_table(cls, table: pa.Table, labels: LabelSet) -> CorpusSummary:
+        """Summarise a ``predictions/`` table; utterances without a soft label are left out.
+
+        Raises:
+            AccountingError: if a soft label is not aligned with the labels.
+        """
+        every = read_utterances(table, labels)
+        utterances = every.take(every.labelled)
+        shares = np.rint(utterances.truth * _SHARE_UNITS).astype(np.uint32)
+        return _distinct(
+            labels, utterances.hashes, utterances.entropy, utterances.speaker_hashes, shares
+        )
+
+    def merge(self, other: CorpusSummary) -> CorpusSummary:
+        """The utterances of both; those in both (another model, another prompt) count once.
+
+        Raises:
+            AccountingError: for other labels, or one utterance with two soft labels.
+        """
+        return self.merge_all([self, other])
+
+    @staticmethod
+    def merge_all(parts: Sequence[CorpusSummary]) -> CorpusSummary:
+        """Merge many at once: one sort instead of one per part."""
+        labels = parts[0].labels
+        if any(part.labels != labels for part in parts):
+            raise AccountingError("summaries of different label sets cannot be merged")
+        return _distinct(
+            labels,
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.entropy for part in parts]),
+            np.concatenate([part.speakers for part in parts]),
+            np.concatenate([part.shares for part in parts]),
+        )
+
+    @cached_property
+    def frame(self) -> CorpusFrame:
+        """Bin edges, median and priors of the corpus."""
+        units = self.shares.astype(np.int64)
+        total, count = units.sum(axis=0), float(self.hashes.size)
+        known = self.speakers != 0
+        speakers, index = np.unique(self.speakers[known], return_inverse=True)
+        own = np.zeros((speakers.size, len(self.labels)), dtype=np.int64)
+        np.add.at(own, index, units[known])
+        own_count = np.bincount(index, minlength=speakers.size).astype(np.float64)
+        size = len(self.labels)
+        return CorpusFrame(
+            edges=bins.count_edges(self.entropy, self.hashes),
+            median_entropy=float(np.median(self.entropy)) if count else float("nan"),
+            prior=total / total.sum() if count else np.full(size, 1.0 / size),
+            speakers=speakers,
+            prior_without=leave_one_out(
+                total.astype(np.float64), count, own.astype(np.float64), own_count
+            ),
+        )
+
+
+def _distinct(
+    labels: LabelSet,
+    hashes: NDArray[np.uint64],
+    entropy: Array,
+    speakers: NDArray[np.uint64],
+    shares: NDArray[np.uint32],
+) -> CorpusSummary:
+    order = np.argsort(hashes, kind="stable")
+    first = np.ones(order.size, dtype=np.bool_)
+    first[1:] = hashes[order][1:] != hashes[order][:-1]
+    again = np.flatnonzero(~first)
+    if (shares[order[again]] != shares[order[again - 1]]).any():
+        raise AccountingError("an utterance has two different soft labels")
+    kept = order[first]
+    return CorpusSummary(labels, hashes[kept], entropy[kept], speakers[kept], shares[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One row of ``metrics/``.
+
+    Attributes:
+        versus: the other strategy of a paired difference (strategy minus versus); None otherwise.
+        value: None where undefined, e.g. without any valid utterance.
+        ci_low: lower end of the 95 % interval; None where there is none. ``ci_high`` likewise.
+        n: number of utterances behind the value.
+        n_invalid: number of invalid predictions left out of it.
+    """
+
+    model: str
+    prompt: str
+    strategy: str
+    slice: str
+    metric: str
+    versus: str | None
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_invalid: int
+
+
+@dataclass
+class MetricState:
+    """Pass 2: exact sums behind every metric, to be merged and then finished.
+
+    Attributes:
+        replicates: bootstrap replicates R; 0 for no intervals.
+        seed: of the bootstrap.
+        sums: per strategy and slice, shape ``(1 + R, columns)``, the unweighted sums first.
+        differences: per pair and slice, shape ``(1 + R, 5)``.
+        confusion: per strategy and slice, shape ``(labels, labels)``, rows are truth.
+        values: per strategy and slice: JS, BC, and predicted entropy by ambiguity class.
+    """
+
+    labels: LabelSet
+    replicates: int
+    seed: int
+    sums: dict[Key, Integers] = field(default_factory=dict)
+    differences: dict[PairKey, Integers] = field(default_factory=dict)
+    confusion: dict[Key, Integers] = field(default_factory=dict)
+    values: dict[Key, tuple[ValueCounts, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pa.Table,
+        summary: CorpusSummary,
+        labels: LabelSet,
+        *,
+        replicates: int = REPLICATES,
+        seed: int = 0,
+        per_speaker: bool = False,
+    ) -> MetricState:
+        """Sum up a ``predictions/`` table.
+
+        Args:
+            table: rows of ``predictions/``, whole utterances.
+            summary: of the whole corpus.
+            labels: the K labels.
+            replicates: bootstrap replicates.
+            seed: of the bootstrap.
+            per_speaker: also give ``speaker=`` slices, without intervals.
+
+        Raises:
+            AccountingError: if rows are doubled or not aligned with the labels.
+        """
+        state = cls(labels, replicates, seed)
+        for group in read_groups(table, labels):
+            for start in range(0, group.utterances.hashes.size, BLOCK):
+                rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
+                state._add(_part(group, rows), summary.frame, per_speaker=per_speaker)
+        return state
+
+    def merge(self, other: MetricState) -> MetricState:
+        """The sums of both; in whatever order states are merged, the bits are the same.
+
+        Raises:
+            AccountingError: if labels, replicates or seed differ.
+        """
+        if (self.labels, self.replicates, self.seed) != (
+            other.labels,
+            other.replicates,
+            other.seed,
+        ):
+            raise AccountingError("states of different labels, replicates or seeds do not add up")
+        merged = MetricState(
+            self.labels,
+            self.replicates,
+            self.seed,
+            dict(self.sums),
+            dict(self.differences),
+            dict(self.confusion),
+            dict(self.values),
+        )
+        for key, sums in other.sums.items():
+            merged.sums[key] = merged.sums[key] + sums if key in merged.sums else sums
+        for pair, sums in other.differences.items():
+            known = merged.differences.get(pair)
+            merged.differences[pair] = sums if known is None else known + sums
+        for key, counts in other.confusion.items():
+            present = merged.confusion.get(key)
+            merged.confusion[key] = counts if present is None else present + counts
+        for key, values in other.values.items():
+            merged._add_values(key, values)
+        return merged
+
+    def finish(self) -> list[MetricRow]:
+        """Every row of ``metrics/``, sorted by model, prompt, strategy and slice."""
+        rows: list[MetricRow] = []
+        for key in sorted(self.sums):
+            found = statistics(self.sums[key] / SCALE, self.labels)
+            rows += _metric_rows(key, found, None)
+            n_invalid = found["js"].n_invalid
+            rows += list(_value_rows(key, self.values[key], n_invalid))
+            rows += self._difference_rows(key)
+        return rows
+
+    def _difference_rows(self, key: Key) -> list[MetricRow]:
+        model, prompt, strategy, slice_name = key
+        rows: list[MetricRow] = []
+        if strategy in BASELINES:
+            return rows
+        for pair, sums in self.differences.items():
+            if pair[:2] != (model, prompt) or pair[4] != slice_name or strategy not in pair[2:4]:
+                continue
+            swapped = strategy == pair[3]
+            signed = sums * np.array([1, -1, -1, 1, -1]) if swapped else sums
+            versus = pair[2] if swapped else pair[3]
+            rows += _metric_rows(key, difference_statistics(signed / SCALE), versus)
+        return sorted(rows, key=lambda row: (row.versus or "", row.metric))
+
+    def _add(self, group: Group, frame: CorpusFrame, *, per_speaker: bool) -> None:
+        """Add one block of one group."""
+        utterances = group.utterances
+        scored, present = _scored_strategies(group, frame)
+        weights = _weights(utterances.hashes, self.replicates, self.seed)
+        units = {
+            name: to_units(summands(utterances, scored[name], scored[PRIOR], present[name]))
+            for name in scored
+        }
+        pairs = {
+            pair: to_units(difference_summands(utterances, scored[pair[0]], scored[pair[1]]))
+            for pair in combinations(sorted(scored), 2)
+            if not set(pair) <= set(BASELINES)
+        }
+        joined = np.hstack([*units.values(), *pairs.values()])
+        values = {name: _value_arrays(utterances, scored[name], frame) for name in scored}
+        truth = truth_matrix(utterances)
+        for slice_name, rows in _slices(utterances, frame, self.labels, per_speaker=per_speaker):
+            chosen = weights[:1, rows] if slice_name.startswith("speaker=") else weights[:, rows]
+            sums = weighted_sums(chosen, joined[rows])
+            place = 0
+            for name, columns in units.items():
+                if not present[name][rows].any():
+                    place += columns.shape[1]
+                    continue
+                key = (group.model, group.prompt, name, slice_name)
+                _accumulate(self.sums, key, sums[:, place : place + columns.shape[1]])
+                confusion = weighted_sums(truth[rows].T, to_units(scored[name].choice[rows]))
+                _accumulate(self.confusion, key, confusion)
+                self._add_values(key, _value_counts(values[name], rows))
+                place += columns.shape[1]
+            for pair, columns in pairs.items():
+                block = sums[:, place : place + columns.shape[1]]
+                place += columns.shape[1]
+                if block[0, 0] > 0:
+                    pair_key = (group.model, group.prompt, *pair, slice_name)
+                    _accumulate(self.differences, pair_key, block)
+
+    def _add_values(self, key: Key, values: tuple[ValueCounts, ...]) -> None:
+        known = self.values.get(key)
+        self.values[key] = (
+            values
+            if known is None
+            else tuple(left.merge(right) for left, right in zip(known, values, strict=True))
+        )
+
+
+def metrics_table(rows: Iterable[MetricRow]) -> pa.Table:
+    """Rows as the ``metrics/`` table."""
+    listed = list(rows)
+    types = {"value": pa.float64(), "ci_low": pa.float64(), "ci_high": pa.float64()}
+    types |= {"n": pa.int64(), "n_invalid": pa.int64()}
+    names = ("model", "prompt", "strategy", "slice", "metric", "versus", *types)
+    return pa.table(
+        {
+            name: pa.array([getattr(row, name) for row in listed], types.get(name, pa.string()))
+            for name in names
+        }
+    )
+
+
+def confusion_table(state: MetricState) -> pa.Table:
+    """Confusion counts: model, prompt, strategy, slice, truth (plurality), predicted, count.
+
+    Counts are whole, but for ``uniform``, which spreads every utterance evenly over the labels.
+    """
+    names = state.labels.names
+    rows = [
+        (*key, truth, predicted, state.confusion[key][i, j] / SCALE)
+        for key in sorted(state.confusion)
+        for i, truth in enumerate(names)
+        for j, predicted in enumerate(names)
+    ]
+    columns = ("model", "prompt", "strategy", "slice", "truth", "predicted", "count")
+    return pa.table(
+        {
+            name: pa.array(
+                [row[place] for row in rows], pa.float64() if name == "count" else pa.string()
+            )
+            for place, name in enumerate(columns)
+        }
+    )
+
+
+# --- one block --------------------------------------------------------------------------------
+
+
+def _part(group: Group, rows: Indices) -> Group:
+    return Group(
+        group.model,
+        group.prompt,
+        group.utterances.take(rows),
+        {name: probs[rows] for name, probs in group.predictions.items()},
+        {name: present[rows] for name, present in group.present.items()},
+    )
+
+
+def _scored_strategies(
+    group: Group, frame: CorpusFrame
+) -> tuple[dict[str, Scored], dict[str, NDArray[np.bool_]]]:
+    """The strategies and the two baselines, which stand on every labelled utterance."""
+    utterances = group.utterances
+    clash = set(group.predictions) & set(BASELINES)
+    if clash:
+        raise AccountingError(f"strategies {sorted(clash)} carry the name of a baseline")
+    present = {**group.present, PRIOR: utterances.labelled, UNIFORM: utterances.labelled}
+    scored = {
+        name: score(utterances, probs, present[name]) for name, probs in group.predictions.items()
+    }
+    scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
+    constant = uniform(*utterances.truth.shape)
+    scored[UNIFORM] = score(utterances, constant, utterances.labelled, guess=True)
+    return scored, present
+
+
+def _weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:
+    """Ones, then the bootstrap weights: shape ``(1 + replicates, utterances)``."""
+    weights = np.ones((1 + replicates, hashes.size))
+    weights[1:] = weights_from_hashes(hashes, replicates, seed).T
+    return weights
+
+
+def _slices(
+    utterances: Utterances, frame: CorpusFrame, labels: LabelSet, *, per_speaker: bool
+) -> Iterator[tuple[str, Indices]]:
+    """Name and rows of every slice that has rows in this block."""
+    labelled = utterances.labelled
+    yield "all", np.arange(labelled.size)
+    rows = np.flatnonzero(labelled)
+    entropy = utterances.entropy[rows]
+    by_count = bins.count_bin(entropy, utterances.hashes[rows], frame.edges)
+    by_width = bins.equal_width(entropy, len(labels))
+    for family, index in (("ambiguity_count", by_count), ("ambiguity_width", by_width)):
+        for bin_index in np.unique(index):
+            yield f"{family}_{bin_index + 1}", rows[index == bin_index]
+    plurality = utterances.plurality[rows]
+    for label in np.unique(plurality[plurality >= 0]):
+        yield f"label={labels.names[label]}", rows[plurality == label]
+    majority = rows[strict_majority(utterances.truth[rows])] if rows.size else rows
+    if majority.size:
+        yield "majority", majority
+    yield from _named("split", utterances.splits, np.ones(labelled.size, dtype=np.bool_))
+    if per_speaker:
+        yield from _named("speaker", utterances.speakers, labelled)
+
+
+def _named(
+    family: str, names: Sequence[str | None], wanted: NDArray[np.bool_]
+) -> Iterator[tuple[str, Indices]]:
+    known = np.array([name or "" for name in names], dtype=object)
+    for name in sorted({name for name in names if name}):
+        rows = np.flatnonzero((known == name) & wanted)
+        if rows.size:
+            yield f"{family}={name}", rows
+
+
+def _value_arrays(utterances: Utterances, scored: Scored, frame: CorpusFrame) -> dict[str, Array]:
+    ambiguous = (utterances.entropy > frame.median_entropy).astype(np.float64)
+    probs = np.where(scored.valid[:, None], scored.probs, 1.0)
+    return {
+        "js": scored.metrics["js"],
+        "bc": scored.metrics["bc"],
+        "entropy": np.where(scored.valid, entropy_bits(probs), np.nan),
+        "ambiguous": ambiguous,
+    }
+
+
+def _value_counts(values: dict[str, Array], rows: Indices) -> tuple[ValueCounts, ...]:
+    """JS, BC, and the predicted entropy of clear (0) and ambiguous (1) utterances."""
+    valid = rows[~np.isnan(values["js"][rows])]
+    one_class = np.zeros(valid.size, dtype=np.int64)
+    return (
+        ValueCounts.of(values["js"][valid], one_class, 1),
+        ValueCounts.of(values["bc"][valid], one_class, 1),
+        ValueCounts.of(values["entropy"][valid], values["ambiguous"][valid].astype(np.int64), 2),
+    )
+
+
+def _accumulate(sums: dict[_Key, Integers], key: _Key, block: Integers) -> None:
+    sums[key] = sums[key] + block if key in sums else block.copy()
+
+
+# --- rows -------------------------------------------------------------------------------------
+
+
+def _metric_rows(key: Key, found: dict[str, Statistic], versus: str | None) -> list[MetricRow]:
+    drawn = [name for name, item in found.items() if item.bootstrapped and item.values.size > 1]
+    ends = dict.fromkeys(found, (float("nan"), float("nan")))
+    if drawn:
+        both = intervals(np.stack([found[name].values[1:] for name in drawn]))
+        ends |= {name: (low, high) for name, (low, high) in zip(drawn, both, strict=True)}
+    return [
+        _row(key, name, versus, (float(item.values[0]), *ends[name]), item.n, item.n_invalid)
+        for name, item in found.items()
+    ]
+
+
+def _value_rows(key: Key, values: tuple[ValueCounts, ...], n_invalid: int) -> Iterator[MetricRow]:
+    """The statistics that no sum gives; their intervals are analytic, not bootstrapped."""
+    js, bc, entropy = values
+    count = int(js.counts.sum())
+    yield _row(key, "js.median", None, js.median(), count, n_invalid)
+    yield _row(key, "bc.median", None, bc.median(), count, n_invalid)
+    area = auroc_from_counts(entropy.counts[:, 0], entropy.counts[:, 1])
+    yield _row(key, "uncertainty_auroc", None, area, count, n_invalid)
+
+
+def _row(
+    key: Key,
+    metric: str,
+    versus: str | None,
+    estimate: tuple[float, float, float],
+    n: int,
+    n_invalid: int,
+) -> MetricRow:
+    value, low, high = (None if np.isnan(number) else float(number) for number in estimate)
+    if value is None:
+        low = high = None
+    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid)

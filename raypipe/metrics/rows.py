@@ -1,0 +1,194 @@
+"""The rows of ``predictions/`` as arrays: one group per (model, prompt), one line per utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from raypipe.errors import AccountingError
+from raypipe.labels import LabelSet
+from raypipe.metrics.bootstrap import id_hashes
+from raypipe.metrics.distribution import entropy_bits
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+# Entropies are compared between passes over differently cut tables; this grid hides rounding.
+_ENTROPY_GRID = 2.0**40
+
+
+@dataclass(frozen=True)
+class Utterances:
+    """What is known of the utterances themselves.
+
+    Attributes:
+        hashes: of the ids, shape ``(utterances,)``.
+        truth: soft labels, shape ``(utterances, labels)``; NaN rows where unlabelled.
+        plurality: index of the single most-voted label, shape ``(utterances,)``; -1 for a tie or
+            without votes.
+        union: labels any annotator gave, shape ``(utterances, labels)``.
+        splits: one per utterance.
+        speakers: likewise.
+    """
+
+    hashes: NDArray[np.uint64]
+    truth: Array
+    plurality: Indices
+    union: Mask
+    splits: list[str | None]
+    speakers: list[str | None]
+
+    @cached_property
+    def labelled(self) -> Mask:
+        """Utterances with a soft label, shape ``(utterances,)``."""
+        return np.asarray(~np.isnan(self.truth).any(axis=1))
+
+    @cached_property
+    def entropy(self) -> Array:
+        """Entropy of the soft labels in bits, on a grid of 2^-40; NaN where unlabelled."""
+        return np.asarray(np.rint(entropy_bits(self.truth) * _ENTROPY_GRID) / _ENTROPY_GRID)
+
+    @cached_property
+    def speaker_hashes(self) -> NDArray[np.uint64]:
+        """Hash of every speaker, 0 where unknown, shape ``(utterances,)``."""
+        known = sorted({name for name in self.speakers if name is not None})
+        table = dict(zip(known, id_hashes(known).tolist(), strict=True))
+        return np.array([table.get(name or "", 0) for name in self.speakers], dtype=np.uint64)
+
+    def take(self, rows: Indices | Mask) -> Utterances:
+        """The utterances at ``rows``."""
+        index = np.arange(self.hashes.size)[rows]
+        return Utterances(
+            self.hashes[index],
+            self.truth[index],
+            self.plurality[index],
+            self.union[index],
+            [self.splits[row] for row in index],
+            [self.speakers[row] for row in index],
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """All predictions of one model and prompt.
+
+    Attributes:
+        predictions: strategy -> probabilities, shape ``(utterances, labels)``; NaN rows where
+            invalid.
+        present: strategy -> whether the table has a row for the utterance, ``(utterances,)``.
+    """
+
+    model: str
+    prompt: str
+    utterances: Utterances
+    predictions: dict[str, Array]
+    present: dict[str, Mask]
+
+
+def read_utterances(table: pa.Table, labels: LabelSet) -> Utterances:
+    """The distinct utterances of a ``predictions/`` table, in order of first appearance.
+
+    Raises:
+        AccountingError: if a soft label does not have K entries, or a plurality is no label.
+    """
+    table = table.combine_chunks()
+    _, first = np.unique(_codes(table["utterance_id"]), return_index=True)
+    chosen = table.take(pa.array(np.sort(first)))
+    return Utterances(
+        hashes=id_hashes(chosen["utterance_id"].to_pylist()),
+        truth=_matrix(chosen["soft_label"], labels, "soft_label"),
+        plurality=_plurality(chosen["plurality"], labels),
+        union=_union(chosen["votes_union"], labels),
+        splits=chosen["split"].to_pylist(),
+        speakers=chosen["speaker"].to_pylist(),
+    )
+
+
+def read_groups(table: pa.Table, labels: LabelSet) -> Iterator[Group]:
+    """Cut a ``predictions/`` table into its (model, prompt) groups, in sorted order.
+
+    Raises:
+        AccountingError: if an utterance has two rows of one strategy, or a list is not aligned
+            with the labels.
+    """
+    table = table.combine_chunks()
+    keys = list(zip(table["model"].to_pylist(), table["prompt"].to_pylist(), strict=True))
+    for model, prompt in sorted(set(keys)):
+        rows = np.array([key == (model, prompt) for key in keys])
+        part = table.filter(pa.array(rows))
+        yield _group(model, prompt, part, labels)
+
+
+def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
+    utterances = read_utterances(table, labels)
+    line_of = _codes(table["utterance_id"])  # codes follow first appearance, as the lines do
+    probs = _matrix(table["probs"], labels, "probs")
+    strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)
+    predictions: dict[str, Array] = {}
+    present: dict[str, Mask] = {}
+    for strategy in sorted(set(strategy_of.tolist())):
+        rows = np.flatnonzero(strategy_of == strategy)
+        lines = line_of[rows]
+        if np.unique(lines).size != lines.size:
+            raise AccountingError(f"{model}, {prompt}: an utterance has two rows of {strategy}")
+        predictions[strategy] = np.full(utterances.truth.shape, np.nan)
+        predictions[strategy][lines] = probs[rows]
+        present[strategy] = np.zeros(utterances.hashes.size, dtype=np.bool_)
+        present[strategy][lines] = True
+    return Group(model, prompt, utterances, predictions, present)
+
+
+def _codes(column: pa.ChunkedArray) -> Indices:
+    """Integer codes in order of first appearance."""
+    encoded = pa.array(column.to_pylist(), type=pa.string()).dictionary_encode()
+    return np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array."""
+    if isinstance(column, pa.ChunkedArray):
+        return pa.concat_arrays(column.chunks) if column.num_chunks else column.combine_chunks()
+    return column
+
+
+def _matrix(column: pa.ChunkedArray, labels: LabelSet, name: str) -> Array:
+    """A list column as ``(rows, labels)``, NaN rows for nulls."""
+    lists = _flat(column)
+    matrix = np.full((len(lists), len(labels)), np.nan)
+    valid = np.asarray(lists.is_valid().to_numpy(zero_copy_only=False), dtype=np.bool_)
+    if not valid.any():
+        return matrix
+    lengths = set(pc.unique(pc.list_value_length(lists.drop_null())).to_pylist())
+    if lengths != {len(labels)}:
+        raise AccountingError(f"{name} has {sorted(lengths)} entries for {len(labels)} labels")
+    flat = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
+    matrix[valid] = np.asarray(flat, dtype=np.float64).reshape(-1, len(labels))
+    return matrix
+
+
+def _plurality(column: pa.ChunkedArray, labels: LabelSet) -> Indices:
+    names = column.to_pylist()
+    unknown = {name for name in names if name is not None} - set(labels.names)
+    if unknown:
+        raise AccountingError(f"plurality {sorted(unknown)} is not among the labels")
+    codes = {name: code for code, name in enumerate(labels.names)}
+    return np.array([-1 if name is None else codes[name] for name in names], dtype=np.int64)
+
+
+def _union(column: pa.ChunkedArray, labels: LabelSet) -> Mask:
+    """Votes outside the label set ("other") are no label a prediction could match."""
+    lists = _flat(column)
+    union = np.zeros((len(lists), len(labels)), dtype=np.bool_)
+    codes = {name: code for code, name in enumerate(labels.names)}
+    for row, names in enumerate(lists.to_pylist()):
+        for name in names or ():
+            if name in codes:
+                union[row, codes[name]] = True
+    return union
