@@ -56,6 +56,21 @@ def test_a_case_worked_by_hand():
     assert [path.lanes.tolist() for path in paths] == [[0, 1], [0, 0]]
 
 
+def test_two_end_tokens_leave_enough_beams_to_go_on():
+    # After [1] (.6) and [2] (.4) the best continuations are [1, 5] .30, then four that end:
+    # [2, 3] .16, [2, 4] .152, [1, 3] and [1, 4] .12; [2, 7] .088 is sixth and must survive,
+    # because [1, 5] leads nowhere and [2, 7, 3] = .087 is the second-best hypothesis.
+    law = torch.full((VOCABULARY, VOCABULARY), 1e-9)
+    law[0, 1], law[0, 2] = 0.6, 0.4
+    law[1, 5], law[1, 3], law[1, 4], law[1, 6] = 0.5, 0.2, 0.2, 0.1
+    law[2, 3], law[2, 4], law[2, 7] = 0.4, 0.38, 0.22
+    law[5, 8:] = 0.8 / (VOCABULARY - 8)
+    law[5, 3] = 0.2
+    law[7, 3], law[7, 9] = 0.99, 0.01
+    (paths,) = run_beams(law.log(), 2, 6, torch.tensor([3, 4]))
+    assert [path.token_ids for path in paths] == [(2, 3), (2, 7, 3)]
+
+
 def test_what_runs_into_the_limit_is_returned_cut():
     law = torch.full((VOCABULARY, VOCABULARY), -20.0)
     law[:, 5] = 0.0
