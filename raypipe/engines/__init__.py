@@ -7,10 +7,11 @@ the two tables, and a test.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from raypipe.errors import ConfigError
+from raypipe.protocols import Engine, Frontend
 
 ENGINES: Mapping[str, str] = {
     "transformers": "raypipe.engines.transformers:TransformersEngine",
@@ -23,22 +24,24 @@ FRONTENDS: Mapping[str, str] = {
 """Where the CPU half of each back end lives, as ``module:class``."""
 
 
-def load_engine(name: str) -> Any:
-    """The class behind an engine's name; it makes a :class:`raypipe.protocols.Engine`.
+def load_engine(name: str) -> Callable[..., Engine]:
+    """The class behind an engine's name; each takes its own settings.
 
     Raises:
         ConfigError: for a name that is not in :data:`ENGINES`.
     """
-    return _load(ENGINES, name)
+    made: Callable[..., Engine] = _load(ENGINES, name)
+    return made
 
 
-def load_frontend(name: str) -> Any:
-    """The class behind an engine's CPU half; it makes a :class:`raypipe.protocols.Frontend`.
+def load_frontend(name: str) -> Callable[..., Frontend]:
+    """The class of an engine's CPU half; each takes its own settings.
 
     Raises:
         ConfigError: for a name that is not in :data:`FRONTENDS`.
     """
-    return _load(FRONTENDS, name)
+    made: Callable[..., Frontend] = _load(FRONTENDS, name)
+    return made
 
 
 def _load(table: Mapping[str, str], name: str) -> Any:
