@@ -55,7 +55,7 @@ def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     )
     caption = f"{name} with 95 % intervals."
     if reference is not None:
-        caption += f" Dashed: the constant prior, {score(reference.value)}."
+        caption += f" Dashed: the prior, {score(reference.value)}."
     return Chart(svg, caption)
 
 

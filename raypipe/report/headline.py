@@ -30,7 +30,7 @@ class Headline:
 
 
 def headline(scores: Scores, digest: Digest) -> Headline:
-    """Say which strategy is best on JS and whether it beats the constant prior."""
+    """Say which strategy is best on JS and whether it beats the prior baseline."""
     best = scores.best("js")
     if best is None:
         return _nothing_scored(digest)
@@ -44,7 +44,8 @@ def headline(scores: Scores, digest: Digest) -> Headline:
     if reference is None:
         return Headline("plain", f"{stated}.", ("There is no prior row to compare with.", *details))
     paired = scores.get(best, "js", versus=PRIOR)
-    return _against_prior(stated, name, estimate, reference, paired, details)
+    skill = scores.get(best, "js_skill")
+    return _against_prior(stated, name, estimate, reference, paired, skill, details)
 
 
 def _against_prior(
@@ -53,28 +54,29 @@ def _against_prior(
     estimate: Estimate,
     prior: Estimate,
     paired: Estimate | None,
+    skill: Estimate | None,
     details: tuple[str, ...],
 ) -> Headline:
     verdict = compare(estimate, prior, paired)
     gap = paired.value if paired is not None else estimate.value - prior.value
     span = f"{score(abs(gap))} {_gap_interval(paired)}".rstrip()
     how = (
-        "The difference is paired: both answer the same utterances."
+        "The difference is taken on the same utterances, those with a valid answer."
         if paired is not None
         else "Judged by two separate intervals; the metrics have no paired difference."
     )
     if verdict == "better":
-        share = f" or {percent(-gap / prior.value, 0)}" if prior.value > 0 else ""
-        sentence = f"{stated}, which is {span}{share} below the constant prior"
+        share = f" or {percent(skill.value, 0)}" if skill is not None else ""
+        sentence = f"{stated}, which is {span}{share} below the prior baseline"
         return Headline("good", f"{sentence} ({score(prior.value)}).", (how, *details))
     if verdict == "worse":
         sentence = (
-            f"No strategy beats the constant prior: the best one, {name}, has JS "
+            f"No strategy beats the prior baseline: the best one, {name}, has JS "
             f"{with_interval(estimate)}, {span} above the prior's {score(prior.value)}."
         )
         return Headline("warning", sentence, (how, *details))
     sentence = (
-        f"No strategy can be told apart from the constant prior: the best one, {name}, has JS "
+        f"No strategy can be told apart from the prior baseline: the best one, {name}, has JS "
         f"{with_interval(estimate)}, the prior {score(prior.value)}; difference "
         f"{difference(gap)} {_signed_interval(paired)}".rstrip()
         + "."

@@ -165,7 +165,9 @@ class Scores:
         """Leave out a constant predictor repeated under another prompt with the same JS."""
         seen: set[tuple[str, float]] = set()
         for approach in approaches:
-            estimate = self.get(approach, "js") if approach.is_baseline else None
+            estimate = None
+            if approach.is_baseline and self.slices:
+                estimate = self.get(approach, "js", self.slices[0])
             if estimate is not None:
                 if (key := (approach.strategy, estimate.value)) in seen:
                     continue

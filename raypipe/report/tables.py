@@ -225,10 +225,10 @@ def slice_title(name: str) -> str:
 
     Example:
         >>> slice_title("label=anger")
-        'label anger'
+        'plurality anger'
     """
     known = {"all": "all utterances", "majority": "one label has > 50 % of the votes"}
-    return known.get(name, clean(name).replace("=", " ", 1))
+    return known.get(name, clean(name).replace("label=", "plurality ").replace("=", " ", 1))
 
 
 def error_groups(errors: pa.Table) -> tuple[ErrorGroup, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +21,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     The constant predictors stand below a line. Names come from the run's tables and may hold
     anything: they are stripped of control characters and never read as rich's markup.
     """
-    scores = Scores(metrics)
+    scores = Scores(metrics.filter(pc.equal(metrics["slice"], slice_name)))
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
         caption=Text("± half of the 95 % interval; JS: lower is better; bold: best of its column"),

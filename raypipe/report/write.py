@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import jinja2
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raypipe.labels import LabelSet
 from raypipe.report import charts, tables
@@ -21,7 +22,7 @@ from raypipe.report.text import clean, count
 _CALIBRATION: Final = {
     "ece": "Expected calibration error",
     "brier": "Brier score",
-    "auroc": "AUROC of the uncertainty",
+    "uncertainty_auroc": "AUROC: its entropy finds the more ambiguous half",
 }
 
 
@@ -50,7 +51,10 @@ def html_report(
     Raises:
         ConfigError: if the predictions' distributions do not have one entry per label.
     """
-    scores = Scores(metrics)
+    # One slice per speaker can be most of the table, and none of it is on the page.
+    scores = Scores(
+        metrics.filter(pc.invert(pc.starts_with(metrics["slice"].cast(pa.string()), "speaker=")))
+    )
     best = scores.best("js")
     typical = None
     if best is not None:

@@ -169,6 +169,8 @@ def _metric_rows(world: _World) -> list[dict[str, Any]]:
             mean("invalid_rate", (~world.valid[name]).astype(float), member)
             if name not in ("prior", "uniform"):
                 mean("js", js[name] - js["prior"], kept, versus="prior")
+                skill = 1 - js[name][kept].mean() / js["prior"][kept].mean()
+                rows.append(rows[-1] | {"metric": "js_skill", "versus": None, "value": skill})
             decided = kept & (world.plurality >= 0)
             truth, guess = world.plurality[decided], q.argmax(1)[decided]
             mean("accuracy", (world.plurality == q.argmax(1)).astype(float), decided)

@@ -20,13 +20,14 @@ def test_a_strategy_below_the_prior_is_good_news(metric_rows):
     table = metric_rows(
         _js("greedy", 0.21, 0.19, 0.23),
         _js("greedy", -0.09, -0.11, -0.07, versus="prior"),
+        _js("greedy", 0.30, 0.23, 0.37) | {"metric": "js_skill"},
         _js("prior", 0.30, 0.28, 0.32),
     )
     found = headline(Scores(table), Digest())
     assert found.tone == "good"
     assert _plain(found.sentence) == (
         "greedy is closest to the annotators: JS 0.210 [0.190, 0.230], which is "
-        "0.090 [0.070, 0.110] or 30 % below the constant prior (0.300)."
+        "0.090 [0.070, 0.110] or 30 % below the prior baseline (0.300)."
     )
 
 
@@ -38,7 +39,7 @@ def test_a_paired_interval_over_zero_is_no_win(metric_rows):
     )
     found = headline(Scores(table), Digest())
     assert found.tone == "plain"
-    assert "No strategy can be told apart from the constant prior" in found.sentence
+    assert "No strategy can be told apart from the prior baseline" in found.sentence
     assert "difference -0.002 [-0.012, +0.008]." in _plain(found.sentence)
 
 
@@ -51,7 +52,7 @@ def test_losing_to_the_prior_is_said_plainly(metric_rows):
     found = headline(Scores(table), Digest())
     assert found.tone == "warning"
     assert _plain(found.sentence) == (
-        "No strategy beats the constant prior: the best one, bon, has JS 0.400 [0.380, 0.420], "
+        "No strategy beats the prior baseline: the best one, bon, has JS 0.400 [0.380, 0.420], "
         "0.110 [0.090, 0.130] above the prior's 0.290."
     )
 

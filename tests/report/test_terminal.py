@@ -32,7 +32,7 @@ def test_no_value_is_cut_on_a_narrow_terminal(made_up_run, width):
 
 
 def test_summary_of_a_slice_names_it(made_up_run):
-    assert "label anger" in _printed(summary_table(made_up_run.metrics, "label=anger"))
+    assert "plurality anger" in _printed(summary_table(made_up_run.metrics, "label=anger"))
 
 
 def test_hostile_names_are_neither_markup_nor_escape_codes(metric_rows):
