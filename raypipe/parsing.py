@@ -34,7 +34,7 @@ import numpy as np
 from raypipe.labels import LabelSet
 from raypipe.records import Parsed
 
-MAX_CHARACTERS = 32_768
+MAX_CHARACTERS = 16_384
 """Only the end of a longer text is read: the answer comes last, and time stays bounded."""
 
 MAX_GAP = 40
@@ -47,7 +47,7 @@ _PLAIN = str.maketrans(
 # Atomic, so that a failing match never gives back half a number.
 _NUMBER = r"(?>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)"
 _VALUE = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?P<low>{_NUMBER}|nan\b|inf(?:inity)?\b)"
+    rf"(?P<sign>[-+]?)\s{{0,2}}(?P<low>{_NUMBER}|nan\b|inf(?:inity)?\b)"
     rf"(?:\s*(?:-|to)\s*(?P<high>{_NUMBER})(?=\s*(?:%|percent)))?"
     rf"\s*(?P<percent>%|percent\b)?(?:\s*(?:/|out\s+of)\s*(?P<scale>{_NUMBER}))?",
     re.IGNORECASE,
@@ -59,7 +59,7 @@ _TEXT_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _PAIR = re.compile(
-    r"(?P<key>[^\W\d_][^\W\d]*(?:[ _/-][^\W\d]+){0,2})[\"'`*]*\s*[:=]\s*[\"'`*]*\s*"
+    r"(?<![^\W\d])(?P<key>[^\W\d_][^\W\d]*+(?:[ /-][^\W\d]++){0,2})[\"'`*]*\s*[:=]\s*[\"'`*]*\s*"
     rf"(?P<value>[-+]?\s*(?:{_NUMBER}|nan\b|inf(?:inity)?\b)\s*(?:%|percent\b)?)",
     re.IGNORECASE,
 )
@@ -76,6 +76,21 @@ _REFUSAL = re.compile(
     r"rate|predict|perceive|interpret|evaluate|give|play|complete|fulfil+)\b",
     re.IGNORECASE,
 )
+_QUOTES = r"[\"'*`\s]*"
+_MARKED_SCORE = re.compile(
+    rf"\b(?:score|rating|confidence)\b{_QUOTES}(?:is|of|(?:would|should) be|:|=){_QUOTES}"
+    rf"([-+]?{_NUMBER}\s?(?:%|percent\b)?(?:\s?(?:/|out\s+of)\s?{_NUMBER})?)",
+    re.IGNORECASE,
+)
+_FRACTION = re.compile(rf"(?<![\d.]){_NUMBER}\s?(?:/|out\s+of)\s?{_NUMBER}", re.IGNORECASE)
+_LONE_NUMBER = re.compile(rf"{_QUOTES}([-+]?{_NUMBER}\s?%?)[\"'*`.\s]*")
+# Not "1. The tone ...", and not "0.3 to 0.5".
+_OPENING_NUMBER = re.compile(
+    r"[\"'*`\[({\s]*([-+]?(?>\d*\.\d+|\d+\s?%|[01](?=[,;\n]|$)))"
+    r"(?![\w%])(?!\s*(?:to\b|-)\s*[\d.])",
+    re.IGNORECASE,
+)
+_OBJECT_START = re.compile(r"\{\s*[\"}]")
 _VALUE_KEYS = ("probability", "prob", "score", "value", "likelihood", "percent", "percentage")
 
 
@@ -102,9 +117,7 @@ def parse_answer(text: str, labels: LabelSet) -> Parsed:
     text = text[-MAX_CHARACTERS:].translate(_PLAIN)
     if not text.strip():
         return Parsed(None, "none", "empty")
-    answer = _THINKING.sub(" ", text)
-    if answer.strip():
-        text = answer
+    text = _without_thinking(text)
     for rule, read in RULES.items():
         found = read(text, labels)
         if found is not None:
@@ -123,28 +136,28 @@ def parse_score(text: str) -> float | None:
         >>> parse_score("Score: 0.8/1"), parse_score("80%"), parse_score("7 of the cues fit")
         (0.8, 0.8, None)
     """
-    text = _THINKING.sub(" ", text[-MAX_CHARACTERS:].translate(_PLAIN)).strip()
-    marked = re.findall(
-        r"\b(?:score|rating|confidence)\b[\"'*`\s]*(?:is|of|:|=)[\"'*`\s]*"
-        rf"([-+]?{_NUMBER}\s*(?:%|percent\b)?(?:\s*(?:/|out\s+of)\s*{_NUMBER})?)",
-        text,
-        re.IGNORECASE,
-    )
-    if marked:
-        return _score(marked[-1])
-    fractions = re.findall(rf"{_NUMBER}\s*(?:/|out\s+of)\s*{_NUMBER}", text, re.IGNORECASE)
-    if fractions:
-        return _score(fractions[-1])
-    opening = re.match(
-        rf"[\"'*`\[({{\s]*([-+]?{_NUMBER}\s*%?)(?=[\"'*`\])}}\s.,;:]|$)(?!\s*(?:to|-)\s*[\d.])",
-        text,
-    )
-    last_line = re.search(rf"(?:^|\n)[\"'*`\s]*([-+]?{_NUMBER}\s*%?)[\"'*`.\s]*$", text)
-    for candidate in (last_line, opening):
-        if candidate and (score := _score(candidate.group(1))) is not None:
+    text = _without_thinking(text[-MAX_CHARACTERS:].translate(_PLAIN)).strip()
+    for pattern in (_MARKED_SCORE, _FRACTION):
+        found = pattern.findall(text)
+        if found:
+            return _score(found[-1])
+    alone = _LONE_NUMBER.fullmatch(text.rsplit("\n", 1)[-1])
+    opening = _OPENING_NUMBER.match(text)
+    for match in (alone, opening):
+        if match and (score := _score(match[1])) is not None:
             return score
-    distinct = {match.group(0).strip() for match in _TEXT_NUMBER.finditer(text)}
-    return _score(distinct.pop()) if len(distinct) == 1 else None
+    # A whole number in prose counts something: "1 of the cues fits".
+    written = {match[0] for match in _TEXT_NUMBER.finditer(text)}
+    only = written.pop() if len(written) == 1 else ""
+    return _score(only) if "." in only or "%" in only else None
+
+
+def _without_thinking(text: str) -> str:
+    """The text outside ``<think>`` blocks, or all of it if nothing stands outside."""
+    if "</think" not in text.lower():
+        return text
+    answer = _THINKING.sub(" ", text)
+    return answer if answer.strip() else text
 
 
 def _score(written: str) -> float | None:
@@ -220,6 +233,8 @@ def _objects(text: str, spans: Mapping[int, int]) -> Iterator[tuple[int, _Pairs]
 
 
 def _strict_objects(text: str, position: int) -> tuple[int, list[_Pairs]] | None:
+    if _OBJECT_START.match(text, position) is None or text.find("}", position) < 0:
+        return None
     found: list[_Pairs] = []
 
     def keep(pairs: _Pairs) -> _Pairs:
@@ -380,9 +395,11 @@ def _numbers_after(text: str, words: _Words, numbers: Sequence[re.Match[str]]) -
             continue
         number = numbers[next_number]
         next_word = words[position + 1][0] if position + 1 < len(words) else len(text)
+        if number.start() > min(next_word, end + MAX_GAP):
+            continue
         gap = text[end : number.start()]
         separated = any(mark in gap for mark in ":=|")
-        if number.start() > next_word or len(gap) > MAX_GAP or re.search(r"[,;\n]", gap):
+        if re.search(r"[,;\n]", gap):
             continue
         # A bare number ends its entry, as in "anger 0.35, ...": not "1. anger 2. sadness".
         rest = text[number.end() : number.end() + 1]
@@ -405,8 +422,9 @@ def _numbers_before(text: str, words: _Words, numbers: Sequence[re.Match[str]]) 
             continue
         start, _, label, word = words[next_word]
         following = numbers[position + 1].start() if position + 1 < len(numbers) else len(text)
-        gap = text[number.end() : start]
-        if label is None or start > following or len(gap) > MAX_GAP or re.search(r"[,;:\n]", gap):
+        if label is None or start > min(following, number.end() + MAX_GAP):
+            continue
+        if re.search(r"[,;:\n]", text[number.end() : start]):
             continue
         pairs.append((label, word, _value_of(number)))
     return pairs
