@@ -72,9 +72,7 @@ class LabelSet:
 
 LABEL_SETS: Mapping[str, LabelSet] = {
     "crema-d-6": LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness")),
-    "emodb-7": LabelSet(
-        ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
-    ),
+    "emodb-7": LabelSet(("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")),
     "iemocap-4": LabelSet(("anger", "happiness", "neutral", "sadness")),
     "msp-podcast-8": LabelSet(
         (

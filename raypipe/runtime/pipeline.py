@@ -71,7 +71,8 @@ def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
     write_record(plan.context.tables, record)
     if plan.pending:
         _stream(plan, console)
-    counts = count_tables(plan)
+    context = plan.context
+    counts = count_tables(context.tables, context.run, plan.utterances, plan.config.strategies)
     check_counts(counts)
     record["counts"] = counts
     record["status"] = "finished"

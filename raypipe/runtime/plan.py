@@ -13,6 +13,7 @@ from raypipe.labels import LabelSet
 from raypipe.prompts import fill_template, template_source
 from raypipe.runtime.duplicates import repeated_ids
 from raypipe.runtime.models import make_frontend, model_fingerprint
+from raypipe.runtime.run_record import RECORD, read_record
 from raypipe.runtime.shard_work import RunContext, ShardTask
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
@@ -62,6 +63,7 @@ def make_plan(config: RunConfig) -> Plan:
     index = read_index(shards)
     context = _context(config, shards, tables, index)
     tables.probe_conditional_writes()
+    _refuse_another_run(context)
     generated = _existing(context, "generations", context.generation_fingerprint)
     done = _existing(context, "predictions", context.prediction_fingerprint)
     tasks = _tasks(shards, index, config.input.limit, generated)
@@ -106,6 +108,19 @@ def _context(
 def _segment(value: str) -> str:
     """A Hive partition value: readers decode percent signs, a slash would be a new folder."""
     return quote(value, safe=" +")
+
+
+def _refuse_another_run(context: RunContext) -> None:
+    """One output holds one run: its record, report and counts speak of all its tables."""
+    if not context.tables.exists(RECORD):
+        return
+    found = read_record(context.tables)["fingerprint"]
+    if found != context.prediction_fingerprint:
+        raise FingerprintError(
+            f"{context.tables.uri} holds another run (fingerprint {found[:12]}, this run's is "
+            f"{context.prediction_fingerprint[:12]}): the shards, the model, the prompt or a "
+            "setting differs. Choose another output."
+        )
 
 
 def _existing(context: RunContext, table: str, fingerprint: str) -> set[str]:

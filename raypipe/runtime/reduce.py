@@ -2,7 +2,7 @@
 
 Two passes over the predictions, each a Ray task per group of shards: the first gathers what bins
 and baselines need of the whole corpus, the second the sums behind every metric and interval.
-States are merged in shard order, so the same predictions give the same bytes.
+The states are exact sums, so the same predictions give the same bytes on any cluster.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> pa.Table
         return CorpusSummary.from_table(table, context.labels)
 
     with console.status("reducing to metrics"):
-        summary = _map_merge(groups, context.tables, summarise)
+        summary = CorpusSummary.merge_all(list(_states(groups, context.tables, summarise)))
+        _ = summary.frame  # worked out once here, not in every task
         shared = ray.put(summary)
 
         def measure(table: pa.Table) -> MetricState:
@@ -52,24 +53,26 @@ def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> pa.Table
                 per_speaker=settings.per_speaker,
             )
 
-        metrics = metrics_table(_map_merge(groups, context.tables, measure).finish())
+        state = reduce(MetricState.merge, _states(groups, context.tables, measure))
+        metrics = metrics_table(state.finish())
     data = to_parquet_bytes(metrics, {"raypipe.fingerprint": context.prediction_fingerprint})
     context.tables.write(context.object_name("metrics", "metrics.parquet"), data)
     write_report(context.tables, record, context.labels)
     return metrics
 
 
-def _map_merge(
+def _states(
     groups: list[list[str]], tables: Location, make: Callable[[pa.Table], State]
-) -> State:
-    """``make`` over every group's rows in Ray tasks; the states merged in the groups' order."""
+) -> Iterator[State]:
+    """``make`` over every group's rows in Ray tasks; the states in the groups' order."""
 
-    @ray.remote(num_cpus=0.5)
     def state_of(names: list[str]) -> State:
         return make(pa.concat_tables([from_parquet_bytes(tables.read(name)) for name in names]))
 
-    states = [state_of.remote(group) for group in groups]
-    return reduce(lambda left, right: left.merge(right), map(ray.get, states))  # type: ignore[attr-defined]
+    task = ray.remote(num_cpus=0.5)(state_of)
+    for waiting in [task.remote(group) for group in groups]:
+        state: State = ray.get(waiting)
+        yield state
 
 
 def write_report(tables: Location, record: dict[str, Any], labels: LabelSet) -> None:
@@ -79,7 +82,7 @@ def write_report(tables: Location, record: dict[str, Any], labels: LabelSet) -> 
     assert metrics is not None
     assert errors is not None
     page = html_report(
-        record, metrics.to_table(), _batches(tables, "predictions"), errors.head(1000), labels
+        record, metrics.to_table(), _batches(tables, "predictions"), errors.to_table(), labels
     )
     tables.write(REPORT, page.encode())
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from raypipe.errors import AccountingError
-from raypipe.runtime.plan import Plan
 from raypipe.store.location import Location
 from raypipe.store.query import connect
 
@@ -24,16 +24,23 @@ def read_record(tables: Location) -> dict[str, Any]:
     return record
 
 
-def count_tables(plan: Plan) -> dict[str, Any]:
+def count_tables(
+    tables: Location, run: str, utterances: int, strategies: Sequence[str]
+) -> dict[str, Any]:
     """Count what the committed tables hold; nothing is taken from memory of the run.
+
+    Args:
+        tables: where they lie.
+        run: id of the run whose rows count.
+        utterances: number of utterances that went in.
+        strategies: those that must have answered every predicted utterance.
 
     Returns:
         ``input``, ``predicted`` and ``errors`` in utterances, and for every strategy its
         ``valid`` and ``invalid`` rows.
     """
-    connection = connect(plan.context.tables)
-    run = plan.context.run
-    strategies = connection.execute(
+    connection = connect(tables)
+    rows = connection.execute(
         "SELECT strategy, count(*) FILTER (valid), count(*) FILTER (NOT valid)"
         " FROM predictions WHERE run = ? GROUP BY strategy",
         [run],
@@ -46,13 +53,13 @@ def count_tables(plan: Plan) -> dict[str, Any]:
     ).fetchone()
     assert predicted is not None
     assert errors is not None
-    found = {name: {"valid": valid, "invalid": invalid} for name, valid, invalid in strategies}
+    found = {name: {"valid": valid, "invalid": invalid} for name, valid, invalid in rows}
     none = {"valid": 0, "invalid": 0}
     return {
-        "input": plan.utterances,
+        "input": utterances,
         "predicted": predicted[0],
         "errors": int(errors[0]),
-        "strategies": {name: found.get(name, none) for name in plan.config.strategies},
+        "strategies": {name: found.get(name, none) for name in strategies},
     }
 
 

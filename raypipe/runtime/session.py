@@ -16,9 +16,6 @@ from raypipe.errors import ConfigError
 _ENVIRONMENT = {
     "RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray's C++ part warns on every run that an actor's arguments lie in the object store; errors
-    # reach the driver as exceptions in any case.
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 
 
@@ -49,6 +46,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
             num_cpus=max(2, os.cpu_count() or 1),
             include_dashboard=False,
             logging_level=logging.ERROR,
+            log_to_driver=False,  # a stage's error arrives as an exception; its chatter need not
         )
     try:
         _configure_data()

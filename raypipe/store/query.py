@@ -8,7 +8,7 @@ import duckdb
 import pyarrow.dataset
 import pyarrow.fs
 
-from raypipe.errors import StoreError
+from raypipe.errors import ConfigError, StoreError
 from raypipe.store.location import Location
 
 TABLES = ("generations", "predictions", "metrics", "errors")
@@ -47,6 +47,10 @@ def query(tables: Location, sql: str) -> Any:
 
     Raises:
         StoreError: if there is no table at all.
+        ConfigError: if the SQL is empty or answers with no rows and columns.
         duckdb.Error: for wrong SQL, with DuckDB's own explanation.
     """
-    return connect(tables).execute(sql).fetch_arrow_table()
+    relation = connect(tables).sql(sql)
+    if relation is None:
+        raise ConfigError(f"the SQL {sql!r} is empty or asks for nothing")
+    return relation.to_arrow_table()

@@ -67,9 +67,7 @@ def test_a_killed_run_continues_to_the_same_bytes(
     config = config_file(runs, many_shards, killed)
     finished = kill_after_first_shard(config, killed)
     assert 0 < finished < SHARDS
-    kept = {
-        path: path.stat().st_mtime_ns for path in killed.glob("predictions/**/*.parquet")
-    }
+    kept = {path: path.stat().st_mtime_ns for path in killed.glob("predictions/**/*.parquet")}
     again = subprocess.run([*RUN, str(config)], capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "48 utterances in = 48 predicted + 0 errors" in " ".join(again.stdout.split())

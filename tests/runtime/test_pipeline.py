@@ -114,9 +114,9 @@ def test_lost_predictions_come_back_without_the_model(
 
 
 def test_an_output_of_another_run_is_refused(finished: Path, corpus: Path, runs: Any) -> None:
-    with pytest.raises(FingerprintError, match="generations of another run"):
+    with pytest.raises(FingerprintError, match="holds another run"):
         runs.run(corpus, finished, decoding={"max_new_tokens": 30})
-    with pytest.raises(FingerprintError, match="predictions of another run"):
+    with pytest.raises(FingerprintError, match="holds another run"):
         runs.run(corpus, finished, aggregation={"tau": 3.0})
 
 
