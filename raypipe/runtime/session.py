@@ -43,6 +43,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
             raise ConfigError(f"no Ray cluster answers at {address!r}: {error}") from error
     else:
         ray.init(
+            address="local",  # never somebody's cluster that happens to run on this machine
             num_cpus=max(2, os.cpu_count() or 1),
             include_dashboard=False,
             logging_level=logging.ERROR,
