@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raypipe.errors import RaypipeError
+from raypipe.shards import SoftLabelRule
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -73,26 +74,47 @@ def ingest(
     label_set: Annotated[
         str, typer.Option(help="Name of a label set, or labels separated by commas.")
     ],
+    other_labels: Annotated[
+        str, typer.Option(help="Words outside the set that votes may hold, by commas.")
+    ] = "",
+    soft_label_rule: Annotated[
+        SoftLabelRule, typer.Option(help="How an annotator with several labels counts.")
+    ] = "primary",
     fixed_sentences: Annotated[
         bool, typer.Option(help="The corpus is acted with fixed sentences.")
     ] = False,
+    audio_root: Annotated[
+        str | None, typer.Option(help="What every clip must lie below; default: the manifest's.")
+    ] = None,
     endpoint: Endpoint = None,
 ) -> None:
     """Turn a manifest and its audio files into shards."""
     from raypipe.corpora.manifest import ingest_manifest
     from raypipe.labels import label_set as resolve
+    from raypipe.report.terminal import error_table
+    from raypipe.shards import INGEST_ERRORS
     from raypipe.store.location import Location
+    from raypipe.store.parquet import from_parquet_bytes
 
-    labels = resolve(label_set.split(",") if "," in label_set else label_set)
+    shards = Location.parse(destination, endpoint)
     console = Console()
-    index, failures = ingest_manifest(
-        manifest,
-        Location.parse(destination, endpoint),
-        labels,
-        fixed_sentences=fixed_sentences,
-        endpoint=endpoint,
+    with console.status("reading clips"):
+        index, failures = ingest_manifest(
+            manifest,
+            shards,
+            resolve(label_set.split(",") if "," in label_set else label_set),
+            audio_root=audio_root,
+            endpoint=endpoint,
+            other_labels=[word for word in other_labels.split(",") if word],
+            soft_label_rule=soft_label_rule,
+            fixed_sentences=fixed_sentences,
+        )
+    if failures:
+        console.print(error_table(from_parquet_bytes(shards.read(INGEST_ERRORS))))
+    console.print(
+        f"{index.rows} utterances in {len(index.shards)} shards, {failures} failures,"
+        f" in {shards.uri}"
     )
-    console.print(f"{index.rows} utterances in {len(index.shards)} shards, {failures} failures")
 
 
 @app.command()

@@ -75,3 +75,24 @@ def test_a_folder_without_tables_is_named(tmp_path: Path) -> None:
     answer = raypipe("query", "SELECT 1", "--run", str(tmp_path))
     assert answer.returncode == 1
     assert str(tmp_path) in answer.stderr.replace("\n", "")
+
+
+def test_ingest_tells_what_it_took_and_what_not(tmp_path: Path, encode, tone) -> None:
+    (tmp_path / "a.wav").write_bytes(encode(tone(0.5)))
+    manifest = tmp_path / "clips.jsonl"
+    manifest.write_text(
+        '{"id": "a", "audio": "a.wav", "votes": ["angry", "neutral", "bored"]}\n'
+        '{"audio": "a.wav", "votes": ["angry"]}\n'
+    )
+    arguments = ("ingest", str(manifest), str(tmp_path / "shards"), "--label-set", "crema-d-6")
+    done = raypipe(*arguments, "--other-labels", "bored")
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "1 utterances in 1 shards, 1 failures" in shown
+    assert "clips.jsonl line 2" in shown
+
+
+def test_ingest_refuses_an_unknown_label_set(tmp_path: Path) -> None:
+    done = raypipe("ingest", "m.jsonl", str(tmp_path / "out"), "--label-set", "crema-d-7")
+    assert done.returncode == 1
+    assert "crema-d-6" in done.stderr
