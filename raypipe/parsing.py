@@ -63,7 +63,7 @@ _PAIR = re.compile(
     rf"(?P<value>[-+]?\s*(?:{_NUMBER}|nan\b|inf(?:inity)?\b)\s*(?:%|percent\b)?)",
     re.IGNORECASE,
 )
-_BRACKETS = re.compile(r"\[([^\[\]]*)\]|\(([^()]*)\)")
+_BRACKETS = re.compile(r"\[([^\[\]()]*)\]|\(([^()\[\]]*)\)")
 _LIST_NUMBER = re.compile(rf"([-+]?(?:{_NUMBER}|nan|inf(?:inity)?))\s*%?", re.IGNORECASE)
 _ENTRY_BREAK = re.compile(r"[,;/|\n•&]|\band\b|\bor\b", re.IGNORECASE)
 _ENTRY_LEAD = re.compile(r"^\s*(?:[-*+]\s+|\(?\d{1,2}[.):]\s*)")

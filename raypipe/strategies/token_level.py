@@ -84,7 +84,7 @@ def label_logits(emotion_logits: Array, used: NDArray[np.bool_], weights: Array)
         weights: from :func:`label_weights`, shape ``(tokens, labels)``.
 
     Returns:
-        Shape ``(labels,)``.
+        Shape ``(labels,)``; all NaN if a logit is not finite.
 
     Raises:
         ValueError: if there are fewer logit rows than steps, or the ``tokens`` axes differ.
@@ -95,6 +95,8 @@ def label_logits(emotion_logits: Array, used: NDArray[np.bool_], weights: Array)
             f"and {weights.shape[0]} tokens"
         )
     rows = np.asarray(emotion_logits, dtype=np.float64)[: used.shape[0]][used]
+    if not np.isfinite(rows).all():  # 0 * inf would warn, and spread NaN to other labels
+        return np.full(weights.shape[1], np.nan)
     return np.asarray(rows.mean(axis=0) @ weights)
 
 
