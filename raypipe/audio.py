@@ -64,6 +64,20 @@ class AudioHeader:
         return None if self.frames is None else self.frames / self.sampling_rate
 
 
+class _Stream(io.BytesIO):
+    """Bytes to read; a damaged header that points before them is not followed, but not raised.
+
+    libsndfile calls back through C, where an exception would be printed and lost; it notices
+    that the position is not what it asked for.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 class _Reader(soundfile.SoundFile):  # type: ignore[misc]
     """A sound file read front to back.
 
@@ -86,7 +100,7 @@ def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
         DecodeError: as :func:`decode`, for everything that can be told without decoding.
     """
     _check_container(audio)
-    with _open(io.BytesIO(audio)) as reader:
+    with _open(_Stream(audio)) as reader:
         return _checked_header(reader, limits or AudioLimits())
 
 
@@ -108,7 +122,7 @@ def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = Non
     """
     _check_container(audio)
     limits = limits or AudioLimits()
-    stream = io.BytesIO(audio)
+    stream = _Stream(audio)
     with _open(stream) as reader:
         header = _checked_header(reader, limits)
         samples = _mono(reader, header, limits, stream, len(audio))
@@ -143,7 +157,7 @@ def resample(samples: FloatArray, source: int, target: int) -> FloatArray:
     return np.pad(resampled, (0, length - len(resampled))).astype(np.float32, copy=False)
 
 
-def _open(stream: io.BytesIO) -> _Reader:
+def _open(stream: _Stream) -> _Reader:
     try:
         return _Reader(stream)
     except soundfile.LibsndfileError as error:
@@ -176,7 +190,7 @@ def _too_long(duration_s: float, limits: AudioLimits) -> DecodeError:
 
 
 def _mono(
-    reader: _Reader, header: AudioHeader, limits: AudioLimits, stream: io.BytesIO, size: int
+    reader: _Reader, header: AudioHeader, limits: AudioLimits, stream: _Stream, size: int
 ) -> FloatArray:
     """All samples, channels averaged; headers can lie, so the limit holds while reading too."""
     block_frames = _BLOCK_S * header.sampling_rate

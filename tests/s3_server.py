@@ -33,7 +33,7 @@ _SWITCHED_OFF = (
     "-master.telemetry=false",
     "-s3.autoCreateBucket=false",
 )
-_START_S = 60
+_START_S = 120
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from raypipe.audio import AudioLimits, decode, read_header
 from raypipe.corpora.fields import (
@@ -113,8 +113,9 @@ def read_manifest(
         stream = place.open(name)
     except ObjectMissingError as error:
         raise CorpusError(f"there is no manifest {manifest}") from error
-    with stream:
-        parsed = parser.lines(_records(stream, name))
+    # Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
+    with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        parsed = parser.lines(_records(text, name))
         yield from _in_order(parser.with_audio, parsed)
 
 
@@ -293,9 +294,8 @@ def _outside(path: str, root: Location) -> BadLineError:
     )
 
 
-def _records(stream: BinaryIO, name: str) -> Iterator[tuple[int, Fields | BadLineError]]:
-    """Line numbers and fields; bytes that are not UTF-8 stay visible as lone surrogates."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _records(text: Iterable[str], name: str) -> Iterator[tuple[int, Fields | BadLineError]]:
+    """Line numbers and fields, by what the file's ending says it is."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
         return _json_records(text)

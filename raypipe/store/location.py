@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import posixpath
@@ -266,7 +265,7 @@ def _parquet_fingerprint(stream: BinaryIO) -> str | None:
 
 def _json_fingerprint(stream: BinaryIO) -> str | None:
     try:
-        document = json.load(io.TextIOWrapper(stream, encoding="utf-8"))
+        document = json.loads(stream.read())
     except ValueError:
         return None
     value = document.get("fingerprint") if isinstance(document, dict) else None

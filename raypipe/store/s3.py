@@ -141,8 +141,8 @@ class S3Objects:
         try:
             self.metadata(name)
         except ObjectMissingError:
-            with _told("find", f"s3://{self._bucket}"):
-                self._client.head_bucket(Bucket=self._bucket)
+            with _told("find", self._uri(name)):  # a HEAD's 404 does not say what is missing
+                self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             return False
         return True
 

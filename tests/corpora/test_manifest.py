@@ -1,0 +1,383 @@
+"""A manifest's good lines become utterances; each bad one is named and costs only itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raypipe.corpora.manifest import ManifestFailure, ingest_manifest, read_manifest
+from raypipe.errors import ConfigError, CorpusError, StoreError
+from raypipe.labels import LabelSet
+from raypipe.records import Utterance, Vote
+from raypipe.shards import read_index, read_shard
+from raypipe.store.location import Location
+from raypipe.store.parquet import from_parquet_bytes
+
+LABELS = LabelSet(("anger", "happiness", "sadness"))
+
+
+@pytest.fixture
+def clip(encode: Callable[..., bytes], tone: Callable[..., Any]) -> bytes:
+    return encode(tone(0.5))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, clip: bytes) -> Path:
+    """A folder with one good clip, ``a.wav``."""
+    (tmp_path / "a.wav").write_bytes(clip)
+    return tmp_path
+
+
+def jsonl(folder: Path, *lines: Any) -> str:
+    """A manifest of these lines; a text is written as it is, anything else as JSON."""
+    path = folder / "corpus.jsonl"
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8", errors="surrogateescape")
+    return str(path)
+
+
+def line(number: int = 1, **fields: Any) -> dict[str, Any]:
+    return {"id": f"clip-{number}", "audio": "a.wav", **fields}
+
+
+def read(manifest: str, **options: Any) -> list[Utterance | ManifestFailure]:
+    return list(read_manifest(manifest, LABELS, **options))
+
+
+def the_failure(folder: Path, bad: Any, **options: Any) -> ManifestFailure:
+    """The failure of ``bad`` between two good lines, which it must not touch."""
+    before, failure, after = read(jsonl(folder, line(1), bad, line(3)), **options)
+    assert isinstance(before, Utterance)
+    assert isinstance(after, Utterance)
+    assert isinstance(failure, ManifestFailure)
+    assert (failure.stage, failure.row) == ("ingest", 2)
+    assert failure.message.startswith("corpus.jsonl line 2: ")
+    return failure
+
+
+def test_a_line_becomes_an_utterance(folder: Path, clip: bytes) -> None:
+    [found] = read(
+        jsonl(
+            folder,
+            line(
+                transcript="„Nein“ 😀",
+                speaker=7,
+                split="test",
+                dataset="mine",
+                context=["before", "and before"],
+                votes=[
+                    {"annotator": "w1", "labels": ["Angry", "sad"], "typed": "fed up"},
+                    {"annotator": 2, "label": "happy"},
+                    {"typed": "cannot tell"},
+                ],
+            ),
+        )
+    )
+    assert found == Utterance(
+        utterance_id="clip-1",
+        dataset="mine",
+        split="test",
+        speaker="7",
+        audio=clip,
+        sampling_rate=16_000,
+        duration_s=0.5,
+        transcript="„Nein“ 😀",
+        context=("before", "and before"),
+        votes=(
+            Vote("w1", ("Angry", "sad"), "fed up"),
+            Vote("2", ("happy",)),
+            Vote("3", (), "cannot tell"),
+        ),
+    )
+
+
+def test_the_least_a_line_needs(folder: Path) -> None:
+    [found] = read(jsonl(folder, {"utterance_id": "x", "audio": "a.wav", "votes": None, "note": 1}))
+    assert isinstance(found, Utterance)
+    assert (found.dataset, found.split, found.transcript) == ("corpus", None, None)
+    assert (found.votes, found.context, found.soft_label) == ((), (), None)
+
+
+@pytest.mark.parametrize(
+    ("written", "aligned"),
+    [
+        ({"anger": 0.25, "sad": 0.75}, (0.25, 0.0, 0.75)),
+        ({"happy": 0.5, "joy": 0.5}, (0.0, 1.0, 0.0)),
+        ([1, 0, 0], (1.0, 0.0, 0.0)),
+        ('{"anger": 1}', (1.0, 0.0, 0.0)),
+        ([0.3333, 0.3333, 0.3333], (1 / 3, 1 / 3, 1 / 3)),
+    ],
+)
+def test_soft_labels_are_aligned_and_normalised(
+    folder: Path, written: Any, aligned: tuple[float, ...]
+) -> None:
+    [found] = read(jsonl(folder, line(soft_label=written)))
+    assert isinstance(found, Utterance)
+    assert found.soft_label == pytest.approx(aligned)
+    assert sum(found.soft_label or ()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "value"),
+    [
+        ("{not json", "bad_json", "{not json"),
+        ("[1, 2]", "bad_json", "[1, 2]"),
+        ("[" * 100_000, "bad_json", "[["),
+        ("\udcff", "bad_json", "udcff"),
+        ({"audio": "a.wav"}, "missing_id", "no id"),
+        (line(id="  "), "missing_id", "no id"),
+        (line(id=1.5), "bad_type", "1.5"),
+        (line(id="a\nb"), "bad_id", r"a\nb"),
+        (line(id="x" * 10_000), "bad_id", "xxx"),
+        (line(1), "duplicate_id", "clip-1"),
+        ({"id": "x"}, "missing_audio", "no audio"),
+        (line(2, audio="b.wav"), "missing_audio", "b.wav"),
+        (line(2, audio="."), "missing_audio", "not there"),
+        (line(2, audio="a.wav/b.wav"), "missing_audio", "b.wav"),
+        (line(2, audio="x" * 400), "missing_audio", "xxx"),
+        (line(2, audio="x" * 4000), "bad_audio_path", "xxx"),
+        (line(2, audio="a\0.wav"), "bad_audio_path", "x00"),
+        (line(2, audio="../../etc/passwd"), "bad_audio_path", "passwd"),
+        (line(2, audio="/etc/passwd"), "bad_audio_path", "passwd"),
+        (line(2, audio="http://169.254.169.254/"), "bad_audio_path", "169.254"),
+        (line(2, audio="file:///etc/passwd"), "bad_audio_path", "passwd"),
+        (line(2, audio="s3://key:s@bucket/x"), "bad_audio_path", "credentials"),
+        (line(2, audio="s3://bucket"), "bad_audio_path", "bucket"),
+        (line(2, audio=["a.wav"]), "bad_type", "a.wav"),
+        (line(2, speaker=["s1"]), "bad_type", "s1"),
+        (line(2, transcript={"de": "x"}), "bad_type", "de"),
+        (line(2, transcript=True), "bad_type", "True"),
+        ('{"id": "x", "audio": "a.wav", "transcript": "\\ud800"}', "not_unicode", "ud800"),
+        ('{"id": "x", "audio": "a.wav", "transcript": "\udcff"}', "not_unicode", "udcff"),
+        (line(2, context=5), "bad_type", "5"),
+        (line(2, context=[1.5]), "bad_type", "1.5"),
+        (line(2, context="[broken"), "bad_json", "[broken"),
+        (line(2, votes=["anger", "ennui"]), "unknown_label", "ennui"),
+        (line(2, votes=[{"label": ["x"]}]), "unknown_label", "x"),
+        (line(2, votes={"anger": 3}), "bad_type", "anger"),
+        (line(2, votes=[3.5]), "bad_type", "3.5"),
+        (line(2, soft_label=[0.5, 0.5]), "bad_soft_label", "3 shares"),
+        (line(2, soft_label=[0.5, 0.4, 0.0]), "bad_soft_label", "0.9"),
+        (line(2, soft_label=[1.5, -0.5, 0.0]), "bad_soft_label", "-0.5"),
+        (line(2, soft_label=["1", 0, 0]), "bad_soft_label", "'1'"),
+        (line(2, soft_label=[True, 0, 0]), "bad_soft_label", "True"),
+        (line(2, soft_label={"ennui": 1.0}), "unknown_label", "ennui"),
+        (line(2, soft_label=0.5), "bad_soft_label", "0.5"),
+        ('{"id": "x", "audio": "a.wav", "soft_label": [NaN, 1, 0]}', "bad_soft_label", "nan"),
+        ('{"id": "x", "audio": "a.wav", "soft_label": [1e999, 1, 0]}', "bad_soft_label", "inf"),
+    ],
+)
+def test_a_bad_line_is_named_and_the_rest_goes_on(
+    folder: Path, bad: Any, reason: str, value: str
+) -> None:
+    failure = the_failure(folder, bad)
+    assert failure.error_type == reason
+    assert value in failure.message
+    failure.message.encode()
+
+
+def test_a_failure_carries_the_id_if_the_line_has_one(folder: Path) -> None:
+    assert the_failure(folder, line(2, votes=["ennui"])).utterance_id == "clip-2"
+    assert the_failure(folder, "{").utterance_id is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>", "not_audio"),
+        (None, "truncated"),
+    ],
+)
+def test_a_bad_clip_is_named(folder: Path, clip: bytes, content: bytes | None, reason: str) -> None:
+    (folder / "bad.wav").write_bytes(clip[:-9] if content is None else content)
+    failure = the_failure(folder, line(2, audio="bad.wav"))
+    assert failure.error_type == reason
+    assert "bad.wav" in failure.message
+
+
+def test_words_outside_the_label_set_can_be_allowed(folder: Path) -> None:
+    [found] = read(jsonl(folder, line(votes=["anger", "Other"])), other_labels=["other "])
+    assert isinstance(found, Utterance)
+    assert [vote.labels for vote in found.votes] == [("anger",), ("Other",)]
+
+
+def test_links_out_of_the_root_are_not_followed(folder: Path, tmp_path_factory: Any) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.wav").write_bytes((folder / "a.wav").read_bytes())
+    (folder / "link.wav").symlink_to(outside / "secret.wav")
+    assert the_failure(folder, line(2, audio="link.wav")).error_type == "bad_audio_path"
+    (folder / "inside.wav").symlink_to(folder / "a.wav")
+    [found] = read(jsonl(folder, line(audio="inside.wav")))
+    assert isinstance(found, Utterance)
+
+
+def test_an_audio_root_is_where_clips_lie(folder: Path, tmp_path_factory: Any) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "b.wav").write_bytes((folder / "a.wav").read_bytes())
+    rows = [line(1, audio="b.wav"), line(2, audio=str(elsewhere / "b.wav")), line(3)]
+    found = read(jsonl(folder, *rows), audio_root=str(elsewhere))
+    assert [type(one) for one in found] == [Utterance, Utterance, ManifestFailure]
+    rows = [line(1, audio=str(folder / "a.wav")), line(2, audio=str(elsewhere / "b.wav"))]
+    found = read(jsonl(folder, *rows))
+    assert [type(one) for one in found] == [Utterance, ManifestFailure]
+
+
+def test_blank_lines_and_a_byte_order_mark_do_no_harm(folder: Path) -> None:
+    path = folder / "corpus.jsonl"
+    lines = f"\ufeff{json.dumps(line(1))}\r\n\r\n  \n{json.dumps(line(2))}"
+    path.write_bytes(lines.encode())
+    assert [one.utterance_id for one in read(str(path))] == ["clip-1", "clip-2"]
+
+
+def sheet(folder: Path, *rows: list[str], ending: str = "csv") -> str:
+    path = folder / f"corpus.{ending}"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, delimiter="\t" if ending == "tsv" else ",").writerows(rows)
+    return str(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_csv_lines_become_utterances(folder: Path, ending: str) -> None:
+    header = ["id", "audio", "speaker", "transcript", "votes", "soft_label", "context"]
+    votes = json.dumps([{"annotator": "w1", "labels": ["sad"]}])
+    found = read(
+        sheet(
+            folder,
+            header,
+            ["1", "a.wav", "s1", 'two\nlines, "quoted"', "anger|Sad", "", ""],
+            ["2", "a.wav", "", "", votes, '{"anger": 1.0}', '["before"]'],
+            ["3", "a.wav", "", " ", "", "", "one turn"],
+            ending=ending,
+        )
+    )
+    one, two, three = found
+    assert isinstance(one, Utterance)
+    assert isinstance(two, Utterance)
+    assert isinstance(three, Utterance)
+    assert (one.speaker, one.transcript) == ("s1", 'two\nlines, "quoted"')
+    assert one.votes == (Vote("1", ("anger",)), Vote("2", ("Sad",)))
+    assert (two.votes, two.soft_label) == ((Vote("w1", ("sad",)),), (1.0, 0.0, 0.0))
+    assert (two.speaker, two.context) == (None, ("before",))
+    assert (three.transcript, three.votes, three.context) == (None, (), ("one turn",))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ('2,a.wav,"never closed', "bad_csv"),
+        ('2,a.wav,"closed" too early', "bad_csv"),
+        ("2,a.wav", "bad_csv"),
+        ("2,a.wav,x,y", "bad_csv"),
+        ("2,a.wav,\udcff", "not_unicode"),
+        (",a.wav,x", "missing_id"),
+        ("1,a.wav,x", "duplicate_id"),
+    ],
+)
+def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason: str) -> None:
+    path = folder / "corpus.csv"
+    text = f'id,audio,transcript\n1,a.wav,x\n{bad}\n3,a.wav,"two\nlines"\n4,a.wav,\n'
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    found = read(str(path))
+    assert [type(one) for one in found] == [Utterance, ManifestFailure, Utterance, Utterance]
+    assert isinstance(found[1], ManifestFailure)
+    assert (found[1].error_type, found[1].row) == (reason, 3)
+    assert [one.utterance_id for one in found[2:]] == ["3", "4"]
+
+
+def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
+    rows = [["id", "audio"], ["a\nb\nc", "a.wav"], ["2", "no.wav"]]
+    first, second = read(sheet(folder, *rows))
+    assert isinstance(first, ManifestFailure)
+    assert isinstance(second, ManifestFailure)
+    assert (first.row, second.row) == (2, 5)
+
+
+def test_a_sheet_without_its_columns_is_refused(folder: Path) -> None:
+    with pytest.raises(CorpusError, match=r"needs the columns id and audio, has \['name'\]"):
+        read(sheet(folder, ["name"], ["x"]))
+    with pytest.raises(CorpusError, match=r"has \[\]"):
+        read(sheet(folder))
+
+
+def test_what_is_no_manifest_is_refused(folder: Path) -> None:
+    with pytest.raises(CorpusError, match="no manifest"):
+        read(str(folder / "gone.jsonl"))
+    with pytest.raises(CorpusError, match="ending"):
+        read(str(folder / "a.wav"))
+    with pytest.raises(ConfigError, match="http"):
+        read("http://host/corpus.jsonl")
+
+
+def test_lines_are_read_as_they_are_asked_for(folder: Path) -> None:
+    manifest = jsonl(folder, *(line(number) for number in range(2000)))
+    rows: Iterator[Utterance | ManifestFailure] = read_manifest(manifest, LABELS)
+    assert next(rows).utterance_id == "clip-0"
+    (folder / "a.wav").unlink()
+    rest = list(rows)
+    assert sum(isinstance(one, Utterance) for one in rest) < 20
+    assert [one.utterance_id for one in rest] == [f"clip-{number}" for number in range(1, 2000)]
+
+
+def test_a_manifest_in_object_storage(bucket: Location, clip: bytes) -> None:
+    place = bucket.child("corpora")
+    place.write("clips/a.wav", clip)
+    bucket.write("other/a.wav", clip)
+    rows = [
+        line(1, audio="clips/a.wav"),
+        line(2, audio=f"{place.uri}/clips/a.wav"),
+        line(3, audio=f"{bucket.uri}/other/a.wav"),
+        line(4, audio="../other/a.wav"),
+        line(5, audio="clips/gone.wav"),
+        line(6, audio="/etc/passwd"),
+    ]
+    place.write("m.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    found = read(f"{place.uri}/m.jsonl")
+    assert [getattr(one, "error_type", "good") for one in found] == [
+        *["good"] * 3,
+        "bad_audio_path",
+        *["missing_audio"] * 2,
+    ]
+    inside = read(f"{place.uri}/m.jsonl", audio_root=place.uri)
+    assert [getattr(one, "error_type", "good") for one in inside][:3] == [
+        "good",
+        "good",
+        "bad_audio_path",
+    ]
+
+
+def test_storage_that_refuses_is_not_booked_on_the_clip(folder: Path, s3: Any) -> None:
+    with pytest.raises(StoreError, match="no-such-bucket"):
+        read(jsonl(folder, line(1), line(2, audio="s3://no-such-bucket/a.wav")))
+
+
+def test_ingest_writes_shards_and_lists_what_failed(
+    folder: Path, place: Location, clip: bytes
+) -> None:
+    manifest = jsonl(
+        folder,
+        line(1, votes=["anger", "sad", "angry"]),
+        line(2, votes=["ennui"]),
+        line(3, soft_label=[0.5, 0.5, 0]),
+        "{",
+    )
+    index, failed = ingest_manifest(manifest, place, LABELS, fixed_sentences=True)
+    assert (index.rows, failed, index.source) == (2, 2, manifest)
+    assert index == read_index(place)
+    one, two = read_shard(place, index.shards[0], LABELS)
+    assert isinstance(one, Utterance)
+    assert isinstance(two, Utterance)
+    assert one.audio == clip
+    assert one.soft_label == pytest.approx((2 / 3, 0, 1 / 3))
+    assert (one.plurality, one.n_votes) == ("anger", 3)
+    assert (two.soft_label, two.plurality) == ((0.5, 0.5, 0.0), None)
+    errors = from_parquet_bytes(place.read("ingest_errors.parquet")).to_pylist()
+    assert [(row["row"], row["utterance_id"], row["error_type"]) for row in errors] == [
+        (2, "clip-2", "unknown_label"),
+        (4, None, "bad_json"),
+    ]

@@ -1,0 +1,201 @@
+"""Records become rows and come back as they were."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raypipe.labels import LabelSet
+from raypipe.records import (
+    EmotionTokens,
+    EmotionWord,
+    Failure,
+    Generation,
+    Hypothesis,
+    Prediction,
+    Utterance,
+    Vote,
+)
+from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
+from raypipe.store.schemas import (
+    ERRORS,
+    GENERATIONS,
+    PREDICTIONS,
+    UTTERANCE_METRICS,
+    emotion_tokens_of,
+    labels_of,
+)
+from raypipe.store.tables import (
+    MESSAGE_LIMIT,
+    Answered,
+    errors_table,
+    generations_table,
+    predictions_table,
+    read_generations,
+)
+
+LABELS = LabelSet(("anger", "happiness", "sadness"))
+TOKENS = EmotionTokens(
+    words=(EmotionWord("anger", " Angry", (7, 9)), EmotionWord("sadness", "sad", (8,))),
+    token_ids=(7, 8, 9),
+    token_strings=("ang", "▁sad", "ry"),
+)
+FULL = Utterance(
+    utterance_id="clip 1/é",
+    dataset="größe",
+    split="test",
+    speaker="s1",
+    audio=b"",
+    sampling_rate=16_000,
+    duration_s=1.25,
+    transcript="„Nein“, 😀\n=HYPERLINK()",
+    context=("first", ""),
+    votes=(Vote("a", ("angry", "other"), "fed up"), Vote("b", ()), Vote("c", ("Sad",))),
+    soft_label=(0.5, 0.0, 0.5),
+    plurality="anger",
+    n_votes=2,
+)
+BARE = Utterance("bare", "", None, None, b"", 8_000, 0.5)
+
+
+def hypothesis(steps: int, **changes: Any) -> Hypothesis:
+    rng = np.random.default_rng(steps)
+    made = Hypothesis(
+        kind="beam",
+        rank=2,
+        text='{"anger": 0.5}\0é',
+        token_ids=tuple(range(steps)),
+        token_logprobs=-rng.random(steps, dtype=np.float32),
+        alpha=-0.1 - steps,
+        finish_reason="stop",
+        emotion_logits=rng.normal(20, 5, (steps, 3)).astype(np.float32),
+        verifier_score=0.75,
+        verifier_text="0.75",
+    )
+    return dataclasses.replace(made, **changes)
+
+
+UNKNOWN = hypothesis(
+    2,
+    kind="greedy",
+    rank=0,
+    token_logprobs=None,
+    alpha=None,
+    finish_reason="length",
+    emotion_logits=None,
+    verifier_score=None,
+    verifier_text=None,
+)
+ANSWERED = [
+    Answered(FULL, Generation("clip 1/é", (hypothesis(5), hypothesis(0), UNKNOWN), 17, 40)),
+    Answered(None, Failure(None, "read", "missing_id", "row 1")),
+    Answered(BARE, Failure("bare", "decode", "truncated", "x" * 2000)),
+    Answered(None, Failure("lost", "read", "empty", "no bytes")),
+    Answered(BARE, Generation("bare", (), 0, 0)),
+    Answered(BARE, Generation("bare", (hypothesis(3),), 1, 2)),
+]
+
+
+def table() -> pa.Table:
+    return generations_table(
+        ANSWERED, run="r1", model="m", prompt="p", labels=LABELS, emotion_tokens=TOKENS
+    )
+
+
+def same(left: Hypothesis, right: Hypothesis) -> bool:
+    for field in dataclasses.fields(Hypothesis):
+        one, other = getattr(left, field.name), getattr(right, field.name)
+        if isinstance(one, np.ndarray):
+            if other is None or one.dtype != other.dtype or not np.array_equal(one, other):
+                return False
+        elif one != other:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_generations_come_back_as_they_were(stored: bool) -> None:
+    made = from_parquet_bytes(to_parquet_bytes(table(), {})) if stored else table()
+    back = list(read_generations(made))
+    assert len(back) == len(ANSWERED)
+    for (utterance, answer), wanted in zip(back, ANSWERED, strict=True):
+        assert utterance == wanted.utterance
+        if isinstance(wanted.answer, Failure):
+            assert isinstance(answer, Failure)
+            assert answer.message == wanted.answer.message[:497] + "..." * (
+                len(wanted.answer.message) > MESSAGE_LIMIT
+            )
+            assert dataclasses.replace(answer, message="") == dataclasses.replace(
+                wanted.answer, message=""
+            )
+        else:
+            assert not isinstance(answer, Failure)
+            pairs = zip(answer, wanted.answer.hypotheses, strict=True)
+            assert all(same(left, right) for left, right in pairs)
+
+
+def test_parts_of_a_generations_table_read_alike() -> None:
+    whole = list(read_generations(table()))
+    parts = [*read_generations(table().slice(0, 4)), *read_generations(table().slice(4))]
+    chunked = list(read_generations(pa.concat_tables([table().slice(0, 4), table().slice(4)])))
+    for other in (parts, chunked):
+        assert [utterance for utterance, _ in other] == [utterance for utterance, _ in whole]
+        for (_, left), (_, right) in zip(other, whole, strict=True):
+            if not isinstance(left, Failure) and not isinstance(right, Failure):
+                assert all(same(*pair) for pair in zip(left, right, strict=True))
+
+
+def test_a_generations_table_explains_itself() -> None:
+    made = from_parquet_bytes(to_parquet_bytes(table(), {"raypipe.fingerprint": "f"}))
+    assert made.schema.equals(GENERATIONS)
+    assert labels_of(made.schema) == LABELS
+    assert emotion_tokens_of(made.schema) == TOKENS
+    assert made.schema.metadata[b"raypipe.fingerprint"] == b"f"
+    assert made.column("emotion_token_strings").to_pylist()[0] == list(TOKENS.token_strings)
+    assert set(made.column("run").to_pylist()) == {"r1"}
+
+
+def test_an_empty_shard_has_an_empty_table() -> None:
+    empty = generations_table(
+        [], run="r1", model="m", prompt="p", labels=LABELS, emotion_tokens=TOKENS
+    )
+    assert list(read_generations(from_parquet_bytes(to_parquet_bytes(empty, {})))) == []
+
+
+def test_predictions_hold_truth_answer_and_scores() -> None:
+    good = Prediction("w_bon", np.array([0.2, 0.1, 0.7]), "json", None, 1.1568, 1.5, 1.0, 0.5)
+    bad = Prediction("greedy", None, None, "single number")
+    made = predictions_table(
+        [(FULL, good), (BARE, bad)],
+        run="r1",
+        model="m",
+        prompt="p",
+        labels=LABELS,
+        scores={"js": [0.25, None], "true_entropy": [1.0, None]},
+    )
+    assert made.schema.equals(PREDICTIONS)
+    first, second = made.to_pylist()
+    assert first["probs"] == [0.2, 0.1, 0.7]
+    assert (first["predicted"], first["valid"], first["strategy"]) == ("sadness", True, "w_bon")
+    assert first["votes_union"] == ["anger", "sadness"]  # aliases meant, words outside left out
+    assert (first["soft_label"], first["plurality"]) == ([0.5, 0.0, 0.5], "anger")
+    assert (first["js"], first["bc"], first["epistemic_uncertainty"]) == (0.25, None, 0.5)
+    assert (second["probs"], second["predicted"], second["valid"]) == (None, None, False)
+    assert second["invalid_reason"] == "single number"
+    assert second["votes_union"] == []
+    assert [second[name] for name in UTTERANCE_METRICS] == [None] * len(UTTERANCE_METRICS)
+
+
+def test_errors_say_how_many_inputs_they_stand_for() -> None:
+    made = errors_table(
+        [(3, Failure("a", "decode", "empty", "0 bytes")), (None, Failure(None, "read", "X", "y"))],
+        run="r1",
+        shard="shard-000000.parquet",
+        shard_rows=200,
+    )
+    assert made.schema.equals(ERRORS)
+    assert [(row["row"], row["utterances"]) for row in made.to_pylist()] == [(3, 1), (None, 200)]
