@@ -201,7 +201,8 @@ def _mono(
         try:
             block = reader.read(block_frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            # The decoder lost its way: at the end of the bytes they were cut, before it changed.
+            # The decoder lost its way: having used up the bytes, they were cut; before, changed.
+            # It reads ahead, so a change in the last few kilobytes is called a cut as well.
             if stream.tell() >= size:
                 raise DecodeError("truncated", f"the bytes end after frame {read}") from error
             raise DecodeError("corrupt", f"cannot decode beyond frame {read}: {error}") from error

@@ -23,6 +23,7 @@ _PROBE = ".raypipe-probe"
 _BODY_TRIES = 6
 _CONFLICT_TRIES = 6
 _CHUNK_BYTES = 1 << 20
+_KEYS_PER_PAGE = 1000
 
 # What decides which account and place a client talks to; another value needs another client.
 _CLIENT_ENVIRONMENT = (
@@ -152,7 +153,11 @@ class S3Objects:
         with _told("list", self._uri()):
             keys = [
                 str(item["Key"]).removeprefix(self._prefix)
-                for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix)
+                for page in pages.paginate(
+                    Bucket=self._bucket,
+                    Prefix=self._prefix,
+                    PaginationConfig={"PageSize": _KEYS_PER_PAGE},
+                )
                 for item in page.get("Contents", ())
             ]
         return [

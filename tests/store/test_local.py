@@ -17,18 +17,18 @@ from raypipe.store.location import Location
 
 WRITER = """
 import sys
-from raypipe.store.location import Location
-place = Location.parse(sys.argv[1])
+from raypipe.store.local import LocalObjects
+place = LocalObjects(sys.argv[1])
 number = 0
 while True:
-    place.create(f"{number}.parquet", b"x" * 4_000_000)
+    place.create(f"{number}.parquet", b"x" * 4_000_000, {})
     number += 1
 """
 
 
 def test_a_killed_writer_leaves_no_partial_object_and_no_litter(tmp_path: Path) -> None:
     place = Location.parse(str(tmp_path))
-    for wait_s in (0.0, 0.01, 0.02, 0.05, 0.1):
+    for wait_s in (0.0, 0.01, 0.03, 0.1):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
         deadline = time.monotonic() + 60
         while not any(tmp_path.iterdir()):
