@@ -24,11 +24,17 @@ class Vote:
         annotator: the annotator's id in the corpus.
         labels: the primary label first, then secondary ones; empty if only typed.
         typed: what the annotator wrote instead of, or beside, picking a label.
+        arousal: how active the voice is, on the corpus's own scale, higher is more active.
+        valence: how pleasant, on the same scale.
+        dominance: how dominant, on the same scale.
     """
 
     annotator: str
     labels: tuple[str, ...]
     typed: str | None = None
+    arousal: float | None = None
+    valence: float | None = None
+    dominance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,10 @@ class Utterance:
         soft_label: votes / number of votes, shape ``(labels,)``, sums to 1; None without votes.
         plurality: the single most-voted label; None for a tie or without votes.
         n_votes: number of votes inside the label set.
+        consensus: the label, in words, that the corpus itself publishes for it; ``no_agreement``
+            where it says there is none; None where it says nothing.
+        arousal: the annotators' mean as the corpus gives it, on its scale; likewise ``valence``
+            and ``dominance``.
     """
 
     utterance_id: str
@@ -58,6 +68,10 @@ class Utterance:
     soft_label: tuple[float, ...] | None = None
     plurality: str | None = None
     n_votes: int = 0
+    consensus: str | None = None
+    arousal: float | None = None
+    valence: float | None = None
+    dominance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,14 +20,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.records import Failure, Stage, Utterance, Vote
+from raypipe.records import Failure, Stage, Utterance
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import SHARD, labels_metadata, labels_of, with_metadata
 from raypipe.store.tables import errors_table, utterance_from_row, utterance_row
+from raypipe.votes import Excluded, VotePolicy, labelled
+from raypipe.votes import SoftLabelRule as SoftLabelRule  # part of write_shards' signature
 
 INDEX = "shards.json"
 INGEST_ERRORS = "ingest_errors.parquet"
+INGEST_EXCLUDED = "ingest_excluded.parquet"
 FORMAT_VERSION = 1
 
 ROWS_PER_SHARD = 200
@@ -35,8 +38,6 @@ BYTES_PER_SHARD = 64 << 20
 SUM_TOLERANCE = 1e-3
 
 _REQUIRED = ("utterance_id", "audio")
-
-SoftLabelRule = Literal["primary", "all", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,15 @@ class ShardIndex(BaseModel):
 
     Attributes:
         labels: the label set every soft label is aligned with.
-        soft_label_rule: how votes were counted, see :func:`soft_label`.
+        soft_label_rule: how votes were counted, see :class:`raypipe.votes.VotePolicy`.
+        policy: everything else about how votes became soft labels, and which clips stayed; None
+            for a corpus written before this was kept.
         fixed_sentences: the speakers were given their sentences, so the words carry no emotion.
         source: where the utterances came from, in words.
         shards: in corpus order.
         rows: number of utterances in all shards.
         failures: number of inputs that did not become an utterance.
+        excluded: number of good inputs that the policy leaves out.
         fingerprint: SHA-256 over the shards' digests, the labels and ``fixed_sentences``: it
             changes with any byte of the corpus and with how a model is asked about it.
         ids_are_unique: whether ingest has made sure that no id stands twice.
@@ -92,69 +96,16 @@ class ShardIndex(BaseModel):
     dataset: str
     labels: tuple[str, ...]
     soft_label_rule: SoftLabelRule = "primary"
+    policy: VotePolicy | None = None
     fixed_sentences: bool = False
     source: str = ""
     shards: tuple[ShardEntry, ...]
     rows: int
     duration_s: float | None = None
     failures: int = 0
+    excluded: int = 0
     fingerprint: str
     ids_are_unique: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SoftLabel:
-    """What the votes for one utterance add up to.
-
-    Attributes:
-        probs: shape ``(labels,)``, sums to 1; None without a vote inside the label set.
-        plurality: the single most-voted label; None for a tie or without votes.
-        n_votes: number of votes inside the label set.
-    """
-
-    probs: tuple[float, ...] | None
-    plurality: str | None
-    n_votes: int
-
-
-def soft_label(
-    votes: Sequence[Vote], labels: LabelSet, rule: SoftLabelRule = "primary"
-) -> SoftLabel:
-    """Count votes; those outside the label set are dropped and the rest renormalised.
-
-    Args:
-        votes: one per annotator.
-        labels: the label set.
-        rule: ``primary``: an annotator's first label is one vote; ``all``: each of an annotator's
-            labels is one vote; ``split``: an annotator's one vote is shared equally by those of
-            the annotator's labels that are in the set.
-
-    Example:
-        >>> votes = (Vote("a", ("angry", "sad")), Vote("b", ("sadness",)), Vote("c", ("other",)))
-        >>> soft_label(votes, LabelSet(("anger", "sadness")))
-        SoftLabel(probs=(0.5, 0.5), plurality=None, n_votes=2)
-        >>> soft_label(votes, LabelSet(("anger", "sadness")), "split").probs
-        (0.25, 0.75)
-    """
-    counts = [0.0] * len(labels)
-    n_votes = 0
-    for vote in votes:
-        words = vote.labels[:1] if rule == "primary" else vote.labels
-        found = [index for index in map(labels.index, words) if index is not None]
-        for index in found:
-            counts[index] += 1 / len(found) if rule == "split" else 1
-        n_votes += min(1, len(found)) if rule == "split" else len(found)
-    if n_votes == 0:
-        return SoftLabel(None, None, 0)
-    probs = tuple(count / math.fsum(counts) for count in counts)
-    return SoftLabel(probs, plurality(probs, labels), n_votes)
-
-
-def plurality(probs: Sequence[float], labels: LabelSet) -> str | None:
-    """The label with the largest share, or None if several have it (to within rounding)."""
-    top = max(probs)
-    best = [index for index, share in enumerate(probs) if math.isclose(share, top, rel_tol=1e-9)]
-    return labels.names[best[0]] if len(best) == 1 else None
 
 
 def write_shards(
@@ -166,9 +117,12 @@ def write_shards(
     bytes_per_shard: int = BYTES_PER_SHARD,
     fixed_sentences: bool = False,
     soft_label_rule: SoftLabelRule = "primary",
+    policy: VotePolicy | None = None,
     source: str,
 ) -> ShardIndex:
     """Write a corpus as shards, its failures as ``ingest_errors.parquet``, its index last.
+
+    Clips that the policy leaves out are no failures; ``ingest_excluded.parquet`` lists them.
 
     One shard is held in memory at a time, and 16 bytes of every id. The same input gives the same
     bytes, so an interrupted call is simply repeated; what is there already is compared, never
@@ -182,33 +136,38 @@ def write_shards(
         rows_per_shard: largest number of utterances in a shard.
         bytes_per_shard: audio bytes after which a shard is closed.
         fixed_sentences: the speakers were given their sentences.
-        soft_label_rule: how votes are counted, see :func:`soft_label`.
+        soft_label_rule: how votes are counted, for a policy that is otherwise the default.
+        policy: how votes become soft labels and which clips stay; overrules ``soft_label_rule``.
         source: where the utterances come from, in words, for the index.
 
     Raises:
         FingerprintError: if the destination holds another corpus.
         StoreError: if the storage refuses.
     """
+    policy = policy or VotePolicy(rule=soft_label_rule)
     failures: list[Failure] = []
+    excluded: list[Failure] = []
     entries: list[ShardEntry] = []
     datasets: set[str] = set()
-    accepted = _accepted(utterances, labels, soft_label_rule, failures)
+    accepted = _accepted(utterances, labels, policy, failures, excluded)
     for number, rows in enumerate(_groups(accepted, rows_per_shard, bytes_per_shard)):
         datasets.update(row.dataset for row in rows)
         entries.append(_write_shard(destination, f"shard-{number:06d}.parquet", rows, labels))
-    if failures:
-        _write_failures(destination, failures)
+    _write_failures(destination, INGEST_ERRORS, failures)
+    _write_failures(destination, INGEST_EXCLUDED, excluded)
     digests = [f"sha256:{entry.sha256}" for entry in entries]
     index = ShardIndex(
         dataset="+".join(sorted(datasets)),
         labels=labels.names,
-        soft_label_rule=soft_label_rule,
+        soft_label_rule=policy.rule,
+        policy=policy,
         fixed_sentences=fixed_sentences,
         source=source,
         shards=tuple(entries),
         rows=sum(entry.rows for entry in entries),
         duration_s=round(math.fsum(entry.duration_s or 0.0 for entry in entries), 3),
         failures=len(failures),
+        excluded=len(excluded),
         fingerprint=_fingerprint(digests, labels, fixed_sentences),
         ids_are_unique=True,
     )
@@ -219,8 +178,9 @@ def write_shards(
 def _accepted(
     utterances: Iterable[Utterance | Failure],
     labels: LabelSet,
-    rule: SoftLabelRule,
+    policy: VotePolicy,
     failures: list[Failure],
+    excluded: list[Failure],
 ) -> Iterator[Utterance]:
     seen: set[bytes] = set()
     for number, one in enumerate(utterances):
@@ -233,20 +193,11 @@ def _accepted(
             failures.append(RowFailure(one.utterance_id, "ingest", "duplicate_id", message, number))
             continue
         seen.add(digest)
-        yield _with_soft_label(one, labels, rule)
-
-
-def _with_soft_label(utterance: Utterance, labels: LabelSet, rule: SoftLabelRule) -> Utterance:
-    if utterance.soft_label is not None:
-        top = utterance.plurality or plurality(utterance.soft_label, labels)
-        return replace(utterance, plurality=top)
-    counted = soft_label(utterance.votes, labels, rule)
-    return replace(
-        utterance,
-        soft_label=counted.probs,
-        plurality=counted.plurality,
-        n_votes=counted.n_votes,
-    )
+        counted = labelled(one, labels, policy)
+        if isinstance(counted, Excluded):
+            excluded.append(counted)
+        else:
+            yield counted
 
 
 def _groups(
@@ -287,10 +238,12 @@ def _write_shard(
     )
 
 
-def _write_failures(destination: Location, failures: Sequence[Failure]) -> None:
+def _write_failures(destination: Location, name: str, failures: Sequence[Failure]) -> None:
+    if not failures:
+        return
     numbered = [(one.row if isinstance(one, RowFailure) else None, one) for one in failures]
     table = errors_table(numbered, run="ingest", shard=None, shard_rows=1)
-    destination.write(INGEST_ERRORS, to_parquet_bytes(table, {}))
+    destination.write(name, to_parquet_bytes(table, {}))
 
 
 def _fingerprint(digests: Iterable[str], labels: LabelSet, fixed_sentences: bool) -> str:
@@ -341,7 +294,9 @@ def read_index(location: Location) -> ShardIndex:
 
 
 def _index_of_plain_folder(location: Location) -> ShardIndex:
-    names = [name for name in location.list(".parquet") if name != INGEST_ERRORS]
+    names = [
+        name for name in location.list(".parquet") if name not in (INGEST_ERRORS, INGEST_EXCLUDED)
+    ]
     if not names:
         raise ConfigError(f"{location.uri} holds no {INDEX} and no shards (*.parquet)")
     entries, digests = [], []

@@ -22,12 +22,12 @@ from raypipe.shards import (
     ShardEntry,
     read_index,
     read_shard,
-    soft_label,
     write_shards,
 )
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import SHARD
+from raypipe.votes import VotePolicy
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
 
@@ -43,10 +43,17 @@ def utterance(number: int, **changes: Any) -> Utterance:
         duration_s=0.5 + number,
         transcript="naïve\n„text“ 😀" if number % 2 else None,
         context=("before", "") if number % 2 else (),
-        votes=(Vote("a", ("angry", "sad"), "fed up"), Vote("b", ("anger",)), Vote("c", ("sad",))),
+        votes=(
+            Vote("a", ("angry", "sad"), "fed up"),
+            Vote("b", ("anger",), arousal=2.0),
+            Vote("c", ("sad",)),
+        ),
         soft_label=(2 / 3, 0.0, 1 / 3),
         plurality="anger",
         n_votes=3,
+        consensus="anger" if number % 2 else None,
+        arousal=3.5,
+        dominance=None,
     )
     return dataclasses.replace(made, **changes)
 
@@ -174,22 +181,36 @@ def test_votes_become_the_soft_label_unless_there_is_one(tmp_path: Path) -> None
     assert [row.plurality for row in rows[2:]] == ["happiness", None]
 
 
-def test_votes_are_counted_by_the_rule() -> None:
-    votes = (
-        Vote("a", ("Sad", "angry")),
-        Vote("b", ("other", "angry")),
-        Vote("c", (), "no idea"),
-        Vote("d", ("anger", "happy", "other")),
+def test_what_the_policy_leaves_out_is_listed_and_is_no_failure(tmp_path: Path) -> None:
+    place = Location.parse(str(tmp_path))
+    blank = {"soft_label": None, "plurality": None, "n_votes": 0}
+    policy = VotePolicy(clips="majority")
+    tie = (Vote("a", ("anger",)), Vote("b", ("sad",)))
+    index = write([utterance(0, **blank), utterance(1, votes=tie, **blank)], place, policy=policy)
+    assert (index.rows, index.failures, index.excluded, index.policy) == (1, 0, 1, policy)
+    [row] = from_parquet_bytes(place.read("ingest_excluded.parquet")).to_pylist()
+    assert (row["utterance_id"], row["error_type"]) == ("clip-001", "no_majority")
+    assert not place.exists("ingest_errors.parquet")
+
+
+def test_a_shard_written_before_votes_had_attributes_is_read(tmp_path: Path) -> None:
+    old_vote = pa.struct(
+        [("annotator", pa.string()), ("labels", pa.list_(pa.string())), ("typed", pa.string())]
     )
-    primary = soft_label(votes, LABELS)
-    assert (primary.probs, primary.plurality, primary.n_votes) == ((0.5, 0.0, 0.5), None, 2)
-    every = soft_label(votes, LABELS, "all")
-    assert every.probs == pytest.approx((3 / 5, 1 / 5, 1 / 5))
-    assert (every.plurality, every.n_votes) == ("anger", 5)
-    split = soft_label(votes, LABELS, "split")
-    assert split.probs == pytest.approx((2 / 3, 0.5 / 3, 0.5 / 3))
-    assert (split.plurality, split.n_votes) == ("anger", 3)
-    assert soft_label(votes[2:3], LABELS).probs is None
+    vote = {"annotator": "a", "labels": ["anger"], "typed": None}
+    table = pa.table(
+        {
+            "utterance_id": ["x"],
+            "audio": [b"x"],
+            "votes": pa.array([[vote]], pa.list_(old_vote)),
+        }
+    )
+    data = to_parquet_bytes(table.replace_schema_metadata({"raypipe.labels": '["anger", "b"]'}), {})
+    (tmp_path / "old.parquet").write_bytes(data)
+    place = Location.parse(str(tmp_path))
+    [row] = read_shard(place, ShardEntry(name="old.parquet", rows=1))
+    assert isinstance(row, Utterance)
+    assert row.votes == (Vote("a", ("anger",)),)
 
 
 def test_an_interrupted_ingest_is_simply_repeated(place: Location) -> None:

@@ -18,8 +18,15 @@ from raypipe.records import EmotionTokens, EmotionWord
 LABELS_KEY = "raypipe.labels"
 EMOTION_TOKENS_KEY = "raypipe.emotion_words"
 
+# On the corpus's own scale; objects written before these fields existed read as null.
+_ATTRIBUTES = [(name, pa.float64()) for name in ("arousal", "valence", "dominance")]
 _VOTE = pa.struct(
-    [("annotator", pa.string()), ("labels", pa.list_(pa.string())), ("typed", pa.string())]
+    [
+        ("annotator", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("typed", pa.string()),
+        *_ATTRIBUTES,
+    ]
 )
 _VOTES = pa.list_(_VOTE)
 _PROBS = pa.list_(pa.float64())
@@ -58,6 +65,8 @@ SHARD = pa.schema(
         ("context", pa.list_(pa.string())),
         ("votes", _VOTES),
         *_TRUTH,
+        ("consensus", pa.string()),
+        *_ATTRIBUTES,
     ]
 )
 """Input: one row per utterance, encoded audio inside."""

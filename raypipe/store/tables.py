@@ -63,7 +63,7 @@ def utterance_row(utterance: Utterance) -> dict[str, Any]:
     """An utterance as the values of a shard row, by column."""
     row = {field.name: getattr(utterance, field.name) for field in fields(Utterance)}
     row["votes"] = [
-        {"annotator": vote.annotator, "labels": vote.labels, "typed": vote.typed}
+        {field.name: getattr(vote, field.name) for field in fields(Vote)}
         for vote in utterance.votes
     ]
     return row
@@ -81,14 +81,21 @@ def utterance_from_row(row: Mapping[str, Any]) -> Utterance:
         duration_s=row["duration_s"] or 0.0,
         transcript=row["transcript"],
         context=tuple(row["context"] or ()),
-        votes=tuple(
-            Vote(vote["annotator"], tuple(vote["labels"] or ()), vote["typed"])
-            for vote in row["votes"] or ()
-        ),
+        votes=tuple(_vote_from_row(vote) for vote in row["votes"] or ()),
         soft_label=None if row["soft_label"] is None else tuple(row["soft_label"]),
         plurality=row["plurality"],
         n_votes=row["n_votes"] or 0,
+        consensus=row.get("consensus"),
+        **_attributes(row),
     )
+
+
+def _vote_from_row(row: Mapping[str, Any]) -> Vote:
+    return Vote(row["annotator"], tuple(row["labels"] or ()), row["typed"], **_attributes(row))
+
+
+def _attributes(row: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: row.get(name) for name in ("arousal", "valence", "dominance")}
 
 
 def generations_table(
