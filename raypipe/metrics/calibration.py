@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -121,5 +121,5 @@ def auroc_from_counts(
         return value, float("nan"), float("nan")
     s10 = positives @ (below - value) ** 2 / (n_pos - 1)
     s01 = negatives @ (above - value) ** 2 / (n_neg - 1)
-    half = float(norm.ppf(0.5 + level / 2.0) * np.sqrt(s10 / n_pos + s01 / n_neg))
+    half = float(ndtri(0.5 + level / 2.0) * np.sqrt(s10 / n_pos + s01 / n_neg))
     return value, max(value - half, 0.0), min(value + half, 1.0)

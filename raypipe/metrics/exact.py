@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,17 +83,21 @@ class ValueCounts:
 
     @classmethod
     def of(cls, values: Array, classes: Integers, class_count: int) -> ValueCounts:
-        """Count values, shape ``(rows,)``, each in its class, shape ``(rows,)``.
+        """Count values, shape ``(rows,)``, each in its class, shape ``(rows,)``."""
+        return cls.of_units(to_units(values), classes, class_count)
+
+    @classmethod
+    def of_units(cls, units: Array, classes: Integers, class_count: int) -> ValueCounts:
+        """:meth:`of` values in units, from :func:`to_units`.
 
         Example:
-            >>> ValueCounts.of(np.array([0.5, 0.5, 1.0]), np.array([0, 1, 0]), 2).counts
+            >>> ValueCounts.of_units(np.array([5.0, 5.0, 7.0]), np.array([0, 1, 0]), 2).counts
             array([[1, 1],
                    [1, 0]])
         """
-        cells, index = np.unique(to_units(values).astype(np.int64), return_inverse=True)
-        counts = np.zeros((cells.size, class_count), dtype=np.int64)
-        np.add.at(counts, (index, classes), 1)
-        return cls(0, cells, counts)._fitted()
+        cells, index = np.unique(units.astype(np.int64), return_inverse=True)
+        counts = np.bincount(index * class_count + classes, minlength=cells.size * class_count)
+        return cls(0, cells, counts.reshape(cells.size, class_count))._fitted()
 
     def merge(self, other: ValueCounts) -> ValueCounts:
         """Counts of both; the order of merges does not matter."""
@@ -118,8 +123,6 @@ class ValueCounts:
         Returns:
             Value, lower, upper end; NaN without values.
         """
-        from scipy.stats import norm
-
         cumulative = np.cumsum(self.counts.sum(axis=1))
         total = int(cumulative[-1]) if cumulative.size else 0
         if total == 0:
@@ -131,7 +134,7 @@ class ValueCounts:
             return float(values[np.searchsorted(cumulative, inside, side="right")])
 
         middle = (ranked((total - 1) // 2) + ranked(total // 2)) / 2.0
-        half = float(norm.ppf(0.5 + level / 2.0)) * np.sqrt(total) / 2.0
+        half = float(ndtri(0.5 + level / 2.0)) * np.sqrt(total) / 2.0
         return (
             middle,
             ranked(int(np.floor(total / 2.0 - half)) - 1),

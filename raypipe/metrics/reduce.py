@@ -16,6 +16,7 @@ request, ``speaker=<id>`` (without intervals). Unlabelled utterances count only 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -350,7 +351,7 @@ class MetricState:
                 _accumulate(self.sums, key, sums[:, place : place + columns.shape[1]])
                 confusion = weighted_sums(truth[rows].T, to_units(scored[name].choice[rows]))
                 _accumulate(self.confusion, key, confusion)
-                self._add_values(key, _value_counts(values[name], rows))
+                self._add_values(key, _value_counts(values[name], rows[scored[name].valid[rows]]))
                 place += columns.shape[1]
             for pair, columns in pairs.items():
                 block = sums[:, place : place + columns.shape[1]]
@@ -477,25 +478,29 @@ def _named(
             yield f"{family}={name}", rows
 
 
-def _value_arrays(utterances: Utterances, scored: Scored, frame: CorpusFrame) -> dict[str, Array]:
-    ambiguous = (utterances.entropy > frame.median_entropy).astype(np.float64)
+def _value_arrays(
+    utterances: Utterances, scored: Scored, frame: CorpusFrame
+) -> tuple[Array, Array, Array, Indices]:
+    """JS, BC and predicted entropy in units, and whether the truth is ambiguous (1) or not (0)."""
     probs = np.where(scored.valid[:, None], scored.probs, 1.0)
-    return {
-        "js": scored.metrics["js"],
-        "bc": scored.metrics["bc"],
-        "entropy": np.where(scored.valid, entropy_bits(probs), np.nan),
-        "ambiguous": ambiguous,
-    }
+    return (
+        to_units(scored.metrics["js"]),
+        to_units(scored.metrics["bc"]),
+        to_units(entropy_bits(probs)),
+        (utterances.entropy > frame.median_entropy).astype(np.int64),
+    )
 
 
-def _value_counts(values: dict[str, Array], rows: Indices) -> tuple[ValueCounts, ...]:
+def _value_counts(
+    values: tuple[Array, Array, Array, Indices], valid: Indices
+) -> tuple[ValueCounts, ...]:
     """JS, BC, and the predicted entropy of clear (0) and ambiguous (1) utterances."""
-    valid = rows[~np.isnan(values["js"][rows])]
+    js, bc, entropy, ambiguous = values
     one_class = np.zeros(valid.size, dtype=np.int64)
     return (
-        ValueCounts.of(values["js"][valid], one_class, 1),
-        ValueCounts.of(values["bc"][valid], one_class, 1),
-        ValueCounts.of(values["entropy"][valid], values["ambiguous"][valid].astype(np.int64), 2),
+        ValueCounts.of_units(js[valid], one_class, 1),
+        ValueCounts.of_units(bc[valid], one_class, 1),
+        ValueCounts.of_units(entropy[valid], ambiguous[valid], 2),
     )
 
 
@@ -536,7 +541,7 @@ def _row(
     n: int,
     n_invalid: int,
 ) -> MetricRow:
-    value, low, high = (None if np.isnan(number) else float(number) for number in estimate)
+    value, low, high = (None if math.isnan(number) else float(number) for number in estimate)
     if value is None:
         low = high = None
     return MetricRow(*key, metric, versus, value, low, high, n, n_invalid)

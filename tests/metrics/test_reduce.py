@@ -278,7 +278,7 @@ def cut(table: pa.Table, pieces: int, seed: int) -> list[pa.Table]:
     return [tables[piece] for piece in rng.permutation(pieces)]
 
 
-@pytest.mark.parametrize(("pieces", "seed"), [(2, 0), (7, 1), (40, 2)])
+@pytest.mark.parametrize(("pieces", "seed"), [(2, 0), (9, 1)])
 def test_any_cut_in_any_order_gives_the_same_bits(
     state: MetricState, pieces: int, seed: int
 ) -> None:
