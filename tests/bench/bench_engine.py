@@ -317,10 +317,10 @@ def main() -> None:
             )
 
         inputs, features = generate.inputs(requests), frontend.prepare(requests)
-        rows = [
-            bench_beams(beam_count, generate, tree, inputs, features, asked.repeats)
-            for beam_count in asked.beams
-        ]
+        rows = []
+        for beam_count in asked.beams:
+            rows.append(bench_beams(beam_count, generate, tree, inputs, features, asked.repeats))
+            print(table(rows[-1:], len(requests)), flush=True)
         figures = {
             "workload": asked.workload,
             "utterances": len(requests),
@@ -335,7 +335,6 @@ def main() -> None:
             "rows": rows,
             "four_passes": four_passes(rows),
         }
-    print(table(rows, len(requests)))
     print(f"features: {figures['features_s']}\nfour passes: {figures['four_passes']}")
     if asked.out is not None:
         asked.out.write_text(json.dumps(figures, indent=1))
