@@ -74,6 +74,12 @@ LABEL_SETS: Mapping[str, LabelSet] = {
     "crema-d-6": LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness")),
     "emodb-7": LabelSet(("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")),
     "iemocap-4": LabelSet(("anger", "happiness", "neutral", "sadness")),
+    "iemocap-6": LabelSet(
+        ("anger", "excitement", "frustration", "happiness", "neutral", "sadness")
+    ),
+    "meld-7": LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")),
+    "msp-improv-4": LabelSet(("anger", "happiness", "neutral", "sadness")),
+    "msp-podcast-4": LabelSet(("anger", "happiness", "neutral", "sadness")),
     "msp-podcast-8": LabelSet(
         (
             "anger",
@@ -85,6 +91,9 @@ LABEL_SETS: Mapping[str, LabelSet] = {
             "sadness",
             "surprise",
         )
+    ),
+    "ravdess-8": LabelSet(
+        ("anger", "calm", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     ),
 }
 

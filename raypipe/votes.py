@@ -8,6 +8,7 @@ set, in when labels are merged, and in which clips stay. Here each is a field of
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,8 +42,8 @@ class VotePolicy(BaseModel):
         rule: ``primary``: an annotator's first label is one vote. ``primary+secondary``: each
             mention of a label is one vote. ``split``: an annotator's one vote is shared equally by
             those of the annotator's labels that are in the set. ``all_inclusive``: as
-            ``primary+secondary``, and a typed description that is a word for a label is one more
-            vote for it; with ``outside="other"`` nothing that was said is left out.
+            ``primary+secondary``, and each word for another label in the typed description is one
+            more vote for it; with ``outside="other"`` nothing that was said is left out.
         outside: what becomes of a counted label outside the set. ``drop_vote``: it does not count,
             the rest is renormalised. ``drop_clip``: its clip is left out. ``other``: it is a vote
             for the label ``other``, which the label set must have.
@@ -142,10 +143,16 @@ def _counted(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[list[int
             outside.append(word)
         else:
             indices.append(index)
-    if policy.rule == "all_inclusive" and vote.typed is not None:
-        typed = labels.index(policy.merges.get(vote.typed.strip().lower(), vote.typed))
-        indices += [] if typed is None else [typed]
+    if policy.rule == "all_inclusive":
+        indices += sorted(_typed(vote.typed or "", labels, policy) - {*indices})
     return indices, outside
+
+
+def _typed(text: str, labels: LabelSet, policy: VotePolicy) -> set[int]:
+    """Indices of the labels that a typed description names; here any word for a label will do."""
+    words = [piece.strip(" \t.?!\"'").lower() for piece in re.split("[,;/]", text)]
+    found = {labels.index(policy.merges.get(word, word)) for word in words if word}
+    return {index for index in found if index is not None}
 
 
 def label_index(word: str, labels: LabelSet, policy: VotePolicy) -> int | None:

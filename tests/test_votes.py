@@ -80,7 +80,10 @@ def test_only_the_labels_that_count_can_drop_a_clip() -> None:
 
 
 def test_all_inclusive_hears_typed_words_too() -> None:
-    votes = (Vote("a", ("other",), "Furious"), Vote("b", ("sadness",), "a bit of everything"))
+    votes = (
+        Vote("a", ("other",), "Furious, curious."),
+        Vote("b", ("sadness",), "sad/a bit of everything"),
+    )
     policy = VotePolicy(rule="all_inclusive", outside="other", aliases=False)
     counted = soft_label(votes, LabelSet((*LABELS.names, "other")), policy)
     assert counted.probs == pytest.approx((1 / 3, 0, 1 / 3, 1 / 3))

@@ -22,18 +22,15 @@ A line that cannot be used is a failure of its own with its reason; all the othe
 
 from __future__ import annotations
 
-import csv
 import io
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from raypipe.audio import AudioLimits, decode, read_header
+from raypipe.corpora.clips import in_order, rate_and_duration
 from raypipe.corpora.fields import (
     BadLineError,
     optional_text,
@@ -44,22 +41,18 @@ from raypipe.corpora.fields import (
     utterance_id,
     votes,
 )
+from raypipe.corpora.lines import csv_records
 from raypipe.errors import ConfigError, CorpusError, DecodeError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
-from raypipe.shards import RowFailure, ShardIndex, SoftLabelRule, write_shards
+from raypipe.shards import RowFailure, ShardIndex, write_shards
 from raypipe.store.location import Location
+from raypipe.votes import SoftLabelRule
 
 ManifestFailure = RowFailure
 Fields = Mapping[str, Any]
 
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
-_READERS = 8
-# At ingest only what cannot be a recording at all is refused; a run has limits of its own.
-_INGEST_LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_channels=64)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +109,7 @@ def read_manifest(
     # Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
     with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
         parsed = parser.lines(_records(text, name))
-        yield from _in_order(parser.with_audio, parsed)
+        yield from in_order(parser.with_audio, parsed)
 
 
 def ingest_manifest(
@@ -224,7 +217,7 @@ class _Parser:
         place, audio_name = line.audio
         try:
             audio = place.read(audio_name)
-            sampling_rate, duration_s = _rate_and_duration(audio)
+            sampling_rate, duration_s = rate_and_duration(audio)
         except ObjectMissingError as error:
             return self._failure(line.number, name, "missing_audio", f"audio: {error}")
         except DecodeError as error:
@@ -245,14 +238,6 @@ def _id_or_none(record: Fields | BadLineError) -> str | None:
         return utterance_id(record)
     except BadLineError:
         return None
-
-
-def _rate_and_duration(audio: bytes) -> tuple[int, float]:
-    header = read_header(audio, _INGEST_LIMITS)
-    if header.duration_s is not None:
-        return header.sampling_rate, header.duration_s
-    samples = decode(audio, sampling_rate=header.sampling_rate, limits=_INGEST_LIMITS)
-    return header.sampling_rate, len(samples) / header.sampling_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +285,8 @@ def _records(text: Iterable[str], name: str) -> Iterator[tuple[int, Fields | Bad
     if kind in ("jsonl", "ndjson"):
         return _json_records(text)
     if kind in ("csv", "tsv"):
-        return _csv_records(text, name, "\t" if kind == "tsv" else ",")
+        delimiter = "\t" if kind == "tsv" else ","
+        return csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
     raise CorpusError(f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv")
 
 
@@ -315,77 +301,3 @@ def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineEr
             yield number, document
         except BadLineError as error:
             yield number, error
-
-
-def _csv_records(
-    text: Iterable[str], name: str, delimiter: str
-) -> Iterator[tuple[int, Fields | BadLineError]]:
-    lines = _Lines(iter(text))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    try:
-        header = [column.strip() for column in next(reader, [])]
-    except csv.Error as error:
-        raise CorpusError(f"{name} has no header line: {error}") from error
-    if not {"id", "utterance_id"} & {*header} or "audio" not in header:
-        raise CorpusError(f"{name} needs the columns id and audio, has {header}")
-    while True:
-        lines.begin()
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            lines.give_back()
-            yield lines.first, BadLineError("bad_csv", f"line is not CSV: {error}")
-            continue
-        if not row:
-            continue
-        if len(row) != len(header):
-            lines.give_back()
-            message = f"line has {len(row)} cells, the header has {len(header)}"
-            yield lines.first, BadLineError("bad_csv", message)
-            continue
-        yield (
-            lines.first,
-            {key: cell for key, cell in zip(header, row, strict=True) if cell.strip()},
-        )
-
-
-class _Lines:
-    """Lines that can be given back: a stray quote must not swallow the records after it."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._returned: deque[str] = deque()
-        self._taken: list[str] = []
-        self.first = 1
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._returned.popleft() if self._returned else next(self._lines)
-        self._taken.append(line)
-        return line
-
-    def begin(self) -> None:
-        """A new record begins with the next line."""
-        self.first += len(self._taken)
-        self._taken.clear()
-
-    def give_back(self) -> None:
-        """All but the first line of this record were not its own."""
-        self._returned.extendleft(reversed(self._taken[1:]))
-        del self._taken[1:]
-
-
-def _in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``map`` with a few threads ahead, so that slow storage is waited for side by side."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == 2 * _READERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -1,0 +1,82 @@
+"""What every corpus adapter offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from raypipe.corpora.clips import Listed, Tree, attach_audio
+from raypipe.labels import LabelSet
+from raypipe.records import Failure, Utterance
+from raypipe.store.location import Location
+from raypipe.votes import VotePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A usual way to read a corpus: its labels, what counts as a vote, which clips stay.
+
+    Attributes:
+        labels: the label set.
+        policy: how votes become soft labels.
+        note: where the selection comes from and how many clips it gives on the real corpus.
+    """
+
+    labels: LabelSet
+    policy: VotePolicy
+    note: str
+
+
+class Corpus(BaseModel):
+    """A corpus's layout on disk; the fields of a subclass are its options.
+
+    Attributes:
+        name: in :data:`raypipe.corpora.CORPORA` and of the dataset in the tables.
+        title: what it is, in a line.
+        licence: what may be done with it, in a line.
+        fixed_sentences: the speakers were given their sentences, so words carry no emotion.
+        selections: usual ways to read it by name, the default first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    licence: ClassVar[str]
+    fixed_sentences: ClassVar[bool] = False
+    selections: ClassVar[Mapping[str, Selection]]
+
+    def read(self, source: Location) -> Iterator[Utterance | Failure]:
+        """The corpus, clip by clip, in a fixed order, with every vote and without soft labels.
+
+        Args:
+            source: the corpus's folder, as it is when unpacked.
+
+        Yields:
+            Utterances, and failures that name file and line.
+
+        Raises:
+            CorpusError: if it is not this corpus, or not readable as a whole.
+            StoreError: if the storage refuses.
+        """
+        tree = Tree(source)
+        yield from attach_audio(tree, self.listed(tree))
+
+    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+        """What the label files say of every clip, lazily."""
+        raise NotImplementedError
+
+    def bare_utterance(self, utterance_id: str, **fields: object) -> Utterance:
+        """An utterance of this corpus without its audio."""
+        values: dict[str, object] = {"split": None, "speaker": None, **fields}
+        return Utterance(
+            utterance_id=utterance_id,
+            dataset=self.name,
+            audio=b"",
+            sampling_rate=0,
+            duration_s=0.0,
+            **values,  # type: ignore[arg-type]
+        )

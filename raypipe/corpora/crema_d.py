@@ -1,0 +1,189 @@
+"""CREMA-D: 7,442 clips of 91 actors who say 12 sentences, judged by voice, by face and by both.
+
+Layout and quirks: https://github.com/CheyneyComputerScience/CREMA-D. One clip name stands three
+times in ``tabulatedVotes.csv``, once per modality; the row id tells which: 1xxxxx voice only,
+2xxxxx face only, 3xxxxx audio-visual. The letters in a clip's name are the emotion the actor was
+asked for, not what anybody heard.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+from raypipe.corpora.base import Corpus, Selection
+from raypipe.corpora.clips import Listed, Tree, failure, label_of, parsed
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.lines import checked_text, csv_records, open_text
+from raypipe.labels import LABEL_SETS
+from raypipe.records import Failure, Vote
+from raypipe.votes import NO_AGREEMENT, VotePolicy, consensus
+
+Fields = Mapping[str, str]
+
+LETTERS: Mapping[str, str] = {
+    "a": "anger",
+    "d": "disgust",
+    "f": "fear",
+    "h": "happiness",
+    "n": "neutral",
+    "s": "sadness",
+}
+
+SENTENCES: Mapping[str, str] = {
+    "IEO": "It's eleven o'clock.",
+    "TIE": "That is exactly what happened.",
+    "IOM": "I'm on my way to the meeting.",
+    "IWW": "I wonder what this is about.",
+    "TAI": "The airplane is almost full.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "IWL": "I would like a new alarm clock.",
+    "ITH": "I think I have a doctor's appointment.",
+    "DFA": "Don't forget a jacket.",
+    "ITS": "I think I've seen this before.",
+    "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
+
+_MODALITIES = {"voice": 1, "face": 2, "audio_visual": 3}
+_CLIP = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_[A-Z]{3}_(LO|MD|HI|XX?)")
+_PRACTICE_CLIPS = {"7443", "7444"}
+
+
+class CremaD(Corpus):
+    """The adapter of CREMA-D.
+
+    Attributes:
+        modality: what the annotators were given.
+        responses: take ``finishedResponses.csv``, in which every vote has its annotator and which
+            still holds answers that took longer than 10 seconds (about 10 votes a clip), in place
+            of ``tabulatedVotes.csv``, which has only counts (about 9).
+    """
+
+    name: ClassVar[str] = "crema-d"
+    title: ClassVar[str] = "CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset"
+    licence: ClassVar[str] = "Open Database License 1.0, contents under DbCL 1.0"
+    fixed_sentences: ClassVar[bool] = True
+    selections: ClassVar[Mapping[str, Selection]] = {
+        "all": Selection(
+            LABEL_SETS["crema-d-6"],
+            VotePolicy(aliases=False),
+            "7,442 clips, 68,568 voice-only votes; 644 clips without a plurality",
+        ),
+        "majority": Selection(
+            LABEL_SETS["crema-d-6"],
+            VotePolicy(aliases=False, clips="majority"),
+            "5,012 clips in which more than half of the voice-only votes agree",
+        ),
+    }
+
+    modality: Literal["voice", "face", "audio_visual"] = "voice"
+    responses: bool = False
+
+    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+        """Every clip with votes of the modality, then recordings nobody voted on."""
+        stems: set[str] = set()
+        votes = self._from_responses(tree) if self.responses else self._from_counts(tree)
+        for one in votes:
+            stem = one.stem if isinstance(one, Listed) else one.utterance_id
+            if stem is not None:
+                stems.add(stem)
+            yield one
+        for stem, names in tree.recordings():
+            if stem not in stems:
+                message = f"no {self.modality} votes for this recording"
+                yield failure(names[0], None, stem, "no_votes", message)
+
+    def _from_counts(self, tree: Tree) -> Iterator[Listed | Failure]:
+        name = tree.need("tabulatedVotes.csv")
+        columns = [("fileName",), ("numResponses",), *((letter,) for letter in "ADFHNS")]
+        with open_text(tree.source, name, newline="") as text:
+            records = csv_records(text, name, columns)
+            yield from parsed(
+                name,
+                records,
+                lambda line, fields: self._counted(name, line, fields),
+                lambda fields: fields.get("fileName"),
+            )
+
+    def _counted(self, file: str, line: int, fields: Fields) -> Listed | None:
+        row = _whole(fields, "")
+        if row // 100_000 not in _MODALITIES.values():
+            raise BadLineError("bad_row_id", f"row id {row} belongs to no modality")
+        if row // 100_000 != _MODALITIES[self.modality]:
+            return None
+        counts = {letter: _whole(fields, letter.upper()) for letter in LETTERS}
+        total = _whole(fields, "numResponses")
+        if sum(counts.values()) != total:
+            message = f"{sum(counts.values())} votes, numResponses says {total}"
+            raise BadLineError("bad_votes", message)
+        words = [LETTERS[letter] for letter, count in counts.items() for _ in range(count)]
+        votes = tuple(Vote(str(number), (word,)) for number, word in enumerate(words, start=1))
+        _check_winner(fields.get("emoVote"), votes)
+        return self._clip(file, line, fields.get("fileName", ""), votes)
+
+    def _from_responses(self, tree: Tree) -> Iterator[Listed | Failure]:
+        """Votes in the order of clips; a row that cannot be used costs one vote and is told."""
+        name = tree.need("finishedResponses.csv")
+        query_type = str(_MODALITIES[self.modality])
+        clips: dict[str, tuple[int, list[Vote]]] = {}
+        with open_text(tree.source, name, newline="") as text:
+            columns = [("localid",), ("queryType",), ("clipName",), ("respEmo",), ("clipNum",)]
+            for line, fields in csv_records(text, name, columns):
+                try:
+                    if isinstance(fields, BadLineError):
+                        raise fields
+                    if fields.get("queryType", "").strip() != query_type:
+                        continue
+                    if fields.get("clipNum", "").strip() in _PRACTICE_CLIPS:
+                        continue
+                    label = label_of(fields.get("respEmo", ""), LETTERS, "respEmo")
+                    annotator = checked_text(fields.get("localid", ""), "localid")
+                except BadLineError as error:
+                    yield failure(name, line, None, error.reason, str(error))
+                    continue
+                _, votes = clips.setdefault(fields.get("clipName", ""), (line, []))
+                votes.append(Vote(annotator, (label,)))
+        records = [(line, (clip, tuple(votes))) for clip, (line, votes) in sorted(clips.items())]
+        yield from parsed(
+            name,
+            records,
+            lambda line, found: self._clip(name, line, *found),
+            lambda found: found[0],
+        )
+
+    def _clip(self, file: str, line: int, clip: str, votes: tuple[Vote, ...]) -> Listed:
+        match = _CLIP.fullmatch(clip.strip())
+        if match is None:
+            raise BadLineError("bad_name", f"{shown(clip)} is not the name of a clip")
+        sentence = label_of(match["sentence"], _LOWER_SENTENCES, "sentence")
+        utterance = self.bare_utterance(
+            clip.strip(),
+            speaker=match["actor"],
+            transcript=sentence,
+            votes=votes,
+            consensus=consensus(votes),
+        )
+        return Listed(utterance, clip.strip(), file, line)
+
+
+_LOWER_SENTENCES = {code.lower(): sentence for code, sentence in SENTENCES.items()}
+
+
+def _whole(fields: Fields, column: str) -> int:
+    text = fields.get(column, "")
+    if not text.isascii() or not text.strip().isdigit():
+        what = column or "the row id"
+        raise BadLineError("bad_number", f"{what} is not a whole number: {shown(text)}")
+    return int(text)
+
+
+def _check_winner(letters: str | None, votes: tuple[Vote, ...]) -> None:
+    """The file's own plurality must be the one of its counts: else columns have been mixed up."""
+    if letters is None:
+        return
+    won = [label_of(letter, LETTERS, "emoVote") for letter in letters.split(":")]
+    agreed = won[0] if len(won) == 1 else NO_AGREEMENT
+    if agreed != consensus(votes):
+        raise BadLineError("bad_votes", f"emoVote is {shown(letters)}, the counts say otherwise")

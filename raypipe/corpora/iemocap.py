@@ -1,0 +1,345 @@
+"""IEMOCAP: 10,039 utterances of 10 actors in 151 dialogues, judged in order while watching.
+
+The letter after the session in a dialogue's name is who wears the motion-capture markers; the
+speaker is the letter in the last part of an utterance's name. ``C-E*`` lines are external
+evaluators' categories, ``A-E*`` external evaluators' attributes, ``C-F1``, ``C-M1``, ``A-F1`` and
+``A-M1`` the speakers' judgements of themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from raypipe.corpora.base import Corpus, Selection
+from raypipe.corpora.clips import Listed, Tree, failure, label_of
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.lines import open_text
+from raypipe.errors import CorpusError
+from raypipe.labels import LABEL_SETS
+from raypipe.records import Failure, Vote
+from raypipe.votes import NO_AGREEMENT, OTHER, SELF_REPORT, VotePolicy
+
+LABELS: Mapping[str, str] = {
+    "neutral": "neutral",
+    "neutral state": "neutral",
+    "happiness": "happiness",
+    "excited": "excitement",
+    "sadness": "sadness",
+    "anger": "anger",
+    "frustration": "frustration",
+    "fear": "fear",
+    "surprise": "surprise",
+    "disgust": "disgust",
+    "other": OTHER,
+}
+CODES: Mapping[str, str] = {
+    "neu": "neutral",
+    "hap": "happiness",
+    "exc": "excitement",
+    "sad": "sadness",
+    "ang": "anger",
+    "fru": "frustration",
+    "fea": "fear",
+    "sur": "surprise",
+    "dis": "disgust",
+    "oth": OTHER,
+    "xxx": NO_AGREEMENT,
+}
+
+_EVALUATION = re.compile(r"(?:^|/)EmoEvaluation/(?P<dialogue>Ses0\d[FM]_[^/.]+)\.txt")
+_CONCATENATED = "IEMOCAP_EmoEvaluation.txt"
+_SUMMARY = re.compile(
+    r"\[(?P<start>[\d.]+)\s*-\s*(?P<end>[\d.]+)\]\s+(?P<name>\S+)\s+(?P<code>\S+)\s+\[(?P<mean>.*)\]"
+)
+_NAME = re.compile(
+    r"(?P<dialogue>Ses(?P<session>0\d)[FM]_(?P<kind>impro|script)0\d[ab]?(?:_\d[ab]?)?)"
+    r"_(?P<speaker>[FM])\d{3}"
+)
+# The comment is free text and may hold blanks, commas and semicolons: everything from the first
+# bracket after the last label.
+_CATEGORIES = re.compile(r"C-(?P<who>\w+):\s*(?P<labels>(?:[^;()]+;\s*)*)(?:\((?P<comment>.*))?")
+_ATTRIBUTES = re.compile(r"A-(?P<who>\w+):\s*(?P<values>[^(]*)(?:\((?P<comment>.*))?")
+_ATTRIBUTE = re.compile(r"(?P<name>val|act|dom)\s+(?P<value>-?[\d.]+)")
+_TURN = re.compile(r"(?P<name>\S+)\s+\[(?P<start>[\d.]+)\s*-\s*[\d.]+\]:\s*(?P<text>.*)")
+_BREATH = re.compile(r"_[FM]XX\d+$")
+_EXCITED_IS_HAPPY = {"excitement": "happiness"}
+
+
+@dataclass(slots=True)
+class _Block:
+    """A summary line and the evaluations below it."""
+
+    line: int
+    summary: str
+    votes: list[Vote] = field(default_factory=list)
+    fault: tuple[int, BadLineError] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    name: str
+    start_s: float
+    text: str
+
+
+class Iemocap(Corpus):
+    """The adapter of IEMOCAP.
+
+    Speakers' judgements of themselves are kept as votes whose annotator begins with ``self:`` and
+    count only where the policy says so. ``split`` names the session, for leave-one-session-out.
+
+    Attributes:
+        dialogues: only improvised or only scripted ones.
+        context_turns: how many previous turns of the dialogue are kept as context.
+    """
+
+    name: ClassVar[str] = "iemocap"
+    title: ClassVar[str] = "IEMOCAP: Interactive Emotional Dyadic Motion Capture"
+    licence: ClassVar[str] = "signed academic form of USC SAIL; no redistribution"
+    selections: ClassVar[Mapping[str, Selection]] = {
+        "4-unanimous-set": Selection(
+            LABEL_SETS["iemocap-4"],
+            VotePolicy(
+                rule="primary+secondary",
+                outside="drop_clip",
+                merges=_EXCITED_IS_HAPPY,
+                aliases=False,
+            ),
+            "4,373 utterances (4,370 in AER-LLM's log) to which the external evaluators gave no "
+            "label but anger, happiness, excited, neutral and sadness; excited counts as "
+            "happiness, ties stay. The rule is inferred from published counts",
+        ),
+        "4-consensus": Selection(
+            LABEL_SETS["iemocap-4"],
+            VotePolicy(
+                rule="primary+secondary",
+                merges=_EXCITED_IS_HAPPY,
+                aliases=False,
+                plurality="corpus",
+                clips="consensus",
+            ),
+            "5,531 utterances whose summary code is ang, exc, hap, neu or sad; excited counts as "
+            "happiness, other votes are dropped",
+        ),
+        "4-consensus-no-excited": Selection(
+            LABEL_SETS["iemocap-4"],
+            VotePolicy(
+                rule="primary+secondary", aliases=False, plurality="corpus", clips="consensus"
+            ),
+            "4,490 utterances whose summary code is ang, hap, neu or sad",
+        ),
+        "6-consensus": Selection(
+            LABEL_SETS["iemocap-6"],
+            VotePolicy(
+                rule="primary+secondary", aliases=False, plurality="corpus", clips="consensus"
+            ),
+            "7,380 utterances whose summary code is ang, exc, fru, hap, neu or sad",
+        ),
+        "4-voted": Selection(
+            LABEL_SETS["iemocap-4"],
+            VotePolicy(
+                rule="primary+secondary", merges=_EXCITED_IS_HAPPY, aliases=False, clips="voted"
+            ),
+            "every utterance with at least one vote in the four labels; other votes are dropped",
+        ),
+    }
+
+    dialogues: Literal["all", "impro", "script"] = "all"
+    context_turns: int = Field(default=5, ge=0)
+
+    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+        """Every evaluated utterance, then recordings of sentences that nobody evaluated."""
+        stems: set[str] = set()
+        transcripts = _Transcripts(tree)
+        for file in _evaluation_files(tree):
+            with open_text(tree.source, file, "latin-1") as text:
+                for one in _blocks(file, text):
+                    if isinstance(one, Failure):
+                        yield one
+                        continue
+                    found = self._clip(file, one, transcripts)
+                    stems.add(_name_of(one) or "")
+                    if found is not None:
+                        yield found
+        for stem, names in tree.recordings("sentences"):
+            if stem not in stems:
+                message = "no evaluation of this recording"
+                yield failure(names[0], None, stem, "no_votes", message)
+
+    def _clip(self, file: str, block: _Block, transcripts: _Transcripts) -> Listed | Failure | None:
+        line, name = block.line, _name_of(block)
+        try:
+            if block.fault is not None:
+                line, error = block.fault
+                raise error
+            return self._listed(file, block, transcripts)
+        except BadLineError as error:
+            return failure(file, line, name, error.reason, str(error))
+
+    def _listed(self, file: str, block: _Block, transcripts: _Transcripts) -> Listed | None:
+        summary = _SUMMARY.match(block.summary)
+        if summary is None:
+            raise BadLineError("bad_line", f"not a summary line: {shown(block.summary)}")
+        match = _NAME.fullmatch(summary["name"])
+        if match is None:
+            raise BadLineError("bad_name", f"{shown(summary['name'])} is no utterance's name")
+        if self.dialogues not in ("all", match["kind"]):
+            return None
+        mean = [_number(text) for text in summary["mean"].split(",")]
+        valence, arousal, dominance = mean if len(mean) == 3 else (None, None, None)
+        turns = transcripts.of(match["dialogue"])
+        utterance = self.bare_utterance(
+            match.string,
+            split=f"Session{int(match['session'])}",
+            speaker=match["session"] + match["speaker"],
+            transcript=turns.text(match.string),
+            context=turns.before(float(summary["start"]), match.string, self.context_turns),
+            votes=tuple(block.votes),
+            consensus=label_of(summary["code"], CODES, "summary code"),
+            valence=valence,
+            arousal=arousal,
+            dominance=dominance,
+        )
+        return Listed(utterance, match.string, file, block.line)
+
+
+def _evaluation_files(tree: Tree) -> list[str]:
+    files = [name for name in tree.names if _EVALUATION.search(name)]
+    if files:
+        return files
+    concatenated = tree.find(_CONCATENATED)
+    if concatenated is None:
+        raise CorpusError(
+            f"there is no Session*/dialog/EmoEvaluation/Ses*.txt and no {_CONCATENATED} in "
+            f"{tree.source.uri}"
+        )
+    return [concatenated]
+
+
+def _name_of(block: _Block) -> str | None:
+    summary = _SUMMARY.match(block.summary)
+    return None if summary is None else summary["name"]
+
+
+def _blocks(file: str, lines: Iterable[str]) -> Iterator[_Block | Failure]:
+    """Blocks of an evaluation file; a new one begins with every summary line."""
+    block: _Block | None = None
+    for number, raw in enumerate(lines, start=1):
+        line = raw.strip()
+        if not line or line.startswith("%"):
+            continue
+        if line.startswith("["):
+            if block is not None:
+                yield block
+            block = _Block(number, line)
+        elif block is None:
+            yield failure(file, number, None, "bad_line", f"before any utterance: {shown(line)}")
+        else:
+            try:
+                block.votes.append(_vote(line))
+            except BadLineError as error:
+                block.fault = block.fault or (number, error)
+    if block is not None:
+        yield block
+
+
+def _vote(line: str) -> Vote:
+    categories = _CATEGORIES.fullmatch(line)
+    if categories is not None:
+        words = [word for word in categories["labels"].split(";") if word.strip()]
+        return Vote(
+            annotator=_annotator("C", categories["who"]),
+            labels=tuple(label_of(word, LABELS, "category") for word in words),
+            typed=_comment(categories["comment"]),
+        )
+    attributes = _ATTRIBUTES.fullmatch(line)
+    if attributes is None:
+        raise BadLineError("bad_line", f"neither categories nor attributes: {shown(line)}")
+    values = {
+        found["name"]: _number(found["value"])
+        for found in _ATTRIBUTE.finditer(attributes["values"])
+    }
+    return Vote(
+        annotator=_annotator("A", attributes["who"]),
+        labels=(),
+        typed=_comment(attributes["comment"]),
+        arousal=values.get("act"),
+        valence=values.get("val"),
+        dominance=values.get("dom"),
+    )
+
+
+def _annotator(kind: str, who: str) -> str:
+    return f"{'' if who.startswith('E') else SELF_REPORT}{kind}-{who}"
+
+
+def _comment(text: str | None) -> str | None:
+    return None if text is None else text.strip().removesuffix(")").strip() or None
+
+
+def _number(text: str) -> float | None:
+    """A rating on the scale of 1 to 5; blank and out-of-range ones do occur and are none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 1 <= value <= 5 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialogue:
+    """The turns of a dialogue in the order of their beginnings."""
+
+    turns: tuple[_Turn, ...] = ()
+
+    def text(self, name: str) -> str | None:
+        return next((turn.text for turn in self.turns if turn.name == name), None)
+
+    def before(self, start_s: float, name: str, count: int) -> tuple[str, ...]:
+        """The last turns that began earlier, with the letter of their speaker."""
+        end = bisect_left(self.turns, start_s, key=lambda turn: turn.start_s)
+        earlier = [turn for turn in self.turns[:end] if turn.name != name]
+        return tuple(
+            f"{turn.name.rpartition('_')[2][0]}: {turn.text}"
+            for turn in earlier[len(earlier) - count if count < len(earlier) else 0 :]
+        )
+
+
+class _Transcripts:
+    """The transcripts of the dialogue at hand; a corpus without them has none to offer."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._files = tree.texts("transcriptions")
+        self._name: str | None = None
+        self._dialogue = _Dialogue()
+
+    def of(self, dialogue: str) -> _Dialogue:
+        """The turns of a dialogue; the last one asked for is kept."""
+        if dialogue != self._name:
+            file = self._files.get(dialogue)
+            self._name = dialogue
+            self._dialogue = _Dialogue() if file is None else self._read(file)
+        return self._dialogue
+
+    def _read(self, file: str) -> _Dialogue:
+        turns: dict[str, _Turn] = {}
+        with open_text(self._tree.source, file, "latin-1") as lines:
+            for line in lines:
+                match = _TURN.fullmatch(line.strip())
+                # Breaths and laughs between turns have ids of their own and no evaluation.
+                if match is None or _BREATH.search(match["name"]):
+                    continue
+                name, text = match["name"], match["text"].strip()
+                if name in turns:  # a turn in two pieces
+                    text = f"{turns[name].text} {text}".strip()
+                    turns[name] = replace(turns[name], text=text)
+                else:
+                    turns[name] = _Turn(name, float(match["start"]), text)
+        return _Dialogue(tuple(sorted(turns.values(), key=lambda turn: turn.start_s)))

@@ -1,0 +1,173 @@
+"""Label files line by line: every record knows its line, and a damaged one costs only itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.errors import CorpusError
+from raypipe.store.location import Location
+
+Record = tuple[int, Mapping[str, str] | BadLineError]
+
+
+def open_text(
+    source: Location, name: str, encoding: str = "utf-8-sig", *, newline: str | None = None
+) -> io.TextIOWrapper:
+    """A text file; bytes of another encoding stay visible as lone surrogates, to be refused.
+
+    Args:
+        source: the corpus.
+        name: of the file in it.
+        encoding: of the text.
+        newline: as of :func:`open`; ``""`` for CSV.
+
+    Raises:
+        StoreError: if the file cannot be opened.
+    """
+    return io.TextIOWrapper(source.open(name), encoding, errors="surrogateescape", newline=newline)
+
+
+def checked_text(text: str, field: str) -> str:
+    """A text without outer blanks.
+
+    Raises:
+        BadLineError: ``not_unicode`` for bytes that were not of the file's encoding.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadLineError(
+            "not_unicode", f"{field} is not in the file's encoding: {shown(text)}"
+        ) from error
+    return text.strip()
+
+
+def csv_records(
+    text: Iterable[str],
+    name: str,
+    required: Sequence[Collection[str]],
+    delimiter: str = ",",
+) -> Iterator[Record]:
+    """Line numbers and the cells that are not blank, by column.
+
+    Args:
+        text: the file's lines, opened with ``newline=""``.
+        name: of the file, for messages.
+        required: columns that must be there, each with the names it goes by, the usual one first.
+        delimiter: between cells.
+
+    Raises:
+        CorpusError: if there is no header, or one without a required column.
+    """
+    lines = _Lines(iter(text))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    header = _header(reader, name, required)
+    while True:
+        lines.begin()
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            lines.give_back()
+            yield lines.first, BadLineError("bad_csv", f"line is not CSV: {error}")
+            continue
+        if not row:
+            continue
+        if len(row) != len(header):
+            lines.give_back()
+            message = f"line has {len(row)} cells, the header has {len(header)}"
+            yield lines.first, BadLineError("bad_csv", message)
+            continue
+        cells = zip(header, row, strict=True)
+        yield lines.first, {column: cell for column, cell in cells if cell.strip()}
+
+
+def _header(
+    reader: Iterator[list[str]], name: str, required: Sequence[Collection[str]]
+) -> list[str]:
+    try:
+        header = [column.strip() for column in next(reader, [])]
+    except csv.Error as error:
+        raise CorpusError(f"{name} has no header line: {error}") from error
+    if any(not {*names} & {*header} for names in required):
+        wanted = " and ".join(next(iter(names)) for names in required)
+        raise CorpusError(f"{name} needs the columns {wanted}, has {header}")
+    return header
+
+
+class _Lines:
+    """Lines that can be given back: a stray quote must not swallow the records after it."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._returned: deque[str] = deque()
+        self._taken: list[str] = []
+        self.first = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.popleft() if self._returned else next(self._lines)
+        self._taken.append(line)
+        return line
+
+    def begin(self) -> None:
+        """A new record begins with the next line."""
+        self.first += len(self._taken)
+        self._taken.clear()
+
+    def give_back(self) -> None:
+        """All but the first line of this record were not its own."""
+        self._returned.extendleft(reversed(self._taken[1:]))
+        del self._taken[1:]
+
+
+def json_entries(text: str, name: str) -> Iterator[tuple[int, str, Any]]:
+    """Line, key and value of a large JSON object, one value parsed at a time.
+
+    Raises:
+        CorpusError: if the text is no JSON object, or from where it stops being one.
+    """
+    decoder = json.JSONDecoder()
+    position, line = _skip(text, 0, "{", name), 1
+    seen = 0
+    if text[_blank(text, position) :].startswith("}"):
+        return
+    while True:
+        start = _blank(text, position)
+        line += text.count("\n", seen, start)
+        seen = start
+        try:
+            key, position = decoder.raw_decode(text, start)
+            position = _blank(text, _skip(text, position, ":", name))
+            value, position = decoder.raw_decode(text, position)
+        except (ValueError, RecursionError) as error:
+            raise CorpusError(f"{name} line {line}: not JSON: {error}") from error
+        yield line, str(key), value
+        position = _blank(text, position)
+        if text[position : position + 1] == "}":
+            return
+        position = _skip(text, position, ",", name)
+
+
+def _blank(text: str, position: int) -> int:
+    while text[position : position + 1].isspace():
+        position += 1
+    return position
+
+
+def _skip(text: str, position: int, mark: str, name: str) -> int:
+    position = _blank(text, position)
+    if text[position : position + 1] != mark:
+        line = text.count("\n", 0, position) + 1
+        found = shown(text[position : position + 1])
+        raise CorpusError(f"{name} line {line}: expected {mark!r} in a JSON object, found {found}")
+    return position + 1

@@ -1,0 +1,319 @@
+"""MSP-Podcast, releases 1.6 to 2.0: podcast turns, each judged by five or more crowd workers.
+
+The votes are taken from ``labels_detailed.csv`` (in any of its layouts, told apart by the header),
+else ``labels.txt``, else ``labels_detailed.json``; consensus, speaker and split from
+``labels_consensus.csv`` or ``.json`` (``labels_concensus`` up to release 1.9), where missing from
+``labels.txt``, ``Speaker_ids.txt`` and ``Partitions.txt``. The consensus is the plurality of the
+primary labels with all ``Other-…`` as one class; a tie for the first place is no agreement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from raypipe.corpora.base import Corpus, Selection
+from raypipe.corpora.clips import Listed, Tree, failure, label_of
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.lines import Record, checked_text, csv_records, json_entries, open_text
+from raypipe.corpora.msp_votes import (
+    CODES,
+    Facts,
+    Rated,
+    blocks,
+    number,
+    stem,
+    vote,
+    worker_line,
+)
+from raypipe.errors import CorpusError
+from raypipe.labels import LABEL_SETS
+from raypipe.records import Failure, Vote
+from raypipe.votes import VotePolicy, consensus
+
+Fields = Mapping[str, object]
+BadRecord = tuple[int, BadLineError]
+
+_CONSENSUS = ("labels_consensus", "labels_concensus")
+_WORKER_COLUMNS = ("WorkerID", "Workers")
+_SPLITS = {
+    "train": "Train",
+    "validation": "Development",  # its name up to release 1.8
+    "development": "Development",
+    "test1": "Test1",
+    "test2": "Test2",
+    "test3": "Test3",
+}
+_WITHHELD = re.compile(r".*_test3_\d+", re.IGNORECASE)
+
+
+class MspPodcast(Corpus):
+    """The adapter of MSP-Podcast.
+
+    Attributes:
+        withheld: also take the recordings of Test3, whose labels, speakers and transcripts are
+            not published; they have no votes.
+    """
+
+    name: ClassVar[str] = "msp-podcast"
+    title: ClassVar[str] = "MSP-Podcast"
+    licence: ClassVar[str] = "academic agreement signed by the institution; no redistribution"
+    selections: ClassVar[Mapping[str, Selection]] = {
+        "8-primary": Selection(
+            LABEL_SETS["msp-podcast-8"],
+            VotePolicy(aliases=False, plurality="corpus"),
+            "every clip; shares of the primary labels without Other; the reference label is the "
+            "published consensus",
+        ),
+        "8-consensus": Selection(
+            LABEL_SETS["msp-podcast-8"],
+            VotePolicy(aliases=False, plurality="corpus", clips="consensus"),
+            "clips whose consensus is one of the 8 labels, neither Other nor no agreement",
+        ),
+        "8-secondary": Selection(
+            LABEL_SETS["msp-podcast-8"],
+            VotePolicy(rule="primary+secondary", aliases=False, plurality="corpus"),
+            "every clip; shares of all mentions of the 8 labels, primary and secondary",
+        ),
+        "4-consensus": Selection(
+            LABEL_SETS["msp-podcast-4"],
+            VotePolicy(aliases=False, plurality="corpus", clips="consensus"),
+            "clips whose consensus is anger, happiness, neutral or sadness",
+        ),
+    }
+
+    withheld: bool = False
+
+    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+        """Every clip with votes, then clips and recordings without."""
+        facts: dict[str, Facts] = {}
+        failed: set[str] = set()
+        for one in _facts(tree, facts):
+            failed.add(one.utterance_id or "")
+            yield one
+        speakers, splits = _speakers(tree), _partitions(tree)
+        transcripts = tree.texts("transcripts")
+        rated_names: set[str] = set()
+        file, details = _details(tree)
+        for rated in details:
+            if isinstance(rated, tuple):
+                line, error = rated
+                yield failure(file, line, None, error.reason, str(error))
+                continue
+            rated_names.add(rated.name)
+            if rated.name in failed:
+                continue
+            if rated.fault is not None:
+                line, error = rated.fault
+                yield failure(file, line, rated.name, error.reason, str(error))
+                continue
+            known = facts.get(rated.name) or rated.facts or Facts(file, rated.line)
+            known = replace(
+                known,
+                consensus=known.consensus or consensus(rated.votes),
+                speaker=known.speaker or speakers.get(rated.name),
+                split=known.split or splits.get(rated.name),
+            )
+            yield self._clip(rated, known, transcripts.get(rated.name))
+        for name, known in facts.items():
+            if name not in rated_names and name not in failed:
+                message = f"{shown(name)} has no votes in {file}"
+                yield failure(known.file, known.line, name, "no_votes", message)
+        yield from self._unrated(tree, {*rated_names, *facts, *failed})
+
+    def _clip(self, rated: Rated, facts: Facts, transcript_file: str | None) -> Listed:
+        utterance = self.bare_utterance(
+            rated.name,
+            split=facts.split,
+            speaker=facts.speaker,
+            votes=tuple(rated.votes),
+            consensus=facts.consensus,
+            arousal=facts.arousal,
+            valence=facts.valence,
+            dominance=facts.dominance,
+        )
+        return Listed(
+            utterance, rated.name, rated.file, rated.line, transcript_file=transcript_file
+        )
+
+    def _unrated(self, tree: Tree, known: set[str]) -> Iterator[Listed | Failure]:
+        for name, files in tree.recordings():
+            if name in known:
+                continue
+            if not _WITHHELD.fullmatch(name):
+                message = "no votes for this recording"
+                yield failure(files[0], None, name, "no_votes", message)
+            elif self.withheld:
+                yield Listed(self.bare_utterance(name, split="Test3"), name, files[0])
+
+
+def _details(tree: Tree) -> tuple[str, Iterator[Rated | BadRecord]]:
+    """The file with the votes, and its clips."""
+    file = tree.find("labels_detailed.csv")
+    if file is not None:
+        return file, _from_csv(tree, file)
+    file = tree.find("labels.txt")
+    if file is not None:
+        return file, _from_text(tree, file)
+    file = tree.find("labels_detailed.json")
+    if file is not None:
+        return file, _from_json(tree, file)
+    raise CorpusError(
+        f"there is no labels_detailed.csv, labels.txt or labels_detailed.json in {tree.source.uri}"
+    )
+
+
+def _from_text(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
+    with open_text(tree.source, file) as text:
+        yield from blocks(file, text)
+
+
+def _from_csv(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
+    """Neighbouring rows of one clip belong together; a clip that comes back is told later."""
+    rated: Rated | None = None
+    with open_text(tree.source, file, newline="") as text:
+        columns = [("FileName",), ("EmoDetail", "EmoClass_Major")]
+        for line, fields in csv_records(text, file, columns):
+            if isinstance(fields, BadLineError):
+                yield line, fields
+                continue
+            if "FileName" not in fields:
+                yield line, BadLineError("missing_id", "no FileName")
+                continue
+            name = stem(fields["FileName"])
+            if rated is None or rated.name != name:
+                if rated is not None:
+                    yield rated
+                rated = Rated(file, line, name)
+            _vote_of(rated, line, fields)
+    if rated is not None:
+        yield rated
+
+
+def _vote_of(rated: Rated, line: int, fields: Fields) -> None:
+    try:
+        if "EmoDetail" in fields:
+            rated.votes.append(worker_line(str(fields["EmoDetail"])))
+        else:
+            worker = next((fields[name] for name in _WORKER_COLUMNS if name in fields), "")
+            rated.votes.append(_column_vote(worker, fields))
+    except BadLineError as error:
+        rated.fault = rated.fault or (line, error)
+
+
+def _column_vote(worker: object, fields: Fields) -> Vote:
+    return vote(
+        str(worker),
+        str(fields.get("EmoClass_Major") or ""),
+        str(fields.get("EmoClass_Second") or ""),
+        arousal=fields.get("EmoAct"),
+        valence=fields.get("EmoVal"),
+        dominance=fields.get("EmoDom"),
+    )
+
+
+def _from_json(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
+    with open_text(tree.source, file) as text:
+        document = text.read()
+    for line, key, value in json_entries(document, file):
+        rated = Rated(file, line, stem(key))
+        try:
+            if not isinstance(value, dict):
+                raise BadLineError("bad_json", f"not an object of workers: {shown(value)}")
+            for worker, fields in value.items():
+                if not isinstance(fields, dict):
+                    raise BadLineError("bad_json", f"not a worker's answers: {shown(fields)}")
+                rated.votes.append(_column_vote(worker, fields))
+        except BadLineError as error:
+            rated.fault = (line, error)
+        yield rated
+
+
+def _facts(tree: Tree, facts: dict[str, Facts]) -> Iterator[Failure]:
+    """Read the consensus file into ``facts``; what of it cannot be used."""
+    file = tree.find(*(f"{name}.csv" for name in _CONSENSUS))
+    if file is not None:
+        with open_text(tree.source, file, newline="") as text:
+            columns = [("FileName",), ("EmoClass",)]
+            yield from _read_facts(file, csv_records(text, file, columns), facts)
+        return
+    file = tree.find(*(f"{name}.json" for name in _CONSENSUS))
+    if file is not None:
+        with open_text(tree.source, file) as text:
+            document = text.read()
+        yield from _read_facts(file, _json_records(document, file), facts)
+
+
+def _json_records(document: str, file: str) -> Iterator[Record]:
+    for line, key, value in json_entries(document, file):
+        if isinstance(value, dict):
+            yield line, {"FileName": key, **{name: str(one) for name, one in value.items()}}
+        else:
+            yield line, BadLineError("bad_json", f"{shown(key)} is not an object")
+
+
+def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -> Iterator[Failure]:
+    for line, fields in records:
+        name = None
+        try:
+            if isinstance(fields, BadLineError):
+                raise fields
+            name = stem(checked_text(fields.get("FileName", ""), "FileName")) or None
+            if name is None:
+                raise BadLineError("missing_id", "no FileName")
+            if name in facts:
+                message = f"{shown(name)} came before, in line {facts[name].line}"
+                yield failure(file, line, None, "duplicate_id", message)
+                continue
+            facts[name] = Facts(
+                file,
+                line,
+                consensus=label_of(fields.get("EmoClass", ""), CODES, "EmoClass"),
+                arousal=number(fields.get("EmoAct")),
+                valence=number(fields.get("EmoVal")),
+                dominance=number(fields.get("EmoDom")),
+                speaker=_known(fields.get("SpkrID")),
+                split=_split(fields.get("Split_Set")),
+            )
+        except BadLineError as error:
+            yield failure(file, line, name, error.reason, str(error))
+
+
+def _known(speaker: str | None) -> str | None:
+    clean = (speaker or "").strip()
+    return None if clean.lower() in ("", "unknown", "na", "nan") else clean
+
+
+def _split(text: str | None) -> str | None:
+    """The split by its present name; one the lab does not use is kept, ``NA`` is none."""
+    clean = (text or "").strip()
+    return None if clean.lower() in ("", "na", "nan") else _SPLITS.get(clean.lower(), clean)
+
+
+def _speakers(tree: Tree) -> dict[str, str]:
+    """Speaker of a clip; the file's lines on a speaker's gender are passed over."""
+    found = _pairs(tree, "Speaker_ids.txt", lambda first, second: (first, second))
+    return {name: who for name, who in found.items() if _known(who) is not None}
+
+
+def _partitions(tree: Tree) -> dict[str, str]:
+    found = _pairs(tree, "Partitions.txt", lambda first, second: (second, first), "Partition.txt")
+    return {name: _split(text) or text for name, text in found.items()}
+
+
+def _pairs(
+    tree: Tree, file_name: str, order: Callable[[str, str], tuple[str, str]], *others: str
+) -> dict[str, str]:
+    file = tree.find(file_name, *others)
+    if file is None:
+        return {}
+    pairs: dict[str, str] = {}
+    with open_text(tree.source, file) as text:
+        for line in text:
+            first, separator, second = line.partition(";")
+            clip, value = order(first.strip(), second.strip())
+            if separator and clip.lower().endswith(".wav"):
+                pairs[stem(clip)] = value
+    return pairs

@@ -1,0 +1,258 @@
+"""How the MSP lab writes down what its workers said; shared by MSP-Podcast and MSP-IMPROV."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from raypipe.corpora.clips import label_of
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.lines import checked_text
+from raypipe.records import Vote
+from raypipe.votes import NO_AGREEMENT, OTHER
+
+PRIMARY: Mapping[str, str] = {
+    "angry": "anger",
+    "sad": "sadness",
+    "happy": "happiness",
+    "surprise": "surprise",
+    "fear": "fear",
+    "disgust": "disgust",
+    "contempt": "contempt",
+    "neutral": "neutral",
+}
+# Annoyed and depressed stand beside angry and sad on the workers' form: labels of their own.
+SECONDARY: Mapping[str, str] = {
+    **PRIMARY,
+    "amused": "amused",
+    "frustrated": "frustration",
+    "depressed": "depressed",
+    "concerned": "concerned",
+    "disappointed": "disappointed",
+    "excited": "excitement",
+    "confused": "confused",
+    "annoyed": "annoyed",
+}
+CODES: Mapping[str, str] = {
+    "a": "anger",
+    "s": "sadness",
+    "h": "happiness",
+    "u": "surprise",
+    "f": "fear",
+    "d": "disgust",
+    "c": "contempt",
+    "n": "neutral",
+    "o": OTHER,
+    "x": NO_AGREEMENT,
+}
+
+_OTHER = re.compile(r"other\s*(?:-(?P<typed>.*))?", re.IGNORECASE | re.DOTALL)
+# What a worker typed may hold any character: the ratings are looked for from the end.
+_WORKER = re.compile(
+    r"(?P<who>[^;]*);(?P<labels>.*?);\s*A:(?P<act>[^;]*);\s*V:(?P<val>[^;]*);\s*D:(?P<dom>[^;]*)"
+    r"(?:;\s*N:[^;]*)?;?\s*",
+    re.DOTALL,
+)
+_SUMMARY = re.compile(
+    r"(?P<name>[^;]+\.\w+)\s*;\s*(?P<code>[^;]*?)\s*;\s*A:(?P<act>[^;]*);\s*V:(?P<val>[^;]*);"
+    r"\s*D:(?P<dom>[^;]*).*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the files say of a clip beyond the votes.
+
+    Attributes:
+        file: where it is said.
+        line: in that file.
+        consensus: a label, ``other`` or ``no_agreement``.
+        arousal: the workers' mean, on the corpus's scale; likewise the two below.
+    """
+
+    file: str
+    line: int
+    consensus: str | None = None
+    arousal: float | None = None
+    valence: float | None = None
+    dominance: float | None = None
+    speaker: str | None = None
+    split: str | None = None
+
+
+@dataclass(slots=True)
+class Rated:
+    """A clip and its votes, as found in one stretch of a label file.
+
+    Attributes:
+        name: of the clip, without its ending.
+        facts: of a block's first line; None in files without one.
+        fault: the first line that cannot be used.
+    """
+
+    file: str
+    line: int
+    name: str
+    votes: list[Vote] = field(default_factory=list)
+    facts: Facts | None = None
+    fault: tuple[int, BadLineError] | None = None
+
+
+def number(text: object) -> float | None:
+    """A rating; blank, ``NaN`` and ``NA`` occur and are none.
+
+    Raises:
+        BadLineError: ``bad_number`` for what is neither.
+    """
+    clean = "" if text is None else str(text).strip()
+    if clean.lower() in ("", "na", "nan", "none"):
+        return None
+    try:
+        value = float(clean)
+    except ValueError as error:
+        raise BadLineError("bad_number", f"{shown(text)} is not a rating") from error
+    return value if math.isfinite(value) else None
+
+
+def vote(
+    worker: str,
+    primary: str,
+    secondary: str,
+    *,
+    arousal: object,
+    valence: object,
+    dominance: object,
+) -> Vote:
+    """One worker's judgement from its parts.
+
+    The secondary list is open: a word the lab's form does not have is kept as it is.
+
+    Raises:
+        BadLineError: ``missing_annotator``, ``unknown_label``, ``bad_number`` or ``not_unicode``.
+    """
+    who = checked_text(worker, "worker")
+    if not who:
+        raise BadLineError("missing_annotator", "a vote without a worker")
+    first, typed = _primary(checked_text(primary, "primary label"))
+    more, more_typed = _secondary(checked_text(secondary, "secondary labels"))
+    return Vote(
+        annotator=who,
+        labels=(first, *more),
+        typed="; ".join(text for text in (typed, *more_typed) if text) or None,
+        arousal=number(arousal),
+        valence=number(valence),
+        dominance=number(dominance),
+    )
+
+
+def worker_line(text: str) -> Vote:
+    """``WORKER…; Primary; Secondary; A:…; V:…; D:…;``.
+
+    Raises:
+        BadLineError: as :func:`vote`, and ``bad_line``.
+
+    Example:
+        >>> worker_line("WORKER0000002; Other-concerned; Neutral,Other-Curious; A:3; V:; D:4;")
+        Vote(annotator='WORKER0000002', labels=('other', 'neutral', 'other'), \
+typed='concerned; Curious', arousal=3.0, valence=None, dominance=4.0)
+    """
+    match = _WORKER.fullmatch(text.strip())
+    if match is None:
+        raise BadLineError("bad_line", f"not a worker's line: {shown(text)}")
+    # A semicolon can only have been typed; only `Other-` lets a worker type.
+    typed_first = _OTHER.fullmatch(match["labels"].strip().partition("-")[0]) is not None
+    several = ";" in match["labels"]
+    cut = str.rpartition if typed_first and several else str.partition
+    primary, _, secondary = cut(match["labels"], ";")
+    return vote(
+        match["who"],
+        primary,
+        secondary,
+        arousal=match["act"],
+        valence=match["val"],
+        dominance=match["dom"],
+    )
+
+
+def _primary(text: str) -> tuple[str, str | None]:
+    other = _OTHER.fullmatch(text)
+    if other is not None:
+        return OTHER, (other["typed"] or "").strip() or None
+    return label_of(text, PRIMARY, "primary label"), None
+
+
+def _secondary(text: str) -> tuple[list[str], list[str]]:
+    """Labels and typed texts; a comma inside a typed text is told by what follows it."""
+    labels: list[str] = []
+    typed: list[str] = []
+    in_typed = False
+    for piece in text.split(","):
+        word = piece.strip()
+        other = _OTHER.fullmatch(word)
+        if other is not None:
+            labels.append(OTHER)
+            typed.append((other["typed"] or "").strip())
+            in_typed = True
+        elif word.lower() in SECONDARY:
+            labels.append(SECONDARY[word.lower()])
+            in_typed = False
+        elif in_typed:
+            typed[-1] = f"{typed[-1]},{piece.rstrip()}"
+        elif word:
+            labels.append(word.lower())
+    return labels, typed
+
+
+def blocks(file: str, lines: Iterable[str]) -> Iterator[Rated | tuple[int, BadLineError]]:
+    """The clips of a ``labels.txt``: a line for the clip, then one for each worker."""
+    rated: Rated | None = None
+    for number_, raw in enumerate(lines, start=1):
+        line = raw.strip()
+        if not line:
+            continue
+        if line.upper().startswith("WORKER"):
+            if rated is None:
+                yield number_, BadLineError("bad_line", f"before any clip: {shown(line)}")
+                continue
+            _add(rated, number_, line)
+            continue
+        if rated is not None:
+            yield rated
+        rated = _begin(file, number_, line)
+    if rated is not None:
+        yield rated
+
+
+def _begin(file: str, line: int, text: str) -> Rated:
+    match = _SUMMARY.fullmatch(text)
+    if match is None:
+        fault = (line, BadLineError("bad_line", f"not a clip's line: {shown(text)}"))
+        return Rated(file, line, stem(text.partition(";")[0].strip()), fault=fault)
+    rated = Rated(file, line, stem(match["name"].strip()))
+    try:
+        rated.facts = Facts(
+            file,
+            line,
+            consensus=label_of(match["code"], CODES, "consensus"),
+            arousal=number(match["act"]),
+            valence=number(match["val"]),
+            dominance=number(match["dom"]),
+        )
+    except BadLineError as error:
+        rated.fault = (line, error)
+    return rated
+
+
+def _add(rated: Rated, line: int, text: str) -> None:
+    try:
+        rated.votes.append(worker_line(text))
+    except BadLineError as error:
+        rated.fault = rated.fault or (line, error)
+
+
+def stem(file_name: str) -> str:
+    """A clip's name without its ending; other dots belong to the name."""
+    head, dot, _ = file_name.strip().rpartition(".")
+    return head if dot else file_name.strip()
