@@ -263,6 +263,19 @@ def rate_and_duration(audio: bytes) -> tuple[int, float]:
     return header.sampling_rate, len(samples) / header.sampling_rate
 
 
+def measured(utterance: Utterance, audio: bytes) -> Utterance:
+    """An utterance with its audio, sampling rate and duration.
+
+    Raises:
+        BadLineError: with the reason why it cannot be a recording.
+    """
+    try:
+        sampling_rate, duration_s = rate_and_duration(audio)
+    except DecodeError as error:
+        raise BadLineError(error.code, f"audio: {error}") from error
+    return replace(utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s)
+
+
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """``map`` with a few threads ahead, so that slow storage is waited for side by side."""
     with ThreadPoolExecutor(_READERS) as pool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from raypipe.labels import LabelSet
-from raypipe.records import Vote
+from raypipe.records import Utterance, Vote
 from raypipe.shards import SUM_TOLERANCE
 
 LONGEST_ID = 1024
 _SHOWN = 80
+_MOST_VOTES = 1000
 
 
 class BadLineError(Exception):
@@ -26,6 +28,41 @@ class BadLineError(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How the fields of users' own data are read.
+
+    Attributes:
+        labels: the label set; votes are matched through its aliases.
+        other_labels: lower-case words outside it that votes may hold; they do not count.
+        dataset: name of the corpus where a line names none.
+    """
+
+    labels: LabelSet
+    other_labels: frozenset[str]
+    dataset: str
+
+    def utterance(self, fields: Mapping[str, Any], name: str) -> Utterance:
+        """The utterance that fields describe, without its audio.
+
+        Raises:
+            BadLineError: as the functions below.
+        """
+        return Utterance(
+            utterance_id=name,
+            dataset=optional_text(fields, "dataset") or self.dataset,
+            split=optional_text(fields, "split"),
+            speaker=optional_text(fields, "speaker"),
+            audio=b"",
+            sampling_rate=0,
+            duration_s=0.0,
+            transcript=optional_text(fields, "transcript"),
+            context=turns(fields.get("context")),
+            votes=votes(fields.get("votes"), self.labels, self.other_labels),
+            soft_label=shares(fields.get("soft_label"), self.labels),
+        )
 
 
 def shown(value: object) -> str:
@@ -87,6 +124,28 @@ def utterance_id(fields: Mapping[str, Any]) -> str:
     return found
 
 
+USUAL_NAMES: Mapping[str, str] = {
+    "spk": "speaker",
+    "speaker_id": "speaker",
+    "text": "transcript",
+    "transcription": "transcript",
+    "sentence": "transcript",
+    "label": "votes",
+    "emotion": "votes",
+    "emo": "votes",
+}
+"""Other names of fields in containers that were not written for raypipe."""
+
+
+def with_usual_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields under raypipe's names; one that is there already is not overruled."""
+    named = {name: value for name, value in fields.items() if value is not None}
+    for other, name in USUAL_NAMES.items():
+        if other in named and name not in named:
+            named[name] = named[other]
+    return named
+
+
 def turns(value: object) -> tuple[str, ...]:
     """Previous turns: a list of texts, the same as JSON text, or one text.
 
@@ -108,8 +167,8 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
     """Votes as written in a manifest; the words stay as the annotators gave them.
 
     Args:
-        value: a list of labels or of ``{annotator, labels, typed}``, the same as JSON text, or
-            labels with ``|`` between them.
+        value: a list of labels or of ``{annotator, labels, typed}``, the same as JSON text, labels
+            with ``|`` between them, or an object from label to whole number of votes.
         labels: the label set.
         other_labels: lower-case words that are no labels of the set and still allowed.
 
@@ -121,6 +180,8 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
     if isinstance(value, str):
         is_json = value.lstrip().startswith(("[", "{"))
         value = parse_json(value, "votes") if is_json else value.split("|")
+    if isinstance(value, dict):
+        value = [word for word, count in value.items() for _ in range(_count(count))]
     if not isinstance(value, list):
         raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
     found = tuple(_vote(one, number) for number, one in enumerate(value, start=1))
@@ -130,6 +191,12 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
                 "unknown_label", f"votes: {shown(word)} is none of {', '.join(labels.names)}"
             )
     return found
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_VOTES:
+        raise BadLineError("bad_type", f"votes: {shown(value)} is not a number of votes")
+    return value
 
 
 def _vote(value: object, number: int) -> Vote:

@@ -7,8 +7,8 @@ One line is one utterance. Columns (others are ignored):
 ``audio``                 path relative to the manifest (or ``audio_root``), absolute path below
                           it, or ``s3://`` URI
 ``votes``                 labels, ``["anger", "sadness"]``; or votes, ``[{"annotator": "a1",
-                          "labels": ["anger"], "typed": "fed up"}]``; in CSV ``anger|sadness`` or
-                          the same JSON
+                          "labels": ["anger"], "typed": "fed up"}]``; or counts, ``{"anger": 2}``;
+                          in CSV ``anger|sadness`` or the same JSON
 ``soft_label``            instead of, or overruling, the votes: ``{"anger": 0.8, "sadness": 0.2}``
                           or a list in the label set's order; in CSV the same JSON
 ``transcript``            text
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -33,13 +33,11 @@ from typing import Any
 from raypipe.corpora.clips import in_order, rate_and_duration
 from raypipe.corpora.fields import (
     BadLineError,
+    Rules,
     optional_text,
     parse_json,
-    shares,
     shown,
-    turns,
     utterance_id,
-    votes,
 )
 from raypipe.corpora.lines import csv_records
 from raypipe.errors import ConfigError, CorpusError, DecodeError, ObjectMissingError
@@ -97,9 +95,11 @@ def read_manifest(
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     parser = _Parser(
         manifest=name,
-        labels=labels,
-        other_labels=frozenset(word.strip().lower() for word in other_labels),
-        dataset=dataset or name.rpartition(".")[0],
+        rules=Rules(
+            labels,
+            frozenset(word.strip().lower() for word in other_labels),
+            dataset or name.rpartition(".")[0],
+        ),
         paths=_AudioPaths(place, root),
     )
     try:
@@ -124,10 +124,12 @@ def ingest_manifest(
     soft_label_rule: SoftLabelRule = "primary",
     fixed_sentences: bool = False,
 ) -> tuple[ShardIndex, int]:
-    """Write a manifest's corpus as shards, and its failures as ``ingest_errors.parquet``.
+    """Write users' own data as shards, and their failures as ``ingest_errors.parquet``.
 
     Args:
-        manifest: see :func:`read_manifest`, as for the other arguments not named here.
+        manifest: see :func:`read_manifest`, as for the other arguments not named here; or
+            WebDataset tar files (:mod:`raypipe.corpora.webdataset`), or Parquet or Arrow files
+            with the audio inside (:mod:`raypipe.corpora.hf_table`).
         destination: where the shards go, see :func:`raypipe.shards.write_shards`.
         labels: the label set.
         audio_root: what clips lie below.
@@ -144,7 +146,7 @@ def ingest_manifest(
         CorpusError: if the manifest cannot be read as a whole.
         StoreError: if the storage refuses.
     """
-    rows = read_manifest(
+    rows = _reader(manifest)(
         manifest,
         labels,
         audio_root=audio_root,
@@ -163,14 +165,26 @@ def ingest_manifest(
     return index, index.failures
 
 
+def _reader(uri: str) -> Callable[..., Iterator[Utterance | ManifestFailure]]:
+    """What reads a file of this ending; heavy readers are imported only here."""
+    ending = uri.rpartition(".")[2].lower()
+    if ending == "tar":
+        from raypipe.corpora.webdataset import read_webdataset
+
+        return read_webdataset
+    if ending in ("parquet", "arrow"):
+        from raypipe.corpora.hf_table import read_hf_table
+
+        return read_hf_table
+    return read_manifest
+
+
 @dataclass(frozen=True, slots=True)
 class _Parser:
     """Turns a manifest's lines into utterances or failures."""
 
     manifest: str
-    labels: LabelSet
-    other_labels: frozenset[str]
-    dataset: str
+    rules: Rules
     paths: _AudioPaths
     seen: set[bytes] = field(default_factory=set)
 
@@ -194,19 +208,7 @@ class _Parser:
         path = optional_text(fields, "audio")
         if path is None:
             raise BadLineError("missing_audio", "no audio")
-        utterance = Utterance(
-            utterance_id=name,
-            dataset=optional_text(fields, "dataset") or self.dataset,
-            split=optional_text(fields, "split"),
-            speaker=optional_text(fields, "speaker"),
-            audio=b"",
-            sampling_rate=0,
-            duration_s=0.0,
-            transcript=optional_text(fields, "transcript"),
-            context=turns(fields.get("context")),
-            votes=votes(fields.get("votes"), self.labels, self.other_labels),
-            soft_label=shares(fields.get("soft_label"), self.labels),
-        )
+        utterance = self.rules.utterance(fields, name)
         return _Line(number, utterance, self.paths.find(path))
 
     def with_audio(self, line: _Line | ManifestFailure) -> Utterance | ManifestFailure:

@@ -159,7 +159,7 @@ def test_soft_labels_are_aligned_and_normalised(
         (line(2, context="[broken"), "bad_json", "[broken"),
         (line(2, votes=["anger", "ennui"]), "unknown_label", "ennui"),
         (line(2, votes=[{"label": ["x"]}]), "unknown_label", "x"),
-        (line(2, votes={"anger": 3}), "bad_type", "anger"),
+        (line(2, votes={"anger": 1.5}), "bad_type", "1.5"),
         (line(2, votes=[3.5]), "bad_type", "3.5"),
         (line(2, soft_label=[0.5, 0.5]), "bad_soft_label", "3 shares"),
         (line(2, soft_label=[0.5, 0.4, 0.0]), "bad_soft_label", "0.9"),

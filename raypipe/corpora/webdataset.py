@@ -1,0 +1,171 @@
+"""Users' own data as WebDataset: tar files in which neighbours of one name are one sample.
+
+A member's name up to the first dot is the sample, the rest is the field: ``utt1.wav`` (or
+``.flac``, …) is the audio, ``utt1.json`` holds the fields of a manifest's line (see
+:mod:`raypipe.corpora.manifest`; usual other names such as ``spk`` and ``text`` are understood),
+``utt1.txt`` the transcript, ``utt1.cls`` one label.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from raypipe.corpora.braces import expanded
+from raypipe.corpora.clips import AUDIO_SUFFIXES, in_order, measured
+from raypipe.corpora.fields import (
+    BadLineError,
+    Rules,
+    optional_text,
+    parse_json,
+    shown,
+    with_usual_names,
+)
+from raypipe.corpora.lines import checked_text
+from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
+from raypipe.labels import LabelSet
+from raypipe.records import Utterance
+from raypipe.shards import RowFailure
+from raypipe.store.location import Location
+
+_FIELDS = {".txt": "transcript", ".cls": "votes"}
+
+
+@dataclass(slots=True)
+class _Sample:
+    """Members of one sample, by their ending with its dot, in lower case."""
+
+    file: str
+    number: int
+    name: str
+    members: dict[str, bytes] = field(default_factory=dict)
+
+
+def read_webdataset(
+    uri: str,
+    labels: LabelSet,
+    *,
+    audio_root: str | None = None,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> Iterator[Utterance | RowFailure]:
+    """Read tar files sample by sample, in one pass.
+
+    Args:
+        uri: path or ``s3://`` URI of a tar file; ``{000000..000007}`` in it stands for several.
+        labels: the label set; votes are matched through its aliases.
+        audio_root: not for tar files, which have the audio inside.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the tar file's up to its number.
+        other_labels: words outside the label set that votes may hold.
+
+    Yields:
+        Utterances, and failures that name file and sample.
+
+    Raises:
+        ConfigError: if an ``audio_root`` is given.
+        CorpusError: if a tar file is missing.
+        StoreError: if the storage refuses.
+    """
+    if audio_root is not None:
+        raise ConfigError("tar files hold their audio; audio_root is for manifests")
+    base = posixpath.basename(uri).partition(".tar")[0].partition("{")[0].rstrip("-_0123456789")
+    rules = Rules(
+        labels,
+        frozenset(word.strip().lower() for word in other_labels),
+        dataset or base or "webdataset",
+    )
+    for one in expanded(uri):
+        place, name = Location.parse_object(one, endpoint)
+        yield from in_order(lambda sample: _utterance(sample, rules), _samples(place, name))
+
+
+def _samples(place: Location, name: str) -> Iterator[_Sample | RowFailure]:
+    try:
+        stream = place.open(name)
+    except ObjectMissingError as error:
+        raise CorpusError(f"there is no {place.uri}/{name}") from error
+    sample: _Sample | None = None
+    number = 0
+    with stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|*") as tar:
+                for key, ending, member in _members(tar):
+                    if sample is None or sample.name != key:
+                        if sample is not None:
+                            yield sample
+                        number += 1
+                        sample = _Sample(name, number, key)
+                    sample.members[ending] = _content(tar, member)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            message = f"{name} sample {number + 1}: the tar file is torn from here on: {error}"
+            yield RowFailure(None, "ingest", "bad_tar", message, number + 1)
+            return  # the sample at hand may lack members
+    if sample is not None:
+        yield sample
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+    """Sample and ending with its dot of every file."""
+    for member in tar:
+        folder, base = posixpath.split(posixpath.normpath(member.name))
+        if member.isfile() and not base.startswith("."):
+            stem, dot, ending = base.partition(".")
+            yield posixpath.join(folder, stem), f"{dot}{ending}".lower(), member
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    held = tar.extractfile(member)
+    data = b"" if held is None else held.read()
+    if len(data) != member.size:
+        raise EOFError(f"{member.name} ends after {len(data)} of {member.size} bytes")
+    return data
+
+
+def _utterance(sample: _Sample | RowFailure, rules: Rules) -> Utterance | RowFailure:
+    if isinstance(sample, RowFailure):
+        return sample
+    name = posixpath.basename(sample.name)
+    try:
+        fields = _fields(sample)
+        name = optional_text(fields, "id") or optional_text(fields, "utterance_id") or name
+        return measured(rules.utterance(fields, name), _audio(sample))
+    except BadLineError as error:
+        message = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {error}"
+        return RowFailure(name, "ingest", error.reason, message, sample.number)
+
+
+def _fields(sample: _Sample) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for ending, name in _FIELDS.items():
+        if ending in sample.members:
+            fields[name] = _text(sample, ending)
+    if ".json" in sample.members:
+        document = parse_json(_text(sample, ".json"), f"{sample.name}.json")
+        if not isinstance(document, dict):
+            raise BadLineError("bad_json", f"{sample.name}.json is not a JSON object")
+        fields |= with_usual_names(document)
+    return fields
+
+
+def _text(sample: _Sample, ending: str) -> str:
+    text = sample.members[ending].decode("utf-8-sig", "surrogateescape")
+    return checked_text(text, sample.name + ending)
+
+
+def _audio(sample: _Sample) -> bytes:
+    for suffix in AUDIO_SUFFIXES:
+        if suffix in sample.members:
+            return sample.members[suffix]
+    dotted = [ending for ending in sample.members if ending.endswith(AUDIO_SUFFIXES)]
+    if dotted:
+        raise BadLineError(
+            "bad_name",
+            f"{shown(sample.name + dotted[0])} has a dot in its name, where WebDataset cuts it",
+        )
+    held = ", ".join(sample.members)
+    raise BadLineError("missing_audio", f"no audio among the members {held}")

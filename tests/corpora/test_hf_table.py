@@ -1,0 +1,167 @@
+"""Hugging Face style tables become utterances, whatever state their audio column is in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from corpus_folder import CLIP, clip
+
+from raypipe.audio import decode
+from raypipe.corpora.hf_table import read_hf_table
+from raypipe.corpora.manifest import ingest_manifest
+from raypipe.errors import CorpusError
+from raypipe.labels import LabelSet
+from raypipe.records import Utterance
+from raypipe.shards import RowFailure
+from raypipe.store.location import Location
+
+LABELS = LabelSet(("anger", "happiness", "sadness"))
+NAMES = ["sadness", "anger", "happiness"]
+HF = {
+    "huggingface": json.dumps(
+        {
+            "info": {
+                "features": {
+                    "audio": {"_type": "Audio", "sampling_rate": 16_000},
+                    "label": {"_type": "ClassLabel", "names": NAMES},
+                    "votes": {"feature": {"_type": "ClassLabel", "names": NAMES}},
+                }
+            }
+        }
+    )
+}
+
+
+def parquet(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path)
+
+
+def arrow_stream(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def arrow_file(path: Path, table: pa.Table) -> None:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def read(path: Path, **options: Any) -> list[Utterance | RowFailure]:
+    return list(read_hf_table(str(path), LABELS, **options))
+
+
+def utterances(path: Path, **options: Any) -> list[Utterance]:
+    rows = read(path, **options)
+    assert all(isinstance(row, Utterance) for row in rows), rows
+    return [row for row in rows if isinstance(row, Utterance)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "write"),
+    [("parquet", parquet), ("arrow", arrow_stream), ("arrow", arrow_file)],
+)
+def test_rows_are_read(
+    tmp_path: Path, ending: str, write: Callable[[Path, pa.Table], None]
+) -> None:
+    (tmp_path / "real.wav").write_bytes(clip(sampling_rate=8_000))
+    table = pa.table(
+        {
+            "audio": [
+                {"bytes": CLIP, "path": "x/a.wav"},
+                {"bytes": CLIP, "path": None},
+                {"bytes": None, "path": "real.wav"},
+            ],
+            "label": [0, 1, 2],
+            "speaker_id": [7, None, 9],
+            "text": ["yes", None, "no"],
+        }
+    ).replace_schema_metadata(HF)
+    path = tmp_path / f"train-00000-of-00001.{ending}"
+    write(path, table)
+    found = utterances(path, dataset="mine")
+    assert [one.utterance_id for one in found] == ["a", "train-00000-of-00001-2", "real"]
+    assert [one.votes[0].labels for one in found] == [("sadness",), ("anger",), ("happiness",)]
+    assert [one.speaker for one in found] == ["7", None, "9"]
+    assert [one.sampling_rate for one in found] == [16_000, 16_000, 8_000]
+    assert {(one.split, one.dataset) for one in found} == {("train", "mine")}
+    assert found[0].audio == CLIP
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ([["happy", "sad"]], ["happy", "sad"]),
+        ([[1, 1]], ["anger", "anger"]),
+        ([{"happy": 2, "sad": None}], ["happy", "happy"]),
+        (['["sad", "sad"]'], ["sad", "sad"]),
+    ],
+)
+def test_votes_in_every_shape(tmp_path: Path, column: list[Any], expected: list[str]) -> None:
+    table = pa.table({"id": ["a"], "audio": [CLIP], "votes": column}).replace_schema_metadata(HF)
+    parquet(tmp_path / "t.parquet", table)
+    [found] = utterances(tmp_path / "t.parquet")
+    assert [vote.labels[0] for vote in found.votes] == expected
+
+
+def test_decoded_audio_keeps_its_samples(tmp_path: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
+    audio = [{"array": samples.tolist(), "path": "a.wav", "sampling_rate": 8_000}]
+    parquet(tmp_path / "t.parquet", pa.table({"audio": audio}))
+    [found] = utterances(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(decode(found.audio, sampling_rate=8_000), samples)
+    assert (found.sampling_rate, found.duration_s, found.split) == (8_000, 0.1, None)
+
+
+def test_faults_cost_their_row(tmp_path: Path) -> None:
+    audio = [
+        {"bytes": CLIP, "path": "a.wav"},
+        {"bytes": CLIP[:60], "path": "b.wav"},
+        {"bytes": None, "path": None},
+        {"bytes": None, "path": "gone.wav"},
+        {"bytes": None, "path": "/etc/hosts"},
+        {"bytes": CLIP, "path": "f.wav"},
+    ]
+    labels = pa.array([3, 1, 1, 1, 1, 1])
+    parquet(tmp_path / "t.parquet", pa.table({"audio": audio, "label": labels}))
+    bare = read(tmp_path / "t.parquet")
+    assert {one.error_type for one in bare if isinstance(one, RowFailure)} == {"unknown_label"}
+    table = pa.table({"audio": audio, "label": labels}).replace_schema_metadata(HF)
+    parquet(tmp_path / "t.parquet", table)
+    found = read(tmp_path / "t.parquet")
+    assert [one.error_type if isinstance(one, RowFailure) else "good" for one in found] == [
+        "unknown_label",
+        "truncated",
+        "missing_audio",
+        "missing_audio",
+        "bad_audio_path",
+        "good",
+    ]
+    assert isinstance(found[1], RowFailure)
+    assert found[1].message.startswith("t.parquet row 2: audio: ")
+
+
+def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="there is no "):
+        read(tmp_path / "none.parquet")
+    for name in ("bad.parquet", "bad.arrow"):
+        (tmp_path / name).write_bytes(b"hello world, this is no table")
+        with pytest.raises(CorpusError, match="cannot be read beyond row 0"):
+            read(tmp_path / name)
+    parquet(tmp_path / "t.parquet", pa.table({"sound": ["x"]}))
+    with pytest.raises(CorpusError, match="needs a column audio, has sound"):
+        read(tmp_path / "t.parquet")
+
+
+def test_a_table_becomes_shards(tmp_path: Path) -> None:
+    audio = [{"bytes": CLIP, "path": "a.wav"}, {"bytes": CLIP, "path": "a.wav"}]
+    parquet(tmp_path / "t.parquet", pa.table({"audio": audio, "emotion": ["sad", "happy"]}))
+    shards = Location.parse(str(tmp_path / "shards"))
+    index, failures = ingest_manifest(str(tmp_path / "t.parquet"), shards, LABELS)
+    assert (index.rows, failures) == (1, 1)

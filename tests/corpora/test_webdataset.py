@@ -1,0 +1,126 @@
+"""WebDataset tar files become utterances; what is torn costs itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from corpus_folder import CLIP, clip
+
+from raypipe.corpora.manifest import ingest_manifest
+from raypipe.corpora.webdataset import read_webdataset
+from raypipe.errors import ConfigError, CorpusError
+from raypipe.labels import LabelSet
+from raypipe.records import Utterance, Vote
+from raypipe.shards import RowFailure
+from raypipe.store.location import Location
+
+LABELS = LabelSet(("anger", "happiness", "sadness"))
+
+
+def tar(path: Path, **members: bytes | str | dict[str, Any]) -> str:
+    """A tar file; ``__`` in a keyword stands for the dot of a member's name."""
+    with tarfile.open(path, "w") as made:
+        for keyword, content in members.items():
+            data = json.dumps(content) if isinstance(content, dict) else content
+            data = data if isinstance(data, bytes) else data.encode()
+            info = tarfile.TarInfo(keyword.replace("__", ".").replace("_slash_", "/"))
+            info.size = len(data)
+            made.addfile(info, io.BytesIO(data))
+    return str(path)
+
+
+def read(uri: str, **options: Any) -> list[Utterance | RowFailure]:
+    return list(read_webdataset(uri, LABELS, **options))
+
+
+def test_samples_are_neighbours_of_one_name(tmp_path: Path) -> None:
+    uri = tar(
+        tmp_path / "mine-000.tar",
+        u1__wav=CLIP,
+        u1__json={"spk": "0012", "votes": ["Angry", "sad"], "text": "no"},
+        _slash_u2__flac=b"",
+        u3__cls="happy\n",
+        u3__txt="yes",
+        u3__FLAC=clip(sampling_rate=8_000, kind="FLAC"),
+        u4__json={"id": "named", "emotion": "sad", "context": ["a"]},
+        u4__wav=CLIP,
+    )
+    first, empty, third, fourth = read(uri)
+    assert isinstance(first, Utterance)
+    assert (first.utterance_id, first.speaker, first.transcript) == ("u1", "0012", "no")
+    assert [vote.labels for vote in first.votes] == [("Angry",), ("sad",)]
+    assert (first.dataset, first.audio) == ("mine", CLIP)
+    assert isinstance(empty, RowFailure)
+    assert (empty.utterance_id, empty.error_type, empty.row) == ("u2", "empty", 2)
+    assert isinstance(third, Utterance)
+    assert (third.votes, third.transcript) == ((Vote("1", ("happy",)),), "yes")
+    assert third.sampling_rate == 8_000
+    assert isinstance(fourth, Utterance)
+    assert (fourth.utterance_id, fourth.context) == ("named", ("a",))
+
+
+def test_several_shards_and_counts_of_votes(tmp_path: Path) -> None:
+    for number in range(9, 12):
+        votes = {"votes": {"happy": 2, "sad": 1}}
+        tar(
+            tmp_path / f"t-{number:02d}.tar", **{f"u{number}__wav": CLIP, f"u{number}__json": votes}
+        )
+    index, failures = ingest_manifest(
+        str(tmp_path / "t-{09..11}.tar"), Location.parse(str(tmp_path / "shards")), LABELS
+    )
+    assert (index.rows, failures) == (3, 0)
+
+
+def test_faults_cost_their_sample(tmp_path: Path) -> None:
+    uri = tar(
+        tmp_path / "t.tar",
+        a__json={"votes": ["happy"]},
+        **{"006-040__1-2_13__wav": CLIP},
+        c__json="{",
+        c__wav=CLIP,
+        d__cls="bored",
+        d__wav=CLIP,
+        e__txt=b"caf\xe9",
+        e__wav=CLIP,
+        f__wav=CLIP[:100],
+        g__wav=CLIP,
+    )
+    found = read(uri)
+    assert [one.error_type if isinstance(one, RowFailure) else "good" for one in found] == [
+        "missing_audio",
+        "bad_name",
+        "bad_json",
+        "unknown_label",
+        "not_unicode",
+        "truncated",
+        "good",
+    ]
+    assert isinstance(found[2], RowFailure)
+    assert found[2].message.startswith("t.tar sample 3 ('c'): c.json is not JSON")
+
+
+def test_a_torn_tar_gives_what_came_before(tmp_path: Path) -> None:
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, b__wav=CLIP)
+    whole = Path(uri).read_bytes()
+    Path(uri).write_bytes(whole[: 512 + len(CLIP) + 2000])
+    good, torn = read(uri)
+    assert isinstance(good, Utterance)
+    assert isinstance(torn, RowFailure)
+    assert torn.error_type == "bad_tar"
+    Path(uri).write_bytes(b"no tar at all" * 100)
+    [failure] = read(uri)
+    assert isinstance(failure, RowFailure)
+
+
+def test_what_cannot_be_read_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"there is no .*none\.tar"):
+        read(str(tmp_path / "none.tar"))
+    with pytest.raises(ConfigError, match="audio_root"):
+        read(str(tmp_path / "none.tar"), audio_root="/x")
+    with pytest.raises(ConfigError, match="no range"):
+        read(str(tmp_path / "t-{5..2}.tar"))
