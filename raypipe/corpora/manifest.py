@@ -17,6 +17,8 @@ One line is one utterance. Columns (others are ignored):
 ``context``               previous turns, oldest first: a list of texts; in CSV as JSON
 ========================  =====================================================================
 
+Lines of NeMo manifests and Lhotse cuts are understood too (:mod:`raypipe.corpora.dialects`).
+
 A line that cannot be used is a failure of its own with its reason; all the others go on.
 """
 
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from raypipe.corpora.clips import in_order, rate_and_duration
+from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
 from raypipe.corpora.fields import (
     BadLineError,
     Rules,
@@ -60,6 +63,7 @@ class _Line:
     number: int
     utterance: Utterance
     audio: tuple[Location, str]
+    segment: object = None  # a Segment, unless a user's own field has that name
 
 
 def read_manifest(
@@ -209,7 +213,7 @@ class _Parser:
         if path is None:
             raise BadLineError("missing_audio", "no audio")
         utterance = self.rules.utterance(fields, name)
-        return _Line(number, utterance, self.paths.find(path))
+        return _Line(number, utterance, self.paths.find(path), fields.get(SEGMENT))
 
     def with_audio(self, line: _Line | ManifestFailure) -> Utterance | ManifestFailure:
         """The line's utterance with its bytes, sampling rate and duration."""
@@ -219,6 +223,8 @@ class _Parser:
         place, audio_name = line.audio
         try:
             audio = place.read(audio_name)
+            if isinstance(line.segment, Segment):
+                audio = line.segment.cut(audio)
             sampling_rate, duration_s = rate_and_duration(audio)
         except ObjectMissingError as error:
             return self._failure(line.number, name, "missing_audio", f"audio: {error}")
@@ -300,6 +306,6 @@ def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineEr
             document = parse_json(line, "line")
             if not isinstance(document, dict):
                 raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
-            yield number, document
+            yield number, as_fields(document)
         except BadLineError as error:
             yield number, error

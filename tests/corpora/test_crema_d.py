@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from corpus_folder import CLIP, CorpusFolder
+from scipy.spatial.distance import jensenshannon
 
 from raypipe.corpora import load_corpus, selection
 from raypipe.corpora.clips import Listed, Tree
@@ -21,6 +22,7 @@ from raypipe.store.location import Location
 from raypipe.votes import Excluded, labelled
 
 EXCERPT = Path(__file__).with_name("crema_d_excerpt.csv")
+EXCERPT_PRIOR_JS = 0.268990
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 44\n"
 
 
@@ -82,6 +84,21 @@ def test_the_excerpt_gives_these_figures(excerpt: CorpusFolder) -> None:
     }
     assert sum(row.n_votes for row in rows) == 1843
     assert len(counted(excerpt.root, "majority")) == 126
+
+
+def test_the_excerpt_gives_scipy_s_constant_predictor(excerpt: CorpusFolder) -> None:
+    with EXCERPT.open(newline="") as text:
+        table = [r for r in csv.DictReader(text) if r[""].startswith("1")]
+    counts = np.array([[float(r[letter]) for letter in "ADFHNS"] for r in table])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    prior = shares.mean(axis=0)
+    expected = np.mean([jensenshannon(p, prior, base=2) ** 2 for p in shares])
+    truth = probs(counted(excerpt.root))
+    np.testing.assert_allclose(truth, shares)
+    assert distribution.js_divergence(truth, baselines.prior(truth)).mean() == pytest.approx(
+        expected
+    )
+    assert expected == pytest.approx(EXCERPT_PRIOR_JS, abs=1e-6)
 
 
 def test_the_published_table_gives_the_published_figures(shared_data: Path) -> None:
