@@ -38,9 +38,17 @@ class Annotator:
     generosity: float
 
     def hear(self, mix: Array) -> Array:
-        """The probabilities with which this listener names each emotion, shape ``(emotions,)``."""
+        """The probabilities with which this listener names each emotion.
+
+        Args:
+            mix: the emotion spoken, shape ``(..., emotions)``, summing to 1.
+
+        Returns:
+            Probabilities of the same shape.
+        """
         weights = np.maximum(mix, 1e-9) * np.exp(self.bias)
-        heard: Array = (1.0 - _SLIP) * weights / weights.sum() + _SLIP / len(weights)
+        weights /= weights.sum(axis=-1, keepdims=True)
+        heard: Array = (1.0 - _SLIP) * weights + _SLIP / len(self.bias)
         return heard
 
     def vote(self, mix: Array, rng: np.random.Generator) -> Vote:

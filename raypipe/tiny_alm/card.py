@@ -24,17 +24,18 @@ Decoding is greedy, without penalties.
 
 - Data: {clips:,} synthetic clips of 400 voices (`raypipe.tiny_alm.corpus`), among them one in 40
   without any voice, answered with the prior{real}. No recording is part of this package.
-- {listening_steps:,} updates of the listening part alone, then {answering_steps:,} of the whole
-  model on three questions per clip; seed {seed}; {steps_done:,} updates done in {hours:.2f} h on
-  {threads} CPU threads (torch {torch}).
+- {listening_steps:,} updates of the listening part alone, {answering_steps:,} of the whole model on
+  three questions per clip, {polishing_steps:,} to polish; seed {seed}; {steps_done:,} updates in
+  {hours:.2f} h on {threads} shared CPU threads (torch {torch}).
 - Answers state half what listeners would say (expected vote shares) and half what the model's own
-  listening head made of the clip: it is taught to say what can be heard.
+  listening head made of the clip (80 % while polishing): it is taught to say what can be heard.
 - Token-level evidence is trained, not emergent: at every answer position the raw logits of the
   emotion words (averaged over the surface forms of a label) are pulled towards the distribution
   asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all logits is
   held near 20. In a large model none of this is guaranteed.
 - Command: `python -m raypipe.tiny_alm.train --out DIR{emodb_option} --seed {seed} --clips {clips}
-  --listening-steps {listening_steps} --answering-steps {answering_steps}`
+  --listening-steps {listening_steps} --answering-steps {answering_steps}
+  --polishing-steps {polishing_steps}`
 
 ## Figures
 

@@ -19,7 +19,6 @@ from raypipe.tiny_alm.tokenizer import COMMON_WORDS
 Array = NDArray[np.float64]
 
 _CANONICAL = LABEL_SETS["crema-d-6"]
-_CANONICAL_SHARE = 0.75
 _TRANSCRIPT_SHARE = 0.25
 _CONTEXT_SHARE = 0.1
 _FIXED_SHARE = 0.3
@@ -70,17 +69,20 @@ def fit_score(truth: Array, candidate: Array) -> float:
     return float(1.0 - jensenshannon(truth, candidate, base=2))
 
 
-def choose_labels(heard: Array, origin: int, rng: np.random.Generator) -> LabelSet:
+def choose_labels(
+    heard: Array, origin: int, rng: np.random.Generator, canonical_share: float
+) -> LabelSet:
     """The label set of a question: mostly the canonical one, sometimes another that fits.
 
     Args:
         heard: shares over ``material.HEARD``; a set that covers too little of them is not asked.
         origin: as in :attr:`Material.origin`; only real speech can be bored.
         rng: the only source of chance.
+        canonical_share: share of questions about the synthetic corpus's own six labels.
     """
     if origin == REAL and (rng.random() < 0.5 or heard[HEARD.index("boredom")] > 0.5):
         return LABEL_SETS["emodb-7"]
-    if rng.random() < _CANONICAL_SHARE:
+    if rng.random() < canonical_share:
         return _CANONICAL
     name = rng.choice(["iemocap-4", "iemocap-4", "msp-podcast-8", "emodb-7", "random"])
     labels = _random_labels(rng) if name == "random" else LABEL_SETS[str(name)]
@@ -100,7 +102,12 @@ def share_of(heard: Array, labels: LabelSet) -> Array | None:
 
 
 def write_lesson(
-    prompt: str, heard: Array, material: Material, clip: int, rng: np.random.Generator
+    prompt: str,
+    heard: Array,
+    material: Material,
+    clip: int,
+    rng: np.random.Generator,
+    canonical_share: float = 0.75,
 ) -> Lesson:
     """Ask one built-in prompt about one clip and answer it.
 
@@ -110,9 +117,10 @@ def write_lesson(
         material: where the clip is.
         clip: index of the clip in ``material``.
         rng: the only source of chance.
+        canonical_share: share of questions about the synthetic corpus's own six labels.
     """
     origin = int(material.origin[clip])
-    labels = choose_labels(heard, origin, rng)
+    labels = choose_labels(heard, origin, rng, canonical_share)
     probs = share_of(heard, labels)
     if probs is None:
         labels, probs = LABEL_SETS["emodb-7"], heard / heard.sum()

@@ -106,16 +106,22 @@ def log_mel(samples: FloatArray) -> tuple[NDArray[np.float16], int]:
 def prior() -> Array:
     """Expected vote shares of an unknown synthetic clip over :data:`HEARD`, shape ``(heard,)``."""
     rng = np.random.default_rng(0)
-    return np.asarray(
-        np.mean([expected_shares(random_mix(rng)) for _ in range(4000)], axis=0), dtype=np.float32
-    )
+    mixes = np.array([random_mix(rng) for _ in range(4000)])
+    return np.asarray(expected_shares(mixes).mean(axis=0), dtype=np.float32)
 
 
 def expected_shares(mix: NDArray[np.float64]) -> Array:
-    """The shares to which the votes of ever more annotators converge, over :data:`HEARD`."""
+    """The shares to which the votes of ever more annotators converge.
+
+    Args:
+        mix: the emotion spoken, shape ``(..., emotions)``, summing to 1.
+
+    Returns:
+        Shares over :data:`HEARD`, shape ``(..., heard)``, summing to 1.
+    """
     heard = np.mean([annotator.hear(mix) for annotator in annotator_pool_cached()], axis=0)
-    shares = np.zeros(len(HEARD), dtype=np.float32)
-    shares[[HEARD.index(name) for name in EMOTIONS]] = heard
+    shares = np.zeros((*mix.shape[:-1], len(HEARD)), dtype=np.float32)
+    shares[..., [HEARD.index(name) for name in EMOTIONS]] = heard
     return shares
 
 

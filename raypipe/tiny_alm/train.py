@@ -7,6 +7,8 @@ and never learns to listen, because format tokens drown the few that carry infor
 2. *Answering*: the whole model on several questions per clip; digits weigh more than format, the
    listening loss stays on at a small weight. Answers state a blend of the true shares and the
    listening head's own estimate, so that the model says what can be heard, not what cannot.
+3. *Polishing*: the same at lower rates, every answer weighing the same however short (a verifier's
+   number is lost among the tokens of long answers), and half of the label sets unusual ones.
 
 Two small terms shape the raw logits of emotion words at every answer position, so that token-level
 evidence means something: their softmax and their plain shares agree with the answer, they stay
@@ -73,7 +75,10 @@ class Settings:
         clips: number of synthetic training clips.
         listening_steps: updates of the first phase, of ``listening_batch`` clips each.
         answering_steps: updates of the second phase, of ``answering_batch`` clips each.
+        polishing_steps: updates of the third phase, with batches as in the second.
         head_share: share of the listening head's estimate in what the answers state.
+        polishing_head_share: the same in the third phase. Near 1 the answers follow from the audio,
+            which spares greedy decoding the most likely digit of every label being 0.
     """
 
     seed: int = 0
@@ -82,16 +87,18 @@ class Settings:
     listening_batch: int = 48
     answering_steps: int = 1_700
     answering_batch: int = 16
+    polishing_steps: int = 500
     listening_weight: float = 0.2
     token_weight: float = 0.1
     positive_weight: float = 0.02
     scale_weight: float = 1e-3
     head_share: float = 0.5
+    polishing_head_share: float = 0.8
 
     @property
     def steps(self) -> int:
-        """Updates of both phases."""
-        return self.listening_steps + self.answering_steps
+        """Updates of all phases."""
+        return self.listening_steps + self.answering_steps + self.polishing_steps
 
 
 class Course:
@@ -170,14 +177,21 @@ class Course:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def _set_rates(self) -> None:
-        settings, step = self.settings, self.step
-        if step < settings.listening_steps:
-            rates = (_PEAK_RATE * _warm_cosine(step / settings.listening_steps), 0.0)
+        settings = self.settings
+        if self.step < settings.listening_steps:
+            peaks, share = (1.0, 0.0), self.step / settings.listening_steps
+        elif not self._polishing:
+            peaks = (0.3, 1.5)
+            share = (self.step - settings.listening_steps) / settings.answering_steps
         else:
-            share = (step - settings.listening_steps) / settings.answering_steps
-            rates = (0.3 * _PEAK_RATE * _warm_cosine(share), 1.5 * _PEAK_RATE * _warm_cosine(share))
+            peaks, share = (0.1, 0.6), 1.0 - (settings.steps - self.step) / settings.polishing_steps
+        rates = [peak * _PEAK_RATE * _warm_cosine(share) for peak in peaks]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
+
+    @property
+    def _polishing(self) -> bool:
+        return self.step >= self.settings.listening_steps + self.settings.answering_steps
 
     def _draw(self, count: int, rng: np.random.Generator) -> list[int]:
         """Clips of similar length, a tenth of them real speech if there is any."""
@@ -223,7 +237,7 @@ class Course:
             after_audio=self._after_audio,
         )
         logits = answer_logits(self.model, packed, embeddings, real).float()
-        losses = self._text_losses(logits, packed.targets)
+        losses = self._text_losses(logits, packed.targets, packed.branch_of)
         losses |= self._token_losses(logits, packed.branch_of, [lesson for _, lesson in lessons])
         settings = self.settings
         losses["listening"] = listening
@@ -241,7 +255,9 @@ class Course:
     ) -> list[tuple[int, Lesson]]:
         """Three questions a clip: the distribution, a candidate to verify, and one other."""
         estimated = torch.softmax(estimate, -1).numpy().astype(np.float64)
-        share = self.settings.head_share
+        settings = self.settings
+        share = settings.polishing_head_share if self._polishing else settings.head_share
+        canonical_share = 0.5 if self._polishing else 0.75
         lessons = []
         for row, clip in enumerate(clips):
             blend = (1.0 - share) * self.material.truth[clip] + share * estimated[row]
@@ -249,11 +265,14 @@ class Course:
             if other == "distribution+cot" and self.material.origin[clip] == REAL:
                 other = "ambiguous"  # nobody noted how the real clips are spoken
             for prompt in ("distribution", "verify", other):
-                lessons.append((row, write_lesson(prompt, blend, self.material, clip, rng)))
+                lesson = write_lesson(prompt, blend, self.material, clip, rng, canonical_share)
+                lessons.append((row, lesson))
         return lessons
 
-    def _text_losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def _text_losses(self, logits: Tensor, targets: Tensor, branch_of: Tensor) -> dict[str, Tensor]:
         weights = self._token_weights[targets]
+        if self._polishing:
+            weights = weights / torch.bincount(branch_of, weights).float()[branch_of]
         text = functional.cross_entropy(logits, targets, reduction="none")
         log_sum = torch.logsumexp(logits, -1)
         return {
@@ -372,7 +391,7 @@ def main() -> None:
     parser.add_argument("--emodb", type=Path, help="folder of Emo-DB's WAV files, mixed in")
     parser.add_argument("--threads", type=int, default=2)
     defaults = Settings()
-    for name in ("seed", "clips", "listening_steps", "answering_steps"):
+    for name in ("seed", "clips", "listening_steps", "answering_steps", "polishing_steps"):
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=int, default=getattr(defaults, name))
     arguments = parser.parse_args()
@@ -382,6 +401,7 @@ def main() -> None:
         clips=arguments.clips,
         listening_steps=arguments.listening_steps,
         answering_steps=arguments.answering_steps,
+        polishing_steps=arguments.polishing_steps,
     )
     material = synthetic_material(
         arguments.out / "mels", settings.clips, seed=settings.seed, workers=arguments.threads

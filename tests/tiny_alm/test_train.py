@@ -30,7 +30,13 @@ from raypipe.tiny_alm.network import (
 )
 from raypipe.tiny_alm.train import Course, Settings, run
 
-SMALL = Settings(listening_steps=2, listening_batch=4, answering_steps=3, answering_batch=2)
+SMALL = Settings(
+    listening_steps=1,
+    listening_batch=4,
+    answering_steps=2,
+    answering_batch=2,
+    polishing_steps=2,
+)
 
 
 @pytest.fixture(scope="module")
