@@ -28,11 +28,12 @@ Decoding is greedy, without penalties.
   three questions per clip, {polishing_steps:,} to polish; seed {seed}; {steps_done:,} updates in
   {hours:.2f} h on {threads} shared CPU threads (torch {torch}).
 - Answers state half what listeners would say (expected vote shares) and half what the model's own
-  listening head made of the clip (80 % while polishing): it is taught to say what can be heard.
-- Token-level evidence is trained, not emergent: at every answer position the raw logits of the
-  emotion words (averaged over the surface forms of a label) are pulled towards the distribution
-  asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all logits is
-  held near 20. In a large model none of this is guaranteed.
+  listening head made of the clip: it is taught to say what can be heard.
+- An answer never gives all listeners to one emotion: 0.9 is the most it states.
+{history}- Token-level evidence is trained, not emergent: at every answer position the raw
+  logits of the emotion words (averaged over the surface forms of a label) are pulled towards the
+  distribution asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all
+  logits is held near 20. In a large model none of this is guaranteed.
 - Command: `python -m raypipe.tiny_alm.train --out DIR{emodb_option} --seed {seed} --clips {clips}
   --listening-steps {listening_steps} --answering-steps {answering_steps}
   --polishing-steps {polishing_steps}`
@@ -78,6 +79,7 @@ def model_card(result: dict[str, Any]) -> str:
         emodb_option=" --emodb EMODB" if real else "",
         count=silence["clips"],
         test_seed=result["seed"],
+        history="".join(f"- {line}\n" for line in facts.get("history", [])),
         table=_table({**result["prompts"], **result["variations"]}),
         candidates=verify["candidates"],
         verify_unparsable=verify["unparsable"],

@@ -58,6 +58,23 @@ def tenths(probs: Array) -> Array:
     return rounded
 
 
+def stated_shares(probs: Array) -> Array:
+    """The shares an answer states: tenths, and never all of the listeners for one emotion.
+
+    Some listener always slips. Also, an answer that may begin with "1.0" or "0.9" tempts a small
+    model to begin with one and end with the other: "0.0" everywhere, or "1.9".
+
+    Example:
+        >>> stated_shares(np.array([0.97, 0.01, 0.02]))
+        array([0.9, 0. , 0.1])
+    """
+    rounded = tenths(probs)
+    if rounded.max() == 1.0:
+        first, second = np.argsort(-probs, kind="stable")[:2]
+        rounded[[first, second]] = 0.9, 0.1
+    return rounded
+
+
 def as_json(probs: Array, labels: LabelSet, decimals: int = 1) -> str:
     """A distribution as the JSON object that the prompts ask for."""
     values = (round(float(value), decimals) for value in probs)
@@ -148,7 +165,7 @@ def write_answer(
     prompt: str, probs: Array, labels: LabelSet, delivery: NDArray[np.float32], origin: int
 ) -> str:
     """The model answer to a prompt that asks for the distribution itself."""
-    rounded = tenths(probs)
+    rounded = stated_shares(probs)
     if prompt == "single":
         return labels.names[int(probs.argmax())]
     if prompt == "ambiguous":

@@ -7,8 +7,7 @@ and never learns to listen, because format tokens drown the few that carry infor
 2. *Answering*: the whole model on several questions per clip; digits weigh more than format, the
    listening loss stays on at a small weight. Answers state a blend of the true shares and the
    listening head's own estimate, so that the model says what can be heard, not what cannot.
-3. *Polishing*: the same at lower rates, every answer weighing the same however short (a verifier's
-   number is lost among the tokens of long answers), and half of the label sets unusual ones.
+3. *Polishing*: the same at lower rates, with half of the label sets unusual ones.
 
 Two small terms shape the raw logits of emotion words at every answer position, so that token-level
 evidence means something: their softmax and their plain shares agree with the answer, they stay
@@ -77,8 +76,6 @@ class Settings:
         answering_steps: updates of the second phase, of ``answering_batch`` clips each.
         polishing_steps: updates of the third phase, with batches as in the second.
         head_share: share of the listening head's estimate in what the answers state.
-        polishing_head_share: the same in the third phase. Near 1 the answers follow from the audio,
-            which spares greedy decoding the most likely digit of every label being 0.
     """
 
     seed: int = 0
@@ -87,13 +84,12 @@ class Settings:
     listening_batch: int = 48
     answering_steps: int = 1_700
     answering_batch: int = 16
-    polishing_steps: int = 500
+    polishing_steps: int = 240
     listening_weight: float = 0.2
     token_weight: float = 0.1
     positive_weight: float = 0.02
     scale_weight: float = 1e-3
     head_share: float = 0.5
-    polishing_head_share: float = 0.8
 
     @property
     def steps(self) -> int:
@@ -184,7 +180,7 @@ class Course:
             peaks = (0.3, 1.5)
             share = (self.step - settings.listening_steps) / settings.answering_steps
         else:
-            peaks, share = (0.1, 0.6), 1.0 - (settings.steps - self.step) / settings.polishing_steps
+            peaks, share = (0.1, 0.5), 1.0 - (settings.steps - self.step) / settings.polishing_steps
         rates = [peak * _PEAK_RATE * _warm_cosine(share) for peak in peaks]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
@@ -237,7 +233,7 @@ class Course:
             after_audio=self._after_audio,
         )
         logits = answer_logits(self.model, packed, embeddings, real).float()
-        losses = self._text_losses(logits, packed.targets, packed.branch_of)
+        losses = self._text_losses(logits, packed.targets)
         losses |= self._token_losses(logits, packed.branch_of, [lesson for _, lesson in lessons])
         settings = self.settings
         losses["listening"] = listening
@@ -255,8 +251,7 @@ class Course:
     ) -> list[tuple[int, Lesson]]:
         """Three questions a clip: the distribution, a candidate to verify, and one other."""
         estimated = torch.softmax(estimate, -1).numpy().astype(np.float64)
-        settings = self.settings
-        share = settings.polishing_head_share if self._polishing else settings.head_share
+        share = self.settings.head_share
         canonical_share = 0.5 if self._polishing else 0.75
         lessons = []
         for row, clip in enumerate(clips):
@@ -269,10 +264,8 @@ class Course:
                 lessons.append((row, lesson))
         return lessons
 
-    def _text_losses(self, logits: Tensor, targets: Tensor, branch_of: Tensor) -> dict[str, Tensor]:
+    def _text_losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         weights = self._token_weights[targets]
-        if self._polishing:
-            weights = weights / torch.bincount(branch_of, weights).float()[branch_of]
         text = functional.cross_entropy(logits, targets, reduction="none")
         log_sum = torch.logsumexp(logits, -1)
         return {

@@ -8,7 +8,13 @@ from raypipe.labels import ALIASES, LABEL_SETS
 from raypipe.prompts import BUILT_IN, render_prompt
 from raypipe.tiny_alm.corpus import synthetic_clip
 from raypipe.tiny_alm.evaluate import READERS, macro_f1, read_number
-from raypipe.tiny_alm.lessons import fit_score, random_candidate, tenths, write_lesson
+from raypipe.tiny_alm.lessons import (
+    fit_score,
+    random_candidate,
+    stated_shares,
+    tenths,
+    write_lesson,
+)
 from raypipe.tiny_alm.material import HEARD, SYNTHETIC, Material, expected_shares, log_mel, prior
 from raypipe.tiny_alm.model import build_processor
 from raypipe.tiny_alm.tokenizer import surface_forms
@@ -59,7 +65,7 @@ def test_every_answer_can_be_read_back(prompt, material):
         read = READERS[prompt](lesson.answer, lesson.labels)
         assert read is not None, lesson.answer
         if prompt != "single":
-            np.testing.assert_allclose(read, tenths(lesson.probs), atol=1e-9)
+            np.testing.assert_allclose(read, stated_shares(lesson.probs), atol=1e-9)
         else:
             assert read.argmax() == lesson.probs.argmax()
 
