@@ -49,9 +49,9 @@ prior: the mean soft label as a constant answer. Written by `python -m raypipe.t
 - Verifier: {candidates} candidates, {verify_unparsable} unparsable; its number and the fit to the
   votes (1 - JS distance) correlate with {pearson:.2f} (Pearson), {spearman:.2f} (Spearman); mean
   absolute error {error:.2f}.
-- Silence: with the same clips' sound removed the JS to the votes is {silent_js:.3f} (prior
-  {prior_js:.3f}): what it says about sound it heard. JS between its answers to clips without a
-  voice and the prior: {to_prior:.3f}.
+- Silence: with the sound of the same clips removed the JS to the votes is {silent_js:.3f} (prior
+  {prior_js:.3f}), so what it knows comes from the sound. JS between the prior and its answers to
+  clips of silence, noise and hum: {to_prior:.3f}.
 {emodb}
 ## Limits
 
@@ -113,7 +113,7 @@ def _emodb(rows: dict[str, dict[str, float]] | None) -> str:
         return ""
     row = rows["distribution"]
     return (
-        f"- Real speech: {row['clips']} clips of two held-out Emo-DB speakers, seven emotions: "
-        f"accuracy {row['accuracy']:.3f} (`distribution`), {rows['single']['accuracy']:.3f} "
-        f"(`single`); always the most frequent emotion: {row['prior_accuracy']:.3f}.\n"
+        f"- Real speech: {row['clips']} clips of two held-out Emo-DB speakers, seven emotions:\n"
+        f"  accuracy {row['accuracy']:.3f} (`distribution`), {rows['single']['accuracy']:.3f} "
+        f"(`single`);\n  always the most frequent emotion: {row['prior_accuracy']:.3f}.\n"
     )

@@ -33,6 +33,7 @@ import torch
 import torch.nn.functional as functional
 from rich.progress import Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
+from transformers import Qwen2AudioProcessor
 
 from raypipe.labels import ALIASES
 from raypipe.tiny_alm.lessons import Lesson, write_lesson
@@ -103,13 +104,19 @@ class Course:
     Args:
         settings: what decides the result.
         material: the training clips.
+        processor: whose tokenizer the model learns; made anew if None.
     """
 
-    def __init__(self, settings: Settings, material: Material) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        material: Material,
+        processor: Qwen2AudioProcessor | None = None,
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.material = material
-        self.processor = build_processor()
+        self.processor = processor or build_processor()
         self.model = build_model(self.processor)
         self.model.train()
         self.head = ListeningHead(TEXT_WIDTH, len(HEARD))
@@ -377,6 +384,18 @@ def _describe(course: Course, out: Path) -> None:
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
+def kept_processor(out: Path) -> Qwen2AudioProcessor:
+    """The processor of the run in ``out``, made and kept there if it is a new run.
+
+    A state means nothing without the tokenizer it was trained with, and a tokenizer trained anew
+    has other ids as soon as a prompt or a label has changed.
+    """
+    folder = out / "processor"
+    if not folder.exists():
+        build_processor().save_pretrained(folder)
+    return Qwen2AudioProcessor.from_pretrained(folder, local_files_only=True)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -401,7 +420,8 @@ def main() -> None:
     )
     if arguments.emodb is not None:
         material = material.joined(emodb_material(arguments.emodb, seed=settings.seed))
-    run(Course(settings, material), arguments.out)
+    processor = kept_processor(arguments.out)
+    run(Course(settings, material, processor), arguments.out)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from raypipe.tiny_alm.network import (
     pack,
     pad_mels,
 )
-from raypipe.tiny_alm.train import Course, Settings, run
+from raypipe.tiny_alm.train import Course, Settings, kept_processor, run
 
 SMALL = Settings(
     listening_steps=1,
@@ -72,6 +72,12 @@ def test_a_state_of_other_settings_is_refused(material, tmp_path):
     run(Course(SMALL, material), tmp_path, stop_at=1)
     with pytest.raises(ValueError, match="the state was made with"):
         run(Course(Settings(seed=1), material), tmp_path)
+
+
+def test_a_run_keeps_its_tokenizer_when_the_words_of_the_project_change(tmp_path, monkeypatch):
+    first = kept_processor(tmp_path).tokenizer.get_vocab()
+    monkeypatch.setattr("raypipe.tiny_alm.tokenizer.COMMON_WORDS", ("zebra",) * 50)
+    assert kept_processor(tmp_path).tokenizer.get_vocab() == first
 
 
 def test_part_files_hold_a_round_number_of_clips():
