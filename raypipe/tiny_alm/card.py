@@ -24,19 +24,17 @@ Decoding is greedy, without penalties.
 
 - Data: {clips:,} synthetic clips of 400 voices (`raypipe.tiny_alm.corpus`), among them one in 40
   without any voice, answered with the prior{real}. No recording is part of this package.
-- {listening_steps:,} updates of the listening part alone, {answering_steps:,} of the whole model on
-  three questions per clip, {polishing_steps:,} to polish; seed {seed}; {steps_done:,} updates in
-  {hours:.2f} h on {threads} shared CPU threads (torch {torch}).
+- {listening_steps:,} updates of the listening part alone, then {answering_steps:,} of the whole
+  model on three questions per clip; seed {seed}; {steps_done:,} updates done in {hours:.2f} h on
+  {threads} CPU threads (torch {torch}).
 - Answers state half what listeners would say (expected vote shares) and half what the model's own
   listening head made of the clip: it is taught to say what can be heard.
-- An answer never gives all listeners to one emotion: 0.9 is the most it states.
-{history}- Token-level evidence is trained, not emergent: at every answer position the raw
-  logits of the emotion words (averaged over the surface forms of a label) are pulled towards the
-  distribution asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all
-  logits is held near 20. In a large model none of this is guaranteed.
+- Token-level evidence is trained, not emergent: at every answer position the raw logits of the
+  emotion words (averaged over the surface forms of a label) are pulled towards the distribution
+  asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all logits is
+  held near 20. In a large model none of this is guaranteed.
 - Command: `python -m raypipe.tiny_alm.train --out DIR{emodb_option} --seed {seed} --clips {clips}
-  --listening-steps {listening_steps} --answering-steps {answering_steps}
-  --polishing-steps {polishing_steps}`
+  --listening-steps {listening_steps} --answering-steps {answering_steps}`
 
 ## Figures
 
@@ -49,9 +47,9 @@ prior: the mean soft label as a constant answer. Written by `python -m raypipe.t
 - Verifier: {candidates} candidates, {verify_unparsable} unparsable; its number and the fit to the
   votes (1 - JS distance) correlate with {pearson:.2f} (Pearson), {spearman:.2f} (Spearman); mean
   absolute error {error:.2f}.
-- Silence: with the sound of the same clips removed the JS to the votes is {silent_js:.3f} (prior
-  {prior_js:.3f}), so what it knows comes from the sound. JS between the prior and its answers to
-  clips of silence, noise and hum: {to_prior:.3f}.
+- Silence: with the same clips' sound removed the JS to the votes is {silent_js:.3f} (prior
+  {prior_js:.3f}): what it says about sound it heard. JS between its answers to clips without a
+  voice and the prior: {to_prior:.3f}.
 {emodb}
 ## Limits
 
@@ -79,7 +77,6 @@ def model_card(result: dict[str, Any]) -> str:
         emodb_option=" --emodb EMODB" if real else "",
         count=silence["clips"],
         test_seed=result["seed"],
-        history="".join(f"- {line}\n" for line in facts.get("history", [])),
         table=_table({**result["prompts"], **result["variations"]}),
         candidates=verify["candidates"],
         verify_unparsable=verify["unparsable"],
@@ -113,7 +110,7 @@ def _emodb(rows: dict[str, dict[str, float]] | None) -> str:
         return ""
     row = rows["distribution"]
     return (
-        f"- Real speech: {row['clips']} clips of two held-out Emo-DB speakers, seven emotions:\n"
-        f"  accuracy {row['accuracy']:.3f} (`distribution`), {rows['single']['accuracy']:.3f} "
-        f"(`single`);\n  always the most frequent emotion: {row['prior_accuracy']:.3f}.\n"
+        f"- Real speech: {row['clips']} clips of two held-out Emo-DB speakers, seven emotions: "
+        f"accuracy {row['accuracy']:.3f} (`distribution`), {rows['single']['accuracy']:.3f} "
+        f"(`single`); always the most frequent emotion: {row['prior_accuracy']:.3f}.\n"
     )
