@@ -58,6 +58,9 @@ prior: the mean soft label as a constant answer. Written by `python -m raypipe.t
   speech); other labels get a share near 0.
 - It hears at most 8 s, understands no words, and learned raypipe's own prompts: a rephrased prompt
   may get nonsense.
+- Where one emotion takes nearly all, a JSON answer sometimes wavers between 1.0 and 0.9 and ends as
+  "0.0" for every label or as "1.9": these are the unparsable ones.
+- The verifier's number follows the fit only loosely, as the correlation above says.
 - The listening notes of `distribution+cot` name pitch, melody, tempo, pauses and strength of the
   synthesiser's score; their rest is a fixed form.
 """
