@@ -15,7 +15,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```", README, flags=re.M | re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.M | re.S)
+    return [text for language, text in fenced if language == kind]
 
 
 def commands() -> list[str]:

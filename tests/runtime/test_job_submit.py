@@ -48,12 +48,14 @@ def head() -> Iterator[Head]:
     # Ray's socket paths have a length limit that pytest's own folders exceed.
     with tempfile.TemporaryDirectory(prefix="rp") as folder:
         process = subprocess.Popen(
-            [*RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}"]
-            + ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-            + [f"--dashboard-agent-listen-port={agent_http}"]
-            + [f"--dashboard-agent-grpc-port={agent_grpc}"]
-            + [f"--ray-client-server-port={client}"]
-            + ["--object-store-memory=300000000", f"--temp-dir={folder}"],
+            [
+                *(*RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}"),
+                *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
+                f"--dashboard-agent-listen-port={agent_http}",
+                f"--dashboard-agent-grpc-port={agent_grpc}",
+                f"--ray-client-server-port={client}",
+                *("--object-store-memory=300000000", f"--temp-dir={folder}"),
+            ],
             env=environment,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -88,8 +90,10 @@ def wait_until_ready(
 
 def submit(head: Head, config: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*RAY, "job", "submit", "--address", head.dashboard, "--working-dir", "."]
-        + ["--", sys.executable, "jobs/infer.py", "--config", str(config)],
+        [
+            *(*RAY, "job", "submit", "--address", head.dashboard, "--working-dir", "."),
+            *("--", sys.executable, "jobs/infer.py", "--config", str(config)),
+        ],
         cwd=ROOT,
         env=head.environment,
         capture_output=True,
