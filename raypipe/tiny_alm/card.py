@@ -16,7 +16,7 @@ A Qwen2-Audio with {parameters:.1f} million parameters that listens to a voice a
 built-in prompts. It exists so that raypipe runs end to end on a laptop, offline, and so that a test
 can tell whether the audio reaches the model. **It is not an emotion recogniser for real speech.**
 
-Files: float16 safetensors in the hub's Qwen2-Audio layout (transformers, vLLM), a byte-level BPE
+Files: float16 safetensors in the hub's Qwen2-Audio layout, a byte-level BPE
 tokenizer of 1,000 tokens, a Whisper log-mel processor with an 8 s window. Load it in float32.
 Decoding is greedy, without penalties.
 
@@ -53,6 +53,7 @@ prior: the mean soft label as a constant answer. Written by `python -m raypipe.t
 {emodb}
 ## Limits
 
+- It does not run in vLLM 0.32, whose Qwen2-Audio takes windows of 30 s only; this one has 8 s.
 - The voices are synthetic, wordless and acted; the emotions are what a short table says they do to
   a voice, not what people do. It knows six emotions (and boredom from a little German acted
   speech); other labels get a share near 0.
