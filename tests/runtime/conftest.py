@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
+from raypipe.records import Utterance
 from raypipe.runtime.pipeline import run
 from raypipe.runtime.session import ray_session
 from raypipe.shards import write_shards
@@ -31,23 +32,28 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    write_shards(
-        synthetic_utterances(UTTERANCES, seed=3, split="test"),
-        Location.parse(str(folder)),
-        LABEL_SETS["crema-d-6"],
-        rows_per_shard=ROWS_PER_SHARD,
-        fixed_sentences=True,
-        source="test",
-    )
-    return folder
+def corpus(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = synthetic_utterances(UTTERANCES, seed=3, split="test")
+    return runs.shards(rows, tmp_path_factory.mktemp("corpus"), ROWS_PER_SHARD)
 
 
 class Runs:
     """Making and running small runs, and reading what they wrote."""
 
     utterances, rows_per_shard = UTTERANCES, ROWS_PER_SHARD
+
+    @staticmethod
+    def shards(rows: Iterable[Utterance], folder: Path, rows_per_shard: int) -> Path:
+        """Write a small corpus of acted sentences; its folder."""
+        write_shards(
+            rows,
+            Location.parse(str(folder)),
+            LABEL_SETS["crema-d-6"],
+            rows_per_shard=rows_per_shard,
+            fixed_sentences=True,
+            source="test",
+        )
+        return folder
 
     @staticmethod
     def document(shards: object, output: object, **changes: Any) -> dict[str, Any]:

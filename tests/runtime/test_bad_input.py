@@ -13,10 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance
-from raypipe.shards import write_shards
-from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 RATE = 16_000
@@ -58,21 +55,9 @@ def utterances() -> Iterator[Utterance]:
     yield from good[len(bad_clips()) :]
 
 
-def shards_of(rows: Iterator[Utterance], folder: Path) -> Path:
-    write_shards(
-        rows,
-        Location.parse(str(folder)),
-        LABEL_SETS["crema-d-6"],
-        rows_per_shard=10,
-        fixed_sentences=True,
-        source="test",
-    )
-    return folder
-
-
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shards_of(utterances(), tmp_path_factory.mktemp("mixed"))
+def mixed(runs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.shards(utterances(), tmp_path_factory.mktemp("mixed"), 10)
 
 
 def test_every_bad_clip_is_an_error_row_with_its_reason(

@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from raypipe.labels import LABEL_SETS
-from raypipe.shards import write_shards
-from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 SHARDS = 8
@@ -23,16 +20,9 @@ RUN = [sys.executable, "-m", "raypipe", "run"]
 
 
 @pytest.fixture
-def many_shards(tmp_path: Path) -> Path:
-    write_shards(
-        synthetic_utterances(SHARDS * 6, seed=7, split="test"),
-        Location.parse(str(tmp_path / "shards")),
-        LABEL_SETS["crema-d-6"],
-        rows_per_shard=6,
-        fixed_sentences=True,
-        source="test",
-    )
-    return tmp_path / "shards"
+def many_shards(runs: Any, tmp_path: Path) -> Path:
+    rows = synthetic_utterances(SHARDS * 6, seed=7, split="test")
+    return runs.shards(rows, tmp_path / "shards", 6)
 
 
 def config_file(runs: Any, shards: Path, output: Path) -> Path:

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from raypipe.labels import LABEL_SETS
-from raypipe.shards import write_shards
-from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 UTTERANCES = 150
@@ -18,17 +15,9 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 @pytest.fixture(scope="module")
-def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("held-out")
-    write_shards(
-        synthetic_utterances(UTTERANCES, seed=11, split="test"),
-        Location.parse(str(folder)),
-        LABEL_SETS["crema-d-6"],
-        rows_per_shard=50,
-        fixed_sentences=True,
-        source="test",
-    )
-    return folder
+def held_out(runs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = synthetic_utterances(UTTERANCES, seed=11, split="test")
+    return runs.shards(rows, tmp_path_factory.mktemp("held-out"), 50)
 
 
 def overall(output: Path, runs: Any) -> dict[tuple[str, str], dict[str, float]]:
