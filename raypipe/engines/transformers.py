@@ -61,7 +61,8 @@ class TransformersFrontend:
         self, model_path: str, revision: str | None = None, trust_remote_code: bool = False
     ) -> None:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
-        _require_known_architecture(model_path, origin)
+        config = AutoConfig.from_pretrained(model_path, **origin)
+        _require_known_architecture(model_path, config)
         self._processor = Qwen2AudioProcessor.from_pretrained(model_path, **origin)
         self._extractor = self._processor.feature_extractor
         self._tokenizer = self._processor.tokenizer
@@ -69,7 +70,8 @@ class TransformersFrontend:
         self._special_tokens = tuple(token.content for token in added if token.special)
         self._cached_turns: dict[str, IntArray] = {}
         self.sampling_rate: int = self._extractor.sampling_rate
-        self.max_duration_s: float = self._extractor.n_samples / self.sampling_rate
+        self._max_samples = _longest_clip(self._extractor, config)
+        self.max_duration_s: float = self._max_samples / self.sampling_rate
 
     def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
         """Turn requests into model inputs: same length, same order, one failure per bad request.
@@ -99,7 +101,7 @@ class TransformersFrontend:
         if samples.ndim != 1:
             return failure("not_mono", f"samples have shape {samples.shape}, expected one axis")
         duration = f"{len(samples) / rate:.3f} s ({len(samples)} samples at {rate} Hz)"
-        if len(samples) > self._extractor.n_samples:
+        if len(samples) > self._max_samples:
             return failure("too_long", f"{duration}, the model hears {self.max_duration_s:g} s")
         if encoder_frame_count(-(-len(samples) // hop)) < 2:
             return failure("too_short", f"{duration}, the model needs more than {2 * hop} samples")
@@ -174,7 +176,7 @@ class TransformersEngine:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
-        _require_known_architecture(model_path, origin)
+        _require_known_architecture(model_path, AutoConfig.from_pretrained(model_path, **origin))
         model = _load_model(model_path, origin, _DTYPES[dtype]).to(device)
         check_generation_config(model.generation_config, ignore=ignore_generation_config)
         settings = SearchSettings(
@@ -286,8 +288,19 @@ def _check_settings(
         raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
 
 
-def _require_known_architecture(model_path: str, origin: dict[str, Any]) -> None:
-    found = AutoConfig.from_pretrained(model_path, **origin).architectures or []
+def _longest_clip(extractor: Any, config: Any) -> int:
+    """Samples of the longest clip to ask about.
+
+    That is the extractor's window, or less if the checkpoint's config says that the model was
+    trained on shorter clips (``max_audio_duration_s``, which the bundled model has).
+    """
+    trained_s: float | None = getattr(config, "max_audio_duration_s", None)
+    window = int(extractor.n_samples)
+    return window if trained_s is None else min(window, int(trained_s * extractor.sampling_rate))
+
+
+def _require_known_architecture(model_path: str, config: Any) -> None:
+    found = config.architectures or []
     if not set(found) & set(_ARCHITECTURES):
         raise UnsupportedError(
             f"{model_path} is a {', '.join(found) or 'model without a named architecture'}; "

@@ -17,24 +17,26 @@ built-in prompts. It exists so that raypipe runs end to end on a laptop, offline
 can tell whether the audio reaches the model. **It is not an emotion recogniser for real speech.**
 
 Files: float16 safetensors in the hub's Qwen2-Audio layout, a byte-level BPE
-tokenizer of 1,000 tokens, a Whisper log-mel processor with an 8 s window. Load it in float32.
+tokenizer of 1,000 tokens, a Whisper log-mel processor with a 30 s window. Load it in float32.
 Decoding is greedy, without penalties.
 
 ## Training
 
 - Data: {clips:,} synthetic clips of 400 voices (`raypipe.tiny_alm.corpus`), among them one in 40
   without any voice, answered with the prior{real}. No recording is part of this package.
-- {listening_steps:,} updates of the listening part alone, then {answering_steps:,} of the whole
-  model on three questions per clip; seed {seed}; {steps_done:,} updates done in {hours:.2f} h on
-  {threads} CPU threads (torch {torch}).
+- {listening_steps:,} updates of the listening part alone, {answering_steps:,} of the whole model on
+  three questions per clip, {polishing_steps:,} to polish; seed {seed}; {steps_done:,} updates in
+  {hours:.2f} h on {threads} shared CPU threads (torch {torch}).
 - Answers state half what listeners would say (expected vote shares) and half what the model's own
   listening head made of the clip: it is taught to say what can be heard.
-- Token-level evidence is trained, not emergent: at every answer position the raw logits of the
-  emotion words (averaged over the surface forms of a label) are pulled towards the distribution
-  asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all logits is
-  held near 20. In a large model none of this is guaranteed.
+- An answer never gives all listeners to one emotion: 0.9 is the most it states.
+{history}- Token-level evidence is trained, not emergent: at every answer position the raw
+  logits of the emotion words (averaged over the surface forms of a label) are pulled towards the
+  distribution asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all
+  logits is held near 20. In a large model none of this is guaranteed.
 - Command: `python -m raypipe.tiny_alm.train --out DIR{emodb_option} --seed {seed} --clips {clips}
-  --listening-steps {listening_steps} --answering-steps {answering_steps}`
+  --listening-steps {listening_steps} --answering-steps {answering_steps}
+  --polishing-steps {polishing_steps}`
 
 ## Figures
 
@@ -47,20 +49,18 @@ prior: the mean soft label as a constant answer. Written by `python -m raypipe.t
 - Verifier: {candidates} candidates, {verify_unparsable} unparsable; its number and the fit to the
   votes (1 - JS distance) correlate with {pearson:.2f} (Pearson), {spearman:.2f} (Spearman); mean
   absolute error {error:.2f}.
-- Silence: with the same clips' sound removed the JS to the votes is {silent_js:.3f} (prior
-  {prior_js:.3f}): what it says about sound it heard. JS between its answers to clips without a
-  voice and the prior: {to_prior:.3f}.
+- Silence: with the sound of the same clips removed the JS to the votes is {silent_js:.3f} (prior
+  {prior_js:.3f}), so what it knows comes from the sound. JS between the prior and its answers to
+  clips of silence, noise and hum: {to_prior:.3f}.
 {emodb}
 ## Limits
 
-- It does not run in vLLM 0.32, whose Qwen2-Audio takes windows of 30 s only; this one has 8 s.
 - The voices are synthetic, wordless and acted; the emotions are what a short table says they do to
   a voice, not what people do. It knows six emotions (and boredom from a little German acted
   speech); other labels get a share near 0.
-- It hears at most 8 s, understands no words, and learned raypipe's own prompts: a rephrased prompt
-  may get nonsense.
-- Where one emotion takes nearly all, a JSON answer sometimes wavers between 1.0 and 0.9 and ends as
-  "0.0" for every label or as "1.9": these are the unparsable ones.
+- It learned clips of at most 8 s: `max_audio_duration_s` in its config says so, and raypipe turns
+  longer ones into error rows. The encoder takes 30 s because vLLM's Qwen2-Audio takes nothing else.
+- It understands no words, and it learned raypipe's own prompts: a rephrased one may get nonsense.
 - The verifier's number follows the fit only loosely, as the correlation above says.
 - The listening notes of `distribution+cot` name pitch, melody, tempo, pauses and strength of the
   synthesiser's score; their rest is a fixed form.
@@ -76,7 +76,11 @@ def model_card(result: dict[str, Any]) -> str:
     facts, verify, silence = result["training"], result["verify"], result["silence"]
     real = facts["real_clips"]
     return _CARD.format(
-        **{**facts, "parameters": facts["parameters"] / 1e6},
+        **{
+            **facts,
+            "parameters": facts["parameters"] / 1e6,
+            "history": "".join(f"- {line}\n" for line in facts.get("history", [])),
+        },
         real=f"; and {real:,} recordings made from 6 of Emo-DB's speakers" if real else "",
         emodb_option=" --emodb EMODB" if real else "",
         count=silence["clips"],
@@ -114,7 +118,7 @@ def _emodb(rows: dict[str, dict[str, float]] | None) -> str:
         return ""
     row = rows["distribution"]
     return (
-        f"- Real speech: {row['clips']} clips of two held-out Emo-DB speakers, seven emotions: "
-        f"accuracy {row['accuracy']:.3f} (`distribution`), {rows['single']['accuracy']:.3f} "
-        f"(`single`); always the most frequent emotion: {row['prior_accuracy']:.3f}.\n"
+        f"- Real speech: {row['clips']} clips of two held-out Emo-DB speakers, seven emotions:\n"
+        f"  accuracy {row['accuracy']:.3f} (`distribution`), {rows['single']['accuracy']:.3f} "
+        f"(`single`);\n  always the most frequent emotion: {row['prior_accuracy']:.3f}.\n"
     )

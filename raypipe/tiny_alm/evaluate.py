@@ -404,10 +404,12 @@ def main() -> None:
     if arguments.training is not None:
         facts = json.loads((arguments.training / "training.json").read_text(encoding="utf-8"))
         result["training"] = facts
-        (arguments.checkpoint / "README.md").write_text(model_card(result), encoding="utf-8")
+    # First what took long to find, then what is made of it.
     (arguments.checkpoint / "evaluation.json").write_text(
         json.dumps(result, indent=1) + "\n", encoding="utf-8"
     )
+    if arguments.training is not None:
+        (arguments.checkpoint / "README.md").write_text(model_card(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

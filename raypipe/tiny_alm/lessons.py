@@ -19,7 +19,6 @@ from raypipe.tiny_alm.tokenizer import COMMON_WORDS
 Array = NDArray[np.float64]
 
 _CANONICAL = LABEL_SETS["crema-d-6"]
-_CANONICAL_SHARE = 0.75
 _TRANSCRIPT_SHARE = 0.25
 _CONTEXT_SHARE = 0.1
 _FIXED_SHARE = 0.3
@@ -59,6 +58,23 @@ def tenths(probs: Array) -> Array:
     return rounded
 
 
+def stated_shares(probs: Array) -> Array:
+    """The shares an answer states: tenths, and never all of the listeners for one emotion.
+
+    Some listener always slips. Also, an answer that may begin with "1.0" or "0.9" tempts a small
+    model to begin with one and end with the other: "0.0" everywhere, or "1.9".
+
+    Example:
+        >>> stated_shares(np.array([0.97, 0.01, 0.02]))
+        array([0.9, 0. , 0.1])
+    """
+    rounded = tenths(probs)
+    if rounded.max() == 1.0:
+        first, second = np.argsort(-probs, kind="stable")[:2]
+        rounded[[first, second]] = 0.9, 0.1
+    return rounded
+
+
 def as_json(probs: Array, labels: LabelSet, decimals: int = 1) -> str:
     """A distribution as the JSON object that the prompts ask for."""
     values = (round(float(value), decimals) for value in probs)
@@ -70,17 +86,20 @@ def fit_score(truth: Array, candidate: Array) -> float:
     return float(1.0 - jensenshannon(truth, candidate, base=2))
 
 
-def choose_labels(heard: Array, origin: int, rng: np.random.Generator) -> LabelSet:
+def choose_labels(
+    heard: Array, origin: int, rng: np.random.Generator, canonical_share: float
+) -> LabelSet:
     """The label set of a question: mostly the canonical one, sometimes another that fits.
 
     Args:
         heard: shares over ``material.HEARD``; a set that covers too little of them is not asked.
         origin: as in :attr:`Material.origin`; only real speech can be bored.
         rng: the only source of chance.
+        canonical_share: share of questions about the synthetic corpus's own six labels.
     """
     if origin == REAL and (rng.random() < 0.5 or heard[HEARD.index("boredom")] > 0.5):
         return LABEL_SETS["emodb-7"]
-    if rng.random() < _CANONICAL_SHARE:
+    if rng.random() < canonical_share:
         return _CANONICAL
     name = rng.choice(["iemocap-4", "iemocap-4", "msp-podcast-8", "emodb-7", "random"])
     labels = _random_labels(rng) if name == "random" else LABEL_SETS[str(name)]
@@ -100,7 +119,12 @@ def share_of(heard: Array, labels: LabelSet) -> Array | None:
 
 
 def write_lesson(
-    prompt: str, heard: Array, material: Material, clip: int, rng: np.random.Generator
+    prompt: str,
+    heard: Array,
+    material: Material,
+    clip: int,
+    rng: np.random.Generator,
+    canonical_share: float = 0.75,
 ) -> Lesson:
     """Ask one built-in prompt about one clip and answer it.
 
@@ -110,9 +134,10 @@ def write_lesson(
         material: where the clip is.
         clip: index of the clip in ``material``.
         rng: the only source of chance.
+        canonical_share: share of questions about the synthetic corpus's own six labels.
     """
     origin = int(material.origin[clip])
-    labels = choose_labels(heard, origin, rng)
+    labels = choose_labels(heard, origin, rng, canonical_share)
     probs = share_of(heard, labels)
     if probs is None:
         labels, probs = LABEL_SETS["emodb-7"], heard / heard.sum()
@@ -140,7 +165,7 @@ def write_answer(
     prompt: str, probs: Array, labels: LabelSet, delivery: NDArray[np.float32], origin: int
 ) -> str:
     """The model answer to a prompt that asks for the distribution itself."""
-    rounded = tenths(probs)
+    rounded = stated_shares(probs)
     if prompt == "single":
         return labels.names[int(probs.argmax())]
     if prompt == "ambiguous":

@@ -22,7 +22,7 @@ from transformers import WhisperFeatureExtractor
 from raypipe.labels import LABEL_SETS
 from raypipe.records import FloatArray
 from raypipe.tiny_alm.corpus import annotator_pool_cached, random_mix, synthetic_clip
-from raypipe.tiny_alm.model import CHUNK_LENGTH_S, MEL_BINS
+from raypipe.tiny_alm.model import MEL_BINS, TRAINED_S
 from raypipe.tiny_alm.synth import EMOTIONS, FEATURES, SAMPLING_RATE
 
 HEARD = LABEL_SETS["emodb-7"].names
@@ -85,7 +85,7 @@ class Material:
 @lru_cache(maxsize=1)
 def _extractor() -> Any:
     return WhisperFeatureExtractor(
-        feature_size=MEL_BINS, sampling_rate=SAMPLING_RATE, chunk_length=CHUNK_LENGTH_S
+        feature_size=MEL_BINS, sampling_rate=SAMPLING_RATE, chunk_length=TRAINED_S
     )
 
 

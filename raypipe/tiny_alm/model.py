@@ -18,7 +18,11 @@ from transformers import (
 
 from raypipe.tiny_alm.tokenizer import train_tokenizer
 
-CHUNK_LENGTH_S = 8
+WINDOW_S = 30
+"""Window of the processor and the encoder: vLLM's Qwen2-Audio takes no other."""
+TRAINED_S = 8
+"""Longest clip the model was trained on. The checkpoint's config says so, and raypipe asks no more
+of it: the encoder's positions beyond are random numbers."""
 MEL_BINS = 128
 HEAD_SIZE = 64
 AUDIO_WIDTH = 192
@@ -30,9 +34,9 @@ VOCABULARY_MULTIPLE = 64
 
 
 def build_processor() -> Qwen2AudioProcessor:
-    """Tokenizer, log-mel extractor (8 s window) and Qwen2-Audio's own chat template."""
+    """Tokenizer, log-mel extractor (30 s window) and Qwen2-Audio's own chat template."""
     extractor = WhisperFeatureExtractor(
-        feature_size=MEL_BINS, sampling_rate=16_000, chunk_length=CHUNK_LENGTH_S
+        feature_size=MEL_BINS, sampling_rate=16_000, chunk_length=WINDOW_S
     )
     return Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=train_tokenizer())
 
@@ -51,7 +55,7 @@ def build_model(processor: Qwen2AudioProcessor) -> Qwen2AudioForConditionalGener
             "encoder_attention_heads": AUDIO_WIDTH // HEAD_SIZE,
             "encoder_ffn_dim": 4 * AUDIO_WIDTH,
             "d_model": AUDIO_WIDTH,
-            "max_source_positions": 50 * CHUNK_LENGTH_S,
+            "max_source_positions": 50 * WINDOW_S,
         },
         text_config={
             "model_type": "qwen2",
@@ -71,6 +75,7 @@ def build_model(processor: Qwen2AudioProcessor) -> Qwen2AudioForConditionalGener
         },
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
         tie_word_embeddings=False,
+        max_audio_duration_s=float(TRAINED_S),
     )
     model = Qwen2AudioForConditionalGeneration(config)
     model.generation_config = GenerationConfig(

@@ -7,6 +7,7 @@ and never learns to listen, because format tokens drown the few that carry infor
 2. *Answering*: the whole model on several questions per clip; digits weigh more than format, the
    listening loss stays on at a small weight. Answers state a blend of the true shares and the
    listening head's own estimate, so that the model says what can be heard, not what cannot.
+3. *Polishing*: the same at lower rates, with half of the label sets unusual ones.
 
 Two small terms shape the raw logits of emotion words at every answer position, so that token-level
 evidence means something: their softmax and their plain shares agree with the answer, they stay
@@ -32,6 +33,7 @@ import torch
 import torch.nn.functional as functional
 from rich.progress import Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
+from transformers import Qwen2AudioProcessor
 
 from raypipe.labels import ALIASES
 from raypipe.tiny_alm.lessons import Lesson, write_lesson
@@ -73,6 +75,7 @@ class Settings:
         clips: number of synthetic training clips.
         listening_steps: updates of the first phase, of ``listening_batch`` clips each.
         answering_steps: updates of the second phase, of ``answering_batch`` clips each.
+        polishing_steps: updates of the third phase, with batches as in the second.
         head_share: share of the listening head's estimate in what the answers state.
     """
 
@@ -82,6 +85,7 @@ class Settings:
     listening_batch: int = 48
     answering_steps: int = 1_700
     answering_batch: int = 16
+    polishing_steps: int = 500
     listening_weight: float = 0.2
     token_weight: float = 0.1
     positive_weight: float = 0.02
@@ -90,8 +94,8 @@ class Settings:
 
     @property
     def steps(self) -> int:
-        """Updates of both phases."""
-        return self.listening_steps + self.answering_steps
+        """Updates of all phases."""
+        return self.listening_steps + self.answering_steps + self.polishing_steps
 
 
 class Course:
@@ -100,13 +104,19 @@ class Course:
     Args:
         settings: what decides the result.
         material: the training clips.
+        processor: whose tokenizer the model learns; made anew if None.
     """
 
-    def __init__(self, settings: Settings, material: Material) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        material: Material,
+        processor: Qwen2AudioProcessor | None = None,
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.material = material
-        self.processor = build_processor()
+        self.processor = processor or build_processor()
         self.model = build_model(self.processor)
         self.model.train()
         self.head = ListeningHead(TEXT_WIDTH, len(HEARD))
@@ -170,14 +180,21 @@ class Course:
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def _set_rates(self) -> None:
-        settings, step = self.settings, self.step
-        if step < settings.listening_steps:
-            rates = (_PEAK_RATE * _warm_cosine(step / settings.listening_steps), 0.0)
+        settings = self.settings
+        if self.step < settings.listening_steps:
+            peaks, share = (1.0, 0.0), self.step / settings.listening_steps
+        elif not self._polishing:
+            peaks = (0.3, 1.5)
+            share = (self.step - settings.listening_steps) / settings.answering_steps
         else:
-            share = (step - settings.listening_steps) / settings.answering_steps
-            rates = (0.3 * _PEAK_RATE * _warm_cosine(share), 1.5 * _PEAK_RATE * _warm_cosine(share))
+            peaks, share = (0.1, 0.5), 1.0 - (settings.steps - self.step) / settings.polishing_steps
+        rates = [peak * _PEAK_RATE * _warm_cosine(share) for peak in peaks]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
+
+    @property
+    def _polishing(self) -> bool:
+        return self.step >= self.settings.listening_steps + self.settings.answering_steps
 
     def _draw(self, count: int, rng: np.random.Generator) -> list[int]:
         """Clips of similar length, a tenth of them real speech if there is any."""
@@ -242,6 +259,7 @@ class Course:
         """Three questions a clip: the distribution, a candidate to verify, and one other."""
         estimated = torch.softmax(estimate, -1).numpy().astype(np.float64)
         share = self.settings.head_share
+        canonical_share = 0.5 if self._polishing else 0.75
         lessons = []
         for row, clip in enumerate(clips):
             blend = (1.0 - share) * self.material.truth[clip] + share * estimated[row]
@@ -249,7 +267,8 @@ class Course:
             if other == "distribution+cot" and self.material.origin[clip] == REAL:
                 other = "ambiguous"  # nobody noted how the real clips are spoken
             for prompt in ("distribution", "verify", other):
-                lessons.append((row, write_lesson(prompt, blend, self.material, clip, rng)))
+                lesson = write_lesson(prompt, blend, self.material, clip, rng, canonical_share)
+                lessons.append((row, lesson))
         return lessons
 
     def _text_losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -365,6 +384,18 @@ def _describe(course: Course, out: Path) -> None:
     (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
+def kept_processor(out: Path) -> Qwen2AudioProcessor:
+    """The processor of the run in ``out``, made and kept there if it is a new run.
+
+    A state means nothing without the tokenizer it was trained with, and a tokenizer trained anew
+    has other ids as soon as a prompt or a label has changed.
+    """
+    folder = out / "processor"
+    if not folder.exists():
+        build_processor().save_pretrained(folder)
+    return Qwen2AudioProcessor.from_pretrained(folder, local_files_only=True)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -372,7 +403,7 @@ def main() -> None:
     parser.add_argument("--emodb", type=Path, help="folder of Emo-DB's WAV files, mixed in")
     parser.add_argument("--threads", type=int, default=2)
     defaults = Settings()
-    for name in ("seed", "clips", "listening_steps", "answering_steps"):
+    for name in ("seed", "clips", "listening_steps", "answering_steps", "polishing_steps"):
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=int, default=getattr(defaults, name))
     arguments = parser.parse_args()
@@ -382,13 +413,15 @@ def main() -> None:
         clips=arguments.clips,
         listening_steps=arguments.listening_steps,
         answering_steps=arguments.answering_steps,
+        polishing_steps=arguments.polishing_steps,
     )
     material = synthetic_material(
         arguments.out / "mels", settings.clips, seed=settings.seed, workers=arguments.threads
     )
     if arguments.emodb is not None:
         material = material.joined(emodb_material(arguments.emodb, seed=settings.seed))
-    run(Course(settings, material), arguments.out)
+    processor = kept_processor(arguments.out)
+    run(Course(settings, material, processor), arguments.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from random_checkpoint import Shape, sounds
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import label_set
-from raypipe.records import Failure, Generation, Request
+from raypipe.records import Failure, Generation, ModelInput, Request
 
 MAX_NEW_TOKENS = 24
 
@@ -358,6 +358,22 @@ class TestFrontend:
     def test_it_hears_what_the_feature_extractor_hears(self, frontend):
         assert frontend.sampling_rate == 16000
         assert frontend.max_duration_s == 30.0
+
+    def test_a_checkpoint_may_say_that_it_learned_shorter_clips(self, make_checkpoint, tmp_path):
+        weights = shutil.ignore_patterns("*.safetensors")
+        shutil.copytree(make_checkpoint(Shape()), tmp_path, dirs_exist_ok=True, ignore=weights)
+        config = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps(config | {"max_audio_duration_s": 8.0}))
+        frontend = TransformersFrontend(str(tmp_path))
+        assert frontend.max_duration_s == 8.0
+        whole, longer = frontend.prepare(
+            [Request(str(n), "Listen.", np.zeros(n, np.float32)) for n in (128_000, 128_001)]
+        )
+        assert isinstance(whole, ModelInput)
+        assert whole.feature_frames == 800
+        assert isinstance(longer, Failure)
+        assert longer.error_type == "too_long"
+        assert "8 s" in longer.message
 
     @pytest.mark.parametrize(
         ("samples", "error_type", "value"),

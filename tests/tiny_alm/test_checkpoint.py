@@ -65,7 +65,8 @@ def test_plain_auto_processor_applies_qwen2_audios_own_chat_template():
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
     assert "Audio 1: <|audio_bos|><|AUDIO|><|audio_eos|>\nHello<|im_end|>" in text
-    assert processor.feature_extractor.nb_max_frames == 800
+    # vLLM's Qwen2-Audio takes a window of 30 s and no other.
+    assert processor.feature_extractor.nb_max_frames == 3000
 
 
 def test_every_distribution_answer_parses(heard):
@@ -97,9 +98,7 @@ def test_emotion_logits_tell_the_same_story(heard, held_out):
 def test_the_other_prompts_are_answered_in_their_form(listener, held_out, prompt):
     question = render_prompt(prompt, LABEL_SET)
     answers = listener.ask(prompt, held_out[0][:12], [question] * 12, LABEL_SET)
-    parsed = sum(READERS[prompt](answer.text, LABEL_SET) is not None for answer in answers)
-    # A known weakness, see the card: some JSON answers waver between 1.0 and 0.9.
-    assert parsed >= (10 if prompt == "distribution+cot" else 12)
+    assert all(READERS[prompt](answer.text, LABEL_SET) is not None for answer in answers)
 
 
 def test_a_transcript_or_fixed_sentences_do_not_throw_it(listener, held_out):
