@@ -26,13 +26,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from raypipe.corpora.clips import in_order, rate_and_duration
 from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
 from raypipe.corpora.fields import (
     BadLineError,
@@ -43,27 +42,15 @@ from raypipe.corpora.fields import (
     utterance_id,
 )
 from raypipe.corpora.lines import csv_records
-from raypipe.errors import ConfigError, CorpusError, DecodeError, ObjectMissingError
+from raypipe.corpora.pending import Pending, failure, in_order, read_ahead
+from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
-from raypipe.shards import RowFailure, ShardIndex, write_shards
+from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
-from raypipe.votes import SoftLabelRule
 
-ManifestFailure = RowFailure
 Fields = Mapping[str, Any]
 
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line whose fields are good, before its audio is read."""
-
-    number: int
-    utterance: Utterance
-    audio: tuple[Location, str]
-    segment: object = None  # a Segment, unless a user's own field has that name
 
 
 def read_manifest(
@@ -74,7 +61,7 @@ def read_manifest(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> Iterator[Utterance | ManifestFailure]:
+) -> Iterator[Utterance | Failure]:
     """Read a manifest line by line, each clip's bytes as they are found.
 
     Args:
@@ -95,92 +82,49 @@ def read_manifest(
         CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
         StoreError: if the storage refuses.
     """
-    place, name = Location.parse_object(manifest, endpoint)
-    root = None if audio_root is None else Location.parse(audio_root, endpoint)
-    parser = _Parser(
-        manifest=name,
-        rules=Rules(
-            labels,
-            frozenset(word.strip().lower() for word in other_labels),
-            dataset or name.rpartition(".")[0],
-        ),
-        paths=_AudioPaths(place, root),
+    yield from read_ahead(
+        _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
     )
-    try:
-        stream = place.open(name)
-    except ObjectMissingError as error:
-        raise CorpusError(f"there is no manifest {manifest}") from error
-    # Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
-    with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        parsed = parser.lines(_records(text, name))
-        yield from in_order(parser.with_audio, parsed)
 
 
-def ingest_manifest(
+def pending_manifest(
     manifest: str,
-    destination: Location,
     labels: LabelSet,
     *,
     audio_root: str | None = None,
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-    soft_label_rule: SoftLabelRule = "primary",
-    fixed_sentences: bool = False,
-) -> tuple[ShardIndex, int]:
-    """Write users' own data as shards, and their failures as ``ingest_errors.parquet``.
+) -> Iterator[Pending | Failure]:
+    """The clips of a manifest in its order, before their audio is read.
 
-    Args:
-        manifest: see :func:`read_manifest`, as for the other arguments not named here; or
-            WebDataset tar files (:mod:`raypipe.corpora.webdataset`), or Parquet or Arrow files
-            with the audio inside (:mod:`raypipe.corpora.hf_table`).
-        destination: where the shards go, see :func:`raypipe.shards.write_shards`.
-        labels: the label set.
-        audio_root: what clips lie below.
-        endpoint: S3 server of the manifest and its clips.
-        dataset: name of the corpus.
-        other_labels: words outside the label set that votes may hold.
-        soft_label_rule: how votes are counted.
-        fixed_sentences: the speakers were given their sentences.
-
-    Returns:
-        The corpus's index, and the number of lines that failed.
-
-    Raises:
-        CorpusError: if the manifest cannot be read as a whole.
-        StoreError: if the storage refuses.
+    Their sizes are asked for, a few at a time, so a clip that is not there is a failure already.
+    Arguments and exceptions are those of :func:`read_manifest`.
     """
-    rows = _reader(manifest)(
-        manifest,
-        labels,
-        audio_root=audio_root,
-        endpoint=endpoint,
-        dataset=dataset,
-        other_labels=other_labels,
-    )
-    index = write_shards(
-        rows,
-        destination,
-        labels,
-        fixed_sentences=fixed_sentences,
-        soft_label_rule=soft_label_rule,
-        source=manifest,
-    )
-    return index, index.failures
+    clips = _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
+    yield from in_order(lambda one: one.sized() if isinstance(one, Pending) else one, clips)
 
 
-def _reader(uri: str) -> Callable[..., Iterator[Utterance | ManifestFailure]]:
-    """What reads a file of this ending; heavy readers are imported only here."""
-    ending = uri.rpartition(".")[2].lower()
-    if ending == "tar":
-        from raypipe.corpora.webdataset import read_webdataset
-
-        return read_webdataset
-    if ending in ("parquet", "arrow"):
-        from raypipe.corpora.hf_table import read_hf_table
-
-        return read_hf_table
-    return read_manifest
+def _pending(
+    manifest: str,
+    labels: LabelSet,
+    audio_root: str | None,
+    endpoint: str | None,
+    dataset: str | None,
+    other_labels: frozenset[str],
+) -> Iterator[Pending | Failure]:
+    place, name = Location.parse_object(manifest, endpoint)
+    root = None if audio_root is None else Location.parse(audio_root, endpoint)
+    others = frozenset(word.strip().lower() for word in other_labels)
+    rules = Rules(labels, others, dataset or name.rpartition(".")[0])
+    parser = _Parser(name, rules, _AudioPaths(place, root))
+    try:
+        stream = place.open(name)
+    except ObjectMissingError as error:
+        raise CorpusError(f"there is no manifest {manifest}") from error
+    # Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
+    with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        yield from parser.lines(_records(text, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +138,17 @@ class _Parser:
 
     def lines(
         self, records: Iterable[tuple[int, Fields | BadLineError]]
-    ) -> Iterator[_Line | ManifestFailure]:
+    ) -> Iterator[Pending | Failure]:
         for number, record in records:
             try:
                 if isinstance(record, BadLineError):
                     raise record
-                yield self._line(number, record)
+                yield self._clip(number, record)
             except BadLineError as error:
-                yield self._failure(number, _id_or_none(record), error.reason, str(error))
+                name = _id_or_none(record)
+                yield failure(self.manifest, number, name, error.reason, str(error))
 
-    def _line(self, number: int, fields: Fields) -> _Line:
+    def _clip(self, number: int, fields: Fields) -> Pending:
         name = utterance_id(fields)
         digest = blake2b(name.encode(), digest_size=16).digest()
         if digest in self.seen:
@@ -213,30 +158,18 @@ class _Parser:
         if path is None:
             raise BadLineError("missing_audio", "no audio")
         utterance = self.rules.utterance(fields, name)
-        return _Line(number, utterance, self.paths.find(path), fields.get(SEGMENT))
-
-    def with_audio(self, line: _Line | ManifestFailure) -> Utterance | ManifestFailure:
-        """The line's utterance with its bytes, sampling rate and duration."""
-        if isinstance(line, RowFailure):
-            return line
-        name = line.utterance.utterance_id
-        place, audio_name = line.audio
-        try:
-            audio = place.read(audio_name)
-            if isinstance(line.segment, Segment):
-                audio = line.segment.cut(audio)
-            sampling_rate, duration_s = rate_and_duration(audio)
-        except ObjectMissingError as error:
-            return self._failure(line.number, name, "missing_audio", f"audio: {error}")
-        except DecodeError as error:
-            message = f"audio {shown(f'{place.uri}/{audio_name}')}: {error}"
-            return self._failure(line.number, name, error.code, message)
-        return replace(
-            line.utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s
+        place, recording = self.paths.find(path)
+        # A user's own field may have the name under which a dialect puts a part of a recording.
+        segment = fields.get(SEGMENT)
+        return Pending(
+            utterance,
+            place,
+            recording,
+            self.manifest,
+            number,
+            path=f"{place.uri}/{recording}",
+            segment=segment if isinstance(segment, Segment) else None,
         )
-
-    def _failure(self, line: int, name: str | None, reason: str, message: str) -> ManifestFailure:
-        return RowFailure(name, "ingest", reason, f"{self.manifest} line {line}: {message}", line)
 
 
 def _id_or_none(record: Fields | BadLineError) -> str | None:

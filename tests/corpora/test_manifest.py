@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from raypipe.corpora.manifest import ManifestFailure, ingest_manifest, read_manifest
+from raypipe.corpora.manifest import read_manifest
 from raypipe.errors import ConfigError, CorpusError, StoreError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
-from raypipe.shards import read_index, read_shard
+from raypipe.shards import RowFailure
 from raypipe.store.location import Location
-from raypipe.store.parquet import from_parquet_bytes
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
 
@@ -45,16 +44,16 @@ def line(number: int = 1, **fields: Any) -> dict[str, Any]:
     return {"id": f"clip-{number}", "audio": "a.wav", **fields}
 
 
-def read(manifest: str, **options: Any) -> list[Utterance | ManifestFailure]:
+def read(manifest: str, **options: Any) -> list[Utterance | RowFailure]:
     return list(read_manifest(manifest, LABELS, **options))
 
 
-def the_failure(folder: Path, bad: Any, **options: Any) -> ManifestFailure:
+def the_failure(folder: Path, bad: Any, **options: Any) -> RowFailure:
     """The failure of ``bad`` between two good lines, which it must not touch."""
     before, failure, after = read(jsonl(folder, line(1), bad, line(3)), **options)
     assert isinstance(before, Utterance)
     assert isinstance(after, Utterance)
-    assert isinstance(failure, ManifestFailure)
+    assert isinstance(failure, RowFailure)
     assert (failure.stage, failure.row) == ("ingest", 2)
     assert failure.message.startswith("corpus.jsonl line 2: ")
     return failure
@@ -222,10 +221,10 @@ def test_an_audio_root_is_where_clips_lie(folder: Path, tmp_path_factory: Any) -
     (elsewhere / "b.wav").write_bytes((folder / "a.wav").read_bytes())
     rows = [line(1, audio="b.wav"), line(2, audio=str(elsewhere / "b.wav")), line(3)]
     found = read(jsonl(folder, *rows), audio_root=str(elsewhere))
-    assert [type(one) for one in found] == [Utterance, Utterance, ManifestFailure]
+    assert [type(one) for one in found] == [Utterance, Utterance, RowFailure]
     rows = [line(1, audio=str(folder / "a.wav")), line(2, audio=str(elsewhere / "b.wav"))]
     found = read(jsonl(folder, *rows))
-    assert [type(one) for one in found] == [Utterance, ManifestFailure]
+    assert [type(one) for one in found] == [Utterance, RowFailure]
 
 
 def test_blank_lines_and_a_byte_order_mark_do_no_harm(folder: Path) -> None:
@@ -284,8 +283,8 @@ def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason
     text = f'id,audio,transcript\n1,a.wav,x\n{bad}\n3,a.wav,"two\nlines"\n4,a.wav,\n'
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     found = read(str(path))
-    assert [type(one) for one in found] == [Utterance, ManifestFailure, Utterance, Utterance]
-    assert isinstance(found[1], ManifestFailure)
+    assert [type(one) for one in found] == [Utterance, RowFailure, Utterance, Utterance]
+    assert isinstance(found[1], RowFailure)
     assert (found[1].error_type, found[1].row) == (reason, 3)
     assert [one.utterance_id for one in found[2:]] == ["3", "4"]
 
@@ -293,8 +292,8 @@ def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason
 def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
     rows = [["id", "audio"], ["a\nb\nc", "a.wav"], ["2", "no.wav"]]
     first, second = read(sheet(folder, *rows))
-    assert isinstance(first, ManifestFailure)
-    assert isinstance(second, ManifestFailure)
+    assert isinstance(first, RowFailure)
+    assert isinstance(second, RowFailure)
     assert (first.row, second.row) == (2, 5)
 
 
@@ -316,7 +315,7 @@ def test_what_is_no_manifest_is_refused(folder: Path) -> None:
 
 def test_lines_are_read_as_they_are_asked_for(folder: Path) -> None:
     manifest = jsonl(folder, *(line(number) for number in range(2000)))
-    rows: Iterator[Utterance | ManifestFailure] = read_manifest(manifest, LABELS)
+    rows: Iterator[Utterance | RowFailure] = read_manifest(manifest, LABELS)
     assert next(rows).utterance_id == "clip-0"
     (folder / "a.wav").unlink()
     rest = list(rows)
@@ -354,30 +353,3 @@ def test_a_manifest_in_object_storage(bucket: Location, clip: bytes) -> None:
 def test_storage_that_refuses_is_not_booked_on_the_clip(folder: Path, s3: Any) -> None:
     with pytest.raises(StoreError, match="no-such-bucket"):
         read(jsonl(folder, line(1), line(2, audio="s3://no-such-bucket/a.wav")))
-
-
-def test_ingest_writes_shards_and_lists_what_failed(
-    folder: Path, place: Location, clip: bytes
-) -> None:
-    manifest = jsonl(
-        folder,
-        line(1, votes=["anger", "sad", "angry"]),
-        line(2, votes=["ennui"]),
-        line(3, soft_label=[0.5, 0.5, 0]),
-        "{",
-    )
-    index, failed = ingest_manifest(manifest, place, LABELS, fixed_sentences=True)
-    assert (index.rows, failed, index.source) == (2, 2, manifest)
-    assert index == read_index(place)
-    one, two = read_shard(place, index.shards[0], LABELS)
-    assert isinstance(one, Utterance)
-    assert isinstance(two, Utterance)
-    assert one.audio == clip
-    assert one.soft_label == pytest.approx((2 / 3, 0, 1 / 3))
-    assert (one.plurality, one.n_votes) == ("anger", 3)
-    assert (two.soft_label, two.plurality) == ((0.5, 0.5, 0.0), None)
-    errors = from_parquet_bytes(place.read("ingest_errors.parquet")).to_pylist()
-    assert [(row["row"], row["utterance_id"], row["error_type"]) for row in errors] == [
-        (2, "clip-2", "unknown_label"),
-        (4, None, "bad_json"),
-    ]
