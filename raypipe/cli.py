@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raypipe.errors import RaypipeError
-from raypipe.shards import SoftLabelRule
+from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -69,52 +69,76 @@ def run_command(
 
 @app.command()
 def ingest(
-    manifest: Annotated[str, typer.Argument(help="JSONL or CSV manifest, a path or s3:// URI.")],
+    corpus: Annotated[
+        str, typer.Argument(help="A corpus, or manifest, webdataset, parquet, nemo, lhotse.")
+    ],
+    source: Annotated[str, typer.Argument(help="Its folder or file: a path or s3:// URI.")],
     destination: Annotated[str, typer.Argument(help="Where the shards go: a path or s3:// URI.")],
     label_set: Annotated[
-        str, typer.Option(help="Name of a label set, or labels separated by commas.")
-    ],
-    other_labels: Annotated[
-        str, typer.Option(help="Words outside the set that votes may hold, by commas.")
-    ] = "",
+        str | None,
+        typer.Option(help="Name of a label set, or labels separated by commas."),
+    ] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="One of the corpus's usual selections.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value of the corpus or reader; repeatable.")
+    ] = None,
     soft_label_rule: Annotated[
-        SoftLabelRule, typer.Option(help="How an annotator with several labels counts.")
-    ] = "primary",
-    fixed_sentences: Annotated[
-        bool, typer.Option(help="The corpus is acted with fixed sentences.")
-    ] = False,
-    audio_root: Annotated[
-        str | None, typer.Option(help="What every clip must lie below; default: the manifest's.")
+        SoftLabelRule | None, typer.Option(help="How an annotator with several labels counts.")
+    ] = None,
+    outside: Annotated[
+        OutsideRule | None, typer.Option(help="What becomes of votes outside the label set.")
+    ] = None,
+    merge: Annotated[
+        list[str] | None, typer.Option(help="word=label that it counts as; repeatable.")
+    ] = None,
+    clips: Annotated[ClipRule | None, typer.Option(help="Which clips stay.")] = None,
+    audio: Annotated[
+        str, typer.Option(help="flac: integer PCM becomes FLAC, losslessly; or original.")
+    ] = "flac",
+    rows_per_shard: Annotated[int, typer.Option(min=1, help="Most utterances in a shard.")] = 200,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Most tasks at a time; default: the CPUs.")
     ] = None,
     endpoint: Endpoint = None,
+    source_endpoint: Annotated[
+        str | None, typer.Option(help="S3 server of the source, where it is another.")
+    ] = None,
+    address: Address = None,
 ) -> None:
-    """Turn a manifest and its audio files into shards."""
-    from raypipe.corpora.manifest import ingest_manifest
-    from raypipe.labels import label_set as resolve
-    from raypipe.report.terminal import error_table
-    from raypipe.shards import INGEST_ERRORS
+    """Turn a corpus, or your own data, into shards; the same command again continues."""
+    from raypipe.config import checked
+    from raypipe.runtime.ingest import ingest as run_ingest
+    from raypipe.runtime.ingest_config import IngestConfig
+    from raypipe.runtime.ingest_show import show_ingest
     from raypipe.store.location import Location
-    from raypipe.store.parquet import from_parquet_bytes
 
-    shards = Location.parse(destination, endpoint)
+    labels = label_set.split(",") if label_set and "," in label_set else label_set
+    document = {
+        "corpus": corpus,
+        "source": source,
+        "output": destination,
+        "options": _pairs(option, "--option"),
+        "selection": selection,
+        "label_set": labels,
+        "votes": {
+            "soft_label_rule": soft_label_rule,
+            "outside": outside,
+            "merge": _pairs(merge, "--merge"),
+            "clips": clips,
+        },
+        "audio": audio,
+        "rows_per_shard": rows_per_shard,
+        "workers": workers,
+        "storage": {"endpoint": endpoint},
+        "source_endpoint": source_endpoint,
+    }
     console = Console()
-    with console.status("reading clips"):
-        index, failures = ingest_manifest(
-            manifest,
-            shards,
-            resolve(label_set.split(",") if "," in label_set else label_set),
-            audio_root=audio_root,
-            endpoint=endpoint,
-            other_labels=[word for word in other_labels.split(",") if word],
-            soft_label_rule=soft_label_rule,
-            fixed_sentences=fixed_sentences,
-        )
-    if failures:
-        console.print(error_table(from_parquet_bytes(shards.read(INGEST_ERRORS))))
-    console.print(
-        f"{index.rows} utterances in {len(index.shards)} shards, {failures} failures,"
-        f" in {shards.uri}"
+    index = run_ingest(
+        checked(IngestConfig, document, "raypipe ingest"), address=address, console=console
     )
+    show_ingest(index, Location.parse(destination, endpoint), console)
 
 
 @app.command()
@@ -177,6 +201,14 @@ def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: s
         f"{counts['input']} utterances in = {counts['predicted']} predicted"
         f" + {counts['errors']} errors; tables and report.html in {output}"
     )
+
+
+def _pairs(texts: list[str] | None, what: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts or ()]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise typer.BadParameter(f"{key!r} is not key=value", param_hint=what)
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _cell(value: object) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
@@ -88,6 +88,15 @@ class ShardIndex(BaseModel):
         fingerprint: SHA-256 over the shards' digests, the labels and ``fixed_sentences``: it
             changes with any byte of the corpus and with how a model is asked about it.
         ids_are_unique: whether ingest has made sure that no id stands twice.
+        corpus: name of the adapter or reader; None for shards that no ingest made.
+        selection: the corpus's own name for the label set and policy; None for the default one.
+        options: of the adapter or reader, all of them.
+        licence: what may be done with the corpus; empty where nobody says.
+        audio: ``flac``: integer PCM has become FLAC of the same depth; ``original``: every
+            recording is as it was found.
+        kept_original: of ``flac``, the number of recordings that are as they were found because
+            FLAC would not hold them, by their format, such as ``WAV/FLOAT`` or ``OGG/VORBIS``.
+        votes: number of votes inside the label set in all shards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +115,13 @@ class ShardIndex(BaseModel):
     excluded: int = 0
     fingerprint: str
     ids_are_unique: bool = False
+    corpus: str | None = None
+    selection: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    licence: str = ""
+    audio: Literal["flac", "original"] | None = None
+    kept_original: dict[str, int] = Field(default_factory=dict)
+    votes: int | None = None
 
 
 def write_shards(
@@ -153,26 +169,20 @@ def write_shards(
     for number, rows in enumerate(_groups(accepted, rows_per_shard, bytes_per_shard)):
         datasets.update(row.dataset for row in rows)
         entries.append(_write_shard(destination, f"shard-{number:06d}.parquet", rows, labels))
-    _write_failures(destination, INGEST_ERRORS, failures)
-    _write_failures(destination, INGEST_EXCLUDED, excluded)
-    digests = [f"sha256:{entry.sha256}" for entry in entries]
-    index = ShardIndex(
+    write_failures(destination, INGEST_ERRORS, failures)
+    write_failures(destination, INGEST_EXCLUDED, excluded)
+    return publish_index(
+        destination,
+        entries,
+        labels,
         dataset="+".join(sorted(datasets)),
-        labels=labels.names,
         soft_label_rule=policy.rule,
         policy=policy,
         fixed_sentences=fixed_sentences,
         source=source,
-        shards=tuple(entries),
-        rows=sum(entry.rows for entry in entries),
-        duration_s=round(math.fsum(entry.duration_s or 0.0 for entry in entries), 3),
         failures=len(failures),
         excluded=len(excluded),
-        fingerprint=_fingerprint(digests, labels, fixed_sentences),
-        ids_are_unique=True,
     )
-    _write_index(destination, index)
-    return index
 
 
 def _accepted(
@@ -222,13 +232,25 @@ def _groups(
 def _write_shard(
     destination: Location, name: str, rows: Sequence[Utterance], labels: LabelSet
 ) -> ShardEntry:
-    schema = with_metadata(SHARD, labels_metadata(labels))
-    table = pa.Table.from_pylist([utterance_row(row) for row in rows], schema=schema)
-    data = to_parquet_bytes(table, {})
+    data = encoded_shard(rows, labels, {})
     if not destination.create(name, data) and destination.read(name) != data:
         raise FingerprintError(
             f"{destination.uri}/{name} holds other utterances; give this corpus a place of its own"
         )
+    return shard_entry(name, data, rows)
+
+
+def encoded_shard(
+    rows: Sequence[Utterance], labels: LabelSet, metadata: Mapping[str, str]
+) -> bytes:
+    """Utterances as one Parquet file with one row group, which the size of a shard bounds."""
+    schema = with_metadata(SHARD, labels_metadata(labels))
+    table = pa.Table.from_pylist([utterance_row(row) for row in rows], schema=schema)
+    return to_parquet_bytes(table, metadata)
+
+
+def shard_entry(name: str, data: bytes, rows: Sequence[Utterance]) -> ShardEntry:
+    """What the index says of a shard."""
     return ShardEntry(
         name=name,
         rows=len(rows),
@@ -238,7 +260,8 @@ def _write_shard(
     )
 
 
-def _write_failures(destination: Location, name: str, failures: Sequence[Failure]) -> None:
+def write_failures(destination: Location, name: str, failures: Sequence[Failure]) -> None:
+    """Write what did not become an utterance as a table; nothing is written for nothing."""
     if not failures:
         return
     numbered = [(one.row if isinstance(one, RowFailure) else None, one) for one in failures]
@@ -251,7 +274,31 @@ def _fingerprint(digests: Iterable[str], labels: LabelSet, fixed_sentences: bool
     return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
-def _write_index(destination: Location, index: ShardIndex) -> None:
+def publish_index(
+    destination: Location, entries: Sequence[ShardEntry], labels: LabelSet, **facts: Any
+) -> ShardIndex:
+    """Write ``shards.json``, after everything that it speaks of.
+
+    Args:
+        destination: where the shards are.
+        entries: the shards, each with its digest, in corpus order.
+        labels: the label set.
+        facts: further fields of :class:`ShardIndex`.
+
+    Raises:
+        FingerprintError: if there is an index of another corpus.
+        StoreError: if the storage refuses.
+    """
+    digests = [f"sha256:{entry.sha256}" for entry in entries]
+    index = ShardIndex(
+        labels=labels.names,
+        shards=tuple(entries),
+        rows=sum(entry.rows for entry in entries),
+        duration_s=round(math.fsum(entry.duration_s or 0.0 for entry in entries), 3),
+        fingerprint=_fingerprint(digests, labels, facts["fixed_sentences"]),
+        ids_are_unique=True,
+        **facts,
+    )
     if destination.exists(INDEX):
         there = read_index(destination)
         if there.fingerprint != index.fingerprint:
@@ -260,6 +307,7 @@ def _write_index(destination: Location, index: ShardIndex) -> None:
                 f"{there.fingerprint[:12]}); give this one a place of its own"
             )
     destination.write(INDEX, (index.model_dump_json(indent=2) + "\n").encode())
+    return index
 
 
 def read_index(location: Location) -> ShardIndex:

@@ -260,7 +260,7 @@ def resolved(
         source: what is read.
         selected: name of a selection; None for the default one.
         labels: a label set in place of the selection's.
-        changes: fields of :class:`VotePolicy` in place of the selection's.
+        changes: fields of :class:`VotePolicy` in place of the selection's; merges are added.
 
     Raises:
         ConfigError: for an unknown selection, users' own data without a label set, or a policy
@@ -269,12 +269,14 @@ def resolved(
     chosen = source.selection(selected)
     if labels is None and chosen is None:
         raise ConfigError("your own data need a label set: its name, or labels by commas")
-    policy = (VotePolicy() if chosen is None else chosen.policy).model_copy(update=dict(changes))
     found = labels or (chosen.labels if chosen else None)
     assert found is not None
-    unknown = [word for word in policy.merges.values() if word not in found.names]
-    if "merges" in changes and unknown:
+    policy = VotePolicy() if chosen is None else chosen.policy
+    merges = changes.get("merges", {})
+    unknown = [word for word in merges.values() if word not in found.names]
+    if unknown:
         raise ConfigError(f"merged into {unknown[0]!r}, which is none of {', '.join(found.names)}")
+    policy = policy.model_copy(update={**changes, "merges": {**policy.merges, **merges}})
     if policy.outside == "other" and "other" not in found.names:
         raise ConfigError(
             "votes outside the set are to count as 'other', which is none of its labels: "
