@@ -12,7 +12,8 @@ import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
+from typing import Any, Self
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES
 from raypipe.corpora.containers import Held, found_files
@@ -82,7 +83,7 @@ def read_webdataset(
 
 
 @dataclass(frozen=True, slots=True)
-class TarFile:
+class Tarball:
     """A tar file; see :class:`raypipe.corpora.containers.Container`."""
 
     place: Location
@@ -119,7 +120,7 @@ def tar_files(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> list[TarFile]:
+) -> list[Tarball]:
     """The tar files a user means; arguments as of :func:`read_webdataset`, or a folder of them."""
     base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
     rules = Rules(
@@ -127,7 +128,7 @@ def tar_files(
         frozenset(word.strip().lower() for word in other_labels),
         dataset or base.rstrip("-_0123456789") or "webdataset",
     )
-    return [TarFile(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
+    return [Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
 
 
 def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:
@@ -139,7 +140,7 @@ def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sampl
     number = 0
     with stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r|*") as tar:
+            with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as tar:
                 for key, ending, member in _members(tar):
                     if sample is None or sample.name != key:
                         if sample is not None:
@@ -152,11 +153,25 @@ def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sampl
                             continue
                     sample.members[ending] = _content(tar, member)
         except (tarfile.TarError, EOFError, OSError) as error:
-            message = f"{name} sample {number + 1}: the tar file is torn from here on: {error}"
-            yield RowFailure(None, "ingest", "bad_tar", message, number + 1)
-            return  # the sample at hand may lack members
+            number = max(number, 1)  # the sample at hand may lack members
+            message = f"{name} sample {number}: the tar file is torn from here on: {error}"
+            yield RowFailure(None, "ingest", "bad_tar", message, number)
+            return
     if sample is not None:
         yield sample
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header, if it is cut or damaged, tarfile would take for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError as error:
+            if isinstance(error, EOFHeaderError):
+                raise
+            raise ReadError(f"{error}, where a member or the end mark is due") from error
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:

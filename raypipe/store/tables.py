@@ -290,11 +290,11 @@ def errors_table(
         {
             "run": run,
             "shard": shard,
-            "utterance_id": failure.utterance_id,
+            "utterance_id": _storable(failure.utterance_id),
             "row": row,
             "stage": failure.stage,
             "error_type": failure.error_type,
-            "message": _short(failure.message),
+            "message": _storable(_short(failure.message)),
             "utterances": shard_rows if row is None else 1,
         }
         for row, failure in failures
@@ -304,3 +304,8 @@ def errors_table(
 
 def _short(message: str) -> str:
     return message if len(message) <= MESSAGE_LIMIT else f"{message[: MESSAGE_LIMIT - 3]}..."
+
+
+def _storable(text: str | None) -> str | None:
+    """A text with what is not Unicode escaped: the name of a failed input may be damaged itself."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()

@@ -125,6 +125,18 @@ def test_a_torn_tar_gives_what_came_before(tmp_path: Path) -> None:
     assert isinstance(failure, RowFailure)
 
 
+@pytest.mark.parametrize("cut", [0, 1, 300, 512, 1000, 1024])
+def test_a_sample_that_may_lack_members_is_not_taken(tmp_path: Path, cut: int) -> None:
+    """However the file ends before its end mark: tarfile alone calls most of these a good end."""
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, b__wav=CLIP, b__cls="happy")
+    whole = Path(uri).read_bytes()
+    Path(uri).write_bytes(whole[: whole.index(b"b.cls") + cut])
+    good, torn = read(uri)
+    assert good.utterance_id == "a"
+    assert isinstance(torn, RowFailure)
+    assert torn.message.startswith("t.tar sample 2: the tar file is torn")
+
+
 def test_what_cannot_be_read_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"there is no .*none\.tar"):
         read(str(tmp_path / "none.tar"))
