@@ -27,7 +27,7 @@ def main() -> int:
         config = load_ingest_config(arguments.config)
         index = ingest(config, address="auto", console=console)
     except RaypipeError as error:
-        console.print(f"{type(error).__name__}: {error}", markup=False)
+        console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1
     show_ingest(index, Location.parse(config.output, config.storage.endpoint), console)
     return 0

@@ -81,18 +81,37 @@ def test_ingest_tells_what_it_took_and_what_not(tmp_path: Path, encode, tone) ->
     (tmp_path / "a.wav").write_bytes(encode(tone(0.5)))
     manifest = tmp_path / "clips.jsonl"
     manifest.write_text(
-        '{"id": "a", "audio": "a.wav", "votes": ["angry", "neutral", "bored"]}\n'
+        '{"id": "a", "audio": "a.wav", "votes": ["angry", "glad", "bored"]}\n'
         '{"audio": "a.wav", "votes": ["angry"]}\n'
     )
-    arguments = ("ingest", str(manifest), str(tmp_path / "shards"), "--label-set", "crema-d-6")
-    done = raypipe(*arguments, "--other-labels", "bored")
+    arguments = ("ingest", "manifest", str(manifest), str(tmp_path / "shards"))
+    done = raypipe(
+        *(*arguments, "--label-set", "anger,happiness,other", "--option", "other_labels=bored"),
+        *("--outside", "other", "--merge", "glad=happiness", "--audio", "original"),
+    )
     assert done.returncode == 0, done.stderr
     shown = " ".join(done.stdout.split())
-    assert "1 utterances in 1 shards, 1 failures" in shown
+    assert "2/2 clips" in shown
+    assert "votes in the label set 3 anger, happiness, other" in shown
+    assert "1 utterances in 1 shards, 1 failures, 0 left out" in shown
     assert "clips.jsonl line 2" in shown
 
 
-def test_ingest_refuses_an_unknown_label_set(tmp_path: Path) -> None:
-    done = raypipe("ingest", "m.jsonl", str(tmp_path / "out"), "--label-set", "crema-d-7")
-    assert done.returncode == 1
-    assert "crema-d-6" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("manifest", "m.jsonl", "--label-set", "crema-d-7"), "crema-d-6"),
+        (("tess", "x"), "crema-d"),
+        (("emodb", "x", "--selection", "4"), "it has: all"),
+        (("emodb", "x", "--option", "a"), "'a' is not key=value"),
+        (("emodb", "x", "--audio", "mp3"), "'flac' or 'original'"),
+        (("emodb", "x"), "there is nothing in"),
+    ],
+)
+def test_ingest_refuses_what_cannot_work(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = raypipe("ingest", *arguments[:2], str(tmp_path / "out"), *arguments[2:])
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,87 @@
+"""An ingest whose processes are all killed goes on to the bytes of a calm one."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from corpus_folder import clip
+from rich.console import Console
+
+from raypipe.runtime.ingest import ingest
+from raypipe.runtime.ingest_config import IngestConfig
+from raypipe.store.location import Location
+
+SHARDS, ROWS = 60, 50
+
+
+def corpus(folder: Path) -> Path:
+    """Many ids that share one clip, and some lines that fail."""
+    (folder / "a.wav").write_bytes(clip(3.0))
+    lines = [
+        {"id": f"c{number:05d}", "audio": "a.wav" if number % 97 else "none.wav"}
+        for number in range(SHARDS * ROWS)
+    ]
+    path = folder / "clips.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def command(manifest: Path, output: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "raypipe", "ingest", "manifest", str(manifest), str(output)),
+        *("--label-set", "iemocap-4", "--rows-per-shard", str(ROWS)),
+    ]
+
+
+def kill_after_first_shard(manifest: Path, output: Path) -> set[str]:
+    """Start an ingest in its own process group, SIGKILL all of it; the finished shards."""
+    process = subprocess.Popen(
+        command(manifest, output),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 240
+    while not list(output.glob("shard-*.parquet")):
+        assert process.poll() is None, "the ingest ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return {path.name for path in output.glob("shard-*.parquet")}
+
+
+def test_a_killed_ingest_continues_to_the_same_bytes(tmp_path: Path, ray_cluster: None) -> None:
+    manifest, killed = corpus(tmp_path), tmp_path / "killed"
+    finished = kill_after_first_shard(manifest, killed)
+    assert 0 < len(finished) < SHARDS
+    assert not (killed / "shards.json").exists()
+    kept = {name: (killed / name).stat().st_mtime_ns for name in finished}
+    again = subprocess.run(command(manifest, killed), capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    failed = len(range(0, SHARDS * ROWS, 97))
+    good = SHARDS * ROWS - failed
+    shown = " ".join(again.stdout.split())
+    assert f"{good} utterances in " in shown
+    assert f" shards, {failed} failures" in shown
+    for name, written in kept.items():
+        assert (killed / name).stat().st_mtime_ns == written
+    calm = Location.parse(str(tmp_path / "calm"))
+    config = IngestConfig(
+        corpus="manifest",
+        source=str(manifest),
+        output=calm.uri,
+        label_set="iemocap-4",
+        rows_per_shard=ROWS,
+    )
+    ingest(config, console=Console(file=io.StringIO()))
+    assert {path.name for path in killed.iterdir()} == {*calm.list("")}
+    for name in calm.list(""):
+        assert (killed / name).read_bytes() == calm.read(name)
