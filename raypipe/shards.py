@@ -25,8 +25,7 @@ from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import SHARD, labels_metadata, labels_of, with_metadata
 from raypipe.store.tables import errors_table, utterance_from_row, utterance_row
-from raypipe.votes import Excluded, VotePolicy, labelled
-from raypipe.votes import SoftLabelRule as SoftLabelRule  # part of write_shards' signature
+from raypipe.votes import Excluded, SoftLabelRule, VotePolicy, labelled
 
 INDEX = "shards.json"
 INGEST_ERRORS = "ingest_errors.parquet"
@@ -89,7 +88,8 @@ class ShardIndex(BaseModel):
             changes with any byte of the corpus and with how a model is asked about it.
         ids_are_unique: whether ingest has made sure that no id stands twice.
         corpus: name of the adapter or reader; None for shards that no ingest made.
-        selection: the corpus's own name for the label set and policy; None for the default one.
+        selection: the corpus's own name for the label set and policy that were begun with; None
+            where a corpus has none.
         options: of the adapter or reader, all of them.
         licence: what may be done with the corpus; empty where nobody says.
         audio: ``flac``: integer PCM has become FLAC of the same depth; ``original``: every
@@ -132,11 +132,13 @@ def write_shards(
     rows_per_shard: int = ROWS_PER_SHARD,
     bytes_per_shard: int = BYTES_PER_SHARD,
     fixed_sentences: bool = False,
-    soft_label_rule: SoftLabelRule = "primary",
     policy: VotePolicy | None = None,
     source: str,
 ) -> ShardIndex:
-    """Write a corpus as shards, its failures as ``ingest_errors.parquet``, its index last.
+    """Write utterances that a program makes one by one as shards, their index last.
+
+    For corpora that lie in files there is :mod:`raypipe.runtime.ingest`. Failures are listed in
+    ``ingest_errors.parquet``.
 
     Clips that the policy leaves out are no failures; ``ingest_excluded.parquet`` lists them.
 
@@ -152,15 +154,14 @@ def write_shards(
         rows_per_shard: largest number of utterances in a shard.
         bytes_per_shard: audio bytes after which a shard is closed.
         fixed_sentences: the speakers were given their sentences.
-        soft_label_rule: how votes are counted, for a policy that is otherwise the default.
-        policy: how votes become soft labels and which clips stay; overrules ``soft_label_rule``.
+        policy: how votes become soft labels and which clips stay.
         source: where the utterances come from, in words, for the index.
 
     Raises:
         FingerprintError: if the destination holds another corpus.
         StoreError: if the storage refuses.
     """
-    policy = policy or VotePolicy(rule=soft_label_rule)
+    policy = policy or VotePolicy()
     failures: list[Failure] = []
     excluded: list[Failure] = []
     entries: list[ShardEntry] = []

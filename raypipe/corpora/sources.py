@@ -62,6 +62,11 @@ class Source(Protocol):
         """All its options with their values."""
         ...
 
+    @property
+    def default_selection(self) -> str | None:
+        """Name of the usual way to read it; None where there is none."""
+        ...
+
     def selection(self, name: str | None) -> Selection | None:
         """A usual way to read it, the default without a name; None if there is no default.
 
@@ -105,6 +110,11 @@ class Adapter:
     def options(self) -> Mapping[str, Any]:
         """The fields of the adapter."""
         return self.corpus.model_dump(mode="json")
+
+    @property
+    def default_selection(self) -> str:
+        """The corpus's first."""
+        return next(iter(self.corpus.selections))
 
     def selection(self, name: str | None) -> Selection:
         """One of the corpus's own."""
@@ -150,6 +160,11 @@ class Reader(BaseModel):
     def options(self) -> Mapping[str, Any]:
         """The fields."""
         return self.model_dump(mode="json")
+
+    @property
+    def default_selection(self) -> None:
+        """There is none."""
+        return None
 
     def selection(self, name: str | None) -> None:
         """There are none."""

@@ -100,7 +100,7 @@ def _settings(
     return {
         "corpus": config.corpus,
         "options": dict(source.options),
-        "selection": config.selection,
+        "selection": config.selection or source.default_selection,
         "labels": list(labels.names),
         "policy": policy.model_dump(mode="json"),
         "audio": config.audio,
@@ -225,7 +225,7 @@ def _finish(
         failures=len(failures),
         excluded=len(excluded),
         corpus=config.corpus,
-        selection=config.selection,
+        selection=config.selection or source.default_selection,
         options=dict(source.options),
         licence=source.licence,
         audio=config.audio,

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -56,6 +57,45 @@ def kill_after_first_shard(manifest: Path, output: Path) -> set[str]:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return {path.name for path in output.glob("shard-*.parquet")}
+
+
+def workers(process: int) -> list[int]:
+    """The Ray workers below a process that write shards at this moment."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        command = Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return []
+    found = [process] if command.startswith("ray::_write_part") else []
+    return found + [one for child in map(int, children) for one in workers(child)]
+
+
+def test_a_killed_worker_costs_nothing(tmp_path: Path, ray_cluster: None) -> None:
+    manifest, output = corpus(tmp_path), tmp_path / "out"
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while not killed and not (output / "shards.json").exists():
+            for worker in workers(os.getpid())[:1]:
+                os.kill(worker, signal.SIGKILL)
+                killed.append(worker)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    index = ingest(
+        IngestConfig(
+            corpus="manifest",
+            source=str(manifest),
+            output=str(output),
+            label_set="iemocap-4",
+            rows_per_shard=ROWS,
+        ),
+        console=Console(file=io.StringIO()),
+    )
+    killer.join()
+    assert len(killed) == 1
+    assert index.rows + index.failures == SHARDS * ROWS
+    assert not [path for path in output.iterdir() if path.suffix == ".tmp"]
 
 
 def test_a_killed_ingest_continues_to_the_same_bytes(tmp_path: Path, ray_cluster: None) -> None:
