@@ -87,7 +87,8 @@ def optional_text(fields: Mapping[str, Any], name: str) -> str | None:
     """A field's text without outer blanks, None if it is absent or empty; a whole number is text.
 
     Raises:
-        BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8.
+        BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8,
+            ``nul`` for text with NUL characters.
     """
     value = fields.get(name)
     return None if value is None else as_text(value, name) or None
@@ -99,6 +100,8 @@ def as_text(value: object, field: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise BadLineError("bad_type", f"{field} is not text: {shown(value)}")
+    if "\0" in value:
+        raise BadLineError("nul", f"{field} holds NUL characters: {shown(value)}")
     try:
         value.encode()
     except UnicodeEncodeError as error:

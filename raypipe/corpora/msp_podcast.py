@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from raypipe.corpora.base import Corpus, Selection
@@ -46,6 +46,7 @@ _SPLITS = {
     "test2": "Test2",
     "test3": "Test3",
 }
+_GENDER = re.compile(r"\s*Speaker_[^;.]*;", re.IGNORECASE)
 _WITHHELD = re.compile(r".*_test3_\d+", re.IGNORECASE)
 
 
@@ -77,6 +78,16 @@ class MspPodcast(Corpus):
             VotePolicy(rule="primary+secondary", aliases=False, plurality="corpus"),
             "every clip; shares of all mentions of the 8 labels, primary and secondary",
         ),
+        "8-all-inclusive": Selection(
+            LABEL_SETS["msp-podcast-8"],
+            VotePolicy(rule="all_inclusive", aliases=False, plurality="corpus"),
+            "every clip; as 8-secondary, and the labels that workers typed in words of their own",
+        ),
+        "16-secondary": Selection(
+            LABEL_SETS["msp-podcast-16"],
+            VotePolicy(rule="primary+secondary", aliases=False, plurality="corpus"),
+            "every clip; shares of all mentions of the 16 labels of the secondary list",
+        ),
         "4-consensus": Selection(
             LABEL_SETS["msp-podcast-4"],
             VotePolicy(aliases=False, plurality="corpus", clips="consensus"),
@@ -93,7 +104,8 @@ class MspPodcast(Corpus):
         for one in _facts(tree, facts):
             failed.add(one.utterance_id or "")
             yield one
-        speakers, splits = _speakers(tree), _partitions(tree)
+        speakers, splits = _Pairs.speakers(tree), _Pairs.partitions(tree)
+        yield from (*speakers.faults, *splits.faults)
         transcripts = tree.texts("transcripts")
         rated_names: set[str] = set()
         file, details = _details(tree)
@@ -113,8 +125,8 @@ class MspPodcast(Corpus):
             known = replace(
                 known,
                 consensus=known.consensus or consensus(rated.votes),
-                speaker=known.speaker or speakers.get(rated.name),
-                split=known.split or splits.get(rated.name),
+                speaker=known.speaker or speakers.values.get(rated.name),
+                split=known.split or splits.values.get(rated.name),
             )
             yield self._clip(rated, known, transcripts.get(rated.name))
         for name, known in facts.items():
@@ -179,10 +191,11 @@ def _from_csv(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
             if isinstance(fields, BadLineError):
                 yield line, fields
                 continue
-            if "FileName" not in fields:
-                yield line, BadLineError("missing_id", "no FileName")
+            try:
+                name = _file_name(fields)
+            except BadLineError as error:
+                yield line, error
                 continue
-            name = stem(fields["FileName"])
             if rated is None or rated.name != name:
                 if rated is not None:
                     yield rated
@@ -190,6 +203,14 @@ def _from_csv(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
             _vote_of(rated, line, fields)
     if rated is not None:
         yield rated
+
+
+def _file_name(fields: Mapping[str, str]) -> str:
+    """Name of a row's clip without its ending."""
+    name = stem(checked_text(fields.get("FileName", ""), "FileName"))
+    if not name:
+        raise BadLineError("missing_id", "no FileName")
+    return name
 
 
 def _vote_of(rated: Rated, line: int, fields: Fields) -> None:
@@ -220,6 +241,7 @@ def _from_json(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
     for line, key, value in json_entries(document, file):
         rated = Rated(file, line, stem(key))
         try:
+            checked_text(key, "file name")
             if not isinstance(value, dict):
                 raise BadLineError("bad_json", f"not an object of workers: {shown(value)}")
             for worker, fields in value.items():
@@ -249,9 +271,13 @@ def _facts(tree: Tree, facts: dict[str, Facts]) -> Iterator[Failure]:
 def _json_records(document: str, file: str) -> Iterator[Record]:
     for line, key, value in json_entries(document, file):
         if isinstance(value, dict):
-            yield line, {"FileName": key, **{name: str(one) for name, one in value.items()}}
+            yield line, {"FileName": key, **_texts(value)}
         else:
             yield line, BadLineError("bad_json", f"{shown(key)} is not an object")
+
+
+def _texts(value: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(one) for name, one in value.items() if one is not None}
 
 
 def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -> Iterator[Failure]:
@@ -260,9 +286,7 @@ def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -
         try:
             if isinstance(fields, BadLineError):
                 raise fields
-            name = stem(checked_text(fields.get("FileName", ""), "FileName")) or None
-            if name is None:
-                raise BadLineError("missing_id", "no FileName")
+            name = _file_name(fields)
             if name in facts:
                 message = f"{shown(name)} came before, in line {facts[name].line}"
                 yield failure(file, line, None, "duplicate_id", message)
@@ -282,38 +306,55 @@ def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -
 
 
 def _known(speaker: str | None) -> str | None:
-    clean = (speaker or "").strip()
+    clean = checked_text(speaker or "", "speaker")
     return None if clean.lower() in ("", "unknown", "na", "nan") else clean
 
 
 def _split(text: str | None) -> str | None:
     """The split by its present name; one the lab does not use is kept, ``NA`` is none."""
-    clean = (text or "").strip()
+    clean = checked_text(text or "", "split")
     return None if clean.lower() in ("", "na", "nan") else _SPLITS.get(clean.lower(), clean)
 
 
-def _speakers(tree: Tree) -> dict[str, str]:
-    """Speaker of a clip; the file's lines on a speaker's gender are passed over."""
-    found = _pairs(tree, "Speaker_ids.txt", lambda first, second: (first, second))
-    return {name: who for name, who in found.items() if _known(who) is not None}
+@dataclass(slots=True)
+class _Pairs:
+    """What a file with one clip and one value a line says; a corpus without it says nothing."""
 
+    values: dict[str, str] = field(default_factory=dict)
+    faults: list[Failure] = field(default_factory=list)
 
-def _partitions(tree: Tree) -> dict[str, str]:
-    found = _pairs(tree, "Partitions.txt", lambda first, second: (second, first), "Partition.txt")
-    return {name: _split(text) or text for name, text in found.items()}
+    @classmethod
+    def speakers(cls, tree: Tree) -> _Pairs:
+        """Speaker of a clip; the file's lines on a speaker's gender are passed over."""
+        return cls()._read(tree, tree.find("Speaker_ids.txt"), _known, clip_first=True)
 
+    @classmethod
+    def partitions(cls, tree: Tree) -> _Pairs:
+        """Split of a clip."""
+        file = tree.find("Partitions.txt", "Partition.txt")
+        return cls()._read(tree, file, _split, clip_first=False)
 
-def _pairs(
-    tree: Tree, file_name: str, order: Callable[[str, str], tuple[str, str]], *others: str
-) -> dict[str, str]:
-    file = tree.find(file_name, *others)
-    if file is None:
-        return {}
-    pairs: dict[str, str] = {}
-    with open_text(tree.source, file) as text:
-        for line in text:
-            first, separator, second = line.partition(";")
-            clip, value = order(first.strip(), second.strip())
-            if separator and clip.lower().endswith(".wav"):
-                pairs[stem(clip)] = value
-    return pairs
+    def _read(
+        self, tree: Tree, file: str | None, value: Callable[[str], str | None], clip_first: bool
+    ) -> _Pairs:
+        if file is not None:
+            with open_text(tree.source, file) as text:
+                for number_, line in enumerate(text, start=1):
+                    first, _, second = line.partition(";")
+                    pair = (first, second) if clip_first else (second, first)
+                    try:
+                        self._add(line, *pair, value)
+                    except BadLineError as error:
+                        self.faults.append(failure(file, number_, None, error.reason, str(error)))
+        return self
+
+    def _add(self, line: str, clip: str, said: str, value: Callable[[str], str | None]) -> None:
+        if not line.strip() or _GENDER.match(line):
+            return
+        name = checked_text(clip, "clip")
+        if not name.lower().endswith(".wav"):
+            raise BadLineError("bad_line", f"names no clip: {shown(line)}")
+        clean = value(said)
+        if clean is not None and self.values.setdefault(stem(name), clean) != clean:
+            message = f"{name} is {shown(clean)} here and {shown(self.values[stem(name)])} before"
+            raise BadLineError("contradiction", message)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from raypipe.corpora.clips import label_of
+from raypipe.corpora.clips import AUDIO_SUFFIXES, label_of
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.records import Vote
@@ -232,6 +233,7 @@ def _begin(file: str, line: int, text: str) -> Rated:
         return Rated(file, line, stem(text.partition(";")[0].strip()), fault=fault)
     rated = Rated(file, line, stem(match["name"].strip()))
     try:
+        checked_text(match["name"], "file name")
         rated.facts = Facts(
             file,
             line,
@@ -254,5 +256,5 @@ def _add(rated: Rated, line: int, text: str) -> None:
 
 def stem(file_name: str) -> str:
     """A clip's name without its ending; other dots belong to the name."""
-    head, dot, _ = file_name.strip().rpartition(".")
-    return head if dot else file_name.strip()
+    head, ending = posixpath.splitext(file_name.strip())
+    return head if ending.lower() in AUDIO_SUFFIXES else file_name.strip()

@@ -116,10 +116,19 @@ class Pending:
 def failure(
     file: str, line: int | None, utterance_id: str | None, reason: str, message: str
 ) -> Failure:
-    """A clip's failure that names file and line."""
+    """A clip's failure that names file and line, in texts that any table takes.
+
+    An id or a file's name may be what is wrong: bytes in them that are no text are escaped.
+    """
+    name = None if utterance_id is None else _escaped(utterance_id)
     if line is None:
-        return Failure(utterance_id, "ingest", reason, f"{file}: {message}")
-    return RowFailure(utterance_id, "ingest", reason, f"{file} line {line}: {message}", line)
+        return Failure(name, "ingest", reason, _escaped(f"{file}: {message}"))
+    told = _escaped(f"{file} line {line}: {message}")
+    return RowFailure(name, "ingest", reason, told, line)
+
+
+def _escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def read_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Utterance | Failure]:
