@@ -12,7 +12,7 @@ from raypipe.corpora.lines import checked_text, open_text
 from raypipe.errors import CorpusError
 from raypipe.records import Failure
 
-_TURN = re.compile(r"(?P<name>\S+)\s+\[(?P<start>[\d.]+)\s*-\s*[\d.]+\]:\s*(?P<text>.*)")
+_TURN = re.compile(r"(?P<name>\S+_[FM]\d{3})\s+\[(?P<start>[\d.]+)\s*-\s*[\d.]+\]:\s*(?P<text>.*)")
 _BREATH = re.compile(r"_[FM]XX\d+$")
 
 
