@@ -35,6 +35,7 @@ class CorpusFolder:
         self.location = Location.parse(str(root))
 
     def file(self, name: str, content: str | bytes, encoding: str = "utf-8") -> None:
+        assert not name.startswith("/"), "it would lie outside of the folder"
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))

@@ -8,7 +8,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.errors import CorpusError
@@ -107,6 +107,13 @@ def csv_records(
             continue
         cells = zip(header, row, strict=True)
         yield lines.first, {column: cell for column, cell in cells if cell.strip()}
+
+
+def csv_columns(text: TextIO, name: str, required: Sequence[Collection[str]]) -> list[str]:
+    """The columns of a CSV file, which is then at its beginning again; raises as csv_records."""
+    header = _header(csv.reader(text, strict=True), name, required)
+    text.seek(0)
+    return header
 
 
 def _header(

@@ -15,22 +15,27 @@ One line is one utterance. Columns (others are ignored):
 ``speaker``, ``split``,   text
 ``dataset``
 ``context``               previous turns, oldest first: a list of texts; in CSV as JSON
+``arousal``, ``valence``  numbers: the annotators' mean; ``dominance`` likewise. A vote may have
+                          these three as well
 ========================  =====================================================================
 
-Lines of NeMo manifests and Lhotse cuts are understood too (:mod:`raypipe.corpora.dialects`).
+Lines of NeMo and EmoBox manifests and of Lhotse cuts are understood too
+(:mod:`raypipe.corpora.dialects`), and SpeechBrain's JSON files.
 
 A line that cannot be used is a failure of its own with its reason; all the others go on.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
 from raypipe.corpora.fields import (
@@ -40,15 +45,18 @@ from raypipe.corpora.fields import (
     parse_json,
     shown,
     utterance_id,
+    with_usual_names,
 )
-from raypipe.corpora.lines import csv_records
-from raypipe.corpora.pending import Pending, failure, in_order, read_ahead
+from raypipe.corpora.lines import as_lines, csv_records, json_entries
+from raypipe.corpora.pending import Pending, failure, read_ahead, sized_ahead
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
 Fields = Mapping[str, Any]
+Record = tuple[int, Fields | BadLineError]
+"""A line's number and its fields, or why it has none."""
 
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
 
@@ -65,7 +73,8 @@ def read_manifest(
     """Read a manifest line by line, each clip's bytes as they are found.
 
     Args:
-        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv`` or ``.tsv`` file.
+        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv`` or
+            ``.json`` file, packed with gzip if ``.gz`` follows.
         labels: the label set; votes are matched through its aliases.
         audio_root: directory or ``s3://`` prefix that relative paths are relative to and every
             clip must lie below. Default: the manifest's own folder for files; ``s3://`` URIs may
@@ -102,7 +111,7 @@ def pending_manifest(
     Arguments and exceptions are those of :func:`read_manifest`.
     """
     clips = _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
-    yield from in_order(lambda one: one.sized() if isinstance(one, Pending) else one, clips)
+    yield from sized_ahead(clips)
 
 
 def _pending(
@@ -116,29 +125,65 @@ def _pending(
     place, name = Location.parse_object(manifest, endpoint)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     others = frozenset(word.strip().lower() for word in other_labels)
-    rules = Rules(labels, others, dataset or name.rpartition(".")[0])
-    parser = _Parser(name, rules, _AudioPaths(place, root))
+    rules = Rules(labels, others, dataset or _unpacked(name).rpartition(".")[0])
+    parser = Parser(name, rules, AudioPaths(place, root))
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
         raise CorpusError(f"there is no manifest {manifest}") from error
-    # Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
-    with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        yield from parser.lines(_records(text, name))
+    with stream, text_of(stream, name) as text:
+        yield from parser.lines(until_torn(_records(text, _unpacked(name))))
+
+
+def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
+    """The text of a label file, unpacked if its name ends in ``.gz``.
+
+    Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
+
+    Raises:
+        CorpusError: if it is not gzip, or UTF-16 by its own account.
+    """
+    if not name.lower().endswith(".gz"):
+        return as_lines(stream, name, newline="")
+    try:
+        return as_lines(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), name, newline="")
+    except (EOFError, zlib.error, OSError) as error:
+        raise CorpusError(f"{name} is not gzip: {error}") from error
+
+
+def _unpacked(name: str) -> str:
+    return name[:-3] if name.lower().endswith(".gz") else name
+
+
+def until_torn(records: Iterable[Record]) -> Iterator[Record]:
+    """Records, and a last one for a gzip file that ends too early or was damaged."""
+    line = 0
+    try:
+        for line, record in records:
+            yield line, record
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        message = f"the gzip file is torn from here on: {error}"
+        yield line + 1, BadLineError("bad_gzip", message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parser:
-    """Turns a manifest's lines into utterances or failures."""
+class Parser:
+    """Turns a label file's records into clips or failures.
+
+    Attributes:
+        manifest: name of the file, for messages.
+        rules: how the fields are read.
+        paths: where the field ``audio`` may lead.
+        seen: digests of the ids so far; shared by the files of one corpus.
+    """
 
     manifest: str
     rules: Rules
-    paths: _AudioPaths
+    paths: AudioPaths
     seen: set[bytes] = field(default_factory=set)
 
-    def lines(
-        self, records: Iterable[tuple[int, Fields | BadLineError]]
-    ) -> Iterator[Pending | Failure]:
+    def lines(self, records: Iterable[Record]) -> Iterator[Pending | Failure]:
+        """The clips of these records, in order."""
         for number, record in records:
             try:
                 if isinstance(record, BadLineError):
@@ -174,7 +219,7 @@ class _Parser:
 
 def _id_or_none(record: Fields | BadLineError) -> str | None:
     if isinstance(record, BadLineError):
-        return None
+        return record.utterance_id
     try:
         return utterance_id(record)
     except BadLineError:
@@ -182,13 +227,18 @@ def _id_or_none(record: Fields | BadLineError) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _AudioPaths:
+class AudioPaths:
     """Finds a clip from what a manifest says, and nothing outside of where clips may lie."""
 
     manifest: Location
     root: Location | None
 
     def find(self, path: str) -> tuple[Location, str]:
+        """Place and name of a recording.
+
+        Raises:
+            BadLineError: ``bad_audio_path``.
+        """
         if "\0" in path or len(path.encode()) > _LONGEST_PATH:
             raise BadLineError("bad_audio_path", f"audio is not a path: {shown(path)}")
         root = self.root or self.manifest
@@ -220,18 +270,35 @@ def _outside(path: str, root: Location) -> BadLineError:
     )
 
 
-def _records(text: Iterable[str], name: str) -> Iterator[tuple[int, Fields | BadLineError]]:
+def _records(text: Iterable[str], name: str) -> Iterator[Record]:
     """Line numbers and fields, by what the file's ending says it is."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
-        return _json_records(text)
+        return json_records(text)
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
         return csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
-    raise CorpusError(f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv")
+    if kind == "json":
+        return _speechbrain(text, name)
+    raise CorpusError(
+        f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv, json"
+    )
 
 
-def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineError]]:
+def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
+    """One large object, as SpeechBrain's recipes write it: ``{"u1": {"wav": ..., "emo": ...}}``."""
+    for line, key, value in json_entries("".join(text), name):
+        if isinstance(value, dict):
+            audio = value.get("audio", value.get("wav"))
+            if isinstance(audio, str):
+                audio = audio.removeprefix("{data_root}/")
+            yield line, {"id": key, **with_usual_names(value), "audio": audio}
+        else:
+            yield line, BadLineError("bad_json", f"{shown(key)} is not an object")
+
+
+def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Record]:
+    """The lines of a JSONL file that are not blank; those of other dialects under our names."""
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
@@ -239,6 +306,6 @@ def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineEr
             document = parse_json(line, "line")
             if not isinstance(document, dict):
                 raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
-            yield number, as_fields(document)
+            yield number, as_fields(document) if dialects else document
         except BadLineError as error:
             yield number, error

@@ -16,14 +16,13 @@ from typing import ClassVar
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import Listed, Tree, failure, label_of
-from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.fields import BadLineError, rating, shown
 from raypipe.corpora.lines import Record, checked_text, csv_records, json_entries, open_text
 from raypipe.corpora.msp_votes import (
     CODES,
     Facts,
     Rated,
     blocks,
-    number,
     stem,
     vote,
     worker_line,
@@ -295,9 +294,9 @@ def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -
                 file,
                 line,
                 consensus=label_of(fields.get("EmoClass", ""), CODES, "EmoClass"),
-                arousal=number(fields.get("EmoAct")),
-                valence=number(fields.get("EmoVal")),
-                dominance=number(fields.get("EmoDom")),
+                arousal=rating(fields.get("EmoAct"), "EmoAct"),
+                valence=rating(fields.get("EmoVal"), "EmoVal"),
+                dominance=rating(fields.get("EmoDom"), "EmoDom"),
                 speaker=_known(fields.get("SpkrID")),
                 split=_split(fields.get("Split_Set")),
             )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES, label_of
-from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.fields import BadLineError, rating, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.records import Vote
 from raypipe.votes import NO_AGREEMENT, OTHER
@@ -101,22 +100,6 @@ class Rated:
     fault: tuple[int, BadLineError] | None = None
 
 
-def number(text: object) -> float | None:
-    """A rating; blank, ``NaN`` and ``NA`` occur and are none.
-
-    Raises:
-        BadLineError: ``bad_number`` for what is neither.
-    """
-    clean = "" if text is None else str(text).strip()
-    if clean.lower() in ("", "na", "nan", "none"):
-        return None
-    try:
-        value = float(clean)
-    except ValueError as error:
-        raise BadLineError("bad_number", f"{shown(text)} is not a rating") from error
-    return value if math.isfinite(value) else None
-
-
 def vote(
     worker: str,
     primary: str,
@@ -142,9 +125,9 @@ def vote(
         annotator=who,
         labels=(first, *more),
         typed="; ".join(text for text in (typed, *more_typed) if text) or None,
-        arousal=number(arousal),
-        valence=number(valence),
-        dominance=number(dominance),
+        arousal=rating(arousal, "arousal"),
+        valence=rating(valence, "valence"),
+        dominance=rating(dominance, "dominance"),
     )
 
 
@@ -238,9 +221,9 @@ def _begin(file: str, line: int, text: str) -> Rated:
             file,
             line,
             consensus=label_of(match["code"], CODES, "consensus"),
-            arousal=number(match["act"]),
-            valence=number(match["val"]),
-            dominance=number(match["dom"]),
+            arousal=rating(match["act"], "A"),
+            valence=rating(match["val"], "V"),
+            dominance=rating(match["dom"], "D"),
         )
     except BadLineError as error:
         rated.fault = (line, error)

@@ -136,6 +136,11 @@ def read_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Utterance | Failu
     return in_order(lambda one: one.read() if isinstance(one, Pending) else one, clips)
 
 
+def sized_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Pending | Failure]:
+    """Ask for the size of every recording, a few clips ahead; one that is missing is a failure."""
+    return in_order(lambda one: one.sized() if isinstance(one, Pending) else one, clips)
+
+
 def rate_and_duration(audio: bytes) -> tuple[int, float]:
     """Sampling rate in Hz and duration in seconds of an encoded clip.
 

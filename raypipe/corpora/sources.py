@@ -198,6 +198,70 @@ class ManifestReader(Reader):
         )
 
 
+class EmoSuperbReader(Reader):
+    """Label tables of EMO-SUPERB, with the recordings they name.
+
+    Attributes:
+        audio_root: folder below which the recordings lie; default: two above the table.
+        invert_smoothing: give the shares as they were before label smoothing.
+        smoothing: the eps that the table was smoothed with.
+    """
+
+    audio_root: str | None = None
+    invert_smoothing: bool = False
+    smoothing: float = 0.05
+
+    def open(self, reading: Reading) -> Iterator[Pending | Failure]:
+        """The clips of the table's rows."""
+        from raypipe.corpora.emo_superb import pending_emo_superb
+
+        return pending_emo_superb(
+            reading.uri,
+            reading.labels,
+            audio_root=self.audio_root,
+            invert_smoothing=self.invert_smoothing,
+            smoothing=self.smoothing,
+            **self._arguments(reading),
+        )
+
+
+class AudioFolderReader(Reader):
+    """A folder of recordings with ``metadata.csv`` or ``.jsonl``, or a folder for each label."""
+
+    def open(self, reading: Reading) -> Iterator[Pending | Failure]:
+        """The clips of the folder."""
+        from raypipe.corpora.audio_folder import pending_audio_folder
+
+        return pending_audio_folder(reading.uri, reading.labels, **self._arguments(reading))
+
+
+class KaldiReader(Reader):
+    """A Kaldi data directory.
+
+    Attributes:
+        audio_root: what paths in ``wav.scp`` are relative to and must lie below.
+    """
+
+    audio_root: str | None = None
+
+    def open(self, reading: Reading) -> Iterator[Pending | Failure]:
+        """The utterances of the directory."""
+        from raypipe.corpora.kaldi import pending_kaldi
+
+        arguments = self._arguments(reading)
+        return pending_kaldi(reading.uri, reading.labels, audio_root=self.audio_root, **arguments)
+
+
+class SharReader(Reader):
+    """Lhotse Shar: cuts beside tar files."""
+
+    def open(self, reading: Reading) -> Sequence[Container]:
+        """The shards."""
+        from raypipe.corpora.shar import shar_files
+
+        return shar_files(reading.uri, reading.labels, **self._arguments(reading))
+
+
 class WebDatasetReader(Reader):
     """Tar files."""
 
@@ -225,10 +289,26 @@ class TableReader(Reader):
         return tables(reading.uri, reading.labels, audio_root=self.audio_root, **arguments)
 
 
-READERS: Mapping[str, type[ManifestReader | WebDatasetReader | TableReader]] = {
+_Readers = (
+    ManifestReader
+    | AudioFolderReader
+    | KaldiReader
+    | SharReader
+    | EmoSuperbReader
+    | WebDatasetReader
+    | TableReader
+)
+
+READERS: Mapping[str, type[_Readers]] = {
     "manifest": ManifestReader,
     "nemo": ManifestReader,
     "lhotse": ManifestReader,
+    "lhotse-shar": SharReader,
+    "speechbrain": ManifestReader,
+    "emobox": ManifestReader,
+    "kaldi": KaldiReader,
+    "audio-folder": AudioFolderReader,
+    "emo-superb": EmoSuperbReader,
     "webdataset": WebDatasetReader,
     "parquet": TableReader,
 }

@@ -151,7 +151,7 @@ def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sampl
                         sample.audio_size = max(sample.audio_size, member.size)
                         if not with_audio:
                             continue
-                    sample.members[ending] = _content(tar, member)
+                    sample.members[ending] = content(tar, member)
         except (tarfile.TarError, EOFError, OSError) as error:
             number = max(number, 1)  # the sample at hand may lack members
             message = f"{name} sample {number}: the tar file is torn from here on: {error}"
@@ -183,7 +183,12 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]
             yield posixpath.join(folder, stem), f"{dot}{ending}".lower(), member
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """A member's bytes.
+
+    Raises:
+        EOFError: if the file ends before they do.
+    """
     held = tar.extractfile(member)
     data = b"" if held is None else held.read()
     if len(data) != member.size:

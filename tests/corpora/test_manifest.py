@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -353,3 +354,63 @@ def test_a_manifest_in_object_storage(bucket: Location, clip: bytes) -> None:
 def test_storage_that_refuses_is_not_booked_on_the_clip(folder: Path, s3: Any) -> None:
     with pytest.raises(StoreError, match="no-such-bucket"):
         read(jsonl(folder, line(1), line(2, audio="s3://no-such-bucket/a.wav")))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_packed_manifests_are_read(folder: Path, ending: str) -> None:
+    rows = {"jsonl": [json.dumps(line(1)), json.dumps(line(2))], "csv": ["id,audio", "1,a.wav"]}
+    path = folder / f"mine.{ending}.gz"
+    path.write_bytes(gzip.compress("\n".join(rows[ending]).encode()))
+    found = read(str(path))
+    assert all(isinstance(one, Utterance) and one.dataset == "mine" for one in found)
+    assert len(found) == (2 if ending == "jsonl" else 1)
+
+
+def test_a_torn_gzip_file_costs_what_is_torn(folder: Path) -> None:
+    path = folder / "corpus.jsonl.gz"
+    rows = [json.dumps(line(number, transcript=str(number) * 99)) for number in range(50)]
+    whole = gzip.compress("\n".join(rows).encode())
+    path.write_bytes(whole[:-20])
+    *_, failure = read(str(path))
+    assert isinstance(failure, RowFailure)
+    assert failure.error_type == "bad_gzip"
+    assert f"corpus.jsonl.gz line {failure.row}: the gzip file is torn" in failure.message
+    path.write_bytes(b"{}")
+    with pytest.raises(CorpusError, match="is not gzip"):
+        read(str(path))
+
+
+def test_a_file_in_utf_16_is_refused_by_name(folder: Path) -> None:
+    (folder / "corpus.jsonl").write_text(json.dumps(line(1)), encoding="utf-16")
+    with pytest.raises(CorpusError, match=r"corpus\.jsonl line 1: the file is UTF-16"):
+        read(str(folder / "corpus.jsonl"))
+
+
+def test_ratings_are_read(folder: Path) -> None:
+    vote = {"labels": ["sad"], "arousal": "3", "valence": None, "dominance": 1}
+    [found] = read(jsonl(folder, line(arousal=2.5, valence="NaN", votes=[vote])))
+    assert isinstance(found, Utterance)
+    assert (found.arousal, found.valence, found.dominance) == (2.5, None, None)
+    assert found.votes == (Vote("1", ("sad",), None, 3.0, None, 1.0),)
+    assert the_failure(folder, line(2, arousal="high")).error_type == "bad_number"
+    assert the_failure(folder, line(2, arousal=[1])).error_type == "bad_number"
+
+
+def test_emobox_lines_and_speechbrain_files(folder: Path) -> None:
+    emobox = {"key": "set-1", "dataset": "set", "wav": "a.wav", "type": "raw", "emo": "SAD"}
+    [found] = read(jsonl(folder, emobox))
+    assert isinstance(found, Utterance)
+    assert (found.utterance_id, found.dataset, found.votes[0].labels) == ("set-1", "set", ("SAD",))
+    path = folder / "train.json"
+    path.write_text(
+        '{"u1": {"wav": "{data_root}/a.wav", "length": 3.2, "emo": "hap"},\n'
+        '"u2": 5,\n"u3": {"wav": "/etc/hosts"}, "u1": {"wav": "a.wav"}}'
+    )
+    good, *bad = read(str(path))
+    assert isinstance(good, Utterance)
+    assert good.votes[0].labels == ("hap",)
+    assert [(one.error_type, one.row) for one in bad if isinstance(one, RowFailure)] == [
+        ("bad_json", 2),
+        ("bad_audio_path", 3),
+        ("duplicate_id", 3),
+    ]
