@@ -163,7 +163,8 @@ def json_entries(text: str, name: str) -> Iterator[tuple[int, str, Any]]:
     Raises:
         CorpusError: if the text is no JSON object, or from where it stops being one.
     """
-    decoder = json.JSONDecoder()
+    # Control characters in a text spoil that text, not the whole file.
+    decoder = json.JSONDecoder(strict=False)
     position, line = _skip(text, 0, "{", name), 1
     seen = 0
     if text[_blank(text, position) :].startswith("}"):
