@@ -262,6 +262,23 @@ class SharReader(Reader):
         return shar_files(reading.uri, reading.labels, **self._arguments(reading))
 
 
+class NemoTarReader(Reader):
+    """NeMo's tarred datasets.
+
+    Attributes:
+        manifest: name of the JSONL file beside the tar files.
+    """
+
+    manifest: str = "tarred_audio_manifest.json"
+
+    def open(self, reading: Reading) -> Sequence[Container]:
+        """The tar files."""
+        from raypipe.corpora.nemo_tar import nemo_tars
+
+        arguments = self._arguments(reading)
+        return nemo_tars(reading.uri, reading.labels, manifest=self.manifest, **arguments)
+
+
 class WebDatasetReader(Reader):
     """Tar files."""
 
@@ -294,6 +311,7 @@ _Readers = (
     | AudioFolderReader
     | KaldiReader
     | SharReader
+    | NemoTarReader
     | EmoSuperbReader
     | WebDatasetReader
     | TableReader
@@ -302,6 +320,7 @@ _Readers = (
 READERS: Mapping[str, type[_Readers]] = {
     "manifest": ManifestReader,
     "nemo": ManifestReader,
+    "nemo-tarred": NemoTarReader,
     "lhotse": ManifestReader,
     "lhotse-shar": SharReader,
     "speechbrain": ManifestReader,

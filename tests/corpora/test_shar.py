@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from corpus_folder import CLIP
 
-from raypipe.corpora.shar import Shar, shar_files
+from raypipe.corpora.pending import Pending
+from raypipe.corpora.shar import shar_files
 from raypipe.corpora.sources import Reading, open_source
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
@@ -150,5 +151,5 @@ def test_it_is_in_the_table_of_readers(tmp_path: Path) -> None:
     shard(tmp_path, 0, [cut("a")], {"a.wav": CLIP})
     reading = Reading(str(tmp_path), None, LABELS, VotePolicy())
     [found] = open_source("lhotse-shar").open(reading)
-    assert isinstance(found, Shar)
-    assert found.position(0) == "cuts.000000.jsonl.gz cut 1"
+    assert not isinstance(found, Pending | Failure)
+    assert found.position(0) == "recording.000000.tar recording 1"
