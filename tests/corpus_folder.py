@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from raypipe.corpora import load_corpus
+from raypipe.corpora.containers import Held
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -25,6 +27,19 @@ def clip(
 
 
 CLIP = clip()
+
+
+def assert_same_clips(held: Sequence[Held], found: Sequence[Utterance | Failure]) -> None:
+    """A container must list what it will give: an entry each, and no failure as somebody's id."""
+    assert len(held) == len(found)
+    for entry, row in zip(held, found, strict=True):
+        if isinstance(row, Utterance):
+            assert entry.utterance_id == row.utterance_id
+            assert entry.size >= len(row.audio)  # of a part, the whole is known
+        else:
+            assert entry.utterance_id in (None, row.utterance_id)
+    named = [entry.utterance_id for entry in held if entry.utterance_id is not None]
+    assert len({*named}) == len(named)
 
 
 class CorpusFolder:

@@ -67,8 +67,8 @@ class TarBeside:
     def scan(self) -> Iterator[Held]:
         """Ids and sizes; the audio is passed over."""
         for one in self._joined(with_audio=False):
-            if isinstance(one, Failure):
-                yield Held(one.utterance_id, 0)
+            if isinstance(one, Failure):  # its id may be that of a good clip: a line told twice
+                yield Held(None, 0)
             else:
                 yield Held(one[0].utterance_id, one[1].size)
 

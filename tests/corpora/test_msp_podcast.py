@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from corpus_folder import CorpusFolder
 
-from raypipe.corpora import ingest_corpus, load_corpus, selection
+from raypipe.corpora import load_corpus, selection
 from raypipe.records import Utterance, Vote
-from raypipe.shards import read_shard
+from raypipe.shards import read_shard, write_shards
 from raypipe.store.location import Location
 from raypipe.votes import Excluded, consensus, labelled
 
@@ -332,12 +332,14 @@ def test_typed_words_survive_into_shards_and_count_when_asked(
     folder.clips("Audios", "a")
     shards = Location.parse(str(tmp_path_factory.mktemp("shards")))
     corpus = load_corpus("msp-podcast")
-    index = ingest_corpus(corpus, folder.location, shards, selected="8-all-inclusive")
+    chosen = selection(corpus, "8-all-inclusive")
+    clips = corpus.read(folder.location)
+    index = write_shards(clips, shards, chosen.labels, policy=chosen.policy, source="a fixture")
     [row] = read_shard(shards, index.shards[0])
     assert isinstance(row, Utterance)
     assert [vote.typed for vote in row.votes] == [text.strip() for text in typed]
     assert (row.consensus, row.n_votes, row.plurality) == ("other", 4, None)
-    names = selection(corpus, "8-all-inclusive").labels.names
+    names = chosen.labels.names
     heard = {name for name, p in zip(names, row.soft_label or (), strict=True) if p == 0.25}
     assert heard == {"anger", "neutral", "sadness", "fear"}
     plain = labelled(replace(row, soft_label=None), selection(corpus).labels)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_folder import CLIP, clip
+from corpus_folder import CLIP, assert_same_clips, clip
 
 from raypipe.corpora.nemo_tar import nemo_tars
 from raypipe.corpora.sources import Reading, open_source
@@ -40,7 +40,7 @@ def read(uri: object, **options: Any) -> list[Utterance | Failure]:
     rows: list[Utterance | Failure] = []
     for one in nemo_tars(str(uri), LABELS, **options):
         found = list(pickle.loads(pickle.dumps(one)).read())
-        assert [held.utterance_id for held in one.scan()] == [row.utterance_id for row in found]
+        assert_same_clips(list(one.scan()), found)
         rows += found
     return rows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_folder import CLIP
+from corpus_folder import CLIP, assert_same_clips
 
 from raypipe.corpora.pending import Pending
 from raypipe.corpora.shar import shar_files
@@ -51,7 +51,7 @@ def read(folder: Path, **options: Any) -> list[Utterance | Failure]:
     for one in shar_files(str(folder), LABELS, **options):
         found = list(one.read())
         held = list(one.scan())
-        assert [entry.utterance_id for entry in held] == [row.utterance_id for row in found]
+        assert_same_clips(held, found)
         rows += found
     return rows
 
