@@ -126,7 +126,7 @@ class Table:
                     for row in batch.to_pylist():
                         number += 1
                         yield row, size, facts
-            except (pa.ArrowException, UnicodeDecodeError) as error:
+            except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
                 raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
 
 

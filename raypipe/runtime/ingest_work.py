@@ -12,13 +12,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import Pending, in_order
-from raypipe.errors import DecodeError, FingerprintError, ShardError
+from raypipe.errors import CorpusError, DecodeError, FingerprintError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.lossless import as_flac
 from raypipe.records import Failure, Utterance
@@ -176,7 +177,6 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
     Raises:
         FingerprintError: if a shard of another ingest has the name of one.
         ShardError: if an object of such a name is no shard.
-        CorpusError: if a container cannot be read any more.
         StoreError: if the storage refuses.
     """
     found = {name: _existing(context, name) for name in names_of(part)}
@@ -187,7 +187,7 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
     else:
         rows = _read_container(part, context)
         for name, count in part.shards:
-            results = _taken(rows, count, part.container)
+            results = islice(rows, count)
             existing = found[name]
             if existing is None:
                 yield _write(name, results, context)
@@ -195,16 +195,6 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
                 for _ in results:  # what comes before the next shard that is not there
                     pass
                 yield existing
-
-
-def _taken(rows: Iterator[Result], count: int, container: Container) -> Iterator[Result]:
-    for _ in range(count):
-        try:
-            yield next(rows)
-        except StopIteration as error:
-            raise ShardError(
-                f"{container.place.uri}/{container.name} holds fewer clips than it was listed with"
-            ) from error
 
 
 def _read_clips(inputs: Iterable[Input], context: IngestContext) -> Iterator[Result]:
@@ -224,6 +214,21 @@ def _read_clips(inputs: Iterable[Input], context: IngestContext) -> Iterator[Res
 
 
 def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[Result]:
+    """One result for every clip that was listed, also where the file turns out to be damaged."""
+    done = 0
+    reason = "the file ends before this clip, which it was listed with"
+    try:
+        for result in _container_results(part, context):
+            done += 1
+            yield result
+    except CorpusError as error:
+        reason = str(error)
+    for number in range(done, sum(count for _, count in part.shards)):
+        message = f"{part.container.position(number)}: {reason}"
+        yield RowFailure(None, "ingest", "bad_container", message, number + 1)
+
+
+def _container_results(part: ContainerShards, context: IngestContext) -> Iterator[Result]:
     for number, row in enumerate(part.container.read()):
         where = part.container.position(number)
         if isinstance(row, Failure):
