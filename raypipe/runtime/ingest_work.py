@@ -7,11 +7,10 @@ every input it stands for, so that a later attempt need not read any audio to kn
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import pyarrow as pa
@@ -23,11 +22,10 @@ from raypipe.errors import CorpusError, DecodeError, FingerprintError, ShardErro
 from raypipe.labels import LabelSet
 from raypipe.lossless import as_flac
 from raypipe.records import Failure, Utterance
+from raypipe.runtime.ingest_outcome import OUTCOME_KEY, Outcome
 from raypipe.shards import RowFailure, ShardEntry, encoded_shard, shard_entry
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.votes import Excluded, VotePolicy, labelled
-
-OUTCOME_KEY = "raypipe.ingest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,62 +95,6 @@ class IngestContext:
     policy: VotePolicy
     flac: bool
     fingerprint: str
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of the inputs of a shard.
-
-    Attributes:
-        inputs: their number: utterances, failures and those left out.
-        duration_s: seconds of audio in the utterances.
-        votes: inside the label set, of the utterances.
-        datasets: names in the utterances, sorted.
-        kept_original: recordings that could not become FLAC, by format.
-        failures: in the corpus's order, as ``excluded``.
-        excluded: what the policy leaves out.
-    """
-
-    inputs: int = 0
-    duration_s: float = 0.0
-    votes: int = 0
-    datasets: list[str] = field(default_factory=list)
-    kept_original: dict[str, int] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    excluded: list[Failure] = field(default_factory=list)
-
-    def as_json(self) -> str:
-        """As it stands in a shard's footer."""
-        return json.dumps(
-            {
-                "inputs": self.inputs,
-                "duration_s": self.duration_s,
-                "votes": self.votes,
-                "datasets": self.datasets,
-                "kept_original": dict(sorted(self.kept_original.items())),
-                "failures": [_failure_row(one) for one in self.failures],
-                "excluded": [_failure_row(one) for one in self.excluded],
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> Outcome:
-        """Back from a shard's footer."""
-        document = json.loads(text)
-        for name in ("failures", "excluded"):
-            document[name] = [_failure_of(row) for row in document[name]]
-        return cls(**document)
-
-
-def _failure_row(failure: Failure) -> list[str | int | None]:
-    row = failure.row if isinstance(failure, RowFailure) else None
-    return [failure.utterance_id, failure.error_type, failure.message, row]
-
-
-def _failure_of(row: list[str | int | None]) -> Failure:
-    name, reason, message, number = row
-    values = (name, "ingest", reason, message)
-    return Failure(*values) if number is None else RowFailure(*values, number)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
