@@ -7,26 +7,25 @@ every input it stands for, so that a later attempt need not read any audio to kn
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import Pending, in_order
-from raypipe.errors import DecodeError, FingerprintError, ShardError
+from raypipe.errors import CorpusError, DecodeError, FingerprintError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.lossless import as_flac
 from raypipe.records import Failure, Utterance
+from raypipe.runtime.ingest_outcome import OUTCOME_KEY, Outcome
 from raypipe.shards import RowFailure, ShardEntry, encoded_shard, shard_entry
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.votes import Excluded, VotePolicy, labelled
-
-OUTCOME_KEY = "raypipe.ingest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,62 +97,6 @@ class IngestContext:
     fingerprint: str
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of the inputs of a shard.
-
-    Attributes:
-        inputs: their number: utterances, failures and those left out.
-        duration_s: seconds of audio in the utterances.
-        votes: inside the label set, of the utterances.
-        datasets: names in the utterances, sorted.
-        kept_original: recordings that could not become FLAC, by format.
-        failures: in the corpus's order, as ``excluded``.
-        excluded: what the policy leaves out.
-    """
-
-    inputs: int = 0
-    duration_s: float = 0.0
-    votes: int = 0
-    datasets: list[str] = field(default_factory=list)
-    kept_original: dict[str, int] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    excluded: list[Failure] = field(default_factory=list)
-
-    def as_json(self) -> str:
-        """As it stands in a shard's footer."""
-        return json.dumps(
-            {
-                "inputs": self.inputs,
-                "duration_s": self.duration_s,
-                "votes": self.votes,
-                "datasets": self.datasets,
-                "kept_original": dict(sorted(self.kept_original.items())),
-                "failures": [_failure_row(one) for one in self.failures],
-                "excluded": [_failure_row(one) for one in self.excluded],
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> Outcome:
-        """Back from a shard's footer."""
-        document = json.loads(text)
-        for name in ("failures", "excluded"):
-            document[name] = [_failure_of(row) for row in document[name]]
-        return cls(**document)
-
-
-def _failure_row(failure: Failure) -> list[str | int | None]:
-    row = failure.row if isinstance(failure, RowFailure) else None
-    return [failure.utterance_id, failure.error_type, failure.message, row]
-
-
-def _failure_of(row: list[str | int | None]) -> Failure:
-    name, reason, message, number = row
-    values = (name, "ingest", reason, message)
-    return Failure(*values) if number is None else RowFailure(*values, number)  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """A finished shard: what the index says of it, and what became of its inputs."""
@@ -176,7 +119,6 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
     Raises:
         FingerprintError: if a shard of another ingest has the name of one.
         ShardError: if an object of such a name is no shard.
-        CorpusError: if a container cannot be read any more.
         StoreError: if the storage refuses.
     """
     found = {name: _existing(context, name) for name in names_of(part)}
@@ -187,7 +129,7 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
     else:
         rows = _read_container(part, context)
         for name, count in part.shards:
-            results = _taken(rows, count, part.container)
+            results = islice(rows, count)
             existing = found[name]
             if existing is None:
                 yield _write(name, results, context)
@@ -195,16 +137,6 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
                 for _ in results:  # what comes before the next shard that is not there
                     pass
                 yield existing
-
-
-def _taken(rows: Iterator[Result], count: int, container: Container) -> Iterator[Result]:
-    for _ in range(count):
-        try:
-            yield next(rows)
-        except StopIteration as error:
-            raise ShardError(
-                f"{container.place.uri}/{container.name} holds fewer clips than it was listed with"
-            ) from error
 
 
 def _read_clips(inputs: Iterable[Input], context: IngestContext) -> Iterator[Result]:
@@ -224,6 +156,21 @@ def _read_clips(inputs: Iterable[Input], context: IngestContext) -> Iterator[Res
 
 
 def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[Result]:
+    """One result for every clip that was listed, also where the file turns out to be damaged."""
+    done = 0
+    reason = "the file ends before this clip, which it was listed with"
+    try:
+        for result in _container_results(part, context):
+            done += 1
+            yield result
+    except CorpusError as error:
+        reason = str(error)
+    for number in range(done, sum(count for _, count in part.shards)):
+        message = f"{part.container.position(number)}: {reason}"
+        yield RowFailure(None, "ingest", "bad_container", message, number + 1)
+
+
+def _container_results(part: ContainerShards, context: IngestContext) -> Iterator[Result]:
     for number, row in enumerate(part.container.read()):
         where = part.container.position(number)
         if isinstance(row, Failure):

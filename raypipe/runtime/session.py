@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray.exceptions import RayError
 
 from raypipe.errors import ConfigError, RaypipeError
 
@@ -87,7 +88,8 @@ def own_error(error: BaseException) -> BaseException:
     """The raypipe error inside what Ray wraps around a stage's exception, else the error itself."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, RaypipeError):
+        # What Ray raises is also of the class of what it wraps, with the worker's stack as message.
+        if isinstance(seen, RaypipeError) and not isinstance(seen, RayError):
             return seen
         seen = getattr(seen, "cause", None) or seen.__cause__
     return error

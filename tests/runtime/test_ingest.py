@@ -17,7 +17,7 @@ from corpus_folder import CLIP, CorpusFolder, clip
 from rich.console import Console
 
 from raypipe.config import checked
-from raypipe.errors import ConfigError, CorpusError, FingerprintError
+from raypipe.errors import ConfigError, CorpusError, FingerprintError, ShardError
 from raypipe.records import Utterance
 from raypipe.runtime.ingest import ingest
 from raypipe.runtime.ingest_config import IngestConfig
@@ -256,6 +256,25 @@ def test_tables_become_shards(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_damaged_in_its_audio_gives_what_can_be_read(tmp_path: Path) -> None:
+    audio = [{"bytes": clip(0.1 + n / 100), "path": f"{n}.wav"} for n in range(6)]
+    made = pa.table({"audio": audio, "emotion": ["sad"] * 6})
+    path = tmp_path / "t.parquet"
+    pq.write_table(made, path, row_group_size=2, compression="zstd", use_dictionary=False)
+    column = pq.read_metadata(path).row_group(1).column(0)
+    data = bytearray(path.read_bytes())
+    data[column.data_page_offset : column.data_page_offset + 40] = bytes(40)
+    path.write_bytes(data)
+    output = Location.parse(str(tmp_path / "out"))
+    index = run("parquet", path, output.uri, label_set=LABELS)
+    assert [row.utterance_id for row in rows(output)] == ["0", "1"]
+    assert (index.rows, index.failures) == (2, 4)
+    errors = table(output, "ingest_errors.parquet")
+    assert {row["error_type"] for row in errors} == {"bad_container"}
+    assert [row["row"] for row in errors] == [3, 4, 5, 6]
+    assert "t.parquet cannot be read beyond row 2" in errors[0]["message"]
+
+
 def test_labels_and_votes_are_chosen_per_run(folder: CorpusFolder, tmp_path: Path) -> None:
     folder.clips("Actor_01", "03-01-01-01-01-01-01", "03-01-02-01-01-01-01")
     four = "iemocap-4"
@@ -279,6 +298,21 @@ def test_another_ingest_is_refused_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(FingerprintError, match=r"of 3 inputs .* now there are 4"):
         run("manifest", source, output.uri, label_set=LABELS)
     assert content(output) == before
+
+
+def test_a_shard_of_other_making_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    source, foreign = manifest(tmp_path / "in", 3), tmp_path / "out/shard-000000.parquet"
+    pq.write_table(pa.table({"x": [1]}), foreign)
+    before = foreign.read_bytes()
+    with pytest.raises(FingerprintError, match="is not of this ingest") as raised:
+        run("manifest", source, tmp_path / "out", label_set=LABELS)
+    assert type(raised.value) is FingerprintError  # Ray's own would carry the worker's stack
+    assert foreign.read_bytes() == before
+    foreign.write_bytes(b"no Parquet")
+    with pytest.raises(ShardError, match=r"is no shard: .*; remove it and repeat"):
+        run("manifest", source, tmp_path / "out", label_set=LABELS)
 
 
 def test_nothing_is_left_behind_by_a_config_that_cannot_work(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from raypipe.runtime.ingest import ingest
 from raypipe.runtime.ingest_config import IngestConfig
 from raypipe.store.location import Location
 
-SHARDS, ROWS = 60, 50
+SHARDS, ROWS = 40, 40
 
 
 def corpus(folder: Path) -> Path:
