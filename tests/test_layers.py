@@ -13,6 +13,7 @@ SHARED = {
     "store": {"labels"},
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
+    "inspection": {"corpora", "shards", "store", "metrics", "report"},
     "strategies": {"parsing", "metrics"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

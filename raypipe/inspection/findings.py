@@ -6,9 +6,13 @@ in bits. A figure that is undefined (no utterance, no votes) is null, never zero
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from raypipe.votes import VotePolicy
+
+SliceBy = Literal["split", "speaker", "dataset"]
 
 
 class _Finding(BaseModel):
@@ -324,5 +328,5 @@ class Findings(_Finding):
     self_reports: SelfReports
     typed: Typed
     attributes: dict[str, Attribute]
-    slice_by: str | None
+    slice_by: SliceBy | None
     slices: tuple[SliceFinding, ...]

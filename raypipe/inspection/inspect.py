@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.corpora.clips import in_order
 from raypipe.errors import ObjectMissingError, ShardError, StoreError
-from raypipe.inspection.findings import Findings, LeftOut, Reason
+from raypipe.inspection.findings import Findings, LeftOut, Reason, SliceBy
 from raypipe.inspection.tally import CorpusTally, SoftLabelTally
 from raypipe.labels import LabelSet
 from raypipe.shards import (
@@ -27,8 +27,6 @@ from raypipe.store.parquet import from_parquet_bytes
 from raypipe.store.schemas import SHARD, labels_of
 from raypipe.store.tables import utterance_from_row
 from raypipe.votes import VotePolicy
-
-SliceBy = Literal["split", "speaker", "dataset"]
 
 _LARGE = {"audio", "transcript", "context"}
 _COLUMNS = [field for field in SHARD if field.name not in _LARGE]
@@ -66,7 +64,7 @@ def inspect_shards(
     shards: Location,
     *,
     slice_by: SliceBy | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Findings:
     """Count what is in a corpus of shards.
 
@@ -79,7 +77,7 @@ def inspect_shards(
     Args:
         shards: a place that :func:`raypipe.shards.read_index` can read.
         slice_by: a column to count the slices of.
-        progress: called with the number of shards done.
+        progress: called with the number of shards done, and of all.
 
     Raises:
         ConfigError: if there are no shards.
@@ -101,7 +99,7 @@ def inspect_shards(
                 one = slices.setdefault(name, SoftLabelTally(labels, policy))
                 one.add(utterance, *counted)
         if progress is not None:
-            progress(done)
+            progress(done, len(index.shards))
     return _findings(shards, index, tally, slice_by, slices, problems)
 
 
