@@ -82,12 +82,12 @@ def votes_chart(found: Findings) -> Chart | None:
 def durations_chart(found: Findings) -> Chart | None:
     """How long the utterances are."""
     bins = found.durations.histogram
-    if not bins or found.durations.spread is None:
+    if len(bins) < 2 or found.durations.spread is None:
         return None
     # The last range may reach to a single recording that is far longer: draw it like the others.
     edges = _edges(bins)
     caption = ""
-    if len(bins) > 1 and edges[-1] - edges[-2] > 1.5 * (edges[-2] - edges[-3]):
+    if len(bins) > 2 and edges[-1] - edges[-2] > 1.5 * (edges[-2] - edges[-3]):
         edges[-1] = edges[-2] + (edges[-2] - edges[-3])
         longest = score(found.durations.spread.maximum, 2)
         caption = f"The last range goes on to the longest utterance of {longest} s."

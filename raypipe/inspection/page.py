@@ -7,7 +7,7 @@ from typing import Any
 from raypipe.inspection import charts, words
 from raypipe.inspection.findings import Findings, Spread
 from raypipe.report.environment import environment
-from raypipe.report.text import clean, count, duration, percent, score
+from raypipe.report.text import clean, count, percent, score
 from raypipe.store.location import Location
 
 PAGE = "inspect.html"
@@ -82,7 +82,7 @@ def _labels(found: Findings) -> list[tuple[str, ...]]:
             words.votes(one.votes),
             words.NONE if one.vote_share is None else percent(one.vote_share),
             words.NONE if one.mean_share is None else percent(one.mean_share),
-            words.votes(round(one.soft_mass, 1)),
+            f"{one.soft_mass:,.1f}",
             count(one.plurality),
             count(one.majority),
         )
@@ -93,7 +93,7 @@ def _labels(found: Findings) -> list[tuple[str, ...]]:
         words.votes(found.votes.counted),
         "",
         "",
-        words.votes(round(sum(one.soft_mass for one in found.labels), 1)),
+        f"{sum(one.soft_mass for one in found.labels):,.1f}",
         count(sum(one.plurality for one in found.labels)),
         count(sum(one.majority for one in found.labels)),
     )
@@ -141,7 +141,7 @@ def _slices(found: Findings) -> list[tuple[Any, ...]]:
         (
             "none" if one.name is None else clean(one.name, 60),
             count(one.utterances),
-            duration(one.duration_s),
+            f"{one.duration_s / 60:,.1f}",
             words.votes(one.votes),
             count(one.ties),
             count(one.majority),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from raypipe.inspection import words
 from raypipe.inspection.findings import Bin, Findings, LeftOut, Spread
-from raypipe.report.text import clean, count, duration, percent, score
+from raypipe.report.text import clean, count, percent, score
 
 NONE = words.NONE
 _BAR = 24
@@ -44,6 +44,8 @@ def _sections(found: Findings) -> Iterator[RenderableType]:
         sentences = [*words.soft_labels_in_words(found), *([] if own is None else [own])]
         yield Group(_labels(found), *map(Text, sentences))
         yield _agreement(found)
+    elif found.utterances:
+        yield Text("No utterance has a vote or a soft label.")
     if found.votes.labelled:
         yield _entropy(found)
         yield _ambiguity(found)
@@ -56,8 +58,7 @@ def _sections(found: Findings) -> Iterator[RenderableType]:
     if found.typed.votes:
         yield _typed(found)
     if found.votes.outside:
-        rows = [(clean(w, 40), n) for w, n in list(found.votes.outside.items())[:_TYPED]]
-        yield _bars("Words outside the label set", "word", rows, "votes")
+        yield _bars("Words outside the label set", "word", _first(found.votes.outside), "votes")
     if found.slices:
         yield _slices(found)
     for title, left in (("Left out by the policy", found.excluded), ("Failed", found.failed)):
@@ -161,11 +162,16 @@ def _bin_cells(bins: Sequence[Bin], number: int) -> tuple[str, str]:
     return f"{score(one.low)} to {score(one.high)}", count(one.utterances)
 
 
+def _first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(clean(text, 40), number) for text, number in list(counts.items())[:_TYPED]]
+
+
 def _bars(
     title: str, head: str, rows: Sequence[tuple[str, int]], counted: str = "utterances"
 ) -> Table:
     table = _table(title)
-    table.add_column(head, justify="right", overflow="fold")
+    # Numbers stand under each other, words begin under each other.
+    table.add_column(head, justify="right" if rows[0][0][0].isdigit() else "left")
     table.add_column(counted, justify="right")
     table.add_column("", no_wrap=True)
     most = max((number for _, number in rows), default=0)
@@ -201,25 +207,26 @@ def _spread_cells(spread: Spread) -> list[str]:
 
 
 def _typed(found: Findings) -> Group:
-    first = list(found.typed.most_frequent.items())[:_TYPED]
-    rows = [(clean(text, 60), number) for text, number in first]
     told = (
         f"{count(found.typed.votes)} votes on {count(found.typed.utterances)} utterances have a "
         f"text; {count(found.typed.distinct)} different ones, case ignored."
     )
-    return Group(_bars("Typed descriptions", "text", rows, "times"), Text(told, style="dim"))
+    return Group(
+        _bars("Typed descriptions", "text", _first(found.typed.most_frequent), "times"),
+        Text(told, style="dim"),
+    )
 
 
 def _slices(found: Findings) -> Group:
     table = _table(f"By {found.slice_by}")
     table.add_column(str(found.slice_by), overflow="fold")
-    for name in ("utterances", "speech", "votes", "ties", "majority", "entropy", "alpha"):
+    for name in ("utterances", "minutes", "votes", "ties", "majority", "entropy", "alpha"):
         table.add_column(name, justify="right")
     for one in found.slices[:_SLICES]:
         table.add_row(
             Text("none" if one.name is None else clean(one.name, 40)),
             count(one.utterances),
-            duration(one.duration_s),
+            f"{one.duration_s / 60:,.1f}",
             words.votes(one.votes),
             count(one.ties),
             count(one.majority),

@@ -118,7 +118,9 @@ def even_edges(low: float, high: float, most: int) -> Array:
         >>> even_edges(1.27, 5.01, 10)
         array([1. , 1.5, 2. , 2.5, 3. , 3.5, 4. , 4.5, 5. , 5.5])
     """
-    width = max(high - low, 1e-3)
+    width = high - low
+    if width < 1e-6:
+        return np.array([math.floor(low), math.floor(low) + 1.0])
     power = math.floor(math.log10(width / most)) - 1
     for exponent in range(power, power + 4):
         for step in _STEPS:

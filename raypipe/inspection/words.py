@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from raypipe.inspection.findings import Bin, Findings, LeftOut, Spread
+from raypipe.inspection.values import even_edges
 from raypipe.report.facts import Fact
 from raypipe.report.text import clean, count, duration, listing, percent, score
 from raypipe.votes import VotePolicy
@@ -148,10 +151,10 @@ def _annotators(found: Findings) -> str:
     if annotators.distinct == 1:
         return "1"
     low, high = round(annotators.votes.minimum), round(annotators.votes.maximum)
-    return (
-        f"{count(annotators.distinct)}, each with {count(low)} to {count(high)} votes "
-        f"(median {annotators.votes.median:g})"
-    )
+    text = f"{count(annotators.distinct)}, each with {count(low)}"
+    if low == high:
+        return f"{text} vote{'' if low == 1 else 's'}"
+    return f"{text} to {count(high)} votes (median {annotators.votes.median:g})"
 
 
 def policy_in_words(policy: VotePolicy | None) -> str:
@@ -237,7 +240,7 @@ def gathered(counts: Mapping[int, int]) -> list[tuple[str, int]]:
         return [
             (str(number), counts.get(number, 0)) for number in range(min(counts), max(counts) + 1)
         ]
-    width = -(-(max(counts) + 1) // (MOST_LINES // 2))
+    width = round(float(np.diff(even_edges(0, max(counts) + 1, MOST_LINES // 2))[0]))
     found: dict[int, int] = {}
     for number, times in counts.items():
         found[number // width] = found.get(number // width, 0) + times

@@ -78,3 +78,7 @@ def test_even_edges_hold_everything_in_few_round_bins(low: float, high: float) -
     assert edges[-1] >= high
     assert 1 <= len(edges) - 1 <= 24
     assert np.allclose(np.diff(edges), edges[1] - edges[0])
+
+
+def test_equal_values_have_one_bin_of_a_readable_width() -> None:
+    assert even_edges(2.25, 2.25, 24).tolist() == [2.0, 3.0]

@@ -56,9 +56,9 @@ def test_all_emodb_clips_run_without_an_error_row(
     record = runs.run(
         tmp_path / "shards",
         tmp_path / "run",
-        decoding={"beam_count": 0, "max_new_tokens": 32},
+        decoding={"beam_count": 0, "max_new_tokens": 16},
         strategies=["greedy", "token_softmax"],
-        metrics={"replicates": 20},
+        metrics={"replicates": 100},
         resources={"batch_size": 34},
     )
     assert record["counts"]["input"] == record["counts"]["predicted"] == CLIPS
