@@ -11,6 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raypipe.labels import LABEL_SETS
+from raypipe.records import Utterance, Vote
+from raypipe.shards import write_shards
+from raypipe.store.location import Location
+
 
 def raypipe(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -114,11 +119,10 @@ def test_corpora_lists_them_and_tells_all_of_one() -> None:
 
 @pytest.fixture
 def shards(tmp_path: Path, encode, tone) -> Path:
-    (tmp_path / "a.wav").write_bytes(encode(tone(0.5)))
-    manifest = tmp_path / "clips.jsonl"
-    manifest.write_text('{"id": "a", "audio": "a.wav", "votes": ["angry", "neutral"]}\n')
-    done = raypipe("ingest", str(manifest), str(tmp_path / "shards"), "--label-set", "crema-d-6")
-    assert done.returncode == 0, done.stderr
+    votes = (Vote("a", ("angry",)), Vote("b", ("neutral",)))
+    one = Utterance("u", "clips", None, None, encode(tone(0.5)), 16_000, 0.5, votes=votes)
+    place = Location.parse(str(tmp_path / "shards"))
+    write_shards([one], place, LABEL_SETS["crema-d-6"], source="a test")
     return tmp_path / "shards"
 
 
