@@ -148,7 +148,10 @@ def inspect(
     ] = None,
     endpoint: Endpoint = None,
 ) -> None:
-    """Show what is in a corpus of shards: votes, ambiguity, agreement, durations, failures."""
+    """Show what is in a corpus of shards: votes, ambiguity, agreement, durations, failures.
+
+    The exit code is 1 if a shard or row could not be read; the rest is shown.
+    """
     from raypipe.inspection.inspect import inspect_shards
     from raypipe.inspection.page import write_inspection
     from raypipe.inspection.tables import inspection
