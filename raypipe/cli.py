@@ -1,7 +1,8 @@
-"""The command line: ``raypipe demo``, ``run``, ``ingest``, ``query`` and ``report``."""
+"""The command line: from a corpus to shards, to a run, to what it says."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from raypipe.errors import RaypipeError
+from raypipe.inspection.findings import SliceBy
 from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
 app = typer.Typer(
@@ -142,6 +144,61 @@ def ingest(
 
 
 @app.command()
+def corpora(
+    name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the corpora and kinds of own data that can be ingested, with their options."""
+    from raypipe.inspection.catalogue import card, catalogue
+    from raypipe.inspection.catalogue_tables import detail, listing
+
+    cards = catalogue() if name is None else [card(name)]
+    if as_json:
+        documents = [one.model_dump(mode="json") for one in cards]
+        _print_json(documents if name is None else documents[0])
+    else:
+        Console().print(listing(cards) if name is None else detail(cards[0]))
+
+
+@app.command()
+def inspect(
+    shards: Annotated[str, typer.Argument(help="Folder of shards, a path or s3:// URI.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Where inspect.html and inspect.json go: a path or s3://.")
+    ] = None,
+    slice_by: Annotated[
+        SliceBy | None, typer.Option(help="Count each of these on its own, too.")
+    ] = None,
+    endpoint: Endpoint = None,
+) -> None:
+    """Show what is in a corpus of shards: votes, ambiguity, agreement, durations, failures.
+
+    The exit code is 1 if a shard or row could not be read; the rest is shown.
+    """
+    from raypipe.inspection.inspect import inspect_shards
+    from raypipe.inspection.page import write_inspection
+    from raypipe.inspection.tables import inspection
+    from raypipe.store.location import Location
+
+    # Nothing but JSON on stdout.
+    with Console(stderr=as_json).status("counting") as status:
+        found = inspect_shards(
+            Location.parse(shards, endpoint),
+            slice_by=slice_by,
+            progress=lambda done, total: status.update(f"counting, {done} of {total} shards"),
+        )
+    if output is not None:
+        write_inspection(found, Location.parse(output, endpoint))
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        Console().print(inspection(found))
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(help="SQL over predictions, metrics, errors, generations.")],
     run: Annotated[str, typer.Option(help="Run directory, a path or s3:// URI.")] = "runs/demo",
@@ -209,6 +266,10 @@ def _pairs(texts: list[str] | None, what: str) -> dict[str, str]:
         if not key or not equals:
             raise typer.BadParameter(f"{key!r} is not key=value", param_hint=what)
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _print_json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _cell(value: object) -> str:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from raypipe.errors import ConfigError
+from raypipe.votes import VotePolicy
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -250,11 +251,19 @@ class RunConfig(_Section):
             }
         )
 
-    def prediction_identity(self, generation_identity: str) -> str:
-        """SHA-256 over everything that can change ``predictions/``."""
+    def prediction_identity(
+        self, generation_identity: str, policy: VotePolicy | None = None
+    ) -> str:
+        """SHA-256 over everything that can change ``predictions/``.
+
+        Args:
+            generation_identity: see :meth:`generation_identity`.
+            policy: of the corpus; the same votes mean other labels under another one.
+        """
         return _digest(
             {
                 "generations": generation_identity,
+                "policy": None if policy is None else policy.model_dump(),
                 "strategies": list(self.strategies),
                 "aggregation": self.aggregation.model_dump(),
             }

@@ -467,7 +467,7 @@ def _checked_row(
         return failure("duplicate_id", f"utterance_id {utterance_id!r} is also in row {first}")
     if not row["audio"]:
         return failure("empty", "audio holds no bytes")
-    wrong = _soft_label_fault(row["soft_label"], label_count)
+    wrong = soft_label_fault(row["soft_label"], label_count)
     if wrong is not None:
         return failure("bad_soft_label", wrong)
     return utterance_from_row(row)
@@ -476,7 +476,8 @@ def _checked_row(
 _READ: Stage = "read"
 
 
-def _soft_label_fault(probs: Sequence[float | None] | None, label_count: int | None) -> str | None:
+def soft_label_fault(probs: Sequence[float | None] | None, label_count: int | None) -> str | None:
+    """What is wrong with a soft label read from a shard, in words; None if nothing is."""
     if probs is None:
         return None
     if label_count is not None and len(probs) != label_count:

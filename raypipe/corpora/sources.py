@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
@@ -133,9 +133,12 @@ class Reader(BaseModel):
         other_labels: words outside the label set that votes may hold, a list or separated by
             commas; they do not count. Any other unknown word makes its line a failure.
         fixed_sentences: the speakers were given their sentences.
+        layout: the module whose docstring says what the files look like.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: ClassVar[str]
 
     dataset: str | None = None
     other_labels: tuple[str, ...] = ()
@@ -186,6 +189,8 @@ class ManifestReader(Reader):
         audio_root: what paths are relative to and every clip must lie below.
     """
 
+    layout: ClassVar[str] = "raypipe.corpora.manifest"
+
     audio_root: str | None = None
 
     def open(self, reading: Reading) -> Iterator[Pending | Failure]:
@@ -206,6 +211,8 @@ class EmoSuperbReader(Reader):
         invert_smoothing: give the shares as they were before label smoothing.
         smoothing: the eps that the table was smoothed with.
     """
+
+    layout: ClassVar[str] = "raypipe.corpora.emo_superb"
 
     audio_root: str | None = None
     invert_smoothing: bool = False
@@ -228,6 +235,8 @@ class EmoSuperbReader(Reader):
 class AudioFolderReader(Reader):
     """A folder of recordings with ``metadata.csv`` or ``.jsonl``, or a folder for each label."""
 
+    layout: ClassVar[str] = "raypipe.corpora.audio_folder"
+
     def open(self, reading: Reading) -> Iterator[Pending | Failure]:
         """The clips of the folder."""
         from raypipe.corpora.audio_folder import pending_audio_folder
@@ -242,6 +251,8 @@ class KaldiReader(Reader):
         audio_root: what paths in ``wav.scp`` are relative to and must lie below.
     """
 
+    layout: ClassVar[str] = "raypipe.corpora.kaldi"
+
     audio_root: str | None = None
 
     def open(self, reading: Reading) -> Iterator[Pending | Failure]:
@@ -254,6 +265,8 @@ class KaldiReader(Reader):
 
 class SharReader(Reader):
     """Lhotse Shar: cuts beside tar files."""
+
+    layout: ClassVar[str] = "raypipe.corpora.shar"
 
     def open(self, reading: Reading) -> Sequence[Container]:
         """The shards."""
@@ -269,6 +282,8 @@ class NemoTarReader(Reader):
         manifest: name of the JSONL file beside the tar files.
     """
 
+    layout: ClassVar[str] = "raypipe.corpora.nemo_tar"
+
     manifest: str = "tarred_audio_manifest.json"
 
     def open(self, reading: Reading) -> Sequence[Container]:
@@ -281,6 +296,8 @@ class NemoTarReader(Reader):
 
 class WebDatasetReader(Reader):
     """Tar files."""
+
+    layout: ClassVar[str] = "raypipe.corpora.webdataset"
 
     def open(self, reading: Reading) -> Sequence[Container]:
         """The tar files."""
@@ -295,6 +312,8 @@ class TableReader(Reader):
     Attributes:
         audio_root: what paths in the tables are relative to.
     """
+
+    layout: ClassVar[str] = "raypipe.corpora.hf_table"
 
     audio_root: str | None = None
 
