@@ -89,6 +89,19 @@ class _Reader(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+def open_sound(audio: bytes) -> soundfile.SoundFile:
+    """A clip opened for reading from front to back.
+
+    Args:
+        audio: the encoded file.
+
+    Raises:
+        DecodeError: ``empty``, ``not_audio`` or ``truncated``.
+    """
+    _check_container(audio)
+    return _open(_Stream(audio))
+
+
 def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
     """What a clip says about itself, without decoding it.
 
@@ -99,8 +112,7 @@ def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
     Raises:
         DecodeError: as :func:`decode`, for everything that can be told without decoding.
     """
-    _check_container(audio)
-    with _open(_Stream(audio)) as reader:
+    with open_sound(audio) as reader:
         return _checked_header(reader, limits or AudioLimits())
 
 

@@ -1,7 +1,8 @@
-"""The command line: ``raypipe demo``, ``run``, ``ingest``, ``query`` and ``report``."""
+"""The command line: from a corpus to shards, to a run, to what it says."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from raypipe.errors import RaypipeError
-from raypipe.shards import SoftLabelRule
+from raypipe.inspection.findings import SliceBy
+from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -69,52 +71,131 @@ def run_command(
 
 @app.command()
 def ingest(
-    manifest: Annotated[str, typer.Argument(help="JSONL or CSV manifest, a path or s3:// URI.")],
+    corpus: Annotated[
+        str, typer.Argument(help="A corpus, or manifest, webdataset, parquet, nemo, lhotse.")
+    ],
+    source: Annotated[str, typer.Argument(help="Its folder or file: a path or s3:// URI.")],
     destination: Annotated[str, typer.Argument(help="Where the shards go: a path or s3:// URI.")],
     label_set: Annotated[
-        str, typer.Option(help="Name of a label set, or labels separated by commas.")
-    ],
-    other_labels: Annotated[
-        str, typer.Option(help="Words outside the set that votes may hold, by commas.")
-    ] = "",
+        str | None,
+        typer.Option(help="Name of a label set, or labels separated by commas."),
+    ] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="One of the corpus's usual selections.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value of the corpus or reader; repeatable.")
+    ] = None,
     soft_label_rule: Annotated[
-        SoftLabelRule, typer.Option(help="How an annotator with several labels counts.")
-    ] = "primary",
-    fixed_sentences: Annotated[
-        bool, typer.Option(help="The corpus is acted with fixed sentences.")
-    ] = False,
-    audio_root: Annotated[
-        str | None, typer.Option(help="What every clip must lie below; default: the manifest's.")
+        SoftLabelRule | None, typer.Option(help="How an annotator with several labels counts.")
+    ] = None,
+    outside: Annotated[
+        OutsideRule | None, typer.Option(help="What becomes of votes outside the label set.")
+    ] = None,
+    merge: Annotated[
+        list[str] | None, typer.Option(help="word=label that it counts as; repeatable.")
+    ] = None,
+    clips: Annotated[ClipRule | None, typer.Option(help="Which clips stay.")] = None,
+    audio: Annotated[
+        str, typer.Option(help="flac: integer PCM becomes FLAC, losslessly; or original.")
+    ] = "flac",
+    rows_per_shard: Annotated[int, typer.Option(min=1, help="Most utterances in a shard.")] = 200,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Most tasks at a time; default: the CPUs.")
+    ] = None,
+    endpoint: Endpoint = None,
+    source_endpoint: Annotated[
+        str | None, typer.Option(help="S3 server of the source, where it is another.")
+    ] = None,
+    address: Address = None,
+) -> None:
+    """Turn a corpus, or your own data, into shards; the same command again continues."""
+    from raypipe.config import checked
+    from raypipe.runtime.ingest import ingest as run_ingest
+    from raypipe.runtime.ingest_config import IngestConfig
+    from raypipe.runtime.ingest_show import show_ingest
+    from raypipe.store.location import Location
+
+    labels = label_set.split(",") if label_set and "," in label_set else label_set
+    document = {
+        "corpus": corpus,
+        "source": source,
+        "output": destination,
+        "options": _pairs(option, "--option"),
+        "selection": selection,
+        "label_set": labels,
+        "votes": {
+            "soft_label_rule": soft_label_rule,
+            "outside": outside,
+            "merge": _pairs(merge, "--merge"),
+            "clips": clips,
+        },
+        "audio": audio,
+        "rows_per_shard": rows_per_shard,
+        "workers": workers,
+        "storage": {"endpoint": endpoint},
+        "source_endpoint": source_endpoint,
+    }
+    console = Console()
+    index = run_ingest(
+        checked(IngestConfig, document, "raypipe ingest"), address=address, console=console
+    )
+    show_ingest(index, Location.parse(destination, endpoint), console)
+
+
+@app.command()
+def corpora(
+    name: Annotated[str | None, typer.Argument(help="One of them, in detail.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the corpora and kinds of own data that can be ingested, with their options."""
+    from raypipe.inspection.catalogue import card, catalogue
+    from raypipe.inspection.catalogue_tables import detail, listing
+
+    cards = catalogue() if name is None else [card(name)]
+    if as_json:
+        documents = [one.model_dump(mode="json") for one in cards]
+        _print_json(documents if name is None else documents[0])
+    else:
+        Console().print(listing(cards) if name is None else detail(cards[0]))
+
+
+@app.command()
+def inspect(
+    shards: Annotated[str, typer.Argument(help="Folder of shards, a path or s3:// URI.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Where inspect.html and inspect.json go: a path or s3://.")
+    ] = None,
+    slice_by: Annotated[
+        SliceBy | None, typer.Option(help="Count each of these on its own, too.")
     ] = None,
     endpoint: Endpoint = None,
 ) -> None:
-    """Turn a manifest and its audio files into shards."""
-    from raypipe.corpora.manifest import ingest_manifest
-    from raypipe.labels import label_set as resolve
-    from raypipe.report.terminal import error_table
-    from raypipe.shards import INGEST_ERRORS
-    from raypipe.store.location import Location
-    from raypipe.store.parquet import from_parquet_bytes
+    """Show what is in a corpus of shards: votes, ambiguity, agreement, durations, failures.
 
-    shards = Location.parse(destination, endpoint)
-    console = Console()
-    with console.status("reading clips"):
-        index, failures = ingest_manifest(
-            manifest,
-            shards,
-            resolve(label_set.split(",") if "," in label_set else label_set),
-            audio_root=audio_root,
-            endpoint=endpoint,
-            other_labels=[word for word in other_labels.split(",") if word],
-            soft_label_rule=soft_label_rule,
-            fixed_sentences=fixed_sentences,
+    The exit code is 1 if a shard or row could not be read; the rest is shown.
+    """
+    from raypipe.inspection.inspect import inspect_shards
+    from raypipe.inspection.page import write_inspection
+    from raypipe.inspection.tables import inspection
+    from raypipe.store.location import Location
+
+    # Nothing but JSON on stdout.
+    with Console(stderr=as_json).status("counting") as status:
+        found = inspect_shards(
+            Location.parse(shards, endpoint),
+            slice_by=slice_by,
+            progress=lambda done, total: status.update(f"counting, {done} of {total} shards"),
         )
-    if failures:
-        console.print(error_table(from_parquet_bytes(shards.read(INGEST_ERRORS))))
-    console.print(
-        f"{index.rows} utterances in {len(index.shards)} shards, {failures} failures,"
-        f" in {shards.uri}"
-    )
+    if output is not None:
+        write_inspection(found, Location.parse(output, endpoint))
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+    else:
+        Console().print(inspection(found))
+    if found.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -177,6 +258,18 @@ def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: s
         f"{counts['input']} utterances in = {counts['predicted']} predicted"
         f" + {counts['errors']} errors; tables and report.html in {output}"
     )
+
+
+def _pairs(texts: list[str] | None, what: str) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts or ()]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise typer.BadParameter(f"{key!r} is not key=value", param_hint=what)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _print_json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _cell(value: object) -> str:

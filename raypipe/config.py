@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from raypipe.errors import ConfigError
+from raypipe.votes import VotePolicy
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 BUNDLED_MODEL = "tiny-alm"
 
@@ -248,11 +251,19 @@ class RunConfig(_Section):
             }
         )
 
-    def prediction_identity(self, generation_identity: str) -> str:
-        """SHA-256 over everything that can change ``predictions/``."""
+    def prediction_identity(
+        self, generation_identity: str, policy: VotePolicy | None = None
+    ) -> str:
+        """SHA-256 over everything that can change ``predictions/``.
+
+        Args:
+            generation_identity: see :meth:`generation_identity`.
+            policy: of the corpus; the same votes mean other labels under another one.
+        """
         return _digest(
             {
                 "generations": generation_identity,
+                "policy": None if policy is None else policy.model_dump(),
                 "strategies": list(self.strategies),
                 "aggregation": self.aggregation.model_dump(),
             }
@@ -269,6 +280,15 @@ def load_config(path: str | Path) -> RunConfig:
     Raises:
         ConfigError: naming the file, the field and the value, if it is unreadable or wrong.
     """
+    return parse_config(read_yaml(path), source=str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Raises:
+        ConfigError: naming the file, if it is unreadable or holds something else.
+    """
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -277,7 +297,7 @@ def load_config(path: str | Path) -> RunConfig:
         raise ConfigError(f"{path}: is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
-    return parse_config(document, source=str(path))
+    return document
 
 
 def parse_config(document: dict[str, Any], source: str = "config") -> RunConfig:
@@ -286,8 +306,13 @@ def parse_config(document: dict[str, Any], source: str = "config") -> RunConfig:
     Raises:
         ConfigError: one line per wrong field, each naming ``source``, the field and the value.
     """
+    return checked(RunConfig, document, source)
+
+
+def checked(model: type[Settings], document: dict[str, Any], source: str) -> Settings:
+    """Settings of any kind from keys and values; raises as :func:`parse_config`."""
     try:
-        return RunConfig.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(source, one) for one in error.errors())) from error
 

@@ -77,6 +77,20 @@ LABEL_SETS: Mapping[str, LabelSet] = {
     "iemocap-6": LabelSet(
         ("anger", "excitement", "frustration", "happiness", "neutral", "sadness")
     ),
+    "iemocap-5": LabelSet(("anger", "happiness", "neutral", "sadness", "other")),
+    "iemocap-9": LabelSet(
+        (
+            "anger",
+            "disgust",
+            "excitement",
+            "fear",
+            "frustration",
+            "happiness",
+            "neutral",
+            "sadness",
+            "surprise",
+        )
+    ),
     "meld-7": LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")),
     "msp-improv-4": LabelSet(("anger", "happiness", "neutral", "sadness")),
     "msp-podcast-4": LabelSet(("anger", "happiness", "neutral", "sadness")),
@@ -86,6 +100,26 @@ LABEL_SETS: Mapping[str, LabelSet] = {
             "contempt",
             "disgust",
             "fear",
+            "happiness",
+            "neutral",
+            "sadness",
+            "surprise",
+        )
+    ),
+    "msp-podcast-16": LabelSet(
+        (
+            "amused",
+            "anger",
+            "annoyed",
+            "concerned",
+            "confused",
+            "contempt",
+            "depressed",
+            "disappointed",
+            "disgust",
+            "excitement",
+            "fear",
+            "frustration",
             "happiness",
             "neutral",
             "sadness",

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
@@ -25,8 +25,7 @@ from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import SHARD, labels_metadata, labels_of, with_metadata
 from raypipe.store.tables import errors_table, utterance_from_row, utterance_row
-from raypipe.votes import Excluded, VotePolicy, labelled
-from raypipe.votes import SoftLabelRule as SoftLabelRule  # part of write_shards' signature
+from raypipe.votes import Excluded, SoftLabelRule, VotePolicy, labelled
 
 INDEX = "shards.json"
 INGEST_ERRORS = "ingest_errors.parquet"
@@ -88,6 +87,16 @@ class ShardIndex(BaseModel):
         fingerprint: SHA-256 over the shards' digests, the labels and ``fixed_sentences``: it
             changes with any byte of the corpus and with how a model is asked about it.
         ids_are_unique: whether ingest has made sure that no id stands twice.
+        corpus: name of the adapter or reader; None for shards that no ingest made.
+        selection: the corpus's own name for the label set and policy that were begun with; None
+            where a corpus has none.
+        options: of the adapter or reader, all of them.
+        licence: what may be done with the corpus; empty where nobody says.
+        audio: ``flac``: integer PCM has become FLAC of the same depth; ``original``: every
+            recording is as it was found.
+        kept_original: of ``flac``, the number of recordings that are as they were found because
+            FLAC would not hold them, by their format, such as ``WAV/FLOAT`` or ``OGG/VORBIS``.
+        votes: number of votes inside the label set in all shards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +115,13 @@ class ShardIndex(BaseModel):
     excluded: int = 0
     fingerprint: str
     ids_are_unique: bool = False
+    corpus: str | None = None
+    selection: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    licence: str = ""
+    audio: Literal["flac", "original"] | None = None
+    kept_original: dict[str, int] = Field(default_factory=dict)
+    votes: int | None = None
 
 
 def write_shards(
@@ -116,11 +132,13 @@ def write_shards(
     rows_per_shard: int = ROWS_PER_SHARD,
     bytes_per_shard: int = BYTES_PER_SHARD,
     fixed_sentences: bool = False,
-    soft_label_rule: SoftLabelRule = "primary",
     policy: VotePolicy | None = None,
     source: str,
 ) -> ShardIndex:
-    """Write a corpus as shards, its failures as ``ingest_errors.parquet``, its index last.
+    """Write utterances that a program makes one by one as shards, their index last.
+
+    For corpora that lie in files there is :mod:`raypipe.runtime.ingest`. Failures are listed in
+    ``ingest_errors.parquet``.
 
     Clips that the policy leaves out are no failures; ``ingest_excluded.parquet`` lists them.
 
@@ -136,15 +154,14 @@ def write_shards(
         rows_per_shard: largest number of utterances in a shard.
         bytes_per_shard: audio bytes after which a shard is closed.
         fixed_sentences: the speakers were given their sentences.
-        soft_label_rule: how votes are counted, for a policy that is otherwise the default.
-        policy: how votes become soft labels and which clips stay; overrules ``soft_label_rule``.
+        policy: how votes become soft labels and which clips stay.
         source: where the utterances come from, in words, for the index.
 
     Raises:
         FingerprintError: if the destination holds another corpus.
         StoreError: if the storage refuses.
     """
-    policy = policy or VotePolicy(rule=soft_label_rule)
+    policy = policy or VotePolicy()
     failures: list[Failure] = []
     excluded: list[Failure] = []
     entries: list[ShardEntry] = []
@@ -153,26 +170,20 @@ def write_shards(
     for number, rows in enumerate(_groups(accepted, rows_per_shard, bytes_per_shard)):
         datasets.update(row.dataset for row in rows)
         entries.append(_write_shard(destination, f"shard-{number:06d}.parquet", rows, labels))
-    _write_failures(destination, INGEST_ERRORS, failures)
-    _write_failures(destination, INGEST_EXCLUDED, excluded)
-    digests = [f"sha256:{entry.sha256}" for entry in entries]
-    index = ShardIndex(
+    write_failures(destination, INGEST_ERRORS, failures)
+    write_failures(destination, INGEST_EXCLUDED, excluded)
+    return publish_index(
+        destination,
+        entries,
+        labels,
         dataset="+".join(sorted(datasets)),
-        labels=labels.names,
         soft_label_rule=policy.rule,
         policy=policy,
         fixed_sentences=fixed_sentences,
         source=source,
-        shards=tuple(entries),
-        rows=sum(entry.rows for entry in entries),
-        duration_s=round(math.fsum(entry.duration_s or 0.0 for entry in entries), 3),
         failures=len(failures),
         excluded=len(excluded),
-        fingerprint=_fingerprint(digests, labels, fixed_sentences),
-        ids_are_unique=True,
     )
-    _write_index(destination, index)
-    return index
 
 
 def _accepted(
@@ -222,13 +233,25 @@ def _groups(
 def _write_shard(
     destination: Location, name: str, rows: Sequence[Utterance], labels: LabelSet
 ) -> ShardEntry:
-    schema = with_metadata(SHARD, labels_metadata(labels))
-    table = pa.Table.from_pylist([utterance_row(row) for row in rows], schema=schema)
-    data = to_parquet_bytes(table, {})
+    data = encoded_shard(rows, labels, {})
     if not destination.create(name, data) and destination.read(name) != data:
         raise FingerprintError(
             f"{destination.uri}/{name} holds other utterances; give this corpus a place of its own"
         )
+    return shard_entry(name, data, rows)
+
+
+def encoded_shard(
+    rows: Sequence[Utterance], labels: LabelSet, metadata: Mapping[str, str]
+) -> bytes:
+    """Utterances as one Parquet file with one row group, which the size of a shard bounds."""
+    schema = with_metadata(SHARD, labels_metadata(labels))
+    table = pa.Table.from_pylist([utterance_row(row) for row in rows], schema=schema)
+    return to_parquet_bytes(table, metadata)
+
+
+def shard_entry(name: str, data: bytes, rows: Sequence[Utterance]) -> ShardEntry:
+    """What the index says of a shard."""
     return ShardEntry(
         name=name,
         rows=len(rows),
@@ -238,7 +261,8 @@ def _write_shard(
     )
 
 
-def _write_failures(destination: Location, name: str, failures: Sequence[Failure]) -> None:
+def write_failures(destination: Location, name: str, failures: Sequence[Failure]) -> None:
+    """Write what did not become an utterance as a table; nothing is written for nothing."""
     if not failures:
         return
     numbered = [(one.row if isinstance(one, RowFailure) else None, one) for one in failures]
@@ -251,7 +275,31 @@ def _fingerprint(digests: Iterable[str], labels: LabelSet, fixed_sentences: bool
     return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
-def _write_index(destination: Location, index: ShardIndex) -> None:
+def publish_index(
+    destination: Location, entries: Sequence[ShardEntry], labels: LabelSet, **facts: Any
+) -> ShardIndex:
+    """Write ``shards.json``, after everything that it speaks of.
+
+    Args:
+        destination: where the shards are.
+        entries: the shards, each with its digest, in corpus order.
+        labels: the label set.
+        facts: further fields of :class:`ShardIndex`.
+
+    Raises:
+        FingerprintError: if there is an index of another corpus.
+        StoreError: if the storage refuses.
+    """
+    digests = [f"sha256:{entry.sha256}" for entry in entries]
+    index = ShardIndex(
+        labels=labels.names,
+        shards=tuple(entries),
+        rows=sum(entry.rows for entry in entries),
+        duration_s=round(math.fsum(entry.duration_s or 0.0 for entry in entries), 3),
+        fingerprint=_fingerprint(digests, labels, facts["fixed_sentences"]),
+        ids_are_unique=True,
+        **facts,
+    )
     if destination.exists(INDEX):
         there = read_index(destination)
         if there.fingerprint != index.fingerprint:
@@ -260,6 +308,7 @@ def _write_index(destination: Location, index: ShardIndex) -> None:
                 f"{there.fingerprint[:12]}); give this one a place of its own"
             )
     destination.write(INDEX, (index.model_dump_json(indent=2) + "\n").encode())
+    return index
 
 
 def read_index(location: Location) -> ShardIndex:
@@ -418,7 +467,7 @@ def _checked_row(
         return failure("duplicate_id", f"utterance_id {utterance_id!r} is also in row {first}")
     if not row["audio"]:
         return failure("empty", "audio holds no bytes")
-    wrong = _soft_label_fault(row["soft_label"], label_count)
+    wrong = soft_label_fault(row["soft_label"], label_count)
     if wrong is not None:
         return failure("bad_soft_label", wrong)
     return utterance_from_row(row)
@@ -427,7 +476,8 @@ def _checked_row(
 _READ: Stage = "read"
 
 
-def _soft_label_fault(probs: Sequence[float | None] | None, label_count: int | None) -> str | None:
+def soft_label_fault(probs: Sequence[float | None] | None, label_count: int | None) -> str | None:
+    """What is wrong with a soft label read from a shard, in words; None if nothing is."""
     if probs is None:
         return None
     if label_count is not None and len(probs) != label_count:

@@ -118,7 +118,7 @@ def soft_label(
     for vote in votes:
         if vote.annotator.startswith(SELF_REPORT) and not policy.self_reports:
             continue
-        indices, unknown = _counted(vote, labels, policy)
+        indices, unknown = counted_labels(vote, labels, policy)
         outside += unknown
         for index in indices:
             counts[index] += 1 / len(indices) if policy.rule == "split" else 1
@@ -130,8 +130,14 @@ def soft_label(
     return SoftLabel(probs, plurality(probs, labels), n_votes, tuple(outside))
 
 
-def _counted(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[list[int], list[str]]:
-    """Indices of the labels that one annotator's judgement counts for, and the words outside."""
+def counted_labels(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[list[int], list[str]]:
+    """Indices of the labels that one annotator's judgement counts for, and the words outside.
+
+    Whether a speaker's judgement of themselves counts at all is not decided here.
+
+    Raises:
+        ConfigError: as :func:`soft_label`.
+    """
     words = vote.labels[:1] if policy.rule == "primary" else vote.labels
     indices: list[int] = []
     outside: list[str] = []
@@ -146,6 +152,31 @@ def _counted(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[list[int
     if policy.rule == "all_inclusive":
         indices += sorted(_typed(vote.typed or "", labels, policy) - {*indices})
     return indices, outside
+
+
+def labels_given(votes: Sequence[Vote], labels: LabelSet, policy: VotePolicy) -> list[str]:
+    """Labels that any annotator gave, primary or secondary, in the label set's order.
+
+    Words are understood as the policy says: with its merges and aliases, without self-reports
+    that do not count, and as ``other`` where it makes that of words outside the set.
+
+    Raises:
+        ConfigError: as :func:`soft_label`.
+
+    Example:
+        >>> votes = (Vote("a", ("anger", "annoyed")), Vote("self:a", ("fear",)))
+        >>> labels = LabelSet(("anger", "fear", "other"))
+        >>> labels_given(votes, labels, VotePolicy(outside="other", aliases=False))
+        ['anger', 'other']
+    """
+    mentions = policy.model_copy(update={"rule": "primary+secondary"})
+    given = {
+        index
+        for vote in votes
+        if policy.self_reports or not vote.annotator.startswith(SELF_REPORT)
+        for index in counted_labels(vote, labels, mentions)[0]
+    }
+    return [name for index, name in enumerate(labels.names) if index in given]
 
 
 def _typed(text: str, labels: LabelSet, policy: VotePolicy) -> set[int]:

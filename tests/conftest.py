@@ -111,3 +111,12 @@ def tone() -> Callable[..., FloatArray]:
         return (0.25 * np.sin(2 * np.pi * frequency * time_s)).astype(np.float32)
 
     return sine
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real data beside the repository, where there is any."""
+    found = Path(__file__).parents[2] / "shared" / "data"
+    if not found.is_dir():
+        pytest.skip("no ../shared/data beside the repository")
+    return found

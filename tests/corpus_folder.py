@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from raypipe.corpora import load_corpus
+from raypipe.corpora.containers import Held
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -27,6 +29,19 @@ def clip(
 CLIP = clip()
 
 
+def assert_same_clips(held: Sequence[Held], found: Sequence[Utterance | Failure]) -> None:
+    """A container must list what it will give: an entry each, and no failure as somebody's id."""
+    assert len(held) == len(found)
+    for entry, row in zip(held, found, strict=True):
+        if isinstance(row, Utterance):
+            assert entry.utterance_id == row.utterance_id
+            assert entry.size >= len(row.audio)  # of a part, the whole is known
+        else:
+            assert entry.utterance_id in (None, row.utterance_id)
+    named = [entry.utterance_id for entry in held if entry.utterance_id is not None]
+    assert len({*named}) == len(named)
+
+
 class CorpusFolder:
     """Writes a corpus's files and reads it with its adapter."""
 
@@ -35,6 +50,7 @@ class CorpusFolder:
         self.location = Location.parse(str(root))
 
     def file(self, name: str, content: str | bytes, encoding: str = "utf-8") -> None:
+        assert not name.startswith("/"), "it would lie outside of the folder"
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from raypipe.labels import LABEL_SETS
+from raypipe.records import Utterance, Vote
+from raypipe.shards import write_shards
+from raypipe.store.location import Location
 
 
 def raypipe(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +39,7 @@ def tables(tmp_path: Path) -> Path:
 def test_help_names_every_way_in() -> None:
     shown = raypipe("--help")
     assert shown.returncode == 0
-    for command in ("demo", "run", "ingest", "query", "report"):
+    for command in ("demo", "run", "corpora", "ingest", "inspect", "query", "report"):
         assert command in shown.stdout
 
 
@@ -81,18 +87,87 @@ def test_ingest_tells_what_it_took_and_what_not(tmp_path: Path, encode, tone) ->
     (tmp_path / "a.wav").write_bytes(encode(tone(0.5)))
     manifest = tmp_path / "clips.jsonl"
     manifest.write_text(
-        '{"id": "a", "audio": "a.wav", "votes": ["angry", "neutral", "bored"]}\n'
+        '{"id": "a", "audio": "a.wav", "votes": ["angry", "glad", "bored"]}\n'
         '{"audio": "a.wav", "votes": ["angry"]}\n'
     )
-    arguments = ("ingest", str(manifest), str(tmp_path / "shards"), "--label-set", "crema-d-6")
-    done = raypipe(*arguments, "--other-labels", "bored")
+    arguments = ("ingest", "manifest", str(manifest), str(tmp_path / "shards"))
+    done = raypipe(
+        *(*arguments, "--label-set", "anger,happiness,other", "--option", "other_labels=bored"),
+        *("--outside", "other", "--merge", "glad=happiness", "--audio", "original"),
+    )
     assert done.returncode == 0, done.stderr
     shown = " ".join(done.stdout.split())
-    assert "1 utterances in 1 shards, 1 failures" in shown
+    assert "2/2 clips" in shown
+    assert "votes in the label set 3 anger, happiness, other" in shown
+    assert "1 utterances in 1 shards, 1 failures, 0 left out" in shown
     assert "clips.jsonl line 2" in shown
 
 
-def test_ingest_refuses_an_unknown_label_set(tmp_path: Path) -> None:
-    done = raypipe("ingest", "m.jsonl", str(tmp_path / "out"), "--label-set", "crema-d-7")
-    assert done.returncode == 1
-    assert "crema-d-6" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("manifest", "m.jsonl", "--label-set", "crema-d-7"), "crema-d-6"),
+        (("tess", "x"), "crema-d"),
+        (("emodb", "x", "--selection", "4"), "it has: all"),
+        (("emodb", "x", "--option", "a"), "'a' is not key=value"),
+        (("emodb", "x", "--audio", "mp3"), "'flac' or 'original'"),
+        (("emodb", "x"), "there is nothing in"),
+    ],
+)
+def test_ingest_refuses_what_cannot_work(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = raypipe("ingest", *arguments[:2], str(tmp_path / "out"), *arguments[2:])
+    assert done.returncode in (1, 2)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_corpora_lists_them_and_tells_all_of_one() -> None:
+    listed = raypipe("corpora")
+    assert listed.returncode == 0, listed.stderr
+    assert "crema-d" in listed.stdout
+    documents = json.loads(raypipe("corpora", "--json").stdout)
+    assert {"crema-d", "emodb"} < {one["name"] for one in documents}
+    one = json.loads(raypipe("corpora", "crema-d", "--json").stdout)
+    assert one["selections"][0]["policy"]["aliases"] is False
+    unknown = raypipe("corpora", "timit")
+    assert unknown.returncode == 1
+    assert "'timit'" in unknown.stderr
+
+
+@pytest.fixture
+def shards(tmp_path: Path, encode, tone) -> Path:
+    votes = (Vote("a", ("angry",)), Vote("b", ("neutral",)))
+    one = Utterance("u", "clips", None, None, encode(tone(0.5)), 16_000, 0.5, votes=votes)
+    place = Location.parse(str(tmp_path / "shards"))
+    write_shards([one], place, LABEL_SETS["crema-d-6"], source="a test")
+    return tmp_path / "shards"
+
+
+def test_inspect_prints_tables_or_json_and_writes_a_page(shards: Path, tmp_path: Path) -> None:
+    shown = raypipe("inspect", str(shards))
+    assert shown.returncode == 0, shown.stderr
+    assert "2 that count" in shown.stdout
+    told = raypipe(
+        "inspect",
+        str(shards),
+        "--json",
+        "--slice-by",
+        "dataset",
+        "--output",
+        str(tmp_path / "told"),
+    )
+    assert told.returncode == 0, told.stderr
+    assert {one.name for one in (tmp_path / "told").iterdir()} == {"inspect.html", "inspect.json"}
+    found = json.loads(told.stdout)
+    assert (found["utterances"], found["votes"]["ties"]) == (1, {"2": 1})
+    assert [one["name"] for one in found["slices"]] == ["clips"]
+
+
+def test_inspect_of_a_damaged_corpus_shows_the_rest_and_fails(shards: Path) -> None:
+    [shard] = shards.glob("shard-*.parquet")
+    shard.write_bytes(b"not Parquet")
+    shown = raypipe("inspect", str(shards))
+    assert shown.returncode == 1
+    assert f"{shard.name} (1 utterances)" in " ".join(shown.stdout.split())

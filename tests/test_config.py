@@ -4,6 +4,7 @@ import pytest
 
 from raypipe.config import RunConfig, load_config, parse_config
 from raypipe.errors import ConfigError
+from raypipe.votes import VotePolicy
 
 MINIMAL = {"input": {"shards": "in"}, "output": "out"}
 
@@ -87,3 +88,9 @@ def test_the_config_is_frozen() -> None:
     config = RunConfig.model_validate(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):
         config.output = "changed"  # type: ignore[misc]
+
+
+def test_a_corpus_under_another_policy_is_another_run_from_the_predictions_on() -> None:
+    config = parse_config(MINIMAL)
+    policies = [None, VotePolicy(), VotePolicy(aliases=False)]
+    assert len({config.prediction_identity("generations", policy) for policy in policies}) == 3

@@ -13,6 +13,8 @@ SHARED = {
     "store": {"labels"},
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
+    "lossless": {"audio"},
+    "inspection": {"corpora", "shards", "store", "metrics", "report"},
     "strategies": {"parsing", "metrics"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

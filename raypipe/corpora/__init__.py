@@ -12,10 +12,6 @@ from pydantic import ValidationError
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.errors import ConfigError
-from raypipe.labels import LabelSet
-from raypipe.shards import ShardIndex, write_shards
-from raypipe.store.location import Location
-from raypipe.votes import VotePolicy
 
 CORPORA: Mapping[str, str] = {
     "crema-d": "raypipe.corpora.crema_d:CremaD",
@@ -66,39 +62,3 @@ def selection(corpus: Corpus, name: str | None = None) -> Selection:
         known = ", ".join(corpus.selections)
         raise ConfigError(f"corpus {corpus.name} has no selection {name!r}; it has: {known}")
     return corpus.selections[name]
-
-
-def ingest_corpus(
-    corpus: Corpus,
-    source: Location,
-    destination: Location,
-    *,
-    labels: LabelSet | None = None,
-    policy: VotePolicy | None = None,
-    selected: str | None = None,
-) -> ShardIndex:
-    """Write a corpus as shards, with its failures and what the selection leaves out.
-
-    Args:
-        corpus: from :func:`load_corpus`.
-        source: its folder.
-        destination: where the shards go, see :func:`raypipe.shards.write_shards`.
-        labels: a label set in place of the selection's.
-        policy: a policy in place of the selection's.
-        selected: name of a selection; default: the corpus's first.
-
-    Raises:
-        ConfigError: for an unknown selection, or one that the labels do not fit.
-        CorpusError: if the corpus cannot be read as a whole.
-        StoreError: if the storage refuses.
-    """
-    chosen = selection(corpus, selected)
-    options = ", ".join(f"{key}={value}" for key, value in corpus.model_dump().items())
-    return write_shards(
-        corpus.read(source),
-        destination,
-        labels or chosen.labels,
-        fixed_sentences=corpus.fixed_sentences,
-        policy=policy or chosen.policy,
-        source=f"{corpus.title} ({options})" if options else corpus.title,
-    )

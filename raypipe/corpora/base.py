@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from raypipe.corpora.clips import Listed, Tree, attach_audio
+from raypipe.corpora.clips import Listed, Tree, pending
+from raypipe.corpora.pending import Pending, read_ahead
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
@@ -62,8 +63,16 @@ class Corpus(BaseModel):
             CorpusError: if it is not this corpus, or not readable as a whole.
             StoreError: if the storage refuses.
         """
+        yield from read_ahead(self.pending(source))
+
+    def pending(self, source: Location) -> Iterator[Pending | Failure]:
+        """The same clips in the same order, before their audio is read.
+
+        Args:
+            source: as of :meth:`read`; raises likewise.
+        """
         tree = Tree(source)
-        yield from attach_audio(tree, self.listed(tree))
+        yield from pending(tree, self.listed(tree))
 
     def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
         """What the label files say of every clip, lazily."""

@@ -1,34 +1,29 @@
-"""From what a label file says about a clip to the clip itself: found, read, measured."""
+"""From what a label file says about a clip to where its recording lies."""
 
 from __future__ import annotations
 
 import posixpath
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TypeVar
 
-from raypipe.audio import AudioLimits, decode, read_header
 from raypipe.corpora.fields import BadLineError, shown
-from raypipe.corpora.lines import checked_text
-from raypipe.errors import CorpusError, DecodeError, ObjectMissingError
+from raypipe.corpora.pending import Pending
+
+# What adapters and readers need, in one place.
+from raypipe.corpora.pending import failure as failure
+from raypipe.corpora.pending import in_order as in_order
+from raypipe.corpora.pending import measured as measured
+from raypipe.errors import CorpusError
 from raypipe.records import Failure, Utterance
-from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".opus", ".mp3", ".mp4", ".m4a", ".avi")
 """In the order in which a clip that lies there in several formats is taken."""
 
 _VIDEO_SUFFIXES = (".mp4", ".m4a", ".avi")
-_READERS = 8
-# At ingest only what cannot be a recording at all is refused; a run has limits of its own.
-_INGEST_LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_channels=64)
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +47,15 @@ class Listed:
     transcript_file: str | None = None
 
 
-def failure(
-    file: str, line: int | None, utterance_id: str | None, reason: str, message: str
-) -> Failure:
-    """A clip's failure that names file and line."""
-    if line is None:
-        return Failure(utterance_id, "ingest", reason, f"{file}: {message}")
-    return RowFailure(utterance_id, "ingest", reason, f"{file} line {line}: {message}", line)
-
-
 class Tree:
     """The files of a corpus, listed once.
 
     Args:
         source: the corpus's folder.
+
+    Attributes:
+        sizes: of every file, in bytes, by name.
+        names: of all files, in sorted order.
 
     Raises:
         CorpusError: if there is nothing in it.
@@ -74,7 +64,8 @@ class Tree:
 
     def __init__(self, source: Location) -> None:
         self.source = source
-        self.names = source.list("")
+        self.sizes = source.sizes()
+        self.names = list(self.sizes)
         if not self.names:
             raise CorpusError(f"there is nothing in {source.uri}")
         self._audio: dict[str, list[str]] = {}
@@ -174,9 +165,10 @@ def parsed(
                 yield listed
 
 
-def attach_audio(tree: Tree, listed: Iterable[Listed | Failure]) -> Iterator[Utterance | Failure]:
-    """Read every clip's audio, a few clips ahead; a second clip of one id is a failure."""
-    yield from in_order(partial(_with_audio, tree), _unique(listed))
+def pending(tree: Tree, listed: Iterable[Listed | Failure]) -> Iterator[Pending | Failure]:
+    """Find every clip's recording among the files; a second clip of one id is a failure."""
+    for one in _unique(listed):
+        yield one if isinstance(one, Failure) else _placed(tree, one)
 
 
 def _unique(listed: Iterable[Listed | Failure]) -> Iterator[Listed | Failure]:
@@ -195,97 +187,29 @@ def _unique(listed: Iterable[Listed | Failure]) -> Iterator[Listed | Failure]:
             yield failure(one.file, one.line, name, "duplicate_id", message)
 
 
-def _with_audio(tree: Tree, listed: Listed | Failure) -> Utterance | Failure:
-    if isinstance(listed, Failure):
-        return listed
-    try:
-        transcript = _transcript(tree, listed)
-        audio = _audio(tree, listed)
-        sampling_rate, duration_s = rate_and_duration(audio)
-    except BadLineError as error:
-        reason = error.reason
-        message = str(error)
-    except DecodeError as error:
-        name = tree.audio(listed.stem, listed.folder)
-        reason, message = error.code, f"audio {shown(name)}: {error}"
-    else:
-        return replace(
-            listed.utterance,
-            audio=audio,
-            sampling_rate=sampling_rate,
-            duration_s=duration_s,
-            transcript=transcript,
-        )
-    return failure(listed.file, listed.line, listed.utterance.utterance_id, reason, message)
-
-
-def _transcript(tree: Tree, listed: Listed) -> str | None:
-    if listed.transcript_file is None:
-        return listed.utterance.transcript
-    try:
-        text = tree.source.read(listed.transcript_file).decode("utf-8-sig", "surrogateescape")
-    except ObjectMissingError as error:
-        raise BadLineError("missing_transcript", f"transcript: {error}") from error
-    return checked_text(text, f"transcript {listed.transcript_file} line 1") or None
-
-
-def _audio(tree: Tree, listed: Listed) -> bytes:
-    name = tree.audio(listed.stem, listed.folder)
-    if name is None:
+def _placed(tree: Tree, listed: Listed) -> Pending | Failure:
+    file, line, name = listed.file, listed.line, listed.utterance.utterance_id
+    found = tree.audio(listed.stem, listed.folder)
+    if found is None:
         below = f" below {listed.folder}" if listed.folder else ""
-        raise BadLineError("missing_audio", f"there is no recording {shown(listed.stem)}{below}")
-    suffix = posixpath.splitext(name)[1].lower()
-    if suffix in _VIDEO_SUFFIXES:
-        raise BadLineError(
-            "video",
-            f"{name} must be made audio first: "
-            f"ffmpeg -i {posixpath.basename(name)} -vn -ac 1 {listed.stem}.wav",
+        message = f"there is no recording {shown(listed.stem)}{below}"
+        return failure(file, line, name, "missing_audio", message)
+    if posixpath.splitext(found)[1].lower() in _VIDEO_SUFFIXES:
+        message = (
+            f"{found} must be made audio first: "
+            f"ffmpeg -i {posixpath.basename(found)} -vn -ac 1 {listed.stem}.wav"
         )
-    try:
-        audio = tree.source.read(name)
-    except ObjectMissingError as error:
-        raise BadLineError("missing_audio", f"audio: {error}") from error
-    if audio.startswith(_LFS_POINTER):
-        raise BadLineError("lfs_pointer", f"{name} is a pointer of Git LFS; run `git lfs pull`")
-    return audio
-
-
-def rate_and_duration(audio: bytes) -> tuple[int, float]:
-    """Sampling rate in Hz and duration in seconds of an encoded clip.
-
-    Raises:
-        DecodeError: if it cannot be a recording.
-    """
-    header = read_header(audio, _INGEST_LIMITS)
-    if header.duration_s is not None:
-        return header.sampling_rate, header.duration_s
-    samples = decode(audio, sampling_rate=header.sampling_rate, limits=_INGEST_LIMITS)
-    return header.sampling_rate, len(samples) / header.sampling_rate
-
-
-def measured(utterance: Utterance, audio: bytes) -> Utterance:
-    """An utterance with its audio, sampling rate and duration.
-
-    Raises:
-        BadLineError: with the reason why it cannot be a recording.
-    """
-    try:
-        sampling_rate, duration_s = rate_and_duration(audio)
-    except DecodeError as error:
-        raise BadLineError(error.code, f"audio: {error}") from error
-    return replace(utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s)
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``map`` with a few threads ahead, so that slow storage is waited for side by side."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == 2 * _READERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        return failure(file, line, name, "video", message)
+    return Pending(
+        listed.utterance,
+        tree.source,
+        found,
+        file,
+        line,
+        path=found,
+        size=tree.sizes[found],
+        transcript_file=listed.transcript_file,
+    )
 
 
 def label_of(word: str, words: Mapping[str, str], what: str) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import Listed, Tree, failure, label_of, parsed
@@ -49,6 +51,11 @@ SENTENCES: Mapping[str, str] = {
 _MODALITIES = {"voice": 1, "face": 2, "audio_visual": 3}
 _CLIP = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_[A-Z]{3}_(LO|MD|HI|XX?)")
 _PRACTICE_CLIPS = {"7443", "7444"}
+_MOST_VOTES = 1000  # no clip has more than 12; a broken number must not fill the memory
+
+_QUESTION = ("sessionNums", "queryType", "questNum")
+_Question = tuple[int, int, int]
+"""What one response answers, by these columns: session, modality, and which in the session."""
 
 
 class CremaD(Corpus):
@@ -56,9 +63,11 @@ class CremaD(Corpus):
 
     Attributes:
         modality: what the annotators were given.
-        responses: take ``finishedResponses.csv``, in which every vote has its annotator and which
-            still holds answers that took longer than 10 seconds (about 10 votes a clip), in place
-            of ``tabulatedVotes.csv``, which has only counts (about 9).
+        responses: take ``finishedResponses.csv``, in which every vote has its annotator (about 10
+            votes a clip), in place of ``tabulatedVotes.csv``, which has only counts (about 9).
+        within_s: with ``responses``: leave out answers whose first click came later than this, in
+            seconds, by ``finishedEmoResponses.csv``. With 10 they are the answers that the
+            authors' ``processFinishedResponses.R`` counts into ``tabulatedVotes.csv``.
     """
 
     name: ClassVar[str] = "crema-d"
@@ -80,6 +89,13 @@ class CremaD(Corpus):
 
     modality: Literal["voice", "face", "audio_visual"] = "voice"
     responses: bool = False
+    within_s: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _only_responses_have_times(self) -> Self:
+        if self.within_s is not None and not self.responses:
+            raise ValueError("within_s is about single responses: it needs responses=true")
+        return self
 
     def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
         """Every clip with votes of the modality, then recordings nobody voted on."""
@@ -115,6 +131,8 @@ class CremaD(Corpus):
             return None
         counts = {letter: _whole(fields, letter.upper()) for letter in LETTERS}
         total = _whole(fields, "numResponses")
+        if not 0 < total <= _MOST_VOTES:
+            raise BadLineError("bad_votes", f"numResponses is {total}")
         if sum(counts.values()) != total:
             message = f"{sum(counts.values())} votes, numResponses says {total}"
             raise BadLineError("bad_votes", message)
@@ -126,25 +144,21 @@ class CremaD(Corpus):
     def _from_responses(self, tree: Tree) -> Iterator[Listed | Failure]:
         """Votes in the order of clips; a row that cannot be used costs one vote and is told."""
         name = tree.need("finishedResponses.csv")
-        query_type = str(_MODALITIES[self.modality])
+        late: set[_Question] = set()
+        if self.within_s is not None:
+            yield from _late(tree, self.within_s, late)
         clips: dict[str, tuple[int, list[Vote]]] = {}
         with open_text(tree.source, name, newline="") as text:
-            columns = [("localid",), ("queryType",), ("clipName",), ("respEmo",), ("clipNum",)]
+            columns = [(column,) for column in (*_QUESTION, "localid", "clipName", "respEmo")]
             for line, fields in csv_records(text, name, columns):
                 try:
-                    if isinstance(fields, BadLineError):
-                        raise fields
-                    if fields.get("queryType", "").strip() != query_type:
-                        continue
-                    if fields.get("clipNum", "").strip() in _PRACTICE_CLIPS:
-                        continue
-                    label = label_of(fields.get("respEmo", ""), LETTERS, "respEmo")
-                    annotator = checked_text(fields.get("localid", ""), "localid")
+                    vote = self._response(fields, late)
                 except BadLineError as error:
                     yield failure(name, line, None, error.reason, str(error))
                     continue
-                _, votes = clips.setdefault(fields.get("clipName", ""), (line, []))
-                votes.append(Vote(annotator, (label,)))
+                if vote is not None and not isinstance(fields, BadLineError):
+                    _, votes = clips.setdefault(fields.get("clipName", ""), (line, []))
+                    votes.append(vote)
         records = [(line, (clip, tuple(votes))) for clip, (line, votes) in sorted(clips.items())]
         yield from parsed(
             name,
@@ -152,6 +166,22 @@ class CremaD(Corpus):
             lambda line, found: self._clip(name, line, *found),
             lambda found: found[0],
         )
+
+    def _response(self, fields: Fields | BadLineError, late: set[_Question]) -> Vote | None:
+        """The vote of a row, None if it is of another modality, for practice, or too late."""
+        if isinstance(fields, BadLineError):
+            raise fields
+        if _whole(fields, "queryType") != _MODALITIES[self.modality]:
+            return None
+        if fields.get("clipNum", "").strip() in _PRACTICE_CLIPS:
+            return None
+        if late and _question(fields) in late:
+            return None
+        label = label_of(fields.get("respEmo", ""), LETTERS, "respEmo")
+        annotator = checked_text(fields.get("localid", ""), "localid")
+        if not annotator:
+            raise BadLineError("missing_annotator", "no localid")
+        return Vote(annotator, (label,))
 
     def _clip(self, file: str, line: int, clip: str, votes: tuple[Vote, ...]) -> Listed:
         match = _CLIP.fullmatch(clip.strip())
@@ -168,12 +198,41 @@ class CremaD(Corpus):
         return Listed(utterance, clip.strip(), file, line)
 
 
+def _question(fields: Fields) -> _Question:
+    session, query, number = (_whole(fields, column) for column in _QUESTION)
+    return session, query, number
+
+
+def _late(tree: Tree, within_s: float, late: set[_Question]) -> Iterator[Failure]:
+    """Put into ``late`` the questions whose first click came too late; what cannot be used."""
+    name = tree.need("finishedEmoResponses.csv")
+    with open_text(tree.source, name, newline="") as text:
+        columns = [(column,) for column in (*_QUESTION, "ttr")]
+        for line, fields in csv_records(text, name, columns):
+            try:
+                if isinstance(fields, BadLineError):
+                    raise fields
+                if _milliseconds(fields) > 1000 * within_s:
+                    late.add(_question(fields))
+            except BadLineError as error:
+                yield failure(name, line, None, error.reason, str(error))
+
+
+def _milliseconds(fields: Fields) -> float:
+    """Time of the first click; 0 for none on record, which the authors' script keeps too."""
+    try:
+        return float(fields.get("ttr", ""))
+    except ValueError:
+        return 0.0
+
+
 _LOWER_SENTENCES = {code.lower(): sentence for code, sentence in SENTENCES.items()}
 
 
 def _whole(fields: Fields, column: str) -> int:
     text = fields.get(column, "")
-    if not text.isascii() or not text.strip().isdigit():
+    clean = text.strip()
+    if not clean.isascii() or not clean.isdigit() or len(clean) > 9:
         what = column or "the row id"
         raise BadLineError("bad_number", f"{what} is not a whole number: {shown(text)}")
     return int(text)

@@ -1,8 +1,9 @@
-"""Lines of NeMo and Lhotse manifests, as the fields of ours.
+"""Lines of NeMo, EmoBox and Lhotse manifests, as the fields of ours.
 
 NeMo: ``{"audio_filepath": "wavs/u1.wav", "offset": 0.0, "duration": 3.2, "label": "happy"}``.
 Lhotse: a cut with its recording inside and one supervision, whose ``custom`` holds the emotion.
 Both can mean a part of a file: see :class:`Segment`.
+EmoBox: ``{"key": "cremad-1087-IWL-ANG-XX", "wav": "AudioWAV/1087_IWL_ANG_XX.wav", "emo": "ANG"}``.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ def as_fields(document: Mapping[str, Any]) -> Mapping[str, Any]:
         return document
     if "audio_filepath" in document:
         return _nemo(document)
+    if "key" in document and "wav" in document:
+        return {"id": document["key"], **with_usual_names(document), "audio": document["wav"]}
     if "recording" in document and "supervisions" in document:
         return _lhotse(document)
     return document
@@ -115,15 +118,30 @@ def _lhotse(document: Mapping[str, Any]) -> Mapping[str, Any]:
     source = sources[0]
     if not isinstance(source, dict) or source.get("type") not in ("file", "url"):
         raise BadLineError("unsupported_cut", f"its audio is no file: {shown(source)}")
-    told = supervisions[0] if supervisions else {}
-    custom = told.get("custom") or {}
-    fields = with_usual_names({**custom, **told})
+    fields = supervised(supervisions)
     start_s = _seconds(document.get("start", 0.0), "start")
     duration_s = _seconds(document.get("duration", recording.get("duration")), "duration")
     whole_s = _seconds(recording.get("duration"), "the recording's duration")
     if start_s > 0 or duration_s < whole_s - _SLACK_S:
         fields[SEGMENT] = Segment(start_s, duration_s)
     return {**fields, "id": document.get("id"), "audio": source.get("source")}
+
+
+def supervised(supervisions: object) -> dict[str, Any]:
+    """What the one supervision of a Lhotse cut says, its ``custom`` fields included.
+
+    Raises:
+        BadLineError: ``unsupported_cut`` for several supervisions, ``bad_type`` for what is none.
+    """
+    if not isinstance(supervisions, list):
+        raise BadLineError("bad_type", f"supervisions are no list: {shown(supervisions)}")
+    if len(supervisions) > 1:
+        raise BadLineError("unsupported_cut", "several supervisions are not one utterance")
+    told = supervisions[0] if supervisions else {}
+    custom = told.get("custom") or {} if isinstance(told, dict) else None
+    if not isinstance(custom, dict):
+        raise BadLineError("bad_type", f"not a supervision: {shown(told)}")
+    return with_usual_names({**custom, **told})
 
 
 def _seconds(value: object, field: str) -> float:

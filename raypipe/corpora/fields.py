@@ -23,11 +23,13 @@ class BadLineError(Exception):
     Args:
         reason: short stable name, stored as ``error_type``.
         message: field and value.
+        utterance_id: of the line's clip, where it is known.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, utterance_id: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.utterance_id = utterance_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Rules:
             context=turns(fields.get("context")),
             votes=votes(fields.get("votes"), self.labels, self.other_labels),
             soft_label=shares(fields.get("soft_label"), self.labels),
+            arousal=rating(fields.get("arousal"), "arousal"),
+            valence=rating(fields.get("valence"), "valence"),
+            dominance=rating(fields.get("dominance"), "dominance"),
         )
 
 
@@ -87,7 +92,8 @@ def optional_text(fields: Mapping[str, Any], name: str) -> str | None:
     """A field's text without outer blanks, None if it is absent or empty; a whole number is text.
 
     Raises:
-        BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8.
+        BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8,
+            ``nul`` for text with NUL characters.
     """
     value = fields.get(name)
     return None if value is None else as_text(value, name) or None
@@ -99,6 +105,8 @@ def as_text(value: object, field: str) -> str:
         return str(value)
     if not isinstance(value, str):
         raise BadLineError("bad_type", f"{field} is not text: {shown(value)}")
+    if "\0" in value:
+        raise BadLineError("nul", f"{field} holds NUL characters: {shown(value)}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -212,7 +220,27 @@ def _vote(value: object, number: int) -> Vote:
         annotator=optional_text(value, "annotator") or str(number),
         labels=tuple(as_text(word, "votes") for word in words),
         typed=optional_text(value, "typed"),
+        arousal=rating(value.get("arousal"), "arousal"),
+        valence=rating(value.get("valence"), "valence"),
+        dominance=rating(value.get("dominance"), "dominance"),
     )
+
+
+def rating(value: object, field: str) -> float | None:
+    """A rating on a scale; blank, null, ``NaN`` and ``NA`` occur and are none.
+
+    Raises:
+        BadLineError: ``bad_number`` for what is neither.
+    """
+    if value is None or str(value).strip().lower() in ("", "na", "nan", "none"):
+        return None
+    try:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"a {type(value).__name__}")
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise BadLineError("bad_number", f"{field} is not a rating: {shown(value)}") from error
+    return number if math.isfinite(number) else None
 
 
 def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:

@@ -15,6 +15,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,8 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from raypipe.corpora.braces import expanded
-from raypipe.corpora.clips import measured
+from raypipe.corpora.containers import Held, found_files
 from raypipe.corpora.fields import (
     USUAL_NAMES,
     BadLineError,
@@ -32,6 +32,7 @@ from raypipe.corpora.fields import (
     shown,
     with_usual_names,
 )
+from raypipe.corpora.pending import measured
 from raypipe.errors import CorpusError, ObjectMissingError, StoreError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -70,46 +71,141 @@ def read_hf_table(
         CorpusError: if a file is missing, no such table, or without an audio column.
         StoreError: if the storage refuses.
     """
-    others = frozenset(word.strip().lower() for word in other_labels)
-    for one in expanded(uri):
-        place, name = Location.parse_object(one, endpoint)
-        root = place if audio_root is None else Location.parse(audio_root, endpoint)
-        rules = Rules(labels, others, dataset or posixpath.basename(place.uri))
-        yield from _rows(place, name, root, rules)
+    for one in tables(
+        uri,
+        labels,
+        audio_root=audio_root,
+        endpoint=endpoint,
+        dataset=dataset,
+        other_labels=other_labels,
+    ):
+        yield from one.read()
 
 
-def _rows(
-    place: Location, name: str, root: Location, rules: Rules
-) -> Iterator[Utterance | RowFailure]:
-    where = f"{place.uri}/{name}"
-    try:
-        stream = place.open(name)
-    except ObjectMissingError as error:
-        raise CorpusError(f"there is no {where}") from error
-    number = 0
-    with stream:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One file; see :class:`raypipe.corpora.containers.Container`."""
+
+    place: Location
+    name: str
+    root: Location
+    rules: Rules
+
+    def scan(self) -> Iterator[Held]:
+        """Ids and sizes; of Parquet only the other columns are read, a size is a mean."""
+        for number, (row, size, facts) in enumerate(self._rows(with_audio=False), start=1):
+            held = row.pop(facts.audio, None)
+            try:
+                name, _ = _name_and_fields(row, held, number, self.name, facts)
+            except BadLineError:
+                yield Held(None, size)
+            else:
+                yield Held(name, size)
+
+    def read(self) -> Iterator[Utterance | RowFailure]:
+        """Utterances, and failures that name file and row."""
+        for number, (row, _, facts) in enumerate(self._rows(with_audio=True), start=1):
+            yield _row(row, number, self.name, facts, self.root, self.rules)
+
+    def position(self, number: int) -> str:
+        """File and row, counted from 1."""
+        return f"{self.name} row {number + 1}"
+
+    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, Any], int, _Facts]]:
+        """Rows, the size of their audio, and what the schema says."""
+        where = f"{self.place.uri}/{self.name}"
         try:
-            schema, batches = _opened(stream, name)
-            audio = _audio_column(schema, where)
-            words = _class_names(schema, where)
-            for batch in batches:
-                for row in batch.to_pylist():
-                    number += 1
-                    yield _row(row, number, name, audio, words, root, rules)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
-            raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
+            stream = self.place.open(self.name)
+        except ObjectMissingError as error:
+            raise CorpusError(f"there is no {where}") from error
+        number = 0
+        with stream:
+            try:
+                facts, batches = _opened(stream, self.name, where, with_audio)
+                for batch, size in batches:
+                    for row in batch.to_pylist():
+                        number += 1
+                        yield row, size, facts
+            except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+                raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
 
 
-def _opened(stream: BinaryIO, name: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def tables(
+    uri: str,
+    labels: LabelSet,
+    *,
+    audio_root: str | None = None,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> list[Table]:
+    """The files a user means; arguments as of :func:`read_hf_table`, or a folder of them."""
+    others = frozenset(word.strip().lower() for word in other_labels)
+    root = None if audio_root is None else Location.parse(audio_root, endpoint)
+    return [
+        Table(
+            place,
+            name,
+            root or place,
+            Rules(labels, others, dataset or posixpath.basename(place.uri)),
+        )
+        for place, name in found_files(uri, (".parquet", ".arrow"), endpoint)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a table's schema says: the audio column, and the words behind whole numbers."""
+
+    audio: str
+    words: Mapping[str, Sequence[str]]
+
+
+def _opened(
+    stream: BinaryIO, name: str, where: str, with_audio: bool
+) -> tuple[_Facts, Iterator[tuple[pa.RecordBatch, int]]]:
+    """Facts, and batches of rows with the mean size of their audio."""
     if name.lower().endswith(".parquet"):
         table = pq.ParquetFile(stream)
-        return table.schema_arrow, table.iter_batches(batch_size=_ROWS_AT_ONCE)
+        facts = _facts(table.schema_arrow, where)
+        return facts, _row_groups(table, facts.audio, with_audio)
+    schema, batches = _arrow(stream)
+    facts = _facts(schema, where)
+    # Arrow batches may be long: their rows become Python objects a few at a time.
+    return facts, (
+        (batch.slice(start, _ROWS_AT_ONCE), batch.column(facts.audio).nbytes // batch.num_rows)
+        for batch in batches
+        for start in range(0, batch.num_rows, _ROWS_AT_ONCE)
+    )
+
+
+def _arrow(stream: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if stream.read(6) == b"ARROW1":
         file = pa.ipc.open_file(stream)
         return file.schema, (file.get_batch(n) for n in range(file.num_record_batches))
     stream.seek(0)
     reader = pa.ipc.open_stream(stream)
     return reader.schema, iter(reader)
+
+
+def _row_groups(
+    table: pq.ParquetFile, audio: str, with_audio: bool
+) -> Iterator[tuple[pa.RecordBatch, int]]:
+    paths = [table.metadata.schema.column(number).path for number in range(len(table.schema))]
+    inside = {number for number, path in enumerate(paths) if path.split(".")[0] == audio}
+    kept = None
+    if not with_audio:  # the path in an audio struct may be the only name of a clip
+        outside = [path.split(".")[0] for number, path in enumerate(paths) if number not in inside]
+        kept = [*dict.fromkeys(outside), *({f"{audio}.path"} & {*paths})]
+    for number in range(table.num_row_groups):
+        group = table.metadata.row_group(number)
+        total = sum(group.column(one).total_uncompressed_size for one in inside)
+        for batch in table.iter_batches(_ROWS_AT_ONCE, row_groups=[number], columns=kept):
+            yield batch, total // max(1, group.num_rows)
+
+
+def _facts(schema: pa.Schema, where: str) -> _Facts:
+    return _Facts(_audio_column(schema, where), _class_names(schema, where))
 
 
 def _audio_column(schema: pa.Schema, where: str) -> str:
@@ -144,27 +240,27 @@ def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
 
 
 def _row(
-    row: dict[str, Any],
-    number: int,
-    file: str,
-    audio: str,
-    words: Mapping[str, Sequence[str]],
-    root: Location,
-    rules: Rules,
+    row: dict[str, Any], number: int, file: str, facts: _Facts, root: Location, rules: Rules
 ) -> Utterance | RowFailure:
     name: str | None = None
+    held = row.pop(facts.audio)
     try:
-        held = row.pop(audio)
-        fields = with_usual_names({key: _worded(key, row[key], words) for key in row})
-        name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
-        name = name or _stem_of(held) or f"{posixpath.splitext(file)[0]}-{number}"
-        split = _SPLIT.match(posixpath.basename(file))
-        if split is not None:
-            fields.setdefault("split", split["split"])
+        name, fields = _name_and_fields(row, held, number, file, facts)
         return measured(rules.utterance(fields, name), _bytes(held, root))
     except BadLineError as error:
         message = f"{file} row {number}: {error}"
         return RowFailure(name, "ingest", error.reason, message, number)
+
+
+def _name_and_fields(
+    row: dict[str, Any], held: object, number: int, file: str, facts: _Facts
+) -> tuple[str, dict[str, Any]]:
+    fields = with_usual_names({key: _worded(key, row[key], facts.words) for key in row})
+    name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+    split = _SPLIT.match(posixpath.basename(file))
+    if split is not None:
+        fields.setdefault("split", split["split"])
+    return name or _stem_of(held) or f"{posixpath.splitext(file)[0]}-{number}", fields
 
 
 def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> object:

@@ -9,9 +9,8 @@ evaluators' categories, ``A-E*`` external evaluators' attributes, ``C-F1``, ``C-
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -19,7 +18,8 @@ from pydantic import Field
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import Listed, Tree, failure, label_of
 from raypipe.corpora.fields import BadLineError, shown
-from raypipe.corpora.lines import open_text
+from raypipe.corpora.iemocap_turns import Transcripts, seconds
+from raypipe.corpora.lines import checked_text, open_text
 from raypipe.errors import CorpusError
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Vote
@@ -58,7 +58,7 @@ _SUMMARY = re.compile(
     r"\[(?P<start>[\d.]+)\s*-\s*(?P<end>[\d.]+)\]\s+(?P<name>\S+)\s+(?P<code>\S+)\s+\[(?P<mean>.*)\]"
 )
 _NAME = re.compile(
-    r"(?P<dialogue>Ses(?P<session>0\d)[FM]_(?P<kind>impro|script)0\d[ab]?(?:_\d[ab]?)?)"
+    r"(?P<dialogue>Ses(?P<session>0[1-5])[FM]_(?P<kind>impro|script)0\d[ab]?(?:_\d[ab]?)?)"
     r"_(?P<speaker>[FM])\d{3}"
 )
 # The comment is free text and may hold blanks, commas and semicolons: everything from the first
@@ -66,8 +66,6 @@ _NAME = re.compile(
 _CATEGORIES = re.compile(r"C-(?P<who>\w+):\s*(?P<labels>(?:[^;()]+;\s*)*)(?:\((?P<comment>.*))?")
 _ATTRIBUTES = re.compile(r"A-(?P<who>\w+):\s*(?P<values>[^(]*)(?:\((?P<comment>.*))?")
 _ATTRIBUTE = re.compile(r"(?P<name>val|act|dom)\s+(?P<value>-?[\d.]+)")
-_TURN = re.compile(r"(?P<name>\S+)\s+\[(?P<start>[\d.]+)\s*-\s*[\d.]+\]:\s*(?P<text>.*)")
-_BREATH = re.compile(r"_[FM]XX\d+$")
 _EXCITED_IS_HAPPY = {"excitement": "happiness"}
 
 
@@ -79,13 +77,6 @@ class _Block:
     summary: str
     votes: list[Vote] = field(default_factory=list)
     fault: tuple[int, BadLineError] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    name: str
-    start_s: float
-    text: str
 
 
 class Iemocap(Corpus):
@@ -110,6 +101,7 @@ class Iemocap(Corpus):
                 outside="drop_clip",
                 merges=_EXCITED_IS_HAPPY,
                 aliases=False,
+                clips="voted",
             ),
             "4,373 utterances (4,370 in AER-LLM's log) to which the external evaluators gave no "
             "label but anger, happiness, excited, neutral and sadness; excited counts as "
@@ -148,6 +140,24 @@ class Iemocap(Corpus):
             ),
             "every utterance with at least one vote in the four labels; other votes are dropped",
         ),
+        "5-all": Selection(
+            LABEL_SETS["iemocap-5"],
+            VotePolicy(
+                rule="primary+secondary",
+                outside="other",
+                merges=_EXCITED_IS_HAPPY,
+                aliases=False,
+                clips="voted",
+            ),
+            "10,039 utterances; excited counts as happiness, everything but the four labels as "
+            "other (the bins of Wu et al.)",
+        ),
+        "9-self-reports": Selection(
+            LABEL_SETS["iemocap-9"],
+            VotePolicy(rule="primary+secondary", self_reports=True, aliases=False, clips="voted"),
+            "votes of the speakers about themselves count too, Other is dropped (the label tables "
+            "of EMO-SUPERB before smoothing)",
+        ),
     }
 
     dialogues: Literal["all", "impro", "script"] = "all"
@@ -156,23 +166,23 @@ class Iemocap(Corpus):
     def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
         """Every evaluated utterance, then recordings of sentences that nobody evaluated."""
         stems: set[str] = set()
-        transcripts = _Transcripts(tree)
+        transcripts = Transcripts(tree)
         for file in _evaluation_files(tree):
-            with open_text(tree.source, file, "latin-1") as text:
-                for one in _blocks(file, text):
-                    if isinstance(one, Failure):
-                        yield one
-                        continue
-                    found = self._clip(file, one, transcripts)
-                    stems.add(_name_of(one) or "")
-                    if found is not None:
-                        yield found
+            for one in _read_blocks(tree, file):
+                if isinstance(one, Failure):
+                    yield one
+                    continue
+                found = self._clip(file, one, transcripts)
+                yield from transcripts.take_faults()
+                stems.add(_name_of(one) or "")
+                if found is not None:
+                    yield found
         for stem, names in tree.recordings("sentences"):
             if stem not in stems:
                 message = "no evaluation of this recording"
                 yield failure(names[0], None, stem, "no_votes", message)
 
-    def _clip(self, file: str, block: _Block, transcripts: _Transcripts) -> Listed | Failure | None:
+    def _clip(self, file: str, block: _Block, transcripts: Transcripts) -> Listed | Failure | None:
         line, name = block.line, _name_of(block)
         try:
             if block.fault is not None:
@@ -182,7 +192,7 @@ class Iemocap(Corpus):
         except BadLineError as error:
             return failure(file, line, name, error.reason, str(error))
 
-    def _listed(self, file: str, block: _Block, transcripts: _Transcripts) -> Listed | None:
+    def _listed(self, file: str, block: _Block, transcripts: Transcripts) -> Listed | None:
         summary = _SUMMARY.match(block.summary)
         if summary is None:
             raise BadLineError("bad_line", f"not a summary line: {shown(block.summary)}")
@@ -199,7 +209,7 @@ class Iemocap(Corpus):
             split=f"Session{int(match['session'])}",
             speaker=match["session"] + match["speaker"],
             transcript=turns.text(match.string),
-            context=turns.before(float(summary["start"]), match.string, self.context_turns),
+            context=turns.before(seconds(summary["start"]), match.string, self.context_turns),
             votes=tuple(block.votes),
             consensus=label_of(summary["code"], CODES, "summary code"),
             valence=valence,
@@ -225,6 +235,15 @@ def _evaluation_files(tree: Tree) -> list[str]:
 def _name_of(block: _Block) -> str | None:
     summary = _SUMMARY.match(block.summary)
     return None if summary is None else summary["name"]
+
+
+def _read_blocks(tree: Tree, file: str) -> Iterator[_Block | Failure]:
+    """Blocks of one of many files: a file that cannot be read costs its dialogue only."""
+    try:
+        with open_text(tree.source, file, "latin-1") as text:
+            yield from _blocks(file, text)
+    except CorpusError as error:
+        yield Failure(None, "ingest", "bad_file", str(error))
 
 
 def _blocks(file: str, lines: Iterable[str]) -> Iterator[_Block | Failure]:
@@ -280,7 +299,9 @@ def _annotator(kind: str, who: str) -> str:
 
 
 def _comment(text: str | None) -> str | None:
-    return None if text is None else text.strip().removesuffix(")").strip() or None
+    if text is None:
+        return None
+    return checked_text(text.strip().removesuffix(")"), "comment") or None
 
 
 def _number(text: str) -> float | None:
@@ -290,56 +311,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if 1 <= value <= 5 else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Dialogue:
-    """The turns of a dialogue in the order of their beginnings."""
-
-    turns: tuple[_Turn, ...] = ()
-
-    def text(self, name: str) -> str | None:
-        return next((turn.text for turn in self.turns if turn.name == name), None)
-
-    def before(self, start_s: float, name: str, count: int) -> tuple[str, ...]:
-        """The last turns that began earlier, with the letter of their speaker."""
-        end = bisect_left(self.turns, start_s, key=lambda turn: turn.start_s)
-        earlier = [turn for turn in self.turns[:end] if turn.name != name]
-        return tuple(
-            f"{turn.name.rpartition('_')[2][0]}: {turn.text}"
-            for turn in earlier[len(earlier) - count if count < len(earlier) else 0 :]
-        )
-
-
-class _Transcripts:
-    """The transcripts of the dialogue at hand; a corpus without them has none to offer."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
-        self._files = tree.texts("transcriptions")
-        self._name: str | None = None
-        self._dialogue = _Dialogue()
-
-    def of(self, dialogue: str) -> _Dialogue:
-        """The turns of a dialogue; the last one asked for is kept."""
-        if dialogue != self._name:
-            file = self._files.get(dialogue)
-            self._name = dialogue
-            self._dialogue = _Dialogue() if file is None else self._read(file)
-        return self._dialogue
-
-    def _read(self, file: str) -> _Dialogue:
-        turns: dict[str, _Turn] = {}
-        with open_text(self._tree.source, file, "latin-1") as lines:
-            for line in lines:
-                match = _TURN.fullmatch(line.strip())
-                # Breaths and laughs between turns have ids of their own and no evaluation.
-                if match is None or _BREATH.search(match["name"]):
-                    continue
-                name, text = match["name"], match["text"].strip()
-                if name in turns:  # a turn in two pieces
-                    text = f"{turns[name].text} {text}".strip()
-                    turns[name] = replace(turns[name], text=text)
-                else:
-                    turns[name] = _Turn(name, float(match["start"]), text)
-        return _Dialogue(tuple(sorted(turns.values(), key=lambda turn: turn.start_s)))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.errors import CorpusError
 from raypipe.store.location import Location
 
 Record = tuple[int, Mapping[str, str] | BadLineError]
+
+# UTF-32's little-endian mark begins with UTF-16's.
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 def open_text(
@@ -28,17 +32,33 @@ def open_text(
         newline: as of :func:`open`; ``""`` for CSV.
 
     Raises:
+        CorpusError: if the file says of itself that it is UTF-16 or UTF-32.
         StoreError: if the file cannot be opened.
     """
-    return io.TextIOWrapper(source.open(name), encoding, errors="surrogateescape", newline=newline)
+    return as_lines(source.open(name), name, encoding, newline=newline)
+
+
+def as_lines(
+    stream: BinaryIO, name: str, encoding: str = "utf-8-sig", *, newline: str | None = None
+) -> io.TextIOWrapper:
+    """A seekable stream as :func:`open_text` gives it, and raises as it does."""
+    mark = stream.read(4)
+    stream.seek(0)
+    if mark.startswith(_WIDE_MARKS):
+        stream.close()
+        raise CorpusError(f"{name} line 1: the file is UTF-16 or UTF-32; it must be UTF-8")
+    return io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline=newline)
 
 
 def checked_text(text: str, field: str) -> str:
     """A text without outer blanks.
 
     Raises:
-        BadLineError: ``not_unicode`` for bytes that were not of the file's encoding.
+        BadLineError: ``not_unicode`` for bytes that were not of the file's encoding, ``nul`` for a
+            character that no text holds and many readers stop at.
     """
+    if "\0" in text:
+        raise BadLineError("nul", f"{field} holds NUL characters: {shown(text)}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -89,6 +109,13 @@ def csv_records(
         yield lines.first, {column: cell for column, cell in cells if cell.strip()}
 
 
+def csv_columns(text: TextIO, name: str, required: Sequence[Collection[str]]) -> list[str]:
+    """The columns of a CSV file, which is then at its beginning again; raises as csv_records."""
+    header = _header(csv.reader(text, strict=True), name, required)
+    text.seek(0)
+    return header
+
+
 def _header(
     reader: Iterator[list[str]], name: str, required: Sequence[Collection[str]]
 ) -> list[str]:
@@ -136,7 +163,8 @@ def json_entries(text: str, name: str) -> Iterator[tuple[int, str, Any]]:
     Raises:
         CorpusError: if the text is no JSON object, or from where it stops being one.
     """
-    decoder = json.JSONDecoder()
+    # Control characters in a text spoil that text, not the whole file.
+    decoder = json.JSONDecoder(strict=False)
     position, line = _skip(text, 0, "{", name), 1
     seen = 0
     if text[_blank(text, position) :].startswith("}"):

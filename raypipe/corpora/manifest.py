@@ -15,24 +15,28 @@ One line is one utterance. Columns (others are ignored):
 ``speaker``, ``split``,   text
 ``dataset``
 ``context``               previous turns, oldest first: a list of texts; in CSV as JSON
+``arousal``, ``valence``  numbers: the annotators' mean; ``dominance`` likewise. A vote may have
+                          these three as well
 ========================  =====================================================================
 
-Lines of NeMo manifests and Lhotse cuts are understood too (:mod:`raypipe.corpora.dialects`).
+Lines of NeMo and EmoBox manifests and of Lhotse cuts are understood too
+(:mod:`raypipe.corpora.dialects`), and SpeechBrain's JSON files.
 
 A line that cannot be used is a failure of its own with its reason; all the others go on.
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from raypipe.corpora.clips import in_order, rate_and_duration
 from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
 from raypipe.corpora.fields import (
     BadLineError,
@@ -41,29 +45,20 @@ from raypipe.corpora.fields import (
     parse_json,
     shown,
     utterance_id,
+    with_usual_names,
 )
-from raypipe.corpora.lines import csv_records
-from raypipe.errors import ConfigError, CorpusError, DecodeError, ObjectMissingError
+from raypipe.corpora.lines import as_lines, csv_records, json_entries
+from raypipe.corpora.pending import Pending, failure, read_ahead, sized_ahead
+from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
-from raypipe.shards import RowFailure, ShardIndex, write_shards
+from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
-from raypipe.votes import SoftLabelRule
 
-ManifestFailure = RowFailure
 Fields = Mapping[str, Any]
+Record = tuple[int, Fields | BadLineError]
+"""A line's number and its fields, or why it has none."""
 
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line whose fields are good, before its audio is read."""
-
-    number: int
-    utterance: Utterance
-    audio: tuple[Location, str]
-    segment: object = None  # a Segment, unless a user's own field has that name
 
 
 def read_manifest(
@@ -74,11 +69,12 @@ def read_manifest(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> Iterator[Utterance | ManifestFailure]:
+) -> Iterator[Utterance | Failure]:
     """Read a manifest line by line, each clip's bytes as they are found.
 
     Args:
-        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv`` or ``.tsv`` file.
+        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv`` or
+            ``.json`` file, packed with gzip if ``.gz`` follows.
         labels: the label set; votes are matched through its aliases.
         audio_root: directory or ``s3://`` prefix that relative paths are relative to and every
             clip must lie below. Default: the manifest's own folder for files; ``s3://`` URIs may
@@ -95,115 +91,109 @@ def read_manifest(
         CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
         StoreError: if the storage refuses.
     """
-    place, name = Location.parse_object(manifest, endpoint)
-    root = None if audio_root is None else Location.parse(audio_root, endpoint)
-    parser = _Parser(
-        manifest=name,
-        rules=Rules(
-            labels,
-            frozenset(word.strip().lower() for word in other_labels),
-            dataset or name.rpartition(".")[0],
-        ),
-        paths=_AudioPaths(place, root),
+    yield from read_ahead(
+        _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
     )
-    try:
-        stream = place.open(name)
-    except ObjectMissingError as error:
-        raise CorpusError(f"there is no manifest {manifest}") from error
-    # Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
-    with io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="") as text:
-        parsed = parser.lines(_records(text, name))
-        yield from in_order(parser.with_audio, parsed)
 
 
-def ingest_manifest(
+def pending_manifest(
     manifest: str,
-    destination: Location,
     labels: LabelSet,
     *,
     audio_root: str | None = None,
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-    soft_label_rule: SoftLabelRule = "primary",
-    fixed_sentences: bool = False,
-) -> tuple[ShardIndex, int]:
-    """Write users' own data as shards, and their failures as ``ingest_errors.parquet``.
+) -> Iterator[Pending | Failure]:
+    """The clips of a manifest in its order, before their audio is read.
 
-    Args:
-        manifest: see :func:`read_manifest`, as for the other arguments not named here; or
-            WebDataset tar files (:mod:`raypipe.corpora.webdataset`), or Parquet or Arrow files
-            with the audio inside (:mod:`raypipe.corpora.hf_table`).
-        destination: where the shards go, see :func:`raypipe.shards.write_shards`.
-        labels: the label set.
-        audio_root: what clips lie below.
-        endpoint: S3 server of the manifest and its clips.
-        dataset: name of the corpus.
-        other_labels: words outside the label set that votes may hold.
-        soft_label_rule: how votes are counted.
-        fixed_sentences: the speakers were given their sentences.
+    Their sizes are asked for, a few at a time, so a clip that is not there is a failure already.
+    Arguments and exceptions are those of :func:`read_manifest`.
+    """
+    clips = _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
+    yield from sized_ahead(clips)
 
-    Returns:
-        The corpus's index, and the number of lines that failed.
+
+def _pending(
+    manifest: str,
+    labels: LabelSet,
+    audio_root: str | None,
+    endpoint: str | None,
+    dataset: str | None,
+    other_labels: frozenset[str],
+) -> Iterator[Pending | Failure]:
+    place, name = Location.parse_object(manifest, endpoint)
+    root = None if audio_root is None else Location.parse(audio_root, endpoint)
+    others = frozenset(word.strip().lower() for word in other_labels)
+    rules = Rules(labels, others, dataset or _unpacked(name).rpartition(".")[0])
+    parser = Parser(name, rules, AudioPaths(place, root))
+    try:
+        stream = place.open(name)
+    except ObjectMissingError as error:
+        raise CorpusError(f"there is no manifest {manifest}") from error
+    with stream, text_of(stream, name) as text:
+        yield from parser.lines(until_torn(_records(text, _unpacked(name))))
+
+
+def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
+    """The text of a label file, unpacked if its name ends in ``.gz``.
+
+    Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
 
     Raises:
-        CorpusError: if the manifest cannot be read as a whole.
-        StoreError: if the storage refuses.
+        CorpusError: if it is not gzip, or UTF-16 by its own account.
     """
-    rows = _reader(manifest)(
-        manifest,
-        labels,
-        audio_root=audio_root,
-        endpoint=endpoint,
-        dataset=dataset,
-        other_labels=other_labels,
-    )
-    index = write_shards(
-        rows,
-        destination,
-        labels,
-        fixed_sentences=fixed_sentences,
-        soft_label_rule=soft_label_rule,
-        source=manifest,
-    )
-    return index, index.failures
+    if not name.lower().endswith(".gz"):
+        return as_lines(stream, name, newline="")
+    try:
+        return as_lines(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), name, newline="")
+    except (EOFError, zlib.error, OSError) as error:
+        raise CorpusError(f"{name} is not gzip: {error}") from error
 
 
-def _reader(uri: str) -> Callable[..., Iterator[Utterance | ManifestFailure]]:
-    """What reads a file of this ending; heavy readers are imported only here."""
-    ending = uri.rpartition(".")[2].lower()
-    if ending == "tar":
-        from raypipe.corpora.webdataset import read_webdataset
+def _unpacked(name: str) -> str:
+    return name[:-3] if name.lower().endswith(".gz") else name
 
-        return read_webdataset
-    if ending in ("parquet", "arrow"):
-        from raypipe.corpora.hf_table import read_hf_table
 
-        return read_hf_table
-    return read_manifest
+def until_torn(records: Iterable[Record]) -> Iterator[Record]:
+    """Records, and a last one for a gzip file that ends too early or was damaged."""
+    line = 0
+    try:
+        for line, record in records:
+            yield line, record
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        message = f"the gzip file is torn from here on: {error}"
+        yield line + 1, BadLineError("bad_gzip", message)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parser:
-    """Turns a manifest's lines into utterances or failures."""
+class Parser:
+    """Turns a label file's records into clips or failures.
+
+    Attributes:
+        manifest: name of the file, for messages.
+        rules: how the fields are read.
+        paths: where the field ``audio`` may lead.
+        seen: digests of the ids so far; shared by the files of one corpus.
+    """
 
     manifest: str
     rules: Rules
-    paths: _AudioPaths
+    paths: AudioPaths
     seen: set[bytes] = field(default_factory=set)
 
-    def lines(
-        self, records: Iterable[tuple[int, Fields | BadLineError]]
-    ) -> Iterator[_Line | ManifestFailure]:
+    def lines(self, records: Iterable[Record]) -> Iterator[Pending | Failure]:
+        """The clips of these records, in order."""
         for number, record in records:
             try:
                 if isinstance(record, BadLineError):
                     raise record
-                yield self._line(number, record)
+                yield self._clip(number, record)
             except BadLineError as error:
-                yield self._failure(number, _id_or_none(record), error.reason, str(error))
+                name = _id_or_none(record)
+                yield failure(self.manifest, number, name, error.reason, str(error))
 
-    def _line(self, number: int, fields: Fields) -> _Line:
+    def _clip(self, number: int, fields: Fields) -> Pending:
         name = utterance_id(fields)
         digest = blake2b(name.encode(), digest_size=16).digest()
         if digest in self.seen:
@@ -213,35 +203,23 @@ class _Parser:
         if path is None:
             raise BadLineError("missing_audio", "no audio")
         utterance = self.rules.utterance(fields, name)
-        return _Line(number, utterance, self.paths.find(path), fields.get(SEGMENT))
-
-    def with_audio(self, line: _Line | ManifestFailure) -> Utterance | ManifestFailure:
-        """The line's utterance with its bytes, sampling rate and duration."""
-        if isinstance(line, RowFailure):
-            return line
-        name = line.utterance.utterance_id
-        place, audio_name = line.audio
-        try:
-            audio = place.read(audio_name)
-            if isinstance(line.segment, Segment):
-                audio = line.segment.cut(audio)
-            sampling_rate, duration_s = rate_and_duration(audio)
-        except ObjectMissingError as error:
-            return self._failure(line.number, name, "missing_audio", f"audio: {error}")
-        except DecodeError as error:
-            message = f"audio {shown(f'{place.uri}/{audio_name}')}: {error}"
-            return self._failure(line.number, name, error.code, message)
-        return replace(
-            line.utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s
+        place, recording = self.paths.find(path)
+        # A user's own field may have the name under which a dialect puts a part of a recording.
+        segment = fields.get(SEGMENT)
+        return Pending(
+            utterance,
+            place,
+            recording,
+            self.manifest,
+            number,
+            path=f"{place.uri}/{recording}",
+            segment=segment if isinstance(segment, Segment) else None,
         )
-
-    def _failure(self, line: int, name: str | None, reason: str, message: str) -> ManifestFailure:
-        return RowFailure(name, "ingest", reason, f"{self.manifest} line {line}: {message}", line)
 
 
 def _id_or_none(record: Fields | BadLineError) -> str | None:
     if isinstance(record, BadLineError):
-        return None
+        return record.utterance_id
     try:
         return utterance_id(record)
     except BadLineError:
@@ -249,13 +227,18 @@ def _id_or_none(record: Fields | BadLineError) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _AudioPaths:
+class AudioPaths:
     """Finds a clip from what a manifest says, and nothing outside of where clips may lie."""
 
     manifest: Location
     root: Location | None
 
     def find(self, path: str) -> tuple[Location, str]:
+        """Place and name of a recording.
+
+        Raises:
+            BadLineError: ``bad_audio_path``.
+        """
         if "\0" in path or len(path.encode()) > _LONGEST_PATH:
             raise BadLineError("bad_audio_path", f"audio is not a path: {shown(path)}")
         root = self.root or self.manifest
@@ -287,18 +270,35 @@ def _outside(path: str, root: Location) -> BadLineError:
     )
 
 
-def _records(text: Iterable[str], name: str) -> Iterator[tuple[int, Fields | BadLineError]]:
+def _records(text: Iterable[str], name: str) -> Iterator[Record]:
     """Line numbers and fields, by what the file's ending says it is."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
-        return _json_records(text)
+        return json_records(text)
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
         return csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
-    raise CorpusError(f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv")
+    if kind == "json":
+        return _speechbrain(text, name)
+    raise CorpusError(
+        f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv, json"
+    )
 
 
-def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineError]]:
+def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
+    """One large object, as SpeechBrain's recipes write it: ``{"u1": {"wav": ..., "emo": ...}}``."""
+    for line, key, value in json_entries("".join(text), name):
+        if isinstance(value, dict):
+            audio = value.get("audio", value.get("wav"))
+            if isinstance(audio, str):
+                audio = audio.removeprefix("{data_root}/")
+            yield line, {"id": key, **with_usual_names(value), "audio": audio}
+        else:
+            yield line, BadLineError("bad_json", f"{shown(key)} is not an object")
+
+
+def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Record]:
+    """The lines of a JSONL file that are not blank; those of other dialects under our names."""
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
@@ -306,6 +306,6 @@ def _json_records(text: Iterable[str]) -> Iterator[tuple[int, Fields | BadLineEr
             document = parse_json(line, "line")
             if not isinstance(document, dict):
                 raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
-            yield number, as_fields(document)
+            yield number, as_fields(document) if dialects else document
         except BadLineError as error:
             yield number, error

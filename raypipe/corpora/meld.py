@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -61,7 +61,7 @@ class Meld(Corpus):
     }
 
     context_turns: int = Field(default=5, ge=0)
-    encoding: str = "utf-8-sig"
+    encoding: Literal["utf-8-sig", "cp1252", "latin-1"] = "utf-8-sig"
 
     def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
         """The rows of every split that is there, each followed by its clips without a row."""
@@ -80,6 +80,7 @@ class Meld(Corpus):
             for folder in _FOLDERS[split]:
                 for stem, clips in tree.recordings(folder):
                     if stem not in stems:
+                        stems.add(stem)  # train_splits may lie in train
                         name = f"{split}_{stem}"
                         yield failure(clips[0], None, name, "no_votes", "no row for this clip")
 
@@ -133,6 +134,6 @@ class _Rows:
 
 def _stem(fields: Mapping[str, str]) -> str:
     numbers = [fields.get(column, "").strip() for column in ("Dialogue_ID", "Utterance_ID")]
-    if not all(text.isascii() and text.isdigit() for text in numbers):
+    if not all(text.isascii() and text.isdigit() and len(text) < 9 for text in numbers):
         raise BadLineError("missing_id", f"dialogue and utterance are {shown(numbers)}")
     return f"dia{int(numbers[0])}_utt{int(numbers[1])}"

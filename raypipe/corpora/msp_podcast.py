@@ -10,24 +10,16 @@ primary labels with all ``Other-…`` as one class; a tie for the first place is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, failure, label_of
+from raypipe.corpora.clips import Listed, Tree, failure
 from raypipe.corpora.fields import BadLineError, shown
-from raypipe.corpora.lines import Record, checked_text, csv_records, json_entries, open_text
-from raypipe.corpora.msp_votes import (
-    CODES,
-    Facts,
-    Rated,
-    blocks,
-    number,
-    stem,
-    vote,
-    worker_line,
-)
+from raypipe.corpora.lines import checked_text, csv_records, json_entries, open_text
+from raypipe.corpora.msp_facts import Pairs, file_name, read_facts
+from raypipe.corpora.msp_votes import Facts, Rated, blocks, stem, vote, worker_line
 from raypipe.errors import CorpusError
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Vote
@@ -36,16 +28,7 @@ from raypipe.votes import VotePolicy, consensus
 Fields = Mapping[str, object]
 BadRecord = tuple[int, BadLineError]
 
-_CONSENSUS = ("labels_consensus", "labels_concensus")
 _WORKER_COLUMNS = ("WorkerID", "Workers")
-_SPLITS = {
-    "train": "Train",
-    "validation": "Development",  # its name up to release 1.8
-    "development": "Development",
-    "test1": "Test1",
-    "test2": "Test2",
-    "test3": "Test3",
-}
 _WITHHELD = re.compile(r".*_test3_\d+", re.IGNORECASE)
 
 
@@ -77,6 +60,16 @@ class MspPodcast(Corpus):
             VotePolicy(rule="primary+secondary", aliases=False, plurality="corpus"),
             "every clip; shares of all mentions of the 8 labels, primary and secondary",
         ),
+        "8-all-inclusive": Selection(
+            LABEL_SETS["msp-podcast-8"],
+            VotePolicy(rule="all_inclusive", aliases=False, plurality="corpus"),
+            "every clip; as 8-secondary, and the labels that workers typed in words of their own",
+        ),
+        "16-secondary": Selection(
+            LABEL_SETS["msp-podcast-16"],
+            VotePolicy(rule="primary+secondary", aliases=False, plurality="corpus"),
+            "every clip; shares of all mentions of the 16 labels of the secondary list",
+        ),
         "4-consensus": Selection(
             LABEL_SETS["msp-podcast-4"],
             VotePolicy(aliases=False, plurality="corpus", clips="consensus"),
@@ -90,10 +83,11 @@ class MspPodcast(Corpus):
         """Every clip with votes, then clips and recordings without."""
         facts: dict[str, Facts] = {}
         failed: set[str] = set()
-        for one in _facts(tree, facts):
+        for one in read_facts(tree, facts):
             failed.add(one.utterance_id or "")
             yield one
-        speakers, splits = _speakers(tree), _partitions(tree)
+        speakers, splits = Pairs.speakers(tree), Pairs.partitions(tree)
+        yield from (*speakers.faults, *splits.faults)
         transcripts = tree.texts("transcripts")
         rated_names: set[str] = set()
         file, details = _details(tree)
@@ -113,8 +107,8 @@ class MspPodcast(Corpus):
             known = replace(
                 known,
                 consensus=known.consensus or consensus(rated.votes),
-                speaker=known.speaker or speakers.get(rated.name),
-                split=known.split or splits.get(rated.name),
+                speaker=known.speaker or speakers.values.get(rated.name),
+                split=known.split or splits.values.get(rated.name),
             )
             yield self._clip(rated, known, transcripts.get(rated.name))
         for name, known in facts.items():
@@ -179,10 +173,11 @@ def _from_csv(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
             if isinstance(fields, BadLineError):
                 yield line, fields
                 continue
-            if "FileName" not in fields:
-                yield line, BadLineError("missing_id", "no FileName")
+            try:
+                name = file_name(fields)
+            except BadLineError as error:
+                yield line, error
                 continue
-            name = stem(fields["FileName"])
             if rated is None or rated.name != name:
                 if rated is not None:
                     yield rated
@@ -220,6 +215,7 @@ def _from_json(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
     for line, key, value in json_entries(document, file):
         rated = Rated(file, line, stem(key))
         try:
+            checked_text(key, "file name")
             if not isinstance(value, dict):
                 raise BadLineError("bad_json", f"not an object of workers: {shown(value)}")
             for worker, fields in value.items():
@@ -229,91 +225,3 @@ def _from_json(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
         except BadLineError as error:
             rated.fault = (line, error)
         yield rated
-
-
-def _facts(tree: Tree, facts: dict[str, Facts]) -> Iterator[Failure]:
-    """Read the consensus file into ``facts``; what of it cannot be used."""
-    file = tree.find(*(f"{name}.csv" for name in _CONSENSUS))
-    if file is not None:
-        with open_text(tree.source, file, newline="") as text:
-            columns = [("FileName",), ("EmoClass",)]
-            yield from _read_facts(file, csv_records(text, file, columns), facts)
-        return
-    file = tree.find(*(f"{name}.json" for name in _CONSENSUS))
-    if file is not None:
-        with open_text(tree.source, file) as text:
-            document = text.read()
-        yield from _read_facts(file, _json_records(document, file), facts)
-
-
-def _json_records(document: str, file: str) -> Iterator[Record]:
-    for line, key, value in json_entries(document, file):
-        if isinstance(value, dict):
-            yield line, {"FileName": key, **{name: str(one) for name, one in value.items()}}
-        else:
-            yield line, BadLineError("bad_json", f"{shown(key)} is not an object")
-
-
-def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -> Iterator[Failure]:
-    for line, fields in records:
-        name = None
-        try:
-            if isinstance(fields, BadLineError):
-                raise fields
-            name = stem(checked_text(fields.get("FileName", ""), "FileName")) or None
-            if name is None:
-                raise BadLineError("missing_id", "no FileName")
-            if name in facts:
-                message = f"{shown(name)} came before, in line {facts[name].line}"
-                yield failure(file, line, None, "duplicate_id", message)
-                continue
-            facts[name] = Facts(
-                file,
-                line,
-                consensus=label_of(fields.get("EmoClass", ""), CODES, "EmoClass"),
-                arousal=number(fields.get("EmoAct")),
-                valence=number(fields.get("EmoVal")),
-                dominance=number(fields.get("EmoDom")),
-                speaker=_known(fields.get("SpkrID")),
-                split=_split(fields.get("Split_Set")),
-            )
-        except BadLineError as error:
-            yield failure(file, line, name, error.reason, str(error))
-
-
-def _known(speaker: str | None) -> str | None:
-    clean = (speaker or "").strip()
-    return None if clean.lower() in ("", "unknown", "na", "nan") else clean
-
-
-def _split(text: str | None) -> str | None:
-    """The split by its present name; one the lab does not use is kept, ``NA`` is none."""
-    clean = (text or "").strip()
-    return None if clean.lower() in ("", "na", "nan") else _SPLITS.get(clean.lower(), clean)
-
-
-def _speakers(tree: Tree) -> dict[str, str]:
-    """Speaker of a clip; the file's lines on a speaker's gender are passed over."""
-    found = _pairs(tree, "Speaker_ids.txt", lambda first, second: (first, second))
-    return {name: who for name, who in found.items() if _known(who) is not None}
-
-
-def _partitions(tree: Tree) -> dict[str, str]:
-    found = _pairs(tree, "Partitions.txt", lambda first, second: (second, first), "Partition.txt")
-    return {name: _split(text) or text for name, text in found.items()}
-
-
-def _pairs(
-    tree: Tree, file_name: str, order: Callable[[str, str], tuple[str, str]], *others: str
-) -> dict[str, str]:
-    file = tree.find(file_name, *others)
-    if file is None:
-        return {}
-    pairs: dict[str, str] = {}
-    with open_text(tree.source, file) as text:
-        for line in text:
-            first, separator, second = line.partition(";")
-            clip, value = order(first.strip(), second.strip())
-            if separator and clip.lower().endswith(".wav"):
-                pairs[stem(clip)] = value
-    return pairs

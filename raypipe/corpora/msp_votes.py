@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from raypipe.corpora.clips import label_of
-from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.clips import AUDIO_SUFFIXES, label_of
+from raypipe.corpora.fields import BadLineError, rating, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.records import Vote
 from raypipe.votes import NO_AGREEMENT, OTHER
@@ -100,22 +100,6 @@ class Rated:
     fault: tuple[int, BadLineError] | None = None
 
 
-def number(text: object) -> float | None:
-    """A rating; blank, ``NaN`` and ``NA`` occur and are none.
-
-    Raises:
-        BadLineError: ``bad_number`` for what is neither.
-    """
-    clean = "" if text is None else str(text).strip()
-    if clean.lower() in ("", "na", "nan", "none"):
-        return None
-    try:
-        value = float(clean)
-    except ValueError as error:
-        raise BadLineError("bad_number", f"{shown(text)} is not a rating") from error
-    return value if math.isfinite(value) else None
-
-
 def vote(
     worker: str,
     primary: str,
@@ -141,9 +125,9 @@ def vote(
         annotator=who,
         labels=(first, *more),
         typed="; ".join(text for text in (typed, *more_typed) if text) or None,
-        arousal=number(arousal),
-        valence=number(valence),
-        dominance=number(dominance),
+        arousal=rating(arousal, "arousal"),
+        valence=rating(valence, "valence"),
+        dominance=rating(dominance, "dominance"),
     )
 
 
@@ -232,13 +216,14 @@ def _begin(file: str, line: int, text: str) -> Rated:
         return Rated(file, line, stem(text.partition(";")[0].strip()), fault=fault)
     rated = Rated(file, line, stem(match["name"].strip()))
     try:
+        checked_text(match["name"], "file name")
         rated.facts = Facts(
             file,
             line,
             consensus=label_of(match["code"], CODES, "consensus"),
-            arousal=number(match["act"]),
-            valence=number(match["val"]),
-            dominance=number(match["dom"]),
+            arousal=rating(match["act"], "A"),
+            valence=rating(match["val"], "V"),
+            dominance=rating(match["dom"], "D"),
         )
     except BadLineError as error:
         rated.fault = (line, error)
@@ -254,5 +239,5 @@ def _add(rated: Rated, line: int, text: str) -> None:
 
 def stem(file_name: str) -> str:
     """A clip's name without its ending; other dots belong to the name."""
-    head, dot, _ = file_name.strip().rpartition(".")
-    return head if dot else file_name.strip()
+    head, ending = posixpath.splitext(file_name.strip())
+    return head if ending.lower() in AUDIO_SUFFIXES else file_name.strip()

@@ -12,10 +12,11 @@ import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
+from typing import Any, Self
 
-from raypipe.corpora.braces import expanded
-from raypipe.corpora.clips import AUDIO_SUFFIXES, in_order, measured
+from raypipe.corpora.clips import AUDIO_SUFFIXES
+from raypipe.corpora.containers import Held, found_files
 from raypipe.corpora.fields import (
     BadLineError,
     Rules,
@@ -25,6 +26,7 @@ from raypipe.corpora.fields import (
     with_usual_names,
 )
 from raypipe.corpora.lines import checked_text
+from raypipe.corpora.pending import in_order, measured
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -42,6 +44,7 @@ class _Sample:
     number: int
     name: str
     members: dict[str, bytes] = field(default_factory=dict)
+    audio_size: int = 0
 
 
 def read_webdataset(
@@ -73,18 +76,62 @@ def read_webdataset(
     """
     if audio_root is not None:
         raise ConfigError("tar files hold their audio; audio_root is for manifests")
-    base = posixpath.basename(uri).partition(".tar")[0].partition("{")[0].rstrip("-_0123456789")
+    for one in tar_files(
+        uri, labels, endpoint=endpoint, dataset=dataset, other_labels=other_labels
+    ):
+        yield from one.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Tarball:
+    """A tar file; see :class:`raypipe.corpora.containers.Container`."""
+
+    place: Location
+    name: str
+    rules: Rules
+
+    def scan(self) -> Iterator[Held]:
+        """Ids and sizes; the audio is passed over."""
+        for sample in _samples(self.place, self.name, with_audio=False):
+            if isinstance(sample, RowFailure):
+                yield Held(None, 0)
+                continue
+            try:
+                name, _ = _name_and_fields(sample)
+            except BadLineError:
+                yield Held(None, sample.audio_size)
+            else:
+                yield Held(name, sample.audio_size)
+
+    def read(self) -> Iterator[Utterance | RowFailure]:
+        """Utterances, and failures that name file and sample."""
+        samples = _samples(self.place, self.name, with_audio=True)
+        yield from in_order(lambda sample: _utterance(sample, self.rules), samples)
+
+    def position(self, number: int) -> str:
+        """File and sample, counted from 1."""
+        return f"{self.name} sample {number + 1}"
+
+
+def tar_files(
+    uri: str,
+    labels: LabelSet,
+    *,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> list[Tarball]:
+    """The tar files a user means; arguments as of :func:`read_webdataset`, or a folder of them."""
+    base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
     rules = Rules(
         labels,
         frozenset(word.strip().lower() for word in other_labels),
-        dataset or base or "webdataset",
+        dataset or base.rstrip("-_0123456789") or "webdataset",
     )
-    for one in expanded(uri):
-        place, name = Location.parse_object(one, endpoint)
-        yield from in_order(lambda sample: _utterance(sample, rules), _samples(place, name))
+    return [Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
 
 
-def _samples(place: Location, name: str) -> Iterator[_Sample | RowFailure]:
+def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
@@ -93,20 +140,38 @@ def _samples(place: Location, name: str) -> Iterator[_Sample | RowFailure]:
     number = 0
     with stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r|*") as tar:
+            with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as tar:
                 for key, ending, member in _members(tar):
                     if sample is None or sample.name != key:
                         if sample is not None:
                             yield sample
                         number += 1
                         sample = _Sample(name, number, key)
-                    sample.members[ending] = _content(tar, member)
+                    if ending.endswith(AUDIO_SUFFIXES):
+                        sample.audio_size = max(sample.audio_size, member.size)
+                        if not with_audio:
+                            continue
+                    sample.members[ending] = content(tar, member)
         except (tarfile.TarError, EOFError, OSError) as error:
-            message = f"{name} sample {number + 1}: the tar file is torn from here on: {error}"
-            yield RowFailure(None, "ingest", "bad_tar", message, number + 1)
-            return  # the sample at hand may lack members
+            number = max(number, 1)  # the sample at hand may lack members
+            message = f"{name} sample {number}: the tar file is torn from here on: {error}"
+            yield RowFailure(None, "ingest", "bad_tar", message, number)
+            return
     if sample is not None:
         yield sample
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header, if it is cut or damaged, tarfile would take for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError as error:
+            if isinstance(error, EOFHeaderError):
+                raise
+            raise ReadError(f"{error}, where a member or the end mark is due") from error
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
@@ -118,7 +183,12 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]
             yield posixpath.join(folder, stem), f"{dot}{ending}".lower(), member
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """A member's bytes.
+
+    Raises:
+        EOFError: if the file ends before they do.
+    """
     held = tar.extractfile(member)
     data = b"" if held is None else held.read()
     if len(data) != member.size:
@@ -131,12 +201,17 @@ def _utterance(sample: _Sample | RowFailure, rules: Rules) -> Utterance | RowFai
         return sample
     name = posixpath.basename(sample.name)
     try:
-        fields = _fields(sample)
-        name = optional_text(fields, "id") or optional_text(fields, "utterance_id") or name
+        name, fields = _name_and_fields(sample)
         return measured(rules.utterance(fields, name), _audio(sample))
     except BadLineError as error:
         message = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {error}"
         return RowFailure(name, "ingest", error.reason, message, sample.number)
+
+
+def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, Any]]:
+    fields = _fields(sample)
+    name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+    return name or posixpath.basename(sample.name), fields
 
 
 def _fields(sample: _Sample) -> dict[str, Any]:

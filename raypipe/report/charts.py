@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
 from raypipe.report import figures
+from raypipe.report.canvas import SERIES_COLOURS
 from raypipe.report.digest import Tally
 from raypipe.report.headline import compare, with_interval
 from raypipe.report.scores import LOWER_IS_BETTER, PRIOR, Approach, Scores
 from raypipe.report.text import clean, count, percent, score
 
 AMBIGUITY_BINS: Final = 5
-MOST_LINES: Final = figures.SERIES_COLOURS
+MOST_LINES: Final = SERIES_COLOURS
 MOST_CHARACTERS: Final = 26
 _Z95: Final = 1.959964
 

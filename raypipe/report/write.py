@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any, Final
 
-import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,10 +12,11 @@ from raypipe.labels import LabelSet
 from raypipe.report import charts, tables
 from raypipe.report.cards import cards, confusion
 from raypipe.report.digest import Tally, digest_predictions
+from raypipe.report.environment import environment
 from raypipe.report.facts import Account, alerts, config_text, facts, versions
 from raypipe.report.headline import headline
 from raypipe.report.scores import Approach, Scores
-from raypipe.report.text import clean, count
+from raypipe.report.text import clean
 
 _CALIBRATION: Final = {
     "ece": "Expected calibration error",
@@ -84,7 +83,7 @@ def html_report(
         **_score_charts(scores, best),
         **_tally_charts(digest.tallies[shown] if shown is not None else None, labels),
     }
-    return _environment().get_template("page.html.jinja").render(context)
+    return environment().get_template("page.html.jinja").render(context)
 
 
 def _score_charts(scores: Scores, best: Approach | None) -> dict[str, Any]:
@@ -113,16 +112,3 @@ def _tally_charts(tally: Tally | None, labels: LabelSet) -> dict[str, Any]:
         "shares_chart": charts.shares_chart(tally, labels),
         "confusion": confusion(tally, labels),
     }
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("raypipe", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = count
-    return environment

@@ -13,7 +13,6 @@ from rich.console import Console
 
 import raypipe
 from raypipe.config import RunConfig
-from raypipe.errors import RaypipeError
 from raypipe.runtime.plan import Plan, make_plan
 from raypipe.runtime.progress import RunProgress
 from raypipe.runtime.reduce import reduce_run
@@ -24,7 +23,7 @@ from raypipe.runtime.run_record import (
     read_record,
     write_record,
 )
-from raypipe.runtime.session import check_resources, ray_session
+from raypipe.runtime.session import check_resources, own_error, ray_session
 from raypipe.runtime.stages import CPUS_PER_COMMIT, CPUS_PER_FRONTEND, shard_stream
 
 
@@ -101,17 +100,7 @@ def _stream(plan: Plan, console: Console) -> None:
                 for row in batch.to_pylist():
                     progress.advance(row["utterances"], row["errors"])
         except RayError as error:
-            raise _own_error(error) from error
-
-
-def _own_error(error: BaseException) -> BaseException:
-    """The raypipe error inside what Ray wraps around a stage's exception, else the error itself."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, RaypipeError):
-            return seen
-        seen = getattr(seen, "cause", None) or seen.__cause__
-    return error
+            raise own_error(error) from error
 
 
 def _record(plan: Plan, started: datetime) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _context(
     generation = config.generation_identity(
         index.fingerprint, model_fingerprint(config.model), source
     )
-    prediction = config.prediction_identity(generation)
+    prediction = config.prediction_identity(generation, index.policy)
     limits = AudioLimits(
         max_duration_s=config.audio.max_duration_s or frontend.max_duration_s,
         max_channels=config.audio.max_channels,
@@ -91,6 +91,7 @@ def _context(
         tables=tables,
         partition=f"model={_segment(config.model.label)}/prompt={_segment(config.prompt.label)}",
         labels=labels,
+        policy=index.policy,
         fixed_sentences=index.fixed_sentences,
         model=config.model.label,
         prompt=config.prompt.label,

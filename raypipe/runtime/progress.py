@@ -27,6 +27,8 @@ class RunProgress:
         done: of them, those that earlier attempts finished.
         console: where to write; a terminal gets a bar, anything else gets lines.
         interval_s: least time between two lines.
+        what: that is counted.
+        waiting: what happens before the first shard is finished.
     """
 
     def __init__(
@@ -36,7 +38,10 @@ class RunProgress:
         console: Console | None = None,
         interval_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
+        what: str = "utterances",
+        waiting: str = "starting the model",
     ) -> None:
+        self._what, self._waiting = what, waiting
         self._console = console or Console()
         self._total, self._done, self._start_done, self._errors = total, done, done, 0
         self._interval_s, self._clock = interval_s, clock
@@ -58,10 +63,10 @@ class RunProgress:
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task(
-                "utterances", total=self._total, completed=self._done, note="starting the model"
+                self._what, total=self._total, completed=self._done, note=self._waiting
             )
         else:
-            self._console.print(f"{self._done}/{self._total} utterances done, starting the model")
+            self._console.print(f"{self._done}/{self._total} {self._what} done, {self._waiting}")
         return self
 
     def __exit__(
@@ -91,6 +96,6 @@ class RunProgress:
         rate = (self._done - self._start_done) / elapsed if elapsed > 0 else 0.0
         left = f", {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
         return (
-            f"{self._done}/{self._total} utterances, {self._errors} errors, "
-            f"{rate:.1f} utterances/s, {elapsed:.0f} s{left}"
+            f"{self._done}/{self._total} {self._what}, {self._errors} errors, "
+            f"{rate:.1f} {self._what}/s, {elapsed:.0f} s{left}"
         )

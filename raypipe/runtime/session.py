@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray.exceptions import RayError
 
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, RaypipeError
 
 # Ray's own variables, read when its processes start. A killed driver's CPU reservation would
 # otherwise starve the next run's last stage for three minutes, just when it should resume.
@@ -81,3 +82,14 @@ def check_resources(*, actors: int, gpus_per_actor: float, cpus: float) -> None:
         raise ConfigError(f"the run asks for {gpus:g} GPUs, the cluster has {have.get('GPU', 0):g}")
     if cpus > have.get("CPU", 0):
         raise ConfigError(f"the run asks for {cpus:g} CPUs, the cluster has {have.get('CPU', 0):g}")
+
+
+def own_error(error: BaseException) -> BaseException:
+    """The raypipe error inside what Ray wraps around a stage's exception, else the error itself."""
+    seen: BaseException | None = error
+    while seen is not None:
+        # What Ray raises is also of the class of what it wraps, with the worker's stack as message.
+        if isinstance(seen, RaypipeError) and not isinstance(seen, RayError):
+            return seen
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    return error

@@ -43,6 +43,7 @@ from raypipe.store.tables import (
     to_parquet_bytes,
 )
 from raypipe.strategies import AggregationSettings, predict
+from raypipe.votes import VotePolicy
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
 
@@ -72,6 +73,7 @@ class RunContext:
         run: short id of the run, the beginning of its prediction fingerprint.
         tables: where the tables go.
         partition: the Hive partition path of this run's model and prompt.
+        policy: how the corpus's votes became soft labels; None where its index does not say.
         prompt_source: text of the prompt template.
     """
 
@@ -80,6 +82,7 @@ class RunContext:
     tables: Location
     partition: str
     labels: LabelSet
+    policy: VotePolicy | None
     fixed_sentences: bool
     model: str
     prompt: str
@@ -256,6 +259,7 @@ def _aggregate(task: ShardTask, generations: pa.Table, context: RunContext) -> S
         prompt=context.prompt,
         labels=context.labels,
         scores=_scores(rows),
+        policy=context.policy,
     )
     _write(context, "predictions", name, predictions, context.prediction_fingerprint)
     return ShardSummary(name, task.take, sum(errors.column("utterances").to_pylist()))

@@ -73,6 +73,22 @@ class LocalObjects:
             if not path.name.startswith(".")
         ]
 
+    def sizes(self) -> dict[str, int]:
+        """The same names with the sizes of their files; a link that leads nowhere is left out."""
+        found: dict[str, int] = {}
+        for name in self.names():
+            with contextlib.suppress(ObjectMissingError):
+                found[name] = self.size(name)
+        return found
+
+    def size(self, name: str) -> int:
+        """Size of a file."""
+        path = self._root / name
+        with _told(path, "read"):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            return path.stat().st_size
+
     def metadata(self, name: str) -> Mapping[str, str]:
         """Nothing: files keep their metadata inside."""
         return {}

@@ -53,6 +53,14 @@ class Objects(Protocol):
         """Names of all objects, relative to the place, hidden ones left out, in no order."""
         ...
 
+    def sizes(self) -> dict[str, int]:
+        """The same names, each with its object's size in bytes."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Size of an object in bytes."""
+        ...
+
     def metadata(self, name: str) -> Mapping[str, str]:
         """What :meth:`create` kept beside the object; empty where the storage keeps nothing."""
         ...
@@ -169,6 +177,22 @@ class Location:
         not exist holds nothing.
         """
         return sorted(name for name in self._objects.names() if name.endswith(suffix))
+
+    def sizes(self) -> Mapping[str, int]:
+        """Names of all objects below, in sorted order, each with its object's size in bytes.
+
+        Which objects those are is as for :meth:`list`.
+        """
+        return dict(sorted(self._objects.sizes().items()))
+
+    def size(self, name: str) -> int:
+        """Size of an object in bytes; of an S3 object only the metadata are read.
+
+        Raises:
+            ObjectMissingError: if there is none of that name.
+            StoreError: if the storage refuses.
+        """
+        return self._objects.size(_checked(name))
 
     def create(self, name: str, data: bytes) -> bool:
         """Publish an object in one step unless the name is taken; whether this call did it."""

@@ -149,22 +149,30 @@ class S3Objects:
 
     def names(self) -> list[str]:
         """Names of all objects below the prefix, hidden ones left out."""
+        return list(self.sizes())
+
+    def size(self, name: str) -> int:
+        """Size of an object."""
+        return int(self._head(name)["ContentLength"])
+
+    def sizes(self) -> dict[str, int]:
+        """Names and sizes of all objects below the prefix, hidden ones left out."""
         pages = self._client.get_paginator("list_objects_v2")
         with _told("list", self._uri()):
-            keys = [
-                str(item["Key"]).removeprefix(self._prefix)
+            found = {
+                str(item["Key"]).removeprefix(self._prefix): int(item["Size"])
                 for page in pages.paginate(
                     Bucket=self._bucket,
                     Prefix=self._prefix,
                     PaginationConfig={"PageSize": _KEYS_PER_PAGE},
                 )
                 for item in page.get("Contents", ())
-            ]
-        return [
-            key
-            for key in keys
+            }
+        return {
+            key: size
+            for key, size in found.items()
             if not key.endswith("/") and not any(part.startswith(".") for part in key.split("/"))
-        ]
+        }
 
     def metadata(self, name: str) -> Mapping[str, str]:
         """The object's user metadata."""

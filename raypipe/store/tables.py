@@ -30,6 +30,7 @@ from raypipe.store.schemas import (
     labels_metadata,
     with_metadata,
 )
+from raypipe.votes import VotePolicy, labels_given
 
 __all__ = [
     "Answered",
@@ -225,6 +226,7 @@ def predictions_table(
     prompt: str,
     labels: LabelSet,
     scores: Mapping[str, Sequence[float | None]],
+    policy: VotePolicy | None = None,
 ) -> pa.Table:
     """The ``predictions/`` object of one shard: one row per utterance and strategy.
 
@@ -236,12 +238,14 @@ def predictions_table(
         labels: what every distribution is aligned with.
         scores: per-utterance metrics by column name, each aligned with ``rows``; None where
             undefined. A column that is not given is null.
+        policy: how the corpus understands the words of its votes; default: the default policy.
     """
+    policy = policy or VotePolicy()
     keys = {"run": run, "model": model, "prompt": prompt}
     table = [
         {
             **keys,
-            **_prediction_row(utterance, prediction, labels),
+            **_prediction_row(utterance, prediction, labels, policy),
             **{name: values[number] for name, values in scores.items()},
         }
         for number, (utterance, prediction) in enumerate(rows)
@@ -250,7 +254,7 @@ def predictions_table(
 
 
 def _prediction_row(
-    utterance: Utterance, prediction: Prediction, labels: LabelSet
+    utterance: Utterance, prediction: Prediction, labels: LabelSet, policy: VotePolicy
 ) -> dict[str, Any]:
     row = {field.name: getattr(prediction, field.name) for field in fields(Prediction)}
     probs = prediction.probs
@@ -265,14 +269,8 @@ def _prediction_row(
         "soft_label": utterance.soft_label,
         "plurality": utterance.plurality,
         "n_votes": utterance.n_votes,
-        "votes_union": _votes_union(utterance.votes, labels),
+        "votes_union": labels_given(utterance.votes, labels, policy),
     }
-
-
-def _votes_union(votes: Sequence[Vote], labels: LabelSet) -> list[str]:
-    """Labels that any annotator gave, primary or secondary, in the label set's order."""
-    given = {labels.index(word) for vote in votes for word in vote.labels}
-    return [name for index, name in enumerate(labels.names) if index in given]
 
 
 def errors_table(
@@ -290,11 +288,11 @@ def errors_table(
         {
             "run": run,
             "shard": shard,
-            "utterance_id": failure.utterance_id,
+            "utterance_id": _storable(failure.utterance_id),
             "row": row,
             "stage": failure.stage,
             "error_type": failure.error_type,
-            "message": _short(failure.message),
+            "message": _storable(_short(failure.message)),
             "utterances": shard_rows if row is None else 1,
         }
         for row, failure in failures
@@ -304,3 +302,8 @@ def errors_table(
 
 def _short(message: str) -> str:
     return message if len(message) <= MESSAGE_LIMIT else f"{message[: MESSAGE_LIMIT - 3]}..."
+
+
+def _storable(text: str | None) -> str | None:
+    """A text with what is not Unicode escaped: the name of a failed input may be damaged itself."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode()

@@ -7,14 +7,11 @@ import tracemalloc
 import pytest
 from corpus_folder import CorpusFolder, clip
 
-from raypipe.corpora import CORPORA, ingest_corpus, load_corpus, selection
+from raypipe.corpora import CORPORA, load_corpus, selection
 from raypipe.corpora.lines import json_entries
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.records import Utterance
-from raypipe.shards import read_index, read_shard
 from raypipe.store.location import Location
-from raypipe.store.parquet import from_parquet_bytes
-from raypipe.votes import VotePolicy
 
 
 @pytest.mark.parametrize("name", CORPORA)
@@ -56,41 +53,6 @@ def test_another_corpus_s_folder_is_refused(folder: CorpusFolder, name: str) -> 
     folder.clips("wav", "03a01Wa")
     with pytest.raises(CorpusError, match="there is no "):
         folder.read(name)
-
-
-def ravdess(folder: CorpusFolder) -> None:
-    folder.clips("Actor_01", "03-01-01-01-01-01-01", "03-01-02-01-01-01-01", "wrong")
-
-
-def test_a_corpus_becomes_shards(folder: CorpusFolder, place: Location) -> None:
-    ravdess(folder)
-    shards = place.child("shards")
-    index = ingest_corpus(load_corpus("ravdess"), folder.location, shards)
-    assert (index.rows, index.failures, index.excluded, index.dataset) == (2, 1, 0, "ravdess")
-    assert index.fixed_sentences
-    assert index.source.endswith("(channel=speech)")
-    [entry] = read_index(shards).shards
-    rows = [row for row in read_shard(shards, entry) if isinstance(row, Utterance)]
-    assert [row.plurality for row in rows] == ["neutral", "calm"]
-    [error] = from_parquet_bytes(shards.read("ingest_errors.parquet")).to_pylist()
-    assert error["message"].startswith("Actor_01/wrong.wav: ")
-
-
-def test_labels_and_policy_are_chosen_per_run(folder: CorpusFolder, tmp_path: object) -> None:
-    ravdess(folder)
-    corpus = load_corpus("ravdess")
-    merged = VotePolicy(merges={"calm": "neutral"}, aliases=False, clips="voted")
-    four = selection(load_corpus("iemocap")).labels
-    one = ingest_corpus(
-        corpus, folder.location, folder.location.child("out", "1"), labels=four, policy=merged
-    )
-    assert (one.rows, one.excluded, one.labels) == (2, 0, four.names)
-    apart = merged.model_copy(update={"merges": {}})
-    two = ingest_corpus(
-        corpus, folder.location, folder.location.child("out", "2"), labels=four, policy=apart
-    )
-    assert (two.rows, two.excluded, two.policy) == (1, 1, apart)
-    assert one.fingerprint != two.fingerprint
 
 
 def test_a_corpus_in_object_storage_is_read(folder: CorpusFolder, bucket: Location) -> None:

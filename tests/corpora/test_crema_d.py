@@ -16,6 +16,7 @@ from scipy.spatial.distance import jensenshannon
 from raypipe.corpora import load_corpus, selection
 from raypipe.corpora.clips import Listed, Tree
 from raypipe.corpora.crema_d import LETTERS
+from raypipe.errors import ConfigError
 from raypipe.metrics import baselines, distribution
 from raypipe.records import Utterance, Vote
 from raypipe.store.location import Location
@@ -219,30 +220,83 @@ def test_each_fault_costs_one_clip_and_names_its_line(folder: CorpusFolder) -> N
     assert failures[-1].message.startswith("AudioWAV/1002_IEO_NEU_XX.wav: ")
 
 
+RESPONSES = (
+    '"","localid","pos","ans","ttr","queryType","numTries","clipNum","questNum","subType",'
+    '"clipName","sessionNums","respEmo","respLevel","dispEmo","dispVal","dispLevel"\n'
+)
+FIRST_CLICKS = (
+    '"","localid","sessionNums","queryType","questNum","pos","ttr","numTries","clipNum",'
+    '"clipName"\n'
+)
+
+
+def response(
+    who: str, kind: int, number: int, name: str, letter: str, question: int = 5, session: int = 3
+) -> str:
+    answer = f'"{letter}_72",2413,{kind},0,{number},{question},4,"{name}",{session},"{letter}","72"'
+    return f'"1","{who}",12,{answer},"N",50,"..."\n'
+
+
+def first_click(session: int, kind: int, question: int, milliseconds: object) -> str:
+    return f'"1","r",{session},{kind},{question},12,{milliseconds},0,1,"1001_IEO_NEU_XX"\n'
+
+
 def test_single_responses_keep_their_annotators(folder: CorpusFolder) -> None:
-    header = (
-        '"","localid","pos","ans","ttr","queryType","numTries","clipNum","questNum","subType",'
-        '"clipName","sessionNums","respEmo","respLevel","dispEmo","dispVal","dispLevel"\n'
-    )
-
-    def row(who: str, kind: int, number: int, name: str, letter: str) -> str:
-        answer = f'"{letter}_72",2413,{kind},0,{number},5,4,"{name}",3,"{letter}","72"'
-        return f'"1","{who}",12,{answer},"N",50,"..."\n'
-
     folder.file(
         "finishedResponses.csv",
-        header
-        + row("r17", 1, 1, "1001_IEO_NEU_XX", "N")
-        + row("r18", 1, 2, "1001_IEO_HAP_LO", "H")
-        + row("r18", 2, 1, "1001_IEO_NEU_XX", "S")
-        + row("r18", 1, 7443, "practice", "A")
-        + row("r19", 1, 1, "1001_IEO_NEU_XX", "Z")
-        + row("r18", 1, 1, "1001_IEO_NEU_XX", "A"),
+        RESPONSES
+        + response("r17", 1, 1, "1001_IEO_NEU_XX", "N")
+        + response("r18", 1, 2, "1001_IEO_HAP_LO", "H")
+        + response("r18", 2, 1, "1001_IEO_NEU_XX", "S")
+        + response("r18", 1, 7443, "practice", "A")
+        + response("r19", 1, 1, "1001_IEO_NEU_XX", "Z")
+        + response("r18", 1, 1, "1001_IEO_NEU_XX", "A")
+        + response("", 1, 1, "1001_IEO_NEU_XX", "A"),
     )
     folder.clips("AudioWAV", "1001_IEO_NEU_XX", "1001_IEO_HAP_LO")
     found, failures = folder.read_all("crema-d", responses=True)
     assert found["1001_IEO_NEU_XX"].votes == (Vote("r17", ("neutral",)), Vote("r18", ("anger",)))
     assert found["1001_IEO_HAP_LO"].votes == (Vote("r18", ("happiness",)),)
-    [failure] = failures
-    assert failure.message.startswith("finishedResponses.csv line 6: respEmo: 'Z' is none of")
+    unknown, nobody = failures
+    assert unknown.message.startswith("finishedResponses.csv line 6: respEmo: 'Z' is none of")
+    assert nobody.message == "finishedResponses.csv line 8: no localid"
     assert math.isclose(found["1001_IEO_NEU_XX"].duration_s, 0.1)
+
+
+def test_late_responses_are_left_out_as_the_authors_do(folder: CorpusFolder) -> None:
+    """Matched on session, modality and question; 10,000 ms itself and no number at all stay."""
+    name = "1001_IEO_NEU_XX"
+    folder.file(
+        "finishedResponses.csv",
+        RESPONSES
+        + response("r1", 1, 1, name, "N", question=1)
+        + response("r2", 1, 1, name, "A", question=2)
+        + response("r3", 1, 1, name, "S", question=3)
+        + response("r4", 1, 1, name, "H", question=2, session=4)
+        + response("r5", 1, 1, name, "D", question=4),
+    )
+    folder.file(
+        "finishedEmoResponses.csv",
+        FIRST_CLICKS
+        + first_click(3, 1, 1, 10_000)
+        + first_click(3, 1, 2, 10_001)
+        + first_click(3, 1, 3, "NA")
+        + first_click(4, 2, 2, 99_000)
+        + first_click(3, 1, "x", 99_000),
+    )
+    folder.clips("AudioWAV", name)
+    found, failures = folder.read_all("crema-d", responses=True, within_s=10)
+    assert [vote.annotator for vote in found[name].votes] == ["r1", "r3", "r4", "r5"]
+    [failure] = failures
+    assert failure.message.startswith("finishedEmoResponses.csv line 6: questNum is not a whole")
+    assert len(folder.read("crema-d", responses=True)[name].votes) == 5
+    with pytest.raises(ConfigError, match="needs responses=true"):
+        folder.read("crema-d", within_s=10)
+
+
+def test_a_number_of_votes_that_cannot_be_is_refused(folder: CorpusFolder) -> None:
+    many = 999_999_999
+    rows = (f'"10000{n}",{m},0,0,0,0,0,"1001_IEO_NEU_XX",{m},1,"A"' for n, m in ((1, many), (2, 0)))
+    folder.file("tabulatedVotes.csv", table(*rows, f'"{"9" * 5000}",1,0,0,0,0,0,"x",1,1,"A"'))
+    _, failures = folder.read_all("crema-d")
+    assert [f.error_type for f in failures] == ["bad_votes", "bad_votes", "bad_number"]

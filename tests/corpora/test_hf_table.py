@@ -14,13 +14,11 @@ import pytest
 from corpus_folder import CLIP, clip
 
 from raypipe.audio import decode
-from raypipe.corpora.hf_table import read_hf_table
-from raypipe.corpora.manifest import ingest_manifest
+from raypipe.corpora.hf_table import read_hf_table, tables
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
 from raypipe.shards import RowFailure
-from raypipe.store.location import Location
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
 NAMES = ["sadness", "anger", "happiness"]
@@ -54,7 +52,14 @@ def arrow_file(path: Path, table: pa.Table) -> None:
 
 
 def read(path: Path, **options: Any) -> list[Utterance | RowFailure]:
-    return list(read_hf_table(str(path), LABELS, **options))
+    """What is in the file; a scan of it must know the same clips."""
+    rows = list(read_hf_table(str(path), LABELS, **options))
+    [table] = tables(str(path), LABELS, **options)
+    held = list(table.scan())
+    assert len(held) == len(rows)
+    for row, one in zip(rows, held, strict=True):
+        assert one.utterance_id in (None, row.utterance_id)
+    return rows
 
 
 def utterances(path: Path, **options: Any) -> list[Utterance]:
@@ -157,11 +162,3 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     parquet(tmp_path / "t.parquet", pa.table({"sound": ["x"]}))
     with pytest.raises(CorpusError, match="needs a column audio, has sound"):
         read(tmp_path / "t.parquet")
-
-
-def test_a_table_becomes_shards(tmp_path: Path) -> None:
-    audio = [{"bytes": CLIP, "path": "a.wav"}, {"bytes": CLIP, "path": "a.wav"}]
-    parquet(tmp_path / "t.parquet", pa.table({"audio": audio, "emotion": ["sad", "happy"]}))
-    shards = Location.parse(str(tmp_path / "shards"))
-    index, failures = ingest_manifest(str(tmp_path / "t.parquet"), shards, LABELS)
-    assert (index.rows, failures) == (1, 1)

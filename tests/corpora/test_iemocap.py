@@ -245,3 +245,64 @@ def test_each_fault_costs_one_clip_and_names_its_line(folder: CorpusFolder) -> N
         f"{name} line 6: category: 'Bored' is none of neutral, neutral state, happiness, excited, "
         "sadness, anger, frustration, fear, surprise, disgust, other"
     )
+
+
+def test_the_other_conventions_of_the_field(iemocap: CorpusFolder) -> None:
+    """Five bins with a rest (Wu et al.); nine classes with self-reports (EMO-SUPERB)."""
+    five = selected(iemocap, "5-all")
+    assert list(five) == IDS
+    assert five[IDS[0]].soft_label == (0, 0, 0.75, 0, 0.25)  # the last is other
+    assert five[IDS[1]].soft_label == (0.5, 0, 0, 0, 0.5)
+    assert five[IDS[6]].plurality == "other"
+    nine = selected(iemocap, "9-self-reports")
+    names = selection(load_corpus("iemocap"), "9-self-reports").labels.names
+    shares = dict(zip(names, nine[IDS[0]].soft_label, strict=True))
+    assert {name: share for name, share in shares.items() if share} == {
+        "anger": pytest.approx(1 / 6),
+        "frustration": pytest.approx(1 / 6),
+        "neutral": pytest.approx(4 / 6),
+    }
+
+
+def test_an_utterance_without_categories_is_not_unanimous(folder: CorpusFolder) -> None:
+    folder.file(
+        "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt",
+        HEADER + block(1, "Ses01F_impro01_F000", "xxx", "A-E1:\tval 3; act 2; dom  2;\t()"),
+    )
+    sentences(folder, "Ses01F_impro01_F000")
+    assert list(folder.read("iemocap")) == ["Ses01F_impro01_F000"]
+    assert selected(folder, "4-unanimous-set") == {}
+
+
+def test_torn_transcripts_and_files_in_other_encodings_are_told(folder: CorpusFolder) -> None:
+    evaluations, transcripts = "Session1/dialog/EmoEvaluation", "Session1/dialog/transcriptions"
+    clips = {}
+    for number in (1, 2, 3):
+        name = f"Ses01F_impro0{number}_F000"
+        times = {2: 1.0, 1: 5.0, 3: 1.0}
+        clips[number] = HEADER + block(times[number], name, "neu", "C-E1:\tNeutral;\t()")
+        sentences(folder, name)
+    folder.file(f"{evaluations}/Ses01F_impro01.txt", clips[1])
+    folder.file(f"{evaluations}/Ses01F_impro02.txt", clips[2], "utf-16")
+    folder.file(f"{evaluations}/Ses01F_impro03.txt", clips[3].replace("[1.0", "[1.0.0"))
+    folder.file(
+        f"{transcripts}/Ses01F_impro01.txt",
+        "Ses01F_impro01_F000 [005.0000-006.0000]: Well.\n"
+        "Ses01F_impro01_M000 [001.0000-00\n"
+        "Ses01F_impro01_M001 [001.0.0-002.0000]: When?\n"
+        "Ses01F_impro01_M002 [001.0000-002.0000]: No\0.\n",
+    )
+    found, failures = folder.read_all("iemocap")
+    assert [clip.transcript for clip in found.values()] == ["Well."]
+    transcript = f"{transcripts}/Ses01F_impro01.txt line"
+    expected = [
+        ("bad_line", f"{transcript} 2: not a turn: 'Ses01F_impro01_M000 [001.0000-00'"),
+        ("bad_number", f"{transcript} 3: '001.0.0' is not a time"),
+        ("nul", f"{transcript} 4: transcript holds NUL"),
+        ("bad_file", f"{evaluations}/Ses01F_impro02.txt line 1: the file is UTF-16"),
+        ("bad_number", f"{evaluations}/Ses01F_impro03.txt line 3: '1.0.0000' is not a time"),
+        ("no_votes", "Session1/sentences/wav/Ses01F_impro02/"),
+    ]
+    for failure, (reason, message) in zip(failures, expected, strict=True):
+        assert failure.error_type == reason
+        assert failure.message.startswith(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from raypipe.corpora.manifest import ManifestFailure, ingest_manifest, read_manifest
+from raypipe.corpora.manifest import read_manifest
 from raypipe.errors import ConfigError, CorpusError, StoreError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
-from raypipe.shards import read_index, read_shard
+from raypipe.shards import RowFailure
 from raypipe.store.location import Location
-from raypipe.store.parquet import from_parquet_bytes
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
 
@@ -45,16 +45,16 @@ def line(number: int = 1, **fields: Any) -> dict[str, Any]:
     return {"id": f"clip-{number}", "audio": "a.wav", **fields}
 
 
-def read(manifest: str, **options: Any) -> list[Utterance | ManifestFailure]:
+def read(manifest: str, **options: Any) -> list[Utterance | RowFailure]:
     return list(read_manifest(manifest, LABELS, **options))
 
 
-def the_failure(folder: Path, bad: Any, **options: Any) -> ManifestFailure:
+def the_failure(folder: Path, bad: Any, **options: Any) -> RowFailure:
     """The failure of ``bad`` between two good lines, which it must not touch."""
     before, failure, after = read(jsonl(folder, line(1), bad, line(3)), **options)
     assert isinstance(before, Utterance)
     assert isinstance(after, Utterance)
-    assert isinstance(failure, ManifestFailure)
+    assert isinstance(failure, RowFailure)
     assert (failure.stage, failure.row) == ("ingest", 2)
     assert failure.message.startswith("corpus.jsonl line 2: ")
     return failure
@@ -141,7 +141,7 @@ def test_soft_labels_are_aligned_and_normalised(
         (line(2, audio="a.wav/b.wav"), "missing_audio", "b.wav"),
         (line(2, audio="x" * 400), "missing_audio", "xxx"),
         (line(2, audio="x" * 4000), "bad_audio_path", "xxx"),
-        (line(2, audio="a\0.wav"), "bad_audio_path", "x00"),
+        (line(2, audio="a\0.wav"), "nul", "x00"),
         (line(2, audio="../../etc/passwd"), "bad_audio_path", "passwd"),
         (line(2, audio="/etc/passwd"), "bad_audio_path", "passwd"),
         (line(2, audio="http://169.254.169.254/"), "bad_audio_path", "169.254"),
@@ -222,10 +222,10 @@ def test_an_audio_root_is_where_clips_lie(folder: Path, tmp_path_factory: Any) -
     (elsewhere / "b.wav").write_bytes((folder / "a.wav").read_bytes())
     rows = [line(1, audio="b.wav"), line(2, audio=str(elsewhere / "b.wav")), line(3)]
     found = read(jsonl(folder, *rows), audio_root=str(elsewhere))
-    assert [type(one) for one in found] == [Utterance, Utterance, ManifestFailure]
+    assert [type(one) for one in found] == [Utterance, Utterance, RowFailure]
     rows = [line(1, audio=str(folder / "a.wav")), line(2, audio=str(elsewhere / "b.wav"))]
     found = read(jsonl(folder, *rows))
-    assert [type(one) for one in found] == [Utterance, ManifestFailure]
+    assert [type(one) for one in found] == [Utterance, RowFailure]
 
 
 def test_blank_lines_and_a_byte_order_mark_do_no_harm(folder: Path) -> None:
@@ -284,8 +284,8 @@ def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason
     text = f'id,audio,transcript\n1,a.wav,x\n{bad}\n3,a.wav,"two\nlines"\n4,a.wav,\n'
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     found = read(str(path))
-    assert [type(one) for one in found] == [Utterance, ManifestFailure, Utterance, Utterance]
-    assert isinstance(found[1], ManifestFailure)
+    assert [type(one) for one in found] == [Utterance, RowFailure, Utterance, Utterance]
+    assert isinstance(found[1], RowFailure)
     assert (found[1].error_type, found[1].row) == (reason, 3)
     assert [one.utterance_id for one in found[2:]] == ["3", "4"]
 
@@ -293,8 +293,8 @@ def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason
 def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
     rows = [["id", "audio"], ["a\nb\nc", "a.wav"], ["2", "no.wav"]]
     first, second = read(sheet(folder, *rows))
-    assert isinstance(first, ManifestFailure)
-    assert isinstance(second, ManifestFailure)
+    assert isinstance(first, RowFailure)
+    assert isinstance(second, RowFailure)
     assert (first.row, second.row) == (2, 5)
 
 
@@ -316,7 +316,7 @@ def test_what_is_no_manifest_is_refused(folder: Path) -> None:
 
 def test_lines_are_read_as_they_are_asked_for(folder: Path) -> None:
     manifest = jsonl(folder, *(line(number) for number in range(2000)))
-    rows: Iterator[Utterance | ManifestFailure] = read_manifest(manifest, LABELS)
+    rows: Iterator[Utterance | RowFailure] = read_manifest(manifest, LABELS)
     assert next(rows).utterance_id == "clip-0"
     (folder / "a.wav").unlink()
     rest = list(rows)
@@ -356,28 +356,61 @@ def test_storage_that_refuses_is_not_booked_on_the_clip(folder: Path, s3: Any) -
         read(jsonl(folder, line(1), line(2, audio="s3://no-such-bucket/a.wav")))
 
 
-def test_ingest_writes_shards_and_lists_what_failed(
-    folder: Path, place: Location, clip: bytes
-) -> None:
-    manifest = jsonl(
-        folder,
-        line(1, votes=["anger", "sad", "angry"]),
-        line(2, votes=["ennui"]),
-        line(3, soft_label=[0.5, 0.5, 0]),
-        "{",
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_packed_manifests_are_read(folder: Path, ending: str) -> None:
+    rows = {"jsonl": [json.dumps(line(1)), json.dumps(line(2))], "csv": ["id,audio", "1,a.wav"]}
+    path = folder / f"mine.{ending}.gz"
+    path.write_bytes(gzip.compress("\n".join(rows[ending]).encode()))
+    found = read(str(path))
+    assert all(isinstance(one, Utterance) and one.dataset == "mine" for one in found)
+    assert len(found) == (2 if ending == "jsonl" else 1)
+
+
+def test_a_torn_gzip_file_costs_what_is_torn(folder: Path) -> None:
+    path = folder / "corpus.jsonl.gz"
+    rows = [json.dumps(line(number, transcript=str(number) * 99)) for number in range(50)]
+    whole = gzip.compress("\n".join(rows).encode())
+    path.write_bytes(whole[:-20])
+    *_, failure = read(str(path))
+    assert isinstance(failure, RowFailure)
+    assert failure.error_type == "bad_gzip"
+    assert f"corpus.jsonl.gz line {failure.row}: the gzip file is torn" in failure.message
+    path.write_bytes(b"{}")
+    with pytest.raises(CorpusError, match="is not gzip"):
+        read(str(path))
+
+
+def test_a_file_in_utf_16_is_refused_by_name(folder: Path) -> None:
+    (folder / "corpus.jsonl").write_text(json.dumps(line(1)), encoding="utf-16")
+    with pytest.raises(CorpusError, match=r"corpus\.jsonl line 1: the file is UTF-16"):
+        read(str(folder / "corpus.jsonl"))
+
+
+def test_ratings_are_read(folder: Path) -> None:
+    vote = {"labels": ["sad"], "arousal": "3", "valence": None, "dominance": 1}
+    [found] = read(jsonl(folder, line(arousal=2.5, valence="NaN", votes=[vote])))
+    assert isinstance(found, Utterance)
+    assert (found.arousal, found.valence, found.dominance) == (2.5, None, None)
+    assert found.votes == (Vote("1", ("sad",), None, 3.0, None, 1.0),)
+    assert the_failure(folder, line(2, arousal="high")).error_type == "bad_number"
+    assert the_failure(folder, line(2, arousal=[1])).error_type == "bad_number"
+
+
+def test_emobox_lines_and_speechbrain_files(folder: Path) -> None:
+    emobox = {"key": "set-1", "dataset": "set", "wav": "a.wav", "type": "raw", "emo": "SAD"}
+    [found] = read(jsonl(folder, emobox))
+    assert isinstance(found, Utterance)
+    assert (found.utterance_id, found.dataset, found.votes[0].labels) == ("set-1", "set", ("SAD",))
+    path = folder / "train.json"
+    path.write_text(
+        '{"u1": {"wav": "{data_root}/a.wav", "length": 3.2, "emo": "hap"},\n'
+        '"u2": 5,\n"u3": {"wav": "/etc/hosts"}, "u1": {"wav": "a.wav"}}'
     )
-    index, failed = ingest_manifest(manifest, place, LABELS, fixed_sentences=True)
-    assert (index.rows, failed, index.source) == (2, 2, manifest)
-    assert index == read_index(place)
-    one, two = read_shard(place, index.shards[0], LABELS)
-    assert isinstance(one, Utterance)
-    assert isinstance(two, Utterance)
-    assert one.audio == clip
-    assert one.soft_label == pytest.approx((2 / 3, 0, 1 / 3))
-    assert (one.plurality, one.n_votes) == ("anger", 3)
-    assert (two.soft_label, two.plurality) == ((0.5, 0.5, 0.0), None)
-    errors = from_parquet_bytes(place.read("ingest_errors.parquet")).to_pylist()
-    assert [(row["row"], row["utterance_id"], row["error_type"]) for row in errors] == [
-        (2, "clip-2", "unknown_label"),
-        (4, None, "bad_json"),
+    good, *bad = read(str(path))
+    assert isinstance(good, Utterance)
+    assert good.votes[0].labels == ("hap",)
+    assert [(one.error_type, one.row) for one in bad if isinstance(one, RowFailure)] == [
+        ("bad_json", 2),
+        ("bad_audio_path", 3),
+        ("duplicate_id", 3),
     ]

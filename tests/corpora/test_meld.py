@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from corpus_folder import CorpusFolder
 
-from raypipe.errors import CorpusError
+from raypipe.errors import ConfigError, CorpusError
 from raypipe.records import Vote
 
 HEADER = (
@@ -85,3 +85,13 @@ def test_a_copy_in_another_encoding_can_be_read(folder: CorpusFolder) -> None:
     folder.file("dev_sent_emo.csv", HEADER + row("It\u2019s.", "Ann", "joy", 0, 0), "cp1252")
     folder.clips("dev", "dia0_utt0")
     assert folder.read("meld", encoding="cp1252")["dev_dia0_utt0"].transcript == "It\u2019s."
+
+
+def test_a_nested_download_tells_a_stray_clip_once(folder: CorpusFolder) -> None:
+    folder.file("train_sent_emo.csv", HEADER + row("Yes.", "Ann", "joy", 0, 0))
+    folder.clips("train/train_splits", "dia0_utt0", "dia0_utt9")
+    found, failures = folder.read_all("meld")
+    assert list(found) == ["train_dia0_utt0"]
+    assert [f.utterance_id for f in failures] == ["train_dia0_utt9"]
+    with pytest.raises(ConfigError, match="option encoding"):
+        folder.read("meld", encoding="klingon")

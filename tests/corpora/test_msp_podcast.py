@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from corpus_folder import CorpusFolder
 
 from raypipe.corpora import load_corpus, selection
 from raypipe.records import Utterance, Vote
+from raypipe.shards import read_shard, write_shards
+from raypipe.store.location import Location
 from raypipe.votes import Excluded, consensus, labelled
 
 # clip, worker, primary, secondary, arousal, valence, dominance
@@ -240,6 +243,10 @@ def test_soft_labels_by_selection(folder: CorpusFolder) -> None:
     secondary = counted(folder, "8-secondary")
     assert shares(secondary[STEMS[1]]) == {"anger": 0.5, "sadness": 0.5}
     assert shares(secondary[STEMS[2]]) == {"happiness": 0.75, "fear": 0.25}
+    # Fear is on the secondary list; nobody typed the name of a label.
+    assert shares(counted(folder, "8-all-inclusive")[STEMS[2]]) == shares(secondary[STEMS[2]])
+    sixteen = counted(folder, "16-secondary")[STEMS[1]]
+    assert sixteen.n_votes == 5
     assert [type(one) for one in counted(folder, "8-consensus").values()] == [
         Utterance,
         Excluded,
@@ -311,3 +318,68 @@ def test_a_torn_block_file_costs_its_clip(folder: CorpusFolder) -> None:
         ("b", 5),
         ("c", 9),
     ]
+
+
+def test_typed_words_survive_into_shards_and_count_when_asked(
+    folder: CorpusFolder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What workers really type: names of labels, in any case, with tabs, dots, doubts."""
+    typed = ["Angry", " neutral.", "sad\t", "Fear?", "Inaudible.", "no emotion-neutral", "a, b/c"]
+    lines = "".join(
+        f"WORKER{number:07d}; Other-{text}; ; A:1; V:1; D:1;\n" for number, text in enumerate(typed)
+    )
+    folder.file("labels.txt", f"a.wav; O; A:1; V:1; D:1;\n{lines}")
+    folder.clips("Audios", "a")
+    shards = Location.parse(str(tmp_path_factory.mktemp("shards")))
+    corpus = load_corpus("msp-podcast")
+    chosen = selection(corpus, "8-all-inclusive")
+    clips = corpus.read(folder.location)
+    index = write_shards(clips, shards, chosen.labels, policy=chosen.policy, source="a fixture")
+    [row] = read_shard(shards, index.shards[0])
+    assert isinstance(row, Utterance)
+    assert [vote.typed for vote in row.votes] == [text.strip() for text in typed]
+    assert (row.consensus, row.n_votes, row.plurality) == ("other", 4, None)
+    names = chosen.labels.names
+    heard = {name for name, p in zip(names, row.soft_label or (), strict=True) if p == 0.25}
+    assert heard == {"anger", "neutral", "sadness", "fear"}
+    plain = labelled(replace(row, soft_label=None), selection(corpus).labels)
+    assert isinstance(plain, Utterance)
+    assert (plain.soft_label, plain.n_votes) == (None, 0)
+
+
+def test_side_files_are_read_line_by_line(folder: CorpusFolder) -> None:
+    clip_lines = "".join(
+        f"{stem}.wav; N; A:1; V:1; D:1;\nWORKER1; Neutral; ; A:1; V:1; D:1;\n\n" for stem in "abc"
+    )
+    folder.file("labels.txt", clip_lines)
+    folder.file(
+        "Speaker_ids.txt",
+        b"Speaker_1; Male\na.wav;1\nb.wav;\xe9\n\nc.wav;2\nc.wav;3\nno clip;4\nSpeaker_9;\n",
+    )
+    folder.file("Partitions.txt", "Train; a.wav\nValidation; b.wav\nnonsense\nTest1; a.wav\n")
+    folder.clips("Audios", *"abc")
+    found, failures = folder.read_all("msp-podcast")
+    assert [clip.speaker for clip in found.values()] == ["1", None, "2"]
+    assert [clip.split for clip in found.values()] == ["Train", "Development", None]
+    assert [(f.error_type, f.message.partition(":")[0]) for f in failures] == [
+        ("not_unicode", "Speaker_ids.txt line 3"),
+        ("contradiction", "Speaker_ids.txt line 6"),
+        ("bad_line", "Speaker_ids.txt line 7"),
+        ("bad_line", "Partitions.txt line 3"),
+        ("contradiction", "Partitions.txt line 4"),
+    ]
+
+
+def test_a_name_may_hold_dots_and_json_may_hold_null(folder: CorpusFolder) -> None:
+    stem = "001-105.1-2_14"
+    folder.file(
+        "labels.txt",
+        f"{stem}.wav; N; A:3.4; V:3.6; D:3.6;\nWORKER00014332; Neutral; ; A:4; V:3; D:4;\n",
+    )
+    document = {"EmoClass": "N", "SpkrID": None, "Split_Set": "NA", "EmoAct": None, "EmoVal": 3}
+    folder.file("labels_consensus.json", json.dumps({f"{stem}.wav": document}))
+    folder.clips("wavs", stem)
+    clip = folder.read("msp-podcast")[stem]
+    assert (clip.speaker, clip.split, clip.arousal, clip.valence) == (None, None, None, 3.0)
+    folder.file("labels_consensus.json", json.dumps({stem: document}))
+    assert folder.read("msp-podcast")[stem].valence == 3.0

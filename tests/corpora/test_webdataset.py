@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 from corpus_folder import CLIP, clip
 
-from raypipe.corpora.manifest import ingest_manifest
-from raypipe.corpora.webdataset import read_webdataset
+from raypipe.corpora.webdataset import read_webdataset, tar_files
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
 from raypipe.shards import RowFailure
-from raypipe.store.location import Location
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
 
@@ -35,7 +33,15 @@ def tar(path: Path, **members: bytes | str | dict[str, Any]) -> str:
 
 
 def read(uri: str, **options: Any) -> list[Utterance | RowFailure]:
-    return list(read_webdataset(uri, LABELS, **options))
+    """What is in the files; a scan of them must know the same clips."""
+    rows = list(read_webdataset(uri, LABELS, **options))
+    held = [one for file in tar_files(uri, LABELS, **options) for one in file.scan()]
+    assert len(held) == len(rows)
+    for row, one in zip(rows, held, strict=True):
+        assert one.utterance_id in (None, row.utterance_id)
+        if isinstance(row, Utterance):
+            assert (one.utterance_id, one.size) == (row.utterance_id, len(row.audio))
+    return rows
 
 
 def test_samples_are_neighbours_of_one_name(tmp_path: Path) -> None:
@@ -70,10 +76,12 @@ def test_several_shards_and_counts_of_votes(tmp_path: Path) -> None:
         tar(
             tmp_path / f"t-{number:02d}.tar", **{f"u{number}__wav": CLIP, f"u{number}__json": votes}
         )
-    index, failures = ingest_manifest(
-        str(tmp_path / "t-{09..11}.tar"), Location.parse(str(tmp_path / "shards")), LABELS
-    )
-    assert (index.rows, failures) == (3, 0)
+    assert len(read(str(tmp_path / "t-{09..11}.tar"))) == 3
+    (tmp_path / "below").mkdir()
+    tar(tmp_path / "below" / "a.tar", a__wav=CLIP)
+    found = read(str(tmp_path))
+    assert [row.utterance_id for row in found] == ["a", "u9", "u10", "u11"]
+    assert tar_files(str(tmp_path), LABELS)[3].position(0) == "t-11.tar sample 1"
 
 
 def test_faults_cost_their_sample(tmp_path: Path) -> None:
@@ -115,6 +123,18 @@ def test_a_torn_tar_gives_what_came_before(tmp_path: Path) -> None:
     Path(uri).write_bytes(b"no tar at all" * 100)
     [failure] = read(uri)
     assert isinstance(failure, RowFailure)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 300, 512, 1000, 1024])
+def test_a_sample_that_may_lack_members_is_not_taken(tmp_path: Path, cut: int) -> None:
+    """However the file ends before its end mark: tarfile alone calls most of these a good end."""
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, b__wav=CLIP, b__cls="happy")
+    whole = Path(uri).read_bytes()
+    Path(uri).write_bytes(whole[: whole.index(b"b.cls") + cut])
+    good, torn = read(uri)
+    assert good.utterance_id == "a"
+    assert isinstance(torn, RowFailure)
+    assert torn.message.startswith("t.tar sample 2: the tar file is torn")
 
 
 def test_what_cannot_be_read_at_all_is_refused(tmp_path: Path) -> None:

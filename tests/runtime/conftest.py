@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import ray
 from rich.console import Console
+from s3_server import find_weed
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
@@ -25,7 +26,9 @@ UTTERANCES, ROWS_PER_SHARD = 48, 16
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
+def ray_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
+    if find_weed() is not None:
+        request.getfixturevalue("s3")  # Ray's workers have the environment of when it started
     with ray_session():
         yield
     assert not ray.is_initialized()

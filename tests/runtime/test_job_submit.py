@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
+from corpus_folder import CorpusFolder
+
+from raypipe.shards import read_index
+from raypipe.store.location import Location
 
 ROOT = Path(__file__).parents[2]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -36,7 +40,7 @@ class Head:
     environment: dict[str, str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
     """A cluster of one node, started the way an operator does, in a process group of its own."""
     port, dashboard, agent_http, agent_grpc, client = free_ports(5)
@@ -88,11 +92,13 @@ def wait_until_ready(
         time.sleep(1)
 
 
-def submit(head: Head, config: Path) -> subprocess.CompletedProcess[str]:
+def submit(
+    head: Head, config: Path, job: str = "jobs/infer.py"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *(*RAY, "job", "submit", "--address", head.dashboard, "--working-dir", "."),
-            *("--", sys.executable, "jobs/infer.py", "--config", str(config)),
+            *("--", sys.executable, job, "--config", str(config)),
         ],
         cwd=ROOT,
         env=head.environment,
@@ -118,3 +124,21 @@ def test_a_submitted_job_writes_tables_and_tells_the_truth(
     bad = submit(head, config)
     assert bad.returncode != 0
     assert "modle: unknown key" in bad.stdout + bad.stderr
+
+
+def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_path: Path) -> None:
+    corpus = CorpusFolder(tmp_path / "emodb")
+    corpus.clips("wav", "03a01Wa", "08b02Tb", "wrong")
+    config = tmp_path / "ingest.yaml"
+    document = {"corpus": "emodb", "source": str(corpus.root), "output": str(tmp_path / "out")}
+    config.write_text(yaml.safe_dump(document))
+    good = submit(head, config, "jobs/ingest.py")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "3/3 clips" in good.stdout
+    assert "2 utterances in 1 shards, 1 failures, 0 left out" in good.stdout
+    assert read_index(Location.parse(str(tmp_path / "out"))).rows == 2
+
+    config.write_text(yaml.safe_dump({**document, "audio": "original"}))
+    bad = submit(head, config, "jobs/ingest.py")
+    assert bad.returncode != 0
+    assert 'audio was "flac", is now "original"' in bad.stdout + bad.stderr

@@ -57,3 +57,13 @@ def test_a_terminal_gets_a_bar_with_a_true_total() -> None:
         progress.advance(40, 2)
     assert "40/40" in log.getvalue()
     assert "2 errors" in log.getvalue()
+
+
+def test_what_is_counted_has_a_name() -> None:
+    log = io.StringIO()
+    console = Console(file=log, width=200)
+    with RunProgress(4, 0, console, what="clips", waiting="reading audio") as progress:
+        progress.advance(4, 0)
+    first, last = log.getvalue().splitlines()
+    assert first == "0/4 clips done, reading audio"
+    assert last.startswith("4/4 clips, 0 errors, ")

@@ -97,3 +97,9 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
         place.write("a", b"1")
     with pytest.raises(StoreError, match="cannot list"):
         place.list()
+
+
+def test_a_link_that_leads_nowhere_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "b").symlink_to(tmp_path / "none")
+    assert Location.parse(str(tmp_path)).sizes() == {"a": 3}

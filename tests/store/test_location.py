@@ -43,6 +43,12 @@ def test_what_is_written_is_read_listed_and_found(place: Location) -> None:
     assert place.list() == ["b.parquet", NAME]
     assert place.list("") == ["b.parquet", NAME, "run.json"]
     assert place.child("model=a b").list() == ["prompt=100%25/shard-000000.parquet"]
+    sizes = {"b.parquet": 0, NAME: len(result("one")), "run.json": 22}
+    assert list(place.sizes().items()) == list(sizes.items())
+    assert place.size(NAME) == len(result("one"))
+    for name in ("none", "model=a b"):
+        with pytest.raises(ObjectMissingError, match=name):
+            place.size(name)
 
 
 def test_arrow_reads_what_the_store_wrote(place: Location) -> None:

@@ -37,6 +37,7 @@ from raypipe.store.tables import (
     predictions_table,
     read_generations,
 )
+from raypipe.votes import VotePolicy
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
 TOKENS = EmotionTokens(
@@ -188,6 +189,39 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
     assert second["invalid_reason"] == "single number"
     assert second["votes_union"] == []
     assert [second[name] for name in UTTERANCE_METRICS] == [None] * len(UTTERANCE_METRICS)
+
+
+def test_the_union_of_votes_is_understood_as_the_corpus_s_policy_says() -> None:
+    votes = (
+        Vote("a", ("anger", "annoyed")),  # a word of its own in a corpus without aliases
+        Vote("b", ("Excitement ",)),
+        Vote("self:F", ("sadness",)),
+    )
+    row = dataclasses.replace(BARE, votes=votes)
+    answer = Prediction("bon", np.array([0.2, 0.1, 0.7]), "json")
+
+    def union(policy: VotePolicy | None, labels: LabelSet = LABELS) -> list[str]:
+        made = predictions_table(
+            [(row, answer)], run="r", model="m", prompt="p", labels=labels, scores={}, policy=policy
+        )
+        return made.column("votes_union").to_pylist()[0]
+
+    assert union(None) == union(VotePolicy()) == ["anger"]
+    assert union(VotePolicy(self_reports=True)) == ["anger", "sadness"]
+    merged = VotePolicy(aliases=False, merges={"excitement": "happiness"})
+    assert union(merged) == ["anger", "happiness"]
+    known = LabelSet(("happiness", "sadness", "anger", "other"))
+    assert union(VotePolicy(aliases=False, outside="other"), known) == ["anger", "other"]
+
+
+def test_a_word_that_is_only_an_alias_is_outside_without_aliases() -> None:
+    row = dataclasses.replace(BARE, votes=(Vote("a", ("annoyed",)),))
+    answer = Prediction("bon", np.array([0.2, 0.1, 0.7]), "json")
+    for policy, expected in [(VotePolicy(), ["anger"]), (VotePolicy(aliases=False), [])]:
+        made = predictions_table(
+            [(row, answer)], run="r", model="m", prompt="p", labels=LABELS, scores={}, policy=policy
+        )
+        assert made.column("votes_union").to_pylist() == [expected]
 
 
 def test_errors_say_how_many_inputs_they_stand_for() -> None:

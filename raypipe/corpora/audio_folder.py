@@ -1,0 +1,123 @@
+"""Users' own data as a Hugging Face AudioFolder: recordings with a table beside them, or sorted.
+
+With a ``metadata.csv`` or ``metadata.jsonl`` (one at the top, or one in each split's folder), its
+``file_name`` is relative to its own folder and the other columns are those of a manifest (see
+:mod:`raypipe.corpora.manifest`) under their own or usual other names. Without any, the folder that
+holds a recording is its label. A folder named ``train``, ``validation``, ``dev`` or ``test`` on the
+way to a recording is its split.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from raypipe.corpora.clips import AUDIO_SUFFIXES, Tree
+from raypipe.corpora.fields import BadLineError, Rules, with_usual_names
+from raypipe.corpora.lines import csv_records, open_text
+from raypipe.corpora.manifest import AudioPaths, Parser, Record, json_records
+from raypipe.corpora.pending import Pending, failure, sized_ahead
+from raypipe.errors import CorpusError
+from raypipe.labels import LabelSet
+from raypipe.records import Failure
+from raypipe.store.location import Location
+
+_TABLES = ("metadata.csv", "metadata.jsonl")
+_SPLITS = ("train", "validation", "valid", "dev", "test")
+
+
+def pending_audio_folder(
+    folder: str,
+    labels: LabelSet,
+    *,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> Iterator[Pending | Failure]:
+    """The clips of a folder, before their audio is read.
+
+    Args:
+        folder: path or ``s3://`` URI.
+        labels: the label set; labels are matched through its aliases.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the folder's.
+        other_labels: words outside the label set that are labels all the same; they do not count.
+
+    Yields:
+        Clips whose id is their path without its ending, unless the table has ids; failures, also
+        for recordings that no table names.
+
+    Raises:
+        CorpusError: if there is nothing to read, or a table lacks ``file_name``.
+        StoreError: if the storage refuses.
+    """
+    place = Location.parse(folder, endpoint)
+    tree = Tree(place)
+    others = frozenset(word.strip().lower() for word in other_labels)
+    rules = Rules(labels, others, dataset or posixpath.basename(place.uri))
+    tables = [name for name in tree.names if posixpath.basename(name).lower() in _TABLES]
+    recordings = [name for name in tree.names if name.lower().endswith(AUDIO_SUFFIXES)]
+    if not recordings:
+        raise CorpusError(f"there is no recording in {place.uri}")
+    if not tables:
+        yield from _sorted_by_label(tree, recordings, rules)
+        return
+    seen: set[bytes] = set()
+    named: set[str] = set()
+    for table in tables:
+        parser = Parser(table, rules, AudioPaths(place, place), seen)
+        yield from sized_ahead(parser.lines(_rows(place, table, named)))
+    for name in recordings:
+        if name not in named:
+            yield failure(name, None, _id(name), "no_votes", "no table names this recording")
+
+
+def _rows(place: Location, table: str, named: set[str]) -> Iterator[Record]:
+    below = posixpath.dirname(table)
+    with open_text(place, table, newline="") as text:
+        if table.lower().endswith(".csv"):
+            records: Iterator[Record] = csv_records(text, table, [("file_name",)])
+        else:
+            records = json_records(text, dialects=False)
+        for line, record in records:
+            if isinstance(record, BadLineError):
+                yield line, record
+                continue
+            fields = with_usual_names(record)
+            file_name = fields.get("file_name")
+            if not isinstance(file_name, str) or not file_name.strip():
+                yield line, BadLineError("missing_audio", "no file_name")
+                continue
+            path = posixpath.normpath(posixpath.join(below, file_name.strip()))
+            named.add(path)
+            yield line, {"id": _id(path), "split": _split(path), **fields, "audio": path}
+
+
+def _sorted_by_label(
+    tree: Tree, recordings: Iterable[str], rules: Rules
+) -> Iterator[Pending | Failure]:
+    seen: dict[str, str] = {}
+    for name in recordings:
+        clip = _id(name)
+        fields: dict[str, Any] = {
+            "split": _split(name),
+            "votes": [posixpath.basename(posixpath.dirname(name))],
+        }
+        try:
+            if seen.setdefault(clip, name) != name:
+                raise BadLineError("duplicate_id", f"{clip} is also {seen[clip]}")
+            utterance = rules.utterance(fields, clip)
+        except BadLineError as error:
+            yield failure(name, None, clip, error.reason, str(error))
+        else:
+            size = tree.sizes[name]
+            yield Pending(utterance, tree.source, name, name, None, path=name, size=size)
+
+
+def _id(path: str) -> str:
+    return posixpath.splitext(path)[0]
+
+
+def _split(path: str) -> str | None:
+    return next((part for part in path.split("/")[:-1] if part.lower() in _SPLITS), None)

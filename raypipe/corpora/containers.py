@@ -1,0 +1,82 @@
+"""Files that hold many clips with their audio inside: tar files, tables."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from raypipe.corpora.braces import expanded
+from raypipe.errors import CorpusError
+from raypipe.records import Failure, Utterance
+from raypipe.store.location import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a container holds in one place, as far as it is known without its audio.
+
+    Attributes:
+        utterance_id: None where no id can be told.
+        size: bytes of audio, maybe an estimate; 0 where there is none.
+    """
+
+    utterance_id: str | None
+    size: int
+
+
+class Container(Protocol):
+    """One such file; it can be pickled to where it is read."""
+
+    @property
+    def place(self) -> Location:
+        """Where it lies."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Of the file there."""
+        ...
+
+    def scan(self) -> Iterator[Held]:
+        """Every clip in order, one entry for each result of :meth:`read`.
+
+        Raises:
+            CorpusError: if the file is missing or not what its name says.
+            StoreError: if the storage refuses.
+        """
+        ...
+
+    def read(self) -> Iterator[Utterance | Failure]:
+        """Every clip in order with its audio, in one pass; raises as :meth:`scan`."""
+        ...
+
+    def position(self, number: int) -> str:
+        """Where clip ``number``, counted from 0, stands, in words."""
+        ...
+
+
+def found_files(
+    uri: str, endings: tuple[str, ...], endpoint: str | None
+) -> list[tuple[Location, str]]:
+    """The files that a user means.
+
+    Args:
+        uri: a file, files as ``x-{000..007}.tar``, or a folder, of which all files with these
+            endings are taken, at any depth, in the order of their names.
+        endings: with their dots, in lower case.
+        endpoint: S3 server.
+
+    Raises:
+        CorpusError: for a folder without any.
+        ConfigError: if it is no location.
+    """
+    if uri.lower().endswith(endings):
+        return [Location.parse_object(one, endpoint) for one in expanded(uri)]
+    folder = Location.parse(uri, endpoint)
+    names = [name for name in folder.list("") if name.lower().endswith(endings)]
+    if not names:
+        raise CorpusError(f"there is no {' or '.join(endings)} file in {folder.uri}")
+    places = (posixpath.split(name) for name in names)
+    return [(folder.child(below) if below else folder, base) for below, base in places]

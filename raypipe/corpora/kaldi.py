@@ -1,0 +1,194 @@
+"""Users' own data as a Kaldi data directory.
+
+``wav.scp`` says where recordings lie, ``segments`` (if there) which part of which is an utterance;
+``text``, ``utt2spk`` and ``utt2emo`` add transcript, speaker and labels (several with blanks
+between them). Nothing is ever executed: a line of ``wav.scp`` that is a command, which Kaldi would
+run, is refused, and so is a place inside an archive (``foo.ark:123``).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from raypipe.corpora.dialects import SEGMENT, Segment
+from raypipe.corpora.fields import BadLineError, Rules, shown
+from raypipe.corpora.lines import checked_text, open_text
+from raypipe.corpora.manifest import AudioPaths, Parser, Record
+from raypipe.corpora.pending import Pending, failure, sized_ahead
+from raypipe.errors import CorpusError, ObjectMissingError
+from raypipe.labels import LabelSet
+from raypipe.records import Failure
+from raypipe.store.location import Location
+
+_RECORDINGS, _SEGMENTS = "wav.scp", "segments"
+_SIDE_FILES = {"text": "transcript", "utt2spk": "speaker", "utt2emo": "votes"}
+_ARCHIVED = re.compile(r".*\.(?:ark|scp)(?::\d+.*)?", re.IGNORECASE)
+
+
+def pending_kaldi(
+    folder: str,
+    labels: LabelSet,
+    *,
+    audio_root: str | None = None,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> Iterator[Pending | Failure]:
+    """The utterances of a data directory, before their audio is read.
+
+    Args:
+        folder: path or ``s3://`` URI of the directory.
+        labels: the label set; labels are matched through its aliases.
+        audio_root: what paths are relative to and every recording must lie below. Default: the
+            directory itself.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the directory's.
+        other_labels: words outside the label set that ``utt2emo`` may hold; they do not count.
+
+    Raises:
+        CorpusError: if there is no ``wav.scp``, or a file is not text.
+        StoreError: if the storage refuses.
+    """
+    place = Location.parse(folder, endpoint)
+    root = place if audio_root is None else Location.parse(audio_root, endpoint)
+    others = frozenset(word.strip().lower() for word in other_labels)
+    rules = Rules(labels, others, dataset or posixpath.basename(place.uri))
+    if not place.exists(_RECORDINGS):
+        raise CorpusError(f"there is no {_RECORDINGS} in {place.uri}")
+    told = {name: _SideFile.of(place, name) for name in _SIDE_FILES}
+    if place.exists(_SEGMENTS):
+        recordings = _SideFile.of(place, _RECORDINGS, _plain_path)
+        yield from recordings.faults
+        file, records = _SEGMENTS, _segments(place, recordings)
+    else:
+        file, records = _RECORDINGS, _whole(place)
+    parser = Parser(file, rules, AudioPaths(root, root))
+    yield from sized_ahead(parser.lines(_with_side_files(records, told)))
+    for one in told.values():
+        yield from one.faults
+        yield from one.unused(file)
+
+
+@dataclass(slots=True)
+class _SideFile:
+    """What a file with ``<id> <value>`` a line says; nothing if it is not there."""
+
+    name: str
+    values: dict[str, tuple[int, str]] = field(default_factory=dict)
+    faults: list[Failure] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, place: Location, name: str, check: Any = None) -> _SideFile:
+        found = cls(name)
+        try:
+            for line, key, value in _pairs(place, name):
+                try:
+                    if isinstance(value, BadLineError):
+                        raise value
+                    if key in found.values:
+                        first = found.values[key][0]
+                        raise BadLineError("duplicate_id", f"{shown(key)} is also in line {first}")
+                    found.values[key] = line, check(value) if check else value
+                except BadLineError as error:
+                    found.faults.append(failure(name, line, key or None, error.reason, str(error)))
+        except ObjectMissingError:
+            return cls(name)
+        return found
+
+    def take(self, key: str) -> str | None:
+        """The value of an id, which is used from now on."""
+        self.used.add(key)
+        return self.values[key][1] if key in self.values else None
+
+    def unused(self, file: str) -> Iterator[Failure]:
+        """Lines about ids that nothing else knows."""
+        for key, (line, _) in self.values.items():
+            if key not in self.used:
+                message = f"{shown(key)} is not in {file}"
+                yield failure(self.name, line, key, "missing_audio", message)
+
+
+def _pairs(place: Location, name: str) -> Iterator[tuple[int, str, str | BadLineError]]:
+    """Line, id and the rest of the line."""
+    with open_text(place, name) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                key, *rest = checked_text(line, "line").split(maxsplit=1)
+            except BadLineError as error:
+                yield number, "", error
+            else:
+                yield number, key, rest[0] if rest else ""
+
+
+def _plain_path(text: str) -> str:
+    """A path, and nothing that Kaldi would run or look into."""
+    if not text:
+        raise BadLineError("missing_audio", "no path")
+    if text.endswith("|") or text.startswith("|"):
+        message = f"a command is not run: {shown(text)}; write its output to a file first"
+        raise BadLineError("command", message)
+    if _ARCHIVED.fullmatch(text):
+        message = f"audio in archives is not read: {shown(text)}; unpack it first"
+        raise BadLineError("bad_audio_path", message)
+    return text
+
+
+def _whole(place: Location) -> Iterator[Record]:
+    for line, key, value in _pairs(place, _RECORDINGS):
+        try:
+            if isinstance(value, BadLineError):
+                raise value
+            yield line, {"id": key, "audio": _plain_path(value)}
+        except BadLineError as error:
+            yield line, BadLineError(error.reason, str(error), key or None)
+
+
+def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
+    for line, key, value in _pairs(place, _SEGMENTS):
+        try:
+            if isinstance(value, BadLineError):
+                raise value
+            recording, start_s, end_s = _times(value)
+            path = recordings.take(recording)
+            if path is None:
+                message = f"recording {shown(recording)} has no usable line in {_RECORDINGS}"
+                raise BadLineError("missing_audio", message)
+            duration_s = None if end_s < 0 else end_s - start_s
+            yield line, {"id": key, "audio": path, SEGMENT: Segment(start_s, duration_s)}
+        except BadLineError as error:
+            yield line, BadLineError(error.reason, str(error), key or None)
+
+
+def _times(value: str) -> tuple[str, float, float]:
+    """Recording, start and end in seconds; an end of -1 is the recording's."""
+    parts = value.split()
+    try:
+        recording, start_s, end_s = parts[0], float(parts[1]), float(parts[2])
+    except (IndexError, ValueError) as error:
+        message = f"not a recording, a start and an end: {shown(value)}"
+        raise BadLineError("bad_line", message) from error
+    if not 0 <= start_s < 1e7 or not (start_s < end_s < 1e7 or end_s == -1):
+        raise BadLineError("bad_line", f"not a part of a recording: {shown(value)}")
+    return recording, start_s, end_s
+
+
+def _with_side_files(records: Iterable[Record], told: dict[str, _SideFile]) -> Iterator[Record]:
+    for line, record in records:
+        if isinstance(record, BadLineError):
+            for one in told.values():
+                one.take(record.utterance_id or "")
+            yield line, record
+            continue
+        fields = dict(record)
+        for name, column in _SIDE_FILES.items():
+            fields[column] = told[name].take(fields["id"])
+        if fields["votes"] is not None:
+            fields["votes"] = fields["votes"].split()
+        yield line, fields

@@ -1,0 +1,72 @@
+"""Users' own data as NeMo's tarred datasets: ``audio_0.tar`` … and one manifest for all of them.
+
+``audio_filepath`` is the name of a member, ``shard_id`` the number in its tar file's name. NeMo
+writes ``_OP_0..15_CL_`` for ``{0..15}``; both are understood.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from raypipe.corpora.containers import found_files
+from raypipe.corpora.dialects import as_fields
+from raypipe.corpora.fields import BadLineError, Rules, shown
+from raypipe.corpora.tar_beside import Described, TarBeside
+from raypipe.errors import CorpusError
+from raypipe.labels import LabelSet
+
+_NUMBER = re.compile(r"(?P<number>\d+)\.tar", re.IGNORECASE)
+
+
+def nemo_tars(
+    uri: str,
+    labels: LabelSet,
+    *,
+    manifest: str = "tarred_audio_manifest.json",
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> list[TarBeside]:
+    """The tar files a user means.
+
+    Args:
+        uri: a folder, a tar file, or several as ``audio_{0..15}.tar``.
+        labels: the label set; votes are matched through its aliases.
+        manifest: name of the JSONL file beside the tar files.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the folder's.
+        other_labels: words outside the label set that votes may hold; they do not count.
+
+    Raises:
+        CorpusError: if there is no tar file, or one without a number among several.
+    """
+    found = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint)
+    others = frozenset(word.strip().lower() for word in other_labels)
+    rules = Rules(labels, others, dataset or posixpath.basename(found[0][0].uri))
+    tars: list[TarBeside] = []
+    for place, name in found:
+        match = _NUMBER.search(name)
+        if match is None and len(found) > 1:
+            raise CorpusError(f"{place.uri}/{name} has no number for shard_id to name")
+        shard = int(match["number"]) if match and len(found) > 1 else None
+        describe = partial(_line, shard=shard)
+        tars.append(TarBeside(place, name, manifest, describe, rules, tells_faults=not tars))
+    return tars
+
+
+def _line(document: Mapping[str, Any], shard: int | None) -> Described | None:
+    """What a line says; ``shard`` is None where there is only one, or the lines name none."""
+    number = document.get("shard_id")
+    if shard is not None:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise BadLineError("bad_type", f"shard_id is no number: {shown(number)}")
+        if number != shard:
+            return None
+    path = document.get("audio_filepath")
+    if not isinstance(path, str):
+        raise BadLineError("missing_audio", f"audio_filepath is no name: {shown(path)}")
+    return posixpath.splitext(posixpath.normpath(path))[0], as_fields(document)

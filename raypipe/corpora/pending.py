@@ -1,0 +1,179 @@
+"""From what is known about a clip to the clip itself: read, cut, measured."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from raypipe.audio import AudioLimits, decode, read_header
+from raypipe.corpora.dialects import Segment
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.lines import checked_text
+from raypipe.errors import DecodeError, ObjectMissingError
+from raypipe.records import Failure, Utterance
+from raypipe.shards import RowFailure
+from raypipe.store.location import Location
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_READERS = 8
+# At ingest only what cannot be a recording at all is refused; a run has limits of its own.
+_INGEST_LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_channels=64)
+_LFS_POINTER = b"version https://git-lfs"
+_SEGMENT_BYTES_PER_S = 192_000  # 16 bits, 48 kHz, 2 channels: more than nearly all speech
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A clip whose label is known and whose audio has not been read.
+
+    It can be pickled to where the audio is read.
+
+    Attributes:
+        utterance: everything but the audio.
+        place: where the audio lies.
+        name: of the recording there.
+        file: the label file that names the clip, for messages.
+        line: in that file; None where the recording itself is all there is.
+        path: the recording, as it is called in messages.
+        size: bytes of the recording, or of its part; None if not known. Of a part it is an
+            estimate from above.
+        segment: the part of the recording that is the clip; None for all of it.
+        transcript_file: an object at ``place`` whose text is the transcript.
+    """
+
+    utterance: Utterance
+    place: Location
+    name: str
+    file: str
+    line: int | None
+    path: str
+    size: int | None = None
+    segment: Segment | None = None
+    transcript_file: str | None = None
+
+    def failure(self, reason: str, message: str) -> Failure:
+        """Why the clip cannot be used."""
+        return failure(self.file, self.line, self.utterance.utterance_id, reason, message)
+
+    def sized(self) -> Pending | Failure:
+        """The clip with the size that the storage tells of its recording."""
+        try:
+            size = self.place.size(self.name)
+        except ObjectMissingError as error:
+            return self.failure("missing_audio", f"audio: {error}")
+        if self.segment is not None and self.segment.duration_s is not None:
+            size = min(size, round(self.segment.duration_s * _SEGMENT_BYTES_PER_S))
+        return replace(self, size=size)
+
+    def read(self) -> Utterance | Failure:
+        """The utterance with its audio, sampling rate, duration and transcript.
+
+        Raises:
+            StoreError: if the storage refuses for another reason than a missing object.
+        """
+        try:
+            transcript = self._transcript()
+            audio = self._audio()
+            sampling_rate, duration_s = rate_and_duration(audio)
+        except ObjectMissingError as error:
+            return self.failure("missing_audio", f"audio: {error}")
+        except BadLineError as error:
+            return self.failure(error.reason, str(error))
+        except DecodeError as error:
+            return self.failure(error.code, f"audio {shown(self.path)}: {error}")
+        return replace(
+            self.utterance,
+            audio=audio,
+            sampling_rate=sampling_rate,
+            duration_s=duration_s,
+            transcript=transcript,
+        )
+
+    def _audio(self) -> bytes:
+        audio = self.place.read(self.name)
+        if audio.startswith(_LFS_POINTER):
+            raise BadLineError(
+                "lfs_pointer", f"{self.path} is a pointer of Git LFS; run `git lfs pull`"
+            )
+        return audio if self.segment is None else self.segment.cut(audio)
+
+    def _transcript(self) -> str | None:
+        name = self.transcript_file
+        if name is None:
+            return self.utterance.transcript
+        try:
+            text = self.place.read(name).decode("utf-8-sig", "surrogateescape")
+        except ObjectMissingError as error:
+            raise BadLineError("missing_transcript", f"transcript: {error}") from error
+        return checked_text(text, f"transcript {name} line 1") or None
+
+
+def failure(
+    file: str, line: int | None, utterance_id: str | None, reason: str, message: str
+) -> Failure:
+    """A clip's failure that names file and line, in texts that any table takes.
+
+    An id or a file's name may be what is wrong: bytes in them that are no text are escaped.
+    """
+    name = None if utterance_id is None else _escaped(utterance_id)
+    if line is None:
+        return Failure(name, "ingest", reason, _escaped(f"{file}: {message}"))
+    told = _escaped(f"{file} line {line}: {message}")
+    return RowFailure(name, "ingest", reason, told, line)
+
+
+def _escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def read_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Utterance | Failure]:
+    """Read the audio of every clip, a few clips ahead; failures pass through in place."""
+    return in_order(lambda one: one.read() if isinstance(one, Pending) else one, clips)
+
+
+def sized_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Pending | Failure]:
+    """Ask for the size of every recording, a few clips ahead; one that is missing is a failure."""
+    return in_order(lambda one: one.sized() if isinstance(one, Pending) else one, clips)
+
+
+def rate_and_duration(audio: bytes) -> tuple[int, float]:
+    """Sampling rate in Hz and duration in seconds of an encoded clip.
+
+    Raises:
+        DecodeError: if it cannot be a recording.
+    """
+    header = read_header(audio, _INGEST_LIMITS)
+    if header.duration_s is not None:
+        return header.sampling_rate, header.duration_s
+    samples = decode(audio, sampling_rate=header.sampling_rate, limits=_INGEST_LIMITS)
+    return header.sampling_rate, len(samples) / header.sampling_rate
+
+
+def measured(utterance: Utterance, audio: bytes) -> Utterance:
+    """An utterance with its audio, sampling rate and duration.
+
+    Raises:
+        BadLineError: with the reason why it cannot be a recording.
+    """
+    try:
+        sampling_rate, duration_s = rate_and_duration(audio)
+    except DecodeError as error:
+        raise BadLineError(error.code, f"audio: {error}") from error
+    return replace(utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s)
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """``map`` with a few threads ahead, so that slow storage is waited for side by side."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == 2 * _READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

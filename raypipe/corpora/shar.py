@@ -1,0 +1,66 @@
+"""Users' own data as Lhotse Shar: ``cuts.000000.jsonl.gz`` with ``recording.000000.tar`` beside it.
+
+A member of the tar file is the audio of the cut it is named after, all of it, in the cuts' order;
+the ``.json`` after it repeats the recording's manifest. ``.nodata`` stands for a cut without audio.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raypipe.corpora.containers import found_files
+from raypipe.corpora.dialects import supervised
+from raypipe.corpora.fields import BadLineError, Rules, utterance_id
+from raypipe.corpora.tar_beside import Described, TarBeside
+from raypipe.errors import CorpusError
+from raypipe.labels import LabelSet
+
+_CUTS = re.compile(r"cuts\.(?P<number>\d+)\.jsonl(?:\.gz)?")
+
+
+def shar_files(
+    uri: str,
+    labels: LabelSet,
+    *,
+    endpoint: str | None = None,
+    dataset: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> list[TarBeside]:
+    """The shards a user means.
+
+    Args:
+        uri: a folder, or ``cuts.000000.jsonl.gz`` in it, or several as
+            ``cuts.{000000..000007}.jsonl.gz``.
+        labels: the label set; votes are matched through its aliases.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the folder's.
+        other_labels: words outside the label set that votes may hold; they do not count.
+
+    Raises:
+        CorpusError: if there are no cuts.
+    """
+    found = [
+        (place, match)
+        for place, name in found_files(uri, (".jsonl", ".jsonl.gz"), endpoint)
+        if (match := _CUTS.fullmatch(name))
+    ]
+    if not found:
+        raise CorpusError(f"there is no cuts.000000.jsonl.gz in {uri}")
+    others = frozenset(word.strip().lower() for word in other_labels)
+    rules = Rules(labels, others, dataset or posixpath.basename(found[0][0].uri))
+    return [
+        TarBeside(place, f"recording.{match['number']}.tar", match.string, _cut, rules)
+        for place, match in found
+    ]
+
+
+def _cut(document: Mapping[str, Any]) -> Described:
+    name = utterance_id({"id": document.get("id")})
+    try:
+        told = supervised(document.get("supervisions", []))
+    except BadLineError as error:
+        raise BadLineError(error.reason, str(error), name) from error
+    return name, {**told, "id": name}

@@ -1,0 +1,163 @@
+"""Tar files of recordings with a JSONL file beside them that describes each: Lhotse Shar, NeMo."""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from raypipe.corpora.containers import Held
+from raypipe.corpora.dialects import SEGMENT, Segment
+from raypipe.corpora.fields import BadLineError, Rules, shown, utterance_id
+from raypipe.corpora.manifest import json_records, text_of, until_torn
+from raypipe.corpora.pending import failure, in_order, measured
+from raypipe.corpora.webdataset import content
+from raypipe.errors import CorpusError, DecodeError, ObjectMissingError
+from raypipe.records import Failure, Utterance
+from raypipe.store.location import Location
+
+_NOT_AUDIO = (".json", ".nodata", ".nometa")
+
+Described = tuple[str, Mapping[str, Any]]
+"""Name of a member of the tar file without its ending, and the fields of a manifest's line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of the JSONL file."""
+
+    number: int
+    utterance_id: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A member of the tar file; without its bytes where only the size was asked for."""
+
+    key: str
+    size: int
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TarBeside:
+    """One tar file and the lines about it; see :class:`raypipe.corpora.containers.Container`.
+
+    The lines are held in memory, some thousand as these tools write them; the audio is streamed.
+
+    Attributes:
+        place: where the tar file lies.
+        name: of the tar file.
+        lines: name of the JSONL file at the same place.
+        describe: what a line says, None for one about another tar file; may raise BadLineError.
+        rules: how the fields are read.
+        tells_faults: whether bad lines are told here: several tar files can share the lines.
+    """
+
+    place: Location
+    name: str
+    lines: str
+    describe: Callable[[Mapping[str, Any]], Described | None]
+    rules: Rules
+    tells_faults: bool = True
+
+    def scan(self) -> Iterator[Held]:
+        """Ids and sizes; the audio is passed over."""
+        for one in self._joined(with_audio=False):
+            if isinstance(one, Failure):  # its id may be that of a good clip: a line told twice
+                yield Held(None, 0)
+            else:
+                yield Held(one[0].utterance_id, one[1].size)
+
+    def read(self) -> Iterator[Utterance | Failure]:
+        """Utterances, and failures that name file and line."""
+        yield from in_order(self._utterance, self._joined(with_audio=True))
+
+    def position(self, number: int) -> str:
+        """File and recording, counted from 1."""
+        return f"{self.name} recording {number + 1}"
+
+    def _utterance(self, one: Failure | tuple[_Line, _Sound]) -> Utterance | Failure:
+        if isinstance(one, Failure):
+            return one
+        line, sound = one
+        try:
+            segment = line.fields.get(SEGMENT)
+            audio = segment.cut(sound.audio) if isinstance(segment, Segment) else sound.audio
+            return measured(self.rules.utterance(line.fields, line.utterance_id), audio)
+        except BadLineError as error:
+            reason, message = error.reason, str(error)
+        except DecodeError as error:
+            reason, message = error.code, f"audio: {error}"
+        return failure(self.lines, line.number, line.utterance_id, reason, message)
+
+    def _joined(self, *, with_audio: bool) -> Iterator[Failure | tuple[_Line, _Sound]]:
+        """Bad lines, then every recording with its line, then the lines left without one."""
+        told: dict[str, _Line] = {}
+        for fault in self._told(told):
+            if self.tells_faults:
+                yield fault
+        for sound in self._sounds(with_audio):
+            if isinstance(sound, Failure):
+                yield sound
+            elif sound.key in told:
+                yield told.pop(sound.key), sound
+            else:
+                message = f"{shown(sound.key)} has no line in {self.lines}, or came before"
+                yield failure(self.name, None, sound.key, "no_votes", message)
+        for key, line in told.items():
+            message = f"{shown(key)} is not in {self.name}"
+            yield failure(self.lines, line.number, line.utterance_id, "missing_audio", message)
+
+    def _told(self, told: dict[str, _Line]) -> Iterator[Failure]:
+        with (
+            _opened(self.place, self.lines) as stream,
+            text_of(stream, self.lines) as text,
+        ):
+            for number, record in until_torn(json_records(text, dialects=False)):
+                name = None
+                try:
+                    if isinstance(record, BadLineError):
+                        raise record
+                    described = self.describe(record)
+                    if described is None:
+                        continue
+                    key, fields = described
+                    name = utterance_id(fields)
+                    if key in told:
+                        message = f"{shown(key)} is also in line {told[key].number}"
+                        raise BadLineError("duplicate_id", message)
+                    told[key] = _Line(number, name, fields)
+                except BadLineError as error:
+                    name = name or error.utterance_id
+                    yield failure(self.lines, number, name, error.reason, str(error))
+
+    def _sounds(self, with_audio: bool) -> Iterator[_Sound | Failure]:
+        last: _Sound | None = None
+        with _opened(self.place, self.name) as stream:
+            try:
+                with tarfile.open(fileobj=stream, mode="r|*") as tar:
+                    for member in tar:
+                        # Only what comes after a member shows that all of it is there.
+                        if last is not None:
+                            yield last
+                            last = None
+                        key, ending = posixpath.splitext(posixpath.normpath(member.name))
+                        if member.isfile() and ending.lower() not in _NOT_AUDIO:
+                            audio = content(tar, member) if with_audio else b""
+                            last = _Sound(key, member.size, audio)
+                if last is not None:
+                    yield last
+            except (tarfile.TarError, EOFError, OSError) as error:
+                message = f"the tar file is torn from here on: {error}"
+                yield failure(self.name, None, None, "bad_tar", message)
+
+
+def _opened(place: Location, name: str) -> BinaryIO:
+    try:
+        return place.open(name)
+    except ObjectMissingError as error:
+        raise CorpusError(f"there is no {place.uri}/{name}") from error

@@ -1,0 +1,238 @@
+"""An ingest from its config to shards and their index, on Ray."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from rich.console import Console
+
+from raypipe.corpora.containers import Container
+from raypipe.corpora.sources import Reading, Source, open_source, resolved
+from raypipe.errors import AccountingError, RaypipeError, ShardError
+from raypipe.labels import LabelSet
+from raypipe.runtime.ingest_config import IngestConfig
+from raypipe.runtime.ingest_plan import Limits, Plan, Scan, claim, refuse_another, scanned
+from raypipe.runtime.ingest_work import (
+    IngestContext,
+    Written,
+    carry_out,
+    names_of,
+)
+from raypipe.runtime.progress import RunProgress
+from raypipe.runtime.session import own_error, ray_session
+from raypipe.shards import (
+    INGEST_ERRORS,
+    INGEST_EXCLUDED,
+    ShardIndex,
+    publish_index,
+    write_failures,
+)
+from raypipe.store.location import Location
+from raypipe.votes import VotePolicy
+
+# A task whose worker or node died is repeated three times; its own errors are told at once.
+_task = ray.remote(num_cpus=1, max_retries=3, num_returns="streaming")
+
+
+def ingest(
+    config: IngestConfig, *, address: str | None = None, console: Console | None = None
+) -> ShardIndex:
+    """Write a corpus as shards; the same call again continues an interrupted one.
+
+    Beside the shards lie ``ingest_errors.parquet`` and ``ingest_excluded.parquet``, where there is
+    something to tell, ``ingest.json``, which says what the place was begun with, and, last,
+    ``shards.json``. The same source and config give the same bytes, with any number of workers.
+
+    Args:
+        config: what to read and how.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+        console: where progress goes.
+
+    Returns:
+        The index, as written to ``shards.json``.
+
+    Raises:
+        ConfigError: if the config fits neither the corpus nor its labels.
+        CorpusError: if the source cannot be read as a whole.
+        FingerprintError: if the output holds another ingest.
+        StoreError: if the storage refuses.
+    """
+    console = console or Console()
+    endpoint = config.storage.endpoint
+    shards = Location.parse(config.output, endpoint)
+    source = open_source(config.corpus, config.options)
+    labels, policy = resolved(
+        source,
+        selected=config.selection,
+        labels=config.labels(),
+        changes=config.votes.changes(),
+    )
+    settings = _settings(config, source, labels, policy)
+    shards.probe_conditional_writes()
+    refuse_another(shards, settings)
+    reading = Reading(config.source, config.source_endpoint or endpoint, labels, policy)
+    limits = Limits(config.rows_per_shard, config.bytes_per_shard)
+    with ExitStack() as stack, Plan() as plan:
+        opened = source.open(reading)
+        if isinstance(opened, Sequence):
+            stack.enter_context(ray_session(address))
+            plan.add_containers(opened, _scans(opened, config.workers, console), limits)
+        else:
+            with console.status("reading labels"):
+                plan.add_clips(opened, labels, policy, limits)
+            stack.enter_context(ray_session(address))
+        fingerprint = claim(shards, settings, plan)
+        context = IngestContext(shards, labels, policy, config.audio == "flac", fingerprint)
+        written = _carry_out(plan, context, config.workers, console)
+        return _finish(config, source, context, plan, written)
+
+
+def _settings(
+    config: IngestConfig, source: Source, labels: LabelSet, policy: VotePolicy
+) -> dict[str, Any]:
+    """Everything in a config that decides what the shards hold."""
+    return {
+        "corpus": config.corpus,
+        "options": dict(source.options),
+        "selection": config.selection or source.default_selection,
+        "labels": list(labels.names),
+        "policy": policy.model_dump(mode="json"),
+        "audio": config.audio,
+        "rows_per_shard": config.rows_per_shard,
+        "bytes_per_shard": config.bytes_per_shard,
+    }
+
+
+def _scans(containers: Sequence[Container], workers: int | None, console: Console) -> list[Scan]:
+    """What every container holds, in order; the audio is passed over."""
+    found: dict[int, Scan] = {}
+    scan = _task(_scan)
+    jobs = (
+        (number, scan.remote(container), container.name)
+        for number, container in enumerate(containers)
+    )
+    with RunProgress(
+        len(containers), 0, console, what="files", waiting="listing their clips"
+    ) as progress:
+        for number, held in _results(jobs, workers):
+            found[number] = held
+            progress.advance(1, 0)
+    return [found[number] for number in range(len(containers))]
+
+
+def _scan(container: Container) -> Iterator[Scan]:
+    yield scanned(container)
+
+
+def _write_part(part: bytes, context: IngestContext) -> Iterator[Written]:
+    yield from carry_out(pickle.loads(part), context)
+
+
+def _carry_out(
+    plan: Plan, context: IngestContext, workers: int | None, console: Console
+) -> list[Written]:
+    """Every shard, in order."""
+    found: list[Written] = []
+    write = _task(_write_part)
+    jobs = (
+        (number, write.remote(pickle.dumps(part, protocol=5), context), names_of(part)[0])
+        for number, part in enumerate(plan)
+    )
+    with RunProgress(plan.inputs, 0, console, what="clips", waiting="reading audio") as progress:
+        for _, written in _results(jobs, workers):
+            found.append(written)
+            progress.advance(written.outcome.inputs, len(written.outcome.failures))
+    return sorted(found, key=lambda one: (len(one.entry.name), one.entry.name))
+
+
+def _results(
+    jobs: Iterator[tuple[int, Any, str]], workers: int | None
+) -> Iterator[tuple[int, Any]]:
+    """What streaming tasks yield, in the order in which it arrives.
+
+    A few more tasks than there are CPUs wait at Ray, so that no CPU waits for the driver; a task
+    is made only then, so that its input is in no memory before.
+
+    Args:
+        jobs: number, stream of results, and a name for messages; lazily.
+        workers: most tasks at a time; None for the CPUs of the cluster.
+    """
+    running: dict[Any, tuple[int, str]] = {}
+    exhausted = False
+    while running or not exhausted:
+        most = workers or 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        while not exhausted and len(running) < most:
+            job = next(jobs, None)
+            exhausted = job is None
+            if job is not None:
+                number, stream, name = job
+                running[stream] = (number, name)
+        if not running:
+            return
+        [stream], _ = ray.wait([*running], num_returns=1, fetch_local=False)
+        number, name = running[stream]
+        try:
+            result = ray.get(next(stream))
+        except StopIteration:
+            del running[stream]
+            continue
+        except RayError as error:
+            own = own_error(error)
+            if isinstance(own, RaypipeError):
+                raise own from error
+            raise ShardError(f"{name}: its task failed: {type(error).__name__}: {error}") from error
+        yield number, result
+
+
+def _finish(
+    config: IngestConfig,
+    source: Source,
+    context: IngestContext,
+    plan: Plan,
+    written: Sequence[Written],
+) -> ShardIndex:
+    """Write the tables of what was left out, then the index."""
+    outcomes = [one.outcome for one in written]
+    done = sum(one.inputs for one in outcomes)
+    rows = sum(one.entry.rows for one in written)
+    failures = [failure for one in outcomes for failure in one.failures]
+    excluded = [failure for one in outcomes for failure in one.excluded]
+    if not plan.inputs == done == rows + len(failures) + len(excluded):
+        raise AccountingError(
+            f"{plan.inputs} inputs were listed and {done} are done: {rows} utterances, "
+            f"{len(failures)} failures, {len(excluded)} left out"
+        )
+    write_failures(context.shards, INGEST_ERRORS, failures)
+    write_failures(context.shards, INGEST_EXCLUDED, excluded)
+    kept: Counter[str] = Counter()
+    for one in outcomes:
+        kept.update(one.kept_original)
+    return publish_index(
+        context.shards,
+        [one.entry for one in written if one.entry.rows],
+        context.labels,
+        dataset="+".join(sorted({name for one in outcomes for name in one.datasets})),
+        soft_label_rule=context.policy.rule,
+        policy=context.policy,
+        fixed_sentences=source.fixed_sentences,
+        source=source.title or config.source,
+        failures=len(failures),
+        excluded=len(excluded),
+        corpus=config.corpus,
+        selection=config.selection or source.default_selection,
+        options=dict(source.options),
+        licence=source.licence,
+        audio=config.audio,
+        kept_original=_sorted(kept),
+        votes=sum(one.votes for one in outcomes),
+    )
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))

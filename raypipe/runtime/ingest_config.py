@@ -1,0 +1,104 @@
+"""The config of an ingest: the same for ``raypipe ingest`` and ``jobs/ingest.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from raypipe.config import StorageConfig, checked, read_yaml
+from raypipe.labels import LabelSet, label_set
+from raypipe.shards import BYTES_PER_SHARD, ROWS_PER_SHARD
+from raypipe.votes import ClipRule, OutsideRule, PluralityRule, SoftLabelRule
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VotesConfig(_Section):
+    """What is changed in how the selection counts votes; see :class:`raypipe.votes.VotePolicy`.
+
+    Attributes:
+        soft_label_rule: what an annotator with several labels counts for.
+        outside: what becomes of votes outside the label set.
+        merge: words that count as another label; added to those of the selection.
+        clips: which clips stay.
+        plurality: where the reference label comes from.
+        self_reports: whether speakers' judgements of themselves count.
+    """
+
+    soft_label_rule: SoftLabelRule | None = None
+    outside: OutsideRule | None = None
+    merge: dict[str, str] = Field(default_factory=dict)
+    clips: ClipRule | None = None
+    plurality: PluralityRule | None = None
+    self_reports: bool | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of a policy that are given, under the policy's names."""
+        given = self.model_dump(exclude_none=True, exclude={"merge", "soft_label_rule"})
+        if self.soft_label_rule is not None:
+            given["rule"] = self.soft_label_rule
+        if self.merge:
+            given["merges"] = {word.strip().lower(): label for word, label in self.merge.items()}
+        return given
+
+
+class IngestConfig(_Section):
+    """A whole ingest: a corpus in, shards out.
+
+    Attributes:
+        corpus: name of an adapter or of a reader (:mod:`raypipe.corpora.sources`).
+        source: the corpus's folder; the file, files or folder of users' own data.
+        output: directory or ``s3://bucket/prefix`` of the shards.
+        options: of the adapter or reader.
+        selection: one of the corpus's usual selections; default: its first.
+        label_set: a name, or a list of labels, in place of the selection's; users' own data need
+            one.
+        votes: how votes are counted, where other than in the selection.
+        audio: ``flac``: integer PCM becomes FLAC of the same depth, all else stays as it is;
+            ``original``: every recording stays as it is.
+        rows_per_shard: most utterances in a shard.
+        bytes_per_shard: audio bytes, as they were found, after which a shard is closed.
+        storage: how the shards are reached, and the source unless it has an endpoint of its own.
+        source_endpoint: S3 server of the source, where it is another.
+        workers: most tasks at a time; default: one for each CPU of the cluster.
+    """
+
+    corpus: str
+    source: str
+    output: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    selection: str | None = None
+    label_set: str | tuple[str, ...] | None = None
+    votes: VotesConfig = VotesConfig()
+    audio: Literal["flac", "original"] = "flac"
+    rows_per_shard: int = Field(default=ROWS_PER_SHARD, ge=1)
+    bytes_per_shard: int = Field(default=BYTES_PER_SHARD, ge=1)
+    storage: StorageConfig = StorageConfig()
+    source_endpoint: str | None = None
+    workers: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _labels_are_good(self) -> Self:
+        self.labels()
+        return self
+
+    def labels(self) -> LabelSet | None:
+        """The label set that is asked for; None for the selection's.
+
+        Raises:
+            ConfigError: for an unknown name or an invalid list.
+        """
+        return None if self.label_set is None else label_set(self.label_set)
+
+
+def load_ingest_config(path: str | Path) -> IngestConfig:
+    """Read and check an ingest's YAML file.
+
+    Raises:
+        ConfigError: naming the file, the field and the value, if it is unreadable or wrong.
+    """
+    return checked(IngestConfig, read_yaml(path), source=str(path))

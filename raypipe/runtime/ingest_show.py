@@ -1,0 +1,34 @@
+"""What is printed at the end of an ingest, by the command line and in a job's log alike."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from rich.console import Console
+
+from raypipe.report.ingest import ingest_table
+from raypipe.report.terminal import error_table
+from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex
+from raypipe.store.location import Location
+from raypipe.store.parquet import from_parquet_bytes
+
+
+def show_ingest(index: ShardIndex, shards: Location, console: Console) -> None:
+    """Print the summary, the first failures of every kind, and where all of them are."""
+    failures = _table(shards, INGEST_ERRORS, index.failures)
+    excluded = _table(shards, INGEST_EXCLUDED, index.excluded)
+    console.print(ingest_table(index.model_dump(mode="json"), failures, excluded))
+    if failures is not None:
+        console.print(error_table(failures))
+        console.print(f"all failures: {shards.uri}/{INGEST_ERRORS}", markup=False, soft_wrap=True)
+    if excluded is not None:
+        console.print(f"left out: {shards.uri}/{INGEST_EXCLUDED}", markup=False, soft_wrap=True)
+    console.print(
+        f"{index.rows} utterances in {len(index.shards)} shards, {index.failures} failures, "
+        f"{index.excluded} left out, in {shards.uri}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _table(shards: Location, name: str, rows: int) -> pa.Table | None:
+    return from_parquet_bytes(shards.read(name)) if rows else None
