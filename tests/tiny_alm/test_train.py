@@ -27,9 +27,15 @@ from raypipe.tiny_alm.network import (
     pack,
     pad_mels,
 )
-from raypipe.tiny_alm.train import Course, Settings, run
+from raypipe.tiny_alm.train import Course, Settings, kept_processor, run
 
-SMALL = Settings(listening_steps=2, listening_batch=4, answering_steps=3, answering_batch=2)
+SMALL = Settings(
+    listening_steps=1,
+    listening_batch=4,
+    answering_steps=2,
+    answering_batch=2,
+    polishing_steps=2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +71,12 @@ def test_a_state_of_other_settings_is_refused(material, tmp_path):
     run(Course(SMALL, material), tmp_path, stop_at=1)
     with pytest.raises(ValueError, match="the state was made with"):
         run(Course(Settings(seed=1), material), tmp_path)
+
+
+def test_a_run_keeps_its_tokenizer_when_the_words_of_the_project_change(tmp_path, monkeypatch):
+    first = kept_processor(tmp_path).tokenizer.get_vocab()
+    monkeypatch.setattr("raypipe.tiny_alm.tokenizer.COMMON_WORDS", ("zebra",) * 50)
+    assert kept_processor(tmp_path).tokenizer.get_vocab() == first
 
 
 def test_packed_branches_see_what_each_would_see_alone(material):
