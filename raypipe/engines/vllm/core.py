@@ -10,8 +10,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,6 +109,9 @@ class VllmCore:
         self._numbers = itertools.count()
         self._dtype = getattr(torch, settings.dtype)
         self._audio_token_id = settings.audio_token_id
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self._threads = torch.get_num_threads()
         self._client = _start(settings, self._told)
         self._params = SamplingParams(
             max_tokens=1, temperature=0.0, ignore_eos=True, detokenize=False
@@ -114,6 +120,15 @@ class VllmCore:
     def close(self) -> None:
         """Give the model's memory back."""
         self._client.shutdown()
+
+    def enter_thread(self) -> None:
+        """Make the calling thread one that vLLM's kernels can run in.
+
+        How many threads a kernel starts is a property of the thread that calls it; vLLM's CPU
+        attention plans with one number and fails if another one turns up. Ray makes an actor in
+        one thread and calls it in another.
+        """
+        torch.set_num_threads(self._threads)
 
     def prompt(self, one: ModelInput) -> Prompt:
         """An utterance's prompt and audio, padded to the window as vLLM wants them."""
@@ -244,10 +259,9 @@ def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
         generation_config="vllm",
         logits_processors=[tap(settings.kept, settings.recorded_ids, told)],
         disable_log_stats=True,
+        use_tqdm_on_load=False,
     )
     set_num_threads = torch.set_num_threads
-    if on_cpu and settings.threads is not None:
-        set_num_threads(settings.threads)
     try:
         config = arguments.create_engine_config()
         if on_cpu and settings.kv_cache_bytes is None:
@@ -256,6 +270,14 @@ def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
     finally:
         # vLLM replaces it by a function that refuses, for the whole process.
         torch.set_num_threads = set_num_threads
+        _remove_rendezvous()
+
+
+def _remove_rendezvous() -> None:
+    """Remove the file at which vLLM's one process has met itself; a killed actor never would."""
+    name = os.environ.get("VLLM_DIST_IDENT", "")
+    if name.startswith("vllm_dist_"):
+        (Path(tempfile.gettempdir()) / name).unlink(missing_ok=True)
 
 
 def _cpu_cache_bytes(config: Any, settings: CoreSettings) -> int:

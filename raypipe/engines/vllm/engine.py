@@ -157,6 +157,7 @@ class VllmEngine:
                 self._limits.check(one, self._settings.max_new_tokens)
             except EngineError as error:
                 replies[index] = _failure(one, "invalid_input", str(error))
+        self._core.enter_thread()
         waiting = deque(index for index in range(len(inputs)) if index not in replies)
         in_progress = 0
         while waiting or in_progress:

@@ -25,7 +25,7 @@ _REQUIRED = {
     "VLLM_USE_V2_MODEL_RUNNER": "0",
 }
 _PREFERRED = {
-    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     # Two models on one machine would be bound to the same cores.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",

@@ -48,20 +48,27 @@ def tap(kept: int, recorded_ids: Sequence[int], told: dict[int, Continuations]) 
 
         def apply(self, logits: Tensor) -> Tensor:
             if self._numbers:
-                self._read(logits)
+                rows = list(self._numbers)
+                found = read_rows(logits, rows, kept, self._recorded_ids)
+                told.update(zip((self._numbers[row] for row in rows), found, strict=True))
             return logits
 
-        def _read(self, logits: Tensor) -> None:
-            rows = list(self._numbers)
-            asked = logits if len(rows) == len(logits) else logits[rows]
-            order = range(len(logits)) if len(rows) == len(logits) else rows
-            best, token_ids = asked.topk(min(kept, logits.shape[-1]))
-            normalisers = asked.logsumexp(-1).cpu().numpy()
-            best, token_ids = best.cpu().numpy(), token_ids.cpu().numpy()
-            recorded = asked[:, self._recorded_ids].cpu().numpy()
-            for index, row in enumerate(order):
-                told[self._numbers[row]] = Continuations(
-                    normalisers[index], best[index], token_ids[index], recorded[index]
-                )
-
     return Tap
+
+
+def read_rows(
+    logits: Tensor, rows: Sequence[int], kept: int, recorded_ids: Tensor
+) -> list[Continuations]:
+    """What the search needs of some rows.
+
+    Args:
+        logits: raw logits of the batch, shape ``(batch, vocabulary)``, float32.
+        rows: which of them.
+        kept: continuations of each row.
+        recorded_ids: ids whose raw logits are kept too, shape ``(ids,)``.
+    """
+    asked = logits[list(rows)]
+    best, token_ids = asked.topk(kept)
+    columns = (asked.logsumexp(-1), best, token_ids, asked[:, recorded_ids])
+    arrays = (column.cpu().numpy() for column in columns)
+    return [Continuations(*row) for row in zip(*arrays, strict=True)]
