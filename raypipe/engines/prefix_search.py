@@ -51,7 +51,7 @@ class _Branch:
 
     prefix: Prefix
     score: float = 0.0
-    logprob: np.float32 = np.float32(0)
+    logprob: np.float32 | None = None
     recorded: FloatArray | None = None
     parent: _Branch | None = None
 

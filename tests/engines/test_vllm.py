@@ -74,12 +74,12 @@ def answers(bundled, tmp_path_factory):
     broken[BROKEN] = dataclasses.replace(inputs[BROKEN], token_ids=inputs[BROKEN].token_ids[:20])
     jobs = {count: Job(path, settings(tokens, count), [inputs]) for count in BEAM_COUNTS}
     jobs[3].calls.extend([inputs[::-1], broken, []])
+    jobs[3] = dataclasses.replace(jobs[3], checks=(*SABOTAGE, None))
     jobs["greedy only"] = Job(path, settings(tokens, 0, max_new_tokens=1), [inputs])
     half = settings(tokens, 2, dtype="bfloat16", max_new_tokens=6)
     jobs["bfloat16"] = Job(path, half, [inputs[:3]])
     jobs["cuda"] = Job(path, settings(tokens, 1, device="cuda"), [])
-    for kind in SABOTAGE:
-        jobs[kind] = Job(path, settings(tokens, 1), [], sabotage=kind)
+    jobs["broken"] = Job(path, settings(tokens, 1), [], sabotage=SABOTAGE[0])
     return dict(zip(jobs, ask(list(jobs.values()), tmp_path_factory.mktemp("vllm")), strict=True))
 
 
@@ -172,11 +172,20 @@ class TestAnswers:
             assert answer.children == []
             assert answer.files == []
 
-    @pytest.mark.parametrize("kind", SABOTAGE)
-    def test_a_broken_reading_is_noticed_before_any_answer(self, answers, kind):
-        name, message = answers[kind].error
+    def test_an_engine_that_reads_wrongly_does_not_start(self, answers):
+        name, message = answers["broken"].error
         assert name == "EngineError"
-        assert ("no audio" if kind == "no audio" else "logits") in message
+        assert "another request's" in message
+
+    @pytest.mark.parametrize("kind", SABOTAGE)
+    def test_the_check_at_the_start_finds(self, answers, kind):
+        found = dict(zip(SABOTAGE, answers[3].checks, strict=False))
+        name, message = found[kind]
+        assert name == "EngineError"
+        assert {"another request's": kind, "no audio": kind}.get(kind, "log-probability") in message
+
+    def test_the_check_finds_nothing_where_nothing_is_broken(self, answers):
+        assert answers[3].checks[-1] is None
 
     def test_a_device_vllm_was_not_built_for_is_refused(self, answers):
         name, message = answers["cuda"].error
@@ -262,7 +271,7 @@ class TestFrontend:
         assert reply.error_type == "too_long"
 
     def test_a_window_that_vllm_does_not_take_is_refused(self, make_checkpoint):
-        with pytest.raises(UnsupportedError, match="window of 800 mel frames.*3000"):
+        with pytest.raises(UnsupportedError, match=r"window of 800 mel frames.*3000"):
             VllmFrontend(str(make_checkpoint(Shape(seed=3, window_s=8))))
 
 

@@ -15,6 +15,7 @@ import pickle
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,9 @@ from unittest.mock import patch
 import numpy as np
 
 from raypipe.engines import load_engine
+from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment
+from raypipe.engines.vllm.self_check import check_core
 from raypipe.errors import RaypipeError
 from raypipe.records import Failure, Generation, ModelInput
 
@@ -34,13 +37,15 @@ class Job:
     """An engine to make and the calls it gets.
 
     Attributes:
-        sabotage: what is broken in it; see :func:`sabotaged`.
+        sabotage: what is broken in it from the start; see :func:`sabotaged`.
+        checks: what to break afterwards, one at a time, for the check of the start to find.
     """
 
     checkpoint: str
     settings: dict[str, Any]
     calls: list[list[ModelInput]]
     sabotage: str | None = None
+    checks: tuple[str | None, ...] = ()
 
 
 @dataclass
@@ -49,18 +54,20 @@ class Answer:
 
     Attributes:
         error: type and text of what making the engine raised.
+        checks: the same of each check.
         children: processes that the engine started.
         files: what it left in the temporary directory and in shared memory, while it was alive.
     """
 
     replies: list[list[Generation | Failure]] = field(default_factory=list)
     error: tuple[str, str] | None = None
+    checks: list[tuple[str, str] | None] = field(default_factory=list)
     children: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
 
 def sabotaged(kind: str | None) -> AbstractContextManager[object]:
-    """Something broken that only the check at the start can notice, while the context lasts."""
+    """Something broken that only a check can notice, while the context lasts."""
     from raypipe.engines.vllm import core, tap
 
     read, prompt = tap.read_rows, core.VllmCore.prompt
@@ -88,11 +95,13 @@ def leftovers() -> list[str]:
 def answer(job: Job) -> Answer:
     before = leftovers()
     made = Answer()
-    try:
+    made.error = raised(lambda: use(job, made, before))
+    return made
+
+
+def use(job: Job, made: Answer, before: list[str]) -> None:
+    with sabotaged(job.sabotage):
         engine = load_engine("vllm")(job.checkpoint, **job.settings)
-    except RaypipeError as error:
-        made.error = (type(error).__name__, str(error))
-        return made
 
     def call_all() -> None:
         made.replies = [engine.generate(inputs) for inputs in job.calls]
@@ -101,21 +110,36 @@ def answer(job: Job) -> Answer:
     caller = threading.Thread(target=call_all)
     caller.start()
     caller.join()
+    frontend = VllmFrontend(job.checkpoint)
+    recorded_ids = job.settings["emotion_tokens"].token_ids
+    for kind in job.checks:
+        with sabotaged(kind):
+            made.checks.append(
+                raised(lambda: check_core(engine._core, frontend, recorded_ids, "float32"))
+            )
     made.children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     made.files = [name for name in leftovers() if name not in before]
     engine.close()
-    return made
+
+
+def raised(call: Callable[[], None]) -> tuple[str, str] | None:
+    """Type and text of the error of raypipe's own that a call raises."""
+    try:
+        call()
+    except RaypipeError as error:
+        return type(error).__name__, str(error)
+    return None
 
 
 def main() -> None:
     jobs, answers = map(Path, sys.argv[1:])
     prepare_environment()
-    made = []
-    for job in pickle.loads(jobs.read_bytes()):
-        with sabotaged(job.sabotage):
-            made.append(answer(job))
+    made = [answer(job) for job in pickle.loads(jobs.read_bytes())]
     answers.write_bytes(pickle.dumps(made))
 
 
 if __name__ == "__main__":
-    main()
+    # Under its own name, so that what is pickled can be read by whoever imports this module.
+    from vllm_child import main as run
+
+    run()

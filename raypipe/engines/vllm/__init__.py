@@ -1,4 +1,4 @@
-"""The vLLM back end: the hypotheses of the transformers engine, from vLLM's paged cache and kernels.
+"""The vLLM back end: the transformers engine's hypotheses by vLLM's paged cache and kernels.
 
 Only :mod:`~raypipe.engines.vllm.core` and :mod:`~raypipe.engines.vllm.tap` import vLLM, and they
 are imported when an engine is made: everything else works without it.

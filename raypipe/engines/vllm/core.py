@@ -181,7 +181,7 @@ class VllmCore:
         return finished
 
     def greedy(self, prompt: Prompt, token_ids: Sequence[int], steps: int) -> list[GreedyStep]:
-        """vLLM's greedy answer by its own means: one request, nothing read on the way.
+        """The greedy answer by vLLM's own means: one request, nothing read on the way.
 
         Args:
             prompt: the prompt.
@@ -219,9 +219,7 @@ class VllmCore:
         self._client.add_request(request)
 
 
-def _confirmed(
-    told: Continuations | None, sampled: Sequence[int]
-) -> Continuations | EngineError:
+def _confirmed(told: Continuations | None, sampled: Sequence[int]) -> Continuations | EngineError:
     """What was read, if vLLM chose from the same logits: one of the largest."""
     if told is None:
         raise EngineError("vLLM answered a request whose logits were not read")
@@ -281,10 +279,10 @@ def _remove_rendezvous() -> None:
 
 
 def _cpu_cache_bytes(config: Any, settings: CoreSettings) -> int:
-    """vLLM's own default, nearly all memory of the machine, would not leave room for others."""
+    """Bytes of the cache, where vLLM by default takes nearly all memory of the machine."""
     model, parallel = config.model_config, config.parallel_config
     values = 2 * model.get_num_layers(parallel) * model.get_num_kv_heads(parallel)
-    position_bytes = values * model.get_head_size() * model.dtype.itemsize
+    position_bytes: int = values * model.get_head_size() * model.dtype.itemsize
     free = int(_CPU_MEMORY_SHARE * psutil.virtual_memory().available)
     wanted = min(position_bytes * settings.usual_positions, free)
     # vLLM refuses to start if the longest sequence would not fit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
@@ -91,7 +91,7 @@ class VllmEngine:
         from raypipe.engines.vllm.core import CoreSettings, VllmCore
 
         memory = vllm or VllmConfig()
-        origin = {"revision": revision, "trust_remote_code": trust_remote_code}
+        origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
         frontend = VllmFrontend(model_path, **origin)
         generation_config = GenerationConfig.from_pretrained(model_path, revision=revision)
         check_generation_config(generation_config, ignore=ignore_generation_config)

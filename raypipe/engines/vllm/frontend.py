@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from transformers import AutoConfig
 
@@ -40,7 +41,7 @@ class VllmFrontend:
         # Not before: a broken installation would fail here without saying why.
         from raypipe.engines.transformers import TransformersFrontend
 
-        origin = {"revision": revision, "trust_remote_code": trust_remote_code}
+        origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
         self._frontend = TransformersFrontend(model_path, **origin)
         config = AutoConfig.from_pretrained(model_path, **origin)
         positions = config.audio_config.max_source_positions

@@ -25,9 +25,7 @@ _TOLERANCE = {"float32": 5e-3, "float16": 0.1, "bfloat16": 0.5}
 Another request's logits, or another token's, are off by more."""
 
 
-def check_core(
-    core: VllmCore, frontend: Frontend, recorded_ids: Sequence[int], dtype: str
-) -> None:
+def check_core(core: VllmCore, frontend: Frontend, recorded_ids: Sequence[int], dtype: str) -> None:
     """Ask about two sounds in one batch, and hold the answers against vLLM's own.
 
     vLLM answers greedily by its own means first: one request that carries its cache from token to
