@@ -1,8 +1,8 @@
 """vLLM's engine core, run inside this process and asked about prefixes.
 
-vLLM's own front end is left out: prompts arrive as token ids and mel frames, and each question
-("what comes after this prefix?") is a request for one token. The prompt and its audio are computed
-once; the questions about longer prefixes find them in vLLM's prefix cache.
+vLLM's own front end is left out: prompts arrive as token ids, with their audio encoded, and each
+question ("what comes after this prefix?") is a request for one token. A prompt is computed once;
+the questions about longer prefixes find it in vLLM's prefix cache.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from vllm.v1.engine.core_client import InprocClient
 from vllm.v1.executor import Executor
 
 from raypipe.engines.prefix_search import Continuations, Prefix
-from raypipe.engines.vllm.frontend import WINDOW_FRAMES
+from raypipe.engines.vllm.audio import encode
 from raypipe.engines.vllm.tap import QUESTION, tap
 from raypipe.errors import ConfigError, EngineError
 from raypipe.records import ModelInput
@@ -93,7 +93,7 @@ class Prompt:
     """One utterance's prompt and audio as vLLM takes them, shared by all questions about it."""
 
     token_ids: list[int]
-    features: list[Any]
+    audio: list[Any]
 
 
 class VllmCore:
@@ -107,12 +107,12 @@ class VllmCore:
         self._told: dict[int, Continuations] = {}
         self._asked: dict[str, Any] = {}
         self._numbers = itertools.count()
-        self._dtype = getattr(torch, settings.dtype)
         self._audio_token_id = settings.audio_token_id
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self._threads = torch.get_num_threads()
         self._client = _start(settings, self._told)
+        self._model = self._client.engine_core.model_executor.driver_worker.get_model()
         self._params = SamplingParams(
             max_tokens=1, temperature=0.0, ignore_eos=True, detokenize=False
         )
@@ -131,20 +131,14 @@ class VllmCore:
         torch.set_num_threads(self._threads)
 
     def prompt(self, one: ModelInput) -> Prompt:
-        """An utterance's prompt and audio, padded to the window as vLLM wants them."""
-        # The encoder masks what comes after the real frames and their right context.
-        features = np.zeros((1, one.features.shape[0], WINDOW_FRAMES), dtype=np.float32)
-        features[0, :, : one.features.shape[1]] = one.features
-        is_real = (np.arange(WINDOW_FRAMES) < one.feature_frames)[None].astype(np.int64)
-        tensors = {
-            "input_features": torch.from_numpy(features).to(self._dtype),
-            "feature_attention_mask": torch.from_numpy(is_real),
-        }
-        fields = {name: MultiModalFieldConfig.batched(_AUDIO) for name in tensors}
-        (item,) = MultiModalKwargsItems.from_hf_inputs(tensors, fields)[_AUDIO]
+        """Make an utterance ready: encode its audio."""
+        embeddings = {"audio_embeds": encode(self._model, one)[None]}
+        fields = {name: MultiModalFieldConfig.batched(_AUDIO) for name in embeddings}
+        (item,) = MultiModalKwargsItems.from_hf_inputs(embeddings, fields)[_AUDIO]
         (places,) = np.nonzero(one.token_ids == self._audio_token_id)
-        digest = hashlib.blake2b(features.tobytes(), digest_size=16).hexdigest()
-        identifier = f"{digest}:{one.feature_frames}"
+        # The name under which vLLM's caches know the audio: the same sound, the same name.
+        digest = hashlib.blake2b(one.features.tobytes(), digest_size=16)
+        identifier = f"{digest.hexdigest()}:{one.feature_frames}"
         spec = MultiModalFeatureSpec(
             data=item,
             modality=_AUDIO,
@@ -160,7 +154,7 @@ class VllmCore:
         params = copy.copy(self._params)
         params.extra_args = {QUESTION: number}
         self._asked[str(number)] = asker
-        self._add(str(number), [*prompt.token_ids, *prefix], prompt.features, params)
+        self._add(str(number), [*prompt.token_ids, *prefix], prompt.audio, params)
 
     def answers(self) -> list[tuple[Any, Continuations | EngineError]]:
         """Let vLLM take a step; the questions it finished, with their askers.
@@ -195,7 +189,7 @@ class VllmCore:
             detokenize=False,
             logprob_token_ids=list(token_ids),
         )
-        self._add(f"greedy {next(self._numbers)}", prompt.token_ids, prompt.features, params)
+        self._add(f"greedy {next(self._numbers)}", prompt.token_ids, prompt.audio, params)
         found: list[GreedyStep] = []
         while len(found) < steps:
             for output in self._client.get_output().outputs:
@@ -204,11 +198,11 @@ class VllmCore:
                 found.append(GreedyStep(output.new_token_ids[0], by_id))
         return found
 
-    def _add(self, name: str, token_ids: list[int], features: list[Any], params: Any) -> None:
+    def _add(self, name: str, token_ids: list[int], audio: list[Any], params: Any) -> None:
         request = EngineCoreRequest(
             request_id=name,
             prompt_token_ids=token_ids,
-            mm_features=features,
+            mm_features=audio,
             sampling_params=params,
             pooling_params=None,
             arrival_time=0.0,
@@ -252,8 +246,9 @@ def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
         enable_prefix_caching=True,
         async_scheduling=False,
         limit_mm_per_prompt={_AUDIO: 1},
-        # It keeps clips in memory to save features from being computed twice; they are not here.
+        # Neither features nor encodings are made by vLLM: nothing to cache, nothing to measure.
         mm_processor_cache_gb=0,
+        skip_mm_profiling=True,
         generation_config="vllm",
         logits_processors=[tap(settings.kept, settings.recorded_ids, told)],
         disable_log_stats=True,

@@ -63,7 +63,7 @@ class VllmEngine:
     Raises:
         ConfigError: for settings that ask for nothing or are not known, and for a vLLM that is
             missing, untested or built for another device.
-        UnsupportedError: for an architecture, window or generation config that would be decoded
+        UnsupportedError: for an architecture or generation config that would be decoded
             differently than its checkpoint means.
         EngineError: if vLLM's answers on the loaded model contradict each other.
     """

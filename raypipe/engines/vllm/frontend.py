@@ -1,27 +1,20 @@
-"""The CPU half of the vLLM engine: the transformers engine's, within vLLM's limits."""
+"""The CPU half of the vLLM engine: the transformers engine's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from transformers import AutoConfig
 
 from raypipe.engines.vllm.installation import require_vllm
-from raypipe.errors import UnsupportedError
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, Failure, ModelInput, Request
-
-WINDOW_FRAMES = 3000
-"""Mel frames that vLLM's Qwen2-Audio takes, no more and no fewer: 30 s."""
 
 
 class VllmFrontend:
     """Tokenizer and feature extractor of a Qwen2-Audio checkpoint; loads no weights.
 
-    vLLM would tokenize and compute features itself, on the machine's accelerator process. It is
-    given what the transformers engine is given, made on CPU workers by the same code: both models
-    hear the same frames, and a clip that cannot be heard is refused before it reaches vLLM.
+    vLLM would tokenize and compute features itself, in the process that holds the accelerator. It
+    is given what the transformers engine is given, made on CPU workers by the same code: both hear
+    the same frames, and a clip that cannot be heard is refused before it reaches vLLM.
 
     Args:
         model_path: local directory or hub id.
@@ -30,8 +23,7 @@ class VllmFrontend:
 
     Raises:
         ConfigError: if vLLM is missing or not one that raypipe was tested with.
-        UnsupportedError: for an architecture that is not on the list, or a window that vLLM does
-            not take.
+        UnsupportedError: for an architecture that is not on the list.
     """
 
     def __init__(
@@ -41,15 +33,7 @@ class VllmFrontend:
         # Not before: a broken installation would fail here without saying why.
         from raypipe.engines.transformers import TransformersFrontend
 
-        origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-        self._frontend = TransformersFrontend(model_path, **origin)
-        config = AutoConfig.from_pretrained(model_path, **origin)
-        positions = config.audio_config.max_source_positions
-        if 2 * positions != WINDOW_FRAMES:
-            raise UnsupportedError(
-                f"{model_path} hears a window of {2 * positions} mel frames; vLLM's Qwen2-Audio "
-                f"takes {WINDOW_FRAMES} (30 s)"
-            )
+        self._frontend = TransformersFrontend(model_path, revision, trust_remote_code)
         self.sampling_rate: int = self._frontend.sampling_rate
         self.max_duration_s: float = self._frontend.max_duration_s
 
