@@ -40,6 +40,8 @@ from raypipe.records import ModelInput
 
 _AUDIO = "audio"
 _CPU_MEMORY_SHARE = 0.25
+_TOKENS_AT_ONCE = 8192
+"""Prompt tokens read together: some thirty short clips, as many as keep a GPU busy."""
 _CPU_BLOCK_TOKENS = 32
 """Positions in a block of the key-value cache on a CPU. A question recomputes the last, unfinished
 block of its prefix, so small is fast; vLLM's CPU kernels want multiples of 32."""
@@ -239,6 +241,7 @@ def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
         seed=0,
         max_model_len=settings.max_positions,
         max_num_seqs=settings.max_questions,
+        max_num_batched_tokens=max(_TOKENS_AT_ONCE, settings.max_questions),
         enforce_eager=eager,
         gpu_memory_utilization=settings.gpu_memory_share,
         kv_cache_memory_bytes=settings.kv_cache_bytes,
