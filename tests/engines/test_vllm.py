@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib.metadata
+import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -18,7 +20,7 @@ from raypipe.engines.transformers import TransformersEngine, TransformersFronten
 from raypipe.engines.vllm import installation
 from raypipe.engines.vllm.engine import VllmEngine
 from raypipe.engines.vllm.frontend import VllmFrontend
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, UnsupportedError
 from raypipe.labels import label_set
 from raypipe.prompts import fill_template, template_source
 from raypipe.records import Failure, Generation, Request
@@ -33,7 +35,7 @@ BEAM_COUNTS = (1, 3, 5)
 LIMIT = 40
 # Hop boundaries, the shortest clips, real lengths, nearly all that the model was trained to hear.
 DURATIONS_S = [1.37, 0.08, 4.1, 0.6, 2.0, 7.99, 1.005, 3.333, 0.11, 5.01]
-BROKEN = 4
+BROKEN, LOUD = 4, 6
 # Grouped queries, a short window, several end tokens: nothing that the bundled model has.
 OTHER = Shape(
     seed=3,
@@ -89,6 +91,8 @@ def answers(bundled, other, tmp_path_factory):
     path, inputs, tokens = bundled
     broken = [*inputs]
     broken[BROKEN] = dataclasses.replace(inputs[BROKEN], token_ids=inputs[BROKEN].token_ids[:20])
+    loud = inputs[LOUD].features * np.float32(1e30)
+    broken[LOUD] = dataclasses.replace(inputs[LOUD], features=loud)
     jobs = {count: Job(path, settings(tokens, count), [inputs]) for count in BEAM_COUNTS}
     jobs[3].calls.extend([inputs[::-1], broken, []])
     jobs[3] = dataclasses.replace(jobs[3], checks=(*SABOTAGE, None))
@@ -160,16 +164,26 @@ class TestAnswers:
             assert mine.token_ids == theirs.token_ids
             assert mine.alpha == pytest.approx(theirs.alpha, abs=1e-4, rel=2e-6)
 
-    def test_a_corrupt_input_fails_alone_with_a_reason(self, answers):
-        first, _, broken, _ = answers[3].replies
-        failure = broken.pop(BROKEN)
+    @pytest.mark.parametrize(
+        ("index", "error_type", "words"),
+        [(BROKEN, "invalid_input", "audio tokens"), (LOUD, "not_finite", "encoded audio")],
+    )
+    def test_an_input_without_an_answer_is_a_failure_with_its_reason(
+        self, answers, index, error_type, words
+    ):
+        failure = answers[3].replies[2][index]
         assert isinstance(failure, Failure)
-        assert (failure.utterance_id, failure.stage) == (f"u{BROKEN}", "engine")
-        assert failure.error_type == "invalid_input"
-        assert "audio tokens" in failure.message
-        others = [reply for index, reply in enumerate(first) if index != BROKEN]
-        for mine, theirs in zip(hypotheses(broken), hypotheses(others), strict=True):
-            assert mine.token_ids == theirs.token_ids
+        assert (failure.utterance_id, failure.stage) == (f"u{index}", "engine")
+        assert failure.error_type == error_type
+        assert words in failure.message
+
+    def test_its_neighbours_are_answered_as_without_it(self, answers):
+        first, _, broken, _ = answers[3].replies
+        for index, (mine, theirs) in enumerate(zip(broken, first, strict=True)):
+            if index not in (BROKEN, LOUD):
+                assert [h.token_ids for h in mine.hypotheses] == [
+                    h.token_ids for h in theirs.hypotheses
+                ]
 
     def test_an_empty_call_is_answered_with_nothing(self, answers):
         assert answers[3].replies[-1] == []
@@ -303,3 +317,13 @@ def test_settings_that_make_no_sense_are_refused(bundled, changes):
     path, _, tokens = bundled
     with pytest.raises(ConfigError):
         VllmEngine(path, **settings(tokens, 1) | changes)
+
+
+def test_a_search_altering_generation_config_is_refused(bundled, monkeypatch, tmp_path):
+    monkeypatch.setattr("raypipe.engines.vllm.engine.require_vllm", lambda: "0.32.0")
+    monkeypatch.setattr("raypipe.engines.vllm.frontend.require_vllm", lambda: "0.32.0")
+    path = shutil.copytree(bundled[0], tmp_path / "penalised")
+    config = json.loads((path / "generation_config.json").read_text())
+    (path / "generation_config.json").write_text(json.dumps(config | {"repetition_penalty": 1.1}))
+    with pytest.raises(UnsupportedError, match=r"repetition_penalty=1\.1"):
+        VllmEngine(str(path), **settings(bundled[2], 1))

@@ -25,6 +25,7 @@ from unittest.mock import patch
 import numpy as np
 
 from raypipe.engines import load_engine
+from raypipe.engines.vllm.exchange import Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment
 from raypipe.engines.vllm.self_check import check_core
@@ -72,7 +73,7 @@ def sabotaged(kind: str | None) -> AbstractContextManager[object]:
 
     read, prompt = tap.read_rows, core.VllmCore.prompt
 
-    def same_sound(self: core.VllmCore, one: ModelInput) -> core.Prompt:
+    def same_sound(self: core.VllmCore, one: ModelInput) -> Prompt | Refusal:
         return prompt(self, dataclasses.replace(one, features=np.zeros_like(one.features)))
 
     broken = {

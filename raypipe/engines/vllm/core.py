@@ -13,7 +13,6 @@ import itertools
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from vllm.v1.executor import Executor
 
 from raypipe.engines.prefix_search import Continuations, Prefix
 from raypipe.engines.vllm.audio import encode
+from raypipe.engines.vllm.exchange import CoreSettings, GreedyStep, Prompt, Refusal
 from raypipe.engines.vllm.tap import QUESTION, tap
 from raypipe.errors import ConfigError, EngineError
 from raypipe.records import ModelInput
@@ -45,57 +45,6 @@ _TOKENS_AT_ONCE = 8192
 _CPU_BLOCK_TOKENS = 32
 """Positions in a block of the key-value cache on a CPU. A question recomputes the last, unfinished
 block of its prefix, so small is fast; vLLM's CPU kernels want multiples of 32."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoreSettings:
-    """How vLLM is set up.
-
-    Attributes:
-        device: ``auto``, ``cpu`` or ``cuda``; vLLM runs on what it was built for.
-        audio_token_id: id that stands for one encoder output.
-        kept: continuations told of each prefix.
-        recorded_ids: ids whose raw logits are told too.
-        max_positions: tokens of the longest prompt with its answer.
-        max_questions: prefixes computed together.
-        usual_positions: tokens of all prompts and answers in progress, as a rule.
-        gpu_memory_share: share of the GPU's memory for weights, cache and activations.
-        kv_cache_bytes: of the key-value cache; None takes what is left of the GPU's share, or on
-            a CPU what ``usual_positions`` need, at most a quarter of the free memory.
-        enforce_eager: do without compilation and CUDA graphs; None does so on a CPU.
-    """
-
-    model_path: str
-    revision: str | None
-    trust_remote_code: bool
-    dtype: str
-    device: str
-    threads: int | None
-    audio_token_id: int
-    kept: int
-    recorded_ids: tuple[int, ...]
-    max_positions: int
-    max_questions: int
-    usual_positions: int
-    gpu_memory_share: float
-    kv_cache_bytes: int | None
-    enforce_eager: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class GreedyStep:
-    """One step of vLLM's own greedy answer: the token, and log-probabilities by id."""
-
-    token_id: int
-    logprobs: dict[int, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One utterance's prompt and audio as vLLM takes them, shared by all questions about it."""
-
-    token_ids: list[int]
-    audio: list[Any]
 
 
 class VllmCore:
@@ -132,9 +81,13 @@ class VllmCore:
         """
         torch.set_num_threads(self._threads)
 
-    def prompt(self, one: ModelInput) -> Prompt:
+    def prompt(self, one: ModelInput) -> Prompt | Refusal:
         """Make an utterance ready: encode its audio."""
-        embeddings = {"audio_embeds": encode(self._model, one)[None]}
+        encoded = encode(self._model, one)
+        if not torch.isfinite(encoded).all():
+            # It must not get into the cache, whose blocks others use again.
+            return Refusal("not_finite", "the encoded audio holds values that are not finite")
+        embeddings = {"audio_embeds": encoded[None]}
         fields = {name: MultiModalFieldConfig.batched(_AUDIO) for name in embeddings}
         (item,) = MultiModalKwargsItems.from_hf_inputs(embeddings, fields)[_AUDIO]
         (places,) = np.nonzero(one.token_ids == self._audio_token_id)
@@ -158,20 +111,21 @@ class VllmCore:
         self._asked[str(number)] = asker
         self._add(str(number), [*prompt.token_ids, *prefix], prompt.audio, params)
 
-    def answers(self) -> list[tuple[Any, Continuations | EngineError]]:
+    def answers(self) -> list[tuple[Any, Continuations | Refusal]]:
         """Let vLLM take a step; the questions it finished, with their askers.
 
         Raises:
             EngineError: if what was read of a step is not what vLLM itself saw there.
         """
-        finished: list[tuple[Any, Continuations | EngineError]] = []
+        finished: list[tuple[Any, Continuations | Refusal]] = []
         for output in self._client.get_output().outputs:
             if output.finish_reason is None:
                 continue
             asker = self._asked.pop(output.request_id)
             told = self._told.pop(int(output.request_id), None)
             if output.finish_reason != FinishReason.LENGTH:
-                finished.append((asker, EngineError(f"vLLM gave up: {output.finish_reason}")))
+                reason = f"vLLM gave the request up: {output.finish_reason}"
+                finished.append((asker, Refusal("given_up", reason)))
                 continue
             finished.append((asker, _confirmed(told, output.new_token_ids)))
         return finished
@@ -215,12 +169,12 @@ class VllmCore:
         self._client.add_request(request)
 
 
-def _confirmed(told: Continuations | None, sampled: Sequence[int]) -> Continuations | EngineError:
+def _confirmed(told: Continuations | None, sampled: Sequence[int]) -> Continuations | Refusal:
     """What was read, if vLLM chose from the same logits: one of the largest."""
     if told is None:
         raise EngineError("vLLM answered a request whose logits were not read")
     if not np.isfinite(told.log_normaliser):
-        return EngineError("the model's logits are not finite")
+        return Refusal("not_finite", "the model's logits are not finite")
     largest = told.token_ids[told.logits == told.logits[0]]
     if sampled[0] not in largest and len(largest) < len(told.token_ids):
         raise EngineError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
@@ -20,15 +20,13 @@ from raypipe.engines.prefix_search import (
 )
 from raypipe.engines.qwen2_audio import audio_token_count
 from raypipe.engines.tree_decoder import SearchSettings, Trace
+from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.engines.vllm.self_check import check_core
 from raypipe.errors import ConfigError, EngineError
 from raypipe.protocols import Capabilities
 from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, ModelInput
-
-if TYPE_CHECKING:
-    from raypipe.engines.vllm.core import Prompt
 
 _LONGEST_MESSAGE = 500
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -87,15 +85,13 @@ class VllmEngine:
     ) -> None:
         _check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
         require_vllm()
-        prepare_environment()
-        from raypipe.engines.vllm.core import CoreSettings, VllmCore
-
         memory = vllm or VllmConfig()
         origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
         frontend = VllmFrontend(model_path, **origin)
-        generation_config = GenerationConfig.from_pretrained(model_path, revision=revision)
+        config = AutoConfig.from_pretrained(model_path, **origin)
+        generation_config = _generation_config(model_path, revision, config)
         check_generation_config(generation_config, ignore=ignore_generation_config)
-        limits = InputLimits.of(AutoConfig.from_pretrained(model_path, **origin))
+        limits = InputLimits.of(config)
         if memory.max_model_len is not None:
             shorter = min(memory.max_model_len, limits.max_positions)
             limits = replace(limits, max_positions=shorter)
@@ -106,6 +102,9 @@ class VllmEngine:
             end_token_ids(generation_config),
             emotion_tokens.token_ids,
         )
+        prepare_environment()
+        from raypipe.engines.vllm.core import VllmCore
+
         hypothesis_positions = max_new_tokens + _SPARE_POSITIONS
         core = VllmCore(
             CoreSettings(
@@ -164,6 +163,9 @@ class VllmEngine:
             while waiting and in_progress < self._batch_size:
                 index = waiting.popleft()
                 prompt = self._core.prompt(inputs[index])
+                if isinstance(prompt, Refusal):
+                    replies[index] = _failure(inputs[index], prompt.error_type, prompt.message)
+                    continue
                 self._ask(_Utterance(index, prompt, PrefixSearch(self._settings)))
                 in_progress += 1
             for utterance in self._step():
@@ -189,8 +191,8 @@ class VllmEngine:
                     yield utterance
 
     def _reply(self, one: ModelInput, utterance: _Utterance) -> Generation | Failure:
-        if utterance.error is not None:
-            return _failure(one, "not_answered", str(utterance.error))
+        if utterance.refusal is not None:
+            return _failure(one, utterance.refusal.error_type, utterance.refusal.message)
         return Generation(
             one.utterance_id,
             tuple(self._hypothesis(trace) for trace in utterance.search.traces()),
@@ -219,15 +221,15 @@ class _Utterance:
     prompt: Prompt
     search: PrefixSearch
     asked: list[Prefix] = field(default_factory=list)
-    answers: dict[Prefix, Continuations | EngineError] = field(default_factory=dict)
-    error: EngineError | None = None
+    answers: dict[Prefix, Continuations | Refusal] = field(default_factory=dict)
+    refusal: Refusal | None = None
 
     def advance(self) -> bool:
         """Let the search take a step; whether there is more to ask."""
         told: dict[Prefix, Continuations] = {}
         for prefix, answer in self.answers.items():
-            if isinstance(answer, EngineError):
-                self.error = answer
+            if isinstance(answer, Refusal):
+                self.refusal = answer
                 return False
             told[prefix] = answer
         self.search.advance(told)
@@ -236,6 +238,14 @@ class _Utterance:
 
 def _failure(one: ModelInput, error_type: str, message: str) -> Failure:
     return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
+
+
+def _generation_config(model_path: str, revision: str | None, config: Any) -> GenerationConfig:
+    """The checkpoint's, or what transformers makes of its config if it has none."""
+    try:
+        return GenerationConfig.from_pretrained(model_path, revision=revision)
+    except OSError:
+        return GenerationConfig.from_model_config(config)
 
 
 def _check_settings(

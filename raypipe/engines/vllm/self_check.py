@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from raypipe.engines.prefix_search import Continuations, Prefix
+from raypipe.engines.vllm.exchange import GreedyStep, Prompt, Refusal
 from raypipe.errors import EngineError
 from raypipe.protocols import Frontend
 from raypipe.records import ModelInput, Request
 
 if TYPE_CHECKING:
-    from raypipe.engines.vllm.core import GreedyStep, VllmCore
+    from raypipe.engines.vllm.core import VllmCore
+
+_Given = TypeVar("_Given", Prompt, Continuations)
 
 _QUESTION = "Which emotion does the speaker express?"
 _STEPS = 4
@@ -37,7 +40,7 @@ def check_core(core: VllmCore, frontend: Frontend, recorded_ids: Sequence[int], 
     Raises:
         EngineError: naming the step and both values, if they disagree.
     """
-    prompts = [core.prompt(one) for one in _sounds(frontend)]
+    prompts = [_given(core.prompt(one)) for one in _sounds(frontend)]
     compared = list(recorded_ids[:_COMPARED_IDS])
     expected = [core.greedy(prompt, compared, _STEPS) for prompt in prompts]
     prefixes: list[Prefix] = [()] * len(prompts)
@@ -72,11 +75,15 @@ def _all_answers(core: VllmCore, count: int) -> list[Continuations]:
     answers: dict[int, Continuations] = {}
     while len(answers) < count:
         for asker, told in core.answers():
-            if isinstance(told, EngineError):
-                raise told
-            assert isinstance(asker, int)
-            answers[asker] = told
+            answers[asker] = _given(told)
     return [answers[sound] for sound in range(count)]
+
+
+def _given(found: _Given | Refusal) -> _Given:
+    """What was asked for, if it was not refused."""
+    if isinstance(found, Refusal):
+        raise EngineError(f"the self-check is refused an answer: {found.message}")
+    return found
 
 
 def _check_audio_is_heard(one: Continuations, other: Continuations) -> None:
