@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,14 @@ PREDICTIONS = """
 """
 
 
+def left_by_vllm() -> set[str]:
+    return {
+        name
+        for name in (*os.listdir(tempfile.gettempdir()), *os.listdir("/dev/shm"))
+        if name.startswith(("vllm", "psm_", "sem."))
+    }
+
+
 def by_key(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], dict[str, Any]]:
     return {tuple(row.pop(key) for key in keys): row for row in rows}
 
@@ -32,9 +42,11 @@ def by_key(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], dict
 def test_vllm_predicts_what_transformers_predicts(
     finished: Path, corpus: Path, runs: Any, tmp_path: Path
 ) -> None:
+    before = left_by_vllm()
     record = runs.run(corpus, tmp_path, model={"engine": "vllm"}, input={"limit": UTTERANCES})
     counts = record["counts"]
     assert (counts["input"], counts["predicted"], counts["errors"]) == (UTTERANCES, UTTERANCES, 0)
+    assert left_by_vllm() <= before
 
     answers = by_key(runs.rows(tmp_path, ANSWERS), "utterance_id", "kind", "rank")
     expected = by_key(runs.rows(finished, ANSWERS), "utterance_id", "kind", "rank")

@@ -126,7 +126,11 @@ class VllmEngine:
                 enforce_eager=memory.enforce_eager,
             )
         )
-        check_core(core, frontend, settings.recorded_ids, dtype)
+        try:
+            check_core(core, frontend, settings.recorded_ids, dtype)
+        except EngineError:
+            core.close()
+            raise
         self._core = core
         self._limits = limits
         self._settings = settings
