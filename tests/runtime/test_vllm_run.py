@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from raypipe.tiny_alm.corpus import synthetic_utterances
+
 UTTERANCES = 12
 
 pytestmark = [
@@ -39,24 +41,26 @@ def by_key(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], dict
     return {tuple(row.pop(key) for key in keys): row for row in rows}
 
 
-def test_vllm_predicts_what_transformers_predicts(
-    finished: Path, corpus: Path, runs: Any, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(1200)
+def test_vllm_predicts_what_transformers_predicts(runs: Any, tmp_path: Path) -> None:
+    rows = synthetic_utterances(UTTERANCES, seed=3, split="test")
+    corpus = runs.shards(rows, tmp_path / "corpus", UTTERANCES // 2)
+    runs.run(corpus, tmp_path / "transformers")
     before = left_by_vllm()
-    record = runs.run(corpus, tmp_path, model={"engine": "vllm"}, input={"limit": UTTERANCES})
+    record = runs.run(corpus, tmp_path / "vllm", model={"engine": "vllm"})
     counts = record["counts"]
     assert (counts["input"], counts["predicted"], counts["errors"]) == (UTTERANCES, UTTERANCES, 0)
     assert left_by_vllm() <= before
 
-    answers = by_key(runs.rows(tmp_path, ANSWERS), "utterance_id", "kind", "rank")
-    expected = by_key(runs.rows(finished, ANSWERS), "utterance_id", "kind", "rank")
+    answers = by_key(runs.rows(tmp_path / "vllm", ANSWERS), "utterance_id", "kind", "rank")
+    expected = by_key(runs.rows(tmp_path / "transformers", ANSWERS), "utterance_id", "kind", "rank")
     assert len(answers) == UTTERANCES * (1 + 3)
     for key, answer in answers.items():
         assert answer.pop("alpha") == pytest.approx(expected[key].pop("alpha"), rel=2e-6, abs=1e-4)
         assert answer == expected[key]
 
-    predictions = by_key(runs.rows(tmp_path, PREDICTIONS), "utterance_id", "strategy")
-    expected = by_key(runs.rows(finished, PREDICTIONS), "utterance_id", "strategy")
+    predictions = by_key(runs.rows(tmp_path / "vllm", PREDICTIONS), "utterance_id", "strategy")
+    expected = by_key(runs.rows(tmp_path / "transformers", PREDICTIONS), "utterance_id", "strategy")
     assert len(predictions) == UTTERANCES * 5
     for key, prediction in predictions.items():
         assert prediction.pop("probs") == pytest.approx(expected[key].pop("probs"), abs=1e-5)
