@@ -66,11 +66,30 @@ class AudioConfig(_Section):
     replace_with: Literal["silence"] | None = None
 
 
+class VllmConfig(_Section):
+    """What only the vLLM engine needs to know.
+
+    Attributes:
+        gpu_memory_share: share of its GPU's memory that an actor takes for weights, activations
+            and cache; two actors on one GPU need less than half each.
+        kv_cache_bytes: of the key-value cache; None takes what is left of the share on a GPU, and
+            on a CPU what the utterances in progress need, at most a quarter of the free memory.
+        max_model_len: tokens of the longest prompt with its answer, a longer one becomes an error
+            row; None for what the model was made for. Less saves memory.
+        enforce_eager: do without compilation and CUDA graphs; None does so on a CPU only.
+    """
+
+    gpu_memory_share: float = Field(default=0.9, gt=0, le=1)
+    kv_cache_bytes: int | None = Field(default=None, ge=1 << 20)
+    max_model_len: int | None = Field(default=None, ge=1)
+    enforce_eager: bool | None = None
+
+
 class ModelConfig(_Section):
     """The audio language model.
 
     Attributes:
-        engine: name of the back end.
+        engine: name of the back end; ``vllm`` needs an extra to be installed.
         path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id.
         name: how the model is called in the tables; default: the last part of ``path``.
         revision: commit of a hub id; pin it, or two runs may hear two different models.
@@ -78,9 +97,10 @@ class ModelConfig(_Section):
         device: ``auto`` takes a GPU if the actor has one.
         ignore_generation_config: run although the checkpoint's generation config asks for
             processors (such as a repetition penalty) that beam scores here do not include.
+        vllm: read by that engine only.
     """
 
-    engine: Literal["transformers"] = "transformers"
+    engine: Literal["transformers", "vllm"] = "transformers"
     path: str = BUNDLED_MODEL
     name: str | None = None
     revision: str | None = None
@@ -88,6 +108,7 @@ class ModelConfig(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     trust_remote_code: bool = False
     ignore_generation_config: bool = False
+    vllm: VllmConfig = VllmConfig()
 
     @property
     def label(self) -> str:
@@ -244,7 +265,9 @@ class RunConfig(_Section):
                 "audio": self.audio.model_dump(),
                 "model": [
                     model_fingerprint,
-                    self.model.model_dump(exclude={"path", "device"}),
+                    self.model.model_dump(exclude={"path", "device", "vllm"}),
+                    # Memory and compilation do not change an answer; other limits do.
+                    self.model.vllm.max_model_len if self.model.engine == "vllm" else None,
                 ],
                 "prompt": [self.prompt.label, prompt_source],
                 "decoding": self.decoding.model_dump(),

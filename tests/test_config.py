@@ -74,6 +74,15 @@ def test_places_and_resources_do_not_make_another_run() -> None:
     )
 
 
+def test_vllm_s_memory_does_not_make_another_run_but_its_limit_does() -> None:
+    vllm = identity(model={"engine": "vllm"})
+    assert vllm != identity()
+    more_memory = {"gpu_memory_share": 0.4, "kv_cache_bytes": 1 << 30, "enforce_eager": True}
+    assert vllm == identity(model={"engine": "vllm", "vllm": more_memory})
+    assert vllm != identity(model={"engine": "vllm", "vllm": {"max_model_len": 900}})
+    assert identity() == identity(model={"vllm": {"max_model_len": 900}})
+
+
 def test_decoding_makes_other_generations() -> None:
     assert identity()[0] != identity(decoding={"max_new_tokens": 50})[0]
 

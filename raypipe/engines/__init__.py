@@ -15,11 +15,13 @@ from raypipe.protocols import Engine, Frontend
 
 ENGINES: Mapping[str, str] = {
     "transformers": "raypipe.engines.transformers:TransformersEngine",
+    "vllm": "raypipe.engines.vllm.engine:VllmEngine",
 }
 """Where the accelerator half of each back end lives, as ``module:class``."""
 
 FRONTENDS: Mapping[str, str] = {
     "transformers": "raypipe.engines.transformers:TransformersFrontend",
+    "vllm": "raypipe.engines.vllm.frontend:VllmFrontend",
 }
 """Where the CPU half of each back end lives, as ``module:class``."""
 

@@ -36,6 +36,7 @@ def make_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine:
     threads = resources.threads_per_actor
     if threads is None and resources.gpus_per_actor == 0:
         threads = max(1, (os.cpu_count() or 1) // resources.actors)
+    own_settings = {"vllm": model.vllm} if model.engine == "vllm" else {}
     engine: Engine = load_engine(model.engine)(
         model_path(model),
         revision=model.revision,
@@ -49,6 +50,7 @@ def make_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine:
         threads=threads,
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
+        **own_settings,
     )
     return engine
 

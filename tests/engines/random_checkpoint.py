@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
@@ -98,6 +99,16 @@ def save_checkpoint(folder: Path, shape: Shape) -> None:
     model = _random_model(tokenizer, shape)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    _use_published_names(folder / "model.safetensors")
+
+
+def _use_published_names(file: Path) -> None:
+    """Name the weights as published checkpoints do; transformers reads both, vLLM only these."""
+    weights = {
+        name.replace("language_model.model.model.", "language_model.model."): weight
+        for name, weight in load_file(file).items()
+    }
+    save_file(weights, file, metadata={"format": "pt"})
 
 
 def _random_model(

@@ -1,0 +1,162 @@
+"""The search of :mod:`raypipe.engines.beam_search` for engines that answer one prefix at a time.
+
+An engine that runs requests instead of tensors (vLLM) is asked what comes after each prefix, and
+only ever tells the best continuations. The rules are the same: transformers' beam search with a
+length penalty of 0 and ``early_stopping=False``, scores summed in float64 over float32
+log-probabilities, and a greedy lane beside the beams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raypipe.engines.tree_decoder import SearchSettings, Trace
+from raypipe.records import FloatArray, HypothesisKind, IntArray
+
+Prefix = tuple[int, ...]
+"""Ids generated so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuations:
+    """What a model says about the token after one prefix.
+
+    Attributes:
+        log_normaliser: log-sum-exp of the raw logits over the vocabulary.
+        logits: the best raw logits, descending, shape ``(kept,)``.
+        token_ids: whose they are, shape ``(kept,)``.
+        recorded: raw logits of the recorded ids, shape ``(recorded,)``.
+    """
+
+    log_normaliser: np.float32
+    logits: FloatArray
+    token_ids: IntArray
+    recorded: FloatArray
+
+
+def kept_continuations(settings: SearchSettings) -> int:
+    """How many of the best continuations of each prefix the search looks at.
+
+    Enough that at least B of them go on although every end token is among them.
+    """
+    return max(2, 1 + len(settings.end_ids)) * max(1, settings.beam_count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """One hypothesis on its way: a token and the branch that it continues."""
+
+    prefix: Prefix
+    score: float = 0.0
+    logprob: np.float32 | None = None
+    recorded: FloatArray | None = None
+    parent: _Branch | None = None
+
+    def grown(self, token_id: int, logprob: np.float32, recorded: FloatArray) -> _Branch:
+        """This branch with one more token."""
+        score = self.score + float(logprob)
+        return _Branch((*self.prefix, token_id), score, logprob, recorded, self)
+
+    def steps(self) -> list[_Branch]:
+        """The branches from the first token to this one."""
+        found: list[_Branch] = []
+        branch: _Branch | None = self
+        while branch is not None and branch.parent is not None:
+            found.append(branch)
+            branch = branch.parent
+        return found[::-1]
+
+
+class PrefixSearch:
+    """The beams and the greedy lane of one utterance."""
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self._kept = kept_continuations(settings)
+        self._end_ids = np.asarray(settings.end_ids)
+        self._running = [_Branch(())] if settings.beam_count else []
+        self._finished: list[_Branch] = []
+        self._greedy = _Branch(())
+        self._greedy_goes_on = settings.greedy
+        self._step = 0
+
+    def prefixes(self) -> list[Prefix]:
+        """What :meth:`advance` has to be told about next, each once; empty when done."""
+        greedy = [self._greedy] if self._greedy_goes_on else []
+        return list(dict.fromkeys(branch.prefix for branch in (*self._running, *greedy)))
+
+    def advance(self, answers: Mapping[Prefix, Continuations]) -> None:
+        """Take one step.
+
+        Args:
+            answers: for each of :meth:`prefixes`, at least as many continuations as
+                :func:`kept_continuations` asks for, or all of the vocabulary.
+        """
+        self._step += 1
+        if self._running:
+            self._advance_beams(answers)
+        if self._greedy_goes_on:
+            self._advance_greedy(answers[self._greedy.prefix])
+
+    def traces(self) -> list[Trace]:
+        """The greedy hypothesis, if asked for, and the beams, best first."""
+        traces = [self._trace("greedy", 0, self._greedy)] if self._settings.greedy else []
+        return traces + [
+            self._trace("beam", rank, branch) for rank, branch in enumerate(self._finished)
+        ]
+
+    def _advance_beams(self, answers: Mapping[Prefix, Continuations]) -> None:
+        beam_count = self._settings.beam_count
+        running: list[_Branch] = []
+        for rank, (branch, ended) in enumerate(self._best_continuations(answers)):
+            if not ended:
+                running.append(branch)
+            elif rank < beam_count:
+                self._finished.append(branch)
+        self._finished.sort(key=lambda branch: -branch.score)
+        del self._finished[beam_count:]
+        self._running = running[:beam_count]
+        # Log-probabilities only fall: no running beam can overtake the worst finished one.
+        full = len(self._finished) == beam_count
+        if full and running and running[0].score <= self._finished[-1].score:
+            self._running = []
+
+    def _best_continuations(
+        self, answers: Mapping[Prefix, Continuations]
+    ) -> Iterator[tuple[_Branch, bool]]:
+        """The best continuations of all beams, best first, and whether each ends there."""
+        told = [answers[branch.prefix] for branch in self._running]
+        logprobs = np.concatenate([one.logits - one.log_normaliser for one in told])
+        token_ids = np.concatenate([one.token_ids for one in told])
+        parents = np.repeat(np.arange(len(told)), [len(one.logits) for one in told])
+        scores = np.array([branch.score for branch in self._running])[parents] + logprobs
+        at_limit = self._step >= self._settings.max_new_tokens
+        ended = np.isin(token_ids, self._end_ids) | at_limit
+        for index in np.argsort(-scores, kind="stable")[: self._kept]:
+            parent = parents[index]
+            branch = self._running[parent].grown(
+                int(token_ids[index]), logprobs[index], told[parent].recorded
+            )
+            yield branch, bool(ended[index])
+
+    def _advance_greedy(self, told: Continuations) -> None:
+        token_id = int(told.token_ids[0])
+        logprob = told.logits[0] - told.log_normaliser
+        self._greedy = self._greedy.grown(token_id, logprob, told.recorded)
+        at_limit = self._step >= self._settings.max_new_tokens
+        self._greedy_goes_on = not at_limit and token_id not in self._settings.end_ids
+
+    def _trace(self, kind: HypothesisKind, rank: int, branch: _Branch) -> Trace:
+        steps: Sequence[_Branch] = branch.steps()
+        return Trace(
+            kind,
+            rank,
+            branch.prefix,
+            np.array([step.logprob for step in steps], dtype=np.float32),
+            branch.score,
+            "stop" if branch.prefix[-1] in self._settings.end_ids else "length",
+            np.array([step.recorded for step in steps], dtype=np.float32),
+        )

@@ -1,0 +1,265 @@
+"""The accelerator half of the vLLM engine."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+from raypipe.config import VllmConfig
+from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.model_input import InputLimits
+from raypipe.engines.prefix_search import (
+    Continuations,
+    Prefix,
+    PrefixSearch,
+    kept_continuations,
+)
+from raypipe.engines.qwen2_audio import audio_token_count
+from raypipe.engines.tree_decoder import SearchSettings, Trace
+from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
+from raypipe.engines.vllm.frontend import VllmFrontend
+from raypipe.engines.vllm.installation import prepare_environment, require_vllm
+from raypipe.engines.vllm.self_check import check_core
+from raypipe.errors import ConfigError, EngineError
+from raypipe.protocols import Capabilities
+from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, ModelInput
+
+_LONGEST_MESSAGE = 500
+_DTYPES = ("float32", "bfloat16", "float16")
+_USUAL_PROMPT = 1024
+_SPARE_POSITIONS = 128
+"""Per hypothesis: the cache is cut into blocks, and what has been dropped leaves it late."""
+
+
+class VllmEngine:
+    """Greedy hypothesis, beams and raw emotion-token logits of many utterances at a time.
+
+    The hypotheses are the transformers engine's: the same search over the same features, with
+    vLLM's arithmetic (equal to about 1e-5 in float32). Every engine is checked against itself when
+    it starts, and every step against vLLM's own choice of token.
+
+    Args:
+        model_path: local directory or hub id.
+        revision: commit of a hub id.
+        emotion_tokens: whose raw logits are recorded at every step.
+        beam_count: number of beams B; 0 for none.
+        greedy: also follow the greedy hypothesis.
+        max_new_tokens: longest hypothesis in tokens.
+        batch_size: most utterances in progress together.
+        device: ``auto`` runs on what the installed vLLM was built for.
+        dtype: arithmetic of the weights; log-probabilities are float32 in any case.
+        threads: CPU threads of torch, where the model runs on a CPU.
+        trust_remote_code: run code that comes with the checkpoint.
+        ignore_generation_config: search on the model's own probabilities although the checkpoint
+            asks for a repetition penalty or the like.
+        vllm: memory and compilation.
+
+    Raises:
+        ConfigError: for settings that ask for nothing or are not known, and for a vLLM that is
+            missing, untested or built for another device.
+        UnsupportedError: for an architecture or generation config that would be decoded
+            differently than its checkpoint means.
+        EngineError: if vLLM's answers on the loaded model contradict each other.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        revision: str | None = None,
+        emotion_tokens: EmotionTokens,
+        beam_count: int,
+        greedy: bool,
+        max_new_tokens: int,
+        batch_size: int,
+        device: str = "auto",
+        dtype: str = "float32",
+        threads: int | None = None,
+        trust_remote_code: bool = False,
+        ignore_generation_config: bool = False,
+        vllm: VllmConfig | None = None,
+    ) -> None:
+        _check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
+        require_vllm()
+        memory = vllm or VllmConfig()
+        origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+        frontend = VllmFrontend(model_path, **origin)
+        config = AutoConfig.from_pretrained(model_path, **origin)
+        generation_config = _generation_config(model_path, revision, config)
+        check_generation_config(generation_config, ignore=ignore_generation_config)
+        limits = InputLimits.of(config)
+        if memory.max_model_len is not None:
+            shorter = min(memory.max_model_len, limits.max_positions)
+            limits = replace(limits, max_positions=shorter)
+        settings = SearchSettings(
+            beam_count,
+            greedy,
+            max_new_tokens,
+            end_token_ids(generation_config),
+            emotion_tokens.token_ids,
+        )
+        prepare_environment()
+        from raypipe.engines.vllm.core import VllmCore
+
+        hypothesis_positions = max_new_tokens + _SPARE_POSITIONS
+        core = VllmCore(
+            CoreSettings(
+                model_path=model_path,
+                revision=revision,
+                trust_remote_code=trust_remote_code,
+                dtype=dtype,
+                device=device,
+                threads=threads,
+                audio_token_id=limits.audio_token_id,
+                kept=min(kept_continuations(settings), limits.vocabulary),
+                recorded_ids=settings.recorded_ids,
+                max_positions=limits.max_positions,
+                max_questions=batch_size * settings.lane_count,
+                usual_positions=batch_size
+                * (_USUAL_PROMPT + settings.lane_count * hypothesis_positions),
+                gpu_memory_share=memory.gpu_memory_share,
+                kv_cache_bytes=memory.kv_cache_bytes,
+                enforce_eager=memory.enforce_eager,
+            )
+        )
+        try:
+            check_core(core, frontend, settings.recorded_ids, dtype)
+        except EngineError:
+            core.close()
+            raise
+        self._core = core
+        self._limits = limits
+        self._settings = settings
+        self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
+        self._batch_size = batch_size
+        self.capabilities = Capabilities(
+            beams=beam_count > 0, emotion_logits=True, token_logprobs=True
+        )
+
+    def close(self) -> None:
+        """Give the model's memory back; the engine answers nothing more."""
+        self._core.close()
+
+    def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
+        """Answer every input: same length, same order.
+
+        Utterances are in progress independently of each other: when one is done, the next one
+        takes its place. ``prompt_tokens`` of a generation counts the whole turn, audio tokens
+        included.
+
+        Raises:
+            EngineError: if vLLM's answers contradict each other; no input is to blame.
+        """
+        replies: dict[int, Generation | Failure] = {}
+        for index, one in enumerate(inputs):
+            try:
+                self._limits.check(one, self._settings.max_new_tokens)
+            except EngineError as error:
+                replies[index] = _failure(one, "invalid_input", str(error))
+        self._core.enter_thread()
+        waiting = deque(index for index in range(len(inputs)) if index not in replies)
+        in_progress = 0
+        while waiting or in_progress:
+            while waiting and in_progress < self._batch_size:
+                index = waiting.popleft()
+                prompt = self._core.prompt(inputs[index])
+                if isinstance(prompt, Refusal):
+                    replies[index] = _failure(inputs[index], prompt.error_type, prompt.message)
+                    continue
+                self._ask(_Utterance(index, prompt, PrefixSearch(self._settings)))
+                in_progress += 1
+            for utterance in self._step():
+                replies[utterance.index] = self._reply(inputs[utterance.index], utterance)
+                in_progress -= 1
+        return [replies[index] for index in range(len(inputs))]
+
+    def _ask(self, utterance: _Utterance) -> None:
+        """Ask what the utterance's search wants to know next."""
+        utterance.answers = {}
+        utterance.asked = utterance.search.prefixes()
+        for prefix in utterance.asked:
+            self._core.ask(utterance.prompt, prefix, (utterance, prefix))
+
+    def _step(self) -> Iterator[_Utterance]:
+        """Let vLLM take a step; the utterances that it brings to an end."""
+        for (utterance, prefix), told in self._core.answers():
+            utterance.answers[prefix] = told
+            if len(utterance.answers) == len(utterance.asked):
+                if utterance.advance():
+                    self._ask(utterance)
+                else:
+                    yield utterance
+
+    def _reply(self, one: ModelInput, utterance: _Utterance) -> Generation | Failure:
+        if utterance.refusal is not None:
+            return _failure(one, utterance.refusal.error_type, utterance.refusal.message)
+        return Generation(
+            one.utterance_id,
+            tuple(self._hypothesis(trace) for trace in utterance.search.traces()),
+            prompt_tokens=len(one.token_ids),
+            audio_tokens=audio_token_count(one.feature_frames),
+        )
+
+    def _hypothesis(self, trace: Trace) -> Hypothesis:
+        return Hypothesis(
+            kind=trace.kind,
+            rank=trace.rank,
+            text=self._tokenizer.decode(trace.token_ids, skip_special_tokens=True),
+            token_ids=trace.token_ids,
+            token_logprobs=trace.token_logprobs,
+            alpha=trace.alpha,
+            finish_reason=trace.finish_reason,
+            emotion_logits=trace.emotion_logits,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Utterance:
+    """An utterance in progress: its search, and the questions that are open."""
+
+    index: int
+    prompt: Prompt
+    search: PrefixSearch
+    asked: list[Prefix] = field(default_factory=list)
+    answers: dict[Prefix, Continuations | Refusal] = field(default_factory=dict)
+    refusal: Refusal | None = None
+
+    def advance(self) -> bool:
+        """Let the search take a step; whether there is more to ask."""
+        told: dict[Prefix, Continuations] = {}
+        for prefix, answer in self.answers.items():
+            if isinstance(answer, Refusal):
+                self.refusal = answer
+                return False
+            told[prefix] = answer
+        self.search.advance(told)
+        return bool(self.search.prefixes())
+
+
+def _failure(one: ModelInput, error_type: str, message: str) -> Failure:
+    return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
+
+
+def _generation_config(model_path: str, revision: str | None, config: Any) -> GenerationConfig:
+    """The checkpoint's, or what transformers makes of its config if it has none."""
+    try:
+        return GenerationConfig.from_pretrained(model_path, revision=revision)
+    except OSError:
+        return GenerationConfig.from_model_config(config)
+
+
+def _check_settings(
+    beam_count: int, greedy: bool, max_new_tokens: int, batch_size: int, dtype: str
+) -> None:
+    if beam_count < 0 or (beam_count == 0 and not greedy):
+        raise ConfigError(f"beam_count {beam_count} and greedy {greedy} ask for no hypothesis")
+    if max_new_tokens < 1 or batch_size < 1:
+        raise ConfigError(
+            f"max_new_tokens {max_new_tokens} and batch_size {batch_size} must be at least 1"
+        )
+    if dtype not in _DTYPES:
+        raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")

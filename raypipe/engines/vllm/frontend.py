@@ -1,0 +1,46 @@
+"""The CPU half of the vLLM engine: the transformers engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raypipe.engines.vllm.installation import require_vllm
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, Failure, ModelInput, Request
+
+
+class VllmFrontend:
+    """Tokenizer and feature extractor of a Qwen2-Audio checkpoint; loads no weights.
+
+    vLLM would tokenize and compute features itself, in the process that holds the accelerator. It
+    is given what the transformers engine is given, made on CPU workers by the same code: both hear
+    the same frames, and a clip that cannot be heard is refused before it reaches vLLM.
+
+    Args:
+        model_path: local directory or hub id.
+        revision: commit of a hub id.
+        trust_remote_code: run code that comes with the checkpoint.
+
+    Raises:
+        ConfigError: if vLLM is missing or not one that raypipe was tested with.
+        UnsupportedError: for an architecture that is not on the list.
+    """
+
+    def __init__(
+        self, model_path: str, revision: str | None = None, trust_remote_code: bool = False
+    ) -> None:
+        require_vllm()
+        # Not before: a broken installation would fail here without saying why.
+        from raypipe.engines.transformers import TransformersFrontend
+
+        self._frontend = TransformersFrontend(model_path, revision, trust_remote_code)
+        self.sampling_rate: int = self._frontend.sampling_rate
+        self.max_duration_s: float = self._frontend.max_duration_s
+
+    def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
+        """Turn requests into model inputs: same length, same order, one failure per bad request."""
+        return self._frontend.prepare(requests)
+
+    def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
+        """The sub-tokens of every surface form of every label."""
+        return self._frontend.emotion_tokens(labels)

@@ -1,0 +1,111 @@
+"""The prefix search against the batched one, on a made-up law of the next token."""
+
+import numpy as np
+import pytest
+import torch
+
+from raypipe.engines.beam_search import BeamLanes, GreedyLane
+from raypipe.engines.prefix_search import Continuations, PrefixSearch, kept_continuations
+from raypipe.engines.tree_decoder import SearchSettings
+
+VOCABULARY, LIMIT = 30, 12
+RECORDED = (3, 7)
+
+
+def logits_after(prefix: tuple[int, ...], seed: int, sharpness: float) -> np.ndarray:
+    """Raw logits that depend on the whole prefix, and on nothing else."""
+    random = np.random.default_rng([seed, *prefix])
+    return (sharpness * random.standard_normal(VOCABULARY)).astype(np.float32)
+
+
+def log_sum_exp(logits: np.ndarray) -> np.float32:
+    return np.float32(torch.logsumexp(torch.from_numpy(logits), -1).item())
+
+
+def searched(settings: SearchSettings, seed: int, sharpness: float):
+    search, kept, asked = PrefixSearch(settings), kept_continuations(settings), []
+    while prefixes := search.prefixes():
+        assert len(set(prefixes)) == len(prefixes)
+        answers = {}
+        for prefix in prefixes:
+            logits = logits_after(prefix, seed, sharpness)
+            best = np.argsort(-logits)[:kept]
+            answers[prefix] = Continuations(
+                log_sum_exp(logits), logits[best], best, logits[list(RECORDED)]
+            )
+        asked.append(len(prefixes))
+        search.advance(answers)
+    return search.traces(), asked
+
+
+def batched(settings: SearchSettings, seed: int, sharpness: float):
+    """The same search by the lanes of the tree decoder, one row, prefixes kept by hand."""
+    ends = torch.tensor(settings.end_ids)
+    beams = BeamLanes(1, settings.beam_count, settings.max_new_tokens, ends)
+    prefixes: list[tuple[int, ...]] = [()]
+    while not bool(beams.done.all()):
+        logits = np.stack([logits_after(prefix, seed, sharpness) for prefix in prefixes])
+        normalisers = torch.tensor([[log_sum_exp(row) for row in logits]])
+        tokens, parents = beams.advance(torch.from_numpy(logits)[None], normalisers)
+        pairs = zip(tokens[0].tolist(), parents[0].tolist(), strict=True)
+        prefixes = [(*prefixes[parent], token) for token, parent in pairs]
+    greedy = GreedyLane(1, settings.max_new_tokens, ends, lane=0)
+    prefix: tuple[int, ...] = ()
+    while not bool(greedy.done.all()):
+        logits = logits_after(prefix, seed, sharpness)
+        normaliser = torch.tensor([log_sum_exp(logits)])
+        prefix = (*prefix, *greedy.advance(torch.from_numpy(logits)[None], normaliser).tolist())
+    return greedy.paths()[0], beams.paths()[0]
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 4.0])
+@pytest.mark.parametrize("end_ids", [(0,), (0, 5, 9)])
+@pytest.mark.parametrize("beam_count", [1, 2, 5])
+def test_hypotheses_are_those_of_the_batched_search(beam_count, end_ids, sharpness):
+    settings = SearchSettings(beam_count, True, LIMIT, end_ids, RECORDED)
+    reasons = set()
+    for seed in range(12):
+        traces, _ = searched(settings, seed, sharpness)
+        greedy, beams = batched(settings, seed, sharpness)
+        assert [trace.kind for trace in traces] == ["greedy"] + ["beam"] * beam_count
+        assert [trace.rank for trace in traces] == [0, *range(beam_count)]
+        for trace, path in zip(traces, [greedy, *beams], strict=True):
+            assert trace.token_ids == path.token_ids
+            assert trace.alpha == path.score
+            np.testing.assert_array_equal(trace.token_logprobs, path.logprobs)
+            reasons.add(trace.finish_reason)
+    assert reasons == {"stop", "length"} or sharpness > 1
+
+
+def test_each_step_records_the_logits_its_token_was_chosen_from():
+    settings = SearchSettings(4, True, LIMIT, (0,), RECORDED)
+    for trace in searched(settings, 1, 2.0)[0]:
+        assert trace.emotion_logits.dtype == np.float32
+        for step, recorded in enumerate(trace.emotion_logits):
+            logits = logits_after(trace.token_ids[:step], 1, 2.0)
+            np.testing.assert_array_equal(recorded, logits[list(RECORDED)])
+
+
+def test_alpha_is_the_plain_sum_of_the_token_logprobs():
+    settings = SearchSettings(4, True, LIMIT, (0,), RECORDED)
+    for trace in searched(settings, 2, 2.0)[0]:
+        total = 0.0
+        for logprob in trace.token_logprobs:
+            total += float(logprob)
+        assert trace.alpha == total
+
+
+def test_a_prefix_that_two_lanes_share_is_asked_once():
+    settings = SearchSettings(3, True, LIMIT, (0,), RECORDED)
+    _, asked = searched(settings, 3, 4.0)
+    assert asked[0] == 1
+    assert max(asked) <= 4
+    assert min(asked[1:]) == 3  # the greedy prefix is one of the beams' somewhere
+
+
+@pytest.mark.parametrize(("beam_count", "greedy"), [(0, True), (3, False)])
+def test_lanes_can_go_alone(beam_count, greedy):
+    alone, _ = searched(SearchSettings(beam_count, greedy, LIMIT, (0,), RECORDED), 4, 2.0)
+    both, _ = searched(SearchSettings(3, True, LIMIT, (0,), RECORDED), 4, 2.0)
+    kept = [trace for trace in both if trace.kind == alone[0].kind]
+    assert [trace.token_ids for trace in alone] == [trace.token_ids for trace in kept]
