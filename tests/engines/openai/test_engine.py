@@ -250,6 +250,32 @@ def test_a_refused_key_stops_the_run_without_repeating_it(
     assert len(server.seen) <= 2
 
 
+def test_an_endpoint_that_repeats_the_key_does_not_make_us_repeat_it(
+    server: ChatServer,
+    make_engine: Callable[..., Any],
+    clips: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    key = "sk-raypipe-secret-0123456789abcdef"
+    monkeypatch.setenv("RAYPIPE_TEST_KEY", key)
+    caplog.set_level("DEBUG")
+    api = api_config(server.base_url, key_variable="RAYPIPE_TEST_KEY", attempts=1)
+    server.script = lambda body: (500, {}, {"error": {"message": f"{key} made me stumble"}})
+    (failure,) = make_engine(api).generate(clips(1, api))
+    assert failure.message.endswith("HTTP 500: [key] made me stumble")
+    server.script = lambda body: (200, {}, {**server.reply(body), "seen": key})
+    assert isinstance(make_engine(api).generate(clips(1, api))[0], Generation)
+    server.key = "another"
+    with pytest.raises(StoppedError, match="HTTP 401") as caught:
+        make_engine(api).generate(clips(2, api)[1:])
+    kept = [path.read_bytes() for path in tmp_path.rglob("*.json")]
+    assert sum(b"[key]" in content for content in kept) == 2
+    assert not any(key.encode() in content for content in kept)
+    assert key not in str(caught.value) + caplog.text
+
+
 def test_a_spent_quota_stops_the_run(
     server: ChatServer, make_engine: Callable[..., Any], clips: Callable[..., Any]
 ) -> None:
