@@ -178,21 +178,20 @@ class ApiConfig(_Section):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """The settings that can change an answer: not where it comes from, nor how fast."""
+        """The settings that can change an answer: not where it comes from, nor how fast.
+
+        What the preset and its corrections amount to is part of the model's fingerprint.
+        """
         return self.model_dump(
             mode="json",
             include={
-                "preset",
-                "offers",
                 "audio_format",
                 "sampling_rate",
-                "max_duration_s",
                 "tokenizer",
                 "json_schema",
                 "temperature",
                 "top_p",
                 "seed",
-                "reasoning_tokens",
                 "extra",
             },
         )

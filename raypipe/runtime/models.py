@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from raypipe.api_config import ApiConfig
 from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
 from raypipe.engines import load_engine, load_frontend
-from raypipe.engines.openai.presets import check_run
+from raypipe.engines.openai.presets import check_run, endpoint_of
 from raypipe.engines.openai.usage import Usage, read_usage
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
@@ -112,13 +114,18 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
 def model_fingerprint(model: ModelConfig) -> str:
     """SHA-256 that tells a local model's files apart; a hub id with its revision otherwise.
 
-    An endpoint tells no more of its model than the name.
+    An endpoint tells no more of its model than the name; what it is taken to be able to do counts
+    too, as it decides how it is asked.
 
     Small files count whole. Of large weight files the size, the header and evenly spaced samples
     count: hashing 15 GB would delay every start by a minute.
     """
+    if model.api is not None:
+        endpoint = dataclasses.asdict(endpoint_of(model.api))
+        del endpoint["base_url"], endpoint["key_variable"]
+        return f"{model.path}@{json.dumps(endpoint, sort_keys=True)}"
     folder = Path(model_path(model))
-    if model.api is not None or not folder.is_dir():
+    if not folder.is_dir():
         return f"{model.path}@{model.revision}"
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):

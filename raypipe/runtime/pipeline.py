@@ -106,6 +106,7 @@ def _stream(plan: Plan, console: Console) -> None:
         + CPUS_PER_COMMIT,
     )
     stream = shard_stream(plan.pending, config, plan.context)
+    generated = {task.entry.name for task in plan.pending if task.generated}
     written = 0
     stopped: dict[str, Any] | None = None
     with RunProgress(plan.utterances, plan.utterances_done, console) as progress:
@@ -115,11 +116,11 @@ def _stream(plan: Plan, console: Console) -> None:
             ):
                 for row in batch.to_pylist():
                     progress.advance(row["utterances"], row["errors"])
-                    if row["stopped"] is None:
-                        written += 1
-                    else:
+                    if row["stopped"] is not None:
                         stopped = stopped or row
-                # The rest would only be read to be stopped as well.
+                    elif row["shard"] not in generated:
+                        written += 1
+                # All that was answered is written; the rest would be read to be stopped as well.
                 if stopped is not None and written >= stopped["answered"]:
                     break
         except RayError as error:

@@ -2,7 +2,8 @@
 
 Repeated are overload (408, 409, 429, 5xx), timeouts, broken connections and bodies that are no
 answer. A request that the endpoint refuses for what is in it (other 4xx) fails at once, alone. A
-refused key, an unknown model or a spent quota would fail every utterance alike: the run stops.
+refused key, an unknown model, a spent quota or an endpoint that does not answer any more would fail
+every utterance alike: the run stops.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _REPEATED = frozenset({408, 409, 425, 429})
 _OVERLOAD = frozenset({429, 502, 503, 504, 529})
 _HOPELESS = frozenset({401, 403, 404})
 _SPENT_QUOTA = "insufficient_quota"
+_GIVE_UP_AFTER = 16
+"""Requests in a row that got no answer in all their attempts."""
 
 
 class AskError(Exception):
@@ -40,6 +43,19 @@ class AskError(Exception):
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
         self.error_type = error_type
+
+
+@dataclass(slots=True)
+class Health:
+    """How an endpoint is doing; outlives the event loops.
+
+    Attributes:
+        limit: requests in flight that it bore last; None before the first.
+        unanswered: requests in a row that got no answer in all their attempts.
+    """
+
+    limit: float | None = None
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +85,7 @@ class Caller:
         api: attempts, waits and timeouts.
         throttle: how many may be in flight.
         account: what is spent.
+        health: how the endpoint is doing.
         key: never to be repeated in a message or a cached body.
     """
 
@@ -78,10 +95,11 @@ class Caller:
         api: ApiConfig,
         throttle: Throttle,
         account: Account,
+        health: Health,
         key: str | None,
     ) -> None:
         self._client, self._api, self._throttle = client, api, throttle
-        self._account, self._key = account, key
+        self._account, self._health, self._key = account, health, key
         self._stop: StoppedError | None = None
 
     async def ask(self, body: Mapping[str, Any], output_tokens: int) -> tuple[Reply, bytes]:
@@ -104,13 +122,27 @@ class Caller:
                 await asyncio.sleep(self._wait_s(attempt, reason))
             answer = await self._attempt(body, output_tokens)
             if not isinstance(answer, _Reason):
+                self._health.unanswered = 0
                 return answer
             reason = answer
             if not reason.again:
                 break
         assert reason is not None  # attempts >= 1
+        self._note_unanswered(reason)
         times = "1 attempt" if attempt == 0 else f"{attempt + 1} attempts"
         raise AskError(reason.error_type, f"no answer after {times}; last: {reason.message}")
+
+    def _note_unanswered(self, reason: _Reason) -> None:
+        """Stop before a corpus full of errors is written because a server is down."""
+        self._health.unanswered = self._health.unanswered + 1 if reason.again else 0
+        if self._health.unanswered >= _GIVE_UP_AFTER:
+            self._stop = StoppedError(
+                f"the endpoint left {self._health.unanswered} requests in a row without an "
+                f"answer, each in {self._api.attempts} attempts; last: {reason.message}. What is "
+                "done is committed, the same command continues"
+            )
+            self._health.unanswered = 0
+            raise self._stop
 
     def _wait_s(self, attempt: int, reason: _Reason) -> float:
         """Exponential back-off with jitter, and not before the endpoint asked to be back."""

@@ -9,7 +9,7 @@ import openai
 
 from raypipe.api_config import ApiConfig
 from raypipe.engines.openai.cache import Objects, ResponseCache
-from raypipe.engines.openai.client import AskError, Caller
+from raypipe.engines.openai.client import AskError, Caller, Health
 from raypipe.engines.openai.hypotheses import HypothesisReader
 from raypipe.engines.openai.messages import Draw, RequestWriter
 from raypipe.engines.openai.presets import api_key, endpoint_of
@@ -66,7 +66,7 @@ class OpenAIEngine:
         self._reader = HypothesisReader(emotion_tokens, self._endpoint.end_token)
         self._cache = ResponseCache(cache)
         self._account = Account(ledger, api.budget, api.prices)
-        self._limit: float | None = None
+        self._health = Health()
         self.capabilities = Capabilities(
             beams=False,
             emotion_logits=False,
@@ -93,7 +93,7 @@ class OpenAIEngine:
     async def _generate(
         self, inputs: Sequence[ChatInput], key: str | None
     ) -> list[Generation | Failure]:
-        throttle = Throttle(self._api.concurrency, self._limit)
+        throttle = Throttle(self._api.concurrency, self._health.limit)
         client = openai.AsyncOpenAI(
             api_key=key or _NO_KEY,
             base_url=self._endpoint.base_url,
@@ -102,14 +102,14 @@ class OpenAIEngine:
         )
         try:
             async with client:
-                caller = Caller(client, self._api, throttle, self._account, key)
+                caller = Caller(client, self._api, throttle, self._account, self._health, key)
                 # Bounded beyond the throttle: each open utterance holds its clip in base64.
                 places = asyncio.Semaphore(2 * self._api.concurrency)
                 answers = await asyncio.gather(
                     *(self._answer(one, caller, places) for one in inputs), return_exceptions=True
                 )
         finally:
-            self._limit = throttle.limit
+            self._health.limit = throttle.limit
             await asyncio.to_thread(self._account.write)
         return _settled(answers)
 

@@ -68,7 +68,7 @@ class HypothesisReader:
 
     def _emotion_logprobs(self, steps: tuple[Step, ...] | None) -> FloatArray | None:
         """Log-probabilities, shape ``(steps, tokens)``, NaN where the endpoint told none."""
-        if steps is None or not self._ids:
+        if not steps or not self._ids:
             return None
         table = np.full((len(steps), len(self._ids)), np.nan, dtype=np.float32)
         for row, step in enumerate(steps):
@@ -84,7 +84,7 @@ class HypothesisReader:
 
 def _logprobs(steps: tuple[Step, ...] | None) -> FloatArray | None:
     """Of every token; None as soon as one is missing, as their sum would be another thing."""
-    if steps is None:
+    if not steps:  # an empty list beside a text: some endpoints mean none by it
         return None
     told = [step.logprob for step in steps if step.logprob is not None]
     return np.array(told, dtype=np.float32) if len(told) == len(steps) else None

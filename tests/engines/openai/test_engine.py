@@ -276,6 +276,14 @@ def test_an_endpoint_that_repeats_the_key_does_not_make_us_repeat_it(
     assert key not in str(caught.value) + caplog.text
 
 
+def test_an_endpoint_that_is_down_stops_the_run_instead_of_filling_it_with_errors(
+    make_engine: Callable[..., Any], clips: Callable[..., Any]
+) -> None:
+    api = api_config("http://127.0.0.1:9/v1", attempts=2)  # the discard port: nobody listens
+    with pytest.raises(StoppedError, match=r"16 requests in a row.*2 attempts.*connection broke"):
+        make_engine(api).generate(clips(40, api))
+
+
 def test_a_spent_quota_stops_the_run(
     server: ChatServer, make_engine: Callable[..., Any], clips: Callable[..., Any]
 ) -> None:
