@@ -171,6 +171,7 @@ class Hypothesis:
         emotion_kind: ``logprob`` if ``emotion_logits`` holds log-probabilities instead, NaN where
             unknown: raw logits up to one constant per step.
         sampled: the beam is a sample that stands in for one found by search.
+        step_count: number of generated tokens where their ids are not known.
     """
 
     kind: HypothesisKind
@@ -186,13 +187,12 @@ class Hypothesis:
     alpha_kind: AlphaKind = "sum_logprob"
     emotion_kind: EmotionKind = "logit"
     sampled: bool = False
+    step_count: int | None = None
 
     @property
     def steps(self) -> int:
         """Number of generated tokens, 0 if the engine cannot know it."""
-        return len(self.token_ids) or (
-            0 if self.token_logprobs is None else len(self.token_logprobs)
-        )
+        return len(self.token_ids) if self.step_count is None else self.step_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ _HYPOTHESIS = pa.struct(
         ("alpha_kind", pa.string()),
         ("emotion_kind", pa.string()),
         ("sampled", pa.bool_()),
+        ("step_count", pa.int32()),
     ]
 )
 

@@ -210,6 +210,7 @@ def _hypothesis(row: Mapping[str, Any], emotion_logits: FloatArray | None) -> Hy
         alpha_kind=row.get("alpha_kind") or "sum_logprob",
         emotion_kind=row.get("emotion_kind") or "logit",
         sampled=bool(row.get("sampled")),
+        step_count=row.get("step_count"),
     )
 
 

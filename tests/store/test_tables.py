@@ -93,6 +93,7 @@ UNKNOWN = hypothesis(
     alpha_kind="none",
     emotion_kind="logprob",
     sampled=True,
+    step_count=2,
 )
 ANSWERED = [
     Answered(FULL, Generation("clip 1/é", (hypothesis(5), hypothesis(0), UNKNOWN), 17, 40)),
@@ -145,7 +146,7 @@ def test_generations_come_back_as_they_were(stored: bool) -> None:
 def test_objects_from_before_endpoints_hold_searched_beams_with_raw_logits() -> None:
     made = table()
     at = made.schema.get_field_index("hypotheses")
-    added = ("alpha_kind", "emotion_kind", "sampled")
+    added = ("alpha_kind", "emotion_kind", "sampled", "step_count")
     rows = [
         None if row is None else [{k: v for k, v in one.items() if k not in added} for one in row]
         for row in made["hypotheses"].to_pylist()

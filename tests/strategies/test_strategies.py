@@ -102,10 +102,8 @@ def test_samples_without_alpha_weigh_the_same_and_the_prediction_says_so() -> No
     assert one("bon", BEAMS).weighting is None
 
 
-def test_length_counts_logprobs_where_an_endpoint_tells_no_ids() -> None:
-    told = [
-        replace(beam, token_ids=(), token_logprobs=np.zeros(3, dtype=np.float32)) for beam in BEAMS
-    ]
+def test_length_is_known_where_an_endpoint_tells_no_ids() -> None:
+    told = [replace(beam, token_ids=(), step_count=3) for beam in BEAMS]
     expected = one("w_bon", BEAMS, length_normalised=True)
     np.testing.assert_array_equal(one("w_bon", told, length_normalised=True).probs, expected.probs)
 

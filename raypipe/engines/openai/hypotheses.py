@@ -64,6 +64,7 @@ class HypothesisReader:
             alpha_kind="none" if logprobs is None else alpha_kind,
             emotion_kind="logprob",
             sampled=kind == "beam",
+            step_count=len(choice.steps) if choice.steps else None,
         )
 
     def _emotion_logprobs(self, steps: tuple[Step, ...] | None) -> FloatArray | None:
