@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from raypipe.api_config import ApiConfig
 from raypipe.errors import ConfigError
 from raypipe.votes import VotePolicy
 
@@ -89,8 +90,10 @@ class ModelConfig(_Section):
     """The audio language model.
 
     Attributes:
-        engine: name of the back end; ``vllm`` needs an extra to be installed.
-        path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id.
+        engine: name of the back end; ``vllm`` needs an extra to be installed, ``openai`` asks an
+            OpenAI-compatible endpoint.
+        path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id; for
+            ``openai`` the model's name at the endpoint.
         name: how the model is called in the tables; default: the last part of ``path``.
         revision: commit of a hub id; pin it, or two runs may hear two different models.
         dtype: arithmetic of the weights; ``float32`` is the reference.
@@ -98,9 +101,10 @@ class ModelConfig(_Section):
         ignore_generation_config: run although the checkpoint's generation config asks for
             processors (such as a repetition penalty) that beam scores here do not include.
         vllm: read by that engine only.
+        api: the endpoint; read by ``openai`` only.
     """
 
-    engine: Literal["transformers", "vllm"] = "transformers"
+    engine: Literal["transformers", "vllm", "openai"] = "transformers"
     path: str = BUNDLED_MODEL
     name: str | None = None
     revision: str | None = None
@@ -109,6 +113,15 @@ class ModelConfig(_Section):
     trust_remote_code: bool = False
     ignore_generation_config: bool = False
     vllm: VllmConfig = VllmConfig()
+    api: ApiConfig | None = None
+
+    @model_validator(mode="after")
+    def _endpoint_is_known(self) -> Self:
+        if (self.engine == "openai") != (self.api is not None):
+            raise ValueError("engine openai and an api section belong together")
+        if self.engine == "openai" and "path" not in self.model_fields_set:
+            raise ValueError("engine openai needs path, the model's name at the endpoint")
+        return self
 
     @property
     def label(self) -> str:
@@ -249,6 +262,15 @@ class RunConfig(_Section):
             raise ValueError("strategy greedy needs decoding.greedy: true")
         return self
 
+    @model_validator(mode="after")
+    def _one_purse(self) -> Self:
+        if self.model.api and self.model.api.budget and self.resources.actors > 1:
+            raise ValueError(
+                "model.api.budget needs resources.actors: 1, as an actor cannot see what another "
+                "spends; raise model.api.concurrency instead"
+            )
+        return self
+
     def generation_identity(
         self, input_fingerprint: str, model_fingerprint: str, prompt_source: str
     ) -> str:
@@ -265,9 +287,10 @@ class RunConfig(_Section):
                 "audio": self.audio.model_dump(),
                 "model": [
                     model_fingerprint,
-                    self.model.model_dump(exclude={"path", "device", "vllm"}),
+                    self.model.model_dump(exclude={"path", "device", "vllm", "api"}),
                     # Memory and compilation do not change an answer; other limits do.
                     self.model.vllm.max_model_len if self.model.engine == "vllm" else None,
+                    *([self.model.api.identity()] if self.model.api else []),
                 ],
                 "prompt": [self.prompt.label, prompt_source],
                 "decoding": self.decoding.model_dump(),
@@ -346,4 +369,6 @@ def _explain(source: str, error: Any) -> str:
         return f"{source}: {field}: unknown key"
     if error["type"] == "missing":
         return f"{source}: {field}: missing"
+    if field.endswith("key_variable") or field.endswith("base_url"):  # maybe a key, by mistake
+        return f"{source}: {field}: {error['msg']}"
     return f"{source}: {field}: {error['msg']}, got {error['input']!r}"

@@ -10,6 +10,7 @@ RaypipeError
 ├── StoreError           object storage refuses or does not keep its promises
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
+├── StoppedError         a run ended early on purpose; the same command continues it
 └── AccountingError      counts that must add up do not
 
 One utterance's failure never travels as an exception between rooms: it is caught where it
@@ -64,6 +65,13 @@ class ObjectMissingError(StoreError):
 
 class FingerprintError(StoreError):
     """An output location already holds the results of a different run."""
+
+
+class StoppedError(RaypipeError):
+    """A run ended early on purpose: what is done is committed, the same command continues.
+
+    Raised for a spent budget or quota, or a key that the endpoint refuses.
+    """
 
 
 class AccountingError(RaypipeError):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, Generation, ModelInput, Request
+from raypipe.records import EmotionTokens, Failure, Generation, Request
+
+Prepared = TypeVar("Prepared")
+Taken = TypeVar("Taken", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,12 @@ class Capabilities:
     token_logprobs: bool
 
 
-class Frontend(Protocol):
-    """The CPU half of an engine: tokenizer and feature extractor, no weights."""
+class Frontend(Protocol[Prepared]):
+    """The CPU half of an engine: tokenizer and feature extractor, no weights.
+
+    What it prepares is what its engine takes: token ids and features for a model that runs here
+    (:class:`raypipe.records.ModelInput`), a file for an endpoint.
+    """
 
     sampling_rate: int
     """Rate in Hz at which :meth:`prepare` expects its audio."""
@@ -34,7 +41,7 @@ class Frontend(Protocol):
     max_duration_s: float
     """Longest clip the model hears whole; a longer one is never cut silently."""
 
-    def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
+    def prepare(self, requests: Sequence[Request]) -> list[Prepared | Failure]:
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         ...
 
@@ -43,12 +50,12 @@ class Frontend(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Engine(Protocol[Taken]):
     """The accelerator half: listens and answers."""
 
     capabilities: Capabilities
 
-    def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
+    def generate(self, inputs: Sequence[Taken]) -> list[Generation | Failure]:
         """Answer every input: same length, same order.
 
         The answer to an input does not depend on its neighbours (up to the rounding of the

@@ -13,7 +13,9 @@ IntArray = NDArray[np.int64]
 
 Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
 HypothesisKind = Literal["greedy", "beam"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "refusal", "content_filter"]
+AlphaKind = Literal["sum_logprob", "sum_logprob_without_end", "none"]
+EmotionKind = Literal["logit", "logprob"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,22 @@ class ModelInput:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatInput:
+    """A request made ready for an endpoint: what is said to it, and the clip as a file.
+
+    Attributes:
+        prompt: the text of the user's turn.
+        audio: the encoded clip, mono.
+        audio_format: its encoding, ``wav`` or ``flac``.
+    """
+
+    utterance_id: str
+    prompt: str
+    audio: bytes
+    audio_format: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmotionWord:
     """One surface form of a label and the sub-tokens it is written with (V_n of the paper)."""
 
@@ -135,16 +153,25 @@ class Hypothesis:
     """One generated output.
 
     Attributes:
-        kind: ``greedy`` (the greedy lane) or ``beam``.
+        kind: ``greedy`` (the greedy lane) or ``beam``; see ``sampled``.
         rank: 0 for the greedy hypothesis; beams are ranked by alpha from 0.
-        token_ids: generated ids, shape ``(steps,)``, with the end-of-sequence id if it was reached.
+        token_ids: generated ids, shape ``(steps,)``, with the end-of-sequence id if it was reached;
+            empty where the engine cannot know them.
         token_logprobs: log p of each generated token, natural log, shape ``(steps,)``; None where
             the engine cannot know them.
         alpha: cumulative log-likelihood, the plain sum of ``token_logprobs``; None likewise.
-        finish_reason: ``stop`` at an end-of-sequence token, ``length`` if cut at the limit.
+        finish_reason: ``stop`` at an end-of-sequence token, ``length`` if cut at the limit;
+            ``refusal`` and ``content_filter`` mark a text that is no answer.
         emotion_logits: raw logits of the recorded emotion tokens, shape ``(steps, tokens)``,
             before softmax, temperature, penalties or grammar; None where unavailable.
         verifier_score: in [0, 1]; None if not scored.
+        alpha_kind: what alpha is; ``sum_logprob_without_end`` where an endpoint does not tell the
+            probability of ending there, ``none`` where it tells no probabilities: such beams
+            weigh the same.
+        emotion_kind: ``logprob`` if ``emotion_logits`` holds log-probabilities instead, NaN where
+            unknown: raw logits up to one constant per step.
+        sampled: the beam is a sample that stands in for one found by search.
+        step_count: number of generated tokens where their ids are not known.
     """
 
     kind: HypothesisKind
@@ -157,16 +184,30 @@ class Hypothesis:
     emotion_logits: FloatArray | None
     verifier_score: float | None = None
     verifier_text: str | None = None
+    alpha_kind: AlphaKind = "sum_logprob"
+    emotion_kind: EmotionKind = "logit"
+    sampled: bool = False
+    step_count: int | None = None
+
+    @property
+    def steps(self) -> int:
+        """Number of generated tokens, 0 if the engine cannot know it."""
+        return len(self.token_ids) if self.step_count is None else self.step_count
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Everything a model said about one utterance."""
+    """Everything a model said about one utterance.
+
+    Attributes:
+        prompt_tokens: of the whole question, audio included; None where an endpoint does not say.
+        audio_tokens: of them, those of the audio; None likewise.
+    """
 
     utterance_id: str
     hypotheses: tuple[Hypothesis, ...]
-    prompt_tokens: int
-    audio_tokens: int
+    prompt_tokens: int | None
+    audio_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +249,8 @@ class Prediction:
     Attributes:
         probs: shape ``(labels,)``, float64, sums to 1; None when invalid.
         parse_rule: rule of the hypothesis used; the distinct rules joined by ``+`` if several were.
+        weighting: how beams were weighed, ``alpha``, ``verifier`` or, for want of alphas,
+            ``uniform``; None where none were.
         entropy: entropy of ``probs``, in bits.
         total_uncertainty: H[E p] of the predicted mixture, in nats; None where a strategy has none.
         aleatoric_uncertainty: E[H(p)] under the mixture, in nats; None likewise.
@@ -222,6 +265,7 @@ class Prediction:
     total_uncertainty: float | None = None
     aleatoric_uncertainty: float | None = None
     epistemic_uncertainty: float | None = None
+    weighting: str | None = None
 
     @property
     def valid(self) -> bool:

@@ -93,6 +93,64 @@ def test_aggregation_makes_other_predictions_of_the_same_generations() -> None:
     assert plain[1] != sharper[1]
 
 
+def api(**changes: object) -> dict[str, object]:
+    """A model section that asks an endpoint."""
+    return {"engine": "openai", "path": "m", "api": {"preset": "vllm", **changes}}
+
+
+def test_haste_and_money_do_not_make_another_run_but_sampling_does() -> None:
+    plain = identity(model=api())
+    assert plain == identity(
+        model=api(
+            concurrency=1,
+            attempts=2,
+            timeout_s=1,
+            base_url="http://127.0.0.1:1/v1",
+            key_variable="ANOTHER_KEY",
+            cache="elsewhere",
+            prices={"input": 1, "output": 2},
+            budget={"cost": 3},
+        )
+    )
+    for change in ({"seed": 1}, {"temperature": 0.5}, {"json_schema": True}, {"extra": {"a": 1}}):
+        assert plain[0] != identity(model=api(**change))[0], change
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"engine": "openai", "path": "m"}, "belong together"),
+        ({"engine": "openai", "api": {}}, "needs path"),
+        (api(budget={"cost": 1}), "needs prices"),
+        (api(extra={"n": 4}), "settings of their own"),
+        (api(base_url="ftp://x"), "http"),
+        (api(key="x"), "model.api.key: unknown key"),
+    ],
+)
+def test_an_endpoint_is_described_without_contradiction(
+    model: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_config({**MINIMAL, "model": model})
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"key_variable": "sk-Secret"}, {"base_url": "https://user:sk-Secret@x/v1"}]
+)
+def test_a_key_in_the_wrong_place_is_refused_without_repeating_it(
+    mistake: dict[str, str],
+) -> None:
+    with pytest.raises(ConfigError, match="environment") as caught:
+        parse_config({**MINIMAL, "model": api(**mistake)})
+    assert "Secret" not in str(caught.value)
+
+
+def test_a_budget_belongs_to_one_actor() -> None:
+    model = api(budget={"requests": 1})
+    with pytest.raises(ConfigError, match=r"resources\.actors: 1"):
+        parse_config({**MINIMAL, "model": model, "resources": {"actors": 2}})
+
+
 def test_the_config_is_frozen() -> None:
     config = RunConfig.model_validate(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):

@@ -24,9 +24,11 @@ def commands() -> list[str]:
     return [line for line in lines if line.startswith("raypipe ")]
 
 
-def test_the_config_shown_is_valid() -> None:
-    (example,) = blocks("yaml")
-    assert parse_config(yaml.safe_load(example)).name == "my first run"
+def test_the_configs_shown_are_valid() -> None:
+    whole, *changes = (yaml.safe_load(block) for block in blocks("yaml"))
+    assert parse_config(whole).name == "my first run"
+    for change in changes:
+        parse_config({**whole, **change})
 
 
 @pytest.mark.parametrize("command", commands())

@@ -16,33 +16,35 @@ from raypipe.protocols import Engine, Frontend
 ENGINES: Mapping[str, str] = {
     "transformers": "raypipe.engines.transformers:TransformersEngine",
     "vllm": "raypipe.engines.vllm.engine:VllmEngine",
+    "openai": "raypipe.engines.openai.engine:OpenAIEngine",
 }
 """Where the accelerator half of each back end lives, as ``module:class``."""
 
 FRONTENDS: Mapping[str, str] = {
     "transformers": "raypipe.engines.transformers:TransformersFrontend",
     "vllm": "raypipe.engines.vllm.frontend:VllmFrontend",
+    "openai": "raypipe.engines.openai.frontend:OpenAIFrontend",
 }
 """Where the CPU half of each back end lives, as ``module:class``."""
 
 
-def load_engine(name: str) -> Callable[..., Engine]:
+def load_engine(name: str) -> Callable[..., Engine[Any]]:
     """The class behind an engine's name; each takes its own settings.
 
     Raises:
         ConfigError: for a name that is not in :data:`ENGINES`.
     """
-    made: Callable[..., Engine] = _load(ENGINES, name)
+    made: Callable[..., Engine[Any]] = _load(ENGINES, name)
     return made
 
 
-def load_frontend(name: str) -> Callable[..., Frontend]:
+def load_frontend(name: str) -> Callable[..., Frontend[Any]]:
     """The class of an engine's CPU half; each takes its own settings.
 
     Raises:
         ConfigError: for a name that is not in :data:`FRONTENDS`.
     """
-    made: Callable[..., Frontend] = _load(FRONTENDS, name)
+    made: Callable[..., Frontend[Any]] = _load(FRONTENDS, name)
     return made
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+from raypipe.api_config import ApiConfig
 from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
 from raypipe.engines import load_engine, load_frontend
+from raypipe.engines.openai.presets import check_run, endpoint_of
+from raypipe.engines.openai.usage import Usage, read_usage
+from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import EmotionTokens
+from raypipe.store.location import Location
 from raypipe.tiny_alm import checkpoint_path
 
 
@@ -19,25 +26,34 @@ def model_path(model: ModelConfig) -> str:
 
     Every process asks for itself: the package may lie elsewhere on another machine.
     """
-    return str(checkpoint_path()) if model.path == BUNDLED_MODEL else model.path
+    return _resolved(model.path)
 
 
-def make_frontend(model: ModelConfig) -> Frontend:
+def _resolved(path: str) -> str:
+    return str(checkpoint_path()) if path == BUNDLED_MODEL else path
+
+
+def make_frontend(model: ModelConfig) -> Frontend[Any]:
     """The CPU half of the run's engine."""
-    frontend: Frontend = load_frontend(model.engine)(
+    if model.api is not None:
+        tokenizer = None if model.api.tokenizer is None else _resolved(model.api.tokenizer)
+        return load_frontend(model.engine)(model.api, tokenizer)
+    frontend: Frontend[Any] = load_frontend(model.engine)(
         model_path(model), revision=model.revision, trust_remote_code=model.trust_remote_code
     )
     return frontend
 
 
-def make_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine:
+def make_engine(config: RunConfig, emotion_tokens: EmotionTokens, labels: LabelSet) -> Engine[Any]:
     """The accelerator half of the run's engine, weights and all."""
     model, decoding, resources = config.model, config.decoding, config.resources
+    if model.api is not None:
+        return _make_api_engine(config, model.api, emotion_tokens, labels)
     threads = resources.threads_per_actor
     if threads is None and resources.gpus_per_actor == 0:
         threads = max(1, (os.cpu_count() or 1) // resources.actors)
     own_settings = {"vllm": model.vllm} if model.engine == "vllm" else {}
-    engine: Engine = load_engine(model.engine)(
+    engine: Engine[Any] = load_engine(model.engine)(
         model_path(model),
         revision=model.revision,
         emotion_tokens=emotion_tokens,
@@ -55,12 +71,61 @@ def make_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine:
     return engine
 
 
+def _make_api_engine(
+    config: RunConfig, api: ApiConfig, emotion_tokens: EmotionTokens, labels: LabelSet
+) -> Engine[Any]:
+    endpoint, output = (
+        config.storage.endpoint,
+        Location.parse(config.output, config.storage.endpoint),
+    )
+    cache = output.child("api_cache") if api.cache is None else Location.parse(api.cache, endpoint)
+    return load_engine(config.model.engine)(
+        config.model.path,
+        api=api,
+        labels=labels,
+        emotion_tokens=emotion_tokens,
+        beam_count=config.decoding.beam_count,
+        greedy=config.decoding.greedy,
+        max_new_tokens=config.decoding.max_new_tokens,
+        cache=cache,
+        ledger=output.child(API_USAGE),
+    )
+
+
+API_USAGE = "api_usage"
+"""Where a run's accounts of requests and costs lie in its output."""
+
+
+def api_usage(tables: Location) -> Usage:
+    """What a run has asked an endpoint for, over all its attempts."""
+    return read_usage(tables.child(API_USAGE))
+
+
+def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
+    """Refuse what the engine cannot give, before any work starts.
+
+    Raises:
+        ConfigError: naming the setting, what it needs and what is offered.
+    """
+    if config.model.api is not None:
+        check_run(
+            config.model.api, config.strategies, config.aggregation.token_steps, emotion_tokens
+        )
+
+
 def model_fingerprint(model: ModelConfig) -> str:
     """SHA-256 that tells a local model's files apart; a hub id with its revision otherwise.
+
+    An endpoint tells no more of its model than the name; what it is taken to be able to do counts
+    too, as it decides how it is asked.
 
     Small files count whole. Of large weight files the size, the header and evenly spaced samples
     count: hashing 15 GB would delay every start by a minute.
     """
+    if model.api is not None:
+        endpoint = dataclasses.asdict(endpoint_of(model.api))
+        del endpoint["base_url"], endpoint["key_variable"]
+        return f"{model.path}@{json.dumps(endpoint, sort_keys=True)}"
     folder = Path(model_path(model))
     if not folder.is_dir():
         return f"{model.path}@{model.revision}"

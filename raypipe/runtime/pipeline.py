@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import time
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from rich.console import Console
 
 import raypipe
 from raypipe.config import RunConfig
+from raypipe.errors import StoppedError
+from raypipe.runtime.models import api_usage
 from raypipe.runtime.plan import Plan, make_plan
 from raypipe.runtime.progress import RunProgress
 from raypipe.runtime.reduce import reduce_run
@@ -69,9 +72,15 @@ def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
     write_record(plan.context.tables, record)
-    if plan.pending:
-        _stream(plan, console)
     context = plan.context
+    try:
+        if plan.pending:
+            _stream(plan, console)
+    except StoppedError as error:
+        _note_usage(plan, record)
+        write_record(context.tables, {**record, "status": "stopped", "reason": str(error)})
+        raise
+    _note_usage(plan, record)
     counts = count_tables(context.tables, context.run, plan.utterances, plan.config.strategies)
     check_counts(counts)
     record["counts"] = counts
@@ -81,6 +90,11 @@ def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
     reduce_run(plan, record, console)
     write_record(plan.context.tables, record)
     return record
+
+
+def _note_usage(plan: Plan, record: dict[str, Any]) -> None:
+    if plan.config.model.api is not None:
+        record["api_usage"] = dataclasses.asdict(api_usage(plan.context.tables))
 
 
 def _stream(plan: Plan, console: Console) -> None:
@@ -93,6 +107,9 @@ def _stream(plan: Plan, console: Console) -> None:
         + CPUS_PER_COMMIT,
     )
     stream = shard_stream(plan.pending, config, plan.context)
+    generated = {task.entry.name for task in plan.pending if task.generated}
+    written = 0
+    stopped: dict[str, Any] | None = None
     with RunProgress(plan.utterances, plan.utterances_done, console) as progress:
         try:
             for batch in stream.iter_batches(
@@ -100,8 +117,17 @@ def _stream(plan: Plan, console: Console) -> None:
             ):
                 for row in batch.to_pylist():
                     progress.advance(row["utterances"], row["errors"])
+                    if row["stopped"] is not None:
+                        stopped = stopped or row
+                    elif row["shard"] not in generated:
+                        written += 1
+                # All that was answered is written; the rest would be read to be stopped as well.
+                if stopped is not None and written >= stopped["answered"]:
+                    break
         except RayError as error:
             raise own_error(error) from error
+    if stopped is not None:
+        raise StoppedError(stopped["stopped"])
 
 
 def _record(plan: Plan, started: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.prompts import fill_template, template_source
 from raypipe.runtime.duplicates import repeated_ids
-from raypipe.runtime.models import make_frontend, model_fingerprint
+from raypipe.runtime.models import check_engine, make_frontend, model_fingerprint
 from raypipe.runtime.run_record import RECORD, read_record
 from raypipe.runtime.shard_work import RunContext, ShardTask
 from raypipe.shards import ShardIndex, read_index
@@ -75,6 +75,8 @@ def _context(
 ) -> RunContext:
     labels = LabelSet(tuple(index.labels))
     frontend = make_frontend(config.model)
+    emotion_tokens = frontend.emotion_tokens(labels)
+    check_engine(config, emotion_tokens)
     source = template_source(config.prompt.template)
     fill_template(source, labels, transcript="", fixed_sentences=index.fixed_sentences)
     generation = config.generation_identity(
@@ -100,7 +102,7 @@ def _context(
         silence=config.audio.replace_with == "silence",
         strategies=config.strategies,
         aggregation=AggregationSettings(**config.aggregation.model_dump()),
-        emotion_tokens=frontend.emotion_tokens(labels),
+        emotion_tokens=emotion_tokens,
         generation_fingerprint=generation,
         prediction_fingerprint=prediction,
     )

@@ -11,6 +11,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,6 @@ from raypipe.records import (
     Failure,
     Generation,
     Hypothesis,
-    ModelInput,
     Prediction,
     Request,
     Utterance,
@@ -106,11 +106,12 @@ class PreparedShard:
 
     Attributes:
         utterances: the rows without their audio, None where even the row could not be read.
+        inputs: what the engine's frontend made of every row.
     """
 
     task: ShardTask
     utterances: tuple[Utterance | None, ...]
-    inputs: tuple[ModelInput | Failure, ...]
+    inputs: tuple[Any | Failure, ...]
     shard_failure: Failure | None = None
 
 
@@ -125,22 +126,43 @@ class AnsweredShard:
 
 
 @dataclass(frozen=True, slots=True)
+class StoppedShard:
+    """A shard that the engine stopped before; nothing of it is written.
+
+    Attributes:
+        reason: why, as the user is to read it.
+        answered: shards that the same engine had answered before.
+    """
+
+    task: ShardTask
+    reason: str
+    answered: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShardSummary:
-    """What the driver hears about a finished shard."""
+    """What the driver hears about a finished shard, or one that was stopped before.
+
+    Attributes:
+        stopped: why it was not done; None for a finished shard.
+        answered: shards that are, or will be, finished all the same.
+    """
 
     shard: str
     utterances: int
     errors: int
+    stopped: str | None = None
+    answered: int = 0
 
 
-def prepare_shard(task: ShardTask, context: RunContext, frontend: Frontend) -> PreparedShard:
+def prepare_shard(task: ShardTask, context: RunContext, frontend: Frontend[Any]) -> PreparedShard:
     """Read a shard and make every usable row ready for the model."""
     try:
         rows = read_shard(context.shards, task.entry, context.labels)[: task.take]
     except ShardError as error:
         failure = Failure(None, "read", type(error).__name__, str(error))
         return PreparedShard(task, (), (), failure)
-    slots: list[ModelInput | Failure | None] = []
+    slots: list[Failure | None] = []
     requests: list[Request] = []
     for index, row in enumerate(rows):
         request = _request(row, index, task, context, frontend)
@@ -153,7 +175,11 @@ def prepare_shard(task: ShardTask, context: RunContext, frontend: Frontend) -> P
 
 
 def _request(
-    row: Utterance | Failure, index: int, task: ShardTask, context: RunContext, frontend: Frontend
+    row: Utterance | Failure,
+    index: int,
+    task: ShardTask,
+    context: RunContext,
+    frontend: Frontend[Any],
 ) -> Request | Failure:
     if isinstance(row, Failure):
         return row
@@ -181,9 +207,9 @@ def _without_audio(row: Utterance | Failure) -> Utterance | None:
     return None if isinstance(row, Failure) else dataclasses.replace(row, audio=b"")
 
 
-def answer_shard(shard: PreparedShard, engine: Engine) -> AnsweredShard:
+def answer_shard(shard: PreparedShard, engine: Engine[Any]) -> AnsweredShard:
     """Let the model answer every prepared row; failures pass through in place."""
-    ready = [one for one in shard.inputs if isinstance(one, ModelInput)]
+    ready = [one for one in shard.inputs if not isinstance(one, Failure)]
     answers = iter(engine.generate(ready) if ready else ())
     return AnsweredShard(
         shard.task,

@@ -6,6 +6,7 @@ row, so a shard can be neither split nor joined with another on its way to its c
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import warnings
 from typing import Any
@@ -14,12 +15,15 @@ import pyarrow as pa
 import ray.data
 
 from raypipe.config import RunConfig
+from raypipe.errors import StoppedError
 from raypipe.runtime.models import make_engine, make_frontend
 from raypipe.runtime.shard_work import (
+    AnsweredShard,
     PreparedShard,
     RunContext,
     ShardSummary,
     ShardTask,
+    StoppedShard,
     answer_shard,
     commit_shard,
     prepare_shard,
@@ -55,31 +59,46 @@ class EngineStage:
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        self._engine = make_engine(config, context.emotion_tokens)
+        self._engine = make_engine(config, context.emotion_tokens, context.labels)
+        self._answered = 0
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Answer the one shard in the batch."""
+        """Answer the one shard in the batch, or say why the engine stopped before it."""
         work: PreparedShard | ShardTask = _unpack(batch)
         if isinstance(work, ShardTask):
             return batch
-        return _pack(work.task.entry.name, answer_shard(work, self._engine))
+        done: AnsweredShard | StoppedShard
+        try:
+            done = answer_shard(work, self._engine)
+            self._answered += 1
+        except StoppedError as error:
+            # An exception would tear down the stream, with answered shards not yet written.
+            done = StoppedShard(work.task, str(error), self._answered)
+        return _pack(work.task.entry.name, done)
 
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
     """Write one shard's objects and report its counts."""
     work = _unpack(batch)
-    summary: ShardSummary = (
-        recommit_shard(work, context)
-        if isinstance(work, ShardTask)
-        else commit_shard(work, context)
-    )
-    return pa.table(
-        {
-            "shard": [summary.shard],
-            "utterances": [summary.utterances],
-            "errors": [summary.errors],
-        }
-    )
+    if isinstance(work, StoppedShard):
+        summary = ShardSummary(work.task.entry.name, 0, 0, work.reason, work.answered)
+    elif isinstance(work, ShardTask):
+        summary = recommit_shard(work, context)
+    else:
+        summary = commit_shard(work, context)
+    return pa.Table.from_pylist([dataclasses.asdict(summary)], schema=_SUMMARY)
+
+
+# Named types: a column of nothing but nulls would not fit to one of texts.
+_SUMMARY = pa.schema(
+    [
+        ("shard", pa.string()),
+        ("utterances", pa.int64()),
+        ("errors", pa.int64()),
+        ("stopped", pa.string()),
+        ("answered", pa.int64()),
+    ]
+)
 
 
 def shard_stream(

@@ -43,6 +43,10 @@ _HYPOTHESIS = pa.struct(
         ("emotion_logits", pa.list_(pa.list_(pa.float32()))),  # steps x recorded tokens
         ("verifier_score", pa.float64()),
         ("verifier_text", pa.string()),
+        ("alpha_kind", pa.string()),
+        ("emotion_kind", pa.string()),
+        ("sampled", pa.bool_()),
+        ("step_count", pa.int32()),
     ]
 )
 
@@ -119,6 +123,7 @@ PREDICTIONS = pa.schema(
         ("total_uncertainty", pa.float64()),  # nats, as the two below
         ("aleatoric_uncertainty", pa.float64()),
         ("epistemic_uncertainty", pa.float64()),
+        ("weighting", pa.string()),
         *_TRUTH,
         ("votes_union", pa.list_(pa.string())),
         *((name, pa.float64()) for name in UTTERANCE_METRICS),

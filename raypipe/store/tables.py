@@ -206,6 +206,11 @@ def _hypothesis(row: Mapping[str, Any], emotion_logits: FloatArray | None) -> Hy
         emotion_logits=emotion_logits,
         verifier_score=row["verifier_score"],
         verifier_text=row["verifier_text"],
+        # Objects written before these fields existed hold searched beams with raw logits.
+        alpha_kind=row.get("alpha_kind") or "sum_logprob",
+        emotion_kind=row.get("emotion_kind") or "logit",
+        sampled=bool(row.get("sampled")),
+        step_count=row.get("step_count"),
     )
 
 

@@ -8,7 +8,8 @@ strategy          rule
                   token_level_logits)
 ``token_softmax`` the same logits through a softmax with a temperature
 ``bon``           the valid beam with the largest alpha (test_time_scaling, 4.2.2)
-``w_bon``         Dirichlet mixture of the valid beams, weights softmax(alpha) (Eq. 2 and 3)
+``w_bon``         Dirichlet mixture of the valid beams, weights softmax(alpha) (Eq. 2 and 3);
+                  equal weights, and ``weighting`` says so, where an endpoint tells no alpha
 ``alm_v``         the valid beam with the largest verifier score (4.2.3)
 ``w_alm_v``       Dirichlet mixture, weights from the verifier scores
 ================  ===========================================================================
@@ -17,7 +18,9 @@ To add a strategy, write one function of a :class:`Bundle` and name it in :data:
 A strategy that lacks what it needs gives an invalid prediction with a stable reason; it never
 raises and never falls back to another: ``no_greedy``, ``no_beams``, ``no_alpha``,
 ``no_valid_beam``, ``no_scores``, ``no_logits``, ``no_steps``, ``no_label_tokens``,
-``no_emotion_word``, ``non_positive_logit``, ``not_finite``, or the reason of the parser.
+``no_emotion_word``, ``non_positive_logit``, ``no_raw_logits`` (log-probabilities only),
+``logprobs_incomplete``, ``not_finite``, ``refusal``, ``content_filter``, or the reason of the
+parser.
 """
 
 from __future__ import annotations
@@ -103,7 +106,7 @@ def prepare(
     """Parse every hypothesis once and sort them into the greedy one and the beams by rank."""
     # Greedy and the best beam often agree word for word.
     parsed = {text: parse_answer(text, labels) for text in {item.text for item in hypotheses}}
-    candidates = [Candidate(item, parsed[item.text]) for item in hypotheses]
+    candidates = [Candidate(item, _refused(item) or parsed[item.text]) for item in hypotheses]
     greedy = [item for item in candidates if item.hypothesis.kind == "greedy"]
     beams = [item for item in candidates if item.hypothesis.kind == "beam"]
     return Bundle(
@@ -113,6 +116,12 @@ def prepare(
         emotion_tokens=emotion_tokens,
         settings=settings,
     )
+
+
+def _refused(hypothesis: Hypothesis) -> Parsed | None:
+    """A refusal may well name emotions; it is not an answer all the same."""
+    reason = hypothesis.finish_reason
+    return Parsed(None, "none", reason) if reason in ("refusal", "content_filter") else None
 
 
 def predict(
@@ -167,6 +176,9 @@ def greedy(bundle: Bundle) -> Prediction:
 
 def token(bundle: Bundle) -> Prediction:
     """Mean emotion-word logits divided by their sum (token_level_logits, Eq. 2)."""
+    source = _token_source(bundle)
+    if source is not None and source.hypothesis.emotion_kind != "logit":
+        return _invalid("token", "no_raw_logits")
     logits = _label_logits(bundle)
     if isinstance(logits, str):
         return _invalid("token", logits)
@@ -177,7 +189,10 @@ def token(bundle: Bundle) -> Prediction:
 
 
 def token_softmax(bundle: Bundle) -> Prediction:
-    """Softmax of the mean emotion-word logits, defined for any sign."""
+    """Softmax of the mean emotion-word logits, defined for any sign.
+
+    Log-probabilities give the same: they are the logits less one constant per step.
+    """
     logits = _label_logits(bundle)
     if isinstance(logits, str):
         return _invalid("token_softmax", logits)
@@ -195,12 +210,18 @@ def bon(bundle: Bundle) -> Prediction:
 
 
 def w_bon(bundle: Bundle) -> Prediction:
-    """Mixture of the valid beams weighted by softmax(alpha) (test_time_scaling, Eq. 2 and 3)."""
+    """Mixture of the valid beams weighted by softmax(alpha) (test_time_scaling, Eq. 2 and 3).
+
+    Where an endpoint tells no probabilities its samples weigh the same.
+    """
+    if any(beam.hypothesis.alpha_kind == "none" for beam in bundle.beams):
+        return _uniform("w_bon", bundle)
     beams = _beams_with_alpha(bundle)
     if isinstance(beams, str):
         return _invalid("w_bon", beams, bundle.beams)
     alphas = _alphas(beams, length_normalised=bundle.settings.length_normalised)
-    return _mixture("w_bon", beams, dirichlet.softmax_weights(alphas), bundle.settings.tau)
+    weights = dirichlet.softmax_weights(alphas)
+    return _mixture("w_bon", beams, weights, bundle.settings.tau, "alpha")
 
 
 def alm_v(bundle: Bundle) -> Prediction:
@@ -217,7 +238,7 @@ def w_alm_v(bundle: Bundle) -> Prediction:
     if isinstance(beams, str):
         return _invalid("w_alm_v", beams, bundle.beams)
     weights = dirichlet.verifier_weights(_scores(beams))
-    return _mixture("w_alm_v", beams, weights, bundle.settings.tau)
+    return _mixture("w_alm_v", beams, weights, bundle.settings.tau, "verifier")
 
 
 STRATEGIES: Mapping[str, Callable[[Bundle], Prediction]] = {
@@ -247,6 +268,15 @@ def _beams_with_alpha(bundle: Bundle) -> list[Candidate] | str:
     return [beam for beam in usable if beam.parsed.probs is not None] or "no_valid_beam"
 
 
+def _uniform(strategy: str, bundle: Bundle) -> Prediction:
+    """Mixture of the valid beams, all weighing the same."""
+    beams = [beam for beam in bundle.beams if beam.parsed.probs is not None]
+    if not beams:
+        return _invalid(strategy, "no_valid_beam", bundle.beams)
+    weights = np.full(len(beams), 1.0 / len(beams))
+    return _mixture(strategy, beams, weights, bundle.settings.tau, "uniform")
+
+
 def _beams_with_score(bundle: Bundle) -> list[Candidate] | str:
     """Valid beams with a usable score, or why there are none; unscored beams drop out."""
     if not bundle.beams:
@@ -265,7 +295,7 @@ def _alphas(beams: Sequence[Candidate], *, length_normalised: bool) -> Array:
     alphas = np.array([beam.hypothesis.alpha for beam in beams], dtype=np.float64)
     if not length_normalised:
         return alphas
-    lengths = np.array([max(len(beam.hypothesis.token_ids), 1) for beam in beams])
+    lengths = np.array([max(beam.hypothesis.steps, 1) for beam in beams])
     return np.asarray(alphas / lengths)
 
 
@@ -273,9 +303,14 @@ def _scores(beams: Sequence[Candidate]) -> Array:
     return np.array([beam.hypothesis.verifier_score for beam in beams], dtype=np.float64)
 
 
+def _token_source(bundle: Bundle) -> Candidate | None:
+    """Whose logits the token strategies read: the greedy hypothesis', else the best beam's."""
+    return bundle.greedy or (bundle.beams[0] if bundle.beams else None)
+
+
 def _label_logits(bundle: Bundle) -> Array | str:
     """Mean label logits of the greedy hypothesis (else of the best beam), or why there are none."""
-    source = bundle.greedy or (bundle.beams[0] if bundle.beams else None)
+    source = _token_source(bundle)
     if source is None or source.hypothesis.emotion_logits is None:
         return "no_logits"
     weights = token_level.label_weights(bundle.emotion_tokens, bundle.labels)
@@ -289,7 +324,9 @@ def _label_logits(bundle: Bundle) -> Array | str:
         return "no_emotion_word"
     raw = np.asarray(source.hypothesis.emotion_logits, dtype=np.float64)
     logits = token_level.label_logits(raw, used, weights)
-    return logits if np.isfinite(logits).all() else "not_finite"
+    if np.isfinite(logits).all():
+        return logits
+    return "logprobs_incomplete" if source.hypothesis.emotion_kind == "logprob" else "not_finite"
 
 
 def _single(strategy: str, chosen: Candidate, tau: float) -> Prediction:
@@ -299,7 +336,13 @@ def _single(strategy: str, chosen: Candidate, tau: float) -> Prediction:
     return _mixture(strategy, [chosen], np.ones(1), tau)
 
 
-def _mixture(strategy: str, beams: Sequence[Candidate], weights: Array, tau: float) -> Prediction:
+def _mixture(
+    strategy: str,
+    beams: Sequence[Candidate],
+    weights: Array,
+    tau: float,
+    weighting: str | None = None,
+) -> Prediction:
     probs = np.stack([beam.parsed.probs for beam in beams if beam.parsed.probs is not None])
     summary = dirichlet.summarise(weights, probs, tau)
     return Prediction(
@@ -310,6 +353,7 @@ def _mixture(strategy: str, beams: Sequence[Candidate], weights: Array, tau: flo
         total_uncertainty=summary.total,
         aleatoric_uncertainty=summary.aleatoric,
         epistemic_uncertainty=summary.epistemic,
+        weighting=weighting,
     )
 
 

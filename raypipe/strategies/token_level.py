@@ -18,9 +18,11 @@ def text_steps(hypothesis: Hypothesis) -> int:
     """Number of generated steps J that produced text: all but a closing end-of-sequence step.
 
     The paper averages over the J tokens of the generated text. The step that ends the sequence
-    writes none, and its logits say how sure the model is to stop, not what it heard.
+    writes none, and its logits say how sure the model is to stop, not what it heard. Some
+    endpoints leave it out.
     """
-    return len(hypothesis.token_ids) - (hypothesis.finish_reason == "stop")
+    closing = hypothesis.alpha_kind != "sum_logprob_without_end"
+    return hypothesis.steps - (closing and hypothesis.finish_reason == "stop")
 
 
 def used_steps(
@@ -36,9 +38,9 @@ def used_steps(
     Returns:
         Mask of shape ``(J,)``.
     """
-    generated = np.asarray(hypothesis.token_ids[: text_steps(hypothesis)], dtype=np.int64)
     if steps == "all":
-        return np.ones(generated.shape, dtype=np.bool_)
+        return np.ones(text_steps(hypothesis), dtype=np.bool_)
+    generated = np.asarray(hypothesis.token_ids[: text_steps(hypothesis)], dtype=np.int64)
     return np.isin(generated, np.asarray(tokens.token_ids, dtype=np.int64))
 
 

@@ -90,6 +90,10 @@ UNKNOWN = hypothesis(
     emotion_logits=None,
     verifier_score=None,
     verifier_text=None,
+    alpha_kind="none",
+    emotion_kind="logprob",
+    sampled=True,
+    step_count=2,
 )
 ANSWERED = [
     Answered(FULL, Generation("clip 1/é", (hypothesis(5), hypothesis(0), UNKNOWN), 17, 40)),
@@ -97,7 +101,7 @@ ANSWERED = [
     Answered(BARE, Failure("bare", "decode", "truncated", "x" * 2000)),
     Answered(None, Failure("lost", "read", "empty", "no bytes")),
     Answered(BARE, Generation("bare", (), 0, 0)),
-    Answered(BARE, Generation("bare", (hypothesis(3),), 1, 2)),
+    Answered(BARE, Generation("bare", (hypothesis(3),), None, None)),
 ]
 
 
@@ -137,6 +141,23 @@ def test_generations_come_back_as_they_were(stored: bool) -> None:
             assert not isinstance(answer, Failure)
             pairs = zip(answer, wanted.answer.hypotheses, strict=True)
             assert all(same(left, right) for left, right in pairs)
+
+
+def test_objects_from_before_endpoints_hold_searched_beams_with_raw_logits() -> None:
+    made = table()
+    at = made.schema.get_field_index("hypotheses")
+    added = ("alpha_kind", "emotion_kind", "sampled", "step_count")
+    rows = [
+        None if row is None else [{k: v for k, v in one.items() if k not in added} for one in row]
+        for row in made["hypotheses"].to_pylist()
+    ]
+    older = [one for one in made.schema.field(at).type.value_type if one.name not in added]
+    column = pa.chunked_array([pa.array(rows, pa.list_(pa.struct(older)))])
+    _, answer = next(read_generations(made.set_column(at, "hypotheses", column)))
+    assert not isinstance(answer, Failure)
+    assert {(one.alpha_kind, one.emotion_kind, one.sampled) for one in answer} == {
+        ("sum_logprob", "logit", False)
+    }
 
 
 def test_parts_of_a_generations_table_read_alike() -> None:

@@ -90,6 +90,55 @@ def test_w_bon_mixes_the_valid_beams_by_renormalised_likelihood() -> None:
     assert prediction.total_uncertainty == pytest.approx(stats.entropy([0.61, 0.39]))
 
 
+def test_samples_without_alpha_weigh_the_same_and_the_prediction_says_so() -> None:
+    beams = [replace(beam, alpha=None, alpha_kind="none", sampled=True) for beam in BEAMS]
+    mixed = one("w_bon", beams)
+    np.testing.assert_allclose(mixed.probs, [(0.8 + 0.4 + 0.1) / 3, (0.2 + 0.6 + 0.9) / 3])
+    assert mixed.weighting == "uniform"
+    assert one("bon", beams).invalid_reason == "no_alpha"
+    assert one("w_bon", [replace(beams[2])]).invalid_reason == "no_valid_beam"
+    assert one("w_bon", BEAMS).weighting == "alpha"
+    assert one("w_alm_v", BEAMS).weighting == "verifier"
+    assert one("bon", BEAMS).weighting is None
+
+
+def test_length_is_known_where_an_endpoint_tells_no_ids() -> None:
+    told = [replace(beam, token_ids=(), step_count=3) for beam in BEAMS]
+    expected = one("w_bon", BEAMS, length_normalised=True)
+    np.testing.assert_array_equal(one("w_bon", told, length_normalised=True).probs, expected.probs)
+
+
+def test_logprobs_serve_token_softmax_as_logits_do_and_token_not_at_all() -> None:
+    raw = np.array([[3.0, -1.0], [2.0, 0.5], [-9.0, -9.0]])
+    logprobs = raw - np.log(np.exp(raw).sum(axis=1, keepdims=True) + 40.0)
+    by_logits = hypothesis(kind="greedy", logits=raw.tolist())
+    by_logprobs = replace(
+        by_logits, emotion_logits=logprobs.astype(np.float32), emotion_kind="logprob"
+    )
+    np.testing.assert_allclose(
+        one("token_softmax", [by_logprobs]).probs, one("token_softmax", [by_logits]).probs, 1e-6
+    )
+    assert one("token", [by_logprobs]).invalid_reason == "no_raw_logits"
+    gap = logprobs.astype(np.float32)
+    gap[1, 0] = np.nan
+    incomplete = replace(by_logprobs, emotion_logits=gap)
+    assert one("token_softmax", [incomplete]).invalid_reason == "logprobs_incomplete"
+
+
+def test_the_last_step_is_text_where_an_endpoint_leaves_out_the_end() -> None:
+    whole = hypothesis(kind="greedy", logits=[[6.0, 2.0], [2.0, 6.0], [9.0, 0.0]])
+    without = replace(whole, alpha_kind="sum_logprob_without_end")
+    np.testing.assert_allclose(one("token", [whole]).probs, [0.5, 0.5])
+    np.testing.assert_allclose(one("token", [without]).probs, [17 / 25, 8 / 25])
+
+
+@pytest.mark.parametrize("reason", ["refusal", "content_filter"])
+def test_a_refusal_is_no_answer_whatever_it_says(reason: str) -> None:
+    refused = replace(GREEDY, finish_reason=reason)  # type: ignore[arg-type]
+    prediction = one("greedy", [refused])
+    assert (prediction.valid, prediction.invalid_reason) == (False, reason)
+
+
 def test_length_normalised_alpha_changes_ranks_and_weights() -> None:
     short = hypothesis('{"anger": 1}', rank=0, alpha=-4.0, token_ids=(1, 2))
     long = hypothesis('{"sad": 1}', rank=1, alpha=-5.0, token_ids=(1,) * 10)

@@ -1,0 +1,167 @@
+"""The engine: every input to its greedy answer and its sampled candidates, many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import openai
+
+from raypipe.api_config import ApiConfig
+from raypipe.engines.openai.cache import Objects, ResponseCache
+from raypipe.engines.openai.client import AskError, Caller, Health
+from raypipe.engines.openai.hypotheses import HypothesisReader
+from raypipe.engines.openai.messages import Draw, RequestWriter
+from raypipe.engines.openai.presets import api_key, endpoint_of
+from raypipe.engines.openai.replies import Choice, Reply
+from raypipe.engines.openai.throttle import Throttle
+from raypipe.engines.openai.usage import Account, Ledger
+from raypipe.errors import ConfigError, StoppedError
+from raypipe.labels import LabelSet
+from raypipe.protocols import Capabilities
+from raypipe.records import ChatInput, EmotionTokens, Failure, Generation, Hypothesis
+
+_NO_KEY = "none"  # the client insists on one; servers without keys do not look at it
+
+
+class OpenAIEngine:
+    """Asks an OpenAI-compatible endpoint; needs no accelerator.
+
+    The key is read from the environment of the process that asks, and is kept nowhere else.
+
+    Args:
+        model: its name at the endpoint.
+        api: the endpoint and how to ask it.
+        labels: what a JSON schema asks a number for.
+        emotion_tokens: whose log-probabilities are recorded where the endpoint tells them.
+        beam_count: number of sampled candidates; 0 for none.
+        greedy: also ask for the answer at temperature 0.
+        max_new_tokens: longest answer in tokens.
+        cache: where answers are kept.
+        ledger: where the account of what was spent is kept.
+
+    Raises:
+        ConfigError: if the endpoint is unknown.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api: ApiConfig,
+        labels: LabelSet,
+        emotion_tokens: EmotionTokens,
+        beam_count: int,
+        greedy: bool,
+        max_new_tokens: int,
+        cache: Objects,
+        ledger: Ledger,
+    ) -> None:
+        self._api, self._endpoint = api, endpoint_of(api)
+        self._beam_count, self._greedy = beam_count, greedy
+        self._longest = max_new_tokens + self._endpoint.reasoning_tokens
+        self._writer = RequestWriter(
+            model, self._endpoint, api, labels, emotion_tokens, max_new_tokens
+        )
+        self._reader = HypothesisReader(emotion_tokens, self._endpoint.end_token)
+        self._cache = ResponseCache(cache)
+        self._account = Account(ledger, api.budget, api.prices)
+        self._health = Health()
+        self.capabilities = Capabilities(
+            beams=False,
+            emotion_logits=False,
+            token_logprobs=self._endpoint.logprobs,
+        )
+
+    def generate(self, inputs: Sequence[ChatInput]) -> list[Generation | Failure]:
+        """Answer every input: same length, same order.
+
+        An input without an answer to every request becomes a failure; what was answered is in the
+        cache. A failure's ``error_type`` is ``rate_limited``, ``server_error``, ``timeout``,
+        ``connection``, ``bad_reply`` or ``refused_request``.
+
+        Raises:
+            StoppedError: if the budget is used up, the endpoint refuses every request or the key
+                is missing here; requests that were under way are answered and cached first.
+        """
+        try:
+            key = api_key(self._endpoint)
+        except ConfigError as error:
+            raise StoppedError(f"{error}, at least on the node that asks the endpoint") from error
+        return asyncio.run(self._generate(inputs, key))
+
+    async def _generate(
+        self, inputs: Sequence[ChatInput], key: str | None
+    ) -> list[Generation | Failure]:
+        throttle = Throttle(self._api.concurrency, self._health.limit)
+        client = openai.AsyncOpenAI(
+            api_key=key or _NO_KEY,
+            base_url=self._endpoint.base_url,
+            max_retries=0,
+            timeout=self._api.timeout_s,
+        )
+        try:
+            async with client:
+                caller = Caller(client, self._api, throttle, self._account, self._health, key)
+                # Bounded beyond the throttle: each open utterance holds its clip in base64.
+                places = asyncio.Semaphore(2 * self._api.concurrency)
+                answers = await asyncio.gather(
+                    *(self._answer(one, caller, places) for one in inputs), return_exceptions=True
+                )
+        finally:
+            self._health.limit = throttle.limit
+            await asyncio.to_thread(self._account.write)
+        return _settled(answers)
+
+    async def _answer(
+        self, one: ChatInput, caller: Caller, places: asyncio.Semaphore
+    ) -> Generation | Failure:
+        async with places:
+            try:
+                return await self._hypotheses(one, caller)
+            except AskError as error:
+                return Failure(one.utterance_id, "engine", error.error_type, str(error))
+
+    async def _hypotheses(self, one: ChatInput, caller: Caller) -> Generation:
+        hypotheses: list[Hypothesis] = []
+        replies: list[Reply] = []
+        if self._greedy:
+            reply = await self._ask(one, Draw(greedy=True, count=1, number=0), caller)
+            replies.append(reply)
+            hypotheses.append(self._reader.greedy(reply.choices[0]))
+        choices: list[Choice] = []
+        while len(choices) < self._beam_count:
+            count = min(self._beam_count - len(choices), self._endpoint.candidates)
+            # An endpoint may give fewer than asked for; every reply has one at least.
+            draw = Draw(greedy=False, count=count, number=len(choices) + 1)
+            reply = await self._ask(one, draw, caller)
+            replies.append(reply)
+            choices.extend(reply.choices[:count])
+        hypotheses.extend(self._reader.samples(choices))
+        counted = [reply.tokens for reply in replies if reply.tokens is not None]
+        return Generation(
+            one.utterance_id,
+            tuple(hypotheses),
+            prompt_tokens=counted[0].prompt if counted else None,
+            audio_tokens=counted[0].audio if counted else None,
+        )
+
+    async def _ask(self, one: ChatInput, draw: Draw, caller: Caller) -> Reply:
+        body = self._writer.body(one, draw)
+        name = self._writer.name(body, draw)
+        known = await asyncio.to_thread(self._cache.find, name)
+        if known is not None:
+            self._account.spent.cached += 1
+            return known
+        reply, content = await caller.ask(body, draw.count * self._longest)
+        return await asyncio.to_thread(self._cache.keep, name, content, reply)
+
+
+def _settled(
+    answers: Sequence[Generation | Failure | BaseException],
+) -> list[Generation | Failure]:
+    """The answers; or the first error that is not one utterance's own, a stop before others."""
+    errors = [one for one in answers if isinstance(one, BaseException)]
+    for error in sorted(errors, key=lambda error: not isinstance(error, StoppedError)):
+        raise error
+    return [one for one in answers if not isinstance(one, BaseException)]

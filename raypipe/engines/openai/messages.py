@@ -1,0 +1,127 @@
+"""What is sent: the body of each request, and the name its answer is remembered under."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raypipe.api_config import ApiConfig
+from raypipe.engines.openai.presets import Endpoint
+from raypipe.labels import LabelSet
+from raypipe.records import ChatInput, EmotionTokens
+
+_MIME_TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One request for some of an utterance's hypotheses.
+
+    Attributes:
+        greedy: at temperature 0 instead of sampling.
+        count: answers asked for.
+        number: which of the utterance's requests it is, from 0.
+    """
+
+    greedy: bool
+    count: int
+    number: int
+
+
+class RequestWriter:
+    """Writes the requests of one run.
+
+    Args:
+        model: its name at the endpoint.
+        endpoint: what may be asked.
+        api: how to sample.
+        labels: what a JSON schema asks a number for.
+        emotion_tokens: whose log-probabilities are asked for; may be empty.
+        max_new_tokens: longest answer.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        endpoint: Endpoint,
+        api: ApiConfig,
+        labels: LabelSet,
+        emotion_tokens: EmotionTokens,
+        max_new_tokens: int,
+    ) -> None:
+        self._endpoint, self._api = endpoint, api
+        self._fixed: dict[str, Any] = {
+            **api.extra,
+            "model": model,
+            endpoint.limit_field: max_new_tokens + endpoint.reasoning_tokens,
+            **_logprob_fields(endpoint, emotion_tokens),
+        }
+        if api.json_schema:
+            self._fixed["response_format"] = distribution_schema(labels)
+
+    def body(self, one: ChatInput, draw: Draw) -> dict[str, Any]:
+        """The JSON body of a request."""
+        body = {**self._fixed, "messages": [self._message(one)]}
+        body["temperature"] = 0.0 if draw.greedy else self._api.temperature
+        if not draw.greedy and self._api.top_p < 1.0:
+            body["top_p"] = self._api.top_p
+        if draw.count > 1:
+            body["n"] = draw.count
+        if self._endpoint.seed:
+            body["seed"] = _seed(self._api.seed, one.utterance_id, draw.number)
+        return body
+
+    def name(self, body: Mapping[str, Any], draw: Draw) -> str:
+        """Name of the answer in the cache: a digest of all that was asked, and of whom.
+
+        Without a seed two draws of one utterance have the same body; their number tells them
+        apart.
+        """
+        asked = [self._endpoint.base_url, body, draw.number]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        return f"{digest[:2]}/{digest}.json"
+
+    def _message(self, one: ChatInput) -> dict[str, Any]:
+        data = base64.b64encode(one.audio).decode("ascii")
+        value: dict[str, str] = {"data": data, "format": one.audio_format}
+        if self._endpoint.audio == "audio_url":
+            value = {"url": f"data:{_MIME_TYPES[one.audio_format]};base64,{data}"}
+        part = {"type": self._endpoint.audio, self._endpoint.audio: value}
+        return {"role": "user", "content": [part, {"type": "text", "text": one.prompt}]}
+
+
+def distribution_schema(labels: LabelSet) -> dict[str, Any]:
+    """A ``response_format`` that admits exactly one JSON object with one number per label."""
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "number"} for name in labels.names},
+        "required": list(labels.names),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "distribution", "strict": True, "schema": schema},
+    }
+
+
+def _logprob_fields(endpoint: Endpoint, tokens: EmotionTokens) -> dict[str, Any]:
+    if not endpoint.logprobs:
+        return {}
+    if tokens.token_ids and endpoint.token_ids:
+        return {
+            "logprobs": True,
+            "logprob_token_ids": list(tokens.token_ids),
+            "return_tokens_as_token_ids": True,
+        }
+    if tokens.token_ids and endpoint.top_logprobs:
+        return {"logprobs": True, "top_logprobs": endpoint.top_logprobs}
+    return {"logprobs": True}
+
+
+def _seed(seed: int, utterance_id: str, number: int) -> int:
+    digest = hashlib.sha256(f"{seed}:{number}:{utterance_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1  # some endpoints take 31 bits

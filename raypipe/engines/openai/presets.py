@@ -1,0 +1,222 @@
+"""Endpoints that are known by name, what they can do, and what a run may therefore ask.
+
+What a preset says was true of the endpoint when it was written; ``model.api.offers`` corrects it.
+Sampled candidates stand in for beams. The audio models of OpenAI and Gemini's compatible endpoint
+give no log-probabilities, so their candidates weigh the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Literal
+
+from raypipe.api_config import ApiConfig, AudioFormat, AudioPart
+from raypipe.errors import ConfigError
+from raypipe.records import EmotionTokens
+
+LimitField = Literal["max_tokens", "max_completion_tokens"]
+
+_MOST_TOKEN_IDS = 128
+"""vLLM's own limit for ``logprob_token_ids``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an endpoint is and what it can do.
+
+    Attributes:
+        base_url: None where only the user can know.
+        key_variable: environment variable that holds the key; None if it takes none.
+        candidates: most answers to one request.
+        logprobs: whether it tells the log-probabilities of the generated tokens.
+        top_logprobs: most alternatives it lists at every step.
+        token_ids: whether it tells the log-probabilities of chosen token ids.
+        end_token: whether the token that ends an answer is among the log-probabilities.
+        json_schema: whether it holds answers to a JSON schema.
+        seed: whether sampling takes a seed.
+        audio: form of the audio part of a message.
+        audio_formats: encodings it reads, lossless ones only.
+        limit_field: how the limit on new tokens is called.
+        reasoning_tokens: room for thinking, which counts as output there.
+        max_duration_s: longest clip it hears whole.
+    """
+
+    base_url: str | None = None
+    key_variable: str | None = None
+    candidates: int = 1
+    logprobs: bool = False
+    top_logprobs: int = 0
+    token_ids: bool = False
+    end_token: bool = False
+    json_schema: bool = False
+    seed: bool = False
+    audio: AudioPart = "input_audio"
+    audio_formats: tuple[AudioFormat, ...] = ("wav",)
+    limit_field: LimitField = "max_tokens"
+    reasoning_tokens: int = 0
+    max_duration_s: float = 30.0
+
+
+_GEMINI = Endpoint(
+    base_url="https://generativelanguage.googleapis.com/v1beta/openai/",
+    key_variable="GEMINI_API_KEY",
+    candidates=8,
+    json_schema=True,
+    max_duration_s=600.0,
+)
+
+PRESETS: Mapping[str, Endpoint] = {
+    # Audio models refuse logprobs and json_schema, unlike OpenAI's text models.
+    "gpt-4o-audio": Endpoint(
+        base_url="https://api.openai.com/v1",
+        key_variable="OPENAI_API_KEY",
+        candidates=8,
+        seed=True,
+        limit_field="max_completion_tokens",
+        max_duration_s=600.0,
+    ),
+    "gemini-2.0-flash": _GEMINI,
+    # It always thinks, and its thoughts count towards max_tokens.
+    "gemini-2.5-pro": replace(_GEMINI, reasoning_tokens=4096),
+    # 30 s is what Qwen2-Audio hears; these servers cut longer clips without a word.
+    "vllm": Endpoint(
+        base_url="http://127.0.0.1:8000/v1",
+        candidates=16,
+        logprobs=True,
+        top_logprobs=20,
+        token_ids=True,
+        end_token=True,
+        json_schema=True,
+        seed=True,
+        audio_formats=("wav", "flac"),
+    ),
+    # Versions before August 2026 read audio_url only, later ones both.
+    "sglang": Endpoint(
+        base_url="http://127.0.0.1:30000/v1",
+        candidates=16,
+        logprobs=True,
+        top_logprobs=20,
+        end_token=True,
+        json_schema=True,
+        seed=True,
+        audio="audio_url",
+        audio_formats=("wav", "flac"),
+    ),
+    "custom": Endpoint(),
+}
+"""Endpoints by the name a config gives; ``custom`` promises nothing but one answer to a clip."""
+
+
+def endpoint_of(api: ApiConfig) -> Endpoint:
+    """The preset of a config with the config's corrections.
+
+    Raises:
+        ConfigError: for an unknown preset, or if nothing says where the endpoint is.
+    """
+    if api.preset not in PRESETS:
+        raise ConfigError(
+            f"model.api.preset: unknown preset {api.preset!r}; known: {', '.join(PRESETS)}"
+        )
+    preset = PRESETS[api.preset]
+    changed = api.offers.model_dump(exclude_none=True)
+    for name in ("base_url", "key_variable", "reasoning_tokens", "max_duration_s"):
+        value = getattr(api, name)
+        if value is not None:
+            changed[name] = value
+    endpoint = replace(preset, **changed)
+    if endpoint.base_url is None:
+        raise ConfigError(f"model.api.base_url: missing; preset {api.preset} does not know it")
+    if api.audio_format not in endpoint.audio_formats:
+        raise ConfigError(
+            f"model.api.audio_format: the endpoint reads {', '.join(endpoint.audio_formats)}, "
+            f"not {api.audio_format}"
+        )
+    return endpoint
+
+
+def check_run(
+    api: ApiConfig, strategies: Sequence[str], token_steps: str, emotion_tokens: EmotionTokens
+) -> None:
+    """Refuse what the endpoint cannot give before anything is sent, let alone paid for.
+
+    Args:
+        api: the endpoint.
+        strategies: what is to be computed.
+        token_steps: steps that the token strategies average over.
+        emotion_tokens: tokens whose log-probabilities are to be recorded.
+
+    Raises:
+        ConfigError: naming the setting, what it needs and what the endpoint offers.
+    """
+    if find_spec("openai") is None:
+        raise ConfigError("engine openai needs the official client: pip install 'raypipe[openai]'")
+    endpoint = endpoint_of(api)
+    where = f"the endpoint of preset {api.preset}"
+    api_key(endpoint)
+    if api.json_schema and not endpoint.json_schema:
+        raise ConfigError(f"model.api.json_schema: {where} does not offer it")
+    if "token" in strategies:
+        raise ConfigError(
+            "strategy token divides raw logits, and endpoints give log-probabilities at best; "
+            "token_softmax is the same for both"
+        )
+    if "bon" in strategies and not endpoint.logprobs:
+        raise ConfigError(
+            f"strategy bon needs log-probabilities, which {where} does not give; "
+            "w_bon weighs its candidates the same and says so"
+        )
+    if "token_softmax" in strategies:
+        _check_token_softmax(api, endpoint, where, token_steps)
+    if api.tokenizer is not None:
+        _check_recording(endpoint, where, emotion_tokens, "token_softmax" in strategies)
+
+
+def _check_token_softmax(api: ApiConfig, endpoint: Endpoint, where: str, token_steps: str) -> None:
+    if not endpoint.logprobs or not (endpoint.token_ids or endpoint.top_logprobs):
+        raise ConfigError(
+            "strategy token_softmax needs log-probabilities of the emotion words, "
+            f"which {where} does not give"
+        )
+    if api.tokenizer is None:
+        raise ConfigError(
+            "strategy token_softmax needs model.api.tokenizer, which tells the tokens that write "
+            "the emotion words"
+        )
+    if token_steps == "words" and not endpoint.token_ids:
+        raise ConfigError(f"aggregation.token_steps: words needs token ids, {where} tells none")
+
+
+def _check_recording(
+    endpoint: Endpoint, where: str, tokens: EmotionTokens, needed_whole: bool
+) -> None:
+    if not endpoint.logprobs:
+        raise ConfigError(f"model.api.tokenizer: is of no use, {where} gives no log-probabilities")
+    count = len(tokens.token_ids)
+    if endpoint.token_ids:
+        if count > _MOST_TOKEN_IDS:
+            raise ConfigError(
+                f"the label set is written with {count} tokens, {where} tells the "
+                f"log-probabilities of {_MOST_TOKEN_IDS} at most; leave out model.api.tokenizer"
+            )
+    elif needed_whole and count > endpoint.top_logprobs:
+        raise ConfigError(
+            f"strategy token_softmax needs the log-probabilities of {count} tokens at every step, "
+            f"{where} lists {endpoint.top_logprobs}"
+        )
+
+
+def api_key(endpoint: Endpoint) -> str | None:
+    """The key, from this process's environment; None for an endpoint that takes none.
+
+    Raises:
+        ConfigError: if the variable is not set.
+    """
+    if endpoint.key_variable is None:
+        return None
+    key = os.environ.get(endpoint.key_variable, "").strip()
+    if not key:
+        raise ConfigError(f"the environment variable {endpoint.key_variable} holds no key")
+    return key

@@ -1,0 +1,66 @@
+"""What an endpoint cannot give is refused before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chat_server import api_config
+
+from raypipe.api_config import ApiConfig, OffersConfig
+from raypipe.engines.openai.presets import PRESETS, check_run, endpoint_of
+from raypipe.errors import ConfigError
+from raypipe.records import EmotionTokens, EmotionWord
+
+NONE = EmotionTokens((), (), ())
+MANY = EmotionTokens(
+    (EmotionWord("anger", "anger", tuple(range(30))),), tuple(range(30)), ("x",) * 30
+)
+
+
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"custom"}))
+def test_every_preset_runs_greedy_and_w_bon(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = ApiConfig(preset=preset)
+    variable = endpoint_of(api).key_variable
+    if variable is not None:
+        monkeypatch.setenv(variable, "k")
+    check_run(api, ["greedy", "w_bon"], "all", NONE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "strategies", "tokens", "message"),
+    [
+        ({}, ["token"], NONE, "divides raw logits"),
+        ({"offers": OffersConfig(logprobs=False)}, ["bon"], NONE, "bon needs log-probabilities"),
+        ({"offers": OffersConfig(logprobs=False)}, ["token_softmax"], NONE, "does not give"),
+        ({}, ["token_softmax"], NONE, "needs model.api.tokenizer"),
+        (
+            {"offers": OffersConfig(token_ids=False), "tokenizer": "x"},
+            ["token_softmax"],
+            MANY,
+            "30 tokens at every step, .* lists 20",
+        ),
+        ({"offers": OffersConfig(json_schema=False), "json_schema": True}, [], NONE, "json_schema"),
+        ({"offers": OffersConfig(logprobs=False), "tokenizer": "x"}, [], MANY, "of no use"),
+        ({"preset": "nowhere"}, [], NONE, "unknown preset 'nowhere'; known: gpt-4o-audio"),
+        ({"preset": "gpt-4o-audio", "audio_format": "flac"}, [], NONE, "reads wav, not flac"),
+        ({"key_variable": "RAYPIPE_NO_SUCH_KEY"}, [], NONE, "RAYPIPE_NO_SUCH_KEY holds no key"),
+    ],
+)
+def test_what_cannot_be_given_is_refused(
+    changes: dict[str, Any],
+    strategies: list[str],
+    tokens: EmotionTokens,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    with pytest.raises(ConfigError, match=message):
+        check_run(api_config("http://127.0.0.1:1/v1", **changes), strategies, "all", tokens)
+
+
+def test_a_custom_endpoint_needs_an_address_and_promises_little() -> None:
+    with pytest.raises(ConfigError, match="base_url: missing"):
+        endpoint_of(ApiConfig())
+    endpoint = endpoint_of(ApiConfig(base_url="http://127.0.0.1:1/v1"))
+    assert (endpoint.candidates, endpoint.logprobs, endpoint.json_schema) == (1, False, False)
