@@ -127,6 +127,7 @@ class MetricState:
         replicates: int = REPLICATES,
         seed: int = 0,
         per_speaker: bool = False,
+        compared: frozenset[tuple[str, str]] | None = None,
     ) -> MetricState:
         """Sum up a ``predictions/`` table.
 
@@ -137,6 +138,8 @@ class MetricState:
             replicates: bootstrap replicates.
             seed: of the bootstrap.
             per_speaker: also give ``speaker=`` slices, without intervals.
+            compared: pairs of strategies, each in alphabetical order, whose paired differences
+                are given; None for all. Those from the baselines always are.
 
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
@@ -145,7 +148,8 @@ class MetricState:
         for group in read_groups(table, labels):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
-                state._add(_part(group, rows), summary.frame, per_speaker=per_speaker)
+                part = _part(group, rows)
+                state._add(part, summary.frame, per_speaker=per_speaker, compared=compared)
         return state
 
     def merge(self, other: MetricState) -> MetricState:
@@ -206,7 +210,14 @@ class MetricState:
             rows += _metric_rows(key, difference_statistics(signed / SCALE), versus)
         return sorted(rows, key=lambda row: (row.versus or "", row.metric))
 
-    def _add(self, group: Group, frame: CorpusFrame, *, per_speaker: bool) -> None:
+    def _add(
+        self,
+        group: Group,
+        frame: CorpusFrame,
+        *,
+        per_speaker: bool,
+        compared: frozenset[tuple[str, str]] | None,
+    ) -> None:
         """Add one block of one group."""
         utterances = group.utterances
         scored, present = _scored_strategies(group, frame)
@@ -218,7 +229,7 @@ class MetricState:
         pairs = {
             pair: to_units(difference_summands(utterances, scored[pair[0]], scored[pair[1]]))
             for pair in combinations(sorted(scored), 2)
-            if not set(pair) <= set(BASELINES)
+            if _is_compared(pair, compared)
         }
         joined = np.hstack([*units.values(), *pairs.values()])
         values = {name: _value_arrays(utterances, scored[name], frame) for name in scored}
@@ -319,6 +330,11 @@ def _scored_strategies(
     constant = uniform(*utterances.truth.shape)
     scored[UNIFORM] = score(utterances, constant, utterances.labelled, guess=True)
     return scored, present
+
+
+def _is_compared(pair: tuple[str, str], compared: frozenset[tuple[str, str]] | None) -> bool:
+    baselines = sum(name in BASELINES for name in pair)
+    return baselines == 1 or (baselines == 0 and (compared is None or pair in compared))
 
 
 def _weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:

@@ -17,7 +17,6 @@ from itertools import combinations, product
 
 from raypipe.errors import ConfigError
 from raypipe.strategies import SETTINGS_USED, AggregationSettings, Variant
-from raypipe.strategies.token_level import TokenSteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Sweep:
     strategies: tuple[str, ...]
     beam_count: int
     tau: tuple[float, ...] = (1.0,)
-    token_steps: tuple[TokenSteps, ...] = ("all",)
+    token_steps: tuple[str, ...] = ("all",)
     token_temperature: tuple[float, ...] = (1.0,)
     length_normalised: tuple[bool, ...] = (False,)
     sub_beams: tuple[int, ...] = ()
