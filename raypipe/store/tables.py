@@ -259,26 +259,31 @@ def predictions_table(
     """
     policy = policy or VotePolicy()
     keys = {"run": run, "model": model, "prompt": prompt}
-    table = [
-        {
-            **keys,
-            **_prediction_row(utterance, prediction, labels, policy),
-            **{name: values[number] for name, values in scores.items()},
-        }
-        for number, (utterance, prediction) in enumerate(rows)
-    ]
+    table: list[dict[str, Any]] = []
+    known: Utterance | None = None
+    truth: dict[str, Any] = {}
+    for number, (utterance, prediction) in enumerate(rows):
+        if utterance is not known:  # its rows stand together
+            known, truth = utterance, _truth_row(utterance, labels, policy)
+        own = {name: values[number] for name, values in scores.items()}
+        table.append({**keys, **truth, **_prediction_row(prediction, labels), **own})
     return pa.Table.from_pylist(table, schema=with_metadata(PREDICTIONS, labels_metadata(labels)))
 
 
-def _prediction_row(
-    utterance: Utterance, prediction: Prediction, labels: LabelSet, policy: VotePolicy
-) -> dict[str, Any]:
-    row = {field.name: getattr(prediction, field.name) for field in fields(Prediction)}
+_PREDICTION = tuple(field.name for field in fields(Prediction))
+
+
+def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, Any]:
+    row = {name: getattr(prediction, name) for name in _PREDICTION}
     probs = prediction.probs
+    row["predicted"] = None if probs is None else labels.names[int(np.argmax(probs))]
+    row["valid"] = prediction.valid
+    return row
+
+
+def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> dict[str, Any]:
+    """What every prediction of an utterance says of the utterance itself."""
     return {
-        **row,
-        "predicted": None if probs is None else labels.names[int(np.argmax(probs))],
-        "valid": prediction.valid,
         "utterance_id": utterance.utterance_id,
         "dataset": utterance.dataset,
         "split": utterance.split,

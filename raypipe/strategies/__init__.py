@@ -132,7 +132,13 @@ class Variant:
 
     def view(self, bundle: Bundle) -> Bundle:
         """What of an utterance's hypotheses the strategy looks at, and how."""
-        return replace(bundle, beams=bundle.beams[: self.sub_beams], settings=self.settings)
+        return Bundle(
+            greedy=bundle.greedy,
+            beams=bundle.beams[: self.sub_beams],
+            labels=bundle.labels,
+            emotion_tokens=bundle.emotion_tokens,
+            settings=self.settings,
+        )
 
 
 def prepare(
