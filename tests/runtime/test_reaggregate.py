@@ -79,6 +79,9 @@ def test_where_nothing_changes_the_bytes_are_those_of_the_run(
 def test_changed_settings_give_what_a_run_with_them_gives(
     corpus: Path, copy: Path, tmp_path: Path, runs: Any
 ) -> None:
+    shutil.copytree(
+        copy / "generations", tmp_path / "run" / "generations"
+    )  # saves the model's time
     runs.run(
         corpus,
         tmp_path / "run",
