@@ -13,6 +13,7 @@ from raypipe.metrics.distribution import entropy_bits, per_utterance
 from raypipe.records import EmotionTokens, Failure, Prediction, Utterance
 from raypipe.store.tables import predictions_table, read_generations
 from raypipe.strategies import Variant, predict_variants
+from raypipe.votes import VotePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Reading:
     Attributes:
         run: short id of the run, kept in every row, as are ``model`` and ``prompt``.
         labels: what every distribution is aligned with.
+        policy: how the corpus understands the words of its votes; None where it does not say.
         emotion_tokens: what the recorded logits are aligned with.
         variants: strategies with their settings, one prediction per utterance each.
     """
@@ -30,6 +32,7 @@ class Reading:
     model: str
     prompt: str
     labels: LabelSet
+    policy: VotePolicy | None
     emotion_tokens: EmotionTokens
     variants: tuple[Variant, ...]
 
@@ -64,6 +67,7 @@ def read_answers(
         prompt=reading.prompt,
         labels=reading.labels,
         scores=_scores(rows),
+        policy=reading.policy,
     )
     return table, failures
 

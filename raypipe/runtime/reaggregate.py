@@ -136,7 +136,10 @@ def _read_shards(plan: ReaggregationPlan, console: Console) -> None:
 def _record(plan: ReaggregationPlan, started: datetime) -> dict[str, Any]:
     """As a run's own record, with what it was made from and what every strategy name means."""
     source, work = plan.source_record, plan.work
-    kept = ("name", "generation_fingerprint", "input_fingerprint", "dataset", "labels")
+    kept = (
+        *("name", "generation_fingerprint", "input_fingerprint"),
+        *("dataset", "labels", "vote_policy"),
+    )
     config = plan.config.model_dump(mode="json")
     return {
         **{key: source.get(key) for key in kept},

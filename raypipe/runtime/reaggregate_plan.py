@@ -17,6 +17,7 @@ from raypipe.runtime.run_record import RECORD, read_record
 from raypipe.store.location import Location
 from raypipe.strategies import Variant
 from raypipe.strategies.sweep import Sweep, compared, used_settings
+from raypipe.votes import VotePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def plan_reaggregation(
     )
     variants = sweep.variants()
     partition, shards = _generations(source)
-    fingerprint = _fingerprint(record, config, variants)
+    policy = _policy(record)
+    fingerprint = _fingerprint(record, config, policy, variants)
     tables = Location.parse(output or _beside(source, fingerprint[:12]), endpoint)
     config = config.model_copy(update={"output": tables.uri})
     _refuse_output(tables, source, fingerprint)
@@ -109,6 +111,7 @@ def plan_reaggregation(
         model=config.model.label,
         prompt=config.prompt.label,
         labels=LabelSet(tuple(record["labels"])),
+        policy=policy,
         variants=variants,
         generation_fingerprint=record["generation_fingerprint"],
         fingerprint=fingerprint,
@@ -160,14 +163,26 @@ def _generations(source: Location) -> tuple[str, tuple[str, ...]]:
     return partitions[0], tuple(parts[2] for parts in names if len(parts) == 3)
 
 
-def _fingerprint(record: dict[str, Any], config: RunConfig, variants: Sequence[Variant]) -> str:
+def _policy(record: dict[str, Any]) -> VotePolicy | None:
+    """How the run understood votes; one that recorded no policy had none."""
+    found = record.get("vote_policy")
+    return None if found is None else VotePolicy.model_validate(found)
+
+
+def _fingerprint(
+    record: dict[str, Any],
+    config: RunConfig,
+    policy: VotePolicy | None,
+    variants: Sequence[Variant],
+) -> str:
     """That of a run with these settings, where there could be one; else over all variants."""
     generation: str = record["generation_fingerprint"]
-    if any(variant.name != variant.strategy for variant in variants):
-        named = [[one.name, one.strategy, used_settings(one)] for one in variants]
-        document = json.dumps({"generations": generation, "variants": named}, sort_keys=True)
-        return hashlib.sha256(document.encode()).hexdigest()
-    return config.prediction_identity(generation)
+    plain = config.prediction_identity(generation, policy)
+    if all(variant.name == variant.strategy for variant in variants):
+        return plain
+    named = [[one.name, one.strategy, used_settings(one)] for one in variants]
+    document = json.dumps({"predictions": plain, "variants": named}, sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
 
 
 def _beside(source: Location, run: str) -> str:

@@ -13,6 +13,7 @@ from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of
 from raypipe.strategies import Variant
+from raypipe.votes import VotePolicy
 
 _HYPOTHESES = "hypotheses.list.element"
 # What no strategy looks at; most of the table's bytes are logits, which only some do.
@@ -30,6 +31,7 @@ class Work:
         output: where the tables go.
         partition: the Hive partition path of the run's model and prompt, the same in both.
         run: short id of the new run directory.
+        policy: how the corpus understands the words of its votes; None where it does not say.
         generation_fingerprint: that the run's ``generations/`` must have.
         fingerprint: of what is written.
     """
@@ -41,6 +43,7 @@ class Work:
     model: str
     prompt: str
     labels: LabelSet
+    policy: VotePolicy | None
     variants: tuple[Variant, ...]
     generation_fingerprint: str
     fingerprint: str
@@ -105,6 +108,7 @@ def _reading(work: Work, generations: pa.Table, name: str) -> Reading:
         model=work.model,
         prompt=work.prompt,
         labels=work.labels,
+        policy=work.policy,
         emotion_tokens=tokens,
         variants=work.variants,
     )
