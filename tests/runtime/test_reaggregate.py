@@ -108,6 +108,22 @@ def test_changed_settings_give_what_a_run_with_them_gives(
     assert computed(runs.tables(tmp_path / "out")) == expected
 
 
+def test_votes_are_understood_as_the_run_understood_them(
+    copy: Path, tmp_path: Path, runs: Any
+) -> None:
+    merged = tmp_path / "run"
+    shutil.copytree(copy, merged)
+    record = json.loads((copy / "run.json").read_text())
+    record["vote_policy"]["merges"] = {"anger": "sadness"}
+    (merged / "run.json").write_text(json.dumps(record))
+    again(merged, tmp_path / "out", strategies=("greedy",), replicates=100)
+    sql = "SELECT list_contains(votes_union, 'anger') AS angry, count(*) AS n FROM predictions"
+    rows = runs.rows(tmp_path / "out", f"{sql} GROUP BY 1")
+    assert rows == [{"angry": False, "n": runs.utterances}]
+    asked = "SELECT count(*) AS n FROM generations WHERE plurality = 'anger'"
+    assert runs.rows(copy, asked)[0]["n"] > 0
+
+
 def test_a_changed_tau_changes_the_uncertainty_of_strategies_that_use_it(
     finished: Path, sweep: Path, runs: Any
 ) -> None:
