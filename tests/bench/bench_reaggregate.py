@@ -5,7 +5,7 @@
 Runs with made-up hypotheses (greedy and five beams of about 60 steps with logits) are read through
 ``raypipe reaggregate`` on a local Ray. CPU seconds are those of the whole process tree while the
 work is done, Ray's own processes and the start of its workers included: on a busy machine they say
-more than wall seconds. ``peak`` is the largest resident size that any one worker reached.
+more than wall seconds. ``peak_mib`` is the most memory of its own that any one Ray worker took.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Meter:
-    """CPU seconds and the largest process of everything below this process."""
+    """CPU seconds of everything below this process, and the largest Ray worker."""
 
     def __init__(self) -> None:
         self.cpu_s: dict[int, float] = {}
@@ -50,11 +50,10 @@ class Meter:
 
     def read(self) -> None:
         """Take the present state; a process that is gone keeps its last figure."""
-        for process, (parent, cpu_s, resident_mib) in _processes().items():
+        for process, (parent, cpu_s, own_mib) in _processes().items():
             if parent in self.cpu_s or process == os.getpid():
                 self.cpu_s[process] = cpu_s
-                if process != os.getpid():
-                    self.peak_mib = max(self.peak_mib, resident_mib)
+                self.peak_mib = max(self.peak_mib, own_mib)
 
     @property
     def total_s(self) -> float:
@@ -63,14 +62,20 @@ class Meter:
 
 
 def _processes() -> dict[int, tuple[int, float, float]]:
+    """Parent, CPU seconds and, of Ray workers, MiB of memory that is not shared."""
     found = {}
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            name, _, rest = (folder / "stat").read_text().rpartition(")")
+            status = dict(
+                line.split(":", 1) for line in (folder / "status").read_text().splitlines()
+            )
         except OSError:
             continue  # it ended meanwhile
+        fields = rest.split()
         cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
-        found[int(folder.name)] = (int(fields[1]), cpu_s, int(fields[21]) * 4096 / 2**20)
+        own_mib = int(status.get("RssAnon", "0 kB").split()[0]) / 1024 if "(ray::" in name else 0.0
+        found[int(folder.name)] = (int(fields[1]), cpu_s, own_mib)
     return found
 
 
