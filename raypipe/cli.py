@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+Value = TypeVar("Value", str, int, float)
 
 Endpoint = Annotated[
     str | None, typer.Option(help="URL of an S3-compatible server; default: AWS_ENDPOINT_URL.")
@@ -199,6 +202,57 @@ def inspect(
 
 
 @app.command()
+def reaggregate(
+    run: Annotated[str, typer.Argument(help="Finished run, a path or s3:// URI; only read.")],
+    output: Annotated[
+        str | None, typer.Option(help="Where the tables go; default: beside RUN.")
+    ] = None,
+    strategies: Annotated[str | None, typer.Option(help="Strategies, by commas.")] = None,
+    tau: Annotated[
+        str | None, typer.Option(help="Concentration of a beam's Dirichlet; several by commas.")
+    ] = None,
+    token_steps: Annotated[
+        str | None, typer.Option(help="Steps of the token strategies: all, words, or all,words.")
+    ] = None,
+    token_temperature: Annotated[
+        str | None, typer.Option(help="Temperature of token_softmax; several by commas.")
+    ] = None,
+    length_normalised: Annotated[
+        list[bool] | None,
+        typer.Option(
+            "--length-normalised/--no-length-normalised",
+            help="Whether alpha is divided by the length; both options give both.",
+        ),
+    ] = None,
+    sub_beams: Annotated[
+        str | None,
+        typer.Option(help="Read the first so many beams; not what a narrower search finds."),
+    ] = None,
+    replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
+    endpoint: Endpoint = None,
+    address: Address = None,
+) -> None:
+    """Predict from a run's stored hypotheses under other settings, without a model."""
+    from raypipe.runtime.reaggregate import reaggregate
+    from raypipe.runtime.reaggregate_plan import Changes
+
+    changes = Changes(
+        strategies=_values("--strategies", strategies, str),
+        tau=_values("--tau", tau, float),
+        token_steps=_values("--token-steps", token_steps, str),
+        token_temperature=_values("--token-temperature", token_temperature, float),
+        length_normalised=tuple(length_normalised) if length_normalised else None,
+        sub_beams=_values("--sub-beams", sub_beams, int),
+        replicates=replicates,
+    )
+    console = Console()
+    record = reaggregate(
+        run, changes, output=output, endpoint=endpoint, address=address, console=console
+    )
+    _show_run(record["config"]["output"], record, console, endpoint)
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(help="SQL over predictions, metrics, errors, generations.")],
     run: Annotated[str, typer.Option(help="Run directory, a path or s3:// URI.")] = "runs/demo",
@@ -270,6 +324,18 @@ def _pairs(texts: list[str] | None, what: str) -> dict[str, str]:
 
 def _print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _values(
+    option: str, text: str | None, kind: Callable[[str], Value]
+) -> tuple[Value, ...] | None:
+    """The values of an option that takes several by commas; None if it was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(kind(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error
 
 
 def _cell(value: object) -> str:

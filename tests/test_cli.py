@@ -39,7 +39,8 @@ def tables(tmp_path: Path) -> Path:
 def test_help_names_every_way_in() -> None:
     shown = raypipe("--help")
     assert shown.returncode == 0
-    for command in ("demo", "run", "corpora", "ingest", "inspect", "query", "report"):
+    known = ("demo", "run", "corpora", "ingest", "inspect", "reaggregate", "query", "report")
+    for command in known:
         assert command in shown.stdout
 
 

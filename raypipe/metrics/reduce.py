@@ -17,8 +17,9 @@ request, ``speaker=<id>`` (without intervals). Unlabelled utterances count only 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TypeVar
 
@@ -106,7 +107,8 @@ class MetricState:
         sums: per strategy and slice, shape ``(1 + R, columns)``, the unweighted sums first.
         differences: per pair and slice, shape ``(1 + R, 5)``.
         confusion: per strategy and slice, shape ``(labels, labels)``, rows are truth.
-        values: per strategy and slice: JS, BC, and predicted entropy by ambiguity class.
+        values: per strategy and slice: JS, BC, and predicted entropy, aleatoric and epistemic
+            uncertainty by ambiguity class.
     """
 
     labels: LabelSet
@@ -127,6 +129,7 @@ class MetricState:
         replicates: int = REPLICATES,
         seed: int = 0,
         per_speaker: bool = False,
+        compared: frozenset[tuple[str, str]] | None = None,
     ) -> MetricState:
         """Sum up a ``predictions/`` table.
 
@@ -137,6 +140,8 @@ class MetricState:
             replicates: bootstrap replicates.
             seed: of the bootstrap.
             per_speaker: also give ``speaker=`` slices, without intervals.
+            compared: pairs of strategies, each in alphabetical order, whose paired differences
+                are given; None for all. Those from the baselines always are.
 
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
@@ -145,7 +150,8 @@ class MetricState:
         for group in read_groups(table, labels):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
-                state._add(_part(group, rows), summary.frame, per_speaker=per_speaker)
+                part = _part(group, rows)
+                state._add(part, summary.frame, per_speaker=per_speaker, compared=compared)
         return state
 
     def merge(self, other: MetricState) -> MetricState:
@@ -169,14 +175,9 @@ class MetricState:
             dict(self.confusion),
             dict(self.values),
         )
-        for key, sums in other.sums.items():
-            merged.sums[key] = merged.sums[key] + sums if key in merged.sums else sums
-        for pair, sums in other.differences.items():
-            known = merged.differences.get(pair)
-            merged.differences[pair] = sums if known is None else known + sums
-        for key, counts in other.confusion.items():
-            present = merged.confusion.get(key)
-            merged.confusion[key] = counts if present is None else present + counts
+        _accumulate(merged.sums, other.sums)
+        _accumulate(merged.differences, other.differences)
+        _accumulate(merged.confusion, other.confusion)
         for key, values in other.values.items():
             merged._add_values(key, values)
         return merged
@@ -184,65 +185,98 @@ class MetricState:
     def finish(self) -> list[MetricRow]:
         """Every row of ``metrics/``, sorted by model, prompt, strategy and slice."""
         rows: list[MetricRow] = []
+        known: dict[int, list[MetricRow]] = {}
+        differences = self._difference_rows()
         for key in sorted(self.sums):
-            found = statistics(self.sums[key] / SCALE, self.labels)
-            rows += _metric_rows(key, found, None)
-            n_invalid = found["js"].n_invalid
-            rows += list(_value_rows(key, self.values[key], n_invalid))
-            rows += self._difference_rows(key)
+            sums = self.sums[key]
+            if id(sums) not in known:
+                known[id(sums)] = _metric_rows(key, statistics(sums / SCALE, self.labels), None)
+            own = [replace(row, strategy=key[2]) for row in known[id(sums)]]
+            n_invalid = next(row.n_invalid for row in own if row.metric == "js")
+            rows += [*own, *_value_rows(key, self.values[key], n_invalid)]
+            rows += differences.get(key, ())
         return rows
 
-    def _difference_rows(self, key: Key) -> list[MetricRow]:
-        model, prompt, strategy, slice_name = key
-        rows: list[MetricRow] = []
-        if strategy in BASELINES:
-            return rows
+    def _difference_rows(self) -> dict[Key, list[MetricRow]]:
+        """Paired differences of every strategy, from its own side, sorted."""
+        rows: dict[Key, list[MetricRow]] = defaultdict(list)
+        known: dict[tuple[int, bool], list[MetricRow]] = {}
         for pair, sums in self.differences.items():
-            if pair[:2] != (model, prompt) or pair[4] != slice_name or strategy not in pair[2:4]:
-                continue
-            swapped = strategy == pair[3]
-            signed = sums * np.array([1, -1, -1, 1, -1]) if swapped else sums
-            versus = pair[2] if swapped else pair[3]
-            rows += _metric_rows(key, difference_statistics(signed / SCALE), versus)
-        return sorted(rows, key=lambda row: (row.versus or "", row.metric))
+            model, prompt, first, second, slice_name = pair
+            for strategy, versus in ((first, second), (second, first)):
+                if strategy in BASELINES:
+                    continue
+                key, swapped = (model, prompt, strategy, slice_name), strategy == second
+                if (id(sums), swapped) not in known:
+                    signed = sums * np.array([1, -1, -1, 1, -1]) if swapped else sums
+                    found = difference_statistics(signed / SCALE)
+                    known[id(sums), swapped] = _metric_rows(key, found, versus)
+                rows[key] += [
+                    replace(row, strategy=strategy, versus=versus)
+                    for row in known[id(sums), swapped]
+                ]
+        for own in rows.values():
+            own.sort(key=lambda row: (row.versus or "", row.metric))
+        return rows
 
-    def _add(self, group: Group, frame: CorpusFrame, *, per_speaker: bool) -> None:
+    def _add(
+        self,
+        group: Group,
+        frame: CorpusFrame,
+        *,
+        per_speaker: bool,
+        compared: frozenset[tuple[str, str]] | None,
+    ) -> None:
         """Add one block of one group."""
         utterances = group.utterances
         scored, present = _scored_strategies(group, frame)
+        same = _same_as(scored)
         weights = _weights(utterances.hashes, self.replicates, self.seed)
-        units = {
-            name: to_units(summands(utterances, scored[name], scored[PRIOR], present[name]))
-            for name in scored
-        }
         pairs = {
-            pair: to_units(difference_summands(utterances, scored[pair[0]], scored[pair[1]]))
+            pair: (same[pair[0]], same[pair[1]])
             for pair in combinations(sorted(scored), 2)
-            if not set(pair) <= set(BASELINES)
+            if _is_compared(pair, compared)
         }
-        joined = np.hstack([*units.values(), *pairs.values()])
-        values = {name: _value_arrays(utterances, scored[name], frame) for name in scored}
+        columns: dict[str | tuple[str, str], Array] = {
+            name: to_units(summands(utterances, scored[name], scored[PRIOR], present[name]))
+            for name in dict.fromkeys(same.values())
+        }
+        columns |= {
+            pair: to_units(difference_summands(utterances, scored[pair[0]], scored[pair[1]]))
+            for pair in dict.fromkeys(pairs.values())
+        }
+        joined = np.hstack(list(columns.values()))
+        ends = np.cumsum([block.shape[1] for block in columns.values()])[:-1]
+        values = {
+            name: _value_arrays(utterances, scored[name], frame) for name in set(same.values())
+        }
         truth = truth_matrix(utterances)
+        choices = {name: to_units(scored[name].choice) for name in set(same.values())}
         for slice_name, rows in _slices(utterances, frame, self.labels, per_speaker=per_speaker):
             chosen = weights[:1, rows] if slice_name.startswith("speaker=") else weights[:, rows]
-            sums = weighted_sums(chosen, joined[rows])
-            place = 0
-            for name, columns in units.items():
-                if not present[name][rows].any():
-                    place += columns.shape[1]
-                    continue
-                key = (group.model, group.prompt, name, slice_name)
-                _accumulate(self.sums, key, sums[:, place : place + columns.shape[1]])
-                confusion = weighted_sums(truth[rows].T, to_units(scored[name].choice[rows]))
-                _accumulate(self.confusion, key, confusion)
-                self._add_values(key, _value_counts(values[name], rows[scored[name].valid[rows]]))
-                place += columns.shape[1]
-            for pair, columns in pairs.items():
-                block = sums[:, place : place + columns.shape[1]]
-                place += columns.shape[1]
-                if block[0, 0] > 0:
-                    pair_key = (group.model, group.prompt, *pair, slice_name)
-                    _accumulate(self.differences, pair_key, block)
+            parts = np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
+            sums = {name: part.copy() for name, part in zip(columns, parts, strict=True)}
+            shown = [name for name in scored if present[name][rows].any()]
+            keys = {name: (group.model, group.prompt, name, slice_name) for name in shown}
+            confusion = {
+                name: weighted_sums(truth[rows].T, choices[name][rows])
+                for name in {same[name] for name in shown}
+            }
+            _accumulate(self.sums, {keys[name]: sums[same[name]] for name in shown})
+            _accumulate(self.confusion, {keys[name]: confusion[same[name]] for name in shown})
+            _accumulate(
+                self.differences,
+                {
+                    (group.model, group.prompt, *pair, slice_name): sums[own]
+                    for pair, own in pairs.items()
+                    if sums[own][0, 0] > 0
+                },
+            )
+            for name in shown:
+                valid = rows[scored[name].valid[rows]]
+                uncertainty = group.uncertainty.get(name)
+                counts = _value_counts(values[same[name]], uncertainty, valid)
+                self._add_values(keys[name], counts)
 
     def _add_values(self, key: Key, values: tuple[ValueCounts, ...]) -> None:
         known = self.values.get(key)
@@ -300,6 +334,7 @@ def _part(group: Group, rows: Indices) -> Group:
         group.utterances.take(rows),
         {name: probs[rows] for name, probs in group.predictions.items()},
         {name: present[rows] for name, present in group.present.items()},
+        {name: values[rows] for name, values in group.uncertainty.items()},
     )
 
 
@@ -312,13 +347,28 @@ def _scored_strategies(
     if clash:
         raise AccountingError(f"strategies {sorted(clash)} carry the name of a baseline")
     present = {**group.present, PRIOR: utterances.labelled, UNIFORM: utterances.labelled}
-    scored = {
-        name: score(utterances, probs, present[name]) for name, probs in group.predictions.items()
-    }
+    scored: dict[str, Scored] = {}
+    known: dict[tuple[bytes, bytes], Scored] = {}
+    for name, probs in group.predictions.items():
+        predicted = probs.tobytes(), present[name].tobytes()
+        if predicted not in known:
+            known[predicted] = score(utterances, probs, present[name])
+        scored[name] = known[predicted]
     scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
     constant = uniform(*utterances.truth.shape)
     scored[UNIFORM] = score(utterances, constant, utterances.labelled, guess=True)
     return scored, present
+
+
+def _same_as(scored: Mapping[str, Scored]) -> dict[str, str]:
+    """For every strategy the first one that predicts the very same on all these utterances."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(scored[name]), name) for name in scored}
+
+
+def _is_compared(pair: tuple[str, str], compared: frozenset[tuple[str, str]] | None) -> bool:
+    baselines = sum(name in BASELINES for name in pair)
+    return baselines == 1 or (baselines == 0 and (compared is None or pair in compared))
 
 
 def _weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:
@@ -376,20 +426,43 @@ def _value_arrays(
 
 
 def _value_counts(
-    values: tuple[Array, Array, Array, Indices], valid: Indices
+    values: tuple[Array, Array, Array, Indices], uncertainty: Array | None, valid: Indices
 ) -> tuple[ValueCounts, ...]:
-    """JS, BC, and the predicted entropy of clear (0) and ambiguous (1) utterances."""
+    """JS, BC; entropy, aleatoric, epistemic uncertainty of clear (0) and ambiguous (1) utterances.
+
+    The last two have no counts where the table has no such uncertainty.
+    """
     js, bc, entropy, ambiguous = values
     one_class = np.zeros(valid.size, dtype=np.int64)
-    return (
+    counts = [
         ValueCounts.of_units(js[valid], one_class, 1),
         ValueCounts.of_units(bc[valid], one_class, 1),
         ValueCounts.of_units(entropy[valid], ambiguous[valid], 2),
-    )
+    ]
+    for kind in range(2):
+        known = valid[:0]
+        if uncertainty is not None:
+            known = valid[~np.isnan(uncertainty[valid, kind])]
+        found = np.zeros(0) if uncertainty is None else to_units(uncertainty[known, kind])
+        counts.append(ValueCounts.of_units(found, ambiguous[known], 2))
+    return tuple(counts)
 
 
-def _accumulate(sums: dict[_Key, Integers], key: _Key, block: Integers) -> None:
-    sums[key] = sums[key] + block if key in sums else block.copy()
+def _accumulate(sums: dict[_Key, Integers], more: Mapping[_Key, Integers]) -> None:
+    """Add ``more`` to ``sums``; arrays that several keys share stay shared.
+
+    Strategies that predict the same, as under two values of tau, have their sums in common.
+    """
+    added: dict[tuple[int, int], Integers] = {}
+    for key, block in more.items():
+        known = sums.get(key)
+        if known is None:
+            sums[key] = block
+            continue
+        pair = id(known), id(block)
+        if pair not in added:
+            added[pair] = known + block
+        sums[key] = added[pair]
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -409,12 +482,17 @@ def _metric_rows(key: Key, found: dict[str, Statistic], versus: str | None) -> l
 
 def _value_rows(key: Key, values: tuple[ValueCounts, ...], n_invalid: int) -> Iterator[MetricRow]:
     """The statistics that no sum gives; their intervals are analytic, not bootstrapped."""
-    js, bc, entropy = values
+    js, bc, entropy, aleatoric, epistemic = values
     count = int(js.counts.sum())
     yield _row(key, "js.median", None, js.median(), count, n_invalid)
     yield _row(key, "bc.median", None, bc.median(), count, n_invalid)
     area = auroc_from_counts(entropy.counts[:, 0], entropy.counts[:, 1])
     yield _row(key, "uncertainty_auroc", None, area, count, n_invalid)
+    for metric, found in (("aleatoric_auroc", aleatoric), ("epistemic_auroc", epistemic)):
+        known = int(found.counts.sum())
+        if known:
+            area = auroc_from_counts(found.counts[:, 0], found.counts[:, 1])
+            yield _row(key, metric, None, area, known, n_invalid)
 
 
 def _row(

@@ -83,6 +83,8 @@ class Group:
         predictions: strategy -> probabilities, shape ``(utterances, labels)``; NaN rows where
             invalid.
         present: strategy -> whether the table has a row for the utterance, ``(utterances,)``.
+        uncertainty: strategy -> aleatoric and epistemic part in nats, shape ``(utterances, 2)``,
+            NaN where unknown; without the strategies that know none.
     """
 
     model: str
@@ -90,6 +92,7 @@ class Group:
     utterances: Utterances
     predictions: dict[str, Array]
     present: dict[str, Mask]
+    uncertainty: dict[str, Array]
 
 
 def read_utterances(table: pa.Table, labels: LabelSet) -> Utterances:
@@ -133,6 +136,8 @@ def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
     strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)
     predictions: dict[str, Array] = {}
     present: dict[str, Mask] = {}
+    parts = _uncertainty(table)
+    uncertainty: dict[str, Array] = {}
     for strategy in sorted(set(strategy_of.tolist())):
         rows = np.flatnonzero(strategy_of == strategy)
         lines = line_of[rows]
@@ -142,7 +147,20 @@ def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
         predictions[strategy][lines] = probs[rows]
         present[strategy] = np.zeros(utterances.hashes.size, dtype=np.bool_)
         present[strategy][lines] = True
-    return Group(model, prompt, utterances, predictions, present)
+        if not np.isnan(parts[rows]).all():
+            uncertainty[strategy] = np.full((utterances.hashes.size, 2), np.nan)
+            uncertainty[strategy][lines] = parts[rows]
+    return Group(model, prompt, utterances, predictions, present, uncertainty)
+
+
+def _uncertainty(table: pa.Table) -> Array:
+    """Aleatoric and epistemic uncertainty, shape ``(rows, 2)``, NaN for nulls and no column."""
+    parts = np.full((table.num_rows, 2), np.nan)
+    for place, name in enumerate(("aleatoric_uncertainty", "epistemic_uncertainty")):
+        if name in table.column_names:
+            column = table[name].cast(pa.float64()).fill_null(np.nan)
+            parts[:, place] = column.to_numpy()
+    return parts
 
 
 def _codes(column: pa.ChunkedArray) -> Indices:

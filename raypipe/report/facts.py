@@ -76,6 +76,7 @@ def facts(run: Mapping[str, Any], scores: Scores, digest: Digest) -> list[Fact]:
         _fact("Seed", run.get("seed")),
         _fact("Started", _moment(run.get("started"))),
         _fact("Took", duration(seconds) if isinstance(seconds, int | float) else None),
+        *_origin(run),
         _fact("Run", run.get("run")),
         _fact("Fingerprint", run.get("fingerprint")),
     ]
@@ -125,6 +126,14 @@ def config_text(run: Mapping[str, Any]) -> str | None:
     lines = json.dumps(run["config"], indent=2, ensure_ascii=False, default=str).splitlines()
     # Line by line: clean() makes one line of what it gets, and the indent carries meaning.
     return "\n".join(" " * (len(line) - len(line.lstrip())) + clean(line, 400) for line in lines)
+
+
+def _origin(run: Mapping[str, Any]) -> list[Fact]:
+    """Where the hypotheses come from, if not from this run."""
+    made_from = run.get("made_from")
+    if not isinstance(made_from, Mapping):
+        return []
+    return [_fact("Hypotheses of", f"{made_from.get('location')} ({made_from.get('run')})")]
 
 
 def _listed(names: list[str]) -> str | None:

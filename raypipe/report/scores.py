@@ -177,7 +177,8 @@ class Scores:
 
 def _rank(approach: Approach) -> tuple[int, str, str]:
     order = (*STRATEGY_ORDER, "", *BASELINES)
-    named = order.index(approach.strategy) if approach.strategy in order else len(STRATEGY_ORDER)
+    rule = approach.strategy.split("[")[0]  # the settings of a sweep follow in brackets
+    named = order.index(rule) if rule in order else len(STRATEGY_ORDER)
     # sorted() is stable: unknown strategies keep the order of the table.
     return named, approach.prompt, approach.model
 

@@ -13,6 +13,7 @@ from raypipe.report.tables import EMPTY, INVALID, MEASURES, error_groups, slice_
 from raypipe.report.text import clean, count, percent, score
 
 _BEST = "bold cyan"
+_NAME_WIDTH = 28
 
 
 def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
@@ -28,7 +29,10 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("strategy", no_wrap=True, min_width=13, max_width=28)
+    # Names of a sweep can be long, and differ at their ends: folded, never cut.
+    longest = max((len(scores.name(one)) for one in scores.approaches), default=0)
+    width = min(max(longest, 13), _NAME_WIDTH)
+    table.add_column("strategy", overflow="fold", min_width=width, max_width=_NAME_WIDTH)
     for measure in (*MEASURES, INVALID):
         # In 80 columns the interval wraps below its value; a value is never cut.
         table.add_column(measure.title, justify="right")

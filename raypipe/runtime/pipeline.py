@@ -141,6 +141,7 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
         "input_fingerprint": plan.index.fingerprint,
         "dataset": plan.index.dataset,
         "labels": list(context.labels.names),
+        "vote_policy": context.policy and context.policy.model_dump(mode="json"),
         "config": plan.config.model_dump(mode="json"),
         "seed": plan.config.metrics.seed,
         "versions": versions(),

@@ -63,9 +63,9 @@ def make_plan(config: RunConfig) -> Plan:
     index = read_index(shards)
     context = _context(config, shards, tables, index)
     tables.probe_conditional_writes()
-    _refuse_another_run(context)
-    generated = _existing(context, "generations", context.generation_fingerprint)
-    done = _existing(context, "predictions", context.prediction_fingerprint)
+    refuse_another_run(tables, context.prediction_fingerprint)
+    generated = existing(tables, "generations", context.partition, context.generation_fingerprint)
+    done = existing(tables, "predictions", context.partition, context.prediction_fingerprint)
     tasks = _tasks(shards, index, config.input.limit, generated)
     return Plan(config, context, index, tasks, frozenset(done))
 
@@ -113,22 +113,30 @@ def _segment(value: str) -> str:
     return quote(value, safe=" +")
 
 
-def _refuse_another_run(context: RunContext) -> None:
-    """One output holds one run: its record, report and counts speak of all its tables."""
-    if not context.tables.exists(RECORD):
+def refuse_another_run(tables: Location, fingerprint: str) -> None:
+    """One output holds one run: its record, report and counts speak of all its tables.
+
+    Raises:
+        FingerprintError: if the output holds the tables of a different run.
+    """
+    if not tables.exists(RECORD):
         return
-    found = read_record(context.tables)["fingerprint"]
-    if found != context.prediction_fingerprint:
+    found = read_record(tables)["fingerprint"]
+    if found != fingerprint:
         raise FingerprintError(
-            f"{context.tables.uri} holds another run (fingerprint {found[:12]}, this run's is "
-            f"{context.prediction_fingerprint[:12]}): the shards, the model, the prompt or a "
+            f"{tables.uri} holds another run (fingerprint {found[:12]}, this run's is "
+            f"{fingerprint[:12]}): the shards, the model, the prompt or a "
             "setting differs. Choose another output."
         )
 
 
-def _existing(context: RunContext, table: str, fingerprint: str) -> set[str]:
-    """Names of a table's finished objects; the first one's fingerprint speaks for all."""
-    place = context.tables.child(table, *context.partition.split("/"))
+def existing(tables: Location, table: str, partition: str, fingerprint: str) -> set[str]:
+    """Names of a table's finished objects; the first one's fingerprint speaks for all.
+
+    Raises:
+        FingerprintError: if it is not ``fingerprint``.
+    """
+    place = tables.child(table, *partition.split("/"))
     names = place.list(".parquet")
     if names:
         found = place.fingerprint_of(names[0])

@@ -7,7 +7,7 @@ The states are exact sums, so the same predictions give the same bytes on any cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -15,31 +15,72 @@ import pyarrow as pa
 import ray
 from rich.console import Console
 
+from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricState, metrics_table
 from raypipe.report.write import html_report
 from raypipe.runtime.plan import Plan
+from raypipe.runtime.tasks import in_order
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
+from raypipe.store.schemas import UTTERANCE_METRICS
 from raypipe.store.tables import from_parquet_bytes, to_parquet_bytes
 
 SHARDS_PER_TASK = 16
 REPORT = "report.html"
+
+# Every metric is worked out again from the distributions themselves.
+_UNREAD = ("run", "dataset", "parse_rule", "invalid_reason", "predicted", *UTTERANCE_METRICS)
 
 State = TypeVar("State")
 
 
 def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> pa.Table:
     """Compute and write ``metrics/`` and ``report.html`` of a run whose shards are all done."""
-    context, settings = plan.context, plan.config.metrics
-    names = [context.object_name("predictions", task.entry.name) for task in plan.tasks]
-    groups = [names[at : at + SHARDS_PER_TASK] for at in range(0, len(names), SHARDS_PER_TASK)]
+    context = plan.context
+    return reduce_tables(
+        context.tables,
+        [context.object_name("predictions", task.entry.name) for task in plan.tasks],
+        record,
+        console,
+        partition=context.partition,
+        labels=context.labels,
+        settings=plan.config.metrics,
+    )
+
+
+def reduce_tables(
+    tables: Location,
+    predictions: Sequence[str],
+    record: dict[str, Any],
+    console: Console,
+    *,
+    partition: str,
+    labels: LabelSet,
+    settings: MetricsConfig,
+    compared: frozenset[tuple[str, str]] | None = None,
+) -> pa.Table:
+    """Compute and write ``metrics/`` and ``report.html`` from ``predictions/`` objects.
+
+    Args:
+        tables: where the objects lie, and where the metrics go.
+        predictions: names of the objects.
+        record: the run record; its fingerprint becomes the metrics'.
+        console: where progress goes.
+        partition: the Hive partition path of the model and prompt.
+        labels: of the corpus.
+        settings: of the bootstrap.
+        compared: pairs of strategies with a paired difference; None for all.
+    """
+    groups = [
+        predictions[at : at + SHARDS_PER_TASK] for at in range(0, len(predictions), SHARDS_PER_TASK)
+    ]
 
     def summarise(table: pa.Table) -> CorpusSummary:
-        return CorpusSummary.from_table(table, context.labels)
+        return CorpusSummary.from_table(table, labels)
 
     with console.status("reducing to metrics"):
-        summary = CorpusSummary.merge_all(list(_states(groups, context.tables, summarise)))
+        summary = CorpusSummary.merge_all(list(_states(groups, tables, summarise)))
         _ = summary.frame  # worked out once here, not in every task
         shared = ray.put(summary)
 
@@ -47,32 +88,31 @@ def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> pa.Table
             return MetricState.from_table(
                 table,
                 ray.get(shared),
-                context.labels,
+                labels,
                 replicates=settings.replicates,
                 seed=settings.seed,
                 per_speaker=settings.per_speaker,
+                compared=compared,
             )
 
-        state = reduce(MetricState.merge, _states(groups, context.tables, measure))
+        state = reduce(MetricState.merge, _states(groups, tables, measure))
         metrics = metrics_table(state.finish())
-    data = to_parquet_bytes(metrics, {"raypipe.fingerprint": context.prediction_fingerprint})
-    context.tables.write(context.object_name("metrics", "metrics.parquet"), data)
-    write_report(context.tables, record, context.labels)
+    data = to_parquet_bytes(metrics, {"raypipe.fingerprint": record["fingerprint"]})
+    tables.write(f"metrics/{partition}/metrics.parquet", data)
+    write_report(tables, record, labels)
     return metrics
 
 
 def _states(
-    groups: list[list[str]], tables: Location, make: Callable[[pa.Table], State]
+    groups: Sequence[Sequence[str]], tables: Location, make: Callable[[pa.Table], State]
 ) -> Iterator[State]:
     """``make`` over every group's rows in Ray tasks; the states in the groups' order."""
 
-    def state_of(names: list[str]) -> State:
-        return make(pa.concat_tables([from_parquet_bytes(tables.read(name)) for name in names]))
+    def state_of(names: Sequence[str]) -> State:
+        parts = [from_parquet_bytes(tables.read(name), without=_UNREAD) for name in names]
+        return make(pa.concat_tables(parts))
 
-    task = ray.remote(num_cpus=0.5)(state_of)
-    for waiting in [task.remote(group) for group in groups]:
-        state: State = ray.get(waiting)
-        yield state
+    return in_order(ray.remote(num_cpus=0.5)(state_of), groups)
 
 
 def write_report(tables: Location, record: dict[str, Any], labels: LabelSet) -> None:

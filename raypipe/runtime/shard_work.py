@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,18 +19,16 @@ import pyarrow as pa
 from raypipe.audio import AudioLimits, decode
 from raypipe.errors import DecodeError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.metrics.distribution import entropy_bits, per_utterance
 from raypipe.prompts import fill_template
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import (
     EmotionTokens,
     Failure,
     Generation,
-    Hypothesis,
-    Prediction,
     Request,
     Utterance,
 )
+from raypipe.runtime.aggregation import Reading, read_answers
 from raypipe.shards import ShardEntry, read_shard
 from raypipe.store.location import Location
 from raypipe.store.tables import (
@@ -38,11 +36,9 @@ from raypipe.store.tables import (
     errors_table,
     from_parquet_bytes,
     generations_table,
-    predictions_table,
-    read_generations,
     to_parquet_bytes,
 )
-from raypipe.strategies import AggregationSettings, predict
+from raypipe.strategies import AggregationSettings, Variant
 from raypipe.votes import VotePolicy
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
@@ -94,6 +90,19 @@ class RunContext:
     emotion_tokens: EmotionTokens
     generation_fingerprint: str
     prediction_fingerprint: str
+
+    @property
+    def reading(self) -> Reading:
+        """How the hypotheses become predictions."""
+        return Reading(
+            run=self.run,
+            model=self.model,
+            prompt=self.prompt,
+            labels=self.labels,
+            policy=self.policy,
+            emotion_tokens=self.emotion_tokens,
+            variants=tuple(Variant(name, name, self.aggregation) for name in self.strategies),
+        )
 
     def object_name(self, table: str, shard: str) -> str:
         """Name of a shard's object in ``table``, relative to the tables' location."""
@@ -265,67 +274,14 @@ def _shard_failure(generations: pa.Table) -> Failure | None:
 
 def _aggregate(task: ShardTask, generations: pa.Table, context: RunContext) -> ShardSummary:
     name = task.entry.name
-    rows: list[tuple[Utterance, Prediction]] = []
-    failures: list[tuple[int | None, Failure]] = []
-    for index, (utterance, answer) in enumerate(read_generations(generations)):
-        if isinstance(answer, Failure):
-            failures.append((index, answer))
-            continue
-        assert utterance is not None  # only a failed row can lack its utterance
-        rows.extend((utterance, one) for one in _predictions(answer, context))
+    predictions, failures = read_answers(generations, context.reading)
     shard_failure = _shard_failure(generations)
     if shard_failure is not None:
         failures.append((None, shard_failure))
     errors = errors_table(failures, run=context.run, shard=name, shard_rows=task.take)
     _write(context, "errors", name, errors, context.prediction_fingerprint)
-    predictions = predictions_table(
-        rows,
-        run=context.run,
-        model=context.model,
-        prompt=context.prompt,
-        labels=context.labels,
-        scores=_scores(rows),
-        policy=context.policy,
-    )
     _write(context, "predictions", name, predictions, context.prediction_fingerprint)
     return ShardSummary(name, task.take, sum(errors.column("utterances").to_pylist()))
-
-
-def _predictions(hypotheses: Sequence[Hypothesis], context: RunContext) -> list[Prediction]:
-    return predict(
-        hypotheses,
-        context.strategies,
-        context.labels,
-        context.emotion_tokens,
-        context.aggregation,
-    )
-
-
-def _scores(rows: Sequence[tuple[Utterance, Prediction]]) -> dict[str, list[float | None]]:
-    """Per-utterance metrics of every row, None where there is no label or no prediction."""
-    scored = [
-        index
-        for index, (utterance, prediction) in enumerate(rows)
-        if utterance.soft_label is not None and prediction.valid
-    ]
-    columns: dict[str, list[float | None]] = {}
-    truth = np.array([rows[index][0].soft_label for index in scored], dtype=np.float64)
-    guess = np.array([rows[index][1].probs for index in scored], dtype=np.float64)
-    if scored:
-        for metric, values in per_utterance(truth, guess).items():
-            columns[metric] = _spread(values, scored, len(rows))
-    labelled = [index for index, (utterance, _) in enumerate(rows) if utterance.soft_label]
-    soft = np.array([rows[index][0].soft_label for index in labelled], dtype=np.float64)
-    if labelled:
-        columns["true_entropy"] = _spread(entropy_bits(soft), labelled, len(rows))
-    return columns
-
-
-def _spread(values: np.ndarray, where: Sequence[int], length: int) -> list[float | None]:
-    column: list[float | None] = [None] * length
-    for index, value in zip(where, values.tolist(), strict=True):
-        column[index] = None if np.isnan(value) else value
-    return column
 
 
 def _write(context: RunContext, table: str, shard: str, rows: pa.Table, fingerprint: str) -> None:

@@ -11,7 +11,7 @@ import pyarrow.fs
 from raypipe.errors import ConfigError, StoreError
 from raypipe.store.location import Location
 
-TABLES = ("generations", "predictions", "metrics", "errors")
+TABLES = ("generations", "predictions", "metrics", "errors", "settings")
 
 
 def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:

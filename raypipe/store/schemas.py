@@ -148,6 +148,21 @@ METRICS = pa.schema(
 )
 """One row per model, prompt, strategy, slice and metric."""
 
+SETTINGS = pa.schema(
+    [
+        pa.field("strategy", pa.string(), nullable=False),  # as in predictions and metrics
+        pa.field("rule", pa.string(), nullable=False),  # the strategy without its settings
+        ("beam_count", pa.int64()),
+        ("sub_beams", pa.int64()),
+        ("length_normalised", pa.bool_()),
+        ("tau", pa.float64()),
+        ("token_steps", pa.string()),
+        ("token_temperature", pa.float64()),
+    ]
+)
+"""What the strategy names of a reaggregation stand for: one row per name, null for a setting that
+the strategy does not use. ``sub_beams`` of the ``beam_count`` beams were read; null for all."""
+
 ERRORS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),

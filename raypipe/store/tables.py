@@ -175,37 +175,36 @@ def read_generations(
 
 def _hypotheses(table: pa.Table) -> Iterator[tuple[Hypothesis, ...]]:
     """Hypotheses of every row; logits stay arrays, as millions of floats need not be objects."""
-    width = [len(ids or ()) for ids in table.column("emotion_token_ids").to_pylist()]
-    row_number = 0
+    widths = iter(len(ids or ()) for ids in table.column("emotion_token_ids").to_pylist())
     for chunk in table.column("hypotheses").chunks:
-        structs, bounds = chunk.values, chunk.offsets.to_numpy()
-        names = [field.name for field in structs.type if field.name != "emotion_logits"]
-        plain = {name: structs.field(name) for name in names}
-        logits = structs.field("emotion_logits")
-        for start, stop in pairwise(bounds):
+        structs, bounds = chunk.values, chunk.offsets.to_pylist()
+        column = {field.name: structs.field(field.name) for field in structs.type}
+        logits = _Lists(column.pop("emotion_logits", None))
+        logprobs = _Lists(column.pop("token_logprobs", None))
+        names, columns = list(column), [values.to_pylist() for values in column.values()]
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        # In this order zip() takes no width once the chunk's rows are at their end.
+        for (start, stop), width in zip(pairwise(bounds), widths, strict=False):
             yield tuple(
-                _hypothesis(
-                    {name: plain[name][at].as_py() for name in names},
-                    _matrix(logits, at, width[row_number]),
-                )
+                _hypothesis(rows[at], logprobs.at(at), logits.at(at, width))
                 for at in range(start, stop)
             )
-            row_number += 1
 
 
-def _hypothesis(row: Mapping[str, Any], emotion_logits: FloatArray | None) -> Hypothesis:
-    logprobs = row["token_logprobs"]
+def _hypothesis(
+    row: Mapping[str, Any], logprobs: FloatArray | None, emotion_logits: FloatArray | None
+) -> Hypothesis:
     return Hypothesis(
         kind=row["kind"],
         rank=row["rank"],
         text=row["text"],
         token_ids=tuple(row["token_ids"]),
-        token_logprobs=None if logprobs is None else np.array(logprobs, dtype=np.float32),
+        token_logprobs=logprobs,
         alpha=row["alpha"],
         finish_reason=row["finish_reason"],
         emotion_logits=emotion_logits,
         verifier_score=row["verifier_score"],
-        verifier_text=row["verifier_text"],
+        verifier_text=row.get("verifier_text"),
         # Objects written before these fields existed hold searched beams with raw logits.
         alpha_kind=row.get("alpha_kind") or "sum_logprob",
         emotion_kind=row.get("emotion_kind") or "logit",
@@ -214,13 +213,31 @@ def _hypothesis(row: Mapping[str, Any], emotion_logits: FloatArray | None) -> Hy
     )
 
 
-def _matrix(lists: pa.ListArray, at: int, width: int) -> FloatArray | None:
-    """Entry ``at`` of a list<list<float>> array, shape ``(steps, width)``; None if null."""
-    steps = lists[at].values
-    if steps is None:
-        return None
-    values: FloatArray = steps.flatten().to_numpy(zero_copy_only=False)
-    return values.astype(np.float32).reshape(len(steps), width)
+class _Lists:
+    """Entries of a list<float> or list<list<float>> array as arrays, without a copy.
+
+    Args:
+        lists: None for a column that was not read: then every entry is None.
+    """
+
+    def __init__(self, lists: pa.ListArray | None) -> None:
+        self._known = np.zeros(0, dtype=np.bool_)
+        if lists is None:
+            return
+        self._known = np.asarray(lists.is_valid().to_numpy(zero_copy_only=False))
+        self._bounds = lists.offsets.to_numpy()
+        self._places, values = self._bounds, lists.values
+        if pa.types.is_list(values.type):
+            self._places, values = values.offsets.to_numpy()[self._bounds], values.values
+        self._values: FloatArray = values.to_numpy(zero_copy_only=False)
+
+    def at(self, index: int, width: int | None = None) -> FloatArray | None:
+        """One entry, shape ``(entries,)`` or ``(entries, width)``; None if null."""
+        if not self._known.size or not self._known[index]:
+            return None
+        entry = self._values[self._places[index] : self._places[index + 1]]
+        length = self._bounds[index + 1] - self._bounds[index]
+        return entry if width is None else entry.reshape(length, width)
 
 
 def predictions_table(
@@ -247,26 +264,31 @@ def predictions_table(
     """
     policy = policy or VotePolicy()
     keys = {"run": run, "model": model, "prompt": prompt}
-    table = [
-        {
-            **keys,
-            **_prediction_row(utterance, prediction, labels, policy),
-            **{name: values[number] for name, values in scores.items()},
-        }
-        for number, (utterance, prediction) in enumerate(rows)
-    ]
+    table: list[dict[str, Any]] = []
+    known: Utterance | None = None
+    truth: dict[str, Any] = {}
+    for number, (utterance, prediction) in enumerate(rows):
+        if utterance is not known:  # its rows stand together
+            known, truth = utterance, _truth_row(utterance, labels, policy)
+        own = {name: values[number] for name, values in scores.items()}
+        table.append({**keys, **truth, **_prediction_row(prediction, labels), **own})
     return pa.Table.from_pylist(table, schema=with_metadata(PREDICTIONS, labels_metadata(labels)))
 
 
-def _prediction_row(
-    utterance: Utterance, prediction: Prediction, labels: LabelSet, policy: VotePolicy
-) -> dict[str, Any]:
-    row = {field.name: getattr(prediction, field.name) for field in fields(Prediction)}
+_PREDICTION = tuple(field.name for field in fields(Prediction))
+
+
+def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, Any]:
+    row = {name: getattr(prediction, name) for name in _PREDICTION}
     probs = prediction.probs
+    row["predicted"] = None if probs is None else labels.names[int(np.argmax(probs))]
+    row["valid"] = prediction.valid
+    return row
+
+
+def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> dict[str, Any]:
+    """What every prediction of an utterance says of the utterance itself."""
     return {
-        **row,
-        "predicted": None if probs is None else labels.names[int(np.argmax(probs))],
-        "valid": prediction.valid,
         "utterance_id": utterance.utterance_id,
         "dataset": utterance.dataset,
         "split": utterance.split,

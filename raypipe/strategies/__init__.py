@@ -14,7 +14,8 @@ strategy          rule
 ``w_alm_v``       Dirichlet mixture, weights from the verifier scores
 ================  ===========================================================================
 
-To add a strategy, write one function of a :class:`Bundle` and name it in :data:`STRATEGIES`.
+To add a strategy, write one function of a :class:`Bundle` and name it in :data:`STRATEGIES` and
+:data:`SETTINGS_USED`.
 A strategy that lacks what it needs gives an invalid prediction with a stable reason; it never
 raises and never falls back to another: ``no_greedy``, ``no_beams``, ``no_alpha``,
 ``no_valid_beam``, ``no_scores``, ``no_logits``, ``no_steps``, ``no_label_tokens``,
@@ -26,7 +27,7 @@ parser.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,17 @@ from raypipe.records import EmotionTokens, Hypothesis, Parsed, Prediction
 from raypipe.strategies import dirichlet, token_level
 from raypipe.strategies.token_level import TokenSteps
 
-__all__ = ["STRATEGIES", "AggregationSettings", "Bundle", "Candidate", "predict", "prepare"]
+__all__ = [
+    "SETTINGS_USED",
+    "STRATEGIES",
+    "AggregationSettings",
+    "Bundle",
+    "Candidate",
+    "Variant",
+    "predict",
+    "predict_variants",
+    "prepare",
+]
 
 Array = NDArray[np.float64]
 
@@ -97,11 +108,47 @@ class Bundle:
     settings: AggregationSettings
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A strategy under one setting.
+
+    Attributes:
+        name: what its predictions are recorded under.
+        strategy: its name in :data:`STRATEGIES`.
+        sub_beams: look at the first so many beams by rank only; None for all. That is not what a
+            search with so many beams would have found: see :mod:`raypipe.strategies.sweep`.
+
+    Raises:
+        ConfigError: for an unknown strategy, or no beams at all.
+    """
+
+    name: str
+    strategy: str
+    settings: AggregationSettings
+    sub_beams: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(f"unknown strategy {self.strategy!r}; known: {', '.join(STRATEGIES)}")
+        if self.sub_beams is not None and self.sub_beams < 1:
+            raise ConfigError(f"sub_beams is 1 or more, got {self.sub_beams}")
+
+    def view(self, bundle: Bundle) -> Bundle:
+        """What of an utterance's hypotheses the strategy looks at, and how."""
+        return Bundle(
+            greedy=bundle.greedy,
+            beams=bundle.beams[: self.sub_beams],
+            labels=bundle.labels,
+            emotion_tokens=bundle.emotion_tokens,
+            settings=self.settings,
+        )
+
+
 def prepare(
     hypotheses: Sequence[Hypothesis],
     labels: LabelSet,
     emotion_tokens: EmotionTokens,
-    settings: AggregationSettings,
+    settings: AggregationSettings | None = None,
 ) -> Bundle:
     """Parse every hypothesis once and sort them into the greedy one and the beams by rank."""
     # Greedy and the best beam often agree word for word.
@@ -114,7 +161,7 @@ def prepare(
         beams=tuple(sorted(beams, key=lambda item: item.hypothesis.rank)),
         labels=labels,
         emotion_tokens=emotion_tokens,
-        settings=settings,
+        settings=settings or AggregationSettings(),
     )
 
 
@@ -157,11 +204,33 @@ def predict(
         >>> greedy.probs, bon.invalid_reason
         (array([0.25, 0.75]), 'no_beams')
     """
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if unknown:
-        raise ConfigError(f"unknown strategies {unknown}; known: {', '.join(STRATEGIES)}")
-    bundle = prepare(hypotheses, labels, emotion_tokens, settings)
-    return [STRATEGIES[name](bundle) for name in strategies]
+    variants = [Variant(name, name, settings) for name in strategies]
+    return predict_variants(hypotheses, variants, labels, emotion_tokens)
+
+
+def predict_variants(
+    hypotheses: Sequence[Hypothesis],
+    variants: Sequence[Variant],
+    labels: LabelSet,
+    emotion_tokens: EmotionTokens,
+) -> list[Prediction]:
+    """:func:`predict` under several settings; every text is parsed once for all of them.
+
+    Returns:
+        One prediction per variant, in order, recorded under the variant's name.
+
+    Raises:
+        ValueError: as :func:`predict`.
+    """
+    bundle = prepare(hypotheses, labels, emotion_tokens)
+    return [
+        _recorded_as(variant.name, STRATEGIES[variant.strategy](variant.view(bundle)))
+        for variant in variants
+    ]
+
+
+def _recorded_as(name: str, prediction: Prediction) -> Prediction:
+    return prediction if prediction.strategy == name else replace(prediction, strategy=name)
 
 
 # --- the strategies -----------------------------------------------------------------------------
@@ -251,6 +320,21 @@ STRATEGIES: Mapping[str, Callable[[Bundle], Prediction]] = {
     "w_alm_v": w_alm_v,
 }
 """Every strategy by its name in configs and tables."""
+
+SETTINGS_USED: Mapping[str, tuple[str, ...]] = {
+    "greedy": ("tau",),
+    "token": ("token_steps",),
+    "token_softmax": ("token_steps", "token_temperature"),
+    "bon": ("sub_beams", "length_normalised", "tau"),
+    "w_bon": ("sub_beams", "length_normalised", "tau"),
+    "alm_v": ("sub_beams", "tau"),
+    "w_alm_v": ("sub_beams", "tau"),
+}
+"""What of :class:`AggregationSettings` and :class:`Variant` changes a strategy's predictions.
+
+No distribution depends on tau, only its uncertainty does: the mean of a Dirichlet mixture is the
+same whatever the concentration.
+"""
 
 
 # --- what they share ----------------------------------------------------------------------------
@@ -344,15 +428,16 @@ def _mixture(
     weighting: str | None = None,
 ) -> Prediction:
     probs = np.stack([beam.parsed.probs for beam in beams if beam.parsed.probs is not None])
-    summary = dirichlet.summarise(weights, probs, tau)
+    mean = dirichlet.mixture_mean(weights, probs)
+    total, aleatoric, epistemic = dirichlet.split_entropy(mean, weights, probs, tau)
     return Prediction(
         strategy=strategy,
-        probs=summary.mean,
+        probs=mean,
         parse_rule=_rules(beams),
-        entropy=_entropy_bits(summary.mean),
-        total_uncertainty=summary.total,
-        aleatoric_uncertainty=summary.aleatoric,
-        epistemic_uncertainty=summary.epistemic,
+        entropy=_entropy_bits(mean),
+        total_uncertainty=total,
+        aleatoric_uncertainty=aleatoric,
+        epistemic_uncertainty=epistemic,
         weighting=weighting,
     )
 

@@ -158,6 +158,29 @@ def expected_entropy(weights: Array, probs: Array, tau: float) -> float:
     return max(float(weights @ per_component), 0.0)
 
 
+def split_entropy(
+    mean: Array, weights: Array, probs: Array, tau: float
+) -> tuple[float, float, float]:
+    """Total, aleatoric and epistemic uncertainty, as in :class:`MixtureSummary`, in nats.
+
+    Args:
+        mean: of the mixture, shape ``(labels,)``, from :func:`mixture_mean`.
+        weights: shape ``(beams,)``, summing to 1.
+        probs: component means, shape ``(beams, labels)``, rows summing to 1.
+        tau: total concentration of every component, > 0.
+
+    Example:
+        >>> total, aleatoric, epistemic = split_entropy(
+        ...     np.array([0.5, 0.5]), np.array([0.5, 0.5]), np.eye(2), tau=1.0)
+        >>> round(total, 4), aleatoric, round(epistemic, 4)
+        (0.6931, 0.0, 0.6931)
+    """
+    total = float(entr(mean).sum())
+    # Both bounds hold exactly in theory; rounding may break them by an ulp.
+    aleatoric = min(expected_entropy(weights, probs, tau), total)
+    return total, aleatoric, total - aleatoric
+
+
 def summarise(weights: Array, probs: Array, tau: float) -> MixtureSummary:
     """Mean, covariance and the split of the uncertainty of one Dirichlet mixture.
 
@@ -177,13 +200,11 @@ def summarise(weights: Array, probs: Array, tau: float) -> MixtureSummary:
     if not tau > 0.0:
         raise ValueError(f"tau must be positive, got {tau}")
     mean = mixture_mean(weights, probs)
-    total = float(entr(mean).sum())
-    # Both bounds hold exactly in theory; rounding may break them by an ulp.
-    aleatoric = min(expected_entropy(weights, probs, tau), total)
+    total, aleatoric, epistemic = split_entropy(mean, weights, probs, tau)
     return MixtureSummary(
         mean=mean,
         covariance=mixture_covariance(weights, probs, tau),
         total=total,
         aleatoric=aleatoric,
-        epistemic=total - aleatoric,
+        epistemic=epistemic,
     )

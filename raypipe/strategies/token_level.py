@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -44,6 +45,7 @@ def used_steps(
     return np.isin(generated, np.asarray(tokens.token_ids, dtype=np.int64))
 
 
+@lru_cache(maxsize=8)
 def label_weights(tokens: EmotionTokens, labels: LabelSet) -> Array:
     """Matrix that averages token logits into label logits.
 
@@ -55,8 +57,8 @@ def label_weights(tokens: EmotionTokens, labels: LabelSet) -> Array:
         labels: the K labels.
 
     Returns:
-        Shape ``(tokens, labels)``; each column sums to 1, or is all zero for a label without
-        any recorded word.
+        Shape ``(tokens, labels)``, read-only; each column sums to 1, or is all zero for a label
+        without any recorded word.
 
     Example:
         >>> from raypipe.records import EmotionWord
@@ -74,6 +76,7 @@ def label_weights(tokens: EmotionTokens, labels: LabelSet) -> Array:
         for form in forms:
             for token_id in form.token_ids:
                 weights[column_of[token_id], position] += 1.0 / (len(form.token_ids) * len(forms))
+    weights.flags.writeable = False  # every later call gets this very array
     return weights
 
 

@@ -405,3 +405,64 @@ def test_crema_d_gives_the_known_baseline_rows_in_seconds() -> None:
     assert found["prior", "accuracy"].value == pytest.approx(0.5733, abs=5e-5)
     assert found["prior", "js"].ci_low < 0.2903 < found["prior", "js"].ci_high
     assert found["greedy", "js_skill"].value > 0.3
+
+
+def test_strategies_with_equal_predictions_have_the_numbers_they_have_alone() -> None:
+    # Equal in the first piece, in the second, in both: sums are shared where they can be.
+    half = np.arange(COUNT) < COUNT // 2
+    good, rough = PREDICTIONS["w_bon"], PREDICTIONS["greedy"]
+    swept = {
+        "a": good,
+        "b": good.copy(),
+        "c": np.where(half[:, None], good, rough),
+        "d": np.where(half[:, None], rough, good),
+        "e": rough,
+    }
+
+    def reduced(predictions: dict[str, np.ndarray]) -> list[MetricRow]:
+        pieces = [
+            predictions_table(
+                IDS[start:stop],
+                VOTES[start:stop],
+                {name: probs[start:stop] for name, probs in predictions.items()},
+                LABELS,
+                speakers=SPEAKERS[start:stop],
+            )
+            for start, stop in ((0, COUNT // 2), (COUNT // 2, COUNT))
+        ]
+        return reduce_tables(pieces).finish()
+
+    together = reduced(swept)
+    for pair in (("a", "b"), ("a", "c"), ("b", "c"), ("c", "d"), ("b", "e"), ("d", "e")):
+        alone = reduced({name: swept[name] for name in pair})
+        named = {*pair, "prior", "uniform", None}
+        assert [row for row in together if {row.strategy, row.versus} <= named] == alone
+
+
+def test_only_the_pairs_asked_for_are_compared() -> None:
+    three = {**PREDICTIONS, "bon": PREDICTIONS["w_bon"]}
+    table = predictions_table(IDS, VOTES, three, LABELS, speakers=SPEAKERS)
+    rows = reduce_tables([table], compared=frozenset({("bon", "greedy")})).finish()
+    found = {(row.strategy, row.versus) for row in rows if row.versus is not None}
+    baselines = {(name, constant) for name in three for constant in ("prior", "uniform")}
+    assert found == {("bon", "greedy"), ("greedy", "bon"), *baselines}
+
+
+def test_the_parts_of_the_uncertainty_are_judged_like_the_entropy() -> None:
+    probs = PREDICTIONS["w_bon"]
+    valid = ~np.isnan(probs).any(axis=1)
+    parts = RNG.random((2, COUNT)) * 1.5
+    names = ("aleatoric_uncertainty", "epistemic_uncertainty")
+    table = predictions_table(IDS, VOTES, {"w_bon": probs}, LABELS)
+    for name, values in zip(names, parts, strict=True):
+        column = [value if ok else None for value, ok in zip(values, valid, strict=True)]
+        table = table.append_column(name, pa.array(column, pa.float64()))
+    rows = {row.metric: row for row in reduce_tables([table]).finish() if row.slice == "all"}
+    ambiguous = entropy_bits(SOFT) > np.median(entropy_bits(SOFT[LABELLED]))
+    scored = valid & LABELLED
+    for name, values in zip(("aleatoric_auroc", "epistemic_auroc"), parts, strict=True):
+        expected = sklearn_metrics.roc_auc_score(ambiguous[scored], values[scored])
+        assert rows[name].value == pytest.approx(expected, abs=1e-9)
+        assert rows[name].n == scored.sum()
+    without = reduce_tables([predictions_table(IDS, VOTES, {"w_bon": probs}, LABELS)]).finish()
+    assert not [row for row in without if "aleatoric" in row.metric]

@@ -15,6 +15,13 @@ def test_baselines_come_last_whatever_the_order_of_the_table(metric_rows):
     assert _named(Scores(table)) == ["greedy", "w_bon", "mine", "prior", "uniform"]
 
 
+def test_the_readings_of_a_sweep_stand_where_their_strategy_does(metric_rows):
+    order = ("mine", "w_bon[tau=0.5]", "w_bon[tau=1]", "greedy[tau=1]", "prior")
+    table = metric_rows(*({"strategy": name, "metric": "js", "value": 0.2} for name in order))
+    found = _named(Scores(table))
+    assert found == ["greedy[tau=1]", "w_bon[tau=0.5]", "w_bon[tau=1]", "mine", "prior"]
+
+
 @pytest.mark.parametrize(
     ("metric", "expected"), [("js", "a"), ("bc", "b"), ("js.invalid_as_uniform", "a")]
 )

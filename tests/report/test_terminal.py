@@ -65,3 +65,12 @@ def test_no_errors_is_a_table_that_says_none(made_up_run):
 def test_the_terminal_table_loads_no_plotting_library():
     code = "import sys, raypipe.report.terminal; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_long_names_of_a_sweep_stay_apart(metric_rows):
+    names = [f"w_bon[beams=3of5,length_normalised=false,tau={tau}]" for tau in ("0.5", "0.25")]
+    rows = metric_rows(*({"strategy": name, "metric": "js", "value": 0.2} for name in names))
+    text = _printed(summary_table(rows), 80)
+    assert "…" not in text
+    assert "tau=0.5]" in text
+    assert "tau=0.25]" in text

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 from raypipe.records import Utterance
+from raypipe.runtime.reaggregate import reaggregate
+from raypipe.runtime.reaggregate_plan import Changes
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 RATE = 16_000
@@ -62,6 +65,15 @@ def mixed(runs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs.shards(utterances(), tmp_path_factory.mktemp("mixed"), 10)
 
 
+def carries_its_errors_over(run: Path, output: Path, runs: Any) -> bool:
+    """Whether the run's stored answers, read again, give its errors, predictions and metrics."""
+    quiet = Console(file=io.StringIO())
+    record = reaggregate(str(run), Changes(), output=str(output), console=quiet)
+    made = {name: data for name, data in runs.tables(output).items() if "settings" not in name}
+    old = {name: data for name, data in runs.tables(run).items() if "generations" not in name}
+    return record["counts"]["errors"] > 0 and made == old
+
+
 def test_every_bad_clip_is_an_error_row_with_its_reason(
     mixed: Path, tmp_path: Path, runs: Any
 ) -> None:
@@ -78,6 +90,7 @@ def test_every_bad_clip_is_an_error_row_with_its_reason(
         assert row["row"] is not None
     assert "600" in rows["bad-ten-minutes"]["message"]
     assert "8" in rows["bad-eight-channels"]["message"]
+    assert carries_its_errors_over(tmp_path, tmp_path.parent / "again", runs)
 
 
 def test_a_missing_and_a_broken_shard_cost_only_themselves(
@@ -97,6 +110,7 @@ def test_a_missing_and_a_broken_shard_cost_only_themselves(
         {"shard": f"shard-00000{n}.parquet", "stage": "read", "utterances": runs.rows_per_shard}
         for n in (0, 1)
     ]
+    assert carries_its_errors_over(tmp_path / "out", tmp_path / "again", runs)
 
 
 def test_an_id_that_stands_twice_is_answered_once(corpus: Path, tmp_path: Path, runs: Any) -> None:

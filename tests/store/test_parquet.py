@@ -41,6 +41,15 @@ def test_tables_and_metadata_come_back(table: pa.Table) -> None:
     assert back.schema.metadata == {b"kept": "é".encode(), b"run": b"1"}
 
 
+def test_columns_can_be_left_out_at_any_depth(table: pa.Table) -> None:
+    data = to_parquet_bytes(table.replace_schema_metadata({"kept": "é"}), {})
+    part = from_parquet_bytes(data, without=("audio", "nested.list.element.logits", "prob"))
+    assert part.column_names == ["utterance_id", "probs", "nested"]
+    assert part.schema.metadata[b"kept"].decode() == "é"
+    assert part["nested"].to_pylist() == [[{"text": "ü"}, None], None] * 20
+    assert part["probs"].equals(table["probs"])
+
+
 def test_any_other_reader_understands_the_encodings(table: pa.Table) -> None:
     data = to_parquet_bytes(table, {})
     import duckdb

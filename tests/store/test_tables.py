@@ -171,6 +171,19 @@ def test_parts_of_a_generations_table_read_alike() -> None:
                 assert all(same(*pair) for pair in zip(left, right, strict=True))
 
 
+def test_hypotheses_come_without_what_is_not_read() -> None:
+    unread = [f"hypotheses.list.element.{name}" for name in ("emotion_logits", "token_logprobs")]
+    whole = list(read_generations(table()))
+    part = from_parquet_bytes(to_parquet_bytes(table(), {}), without=unread)
+    for (utterance, left), (other, right) in zip(whole, read_generations(part), strict=True):
+        assert other == utterance
+        if isinstance(left, Failure) or isinstance(right, Failure):
+            assert left == right
+            continue
+        for one, answer in zip(left, right, strict=True):
+            assert same(dataclasses.replace(one, emotion_logits=None, token_logprobs=None), answer)
+
+
 def test_a_generations_table_explains_itself() -> None:
     made = from_parquet_bytes(to_parquet_bytes(table(), {"raypipe.fingerprint": "f"}))
     assert made.schema.equals(GENERATIONS)

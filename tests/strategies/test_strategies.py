@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
@@ -155,6 +155,40 @@ def test_alm_v_takes_the_best_scored_valid_beam() -> None:
 
 def test_w_alm_v_mixes_scored_valid_beams_by_score() -> None:
     np.testing.assert_allclose(one("w_alm_v", BEAMS).probs, [0.25 * 0.8 + 0.75 * 0.4, 0.5])
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0, 8.0])
+def test_w_alm_v_is_the_dirichlet_mixture_of_the_scored_valid_beams(tau: float) -> None:
+    # Scores 0.2 and 0.6 make weights 1/4 and 3/4; the unreadable and the unscored beam drop out.
+    weights, probs = np.array([0.25, 0.75]), np.array([[0.8, 0.2], [0.4, 0.6]])
+    mixed = one("w_alm_v", BEAMS, tau=tau)
+    expected = sum(
+        weight * (special.digamma(tau + 1) - share @ special.digamma(tau * share + 1))
+        for weight, share in zip(weights, probs, strict=True)
+    )
+    total = stats.entropy(weights @ probs)
+    assert mixed.total_uncertainty == pytest.approx(total)
+    assert mixed.aleatoric_uncertainty == pytest.approx(expected)
+    assert mixed.epistemic_uncertainty == pytest.approx(total - expected)
+    chosen = one("alm_v", BEAMS, tau=tau)
+    alone = special.digamma(tau + 1) - probs[1] @ special.digamma(tau * probs[1] + 1)
+    assert chosen.aleatoric_uncertainty == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), -0.1, 1.5])
+def test_a_beam_without_a_usable_score_weighs_nothing(missing: float | None) -> None:
+    beams = [
+        replace(BEAMS[0], verifier_score=missing),
+        BEAMS[1],
+        replace(BEAMS[3], verifier_score=0.3),
+    ]
+    np.testing.assert_allclose(
+        one("w_alm_v", beams).probs, [(2 * 0.4 + 0.1) / 3, (2 * 0.6 + 0.9) / 3]
+    )
+    alone = one("w_alm_v", beams[:2])
+    np.testing.assert_allclose(alone.probs, [0.4, 0.6])
+    assert alone.parse_rule == "json"
+    assert one("w_alm_v", beams[:1]).invalid_reason == "no_scores"
 
 
 def test_a_verifier_that_trusts_nothing_weighs_all_alike() -> None:

@@ -1,0 +1,177 @@
+"""Predictions and metrics of a finished run, made again without a model, a tokenizer or audio.
+
+All that predictions need stands in the run: hypotheses, votes and soft labels in ``generations/``
+(label set and emotion tokens in its metadata), what failed in ``errors/``, the config in
+``run.json``. The run is only read; what comes out is a run directory of its own. Where nothing is
+changed, its ``predictions/``, ``errors/`` and ``metrics/`` are those of the run, byte for byte.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.exceptions import RayError
+from rich.console import Console
+
+from raypipe.errors import ShardError
+from raypipe.runtime.pipeline import versions
+from raypipe.runtime.progress import RunProgress
+from raypipe.runtime.reaggregate_plan import Changes, ReaggregationPlan, plan_reaggregation
+from raypipe.runtime.reaggregate_work import reaggregate_shard
+from raypipe.runtime.reduce import reduce_tables
+from raypipe.runtime.run_record import (
+    RECORD,
+    check_counts,
+    count_tables,
+    read_record,
+    write_record,
+)
+from raypipe.runtime.session import own_error, ray_session
+from raypipe.runtime.tasks import in_order
+from raypipe.store.parquet import to_parquet_bytes
+from raypipe.store.schemas import SETTINGS
+from raypipe.strategies.sweep import used_settings
+
+_SHOWN = 5
+
+
+def reaggregate(
+    run: str,
+    changes: Changes,
+    *,
+    output: str | None = None,
+    endpoint: str | None = None,
+    address: str | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Read a finished run's hypotheses again under other settings.
+
+    The same call again continues an interrupted one and does nothing to a finished one.
+
+    Args:
+        run: directory or ``s3://`` URI of the run; it is not changed.
+        changes: what is to be different from the run.
+        output: where the tables go; default: beside the run, under its name and the new id.
+        endpoint: of an S3-compatible server, for both.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+        console: where progress goes.
+
+    Returns:
+        The record of the new run directory, as written to its ``run.json``.
+
+    Raises:
+        RaypipeError: if the run is unfinished or damaged, a change cannot be, or the output
+            holds something else.
+    """
+    console = console or Console()
+    plan = plan_reaggregation(run, changes, output=output, endpoint=endpoint)
+    finished = _finished_record(plan)
+    if finished is not None:
+        return finished
+    with ray_session(address):
+        return _carry_out(plan, console)
+
+
+def _finished_record(plan: ReaggregationPlan) -> dict[str, Any] | None:
+    if plan.pending or not plan.work.output.exists(RECORD):
+        return None
+    record = read_record(plan.work.output)
+    same = record["config"]["metrics"] == plan.config.metrics.model_dump(mode="json")
+    return record if same and record["status"] == "finished" else None
+
+
+def _carry_out(plan: ReaggregationPlan, console: Console) -> dict[str, Any]:
+    started, clock = datetime.now(UTC), time.monotonic()
+    work, tables = plan.work, plan.work.output
+    record = _record(plan, started)
+    write_record(tables, record)
+    tables.write("settings/settings.parquet", _settings_bytes(plan))
+    _read_shards(plan, console)
+    names = [variant.name for variant in work.variants]
+    counts = count_tables(tables, work.run, plan.source_record["counts"]["input"], names)
+    check_counts(counts)
+    record |= {
+        "counts": counts,
+        "status": "finished",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 1),
+    }
+    reduce_tables(
+        tables,
+        [f"predictions/{plan.partition}/{name}" for name in plan.shards],
+        record,
+        console,
+        partition=plan.partition,
+        labels=work.labels,
+        settings=plan.config.metrics,
+        compared=plan.compared,
+    )
+    write_record(tables, record)
+    return record
+
+
+def _read_shards(plan: ReaggregationPlan, console: Console) -> None:
+    """Every pending shard; one that cannot be read stops nothing but the end."""
+    task = ray.remote(num_cpus=1)(reaggregate_shard)
+    broken: list[str] = []
+    done = len(plan.shards) - len(plan.pending)
+    progress = RunProgress(len(plan.shards), done, console, what="shards", waiting="reading")
+    with progress:
+        try:
+            for failure in in_order(task, plan.pending, ray.put(plan.work)):
+                progress.advance(1, int(failure is not None))
+                if failure is not None:
+                    broken.append(failure)
+        except RayError as error:
+            raise own_error(error) from error
+    if broken:
+        more = f"\nand {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
+        raise ShardError("\n".join(broken[:_SHOWN]) + more)
+
+
+def _record(plan: ReaggregationPlan, started: datetime) -> dict[str, Any]:
+    """As a run's own record, with what it was made from and what every strategy name means."""
+    source, work = plan.source_record, plan.work
+    kept = (
+        *("name", "generation_fingerprint", "input_fingerprint"),
+        *("dataset", "labels", "vote_policy"),
+    )
+    config = plan.config.model_dump(mode="json")
+    return {
+        **{key: source.get(key) for key in kept},
+        "run": work.run,
+        "status": "running",
+        "fingerprint": work.fingerprint,
+        "made_from": {
+            "run": source["run"],
+            "location": work.source.uri,
+            "fingerprint": source["fingerprint"],
+            "versions": source.get("versions"),
+        },
+        "config": {**config, "aggregation": config["aggregation"] | plan.swept},
+        "settings": {row.pop("strategy"): row for row in _settings_rows(plan)},
+        "seed": plan.config.metrics.seed,
+        "versions": versions(),
+        "started": started.isoformat(timespec="seconds"),
+    }
+
+
+def _settings_rows(plan: ReaggregationPlan) -> list[dict[str, Any]]:
+    return [
+        {
+            "strategy": variant.name,
+            "rule": variant.strategy,
+            "beam_count": plan.config.decoding.beam_count,
+            **used_settings(variant),
+        }
+        for variant in plan.work.variants
+    ]
+
+
+def _settings_bytes(plan: ReaggregationPlan) -> bytes:
+    table = pa.Table.from_pylist(_settings_rows(plan), schema=SETTINGS)
+    return to_parquet_bytes(table, {"raypipe.fingerprint": plan.work.fingerprint})

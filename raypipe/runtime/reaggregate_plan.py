@@ -1,0 +1,200 @@
+"""What a reaggregation reads, under which settings, and what of it is done already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raypipe.config import RunConfig, parse_config
+from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
+from raypipe.labels import LabelSet
+from raypipe.runtime.plan import existing, refuse_another_run
+from raypipe.runtime.reaggregate_work import Work
+from raypipe.runtime.run_record import RECORD, read_record
+from raypipe.store.location import Location
+from raypipe.strategies import Variant
+from raypipe.strategies.sweep import Sweep, compared, used_settings
+from raypipe.votes import VotePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is to be different from a run; None keeps what the run had.
+
+    Several values of a setting are a sweep, see :mod:`raypipe.strategies.sweep`.
+
+    Attributes:
+        replicates: of the bootstrap.
+    """
+
+    strategies: tuple[str, ...] | None = None
+    tau: tuple[float, ...] | None = None
+    token_steps: tuple[str, ...] | None = None
+    token_temperature: tuple[float, ...] | None = None
+    length_normalised: tuple[bool, ...] | None = None
+    sub_beams: tuple[int, ...] | None = None
+    replicates: int | None = None
+
+    @property
+    def aggregation(self) -> dict[str, tuple[Any, ...]]:
+        """Values of the settings that are given, by name."""
+        names = ("tau", "token_steps", "token_temperature", "length_normalised")
+        given = {name: getattr(self, name) for name in names}
+        return {name: values for name, values in given.items() if values is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class ReaggregationPlan:
+    """A reaggregation, ready to start.
+
+    Attributes:
+        config: the run's, with the changes in it; of a swept setting its first value.
+        swept: values of the settings that have several, as they stand in the new record.
+        compared: pairs of strategy names that get a paired difference.
+        shards: every shard of the run, in order.
+        done: of them, those whose predictions exist already.
+    """
+
+    source_record: dict[str, Any]
+    config: RunConfig
+    swept: dict[str, list[Any]]
+    work: Work
+    compared: frozenset[tuple[str, str]]
+    shards: tuple[str, ...]
+    done: frozenset[str]
+
+    @property
+    def partition(self) -> str:
+        """The Hive partition path of the model and prompt."""
+        return self.work.partition
+
+    @property
+    def pending(self) -> list[str]:
+        """Shards that are still to be read, in order."""
+        return [name for name in self.shards if name not in self.done]
+
+
+def plan_reaggregation(
+    run: str, changes: Changes, *, output: str | None, endpoint: str | None
+) -> ReaggregationPlan:
+    """Look at the run and the output, and decide what is left to do.
+
+    Raises:
+        ConfigError: if the run cannot be reaggregated, or a change does not go with it.
+        FingerprintError: if the output holds something else.
+    """
+    source = Location.parse(run, endpoint)
+    record = _source_record(source)
+    config = _changed_config(record["config"], changes, f"{source.uri}/{RECORD}")
+    sweep = Sweep(
+        strategies=config.strategies,
+        beam_count=config.decoding.beam_count,
+        sub_beams=changes.sub_beams or (),
+        **{name: (value,) for name, value in config.aggregation} | changes.aggregation,
+    )
+    variants = sweep.variants()
+    partition, shards = _generations(source)
+    policy = _policy(record)
+    fingerprint = _fingerprint(record, config, policy, variants)
+    tables = Location.parse(output or _beside(source, fingerprint[:12]), endpoint)
+    config = config.model_copy(update={"output": tables.uri})
+    _refuse_output(tables, source, fingerprint)
+    tables.probe_conditional_writes()
+    work = Work(
+        source=source,
+        output=tables,
+        partition=partition,
+        run=fingerprint[:12],
+        model=config.model.label,
+        prompt=config.prompt.label,
+        labels=LabelSet(tuple(record["labels"])),
+        policy=policy,
+        variants=variants,
+        generation_fingerprint=record["generation_fingerprint"],
+        fingerprint=fingerprint,
+    )
+    swept = {name: list(values) for name, values in changes.aggregation.items() if len(values) > 1}
+    if changes.sub_beams:
+        swept["sub_beams"] = list(changes.sub_beams)
+    done = existing(tables, "predictions", partition, fingerprint)
+    return ReaggregationPlan(
+        record, config, swept, work, compared(variants), shards, frozenset(done)
+    )
+
+
+def _source_record(source: Location) -> dict[str, Any]:
+    try:
+        record = read_record(source)
+    except ObjectMissingError as error:
+        raise ConfigError(f"{source.uri} is not a run: it holds no {RECORD}") from error
+    if "made_from" in record:
+        raise ConfigError(
+            f"{source.uri} holds no generations: it was made from "
+            f"{record['made_from']['location']}; reaggregate that"
+        )
+    if record["status"] != "finished":
+        raise ConfigError(f"{source.uri} is not finished; the command that began it continues it")
+    return record
+
+
+def _changed_config(document: dict[str, Any], changes: Changes, place: str) -> RunConfig:
+    """The run's config with the first value of everything that is changed, checked as a whole."""
+    aggregation = {name: values[0] for name, values in changes.aggregation.items() if values}
+    changed = {**document, "aggregation": {**document["aggregation"], **aggregation}}
+    if changes.strategies is not None:
+        changed["strategies"] = changes.strategies
+    if changes.replicates is not None:
+        changed["metrics"] = {**document["metrics"], "replicates": changes.replicates}
+    return parse_config(changed, source=f"{place} with these changes")
+
+
+def _generations(source: Location) -> tuple[str, tuple[str, ...]]:
+    """The one partition of ``generations/`` and the shards in it."""
+    names = [name.split("/", 2) for name in source.child("generations").list(".parquet")]
+    partitions = sorted({"/".join(parts[:2]) for parts in names if len(parts) == 3})
+    if len(partitions) != 1:
+        found = ", ".join(partitions) or "none"
+        raise ConfigError(
+            f"{source.uri}/generations: one model and prompt is expected, found {found}"
+        )
+    return partitions[0], tuple(parts[2] for parts in names if len(parts) == 3)
+
+
+def _policy(record: dict[str, Any]) -> VotePolicy | None:
+    """How the run understood votes; one that recorded no policy had none."""
+    found = record.get("vote_policy")
+    return None if found is None else VotePolicy.model_validate(found)
+
+
+def _fingerprint(
+    record: dict[str, Any],
+    config: RunConfig,
+    policy: VotePolicy | None,
+    variants: Sequence[Variant],
+) -> str:
+    """That of a run with these settings, where there could be one; else over all variants."""
+    generation: str = record["generation_fingerprint"]
+    plain = config.prediction_identity(generation, policy)
+    if all(variant.name == variant.strategy for variant in variants):
+        return plain
+    named = [[one.name, one.strategy, used_settings(one)] for one in variants]
+    document = json.dumps({"predictions": plain, "variants": named}, sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+def _beside(source: Location, run: str) -> str:
+    """A place next to the run's, under its name and the new id."""
+    if source.uri.count("/") < 3 and source.is_s3:
+        raise ConfigError(f"{source.uri} is a whole bucket; name an output")
+    return f"{source.uri}-{run}"
+
+
+def _refuse_output(tables: Location, source: Location, fingerprint: str) -> None:
+    if f"{tables.uri}/".startswith(f"{source.uri}/"):
+        raise ConfigError(f"the output {tables.uri} lies in the run, which is not to be changed")
+    if tables.exists(RECORD) and "made_from" not in read_record(tables):
+        raise FingerprintError(f"{tables.uri} holds a run of its own. Choose another output.")
+    refuse_another_run(tables, fingerprint)

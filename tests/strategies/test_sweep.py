@@ -1,0 +1,172 @@
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from raypipe.errors import ConfigError
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Prediction
+from raypipe.strategies import (
+    SETTINGS_USED,
+    STRATEGIES,
+    AggregationSettings,
+    Variant,
+    predict,
+    predict_variants,
+)
+from raypipe.strategies.sweep import Sweep, compared, used_settings
+
+LABELS = LabelSet(("anger", "sadness"))
+TOKENS = EmotionTokens(
+    (EmotionWord("anger", "anger", (10,)), EmotionWord("sadness", "sad", (20,))),
+    (10, 20),
+    ("anger", "sad"),
+)
+
+
+def hypothesis(kind: str, rank: int, share: float, alpha: float, steps: int) -> Hypothesis:
+    logits = np.linspace(1.0, 3.0 + rank, 2 * steps, dtype=np.float32).reshape(steps, 2)
+    return Hypothesis(
+        kind,  # type: ignore[arg-type]
+        rank,
+        f'{{"anger": {share}, "sadness": {1 - share:.2f}}}',
+        tuple([10, 5] * steps)[:steps],
+        None,
+        alpha,
+        "length",
+        logits,
+        verifier_score=0.2 + 0.2 * rank,
+    )
+
+
+HYPOTHESES = [
+    hypothesis("greedy", 0, 0.9, -1.0, 3),
+    hypothesis("beam", 0, 0.7, -4.0, 2),
+    hypothesis("beam", 1, 0.2, -4.5, 9),
+    hypothesis("beam", 2, 0.4, -3.9, 4),  # best by alpha and by score, not by rank
+]
+CHANGED = {
+    "tau": 5.0,
+    "token_steps": "words",
+    "token_temperature": 3.0,
+    "length_normalised": True,
+    "sub_beams": 2,
+}
+
+
+def as_values(prediction: Prediction) -> tuple[object, ...]:
+    probs = None if prediction.probs is None else tuple(prediction.probs.tolist())
+    return probs, prediction.aleatoric_uncertainty, prediction.epistemic_uncertainty
+
+
+def under(strategy: str, **changes: object) -> tuple[object, ...]:
+    sub_beams = changes.pop("sub_beams", None)
+    settings = replace(AggregationSettings(), **changes)  # type: ignore[arg-type]
+    variant = Variant("x", strategy, settings, sub_beams)  # type: ignore[arg-type]
+    (prediction,) = predict_variants(HYPOTHESES, [variant], LABELS, TOKENS)
+    assert prediction.valid
+    return as_values(prediction)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_depends_on_the_settings_it_names_and_on_no_other(strategy: str) -> None:
+    plain = under(strategy)
+    for name, value in CHANGED.items():
+        changed = under(strategy, **{name: value})
+        assert (changed != plain) == (name in SETTINGS_USED[strategy]), name
+
+
+def test_one_value_each_gives_the_strategies_under_their_own_names() -> None:
+    names = ("greedy", "token", "token_softmax", "bon", "w_bon")
+    variants = Sweep(names, 3, tau=(2.0,), token_steps=("words",)).variants()
+    assert [variant.name for variant in variants] == list(names)
+    settings = AggregationSettings(tau=2.0, token_steps="words")
+    swept = predict_variants(HYPOTHESES, variants, LABELS, TOKENS)
+    plain = predict(HYPOTHESES, names, LABELS, TOKENS, settings)
+    assert [as_values(one) for one in swept] == [as_values(one) for one in plain]
+
+
+def test_names_say_what_a_sweep_varies() -> None:
+    sweep = Sweep(
+        ("greedy", "token", "token_softmax", "w_bon"),
+        5,
+        tau=(0.5, 1.0),
+        token_steps=("all", "words"),
+        length_normalised=(False, True),
+        sub_beams=(3,),
+    )
+    assert [variant.name for variant in sweep.variants()] == [
+        "greedy[tau=0.5]",
+        "greedy[tau=1]",
+        "token[token_steps=all]",
+        "token[token_steps=words]",
+        "token_softmax[token_steps=all]",
+        "token_softmax[token_steps=words]",
+        "w_bon[beams=3of5,length_normalised=false,tau=0.5]",
+        "w_bon[beams=3of5,length_normalised=false,tau=1]",
+        "w_bon[beams=3of5,length_normalised=true,tau=0.5]",
+        "w_bon[beams=3of5,length_normalised=true,tau=1]",
+    ]
+    assert used_settings(sweep.variants()[-1]) == {
+        "sub_beams": 3,
+        "length_normalised": True,
+        "tau": 1.0,
+    }
+
+
+def test_close_values_keep_names_of_their_own() -> None:
+    values = (0.1, 0.1 + 2**-50, 1e-9, 1e300, 3.0)
+    names = [variant.name for variant in Sweep(("w_bon",), 5, tau=values).variants()]
+    assert len(set(names)) == len(values)
+    assert names[-1] == "w_bon[tau=3]"
+
+
+def test_sub_beams_are_the_first_by_rank() -> None:
+    variants = Sweep(("bon", "w_bon"), 3, sub_beams=(1, 3)).variants()
+    one, all_beams, mixed_one, mixed_all = predict_variants(
+        list(reversed(HYPOTHESES)), variants, LABELS, TOKENS
+    )
+    np.testing.assert_allclose(one.probs, [0.7, 0.3])
+    np.testing.assert_allclose(mixed_one.probs, [0.7, 0.3])
+    bon, w_bon = predict(HYPOTHESES, ["bon", "w_bon"], LABELS, TOKENS, AggregationSettings())
+    assert as_values(all_beams) == as_values(bon)
+    assert as_values(mixed_all) == as_values(w_bon)
+    assert mixed_all.strategy == "w_bon[beams=3of3]"
+
+
+def test_without_a_sweep_all_strategies_are_compared() -> None:
+    names = tuple(STRATEGIES)
+    every = {tuple(sorted(pair)) for pair in combinations(names, 2)}
+    assert compared(Sweep(names, 5, tau=(3.0,)).variants()) == every
+
+
+def test_readings_that_differ_in_one_choice_are_compared() -> None:
+    sweep = Sweep(("greedy", "w_bon"), 5, tau=(1.0, 2.0), sub_beams=(2, 5))
+    assert compared(sweep.variants()) == {
+        ("greedy[tau=1]", "w_bon[beams=2of5,tau=1]"),
+        ("greedy[tau=1]", "w_bon[beams=5of5,tau=1]"),
+        ("greedy[tau=2]", "w_bon[beams=2of5,tau=2]"),
+        ("greedy[tau=2]", "w_bon[beams=5of5,tau=2]"),
+        ("w_bon[beams=2of5,tau=1]", "w_bon[beams=5of5,tau=1]"),
+        ("w_bon[beams=2of5,tau=2]", "w_bon[beams=5of5,tau=2]"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"strategies": ("best_of",)}, "best_of"),
+        ({"strategies": ("bon", "bon")}, "strategies: give each value once, got bon, bon"),
+        ({"strategies": ()}, "strategies: give at least one"),
+        ({"tau": (1.0, 1.0)}, "tau: give each value once, got 1, 1"),
+        ({"tau": (0.0,)}, "tau"),
+        ({"token_steps": ("some",), "strategies": ("token",)}, "token_steps"),
+        ({"token_temperature": (-1.0,), "strategies": ("token_softmax",)}, "token_temperature"),
+        ({"sub_beams": (0,)}, "0 cannot be read from a search with 5 beams"),
+        ({"sub_beams": (4, 6)}, "6 cannot be read from a search with 5 beams"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Sweep(**{"strategies": ("w_bon",), "beam_count": 5, **settings})  # type: ignore[arg-type]
