@@ -28,7 +28,9 @@ _TOLERANCE = {"float32": 5e-3, "float16": 0.1, "bfloat16": 0.5}
 Another request's logits, or another token's, are off by more."""
 
 
-def check_core(core: VllmCore, frontend: Frontend, recorded_ids: Sequence[int], dtype: str) -> None:
+def check_core(
+    core: VllmCore, frontend: Frontend[ModelInput], recorded_ids: Sequence[int], dtype: str
+) -> None:
     """Ask about two sounds in one batch, and hold the answers against vLLM's own.
 
     vLLM answers greedily by its own means first: one request that carries its cache from token to
@@ -56,7 +58,7 @@ def check_core(core: VllmCore, frontend: Frontend, recorded_ids: Sequence[int], 
             prefixes[sound] = (*prefixes[sound], expected[sound][step].token_id)
 
 
-def _sounds(frontend: Frontend) -> list[ModelInput]:
+def _sounds(frontend: Frontend[ModelInput]) -> list[ModelInput]:
     """A second of a tone and a second of noise, as model inputs."""
     samples = frontend.sampling_rate
     tone = 0.2 * np.sin(2 * np.pi * 220 * np.arange(samples) / samples)
