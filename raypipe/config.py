@@ -170,6 +170,7 @@ class ResourcesConfig(_Section):
         batch_size: utterances decoded together in one replica.
         threads_per_actor: torch threads of a replica; None for its share of the machine.
         frontend_workers: actors that decode audio and make features.
+        cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
     """
 
     actors: int = Field(default=1, ge=1)
@@ -178,6 +179,7 @@ class ResourcesConfig(_Section):
     batch_size: int = Field(default=16, ge=1)
     threads_per_actor: int | None = Field(default=None, ge=1)
     frontend_workers: int = Field(default=1, ge=1)
+    cuda_graphs: bool | None = None
 
 
 class RunConfig(_Section):

@@ -161,12 +161,19 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Everything a model said about one utterance."""
+    """Everything a model said about one utterance.
+
+    Attributes:
+        batch_size: utterances that were decoded together; fewer than asked for where memory ran
+            out or a call held fewer. In half precision an answer may depend on it. None where
+            the engine cannot know it.
+    """
 
     utterance_id: str
     hypotheses: tuple[Hypothesis, ...]
     prompt_tokens: int
     audio_tokens: int
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ def make_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine:
         threads=threads,
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
+        cuda_graphs=resources.cuda_graphs,
     )
     return engine
 

@@ -134,6 +134,7 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
         "emotion_token_strings": emotion_tokens.token_strings,
         "prompt_tokens": answer.prompt_tokens,
         "audio_tokens": answer.audio_tokens,
+        "batch_size": answer.batch_size,
     }
 
 
