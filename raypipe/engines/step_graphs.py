@@ -7,6 +7,7 @@ The tests replay recorded steps on a CPU. On a GPU this has neither run nor been
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import torch
 
@@ -55,7 +56,7 @@ class CudaCapture:
     """
 
     def __init__(self) -> None:
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
 
     def __call__(self, step: Step) -> Step:
         """Capture a step without running it."""
