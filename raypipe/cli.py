@@ -1,4 +1,4 @@
-"""The command line: ``raypipe demo``, ``run``, ``ingest``, ``query`` and ``report``."""
+"""The command line: ``raypipe demo``, ``run``, ``ingest``, ``query``, ``report`` and others."""
 
 from __future__ import annotations
 
@@ -181,6 +181,17 @@ def selfcheck(
         raise typer.Exit(1)
     if not result.agreement.agrees:
         console.print(f"answers depend on the batch, as {result.dtype} does; float32 would not")
+
+
+@app.command()
+def models() -> None:
+    """Which model families can be run, how each was verified, and what it does not do."""
+    from raypipe.engines.families import FAMILIES
+
+    table = Table("family", "engine", "architecture", "verified", "limits")
+    for one in FAMILIES:
+        table.add_row(one.name, "transformers", one.architecture, one.verified, one.limits)
+    Console().print(table)
 
 
 def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:

@@ -3,6 +3,8 @@
 ``generate()`` encodes the audio and reads the prompt once per beam, pads every clip to 30 s, and
 multiplies every prompt position with the vocabulary. Here a clip is encoded once, on its real
 frames, and only the last position meets the vocabulary. The modules and weights are transformers'.
+
+Audio Flamingo 3 is built of the same parts under the same names, with another projector.
 """
 
 from __future__ import annotations
@@ -41,10 +43,11 @@ def audio_token_count(feature_frames: int) -> int:
 
 
 class Qwen2Audio:
-    """A loaded ``Qwen2AudioForConditionalGeneration``, taken apart.
+    """A loaded model, taken apart.
 
     Args:
-        model: the model, in evaluation mode, on its device.
+        model: a ``Qwen2AudioForConditionalGeneration`` or one built alike, in evaluation mode, on
+            its device.
 
     Raises:
         UnsupportedError: for a variant whose attention or positions the tree decoder does not

@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    Qwen2AudioForConditionalGeneration,
-    Qwen2AudioProcessor,
-)
+import transformers
+from transformers import AutoConfig, AutoTokenizer
 
 from raypipe.engines import emotion_tokens as emotion_token_table
+from raypipe.engines.families import FAMILIES, Family
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
 from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.log_mel import cropped_log_mel
@@ -41,8 +38,6 @@ from raypipe.records import (
     Request,
 )
 
-# Architectures whose padding, positions and attention the decoder is known to reproduce.
-_ARCHITECTURES = ("Qwen2AudioForConditionalGeneration",)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
@@ -52,7 +47,7 @@ _logger = logging.getLogger(__name__)
 
 
 class TransformersFrontend:
-    """Tokenizer and feature extractor of a Qwen2-Audio checkpoint; loads no weights.
+    """Tokenizer and feature extractor of a checkpoint; loads no weights.
 
     Args:
         model_path: local directory or hub id.
@@ -67,8 +62,9 @@ class TransformersFrontend:
         self, model_path: str, revision: str | None = None, trust_remote_code: bool = False
     ) -> None:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
-        _require_known_architecture(model_path, origin)
-        self._processor = Qwen2AudioProcessor.from_pretrained(model_path, **origin)
+        self._family = _family(model_path, origin)
+        kind = getattr(transformers, self._family.processor)
+        self._processor = kind.from_pretrained(model_path, **origin)
         self._extractor = self._processor.feature_extractor
         self._tokenizer = self._processor.tokenizer
         added = self._tokenizer.added_tokens_decoder.values()
@@ -132,6 +128,8 @@ class TransformersFrontend:
 
     def _tokenize(self, prompt: str) -> IntArray:
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+        if not self._family.audio_first:
+            content.reverse()
         text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
@@ -189,8 +187,8 @@ class TransformersEngine:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
-        _require_known_architecture(model_path, origin)
-        model = _load_model(model_path, origin, _DTYPES[dtype]).to(device)
+        family = _family(model_path, origin)
+        model = _load_model(family, model_path, origin, _DTYPES[dtype]).to(device)
         check_generation_config(model.generation_config, ignore=ignore_generation_config)
         settings = SearchSettings(
             beam_count,
@@ -329,17 +327,19 @@ def _check_settings(
         raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
 
 
-def _require_known_architecture(model_path: str, origin: dict[str, Any]) -> None:
+def _family(model_path: str, origin: dict[str, Any]) -> Family:
     found = AutoConfig.from_pretrained(model_path, **origin).architectures or []
-    if not set(found) & set(_ARCHITECTURES):
-        raise UnsupportedError(
-            f"{model_path} is a {', '.join(found) or 'model without a named architecture'}; "
-            f"the transformers engine decodes {', '.join(_ARCHITECTURES)}"
-        )
+    for family in FAMILIES:
+        if family.architecture in found:
+            return family
+    raise UnsupportedError(
+        f"{model_path} is a {', '.join(found) or 'model without a named architecture'}; the "
+        f"transformers engine decodes {', '.join(family.architecture for family in FAMILIES)}"
+    )
 
 
-def _load_model(model_path: str, origin: dict[str, Any], dtype: torch.dtype) -> Any:
-    model, report = Qwen2AudioForConditionalGeneration.from_pretrained(
+def _load_model(family: Family, model_path: str, origin: dict[str, Any], dtype: torch.dtype) -> Any:
+    model, report = getattr(transformers, family.architecture).from_pretrained(
         model_path, **origin, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
     )
     # transformers fills missing weights with random numbers and only warns.

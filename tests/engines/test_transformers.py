@@ -66,6 +66,7 @@ def test_hypotheses_are_those_of_generate_in_its_order(
     [
         pytest.param(Shape(seed=1, heads=8, key_heads=2), id="grouped queries"),
         pytest.param(Shape(seed=3, window_s=8), id="window of 8 s"),
+        pytest.param(Shape(family="audioflamingo3", seed=4, key_heads=2), id="Audio Flamingo 3"),
     ],
 )
 def test_variants_of_the_architecture_equal_generate(
