@@ -3,6 +3,10 @@
 Runs on a CPU or one GPU. The search is deterministic: a checkpoint's sampling settings
 (``do_sample``, ``temperature``, ``top_k``, ``top_p``) have no effect, and settings that would alter
 the scores are refused unless told otherwise; see :mod:`raypipe.engines.generation_config`.
+
+In float32 an answer does not depend on the utterances beside it. In half precision the shape of a
+matrix product decides its rounding, and close hypotheses change places with the batch size:
+``raypipe selfcheck`` counts how often, and ``generations/`` records the batch size.
 """
 
 from __future__ import annotations

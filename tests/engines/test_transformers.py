@@ -61,14 +61,15 @@ def test_hypotheses_are_those_of_generate_in_its_order(
     assert_answers_vary(generations)
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        pytest.param(Shape(seed=1, heads=8, key_heads=2), id="grouped queries"),
-        pytest.param(Shape(seed=3, window_s=8), id="window of 8 s"),
-        pytest.param(Shape(family="audioflamingo3", seed=4, key_heads=2), id="Audio Flamingo 3"),
-    ],
-)
+VARIANTS = [
+    pytest.param(Shape(seed=1, heads=8, key_heads=2), id="grouped queries"),
+    pytest.param(Shape(seed=3, window_s=8), id="window of 8 s"),
+    pytest.param(Shape(family="audioflamingo3", seed=4, key_heads=2), id="Audio Flamingo 3"),
+]
+TWO_ENDS = Shape(seed=2, end_tokens=("<|im_end|>", "<|endoftext|>"))
+
+
+@pytest.mark.parametrize("shape", VARIANTS)
 def test_variants_of_the_architecture_equal_generate(
     make_checkpoint, make_engine, emotion_tokens, requests, shape
 ):
@@ -83,7 +84,7 @@ def test_variants_of_the_architecture_equal_generate(
 def test_every_end_token_of_the_checkpoint_ends_an_answer(
     make_checkpoint, make_engine, frontend, emotion_tokens, requests
 ):
-    path = make_checkpoint(Shape(seed=2, end_tokens=("<|im_end|>", "<|endoftext|>")))
+    path = make_checkpoint(TWO_ENDS)
     reference = Reference(path, emotion_tokens.token_ids, MAX_NEW_TOKENS)
     end_ids = set(reference.model.generation_config.eos_token_id)
     engine = make_engine(path, beam_count=4)
@@ -158,6 +159,23 @@ class TestRefill:
         assert_close(engine.generate(inputs[3:11]), answers[3:11])
         mixed = [5, 0, 17, 9, 2, 14, 3]
         assert_close(engine.generate([inputs[i] for i in mixed]), [answers[i] for i in mixed])
+
+    @pytest.mark.parametrize("shape", [*VARIANTS, pytest.param(TWO_ENDS, id="two end tokens")])
+    def test_no_variant_s_answers_do_either_with_a_bad_input_among_them(
+        self, make_checkpoint, make_engine, requests, shape
+    ):
+        path = make_checkpoint(shape)
+        frontend = TransformersFrontend(str(path))
+        heard = [r for r in requests if len(r.samples) <= frontend.max_duration_s * 16000]
+        inputs = frontend.prepare(heard)
+        alone = make_engine(path, beam_count=4, batch_size=1).generate(inputs)
+        bad = dataclasses.replace(inputs[4], token_ids=inputs[4].token_ids[:20])
+        mixed = [*inputs[:5], bad, *inputs[5:]]
+        replies = make_engine(path, beam_count=4, batch_size=3).generate(mixed[::-1])[::-1]
+        assert replies.pop(5).error_type == "invalid_input"
+        assert_close(replies, alone)
+        lengths = {max(len(h.token_ids) for h in reply.hypotheses) for reply in replies}
+        assert max(lengths) > 2 * min(lengths)
 
     @pytest.mark.parametrize(("interval", "share"), [(1, 1), (3, 2), (8, 4), (100, 5)])
     def test_answers_do_not_depend_on_when_rows_are_looked_at_and_refilled(
