@@ -21,38 +21,38 @@ class StepGraphs:
     does not run again when it is replayed.
 
     Args:
-        step: the step.
         capture: makes a replayable step of a step without running it.
     """
 
-    def __init__(self, step: Step, capture: Callable[[Step], Step]) -> None:
-        self._step = step
+    def __init__(self, capture: Callable[[Step], Step]) -> None:
         self._capture = capture
         self._captured: dict[Hashable, Step] = {}
         self._seen: set[Hashable] = set()
 
-    def run(self, shape: Hashable) -> None:
+    def run(self, shape: Hashable, step: Step) -> None:
         """Take one step.
 
         Args:
             shape: equal for steps in which all tensors have the same shapes and places.
+            step: the step; not kept, so that whoever owns it and these graphs is freed at once.
         """
         if shape in self._captured:
             self._captured[shape]()
         elif shape in self._seen:
-            self._captured[shape] = self._capture(self._step)
+            self._captured[shape] = self._capture(step)
             self._captured[shape]()
         else:
             # The first one runs as it is: libraries set themselves up, and a capture may not.
             self._seen.add(shape)
-            self._step()
+            step()
 
 
 class CudaCapture:
     """Captures steps as CUDA graphs that share one pool of memory.
 
     They may share it because a step leaves its results in tensors outside of the pool, and
-    because two steps are never replayed at the same time.
+    because two steps are never replayed at the same time. Graphs that are freed together share
+    one: torch does not take a pool up again whose graphs are all gone.
     """
 
     def __init__(self) -> None:

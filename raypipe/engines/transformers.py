@@ -206,8 +206,8 @@ class TransformersEngine:
         on_gpu = self._model.device.type == "cuda"
         if cuda_graphs and not on_gpu:
             raise ConfigError(f"cuda_graphs need a GPU, the model is on {self._model.device}")
-        capture = CudaCapture() if on_gpu and cuda_graphs is not False else None
-        self._decoder = TreeDecoder(self._model, settings, capture=capture)
+        make_capture = CudaCapture if on_gpu and cuda_graphs is not False else None
+        self._decoder = TreeDecoder(self._model, settings, make_capture=make_capture)
         self._max_new_tokens = max_new_tokens
         self._batch_size = batch_size
         self.capabilities = Capabilities(

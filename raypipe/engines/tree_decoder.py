@@ -37,6 +37,7 @@ _PROMPT_TOKENS_AT_ONCE = 16_384
 _SLOTS_PER_GRAPH = 128
 """The window's grain where steps are captured: fewer graphs against keys read in vain."""
 
+MakeCapture = Callable[[], Callable[[Step], Step]]
 OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
 
 
@@ -74,7 +75,8 @@ class TreeDecoder:
         settings: what is searched and recorded.
         check_interval: decode steps between two looks at which rows are done.
         refilled_share: rows are refilled when one in so many is free, or all are.
-        capture: how a decode step is made replayable; None to run every step as it is.
+        make_capture: makes what makes decode steps replayable, once for all steps that share
+            their tensors; None to run every step as it is.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class TreeDecoder:
         settings: SearchSettings,
         check_interval: int | None = None,
         refilled_share: int | None = None,
-        capture: Callable[[Step], Step] | None = None,
+        make_capture: MakeCapture | None = None,
     ) -> None:
         on_accelerator = model.device.type != "cpu"
         self._model = model
@@ -94,7 +96,7 @@ class TreeDecoder:
         self._refilled_share = refilled_share or (
             _REFILLED_SHARE_ON_ACCELERATORS if on_accelerator else None
         )
-        self._capture = capture
+        self._make_capture = make_capture
         self._slots: _Slots | None = None
 
     def decode(self, inputs: Sequence[ModelInput], row_count: int, on_answer: OnAnswer) -> None:
@@ -124,7 +126,7 @@ class TreeDecoder:
         if held is None or not held.hold(row_count, prompt_capacity):
             del held  # before its successor is made
             size = row_count, prompt_capacity
-            held = _Slots(self._model, self._settings, *size, self._capture)
+            held = _Slots(self._model, self._settings, *size, self._make_capture)
         return held
 
 
@@ -137,7 +139,7 @@ class _Slots:
         settings: SearchSettings,
         row_count: int,
         prompt_capacity: int,
-        capture: Callable[[Step], Step] | None,
+        make_capture: MakeCapture | None,
     ) -> None:
         self._model = model
         self.lanes = Lanes(row_count, settings, model.device)
@@ -147,9 +149,9 @@ class _Slots:
             settings.lane_count,
             settings.max_new_tokens,
             model.device,
-            granularity=_SLOTS_PER_GRAPH if capture else ALIGNMENT,
+            granularity=_SLOTS_PER_GRAPH if make_capture else ALIGNMENT,
         )
-        self._graphs = StepGraphs(self._step, capture) if capture else None
+        self._graphs = StepGraphs(make_capture()) if make_capture else None
 
     def hold(self, row_count: int, prompt_capacity: int) -> bool:
         """Whether a call of this size fits."""
@@ -167,7 +169,7 @@ class _Slots:
         if self._graphs is None:
             self._step()
         else:
-            self._graphs.run(window)
+            self._graphs.run(window, self._step)
 
     def _step(self) -> None:
         """Depends on nothing but the window and the tensors; waits for nothing."""

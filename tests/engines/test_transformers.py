@@ -1,6 +1,8 @@
 import dataclasses
+import gc
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -385,6 +387,39 @@ class TestOutOfMemory:
         assert [(reply.error_type, reply.stage) for reply in replies] == [
             ("out_of_memory", "engine")
         ] * 5
+
+    def test_what_did_not_fit_is_let_go_before_the_next_try(
+        self, make_engine, frontend, requests, monkeypatch
+    ):
+        # Also where steps are captured: whoever owns the tensors must not wait for a collection.
+        engine, inputs = make_engine(), frontend.prepare(requests[:4])
+
+        def capture(step):  # as a CUDA graph: it does not hold on to the step
+            method = weakref.WeakMethod(step)
+            return lambda: method()()
+
+        engine._decoder = TreeDecoder(
+            engine._model, engine._decoder._settings, make_capture=lambda: capture
+        )
+        engine.generate(inputs)
+        held = weakref.ref(engine._decoder._slots)
+        step, alive = engine._model.step, []
+
+        def fail_once(*arguments):
+            if not alive:
+                alive.append(held() is not None)
+                raise torch.OutOfMemoryError("pretend")
+            alive.append(held() is not None)
+            return step(*arguments)
+
+        monkeypatch.setattr(engine._model, "step", fail_once)
+        gc.disable()
+        try:
+            engine.generate(inputs)
+        finally:
+            gc.enable()
+        assert alive[0]
+        assert not any(alive[1:])
 
     def test_answers_given_before_it_are_kept(self, make_engine, frontend, requests, monkeypatch):
         engine, inputs = make_engine(batch_size=4), frontend.prepare(requests)
