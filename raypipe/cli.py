@@ -296,6 +296,39 @@ def report(
     _show_run(run, record, Console(), endpoint)
 
 
+@app.command()
+def selfcheck(
+    config: Annotated[Path, typer.Argument(help="YAML file of the run.")],
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Utterances; default: twice the batch size.")
+    ] = None,
+) -> None:
+    """Compare answers at batch size 1 and at the run's; exit code 1 if float32 disagrees."""
+    from raypipe.config import load_config
+    from raypipe.runtime.selfcheck import selfcheck as check
+    from raypipe.runtime.selfcheck import selfcheck_table
+
+    result = check(load_config(config), sample)
+    console = Console()
+    console.print(selfcheck_table(result))
+    if not result.passed:
+        console.print("[bold red]answers depend on the batch[/]")
+        raise typer.Exit(1)
+    if not result.agreement.agrees:
+        console.print(f"answers depend on the batch, as {result.dtype} does; float32 would not")
+
+
+@app.command()
+def models() -> None:
+    """Which model families can be run, how each was verified, and what it does not do."""
+    from raypipe.engines.families import FAMILIES
+
+    table = Table("family", "engine", "architecture", "verified", "limits")
+    for one in FAMILIES:
+        table.add_row(one.name, "transformers", one.architecture, one.verified, one.limits)
+    Console().print(table)
+
+
 def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:
     from raypipe.report.terminal import error_table, summary_table
     from raypipe.store.location import Location

@@ -56,15 +56,27 @@ class AudioConfig(_Section):
     """What counts as usable audio.
 
     Attributes:
-        max_duration_s: a longer clip becomes an error row; None for the model's own window.
+        max_duration_s: a longer clip becomes an error row; None for the model's own window, or
+            with ``long_audio: first_window`` for half an hour.
         max_channels: more channels become an error row; fewer are averaged to mono.
+        long_audio: what becomes of a clip longer than the model's window: an ``error`` row, or an
+            answer about its ``first_window``; ``heard_s`` in ``generations/`` says how much of a
+            clip was heard. ``windows`` (all of them, averaged) is not offered yet.
         replace_with: ``silence`` keeps every clip's length and zeroes its samples: an ablation
             that shows whether the model listens at all.
     """
 
     max_duration_s: float | None = Field(default=None, gt=0)
     max_channels: int = Field(default=2, ge=1, le=8)
+    long_audio: Literal["error", "first_window", "windows"] = "error"
     replace_with: Literal["silence"] | None = None
+
+    @field_validator("long_audio")
+    @classmethod
+    def _can_be_served(cls, long_audio: str) -> str:
+        if long_audio == "windows":
+            raise ValueError("answering every window is not offered yet: error or first_window")
+        return long_audio
 
 
 class VllmConfig(_Section):
@@ -207,6 +219,7 @@ class ResourcesConfig(_Section):
         batch_size: utterances decoded together in one replica.
         threads_per_actor: torch threads of a replica; None for its share of the machine.
         frontend_workers: actors that decode audio and make features.
+        cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
     """
 
     actors: int = Field(default=1, ge=1)
@@ -215,6 +228,7 @@ class ResourcesConfig(_Section):
     batch_size: int = Field(default=16, ge=1)
     threads_per_actor: int | None = Field(default=None, ge=1)
     frontend_workers: int = Field(default=1, ge=1)
+    cuda_graphs: bool | None = None
 
 
 class RunConfig(_Section):

@@ -202,12 +202,16 @@ class Generation:
     Attributes:
         prompt_tokens: of the whole question, audio included; None where an endpoint does not say.
         audio_tokens: of them, those of the audio; None likewise.
+        batch_size: utterances that were decoded together; fewer than asked for where memory ran
+            out or a call held fewer. In half precision an answer may depend on it. None where
+            the engine cannot know it.
     """
 
     utterance_id: str
     hypotheses: tuple[Hypothesis, ...]
     prompt_tokens: int | None
     audio_tokens: int | None
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

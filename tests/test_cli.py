@@ -40,8 +40,15 @@ def test_help_names_every_way_in() -> None:
     shown = raypipe("--help")
     assert shown.returncode == 0
     known = ("demo", "run", "corpora", "ingest", "inspect", "reaggregate", "query", "report")
-    for command in known:
+    for command in (*known, "selfcheck", "models"):
         assert command in shown.stdout
+
+
+def test_models_says_what_runs_and_how_it_was_verified() -> None:
+    shown = raypipe("models")
+    assert shown.returncode == 0, shown.stderr
+    for words in ("Qwen2-Audio", "Flamingo", "window", "generate"):
+        assert words in shown.stdout
 
 
 def test_a_wrong_config_stops_with_one_clear_message(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_a_minimal_config_gets_the_papers_defaults() -> None:
         ({**MINIMAL, "strategies": ["alm_v"]}, ["alm_v", "verifier"]),
         ({**MINIMAL, "decoding": {"beam_count": 0}}, ["bon", "beam_count"]),
         ({**MINIMAL, "decoding": {"greedy": False}}, ["greedy"]),
+        ({**MINIMAL, "audio": {"long_audio": "windows"}}, ["audio.long_audio", "first_window"]),
     ],
 )
 def test_a_wrong_config_names_field_and_value(
@@ -85,6 +86,10 @@ def test_vllm_s_memory_does_not_make_another_run_but_its_limit_does() -> None:
 
 def test_decoding_makes_other_generations() -> None:
     assert identity()[0] != identity(decoding={"max_new_tokens": 50})[0]
+
+
+def test_hearing_only_the_beginning_of_long_clips_makes_other_generations() -> None:
+    assert identity()[0] != identity(audio={"long_audio": "first_window"})[0]
 
 
 def test_aggregation_makes_other_predictions_of_the_same_generations() -> None:

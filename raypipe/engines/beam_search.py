@@ -12,7 +12,7 @@ and two hypotheses closer than float32 can tell apart are still ranked by what w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -58,10 +58,11 @@ class BeamLanes:
     survivors of each step are stored as they come, and a finished hypothesis is one index into
     them: sequences are put together once, at the end.
 
-    Every row counts its own steps: rows need not have started together.
+    Every row counts its own steps and is started by itself: while some rows are half way, others
+    begin with a new utterance. All state lies in fixed tensors that a step changes in place.
 
     Args:
-        row_count: utterances in the batch.
+        row_count: utterances decoded together.
         beam_count: B, at least 1.
         max_new_tokens: every hypothesis ends after so many tokens.
         end_ids: ids that end a hypothesis, shape ``(ids,)``, on the device of the logits.
@@ -76,9 +77,9 @@ class BeamLanes:
         self._kept = max(2, 1 + len(end_ids)) * beam_count
         device = end_ids.device
         self._rows = torch.arange(row_count, device=device)
+        self._ranks = torch.arange(beam_count, device=device)
         self._step = torch.zeros(row_count, dtype=torch.int64, device=device)
-        # One running beam before the first step; B after it.
-        self._running = torch.zeros(row_count, 1, dtype=torch.float64, device=device)
+        self._running = torch.zeros(row_count, beam_count, dtype=torch.float64, device=device)
         history = (row_count, max_new_tokens, self._kept)
         self._tokens = torch.zeros(history, dtype=torch.int64, device=device)
         self._parents = torch.zeros(history, dtype=torch.int64, device=device)
@@ -90,40 +91,65 @@ class BeamLanes:
             (row_count, beam_count), _MINUS_INFINITY, dtype=torch.float64, device=device
         )
         self._finished_at = torch.zeros(row_count, beam_count, dtype=torch.int64, device=device)
-        self._open = torch.ones(row_count, dtype=torch.bool, device=device)
+        self._open = torch.zeros(row_count, dtype=torch.bool, device=device)
 
     @property
     def done(self) -> Tensor:
         """Rows whose hypotheses cannot change any more, shape ``(rows,)``."""
         return ~self._open
 
-    def advance(self, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one step.
+    def start(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
+        """Begin a new utterance in some rows and take its first step.
 
         Args:
-            logits: raw logits of the running beams, shape ``(rows, beams, vocabulary)``, float32;
-                a single beam per row at the first step.
-            log_normalisers: their log-sum-exp over the vocabulary, shape ``(rows, beams)``.
+            rows: which rows, shape ``(started,)``.
+            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
+            log_normalisers: their log-sum-exp over the vocabulary, shape ``(started,)``.
+
+        Returns:
+            The tokens to feed next and the beams they continue, shape ``(started, B)`` each.
+        """
+        self._step[rows] = 0
+        self._running[rows] = 0.0
+        self._finished_scores[rows] = _MINUS_INFINITY
+        self._open[rows] = True
+        return self._take(rows, logits[:, None], log_normalisers[:, None])
+
+    def advance(self, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step in every row.
+
+        Args:
+            logits: raw logits of the running beams, shape ``(rows, B, vocabulary)``, float32.
+            log_normalisers: their log-sum-exp over the vocabulary, shape ``(rows, B)``.
 
         Returns:
             The tokens to feed next and the beams they continue, shape ``(rows, B)`` each.
         """
-        candidates = self._best_continuations(logits, log_normalisers)
-        at_limit = self._step[:, None] + 1 >= self._max_new_tokens
-        ended = torch.isin(candidates.tokens, self._end_ids) | at_limit
+        return self._take(self._rows, logits, log_normalisers)
+
+    def _take(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
+        step = self._step[rows]
+        # After the prompt a row has a single running beam.
+        running = self._running[rows, : logits.shape[1]]
+        candidates = self._best_continuations(running, logits, log_normalisers)
+        at_limit = step[:, None] + 1 >= self._max_new_tokens
+        ended = is_any_of(candidates.tokens, self._end_ids) | at_limit
         going_on = candidates.scores.masked_fill(ended, _MINUS_INFINITY)
-        self._running, survivors = going_on.topk(self._beam_count)
-        self._remember(candidates, survivors)
-        self._finish(candidates, ended)
-        self._open &= self._running[:, 0] > self._finished_scores[:, -1]
-        self._step += 1
+        running, survivors = going_on.topk(self._beam_count)
+        self._running[rows] = running
+        self._remember(rows, step, candidates, survivors)
+        worst_finished = self._finish(rows, step, candidates, ended)
+        self._open[rows] &= running[:, 0] > worst_finished
+        self._step[rows] = step + 1
         return candidates.tokens.gather(1, survivors), candidates.parents.gather(1, survivors)
 
-    def _best_continuations(self, logits: Tensor, log_normalisers: Tensor) -> _Candidates:
+    def _best_continuations(
+        self, running: Tensor, logits: Tensor, log_normalisers: Tensor
+    ) -> _Candidates:
         # The best of a row are among the best of its beams: no log-softmax over beams * vocabulary.
         best, tokens = logits.topk(min(self._kept, logits.shape[-1]))
         logprobs = best - log_normalisers[..., None]
-        scores = self._running[..., None] + logprobs.double()
+        scores = running[..., None] + logprobs.double()
         scores, order = scores.flatten(1).topk(self._kept)
         return _Candidates(
             scores,
@@ -132,29 +158,38 @@ class BeamLanes:
             logprobs.flatten(1).gather(1, order),
         )
 
-    def _remember(self, candidates: _Candidates, survivors: Tensor) -> None:
-        # A row that is done keeps its place in the batch; its steps past the end are not stored.
-        step = self._step.clamp(max=self._max_new_tokens - 1)
-        self._tokens[self._rows, step] = candidates.tokens
-        self._parents[self._rows, step] = candidates.parents
-        self._logprobs[self._rows, step] = candidates.logprobs
-        self._survivors[self._rows, step] = survivors
+    def _remember(
+        self, rows: Tensor, step: Tensor, candidates: _Candidates, survivors: Tensor
+    ) -> None:
+        # A row that is done keeps its place until another utterance takes it; its steps past the
+        # end are not stored.
+        step = step.clamp(max=self._max_new_tokens - 1)
+        self._tokens[rows, step] = candidates.tokens
+        self._parents[rows, step] = candidates.parents
+        self._logprobs[rows, step] = candidates.logprobs
+        self._survivors[rows, step] = survivors
 
-    def _finish(self, candidates: _Candidates, ended: Tensor) -> None:
+    def _finish(self, rows: Tensor, step: Tensor, candidates: _Candidates, ended: Tensor) -> Tensor:
+        """Keep the best B finished hypotheses; the worst one's score, shape ``(rows,)``."""
         first = slice(None), slice(self._beam_count)
-        eligible = ended[first] & self._open[:, None]
+        eligible = ended[first] & self._open[rows, None]
         new_scores = candidates.scores[first].masked_fill(~eligible, _MINUS_INFINITY)
-        ranks = torch.arange(self._beam_count, device=ended.device)
-        new_at = self._step[:, None] * self._kept + ranks
-        scores = torch.cat([self._finished_scores, new_scores], 1)
-        self._finished_scores, order = scores.topk(self._beam_count)
-        self._finished_at = torch.cat([self._finished_at, new_at], 1).gather(1, order)
+        new_at = step[:, None] * self._kept + self._ranks
+        scores = torch.cat([self._finished_scores[rows], new_scores], 1)
+        scores, order = scores.topk(self._beam_count)
+        self._finished_scores[rows] = scores
+        self._finished_at[rows] = torch.cat([self._finished_at[rows], new_at], 1).gather(1, order)
+        return scores[:, -1]
 
-    def paths(self) -> list[list[Path]]:
-        """Every row's B hypotheses, best first, read once all rows are done."""
-        at, scores = self._finished_at.cpu().numpy(), self._finished_scores.cpu().numpy()
-        tokens, parents = self._tokens.cpu().numpy(), self._parents.cpu().numpy()
-        logprobs, survivors = self._logprobs.cpu().numpy(), self._survivors.cpu().numpy()
+    def paths(self, rows: Tensor) -> list[list[Path]]:
+        """The B hypotheses of each of some rows, best first, once these rows are done.
+
+        Args:
+            rows: which rows, shape ``(asked,)``; waits for the device.
+        """
+        at, scores = _on_host(self._finished_at, rows), _on_host(self._finished_scores, rows)
+        tokens, parents = _on_host(self._tokens, rows), _on_host(self._parents, rows)
+        logprobs, survivors = _on_host(self._logprobs, rows), _on_host(self._survivors, rows)
         return [
             [
                 _trace_back(
@@ -169,6 +204,18 @@ class BeamLanes:
             ]
             for row in range(len(at))
         ]
+
+
+def is_any_of(tokens: Tensor, ids: Tensor) -> Tensor:
+    """Whether each token is one of ``ids``, shape of ``tokens``.
+
+    Like ``torch.isin``, which for longer ``ids`` sorts and thereby waits for the device.
+    """
+    return (tokens[..., None] == ids).any(-1)
+
+
+def _on_host(state: Tensor, rows: Tensor) -> Any:
+    return state[rows].cpu().numpy()
 
 
 def _trace_back(
@@ -198,10 +245,11 @@ def _trace_back(
 class GreedyLane:
     """The most probable token at every step, for every row.
 
-    Not the same as one of the beams: a beam search may drop the greedy prefix.
+    Not the same as one of the beams: a beam search may drop the greedy prefix. Rows count their
+    own steps, as in :class:`BeamLanes`.
 
     Args:
-        row_count: utterances in the batch.
+        row_count: utterances decoded together.
         max_new_tokens: the hypothesis ends after so many tokens.
         end_ids: ids that end it, shape ``(ids,)``, on the device of the logits.
         lane: the lane's index among all lanes of a row.
@@ -223,28 +271,43 @@ class GreedyLane:
         """Rows whose hypothesis has ended, shape ``(rows,)``."""
         return self._length > 0
 
-    def advance(self, logits: Tensor, log_normalisers: Tensor) -> Tensor:
-        """Take one step.
+    def start(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> Tensor:
+        """Begin a new utterance in some rows and take its first step.
 
         Args:
-            logits: raw logits, shape ``(rows, vocabulary)``, float32.
-            log_normalisers: their log-sum-exp over the vocabulary, shape ``(rows,)``.
+            rows: which rows, shape ``(started,)``.
+            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
+            log_normalisers: their log-sum-exp over the vocabulary, shape ``(started,)``.
 
         Returns:
-            The tokens to feed next, shape ``(rows,)``.
+            The tokens to feed next, shape ``(started,)``.
         """
+        self._step[rows] = 0
+        self._length[rows] = 0
+        return self._take(rows, logits, log_normalisers)
+
+    def advance(self, logits: Tensor, log_normalisers: Tensor) -> Tensor:
+        """Take one step in every row; shapes as in :meth:`start`."""
+        return self._take(self._rows, logits, log_normalisers)
+
+    def _take(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> Tensor:
         best, tokens = logits.max(-1)
-        step = self._step.clamp(max=self._max_new_tokens - 1)
-        self._tokens[self._rows, step] = tokens
-        self._logprobs[self._rows, step] = best - log_normalisers
-        ends = torch.isin(tokens, self._end_ids) | (self._step + 1 >= self._max_new_tokens)
-        self._length = torch.where(ends & ~self.done, self._step + 1, self._length)
-        self._step += 1
+        step, length = self._step[rows], self._length[rows]
+        slot = step.clamp(max=self._max_new_tokens - 1)
+        self._tokens[rows, slot] = tokens
+        self._logprobs[rows, slot] = best - log_normalisers
+        ends = is_any_of(tokens, self._end_ids) | (step + 1 >= self._max_new_tokens)
+        self._length[rows] = torch.where(ends & (length == 0), step + 1, length)
+        self._step[rows] = step + 1
         return tokens
 
-    def paths(self) -> list[Path]:
-        """Every row's hypothesis, read once all rows are done."""
-        tokens, logprobs = self._tokens.cpu().numpy(), self._logprobs.cpu().numpy()
+    def paths(self, rows: Tensor) -> list[Path]:
+        """The hypothesis of each of some rows, once these rows are done.
+
+        Args:
+            rows: which rows, shape ``(asked,)``; waits for the device.
+        """
+        tokens, logprobs = _on_host(self._tokens, rows), _on_host(self._logprobs, rows)
         return [
             Path(
                 tuple(tokens[row, :length].tolist()),
@@ -252,5 +315,5 @@ class GreedyLane:
                 np.full(length, self._lane, dtype=np.int64),
                 float(np.add.accumulate(logprobs[row, :length], dtype=np.float64)[-1]),
             )
-            for row, length in enumerate(self._length.tolist())
+            for row, length in enumerate(_on_host(self._length, rows).tolist())
         ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raypipe.engines.tree_decoder import SearchSettings, Trace
+from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.records import FloatArray, HypothesisKind, IntArray
 
 Prefix = tuple[int, ...]

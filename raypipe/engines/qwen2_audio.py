@@ -3,11 +3,13 @@
 ``generate()`` encodes the audio and reads the prompt once per beam, pads every clip to 30 s, and
 multiplies every prompt position with the vocabulary. Here a clip is encoded once, on its real
 frames, and only the last position meets the vocabulary. The modules and weights are transformers'.
+
+Audio Flamingo 3 is built of the same parts under the same names, with another projector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,15 +19,16 @@ from torch import Tensor
 from torch.nn.functional import gelu
 
 from raypipe.engines.attention import using_tree_attention
+from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.log_mel import RIGHT_CONTEXT_FRAMES
-from raypipe.engines.tree_cache import TreeCache
+from raypipe.engines.tree_cache import PromptSlots, TreeCache
 from raypipe.errors import EngineError, UnsupportedError
 from raypipe.records import ModelInput
 
 _ATTENTION_TYPE = "full_attention"
 _LENGTH_INDEPENDENT_ROPE = ("default", "linear", "llama3", "yarn")
-_SIMILAR_LENGTH = 0.8
-"""Clips are encoded together down to this share of the longest one's frames."""
+_FRAMES_AT_ONCE = 48_000
+"""Clips are encoded together up to so many feature frames (8 minutes): bounds the memory."""
 _MASK_ALIGNMENT = 16
 
 
@@ -40,10 +43,11 @@ def audio_token_count(feature_frames: int) -> int:
 
 
 class Qwen2Audio:
-    """A loaded ``Qwen2AudioForConditionalGeneration``, taken apart.
+    """A loaded model, taken apart.
 
     Args:
-        model: the model, in evaluation mode, on its device.
+        model: a ``Qwen2AudioForConditionalGeneration`` or one built alike, in evaluation mode, on
+            its device.
 
     Raises:
         UnsupportedError: for a variant whose attention or positions the tree decoder does not
@@ -95,11 +99,29 @@ class Qwen2Audio:
         """Attend the way the tree needs it while the context lasts."""
         return using_tree_attention(self._language_model.config)
 
-    def embed(self, inputs: Sequence[ModelInput]) -> tuple[Tensor, Tensor]:
+    def encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
+        """Encode the clips of some inputs.
+
+        Args:
+            inputs: each passed by :meth:`check`.
+
+        Returns:
+            Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order.
+        """
+        outputs: list[Tensor] = [torch.empty(0)] * len(inputs)
+        lengths = [one.feature_frames for one in inputs]
+        for group in similar_lengths(lengths, _FRAMES_AT_ONCE):
+            encoded = self._encode_group([inputs[row] for row in group])
+            for row, output in zip(group, encoded, strict=True):
+                outputs[row] = output
+        return outputs
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Embed the prompts, audio included.
 
         Args:
             inputs: one per row, each passed by :meth:`check`.
+            audio: what :meth:`encode` made of them.
 
         Returns:
             Right-padded embeddings, shape ``(rows, tokens, hidden)``, and prompt lengths, shape
@@ -111,11 +133,12 @@ class Qwen2Audio:
             padded[row, : lengths[row]] = one.token_ids
         token_ids = torch.from_numpy(padded).to(self.device)
         embeddings: Tensor = self._language_model.embed_tokens(token_ids)
-        audio = torch.cat(self._encode(inputs)).to(embeddings.dtype)
-        embeddings[token_ids == self._audio_token_id] = audio
+        where = torch.from_numpy((padded == self._audio_token_id).reshape(-1).nonzero()[0])
+        flat = embeddings.flatten(0, 1)
+        flat[where.to(self.device)] = torch.cat(list(audio)).to(embeddings.dtype)
         return embeddings, torch.tensor(lengths, device=self.device)
 
-    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: TreeCache) -> Tensor:
+    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: PromptSlots) -> Tensor:
         """Read the prompts into ``cache``.
 
         Prompts are padded on the right, so that causal attention alone keeps the padding out of
@@ -163,15 +186,6 @@ class Qwen2Audio:
     def _window_frames(self) -> int:
         return 2 * int(self._audio_tower.max_source_positions)
 
-    def _encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
-        """Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order."""
-        outputs: list[Tensor] = [torch.empty(0)] * len(inputs)
-        for group in _groups_of_similar_length([one.feature_frames for one in inputs]):
-            encoded = self._encode_group([inputs[row] for row in group])
-            for row, output in zip(group, encoded, strict=True):
-                outputs[row] = output
-        return outputs
-
     def _encode_group(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
         tower = self._audio_tower
         lengths = torch.tensor([encoder_frame_count(one.feature_frames) for one in inputs])
@@ -204,17 +218,6 @@ class Qwen2Audio:
         hidden = torch.from_numpy(features).to(self.device, tower.conv1.weight.dtype)
         hidden = gelu(tower.conv2(gelu(tower.conv1(hidden))))
         return hidden.permute(0, 2, 1)[:, :width]
-
-
-def _groups_of_similar_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Split rows so that padding to a group's longest row wastes little."""
-    group: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
-        if group and lengths[row] < _SIMILAR_LENGTH * lengths[group[0]]:
-            yield group
-            group = []
-        group.append(row)
-    yield group
 
 
 def _require_plain_attention(config: Any) -> None:

@@ -3,33 +3,38 @@
 Runs on a CPU or one GPU. The search is deterministic: a checkpoint's sampling settings
 (``do_sample``, ``temperature``, ``top_k``, ``top_p``) have no effect, and settings that would alter
 the scores are refused unless told otherwise; see :mod:`raypipe.engines.generation_config`.
+
+In float32 an answer does not depend on the utterances beside it. In half precision the shape of a
+matrix product decides its rounding, and close hypotheses change places with the batch size:
+``raypipe selfcheck`` counts how often, and ``generations/`` records the batch size.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    Qwen2AudioForConditionalGeneration,
-    Qwen2AudioProcessor,
-)
+import transformers
+from transformers import AutoConfig, AutoTokenizer
 
 from raypipe.engines import emotion_tokens as emotion_token_table
+from raypipe.engines.families import FAMILIES, Family
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.log_mel import cropped_log_mel
 from raypipe.engines.qwen2_audio import Qwen2Audio, audio_token_count, encoder_frame_count
-from raypipe.engines.tree_decoder import SearchSettings, Trace, TreeDecoder
+from raypipe.engines.step_graphs import CudaCapture
+from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import LabelSet
 from raypipe.protocols import Capabilities
 from raypipe.records import (
     EmotionTokens,
     Failure,
+    FloatArray,
     Generation,
     Hypothesis,
     IntArray,
@@ -37,16 +42,16 @@ from raypipe.records import (
     Request,
 )
 
-# Architectures whose padding, positions and attention the decoder is known to reproduce.
-_ARCHITECTURES = ("Qwen2AudioForConditionalGeneration",)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
 _LONGEST_MESSAGE = 500
 
+_logger = logging.getLogger(__name__)
+
 
 class TransformersFrontend:
-    """Tokenizer and feature extractor of a Qwen2-Audio checkpoint; loads no weights.
+    """Tokenizer and feature extractor of a checkpoint; loads no weights.
 
     Args:
         model_path: local directory or hub id.
@@ -62,8 +67,9 @@ class TransformersFrontend:
     ) -> None:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(model_path, **origin)
-        _require_known_architecture(model_path, config)
-        self._processor = Qwen2AudioProcessor.from_pretrained(model_path, **origin)
+        self._family = _family(model_path, config)
+        kind = getattr(transformers, self._family.processor)
+        self._processor = kind.from_pretrained(model_path, **origin)
         self._extractor = self._processor.feature_extractor
         self._tokenizer = self._processor.tokenizer
         added = self._tokenizer.added_tokens_decoder.values()
@@ -76,17 +82,22 @@ class TransformersFrontend:
     def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
         """Turn requests into model inputs: same length, same order, one failure per bad request.
 
-        A failure's ``error_type`` is ``too_long``, ``too_short``, ``not_finite``, ``not_mono`` or
+        Requests that hold the same ``samples`` object share one feature extraction. A failure's
+        ``error_type`` is ``too_long``, ``too_short``, ``not_finite``, ``not_mono`` or
         ``special_token_in_prompt``.
         """
-        return [self._refuse(request) or self._prepare(request) for request in requests]
+        heard: dict[int, tuple[FloatArray, int]] = {}
+        return [self._refuse(request) or self._prepare(request, heard) for request in requests]
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         return emotion_token_table.emotion_tokens(self._tokenizer, labels)
 
-    def _prepare(self, request: Request) -> ModelInput:
-        features, frames = cropped_log_mel(self._extractor, request.samples)
+    def _prepare(self, request: Request, heard: dict[int, tuple[FloatArray, int]]) -> ModelInput:
+        clip = id(request.samples)
+        if clip not in heard:
+            heard[clip] = cropped_log_mel(self._extractor, request.samples)
+        features, frames = heard[clip]
         turn = self._turn(request.prompt)
         is_audio = turn == self._processor.audio_token_id
         repeats = np.where(is_audio, audio_token_count(frames), 1)
@@ -123,6 +134,8 @@ class TransformersFrontend:
 
     def _tokenize(self, prompt: str) -> IntArray:
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+        if not self._family.audio_first:
+            content.reverse()
         text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
@@ -139,13 +152,16 @@ class TransformersEngine:
         beam_count: number of beams B; 0 for none.
         greedy: also follow the greedy hypothesis.
         max_new_tokens: longest hypothesis in tokens.
-        batch_size: most utterances decoded together.
+        batch_size: most utterances decoded together. Bounds the memory: that many times the keys
+            and values of the longest prompt plus ``max_new_tokens`` per lane, and the
+            activations of at most 16,384 prompt tokens or 48,000 feature frames.
         device: ``auto`` takes a GPU if there is one; otherwise a torch device.
         dtype: arithmetic of the weights; log-probabilities are float32 in any case.
         threads: CPU threads of torch, for the whole process; None leaves them alone.
         trust_remote_code: run code that comes with the checkpoint.
         ignore_generation_config: search on the model's own probabilities although the checkpoint
             asks for a repetition penalty or the like.
+        cuda_graphs: capture the decode step as CUDA graphs; None for wherever there is a GPU.
 
     Raises:
         ConfigError: for settings that ask for nothing or are not known.
@@ -169,6 +185,7 @@ class TransformersEngine:
         threads: int | None = None,
         trust_remote_code: bool = False,
         ignore_generation_config: bool = False,
+        cuda_graphs: bool | None = None,
     ) -> None:
         _check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
         if threads is not None:
@@ -176,8 +193,8 @@ class TransformersEngine:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
-        _require_known_architecture(model_path, AutoConfig.from_pretrained(model_path, **origin))
-        model = _load_model(model_path, origin, _DTYPES[dtype]).to(device)
+        family = _family(model_path, AutoConfig.from_pretrained(model_path, **origin))
+        model = _load_model(family, model_path, origin, _DTYPES[dtype]).to(device)
         check_generation_config(model.generation_config, ignore=ignore_generation_config)
         settings = SearchSettings(
             beam_count,
@@ -188,7 +205,11 @@ class TransformersEngine:
         )
         self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
         self._model = Qwen2Audio(model)
-        self._decoder = TreeDecoder(self._model, settings)
+        on_gpu = self._model.device.type == "cuda"
+        if cuda_graphs and not on_gpu:
+            raise ConfigError(f"cuda_graphs need a GPU, the model is on {self._model.device}")
+        make_capture = CudaCapture if on_gpu and cuda_graphs is not False else None
+        self._decoder = TreeDecoder(self._model, settings, make_capture=make_capture)
         self._max_new_tokens = max_new_tokens
         self._batch_size = batch_size
         self.capabilities = Capabilities(
@@ -196,12 +217,13 @@ class TransformersEngine:
         )
 
     def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
-        """Answer every input: same length, same order.
+        """Answer any number of inputs: same length, same order.
 
-        Batches hold prompts of similar length and never reach beyond one call, so the same call
-        always forms the same batches; nothing is learnt from one call for the next, not even how
-        many rows fit into memory. ``prompt_tokens`` of a generation counts the whole turn,
-        audio tokens included.
+        ``batch_size`` rows are decoded together; a row whose utterance is answered takes the next
+        one. Inputs with equal features, such as several prompts about one clip, share its
+        encoding. The same call always forms the same batches; nothing is learnt from one call for
+        the next, not even how many rows fit into memory. ``prompt_tokens`` of a generation counts
+        the whole turn, audio tokens included.
 
         Raises:
             torch.AcceleratorError: if the device itself has failed; no input is to blame.
@@ -213,11 +235,8 @@ class TransformersEngine:
             except EngineError as error:
                 replies[index] = _failure(one, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
-        waiting.sort(key=lambda index: (len(inputs[index].token_ids), index))
-        for start in range(0, len(waiting), self._batch_size):
-            batch = waiting[start : start + self._batch_size]
-            answers = self._answer([inputs[index] for index in batch])
-            replies.update(zip(batch, answers, strict=True))
+        answers = self._answer([inputs[index] for index in waiting], self._batch_size)
+        replies.update(zip(waiting, answers, strict=True))
         return [replies[index] for index in range(len(inputs))]
 
     def _check(self, one: ModelInput) -> None:
@@ -229,11 +248,20 @@ class TransformersEngine:
                 f"exceed the model's {limit} positions"
             )
 
-    def _answer(self, batch: Sequence[ModelInput]) -> list[Generation | Failure]:
-        """Decode a batch; if that fails, each half of it, until the bad input is alone."""
+    def _answer(self, inputs: Sequence[ModelInput], row_count: int) -> list[Generation | Failure]:
+        """Decode; what is unanswered after an error is tried again in smaller parts.
+
+        Out of memory, fewer rows are decoded together. Otherwise one of the inputs is to blame,
+        and each half of them is tried until the bad one is alone.
+        """
+        answers: dict[int, Generation | Failure] = {}
+        row_count = min(row_count, len(inputs))
+
+        def keep(index: int, row: list[Trace] | EngineError) -> None:
+            answers[index] = self._reply(inputs[index], row, row_count)
+
         try:
-            rows = self._decoder.decode(batch)
-            return [self._reply(one, row) for one, row in zip(batch, rows, strict=True)]
+            self._decoder.decode(inputs, row_count, keep)
         except torch.AcceleratorError:
             raise
         except (RuntimeError, ValueError, IndexError) as error:
@@ -241,14 +269,30 @@ class TransformersEngine:
             is_out_of_memory = isinstance(error, torch.OutOfMemoryError)
             error_type = "out_of_memory" if is_out_of_memory else type(error).__name__
             message = str(error)
-        if is_out_of_memory:
-            torch.cuda.empty_cache()
-        if len(batch) == 1:
-            return [_failure(batch[0], error_type, message)]
-        middle = len(batch) // 2
-        return self._answer(batch[:middle]) + self._answer(batch[middle:])
+        left = [index for index in range(len(inputs)) if index not in answers]
+        if left:
+            unanswered = [inputs[index] for index in left]
+            if is_out_of_memory:
+                torch.cuda.empty_cache()
+            if is_out_of_memory and row_count > 1:
+                _logger.warning(
+                    "out of memory with %d utterances decoded together: going on with %d",
+                    row_count,
+                    row_count // 2,
+                )
+                retried = self._answer(unanswered, row_count // 2)
+            elif len(left) == 1:
+                retried = [_failure(unanswered[0], error_type, message)]
+            else:
+                middle = len(left) // 2
+                retried = self._answer(unanswered[:middle], row_count)
+                retried += self._answer(unanswered[middle:], row_count)
+            answers.update(zip(left, retried, strict=True))
+        return [answers[index] for index in range(len(inputs))]
 
-    def _reply(self, one: ModelInput, row: list[Trace] | EngineError) -> Generation | Failure:
+    def _reply(
+        self, one: ModelInput, row: list[Trace] | EngineError, row_count: int
+    ) -> Generation | Failure:
         if isinstance(row, EngineError):
             return _failure(one, "not_finite", str(row))
         return Generation(
@@ -256,6 +300,7 @@ class TransformersEngine:
             tuple(self._hypothesis(trace) for trace in row),
             prompt_tokens=len(one.token_ids),
             audio_tokens=audio_token_count(one.feature_frames),
+            batch_size=row_count,
         )
 
     def _hypothesis(self, trace: Trace) -> Hypothesis:
@@ -299,17 +344,19 @@ def _longest_clip(extractor: Any, config: Any) -> int:
     return window if trained_s is None else min(window, int(trained_s * extractor.sampling_rate))
 
 
-def _require_known_architecture(model_path: str, config: Any) -> None:
+def _family(model_path: str, config: Any) -> Family:
     found = config.architectures or []
-    if not set(found) & set(_ARCHITECTURES):
-        raise UnsupportedError(
-            f"{model_path} is a {', '.join(found) or 'model without a named architecture'}; "
-            f"the transformers engine decodes {', '.join(_ARCHITECTURES)}"
-        )
+    for family in FAMILIES:
+        if family.architecture in found:
+            return family
+    raise UnsupportedError(
+        f"{model_path} is a {', '.join(found) or 'model without a named architecture'}; the "
+        f"transformers engine decodes {', '.join(family.architecture for family in FAMILIES)}"
+    )
 
 
-def _load_model(model_path: str, origin: dict[str, Any], dtype: torch.dtype) -> Any:
-    model, report = Qwen2AudioForConditionalGeneration.from_pretrained(
+def _load_model(family: Family, model_path: str, origin: dict[str, Any], dtype: torch.dtype) -> Any:
+    model, report = getattr(transformers, family.architecture).from_pretrained(
         model_path, **origin, dtype=dtype, attn_implementation="sdpa", output_loading_info=True
     )
     # transformers fills missing weights with random numbers and only warns.

@@ -1,4 +1,4 @@
-"""Keys and values of a batch whose hypotheses branch like trees."""
+"""Keys and values of utterances whose hypotheses branch like trees."""
 
 from __future__ import annotations
 
@@ -7,47 +7,144 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_ALIGNMENT = 16
+ALIGNMENT = 16
 """CUDA's fused attention copies a mask whose key axis is not a multiple of this, at every layer."""
 
 
 class TreeCache:
     """Every key and value written once and never moved; who sees what is a mask.
 
-    All lanes (beams, greedy) of an utterance are query positions of one sequence. The prompt's
-    slots come first and are shared by all lanes; the token that lane b feeds in at decode step s
-    lies at slot ``prompt_width + (s - 1) * lane_count + b``. When beams are re-ranked, nothing is
-    copied but the rows of a boolean mask that says which slots are a lane's ancestors.
+    All lanes (beams, greedy) of an utterance are query positions of one sequence. A row holds one
+    utterance; when it is answered, another one takes its place, and rows are at different steps.
+    A row's slots::
 
-    The slot of a step is the same for all rows, and a row uses each step's slots at most once. A
-    row could therefore start later than its neighbours and wrap around: continuous refill needs
-    no other layout.
+        last step ... step 2, step 1 | prompt, padded on the right
+                                      ^ border
+
+    The token that lane b feeds in at decode step s (from 1) lies at slot
+    ``border - s * lane_count + b``. The slots that any row needs are therefore one range around
+    the border, the window, and a decode step reads no others. When beams are re-ranked, nothing
+    is copied but the rows of a boolean mask that says which slots are a lane's ancestors.
 
     Stands in for a transformers ``Cache``: a decoder layer calls :meth:`update` and nothing else.
+    All state lies in fixed tensors that a step changes in place.
 
     Args:
-        prompt_lengths: tokens of each row's prompt, shape ``(rows,)``.
-        prompt_width: tokens of the padded prompts.
+        row_count: utterances decoded together.
+        prompt_capacity: tokens of the longest prompt.
         lane_count: query positions per row in a decode step.
         max_new_tokens: longest hypothesis in tokens; the last one is never fed back.
+        device: where the keys and values lie.
+        granularity: the window grows in steps of so many slots, a multiple of 16.
     """
 
     def __init__(
-        self, prompt_lengths: Tensor, prompt_width: int, lane_count: int, max_new_tokens: int
+        self,
+        row_count: int,
+        prompt_capacity: int,
+        lane_count: int,
+        max_new_tokens: int,
+        device: torch.device,
+        granularity: int = ALIGNMENT,
     ) -> None:
-        self._prompt_width = prompt_width
+        self.row_count, self.prompt_capacity = row_count, prompt_capacity
         self._lane_count = lane_count
-        self._capacity = _round_up(prompt_width + (max_new_tokens - 1) * lane_count)
-        self._steps = 0
+        self._last_step = max(1, max_new_tokens - 1)
+        self._granularity = granularity
+        self._border = _round_up(self._last_step * lane_count, ALIGNMENT)
+        self._capacity = self._border + _round_up(prompt_capacity, ALIGNMENT)
+        self._window = slice(self._border, self._capacity)
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
-        rows, device = len(prompt_lengths), prompt_lengths.device
+        self._steps = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self._lengths = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._visible = torch.zeros(
-            rows, 1, lane_count, self._capacity, dtype=torch.bool, device=device
+            row_count, 1, lane_count, self._capacity, dtype=torch.bool, device=device
         )
-        in_prompt = torch.arange(prompt_width, device=device) < prompt_lengths[:, None]
-        self._visible[..., :prompt_width] = in_prompt[:, None, None, :]
-        self._itself = torch.eye(lane_count, dtype=torch.bool, device=device)
+        self._rows = torch.arange(row_count, device=device)[:, None]
+        self._lanes = torch.arange(lane_count, device=device)
+        self._prompt_slots = torch.arange(self._capacity - self._border, device=device)
+        self._slots = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
+
+    @property
+    def positions(self) -> Tensor:
+        """Position of the tokens that every row feeds in now, shape ``(rows,)``."""
+        return self._lengths + self._steps - 1
+
+    def start(self, rows: Tensor, lengths: Tensor) -> PromptSlots:
+        """Give some rows to new utterances.
+
+        Args:
+            rows: which rows, shape ``(started,)``.
+            lengths: tokens of their prompts, shape ``(started,)``.
+
+        Returns:
+            What stands in for the cache while these prompts are read.
+        """
+        self._steps[rows] = 0
+        self._lengths[rows] = lengths
+        self._visible[rows] = False
+        in_prompt = self._prompt_slots < lengths[:, None]
+        self._visible[rows, :, :, self._border :] = in_prompt[:, None, None, :]
+        # A masked slot's weight is 0, and 0 * NaN of an utterance that went wrong here is NaN.
+        for stored in (*self._keys, *self._values):
+            stored.index_fill_(0, rows, 0.0)
+        return PromptSlots(self, rows)
+
+    def store_prompts(self, rows: Tensor, key: Tensor, value: Tensor, layer_index: int) -> None:
+        """Keep what a layer computed for the prompts of some rows.
+
+        Args:
+            rows: which rows, shape ``(started,)``.
+            key: shape ``(started, key_heads, tokens, head_size)``, padded prompts.
+            value: shape of ``key``.
+            layer_index: which layer, counted from 0.
+        """
+        if layer_index == len(self._keys):
+            # Zeros, not empty, for the same reason.
+            shape = (self.row_count, key.shape[1], self._capacity, key.shape[3])
+            self._keys.append(key.new_zeros(shape))
+            self._values.append(value.new_zeros(shape))
+        prompt = slice(self._border, self._border + key.shape[2])
+        self._keys[layer_index][rows, :, prompt] = key
+        self._values[layer_index][rows, :, prompt] = value
+
+    def set_window(self, steps: int, prompt_tokens: int) -> tuple[int, int]:
+        """Say which slots matter from now on.
+
+        Args:
+            steps: decode steps that any row in use will have taken after the next one.
+            prompt_tokens: tokens of the longest prompt in use.
+
+        Returns:
+            The window, as first slot and slot after the last: two equal ones have equal shapes.
+        """
+        grain = self._granularity
+        before = _round_up(steps * self._lane_count, grain)
+        after = _round_up(prompt_tokens, grain)
+        start, stop = max(0, self._border - before), min(self._border + after, self._capacity)
+        self._window = slice(start, stop)
+        return start, stop
+
+    def branch(self, parents: Tensor) -> Tensor:
+        """Begin a decode step in which every lane continues one of the previous step's lanes.
+
+        Args:
+            parents: the lane that each lane continues, shape ``(rows, lanes)``.
+
+        Returns:
+            Which slots of the window each lane sees, itself included, shape
+            ``(rows, 1, lanes, slots)``.
+        """
+        generated = self._visible[..., self._window.start : self._border]
+        ancestors = parents[:, None, :, None].expand_as(generated)
+        generated.copy_(generated.gather(2, ancestors))
+        # A row without an utterance goes on counting, but not past its slots.
+        self._steps.add_(1).clamp_(max=self._last_step)
+        first = self._border - self._steps * self._lane_count
+        torch.add(first[:, None], self._lanes, out=self._slots)
+        self._visible.scatter_(3, self._slots[:, None, :, None], True)
+        return self._visible[..., self._window]
 
     def get_seq_length(self, *_: Any) -> int:
         """Part of the ``Cache`` interface; positions are always given explicitly."""
@@ -59,55 +156,37 @@ class TreeCache:
         """Store what a layer computed and return everything it may attend to.
 
         Args:
-            key: shape ``(rows, key_heads, tokens, head_size)``: the whole padded prompt first,
-                one token per lane at every later step.
+            key: one token per lane, shape ``(rows, key_heads, lanes, head_size)``.
             value: shape of ``key``.
             layer_index: which layer is calling, counted from 0.
 
         Returns:
-            Keys and values of the slots up to the current step.
+            Keys and values of the window.
         """
-        if self._steps == 0:
-            self._allocate(key)
-            self._keys[layer_index][:, :, : self._prompt_width] = key
-            self._values[layer_index][:, :, : self._prompt_width] = value
-            return key, value
         keys, values = self._keys[layer_index], self._values[layer_index]
-        start = self._first_slot()
-        keys[:, :, start : start + self._lane_count] = key
-        values[:, :, start : start + self._lane_count] = value
-        return keys[:, :, : self._used()], values[:, :, : self._used()]
-
-    def branch(self, parents: Tensor) -> Tensor:
-        """Begin a decode step in which every lane continues one of the previous step's lanes.
-
-        Args:
-            parents: the lane that each lane continues, shape ``(rows, lanes)``.
-
-        Returns:
-            Which slots each lane sees, itself included, shape ``(rows, 1, lanes, slots)``.
-        """
-        self._steps += 1
-        start = self._first_slot()
-        generated = self._visible[..., self._prompt_width : start]
-        ancestors = parents[:, None, :, None].expand_as(generated)
-        self._visible[..., self._prompt_width : start] = generated.gather(2, ancestors)
-        self._visible[..., start : start + self._lane_count] = self._itself
-        return self._visible[..., : self._used()]
-
-    def _first_slot(self) -> int:
-        return self._prompt_width + (self._steps - 1) * self._lane_count
-
-    def _used(self) -> int:
-        return min(_round_up(self._first_slot() + self._lane_count), self._capacity)
-
-    def _allocate(self, like: Tensor) -> None:
-        rows, heads, _, head_size = like.shape
-        # Zeros, not empty: a masked slot's weight is 0, and 0 * NaN of stale memory is NaN.
-        shape = (rows, heads, self._capacity, head_size)
-        self._keys.append(like.new_zeros(shape))
-        self._values.append(like.new_zeros(shape))
+        keys[self._rows, :, self._slots] = key.transpose(1, 2)
+        values[self._rows, :, self._slots] = value.transpose(1, 2)
+        return keys[:, :, self._window], values[:, :, self._window]
 
 
-def _round_up(count: int) -> int:
-    return -(-count // _ALIGNMENT) * _ALIGNMENT
+class PromptSlots:
+    """Stands in for the cache while the prompts of some rows are read."""
+
+    def __init__(self, cache: TreeCache, rows: Tensor) -> None:
+        self._cache = cache
+        self._rows = rows
+
+    def get_seq_length(self, *_: Any) -> int:
+        """Part of the ``Cache`` interface; positions are always given explicitly."""
+        return 0
+
+    def update(
+        self, key: Tensor, value: Tensor, layer_index: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Store the prompts' keys and values; prompts attend to themselves."""
+        self._cache.store_prompts(self._rows, key, value, layer_index)
+        return key, value
+
+
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple

@@ -1,13 +1,15 @@
-"""One pass that gives the greedy hypothesis and B beams of every utterance of a batch.
+"""One pass that gives the greedy hypothesis and B beams of any number of utterances.
 
 Audio and prompt are computed once per utterance. The beams and the greedy lane are query
 positions of one sequence that share the prompt's keys and values, so that a decode step costs
-about the same for seven beams as for one.
+about the same for seven beams as for one. A fixed number of rows is decoded together; an utterance
+leaves its row when its last hypothesis ends, and the next one enters it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,13 +17,28 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from raypipe.engines.beam_search import BeamLanes, GreedyLane, Path
-from raypipe.engines.tree_cache import TreeCache
+from raypipe.engines.buckets import similar_lengths
+from raypipe.engines.lanes import Lanes, SearchSettings, Trace
+from raypipe.engines.shared_audio import SharedAudio
+from raypipe.engines.step_graphs import Step, StepGraphs
+from raypipe.engines.tree_cache import ALIGNMENT, PromptSlots, TreeCache
 from raypipe.errors import EngineError
-from raypipe.records import FinishReason, FloatArray, HypothesisKind, ModelInput
+from raypipe.records import ModelInput
 
 _STEPS_BETWEEN_CHECKS_ON_ACCELERATORS = 8
-"""Asking whether all rows are done waits for the device; a few steps too many cost less."""
+"""Asking which rows are done waits for the device; a few steps too many cost less."""
+
+_REFILLED_SHARE_ON_ACCELERATORS = 4
+"""Rows are refilled when one in so many is free: prompts read together use the device better."""
+
+_PROMPT_TOKENS_AT_ONCE = 16_384
+"""Bounds the memory of reading prompts, whatever the number of rows."""
+
+_SLOTS_PER_GRAPH = 128
+"""The window's grain where steps are captured: fewer graphs against keys read in vain."""
+
+MakeCapture = Callable[[], Callable[[Step], Step]]
+OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
 
 
 class AudioLanguageModel(Protocol):
@@ -33,11 +50,15 @@ class AudioLanguageModel(Protocol):
         """Attend the way the tree needs it while the context lasts."""
         ...
 
-    def embed(self, inputs: Sequence[ModelInput]) -> tuple[Tensor, Tensor]:
+    def encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
+        """Audio embeddings of each input, shape ``(audio tokens, hidden)``."""
+        ...
+
+    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Right-padded prompt embeddings and prompt lengths."""
         ...
 
-    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: TreeCache) -> Tensor:
+    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: PromptSlots) -> Tensor:
         """Read the prompts; logits after their last tokens, ``(rows, vocabulary)``."""
         ...
 
@@ -46,157 +67,204 @@ class AudioLanguageModel(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """What is searched and recorded.
+class TreeDecoder:
+    """Decodes with one model and one set of settings.
 
-    Attributes:
-        beam_count: B; 0 for none.
-        greedy: also follow the greedy hypothesis.
-        max_new_tokens: longest hypothesis in tokens.
-        end_ids: ids that end a hypothesis.
-        recorded_ids: ids whose raw logits are kept at every step.
+    Args:
+        model: the architecture, taken apart.
+        settings: what is searched and recorded.
+        check_interval: decode steps between two looks at which rows are done.
+        refilled_share: rows are refilled when one in so many is free, or all are.
+        make_capture: makes what makes decode steps replayable, once for all steps that share
+            their tensors; None to run every step as it is.
     """
 
-    beam_count: int
-    greedy: bool
-    max_new_tokens: int
-    end_ids: tuple[int, ...]
-    recorded_ids: tuple[int, ...]
-
-    @property
-    def lane_count(self) -> int:
-        """Query positions per row in a decode step."""
-        return self.beam_count + self.greedy
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A hypothesis before it is written out as text; fields as in ``records.Hypothesis``."""
-
-    kind: HypothesisKind
-    rank: int
-    token_ids: tuple[int, ...]
-    token_logprobs: FloatArray
-    alpha: float
-    finish_reason: FinishReason
-    emotion_logits: FloatArray
-
-
-class TreeDecoder:
-    """Decodes batches of any size with one model and one set of settings."""
-
-    def __init__(self, model: AudioLanguageModel, settings: SearchSettings) -> None:
+    def __init__(
+        self,
+        model: AudioLanguageModel,
+        settings: SearchSettings,
+        check_interval: int | None = None,
+        refilled_share: int | None = None,
+        make_capture: MakeCapture | None = None,
+    ) -> None:
+        on_accelerator = model.device.type != "cpu"
         self._model = model
         self._settings = settings
-        on_accelerator = model.device.type != "cpu"
-        self._check_interval = _STEPS_BETWEEN_CHECKS_ON_ACCELERATORS if on_accelerator else 1
-
-    def decode(self, inputs: Sequence[ModelInput]) -> list[list[Trace] | EngineError]:
-        """Answer a batch.
-
-        Args:
-            inputs: one per row, at least one.
-
-        Returns:
-            For each row the greedy trace, if asked for, and the beams, best first; or the error
-            that makes its numbers worthless.
-        """
-        settings = self._settings
-        with torch.inference_mode(), self._model.attending():
-            embeddings, lengths = self._model.embed(inputs)
-            cache = TreeCache(
-                lengths, embeddings.shape[1], settings.lane_count, settings.max_new_tokens
-            )
-            lanes = _Lanes(len(inputs), settings, self._model.device)
-            logits = self._model.prefill(embeddings, lengths, cache)
-            tokens, parents = lanes.advance(logits[:, None])
-            for step in range(1, settings.max_new_tokens):
-                if step % self._check_interval == 0 and lanes.all_done():
-                    break
-                visible = cache.branch(parents)
-                logits = self._model.step(tokens, lengths + step - 1, visible, cache)
-                tokens, parents = lanes.advance(logits)
-            return lanes.traces()
-
-
-class _Lanes:
-    """All lanes of a batch: the beams first, the greedy lane last, and what is recorded."""
-
-    def __init__(self, row_count: int, settings: SearchSettings, device: torch.device) -> None:
-        end_ids = torch.tensor(settings.end_ids, device=device)
-        limit = settings.max_new_tokens
-        self._settings = settings
-        self._beams = None
-        if settings.beam_count:
-            self._beams = BeamLanes(row_count, settings.beam_count, limit, end_ids)
-        self._greedy = None
-        if settings.greedy:
-            self._greedy = GreedyLane(row_count, limit, end_ids, lane=settings.beam_count)
-        self._recorded_ids = torch.tensor(settings.recorded_ids, dtype=torch.int64, device=device)
-        record = (limit, row_count, settings.lane_count, len(settings.recorded_ids))
-        self._record = torch.zeros(record, device=device)
-        self._finite = torch.ones(row_count, dtype=torch.bool, device=device)
-        self._greedy_parent = torch.full((row_count, 1), settings.beam_count, device=device)
-        self._step = 0
-
-    def advance(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one step in every lane.
-
-        Args:
-            logits: raw logits, shape ``(rows, lanes, vocabulary)``, float32; a single lane after
-                the prompt, from which all lanes start.
-
-        Returns:
-            The tokens to feed next and the lanes they continue, shape ``(rows, lanes)`` each.
-        """
-        self._record[self._step] = logits[..., self._recorded_ids]
-        self._step += 1
-        log_normalisers = torch.logsumexp(logits, -1)
-        self._finite &= torch.isfinite(log_normalisers).all(-1)
-        tokens, parents = [], []
-        if self._beams is not None:
-            first = slice(None), slice(self._settings.beam_count)
-            beam_tokens, beam_parents = self._beams.advance(logits[first], log_normalisers[first])
-            tokens.append(beam_tokens)
-            parents.append(beam_parents)
-        if self._greedy is not None:
-            greedy_tokens = self._greedy.advance(logits[:, -1], log_normalisers[:, -1])
-            tokens.append(greedy_tokens[:, None])
-            parents.append(self._greedy_parent)
-        return torch.cat(tokens, 1), torch.cat(parents, 1)
-
-    def all_done(self) -> bool:
-        """Whether no row can change any more; waits for the device."""
-        lanes = [lane.done for lane in (self._beams, self._greedy) if lane is not None]
-        return bool(torch.stack(lanes).all())
-
-    def traces(self) -> list[list[Trace] | EngineError]:
-        """Put every row's hypotheses together."""
-        record = self._record[: self._step].cpu().numpy()
-        finite = self._finite.tolist()
-        greedy = self._greedy.paths() if self._greedy is not None else None
-        beams = self._beams.paths() if self._beams is not None else None
-        rows: list[list[Trace] | EngineError] = []
-        for row, row_is_finite in enumerate(finite):
-            if not row_is_finite:
-                rows.append(EngineError("the model's logits are not finite"))
-                continue
-            logits = record[:, row]
-            traces = [] if greedy is None else [self._trace("greedy", 0, greedy[row], logits)]
-            for rank, path in enumerate([] if beams is None else beams[row]):
-                traces.append(self._trace("beam", rank, path, logits))
-            rows.append(traces)
-        return rows
-
-    def _trace(self, kind: HypothesisKind, rank: int, path: Path, logits: FloatArray) -> Trace:
-        ended = path.token_ids[-1] in self._settings.end_ids
-        return Trace(
-            kind,
-            rank,
-            path.token_ids,
-            path.logprobs,
-            path.score,
-            "stop" if ended else "length",
-            logits[range(len(path.token_ids)), path.lanes],
+        self._check_interval = check_interval or (
+            _STEPS_BETWEEN_CHECKS_ON_ACCELERATORS if on_accelerator else 1
         )
+        self._refilled_share = refilled_share or (
+            _REFILLED_SHARE_ON_ACCELERATORS if on_accelerator else None
+        )
+        self._make_capture = make_capture
+        self._slots: _Slots | None = None
+
+    def decode(self, inputs: Sequence[ModelInput], row_count: int, on_answer: OnAnswer) -> None:
+        """Answer any number of inputs.
+
+        Args:
+            inputs: what to answer.
+            row_count: most utterances decoded together.
+            on_answer: told the index of an input and its answer as soon as there is one: the
+                greedy trace, if asked for, and the beams, best first; or the error that makes
+                its numbers worthless. Order is that of finishing.
+        """
+        if not inputs:
+            return
+        row_count = min(row_count, len(inputs))
+        refill_at = max(1, row_count // self._refilled_share) if self._refilled_share else 1
+        with torch.inference_mode(), self._model.attending():
+            slots = self._take_slots(row_count, max(len(one.token_ids) for one in inputs))
+            call = _Call(self._model, slots, inputs, self._settings.max_new_tokens, refill_at)
+            call.run(on_answer, self._check_interval)
+            # Not after an error: what did not fit into memory is not held on to.
+            self._slots = slots
+
+    def _take_slots(self, row_count: int, prompt_capacity: int) -> _Slots:
+        """The fixed tensors of an earlier call if they are large enough, else new ones."""
+        held, self._slots = self._slots, None
+        if held is None or not held.hold(row_count, prompt_capacity):
+            del held  # before its successor is made
+            size = row_count, prompt_capacity
+            held = _Slots(self._model, self._settings, *size, self._make_capture)
+        return held
+
+
+class _Slots:
+    """Everything that a decode step reads and changes, in tensors that stay where they are."""
+
+    def __init__(
+        self,
+        model: AudioLanguageModel,
+        settings: SearchSettings,
+        row_count: int,
+        prompt_capacity: int,
+        make_capture: MakeCapture | None,
+    ) -> None:
+        self._model = model
+        self.lanes = Lanes(row_count, settings, model.device)
+        self.cache = TreeCache(
+            row_count,
+            prompt_capacity,
+            settings.lane_count,
+            settings.max_new_tokens,
+            model.device,
+            granularity=_SLOTS_PER_GRAPH if make_capture else ALIGNMENT,
+        )
+        self._graphs = StepGraphs(make_capture()) if make_capture else None
+
+    def hold(self, row_count: int, prompt_capacity: int) -> bool:
+        """Whether a call of this size fits."""
+        cache = self.cache
+        return cache.row_count == row_count and cache.prompt_capacity >= prompt_capacity
+
+    def step(self, steps_taken: int, prompt_tokens: int) -> None:
+        """One decode step of all rows.
+
+        Args:
+            steps_taken: by the row in use that is furthest, the one after the prompt included.
+            prompt_tokens: of the longest prompt in use.
+        """
+        window = self.cache.set_window(steps_taken, prompt_tokens)
+        if self._graphs is None:
+            self._step()
+        else:
+            self._graphs.run(window, self._step)
+
+    def _step(self) -> None:
+        """Depends on nothing but the window and the tensors; waits for nothing."""
+        visible = self.cache.branch(self.lanes.parents)
+        logits = self._model.step(self.lanes.tokens, self.cache.positions, visible, self.cache)
+        self.lanes.advance(logits)
+
+
+@dataclass(slots=True)
+class _Occupant:
+    """An utterance in a row, as far as the host knows without asking the device."""
+
+    index: int
+    prompt_tokens: int
+    steps_taken: int = 1
+
+
+class _Call:
+    """The inputs of one call on their way through the rows."""
+
+    def __init__(
+        self,
+        model: AudioLanguageModel,
+        slots: _Slots,
+        inputs: Sequence[ModelInput],
+        max_new_tokens: int,
+        refill_at: int,
+    ) -> None:
+        self._model, self._slots, self._inputs = model, slots, inputs
+        self._max_new_tokens, self._refill_at = max_new_tokens, refill_at
+        self._audio = SharedAudio(inputs, model.encode)
+        self._waiting = deque(_order(inputs, self._audio.clips))
+        self._busy: dict[int, _Occupant] = {}
+        self._free = list(range(slots.cache.row_count))
+
+    def run(self, on_answer: OnAnswer, check_interval: int) -> None:
+        """Decode until every input is answered."""
+        while self._waiting or self._busy:
+            if self._waiting and (not self._busy or len(self._free) >= self._refill_at):
+                self._refill()
+            self._advance(check_interval)
+            self._hand_over(on_answer)
+
+    def _refill(self) -> None:
+        count = min(len(self._free), len(self._waiting))
+        rows, self._free = self._free[:count], self._free[count:]
+        indices = [self._waiting.popleft() for _ in rows]
+        lengths = [len(self._inputs[index].token_ids) for index in indices]
+        audio = self._audio.take(indices)
+        for group in similar_lengths(lengths, _PROMPT_TOKENS_AT_ONCE):
+            self._start(
+                [rows[i] for i in group],
+                [self._inputs[indices[i]] for i in group],
+                [audio[i] for i in group],
+            )
+        for row, index, length in zip(rows, indices, lengths, strict=True):
+            self._busy[row] = _Occupant(index, length)
+
+    def _start(
+        self, rows: list[int], inputs: Sequence[ModelInput], audio: Sequence[Tensor]
+    ) -> None:
+        where = torch.tensor(rows, device=self._model.device)
+        embeddings, lengths = self._model.embed(inputs, audio)
+        prompts = self._slots.cache.start(where, lengths)
+        self._slots.lanes.start(where, self._model.prefill(embeddings, lengths, prompts))
+
+    def _advance(self, most_steps: int) -> None:
+        """Take decode steps up to the next look at which rows are done."""
+        occupants = self._busy.values()
+        longest_prompt = max(one.prompt_tokens for one in occupants)
+        # No row in use goes past its last step: it would overwrite what it ended with.
+        steps = min(most_steps, *(self._max_new_tokens - one.steps_taken for one in occupants))
+        for _ in range(steps):
+            self._slots.step(max(one.steps_taken for one in occupants), longest_prompt)
+            for one in occupants:
+                one.steps_taken += 1
+
+    def _hand_over(self, on_answer: OnAnswer) -> None:
+        done = self._slots.lanes.done()
+        rows = [row for row in self._busy if done[row]]
+        if not rows:
+            return
+        for row, answer in zip(rows, self._slots.lanes.traces(rows), strict=True):
+            on_answer(self._busy.pop(row).index, answer)
+            self._free.append(row)
+
+
+def _order(inputs: Sequence[ModelInput], clips: Sequence[int]) -> list[int]:
+    """Longest prompts first, so that the window only shrinks; prompts of one clip together."""
+    longest: dict[int, int] = {}
+    for one, clip in zip(inputs, clips, strict=True):
+        longest[clip] = max(longest.get(clip, 0), len(one.token_ids))
+
+    def key(index: int) -> tuple[int, int, int, int]:
+        clip = clips[index]
+        return -longest[clip], clip, -len(inputs[index].token_ids), index
+
+    return sorted(range(len(inputs)), key=key)

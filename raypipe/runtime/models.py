@@ -52,7 +52,9 @@ def make_engine(config: RunConfig, emotion_tokens: EmotionTokens, labels: LabelS
     threads = resources.threads_per_actor
     if threads is None and resources.gpus_per_actor == 0:
         threads = max(1, (os.cpu_count() or 1) // resources.actors)
-    own_settings = {"vllm": model.vllm} if model.engine == "vllm" else {}
+    own_settings: dict[str, Any] = (
+        {"vllm": model.vllm} if model.engine == "vllm" else {"cuda_graphs": resources.cuda_graphs}
+    )
     engine: Engine[Any] = load_engine(model.engine)(
         model_path(model),
         revision=model.revision,

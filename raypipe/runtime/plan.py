@@ -61,7 +61,7 @@ def make_plan(config: RunConfig) -> Plan:
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)
-    context = _context(config, shards, tables, index)
+    context = run_context(config, shards, tables, index)
     tables.probe_conditional_writes()
     refuse_another_run(tables, context.prediction_fingerprint)
     generated = existing(tables, "generations", context.partition, context.generation_fingerprint)
@@ -70,9 +70,14 @@ def make_plan(config: RunConfig) -> Plan:
     return Plan(config, context, index, tasks, frozenset(done))
 
 
-def _context(
+def run_context(
     config: RunConfig, shards: Location, tables: Location, index: ShardIndex
 ) -> RunContext:
+    """What every stage of the run needs to know; loads the model's tokenizer, not its weights.
+
+    Raises:
+        ConfigError: if the prompt cannot be used.
+    """
     labels = LabelSet(tuple(index.labels))
     frontend = make_frontend(config.model)
     emotion_tokens = frontend.emotion_tokens(labels)
@@ -83,8 +88,10 @@ def _context(
         index.fingerprint, model_fingerprint(config.model), source
     )
     prediction = config.prediction_identity(generation, index.policy)
+    cut_to_s = frontend.max_duration_s if config.audio.long_audio == "first_window" else None
+    longest_s = frontend.max_duration_s if cut_to_s is None else AudioLimits().max_duration_s
     limits = AudioLimits(
-        max_duration_s=config.audio.max_duration_s or frontend.max_duration_s,
+        max_duration_s=config.audio.max_duration_s or longest_s,
         max_channels=config.audio.max_channels,
     )
     return RunContext(
@@ -99,6 +106,7 @@ def _context(
         prompt=config.prompt.label,
         prompt_source=source,
         limits=limits,
+        cut_to_s=cut_to_s,
         silence=config.audio.replace_with == "silence",
         strategies=config.strategies,
         aggregation=AggregationSettings(**config.aggregation.model_dump()),

@@ -71,6 +71,7 @@ class RunContext:
         partition: the Hive partition path of this run's model and prompt.
         policy: how the corpus's votes became soft labels; None where its index does not say.
         prompt_source: text of the prompt template.
+        cut_to_s: a longer clip is cut after so many seconds; None to cut nothing.
     """
 
     run: str
@@ -84,6 +85,7 @@ class RunContext:
     prompt: str
     prompt_source: str
     limits: AudioLimits
+    cut_to_s: float | None
     silence: bool
     strategies: tuple[str, ...]
     aggregation: AggregationSettings
@@ -116,11 +118,13 @@ class PreparedShard:
     Attributes:
         utterances: the rows without their audio, None where even the row could not be read.
         inputs: what the engine's frontend made of every row.
+        heard_s: seconds of each clip that the model gets to hear, None where it gets none.
     """
 
     task: ShardTask
     utterances: tuple[Utterance | None, ...]
     inputs: tuple[Any | Failure, ...]
+    heard_s: tuple[float | None, ...]
     shard_failure: Failure | None = None
 
 
@@ -131,6 +135,7 @@ class AnsweredShard:
     task: ShardTask
     utterances: tuple[Utterance | None, ...]
     answers: tuple[Generation | Failure, ...]
+    heard_s: tuple[float | None, ...]
     shard_failure: Failure | None = None
 
 
@@ -170,17 +175,16 @@ def prepare_shard(task: ShardTask, context: RunContext, frontend: Frontend[Any])
         rows = read_shard(context.shards, task.entry, context.labels)[: task.take]
     except ShardError as error:
         failure = Failure(None, "read", type(error).__name__, str(error))
-        return PreparedShard(task, (), (), failure)
-    slots: list[Failure | None] = []
-    requests: list[Request] = []
-    for index, row in enumerate(rows):
-        request = _request(row, index, task, context, frontend)
-        slots.append(request if isinstance(request, Failure) else None)
-        if isinstance(request, Request):
-            requests.append(request)
+        return PreparedShard(task, (), (), (), failure)
+    asked = [_request(row, index, task, context, frontend) for index, row in enumerate(rows)]
+    requests = [one for one in asked if isinstance(one, Request)]
     prepared = iter(frontend.prepare(requests))
-    inputs = tuple(next(prepared) if slot is None else slot for slot in slots)
-    return PreparedShard(task, tuple(_without_audio(row) for row in rows), inputs)
+    inputs = tuple(next(prepared) if isinstance(one, Request) else one for one in asked)
+    heard_s = tuple(
+        len(one.samples) / frontend.sampling_rate if isinstance(one, Request) else None
+        for one in asked
+    )
+    return PreparedShard(task, tuple(_without_audio(row) for row in rows), inputs, heard_s)
 
 
 def _request(
@@ -200,6 +204,8 @@ def _request(
         samples = decode(row.audio, sampling_rate=frontend.sampling_rate, limits=context.limits)
     except DecodeError as error:
         return Failure(row.utterance_id, "decode", error.code, str(error))
+    if context.cut_to_s is not None:
+        samples = samples[: round(context.cut_to_s * frontend.sampling_rate)]
     if context.silence:
         samples = np.zeros_like(samples)
     prompt = fill_template(
@@ -224,6 +230,7 @@ def answer_shard(shard: PreparedShard, engine: Engine[Any]) -> AnsweredShard:
         shard.task,
         shard.utterances,
         tuple(one if isinstance(one, Failure) else next(answers) for one in shard.inputs),
+        shard.heard_s,
         shard.shard_failure,
     )
 
@@ -235,8 +242,10 @@ def commit_shard(shard: AnsweredShard, context: RunContext) -> ShardSummary:
     """
     name = shard.task.entry.name
     answered = [
-        Answered(utterance, answer)
-        for utterance, answer in zip(shard.utterances, shard.answers, strict=True)
+        Answered(utterance, answer, heard_s)
+        for utterance, answer, heard_s in zip(
+            shard.utterances, shard.answers, shard.heard_s, strict=True
+        )
     ]
     generations = generations_table(
         answered,

@@ -95,6 +95,8 @@ GENERATIONS = pa.schema(
         ("emotion_token_strings", pa.list_(pa.string())),
         ("prompt_tokens", pa.int32()),
         ("audio_tokens", pa.int32()),
+        ("heard_s", pa.float64()),  # less than duration_s where a long clip was cut
+        ("batch_size", pa.int32()),  # utterances decoded together
         ("error_stage", pa.string()),
         ("error_type", pa.string()),
         ("error_message", pa.string()),

@@ -54,10 +54,12 @@ class Answered:
     Attributes:
         utterance: None if even the row could not be read; its audio is not kept.
         answer: what the model said, or why nothing could be said.
+        heard_s: seconds of the clip that the model heard; None if it heard nothing.
     """
 
     utterance: Utterance | None
     answer: Generation | Failure
+    heard_s: float | None = None
 
 
 def utterance_row(utterance: Utterance) -> dict[str, Any]:
@@ -135,6 +137,8 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
         "emotion_token_strings": emotion_tokens.token_strings,
         "prompt_tokens": answer.prompt_tokens,
         "audio_tokens": answer.audio_tokens,
+        "heard_s": answered.heard_s,
+        "batch_size": answer.batch_size,
     }
 
 

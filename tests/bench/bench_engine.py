@@ -1,13 +1,18 @@
 """How much faster the tree decoder is than transformers' generate() at equal outputs.
 
-    python tests/bench/bench_engine.py --beams 1 3 5 7 --repeats 3 --out engine.json
+    python tests/bench/bench_engine.py --workloads short mixed --beams 1 3 5 7 --out engine.json
+    python tests/bench/bench_engine.py --workloads short --copies 8 --batch-size 4 --beams 5
+    python tests/bench/bench_engine.py --device cuda --dtype bfloat16 --shape 7b --copies 8  # GPU
 
 Both run in one process, alternating, on the same random Qwen2-Audio-shaped model and the same
-features in float32; the table holds medians. Times are CPU seconds on a CPU (with one thread that
+features; the table holds medians. Times are CPU seconds on a CPU (with one thread that
 is the work done, whatever the neighbours do) and wall seconds on a GPU. ``generate`` is what a
 user calls; ``generate+`` is the same handed a cache that was prefilled once and then repeated for
 the beams, the best that can be had without another search. Both are asked for scores and logits,
-as the strategies need them.
+as the strategies need them. The roofline line counts what the work needs at least (real frames,
+real tokens, weights once per step) against what this machine was measured to reach.
+
+The GPU line has not been run yet.
 """
 
 from __future__ import annotations
@@ -31,6 +36,8 @@ from transformers import Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 
 from random_checkpoint import Shape, save_checkpoint, sounds
+from roofline import Machine, Work, measure_machine
+from roofline import Shape as RooflineShape
 
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.labels import label_set
@@ -41,15 +48,26 @@ PROMPT = (
     "then to the words. Give the likelihood of each of these emotions as a JSON object whose "
     "values sum to 1: anger, disgust, fear, happiness, neutral, sadness. Answer with the object."
 )
-SHAPE = Shape(
-    hidden=512,
-    layers=6,
-    heads=8,
-    key_heads=8,
-    audio_width=384,
-    audio_layers=6,
-    unwritable_tokens=31_000,
-)
+SHAPES = {
+    "mid": Shape(
+        hidden=512,
+        layers=6,
+        heads=8,
+        key_heads=8,
+        audio_width=384,
+        audio_layers=6,
+        unwritable_tokens=31_000,
+    ),
+    "7b": Shape(
+        hidden=4096,
+        layers=32,
+        heads=32,
+        key_heads=32,
+        audio_width=1280,
+        audio_layers=32,
+        unwritable_tokens=155_000,
+    ),
+}
 WORKLOADS = {"short": [3.2, 3.7, 4.1, 4.6], "mixed": [5.0, 9.0, 16.0, 28.0]}
 STAGES = ("audio", "prefill", "decode")
 Outputs = list[list[tuple[tuple[int, ...], float]]]
@@ -75,9 +93,12 @@ class Clock:
 class Generate:
     """transformers' generate() on one left-padded batch."""
 
-    def __init__(self, checkpoint: Path, device: str, limit: int, now: Callable[[], float]) -> None:
+    def __init__(
+        self, checkpoint: Path, device: str, dtype: str, limit: int, now: Callable[[], float]
+    ) -> None:
         kind = Qwen2AudioForConditionalGeneration
-        self.model = kind.from_pretrained(checkpoint, dtype=torch.float32).eval().to(device)
+        self.model = kind.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
+        self.model = self.model.eval().to(device)
         self.processor = Qwen2AudioProcessor.from_pretrained(checkpoint)
         self.limit = limit
         self.clock = Clock(now)
@@ -156,20 +177,28 @@ class Tree:
     def __init__(self, now: Callable[[], float], checkpoint: Path, **settings) -> None:
         self.engine = TransformersEngine(str(checkpoint), **settings)
         self.clock = Clock(now)
+        self.calls = dict.fromkeys(STAGES, 0)
         model = self.engine._model
-        encode, prefill = model._encode, model.prefill
+        for method, stage in (("encode", "audio"), ("prefill", "prefill")):
+            setattr(model, method, self._timed(getattr(model, method), stage))
+        step = model.step
 
-        def timed_encode(*args):
-            with self.clock.stage("audio", inside="decode"):
-                return encode(*args)
+        def counted_step(*arguments):
+            self.calls["decode"] += 1
+            return step(*arguments)
 
-        def timed_prefill(*args):
-            with self.clock.stage("prefill", inside="decode"):
-                return prefill(*args)
+        model.step = counted_step
 
-        model._encode, model.prefill = timed_encode, timed_prefill
+    def _timed(self, method, stage):
+        def timed(*arguments):
+            self.calls[stage] += 1
+            with self.clock.stage(stage, inside="decode"):
+                return method(*arguments)
+
+        return timed
 
     def run(self, inputs: Sequence[ModelInput]) -> list[Generation]:
+        self.calls = dict.fromkeys(STAGES, 0)
         with self.clock.stage("decode"):
             return self.engine.generate(inputs)
 
@@ -212,14 +241,23 @@ def compare(mine: Outputs, theirs: Outputs) -> dict[str, float]:
     return {"same": sum(same) / len(same), "score_difference": max(differences, default=0.0)}
 
 
-def bench_beams(beam_count: int, generate: Generate, tree, inputs, features, repeats: int) -> dict:
+def bench_beams(
+    beam_count: int, generate: Generate, tree, inputs, features, machine: Machine, repeats: int
+) -> dict:
     """One row per way of decoding at this number of beams."""
     greedy_only = beam_count == 1
     ours = tree(0, True) if greedy_only else tree(beam_count, False)
     ours.run(features[:1])
     kind = "greedy" if greedy_only else "beam"
     expected = generate.run(inputs, beam_count)
-    agreement = compare(as_outputs(ours.run(features), kind), expected)
+    answers = ours.run(features)
+    agreement = compare(as_outputs(answers, kind), expected)
+    shape, calls = RooflineShape(generate.model), dict(ours.calls)
+    work = {
+        "audio": shape.audio(features, calls["audio"]),
+        "prefill": shape.prefill(features, calls["prefill"]),
+        "decode": shape.decode(features, answers, calls["decode"]),
+    }
     runs = {
         "generate": (generate.clock, lambda: generate.run(inputs, beam_count)),
         "tree": (ours.clock, lambda: ours.run(features)),
@@ -232,7 +270,58 @@ def bench_beams(beam_count: int, generate: Generate, tree, inputs, features, rep
         both = tree(beam_count, True)
         both.run(features[:1])
         runs["tree, greedy too"] = (both.clock, lambda: both.run(features))
-    return {"beams": beam_count, "agreement": agreement, "seconds": measure(runs, repeats)}
+    seconds = measure(runs, repeats)
+    return {
+        "beams": beam_count,
+        "agreement": agreement,
+        "seconds": seconds,
+        "calls": calls,
+        "roofline": roofline(work, machine, seconds["tree"]),
+    }
+
+
+def roofline(work: dict[str, Work], machine: Machine, seconds: dict[str, float]) -> dict:
+    """Per stage and in total: GFLOP, GB, the least seconds, and the share of it reached."""
+    lines = {
+        stage: {
+            "gflop": one.flops / 1e9,
+            "gb": one.bytes / 1e9,
+            "least_s": one.seconds(machine),
+            "reached": one.seconds(machine) / seconds[stage] if seconds[stage] else None,
+        }
+        for stage, one in work.items()
+    }
+    least = sum(one["least_s"] for one in lines.values())
+    lines["total"] = {
+        "gflop": sum(one["gflop"] for one in lines.values()),
+        "gb": sum(one["gb"] for one in lines.values()),
+        "least_s": least,
+        "reached": least / seconds["total"],
+    }
+    return lines
+
+
+def bench_prompts(tree, frontend, requests, repeats: int) -> dict[str, float]:
+    """Three prompts about every clip: in one call, which encodes it once, and in three calls."""
+    prompts = [PROMPT, "Which emotion is it? One word.", PROMPT + " Listen step by step first."]
+    asked = [
+        frontend.prepare([Request(one.utterance_id, text, one.samples) for one in requests])
+        for text in prompts
+    ]
+    ours = tree(5, True)
+    together = [one for inputs in asked for one in inputs]
+    taken = measure(
+        {
+            "one call": (ours.clock, lambda: ours.run(together)),
+            "three calls": (ours.clock, lambda: [ours.run(inputs) for inputs in asked]),
+        },
+        repeats,
+    )
+    return {
+        "one_call": taken["one call"],
+        "three_calls": taken["three calls"],
+        "ratio": taken["three calls"]["total"] / taken["one call"]["total"],
+    }
 
 
 def table(rows: Sequence[dict], utterances: int) -> str:
@@ -251,6 +340,12 @@ def table(rows: Sequence[dict], utterances: int) -> str:
         lines.append(
             f"   same hypotheses in the same order: {agreement['same']:.0%}, "
             f"scores within {agreement['score_difference']:.1e}"
+        )
+        least = row["roofline"]
+        parts = (f"{name} {least[name]['reached']:.0%}" for name in (*STAGES, "total"))
+        lines.append(
+            f"   roofline of tree: {least['total']['gflop']:.0f} GFLOP, {least['total']['gb']:.1f} "
+            f"GB, at least {least['total']['least_s']:.2f} s; reached: {', '.join(parts)}"
         )
     return "\n".join(lines)
 
@@ -279,15 +374,62 @@ def bench_features(frontend, generate: Generate, requests, now, repeats: int) ->
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 3, 5, 7])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--workload", choices=WORKLOADS, default="short")
     parser.add_argument("--copies", type=int, default=1, help="times the workload's clips")
+    parser.add_argument("--batch-size", type=int, help="of the tree; default: all together")
     parser.add_argument("--max-new-tokens", type=int, default=32)
+    parser.add_argument("--shape", choices=SHAPES, default="mid")
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--prompts", action="store_true", help="also three prompts per clip")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     return parser.parse_args()
+
+
+def bench_workload(name: str, checkpoint: Path, generate: Generate, machine, asked, now) -> dict:
+    durations = WORKLOADS[name] * asked.copies
+    requests = [Request(str(i), PROMPT, clip) for i, clip in enumerate(sounds(durations, seed=21))]
+    frontend = TransformersFrontend(str(checkpoint))
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+
+    def tree(beam_count: int, greedy: bool) -> Tree:
+        return Tree(
+            now,
+            checkpoint,
+            emotion_tokens=tokens,
+            beam_count=beam_count,
+            greedy=greedy,
+            max_new_tokens=asked.max_new_tokens,
+            batch_size=asked.batch_size or len(requests),
+            device=asked.device,
+            dtype=asked.dtype,
+        )
+
+    inputs, features = generate.inputs(requests), frontend.prepare(requests)
+    inputs["input_features"] = inputs["input_features"].to(generate.model.dtype)
+    rows = []
+    print(f"{name}: {len(requests)} clips of {min(durations)} to {max(durations)} s")
+    for beam_count in asked.beams:
+        rows.append(
+            bench_beams(beam_count, generate, tree, inputs, features, machine, asked.repeats)
+        )
+        print(table(rows[-1:], len(requests)), flush=True)
+    figures = {
+        "utterances": len(requests),
+        "prompt_tokens": [len(one.token_ids) for one in features],
+        "features_s": bench_features(frontend, generate, requests, now, asked.repeats),
+        "rows": rows,
+        "four_passes": four_passes(rows),
+        "prompts": bench_prompts(tree, frontend, requests, asked.repeats)
+        if asked.prompts
+        else None,
+    }
+    for one in ("features_s", "four_passes", "prompts"):
+        print(f"{one}: {figures[one]}", flush=True)
+    return figures
 
 
 def main() -> None:
@@ -295,47 +437,23 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     transformers.utils.logging.disable_progress_bar()
     now = time.process_time if asked.device == "cpu" else synchronised_wall_clock
-    durations = WORKLOADS[asked.workload] * asked.copies
-    requests = [Request(str(i), PROMPT, clip) for i, clip in enumerate(sounds(durations, seed=21))]
+    machine = measure_machine(asked.device, getattr(torch, asked.dtype), now)
+    print(f"measured: {machine.flops / 1e9:.0f} GFLOP/s, {machine.bandwidth / 1e9:.1f} GB/s")
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder)
-        save_checkpoint(checkpoint, SHAPE)
-        frontend = TransformersFrontend(folder)
-        tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-        generate = Generate(checkpoint, asked.device, asked.max_new_tokens, now)
-
-        def tree(beam_count: int, greedy: bool) -> Tree:
-            return Tree(
-                now,
-                checkpoint,
-                emotion_tokens=tokens,
-                beam_count=beam_count,
-                greedy=greedy,
-                max_new_tokens=asked.max_new_tokens,
-                batch_size=len(requests),
-                device=asked.device,
-            )
-
-        inputs, features = generate.inputs(requests), frontend.prepare(requests)
-        rows = []
-        for beam_count in asked.beams:
-            rows.append(bench_beams(beam_count, generate, tree, inputs, features, asked.repeats))
-            print(table(rows[-1:], len(requests)), flush=True)
+        save_checkpoint(checkpoint, SHAPES[asked.shape])
+        generate = Generate(checkpoint, asked.device, asked.dtype, asked.max_new_tokens, now)
         figures = {
-            "workload": asked.workload,
-            "utterances": len(requests),
-            "prompt_tokens": [len(one.token_ids) for one in features],
-            "max_new_tokens": asked.max_new_tokens,
-            "device": asked.device,
-            "threads": asked.threads,
+            "settings": {key: str(value) for key, value in vars(asked).items()},
             "clock": "cpu" if asked.device == "cpu" else "wall",
             "torch": torch.__version__,
             "transformers": transformers.__version__,
-            "features_s": bench_features(frontend, generate, requests, now, asked.repeats),
-            "rows": rows,
-            "four_passes": four_passes(rows),
+            "machine": {"gflops": machine.flops / 1e9, "gb_per_s": machine.bandwidth / 1e9},
+            "workloads": {
+                name: bench_workload(name, checkpoint, generate, machine, asked, now)
+                for name in asked.workloads
+            },
         }
-    print(f"features: {figures['features_s']}\nfour passes: {figures['four_passes']}")
     if asked.out is not None:
         asked.out.write_text(json.dumps(figures, indent=1))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
+import transformers
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,17 @@ class Answer:
 
 class Reference:
     def __init__(self, checkpoint: Path, recorded_ids: tuple[int, ...], max_new_tokens: int):
-        self.processor = Qwen2AudioProcessor.from_pretrained(checkpoint)
-        self.model = Qwen2AudioForConditionalGeneration.from_pretrained(
-            checkpoint, dtype=torch.float32
-        ).eval()
+        (architecture,) = transformers.AutoConfig.from_pretrained(checkpoint).architectures
+        self.audio_first = architecture.startswith("Qwen2Audio")
+        self.processor = transformers.AutoProcessor.from_pretrained(checkpoint)
+        kind = getattr(transformers, architecture)
+        self.model = kind.from_pretrained(checkpoint, dtype=torch.float32).eval()
         self.recorded_ids = list(recorded_ids)
         self.max_new_tokens = max_new_tokens
 
     def inputs(self, prompt: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
-        conversation = [
-            {"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": prompt}]}
-        ]
+        content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+        conversation = [{"role": "user", "content": content[:: 1 if self.audio_first else -1]}]
         turn = self.processor.apply_chat_template(
             conversation, add_generation_prompt=True, tokenize=False
         )

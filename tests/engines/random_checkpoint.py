@@ -1,4 +1,4 @@
-"""Seeded random Qwen2-Audio checkpoints: a real architecture, tokenizer and processor, no training.
+"""Seeded random checkpoints: a real architecture, tokenizer and processor, no training.
 
 The next-token law is made peaky and dependent on what was heard, and the end tokens reachable, so
 that hypotheses differ between clips and end at varied lengths.
@@ -16,6 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    AudioFlamingo3Config,
+    AudioFlamingo3ForConditionalGeneration,
+    AudioFlamingo3Processor,
     GenerationConfig,
     PreTrainedTokenizerFast,
     Qwen2AudioConfig,
@@ -31,7 +34,14 @@ SPECIAL_TOKENS = [
     "<|audio_bos|>",
     "<|AUDIO|>",
     "<|audio_eos|>",
+    "<sound>",
 ]
+FLAMINGO_TURNS = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in "
+    "message['content'] %}{% if part['type'] == 'audio' %}<sound>{% else %}{{ part['text'] }}"
+    "{% endif %}{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}"
+    "<|im_start|>assistant\n{% endif %}"
+)
 EMOTIONS = ["anger", "angry", "disgust", "fear", "happiness", "happy", "neutral", "sad", "sadness"]
 SENTENCES = [
     "The speaker sounds {a} and a little {b}.",
@@ -46,6 +56,7 @@ SYLLABLES = ["ba", "den", "fi", "gor", "lu", "mar", "nel", "po", "quin", "ras", 
 class Shape:
     """Size and temper of a random model."""
 
+    family: str = "qwen2_audio"
     seed: int = 1
     hidden: int = 128
     layers: int = 2
@@ -95,7 +106,10 @@ def save_checkpoint(folder: Path, shape: Shape) -> None:
     """Write model, generation config, tokenizer and processor to ``folder``."""
     tokenizer = train_tokenizer(shape.vocabulary)
     extractor = WhisperFeatureExtractor(feature_size=128, chunk_length=shape.window_s)
-    processor = Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+    if shape.family == "qwen2_audio":
+        processor = Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+    else:
+        processor = AudioFlamingo3Processor(extractor, tokenizer, chat_template=FLAMINGO_TURNS)
     model = _random_model(tokenizer, shape)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -111,47 +125,67 @@ def _use_published_names(file: Path) -> None:
     save_file(weights, file, metadata={"format": "pt"})
 
 
-def _random_model(
-    tokenizer: PreTrainedTokenizerFast, shape: Shape
-) -> Qwen2AudioForConditionalGeneration:
+def _random_model(tokenizer: PreTrainedTokenizerFast, shape: Shape) -> torch.nn.Module:
     torch.manual_seed(shape.seed)
-    audio_id = tokenizer.convert_tokens_to_ids("<|AUDIO|>")
     end_ids = tokenizer.convert_tokens_to_ids(list(shape.end_tokens))
-    model = Qwen2AudioForConditionalGeneration(
-        Qwen2AudioConfig(
+    text_config = {
+        "model_type": "qwen2",
+        "vocab_size": len(tokenizer) + shape.unwritable_tokens,
+        "hidden_size": shape.hidden,
+        "intermediate_size": 3 * shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.key_heads,
+        "max_position_embeddings": 4096,
+        "initializer_range": 0.12,
+        "bos_token_id": tokenizer.pad_token_id,
+        "eos_token_id": end_ids[0],
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    audio_config = {
+        "num_mel_bins": 128,
+        "max_source_positions": 50 * shape.window_s,
+        "initializer_range": 0.1,
+    }
+    if shape.family == "qwen2_audio":
+        audio_id = tokenizer.convert_tokens_to_ids("<|AUDIO|>")
+        audio_config |= {
+            "model_type": "qwen2_audio_encoder",
+            "d_model": shape.audio_width,
+            "encoder_layers": shape.audio_layers,
+            "encoder_attention_heads": shape.audio_width // 32,
+            "encoder_ffn_dim": 4 * shape.audio_width,
+        }
+        config = Qwen2AudioConfig(
             architectures=["Qwen2AudioForConditionalGeneration"],
             audio_token_index=audio_id,
-            audio_config={
-                "model_type": "qwen2_audio_encoder",
-                "num_mel_bins": 128,
-                "d_model": shape.audio_width,
-                "encoder_layers": shape.audio_layers,
-                "encoder_attention_heads": shape.audio_width // 32,
-                "encoder_ffn_dim": 4 * shape.audio_width,
-                "max_source_positions": 50 * shape.window_s,
-                "initializer_range": 0.1,
-            },
-            text_config={
-                "model_type": "qwen2",
-                "vocab_size": len(tokenizer) + shape.unwritable_tokens,
-                "hidden_size": shape.hidden,
-                "intermediate_size": 3 * shape.hidden,
-                "num_hidden_layers": shape.layers,
-                "num_attention_heads": shape.heads,
-                "num_key_value_heads": shape.key_heads,
-                "max_position_embeddings": 4096,
-                "initializer_range": 0.12,
-                "bos_token_id": tokenizer.pad_token_id,
-                "eos_token_id": end_ids[0],
-                "pad_token_id": tokenizer.pad_token_id,
-            },
+            audio_config=audio_config,
+            text_config=text_config,
         )
-    ).eval()
+        model = Qwen2AudioForConditionalGeneration(config).eval()
+    else:
+        audio_id = tokenizer.convert_tokens_to_ids("<sound>")
+        audio_config |= {
+            "model_type": "audioflamingo3_encoder",
+            "hidden_size": shape.audio_width,
+            "num_hidden_layers": shape.audio_layers,
+            "num_attention_heads": shape.audio_width // 32,
+            "intermediate_size": 4 * shape.audio_width,
+        }
+        config = AudioFlamingo3Config(
+            architectures=["AudioFlamingo3ForConditionalGeneration"],
+            audio_token_id=audio_id,
+            audio_config=audio_config,
+            text_config=text_config,
+        )
+        model = AudioFlamingo3ForConditionalGeneration(config).eval()
     with torch.no_grad():
         model.model.audio_tower.embed_positions.weight.copy_(
             _sinusoids(50 * shape.window_s, shape.audio_width)
         )
-        model.model.multi_modal_projector.linear.weight.mul_(3)
+        for layer in model.model.multi_modal_projector.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.mul_(3)
         head = model.lm_head.weight
         head.mul_(shape.sharpness)
         head[[audio_id, tokenizer.pad_token_id]] = 0.0

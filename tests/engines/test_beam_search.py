@@ -12,13 +12,14 @@ NO_END = torch.tensor([VOCABULARY - 1])
 
 def run_beams(logits_after, beam_count, max_new_tokens, end_ids, rows=1):
     """Beams of a bigram law: ``logits_after`` of shape (vocabulary, vocabulary), from token 0."""
-    lanes = BeamLanes(rows, beam_count, max_new_tokens, end_ids)
-    tokens = torch.zeros(rows, 1, dtype=torch.int64)
-    for _ in range(max_new_tokens):
+    lanes, every = BeamLanes(rows, beam_count, max_new_tokens, end_ids), torch.arange(rows)
+    first = logits_after[torch.zeros(rows, dtype=torch.int64)]
+    tokens, _ = lanes.start(every, first, first.logsumexp(-1))
+    for _ in range(max_new_tokens - 1):
         logits = logits_after[tokens]
         tokens, _ = lanes.advance(logits, logits.logsumexp(-1))
     assert bool(lanes.done.all())
-    return lanes.paths()
+    return lanes.paths(every)
 
 
 def logprob(logits_after, sequence):
@@ -79,18 +80,41 @@ def test_what_runs_into_the_limit_is_returned_cut():
     assert {len(path.token_ids) for path in paths} == {4}
 
 
+def assert_like_alone(found, laws):
+    for law, paths in zip(laws, found, strict=True):
+        (alone,) = run_beams(law, 3, 6, torch.tensor([7]))
+        assert [path.token_ids for path in paths] == [path.token_ids for path in alone]
+        assert [path.score for path in paths] == [path.score for path in alone]
+
+
 def test_rows_do_not_see_each_other():
     generator = torch.Generator().manual_seed(3)
     laws = torch.randn(4, VOCABULARY, VOCABULARY, generator=generator) * 3
-    lanes = BeamLanes(4, 3, 6, torch.tensor([7]))
-    tokens, rows = torch.zeros(4, 1, dtype=torch.int64), torch.arange(4)[:, None]
-    for _ in range(6):
-        logits = laws[rows, tokens]
+    lanes, rows = BeamLanes(4, 3, 6, torch.tensor([7])), torch.arange(4)
+    tokens, _ = lanes.start(rows, laws[:, 0], laws[:, 0].logsumexp(-1))
+    for _ in range(5):
+        logits = laws[rows[:, None], tokens]
         tokens, _ = lanes.advance(logits, logits.logsumexp(-1))
-    for row, paths in enumerate(lanes.paths()):
-        (alone,) = run_beams(laws[row], 3, 6, torch.tensor([7]))
-        assert [path.token_ids for path in paths] == [path.token_ids for path in alone]
-        assert [path.score for path in paths] == [path.score for path in alone]
+    assert_like_alone(lanes.paths(rows), laws)
+
+
+def test_a_row_can_start_anew_while_others_are_half_way():
+    generator = torch.Generator().manual_seed(6)
+    laws = torch.randn(5, VOCABULARY, VOCABULARY, generator=generator) * 3
+    lanes = BeamLanes(2, 3, 6, torch.tensor([7]))
+    tokens = torch.zeros(2, 3, dtype=torch.int64)
+    waiting, free, law_of, found = [0, 1, 2, 3, 4], [0, 1], {}, {}
+    while waiting or law_of:
+        if waiting and free:  # one at a time: two rows are never at the same step
+            row, law = free.pop(), waiting.pop(0)
+            law_of[row], first = law, laws[law, :1]
+            tokens[row], _ = lanes.start(torch.tensor([row]), first, first.logsumexp(-1))
+        logits = torch.stack([laws[law_of.get(row, 0), tokens[row]] for row in (0, 1)])
+        tokens, _ = lanes.advance(logits, logits.logsumexp(-1))
+        for row in [row for row in law_of if lanes.done[row]]:
+            (found[law_of.pop(row)],) = lanes.paths(torch.tensor([row]))
+            free.append(row)
+    assert_like_alone([found[law] for law in range(5)], laws)
 
 
 def test_a_score_is_the_plain_sum_in_order():
@@ -102,8 +126,8 @@ def test_a_score_is_the_plain_sum_in_order():
 
 def test_nothing_hangs_on_numbers_that_are_not_numbers():
     lanes = BeamLanes(1, 2, 4, NO_END)
-    broken = torch.full((1, 1, VOCABULARY), float("nan"))
-    lanes.advance(broken, broken.logsumexp(-1))
+    broken = torch.full((1, VOCABULARY), float("nan"))
+    lanes.start(torch.tensor([0]), broken, broken.logsumexp(-1))
     assert bool(lanes.done.all())
 
 
@@ -115,11 +139,12 @@ def test_the_greedy_lane_takes_the_most_probable_token_and_stops_at_the_end():
         expected.append(token)
     end = expected[3]
     lane = GreedyLane(1, 10, torch.tensor([end]), lane=2)
-    tokens = torch.zeros(1, dtype=torch.int64)
-    for _ in range(7):
+    row = torch.tensor([0])
+    tokens = lane.start(row, law[:1], law[:1].logsumexp(-1))
+    for _ in range(6):
         logits = law[tokens]
         tokens = lane.advance(logits, logits.logsumexp(-1))
-    (path,) = lane.paths()
+    (path,) = lane.paths(row)
     wanted = tuple(expected[: expected.index(end) + 1])
     assert path.token_ids == wanted
     assert path.score == pytest.approx(logprob(law, wanted), abs=1e-5)

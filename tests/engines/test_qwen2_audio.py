@@ -33,10 +33,10 @@ def test_a_cropped_clip_is_encoded_like_the_padded_one(model, frontend, referenc
     )
     inputs = frontend.prepare([Request(str(i), "?", clip) for i, clip in enumerate(clips)])
     with torch.inference_mode():
-        together = Qwen2Audio(model)._encode(inputs)
+        together = Qwen2Audio(model).encode(inputs)
         for one, clip, output in zip(inputs, clips, together, strict=True):
             expected = encode_whole_window(model, reference, clip)
-            (alone,) = Qwen2Audio(model)._encode([one])
+            (alone,) = Qwen2Audio(model).encode([one])
             assert output.shape[0] == audio_token_count(one.feature_frames)
             torch.testing.assert_close(output, expected, atol=3e-5, rtol=1e-5)
             torch.testing.assert_close(alone, expected, atol=3e-5, rtol=1e-5)
@@ -46,8 +46,8 @@ def test_prompts_are_embedded_with_the_audio_in_its_place(model, frontend, reque
     listener = Qwen2Audio(model)
     inputs = frontend.prepare(requests[:5])
     with torch.inference_mode():
-        embeddings, lengths = listener.embed(inputs)
-        audio = listener._encode(inputs)
+        audio = listener.encode(inputs)
+        embeddings, lengths = listener.embed(inputs, audio)
     assert lengths.tolist() == [len(one.token_ids) for one in inputs]
     for row, one in enumerate(inputs):
         is_audio = torch.from_numpy(one.token_ids == model.config.audio_token_id)

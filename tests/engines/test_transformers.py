@@ -1,6 +1,8 @@
 import dataclasses
+import gc
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -9,11 +11,13 @@ from hf_reference import Reference
 from random_checkpoint import Shape, sounds
 
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
+from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import label_set
 from raypipe.records import Failure, Generation, ModelInput, Request
 
 MAX_NEW_TOKENS = 24
+PROMPT = "Which emotion does the speaker express? Answer with one JSON object."
 
 
 def beams(generation: Generation):
@@ -59,13 +63,15 @@ def test_hypotheses_are_those_of_generate_in_its_order(
     assert_answers_vary(generations)
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        pytest.param(Shape(seed=1, heads=8, key_heads=2), id="grouped queries"),
-        pytest.param(Shape(seed=3, window_s=8), id="window of 8 s"),
-    ],
-)
+VARIANTS = [
+    pytest.param(Shape(seed=1, heads=8, key_heads=2), id="grouped queries"),
+    pytest.param(Shape(seed=3, window_s=8), id="window of 8 s"),
+    pytest.param(Shape(family="audioflamingo3", seed=4, key_heads=2), id="Audio Flamingo 3"),
+]
+TWO_ENDS = Shape(seed=2, end_tokens=("<|im_end|>", "<|endoftext|>"))
+
+
+@pytest.mark.parametrize("shape", VARIANTS)
 def test_variants_of_the_architecture_equal_generate(
     make_checkpoint, make_engine, emotion_tokens, requests, shape
 ):
@@ -80,7 +86,7 @@ def test_variants_of_the_architecture_equal_generate(
 def test_every_end_token_of_the_checkpoint_ends_an_answer(
     make_checkpoint, make_engine, frontend, emotion_tokens, requests
 ):
-    path = make_checkpoint(Shape(seed=2, end_tokens=("<|im_end|>", "<|endoftext|>")))
+    path = make_checkpoint(TWO_ENDS)
     reference = Reference(path, emotion_tokens.token_ids, MAX_NEW_TOKENS)
     end_ids = set(reference.model.generation_config.eos_token_id)
     engine = make_engine(path, beam_count=4)
@@ -121,17 +127,130 @@ def test_lanes_do_not_depend_on_each_other(
         assert [h.token_ids for h in kept] == [h.token_ids for h in some_lanes.hypotheses]
 
 
-def test_an_answer_does_not_depend_on_its_neighbours(make_engine, frontend, requests):
-    inputs = frontend.prepare(requests)
-    together = make_engine(beam_count=5, batch_size=6).generate(inputs)
-    alone = make_engine(beam_count=5, batch_size=1).generate(inputs)
-    backwards = make_engine(beam_count=5, batch_size=18).generate(inputs[::-1])[::-1]
-    for others in (alone, backwards):
-        for one, other in zip(together, others, strict=True):
-            assert one.utterance_id == other.utterance_id
-            for mine, theirs in zip(one.hypotheses, other.hypotheses, strict=True):
-                assert mine.token_ids == theirs.token_ids
-                assert mine.alpha == pytest.approx(theirs.alpha, abs=1e-4, rel=2e-6)
+def assert_close(mine, theirs):
+    for one, other in zip(mine, theirs, strict=True):
+        assert one.utterance_id == other.utterance_id
+        for hypothesis, twin in zip(one.hypotheses, other.hypotheses, strict=True):
+            assert hypothesis.token_ids == twin.token_ids
+            assert hypothesis.alpha == pytest.approx(twin.alpha, abs=1e-4, rel=2e-6)
+            np.testing.assert_allclose(
+                hypothesis.emotion_logits, twin.emotion_logits, atol=1e-4, rtol=0
+            )
+
+
+class TestRefill:
+    """Rows take the next utterance while their neighbours are half way."""
+
+    @pytest.fixture
+    def inputs(self, frontend, requests):
+        return frontend.prepare(requests)
+
+    @pytest.mark.parametrize("batch_size", [2, 3, 5, 17, 100])
+    def test_answers_do_not_depend_on_how_many_rows_there_are(
+        self, make_engine, inputs, batch_size
+    ):
+        alone = make_engine(beam_count=4, batch_size=1).generate(inputs)
+        together = make_engine(beam_count=4, batch_size=batch_size).generate(inputs)
+        assert_close(together, alone)
+        assert {reply.batch_size for reply in together} == {min(batch_size, len(inputs))}
+
+    def test_answers_do_not_depend_on_the_order_or_on_who_else_is_there(self, make_engine, inputs):
+        engine = make_engine(beam_count=4, batch_size=3)
+        answers = engine.generate(inputs)
+        assert_close(engine.generate(inputs[::-1])[::-1], answers)
+        assert_close(engine.generate(inputs[3:11]), answers[3:11])
+        mixed = [5, 0, 17, 9, 2, 14, 3]
+        assert_close(engine.generate([inputs[i] for i in mixed]), [answers[i] for i in mixed])
+
+    @pytest.mark.parametrize("shape", [*VARIANTS, pytest.param(TWO_ENDS, id="two end tokens")])
+    def test_no_variant_s_answers_do_either_with_a_bad_input_among_them(
+        self, make_checkpoint, make_engine, requests, shape
+    ):
+        path = make_checkpoint(shape)
+        frontend = TransformersFrontend(str(path))
+        heard = [r for r in requests if len(r.samples) <= frontend.max_duration_s * 16000]
+        inputs = frontend.prepare(heard)
+        alone = make_engine(path, beam_count=4, batch_size=1).generate(inputs)
+        bad = dataclasses.replace(inputs[4], token_ids=inputs[4].token_ids[:20])
+        mixed = [*inputs[:5], bad, *inputs[5:]]
+        replies = make_engine(path, beam_count=4, batch_size=3).generate(mixed[::-1])[::-1]
+        assert replies.pop(5).error_type == "invalid_input"
+        assert_close(replies, alone)
+        lengths = {max(len(h.token_ids) for h in reply.hypotheses) for reply in replies}
+        assert max(lengths) > 2 * min(lengths)
+
+    @pytest.mark.parametrize(("interval", "share"), [(1, 1), (3, 2), (8, 4), (100, 5)])
+    def test_answers_do_not_depend_on_when_rows_are_looked_at_and_refilled(
+        self, make_engine, inputs, interval, share
+    ):
+        engine = make_engine(beam_count=4, batch_size=5)
+        answers = engine.generate(inputs)
+        engine._decoder = TreeDecoder(
+            engine._model, engine._decoder._settings, check_interval=interval, refilled_share=share
+        )
+        assert_close(engine.generate(inputs), answers)
+
+    def test_rows_are_refilled_in_groups(self, make_engine, inputs, monkeypatch):
+        engine, groups = make_engine(batch_size=6), []
+        refilling = TreeDecoder(
+            engine._model, engine._decoder._settings, check_interval=1, refilled_share=2
+        )
+        engine._decoder, encode = refilling, engine._model.encode
+        monkeypatch.setattr(
+            engine._model, "encode", lambda batch: groups.append(len(batch)) or encode(batch)
+        )
+        engine.generate(inputs)
+        assert groups[0] == 6
+        assert sum(groups) == len(inputs)
+        assert set(groups[1:-1]) <= {3, 4, 5, 6}
+        assert len(groups) > 2
+
+    def test_utterances_that_finish_early_make_room(self, make_engine, inputs, monkeypatch):
+        engine, steps = make_engine(beam_count=4, batch_size=4), []
+        step = engine._model.step
+        monkeypatch.setattr(engine._model, "step", lambda *a: steps.append(a) or step(*a))
+        answers = engine.generate(inputs)
+        lengths = [max(len(h.token_ids) for h in answer.hypotheses) for answer in answers]
+        assert len(set(lengths)) > 3
+        longest_first = sorted(inputs, key=lambda one: -len(one.token_ids))
+        by_id = {answer.utterance_id: n for answer, n in zip(answers, lengths, strict=True)}
+        ordered = [by_id[one.utterance_id] for one in longest_first]
+        without_refill = sum(max(ordered[i : i + 4]) for i in range(0, len(ordered), 4))
+        assert len(steps) < 0.9 * without_refill
+
+
+class TestSeveralPromptsOnOneClip:
+    @pytest.fixture
+    def asked(self, requests):
+        """Three questions about each of five clips, not beside each other."""
+        prompts = ["Which emotion?", PROMPT, "Listen step by step, then answer with JSON only."]
+        return [
+            Request(f"{one.utterance_id} {i}", prompt, one.samples)
+            for i, prompt in enumerate(prompts)
+            for one in requests[:5]
+        ]
+
+    def test_its_features_are_made_once(self, frontend, asked):
+        inputs = frontend.prepare(asked)
+        assert len({id(one.features) for one in inputs}) == 5
+        alone = [frontend.prepare([request])[0] for request in asked]
+        for one, other in zip(inputs, alone, strict=True):
+            np.testing.assert_array_equal(one.features, other.features)
+            np.testing.assert_array_equal(one.token_ids, other.token_ids)
+
+    @pytest.mark.parametrize("batch_size", [2, 15])
+    def test_it_is_encoded_once_and_answered_as_if_alone(
+        self, make_engine, frontend, asked, monkeypatch, batch_size
+    ):
+        engine, encoded = make_engine(batch_size=batch_size), []
+        alone = [engine.generate(frontend.prepare([request]))[0] for request in asked]
+        inputs = [frontend.prepare([request])[0] for request in asked]  # equal, not identical
+        encode = engine._model.encode
+        monkeypatch.setattr(
+            engine._model, "encode", lambda batch: encoded.extend(batch) or encode(batch)
+        )
+        assert_close(engine.generate(inputs), alone)
+        assert len(encoded) == 5
 
 
 def test_the_same_call_gives_the_same_bits(make_engine, frontend, requests):
@@ -197,66 +316,162 @@ def test_a_corrupt_input_fails_alone_with_a_reason(
         assert [h.token_ids for h in mine] == [h.token_ids for h in theirs]
 
 
-def test_a_failing_batch_is_halved_until_the_bad_input_is_alone(
-    make_engine, frontend, requests, monkeypatch
-):
-    engine, inputs = make_engine(), frontend.prepare(requests[:6])
-    decode, sizes = engine._decoder.decode, []
+def token_ids(replies):
+    return [[h.token_ids for h in reply.hypotheses] for reply in replies]
 
-    def decode_all_but_one(batch):
-        sizes.append(len(batch))
+
+def test_an_input_that_nobody_understands_fails_alone(make_engine, frontend, requests, monkeypatch):
+    engine, inputs = make_engine(batch_size=4), frontend.prepare(requests)
+    expected = engine.generate(inputs)
+    embed, refused = engine._model.embed, []
+
+    def embed_all_but_one(batch, audio):
         if any(one is inputs[4] for one in batch):
+            refused.append(len(batch))
             raise ValueError("nobody knows what is wrong with it")
-        return decode(batch)
+        return embed(batch, audio)
 
-    monkeypatch.setattr(engine._decoder, "decode", decode_all_but_one)
+    monkeypatch.setattr(engine._model, "embed", embed_all_but_one)
     replies = engine.generate(inputs)
-    assert [isinstance(reply, Failure) for reply in replies] == [False] * 4 + [True, False]
-    assert (replies[4].error_type, replies[4].stage) == ("ValueError", "engine")
-    assert replies[4].message == "nobody knows what is wrong with it"
-    assert sizes[0] == 6
-    assert sorted(sizes[-2:]) == [1, 1]
+    failure = replies.pop(4)
+    assert (failure.utterance_id, failure.stage) == (inputs[4].utterance_id, "engine")
+    assert (failure.error_type, failure.message) == (
+        "ValueError",
+        "nobody knows what is wrong with it",
+    )
+    assert token_ids(replies) == token_ids(expected[:4] + expected[5:])
+    assert len(refused) <= 6  # halved, not tried one by one
 
 
-def test_running_out_of_memory_halves_the_batch(make_engine, frontend, requests, monkeypatch):
-    engine, inputs = make_engine(batch_size=8), frontend.prepare(requests[:8])
-    decode, sizes = engine._decoder.decode, []
+class TestOutOfMemory:
+    @pytest.fixture
+    def limited(self, make_engine, monkeypatch):
+        """An engine whose device holds no more than so many rows."""
 
-    def decode_at_most_three(batch):
-        sizes.append(len(batch))
-        if len(batch) > 3:
-            raise torch.OutOfMemoryError("pretend")
-        return decode(batch)
+        def make(rows, **settings):
+            engine = make_engine(**settings)
+            step, tried = engine._model.step, []
 
-    monkeypatch.setattr(engine._decoder, "decode", decode_at_most_three)
-    assert all(isinstance(reply, Generation) for reply in engine.generate(inputs))
-    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+            def step_if_it_fits(tokens, *rest):
+                if len(tokens) > rows:
+                    tried.append(len(tokens))
+                    raise torch.OutOfMemoryError("pretend")
+                return step(tokens, *rest)
+
+            monkeypatch.setattr(engine._model, "step", step_if_it_fits)
+            return engine, tried
+
+        return make
+
+    def test_fewer_rows_are_decoded_together_and_the_record_says_so(
+        self, limited, make_engine, frontend, requests, caplog
+    ):
+        inputs = frontend.prepare(requests)
+        engine, tried = limited(3, batch_size=8)
+        replies = engine.generate(inputs)
+        assert tried == [8, 4]
+        assert {reply.batch_size for reply in replies} == {2}
+        assert "out of memory with 8 utterances decoded together: going on with 4" in caplog.text
+        assert token_ids(replies) == token_ids(make_engine(batch_size=8).generate(inputs))
+
+    def test_nothing_is_learnt_for_the_next_call(self, limited, frontend, requests):
+        inputs = frontend.prepare(requests[:6])
+        engine, tried = limited(3, batch_size=4)
+        engine.generate(inputs)
+        engine.generate(inputs)
+        assert tried == [4, 4]
+
+    def test_a_device_that_holds_nothing_fails_every_input(self, limited, frontend, requests):
+        engine, _ = limited(0, batch_size=4)
+        replies = engine.generate(frontend.prepare(requests[:5]))
+        assert [(reply.error_type, reply.stage) for reply in replies] == [
+            ("out_of_memory", "engine")
+        ] * 5
+
+    def test_what_did_not_fit_is_let_go_before_the_next_try(
+        self, make_engine, frontend, requests, monkeypatch
+    ):
+        # Also where steps are captured: whoever owns the tensors must not wait for a collection.
+        engine, inputs = make_engine(), frontend.prepare(requests[:4])
+
+        def capture(step):  # as a CUDA graph: it does not hold on to the step
+            method = weakref.WeakMethod(step)
+            return lambda: method()()
+
+        engine._decoder = TreeDecoder(
+            engine._model, engine._decoder._settings, make_capture=lambda: capture
+        )
+        engine.generate(inputs)
+        held = weakref.ref(engine._decoder._slots)
+        step, alive = engine._model.step, []
+
+        def fail_once(*arguments):
+            if not alive:
+                alive.append(held() is not None)
+                raise torch.OutOfMemoryError("pretend")
+            alive.append(held() is not None)
+            return step(*arguments)
+
+        monkeypatch.setattr(engine._model, "step", fail_once)
+        gc.disable()
+        try:
+            engine.generate(inputs)
+        finally:
+            gc.enable()
+        assert alive[0]
+        assert not any(alive[1:])
+
+    def test_answers_given_before_it_are_kept(self, make_engine, frontend, requests, monkeypatch):
+        engine, inputs = make_engine(batch_size=4), frontend.prepare(requests)
+        expected = engine.generate(inputs)
+        step, steps = engine._model.step, []
+
+        def step_that_fails_once(*arguments):
+            steps.append(len(arguments[0]))
+            if len(steps) == 40:
+                raise torch.OutOfMemoryError("pretend")
+            return step(*arguments)
+
+        monkeypatch.setattr(engine._model, "step", step_that_fails_once)
+        replies = engine.generate(inputs)
+        assert {reply.batch_size for reply in replies} == {2, 4}
+        assert token_ids(replies) == token_ids(expected)
 
 
 def test_a_failed_device_is_no_input_s_fault(make_engine, frontend, requests, monkeypatch):
     engine = make_engine()
 
-    def fail(batch):
+    def fail(*_):
         raise torch.AcceleratorError("device-side assert", 710)
 
-    monkeypatch.setattr(engine._decoder, "decode", fail)
+    monkeypatch.setattr(engine._model, "step", fail)
     with pytest.raises(torch.AcceleratorError):
         engine.generate(frontend.prepare(requests[:2]))
 
 
-def test_a_row_of_infinite_logits_is_a_failure(make_engine, frontend, requests, monkeypatch):
-    engine, inputs = make_engine(), frontend.prepare(requests[:3])
-    prefill = engine._model.prefill
+def test_a_row_of_infinite_logits_is_a_failure_and_leaves_its_row_clean(
+    make_engine, frontend, requests, monkeypatch
+):
+    engine, inputs = make_engine(batch_size=2), frontend.prepare(requests)
+    expected = engine.generate(inputs)
+    embed, overflowing = engine._model.embed, {inputs[i].utterance_id for i in (1, 6, 7)}
 
-    def overflow(embeddings, lengths, cache):
-        logits = prefill(embeddings, lengths, cache)
-        logits[lengths == len(inputs[1].token_ids)] = float("inf")
-        return logits
+    def overflow(batch, audio):
+        embeddings, lengths = embed(batch, audio)
+        for row, one in enumerate(batch):
+            if one.utterance_id in overflowing:
+                embeddings[row] = float("inf")
+        return embeddings, lengths
 
-    monkeypatch.setattr(engine._model, "prefill", overflow)
+    monkeypatch.setattr(engine._model, "embed", overflow)
     replies = engine.generate(inputs)
-    assert [isinstance(reply, Failure) for reply in replies] == [False, True, False]
-    assert replies[1].error_type == "not_finite"
+    failed = {reply.utterance_id for reply in replies if isinstance(reply, Failure)}
+    assert failed == overflowing
+    for reply, answer in zip(replies, expected, strict=True):
+        if isinstance(reply, Failure):
+            assert reply.error_type == "not_finite"
+        else:
+            assert token_ids([reply]) == token_ids([answer])
 
 
 def test_other_models_keep_their_attention(make_engine, frontend, requests):
@@ -316,6 +531,7 @@ def test_a_checkpoint_with_weights_missing_is_refused(checkpoint, make_engine, t
         {"max_new_tokens": 0},
         {"batch_size": 0},
         {"dtype": "float12"},
+        {"cuda_graphs": True},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make_engine, settings):

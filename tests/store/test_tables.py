@@ -101,7 +101,7 @@ ANSWERED = [
     Answered(BARE, Failure("bare", "decode", "truncated", "x" * 2000)),
     Answered(None, Failure("lost", "read", "empty", "no bytes")),
     Answered(BARE, Generation("bare", (), 0, 0)),
-    Answered(BARE, Generation("bare", (hypothesis(3),), None, None)),
+    Answered(BARE, Generation("bare", (hypothesis(3),), None, None, batch_size=16), heard_s=0.25),
 ]
 
 
@@ -192,6 +192,8 @@ def test_a_generations_table_explains_itself() -> None:
     assert made.schema.metadata[b"raypipe.fingerprint"] == b"f"
     assert made.column("emotion_token_strings").to_pylist()[0] == list(TOKENS.token_strings)
     assert set(made.column("run").to_pylist()) == {"r1"}
+    assert made.column("batch_size").to_pylist() == [None] * 5 + [16]
+    assert made.column("heard_s").to_pylist() == [None] * 5 + [0.25]
 
 
 def test_an_empty_shard_has_an_empty_table() -> None:

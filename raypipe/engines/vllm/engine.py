@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from raypipe.config import VllmConfig
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.model_input import InputLimits
 from raypipe.engines.prefix_search import (
     Continuations,
@@ -19,7 +20,6 @@ from raypipe.engines.prefix_search import (
     kept_continuations,
 )
 from raypipe.engines.qwen2_audio import audio_token_count
-from raypipe.engines.tree_decoder import SearchSettings, Trace
 from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm

@@ -1,0 +1,163 @@
+"""All lanes of the rows that are decoded together, and what is recorded of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from raypipe.engines.beam_search import BeamLanes, GreedyLane, Path
+from raypipe.errors import EngineError
+from raypipe.records import FinishReason, FloatArray, HypothesisKind
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """What is searched and recorded.
+
+    Attributes:
+        beam_count: B; 0 for none.
+        greedy: also follow the greedy hypothesis.
+        max_new_tokens: longest hypothesis in tokens.
+        end_ids: ids that end a hypothesis.
+        recorded_ids: ids whose raw logits are kept at every step.
+    """
+
+    beam_count: int
+    greedy: bool
+    max_new_tokens: int
+    end_ids: tuple[int, ...]
+    recorded_ids: tuple[int, ...]
+
+    @property
+    def lane_count(self) -> int:
+        """Query positions per row in a decode step."""
+        return self.beam_count + self.greedy
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A hypothesis before it is written out as text; fields as in ``records.Hypothesis``."""
+
+    kind: HypothesisKind
+    rank: int
+    token_ids: tuple[int, ...]
+    token_logprobs: FloatArray
+    alpha: float
+    finish_reason: FinishReason
+    emotion_logits: FloatArray
+
+
+class Lanes:
+    """The beams of every row first, the greedy lane last.
+
+    Attributes:
+        tokens: what every lane feeds in next, shape ``(rows, lanes)``; changed in place.
+        parents: the lane that each lane continues, shape ``(rows, lanes)``; changed in place.
+    """
+
+    def __init__(self, row_count: int, settings: SearchSettings, device: torch.device) -> None:
+        end_ids = torch.tensor(settings.end_ids, device=device)
+        limit, lane_count = settings.max_new_tokens, settings.lane_count
+        self._settings = settings
+        self._beams = None
+        if settings.beam_count:
+            self._beams = BeamLanes(row_count, settings.beam_count, limit, end_ids)
+        self._greedy = None
+        if settings.greedy:
+            self._greedy = GreedyLane(row_count, limit, end_ids, lane=settings.beam_count)
+        self._recorded_ids = torch.tensor(settings.recorded_ids, dtype=torch.int64, device=device)
+        record = (row_count, limit, lane_count, len(settings.recorded_ids))
+        self._record = torch.zeros(record, device=device)
+        self._finite = torch.ones(row_count, dtype=torch.bool, device=device)
+        self._step = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self._rows = torch.arange(row_count, device=device)
+        self.tokens = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
+        # The greedy lane always continues itself.
+        self.parents = torch.full_like(self.tokens, settings.beam_count)
+
+    def start(self, rows: Tensor, logits: Tensor) -> None:
+        """Begin a new utterance in some rows; all lanes of a row start from the same logits.
+
+        Args:
+            rows: which rows, shape ``(started,)``.
+            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
+        """
+        self._step[rows] = 0
+        self._finite[rows] = True
+        log_normalisers = self._keep(rows, logits[:, None])[:, 0]
+        beam_count = self._settings.beam_count
+        if self._beams is not None:
+            tokens, parents = self._beams.start(rows, logits, log_normalisers)
+            self.tokens[rows, :beam_count] = tokens
+            self.parents[rows, :beam_count] = parents
+        if self._greedy is not None:
+            self.tokens[rows, -1] = self._greedy.start(rows, logits, log_normalisers)
+
+    def advance(self, logits: Tensor) -> None:
+        """Take one step in every lane.
+
+        Args:
+            logits: raw logits, shape ``(rows, lanes, vocabulary)``, float32.
+        """
+        log_normalisers = self._keep(self._rows, logits)
+        beams = slice(None), slice(self._settings.beam_count)
+        if self._beams is not None:
+            tokens, parents = self._beams.advance(logits[beams], log_normalisers[beams])
+            self.tokens[beams] = tokens
+            self.parents[beams] = parents
+        if self._greedy is not None:
+            self.tokens[:, -1] = self._greedy.advance(logits[:, -1], log_normalisers[:, -1])
+
+    def done(self) -> list[bool]:
+        """Which rows cannot change any more; waits for the device."""
+        lanes = [lane.done for lane in (self._beams, self._greedy) if lane is not None]
+        done: list[bool] = (torch.stack(lanes).all(0) | ~self._finite).tolist()
+        return done
+
+    def traces(self, rows: Sequence[int]) -> list[list[Trace] | EngineError]:
+        """Put the hypotheses of some rows together, once these rows are done.
+
+        Returns:
+            For each row the greedy trace, if asked for, and the beams, best first; or the error
+            that makes its numbers worthless.
+        """
+        where = torch.tensor(rows, device=self._rows.device, dtype=torch.int64)
+        record, finite = self._record[where].cpu().numpy(), self._finite[where].tolist()
+        good = [index for index, is_finite in enumerate(finite) if is_finite]
+        greedy = self._greedy.paths(where[good]) if self._greedy is not None else None
+        beams = self._beams.paths(where[good]) if self._beams is not None else None
+        answers: list[list[Trace] | EngineError] = [
+            EngineError("the model's logits are not finite") for _ in rows
+        ]
+        for place, index in enumerate(good):
+            logits = record[index]
+            traces = [] if greedy is None else [self._trace("greedy", 0, greedy[place], logits)]
+            for rank, path in enumerate([] if beams is None else beams[place]):
+                traces.append(self._trace("beam", rank, path, logits))
+            answers[index] = traces
+        return answers
+
+    def _keep(self, rows: Tensor, logits: Tensor) -> Tensor:
+        """Record what is asked for; the logits' log-sum-exp, shape ``(rows, lanes)``."""
+        # Rows that are done go on stepping until another utterance takes their place.
+        step = self._step[rows].clamp(max=self._settings.max_new_tokens - 1)
+        self._record[rows, step] = logits[..., self._recorded_ids]
+        self._step[rows] = step + 1
+        log_normalisers = torch.logsumexp(logits, -1)
+        self._finite[rows] &= torch.isfinite(log_normalisers).all(-1)
+        return log_normalisers
+
+    def _trace(self, kind: HypothesisKind, rank: int, path: Path, logits: FloatArray) -> Trace:
+        ended = path.token_ids[-1] in self._settings.end_ids
+        return Trace(
+            kind,
+            rank,
+            path.token_ids,
+            path.logprobs,
+            path.score,
+            "stop" if ended else "length",
+            logits[range(len(path.token_ids)), path.lanes],
+        )

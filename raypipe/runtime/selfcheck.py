@@ -1,0 +1,126 @@
+"""Whether a run's answers depend on which utterances are decoded together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from raypipe.config import RunConfig
+from raypipe.engines.agreement import (
+    LOGIT_TOLERANCE,
+    SCORE_RELATIVE_TOLERANCE,
+    SCORE_TOLERANCE,
+    Agreement,
+    compare,
+)
+from raypipe.errors import ConfigError
+from raypipe.protocols import Frontend
+from raypipe.records import ModelInput
+from raypipe.runtime.models import make_engine, make_frontend
+from raypipe.runtime.plan import run_context
+from raypipe.runtime.shard_work import RunContext, ShardTask, prepare_shard
+from raypipe.shards import ShardIndex, read_index
+from raypipe.store.location import Location
+
+_MOST_SHARDS = 8
+_LARGEST_DEFAULT_SAMPLE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """What a self-check found.
+
+    Attributes:
+        dtype: arithmetic of the weights.
+        batch_size: utterances decoded together in the run, at most those of the sample.
+        agreement: batch size 1 against it.
+    """
+
+    dtype: str
+    batch_size: int
+    agreement: Agreement
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing contradicts the promise: answers may change in half precision only."""
+        return self.agreement.agrees or self.dtype != "float32"
+
+
+def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
+    """Answer some of the run's utterances one by one and together, and compare.
+
+    The sample is the first rows of up to eight shards, evenly spaced. Neither Ray nor the run's
+    output is touched.
+
+    Args:
+        config: the run.
+        sample: number of utterances; by default twice the batch size, at most 64.
+
+    Raises:
+        ConfigError: if no utterance of the sample can be heard, or the model is behind an endpoint.
+        RaypipeError: if the config, the input or the model is wrong.
+    """
+    if config.model.api is not None:
+        raise ConfigError("an endpoint answers every request by itself; there is no batch to check")
+    shards = Location.parse(config.input.shards, config.storage.endpoint)
+    tables = Location.parse(config.output, config.storage.endpoint)
+    index = read_index(shards)
+    context = run_context(config, shards, tables, index)
+    wanted = sample or min(2 * config.resources.batch_size, _LARGEST_DEFAULT_SAMPLE)
+    inputs = _sample(index, context, make_frontend(config.model), wanted)
+    if not inputs:
+        raise ConfigError(f"{shards.uri}: none of the first {wanted} rows can be heard")
+    engine = make_engine(config, context.emotion_tokens, context.labels)
+    alone = [reply for one in inputs for reply in engine.generate([one])]
+    together = engine.generate(inputs)
+    batch_size = min(config.resources.batch_size, len(inputs))
+    return SelfCheck(config.model.dtype, batch_size, compare(alone, together))
+
+
+def _sample(
+    index: ShardIndex, context: RunContext, frontend: Frontend[ModelInput], wanted: int
+) -> list[ModelInput]:
+    filled = [entry for entry in index.shards if entry.rows]
+    count = min(len(filled), _MOST_SHARDS, wanted)
+    inputs: list[ModelInput] = []
+    for place in range(count):
+        entry = filled[place * len(filled) // count]
+        # A short or partly unreadable shard leaves its share to the ones after it.
+        take = min(entry.rows, -(-(wanted - len(inputs)) // (count - place)))
+        prepared = prepare_shard(ShardTask(entry, take), context, frontend)
+        inputs += [one for one in prepared.inputs if isinstance(one, ModelInput)]
+    return inputs
+
+
+def selfcheck_table(check: SelfCheck) -> Table:
+    """What was found, one line per kind of difference."""
+    found = check.agreement
+    table = Table(
+        "",
+        f"batch size 1 against {check.batch_size}",
+        title=f"{found.utterances} utterances, {check.dtype}",
+    )
+    table.add_row("failed the same way in both", str(found.failed))
+    table.add_row("failed in one only", str(found.failed_once))
+    table.add_row("any text changed", _share(found.changed, found.utterances))
+    table.add_row("greedy or best beam changed", _share(found.changed_first, found.utterances))
+    table.add_row("hypotheses changed", _share(found.changed_hypotheses, found.hypotheses))
+    table.add_row("largest difference of a score", _number(found.score_difference))
+    table.add_row(
+        f"  beyond {SCORE_TOLERANCE:g} + {SCORE_RELATIVE_TOLERANCE:g} |score|",
+        _number(found.score_excess),
+    )
+    table.add_row(
+        f"largest difference of a raw logit (allowed: {LOGIT_TOLERANCE:g})",
+        _number(found.logit_difference),
+    )
+    return table
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} ({count / of:.1%})" if of else "0"
+
+
+def _number(value: float | None) -> str:
+    return "not given" if value is None else f"{value:.2g}"

@@ -1,0 +1,101 @@
+"""What becomes of a clip that is longer than the model's window; no Ray is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from raypipe.records import Failure, ModelInput
+from raypipe.runtime.models import make_engine, make_frontend
+from raypipe.runtime.plan import make_plan
+from raypipe.runtime.shard_work import PreparedShard, answer_shard, commit_shard, prepare_shard
+from raypipe.tiny_alm.corpus import synthetic_utterances
+
+RATE = 16_000
+
+
+def sound(seconds: float) -> np.ndarray:
+    random = np.random.default_rng(4)
+    return (0.1 * random.standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+def flac(samples: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, RATE, format="FLAC")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def window_s(runs: Any) -> float:
+    return make_frontend(runs.config("in", "out").model).max_duration_s
+
+
+@pytest.fixture
+def prepare(runs: Any, tmp_path: Path, window_s: float) -> Any:
+    """A shard of a short, a fitting, a long and a broken clip, prepared under a policy."""
+
+    def prepared(**audio: Any) -> tuple[Any, PreparedShard]:
+        *good, bad = synthetic_utterances(4, seed=5, split="test")
+        lengths = {"short": 1.0, "fitting": window_s, "long": window_s + 0.5}
+        rows = [
+            dataclasses.replace(one, utterance_id=name, duration_s=s, audio=flac(sound(s)))
+            for one, (name, s) in zip(good, lengths.items(), strict=True)
+        ]
+        rows.append(dataclasses.replace(bad, utterance_id="broken", audio=b"no sound"))
+        settings = {"max_new_tokens": 4, "beam_count": 1}
+        config = runs.config(
+            runs.shards(rows, tmp_path / "shards", 8),
+            tmp_path / "out",
+            audio=audio,
+            decoding=settings,
+            resources={"threads_per_actor": 1},
+        )
+        plan, frontend = make_plan(config), make_frontend(config.model)
+        return plan, prepare_shard(plan.tasks[0], plan.context, frontend)
+
+    return prepared
+
+
+def kinds(shard: PreparedShard) -> list[str]:
+    return [one.error_type if isinstance(one, Failure) else "heard" for one in shard.inputs]
+
+
+def test_by_default_it_is_an_error_row(prepare: Any, window_s: float) -> None:
+    _, shard = prepare()
+    assert kinds(shard) == ["heard", "heard", "too_long", "not_audio"]
+    assert shard.heard_s == (1.0, window_s, None, None)
+
+
+def test_the_first_window_is_heard_where_that_is_asked_for(prepare: Any, window_s: float) -> None:
+    _, shard = prepare(long_audio="first_window")
+    assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
+    assert shard.heard_s == (1.0, window_s, window_s, None)
+    fitting, long = shard.inputs[1], shard.inputs[2]
+    assert isinstance(fitting, ModelInput)
+    assert isinstance(long, ModelInput)
+    assert long.feature_frames == fitting.feature_frames
+    # Both clips begin with the same noise.
+    np.testing.assert_array_equal(long.features, fitting.features)
+
+
+def test_a_limit_of_one_s_own_still_makes_error_rows(prepare: Any, window_s: float) -> None:
+    _, shard = prepare(long_audio="first_window", max_duration_s=window_s + 0.1)
+    assert kinds(shard) == ["heard", "heard", "too_long", "not_audio"]
+
+
+def test_the_table_says_how_much_was_heard(
+    prepare: Any, runs: Any, tmp_path: Path, window_s: float
+) -> None:
+    plan, shard = prepare(long_audio="first_window")
+    engine = make_engine(plan.config, plan.context.emotion_tokens)
+    commit_shard(answer_shard(shard, engine), plan.context)
+    sql = "SELECT utterance_id, heard_s FROM generations WHERE heard_s < duration_s"
+    assert runs.rows(tmp_path / "out", sql) == [{"utterance_id": "long", "heard_s": window_s}]
+    (failed,) = runs.rows(tmp_path / "out", "SELECT * FROM generations WHERE heard_s IS NULL")
+    assert (failed["utterance_id"], failed["error_type"]) == ("broken", "not_audio")
