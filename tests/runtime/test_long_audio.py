@@ -93,7 +93,7 @@ def test_the_table_says_how_much_was_heard(
     prepare: Any, runs: Any, tmp_path: Path, window_s: float
 ) -> None:
     plan, shard = prepare(long_audio="first_window")
-    engine = make_engine(plan.config, plan.context.emotion_tokens)
+    engine = make_engine(plan.config, plan.context.emotion_tokens, plan.context.labels)
     commit_shard(answer_shard(shard, engine), plan.context)
     sql = "SELECT utterance_id, heard_s FROM generations WHERE heard_s < duration_s"
     assert runs.rows(tmp_path / "out", sql) == [{"utterance_id": "long", "heard_s": window_s}]
