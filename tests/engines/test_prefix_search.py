@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from raypipe.engines.beam_search import BeamLanes, GreedyLane
+from raypipe.engines.lanes import SearchSettings
 from raypipe.engines.prefix_search import Continuations, PrefixSearch, kept_continuations
-from raypipe.engines.tree_decoder import SearchSettings
 
 VOCABULARY, LIMIT = 30, 12
 RECORDED = (3, 7)
@@ -40,22 +40,28 @@ def searched(settings: SearchSettings, seed: int, sharpness: float):
 
 def batched(settings: SearchSettings, seed: int, sharpness: float):
     """The same search by the lanes of the tree decoder, one row, prefixes kept by hand."""
-    ends = torch.tensor(settings.end_ids)
-    beams = BeamLanes(1, settings.beam_count, settings.max_new_tokens, ends)
-    prefixes: list[tuple[int, ...]] = [()]
-    while not bool(beams.done.all()):
+    ends, row = torch.tensor(settings.end_ids), torch.tensor([0])
+
+    def given(prefixes: list[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         logits = np.stack([logits_after(prefix, seed, sharpness) for prefix in prefixes])
-        normalisers = torch.tensor([[log_sum_exp(row) for row in logits]])
-        tokens, parents = beams.advance(torch.from_numpy(logits)[None], normalisers)
+        normalisers = torch.tensor([log_sum_exp(one) for one in logits])
+        return torch.from_numpy(logits), normalisers
+
+    beams = BeamLanes(1, settings.beam_count, settings.max_new_tokens, ends)
+    tokens, parents = beams.start(row, *given([()]))
+    prefixes: list[tuple[int, ...]] = [()]
+    while True:
         pairs = zip(tokens[0].tolist(), parents[0].tolist(), strict=True)
         prefixes = [(*prefixes[parent], token) for token, parent in pairs]
+        if bool(beams.done.all()):
+            break
+        logits, normalisers = given(prefixes)
+        tokens, parents = beams.advance(logits[None], normalisers[None])
     greedy = GreedyLane(1, settings.max_new_tokens, ends, lane=0)
-    prefix: tuple[int, ...] = ()
+    prefix = tuple(greedy.start(row, *given([()])).tolist())
     while not bool(greedy.done.all()):
-        logits = logits_after(prefix, seed, sharpness)
-        normaliser = torch.tensor([log_sum_exp(logits)])
-        prefix = (*prefix, *greedy.advance(torch.from_numpy(logits)[None], normaliser).tolist())
-    return greedy.paths()[0], beams.paths()[0]
+        prefix = (*prefix, *greedy.advance(*given([prefix])).tolist())
+    return greedy.paths(row)[0], beams.paths(row)[0]
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 4.0])
