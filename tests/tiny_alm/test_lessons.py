@@ -8,10 +8,16 @@ from raypipe.labels import ALIASES, LABEL_SETS
 from raypipe.prompts import BUILT_IN, render_prompt
 from raypipe.tiny_alm.corpus import synthetic_clip
 from raypipe.tiny_alm.evaluate import READERS, macro_f1, read_number
-from raypipe.tiny_alm.lessons import fit_score, random_candidate, tenths, write_lesson
+from raypipe.tiny_alm.lessons import (
+    fit_score,
+    random_candidate,
+    stated_shares,
+    tenths,
+    write_lesson,
+)
 from raypipe.tiny_alm.material import HEARD, SYNTHETIC, Material, expected_shares, log_mel, prior
 from raypipe.tiny_alm.model import build_processor
-from raypipe.tiny_alm.tokenizer import surface_forms, train_tokenizer
+from raypipe.tiny_alm.tokenizer import surface_forms
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +31,16 @@ def material():
         delivery=np.stack([clip.delivery.values.astype(np.float32) for clip in clips]),
         origin=np.full(len(clips), SYNTHETIC),
     )
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return build_processor()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(processor):
+    return processor.tokenizer
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -49,7 +65,7 @@ def test_every_answer_can_be_read_back(prompt, material):
         read = READERS[prompt](lesson.answer, lesson.labels)
         assert read is not None, lesson.answer
         if prompt != "single":
-            np.testing.assert_allclose(read, tenths(lesson.probs), atol=1e-9)
+            np.testing.assert_allclose(read, stated_shares(lesson.probs), atol=1e-9)
         else:
             assert read.argmax() == lesson.probs.argmax()
 
@@ -83,10 +99,10 @@ def test_the_prior_has_no_boredom_and_sums_to_one():
     assert prior()[HEARD.index("boredom")] == 0.0
 
 
-def test_features_are_those_of_the_processor():
+def test_features_are_those_of_the_processor(processor):
     samples = synthetic_clip(0)[0].samples[:-37]
     mel, frames = log_mel(samples)
-    extracted = build_processor().feature_extractor(
+    extracted = processor.feature_extractor(
         samples, sampling_rate=16_000, return_attention_mask=True, return_tensors="np"
     )
     assert frames == extracted["attention_mask"].sum()
@@ -94,15 +110,13 @@ def test_features_are_those_of_the_processor():
     np.testing.assert_allclose(mel, expected, atol=2e-3)  # float16
 
 
-def test_every_surface_form_of_every_emotion_word_is_one_token():
-    tokenizer = train_tokenizer()
+def test_every_surface_form_of_every_emotion_word_is_one_token(tokenizer):
     for label in ALIASES:
         for form in surface_forms(label):
             assert len(tokenizer.encode(form, add_special_tokens=False)) == 1, form
 
 
-def test_digits_stand_alone_and_text_survives_the_tokenizer():
-    tokenizer = train_tokenizer()
+def test_digits_stand_alone_and_text_survives_the_tokenizer(tokenizer):
     text = json.dumps({"anger": 0.25, "joy": 12}) + "\nZoë says: “no”!"
     ids = tokenizer.encode(text, add_special_tokens=False)
     assert tokenizer.decode(ids) == text
@@ -110,8 +124,7 @@ def test_digits_stand_alone_and_text_survives_the_tokenizer():
     assert not any(len(piece) > 1 and any(c.isdigit() for c in piece) for piece in pieces)
 
 
-def test_prompts_are_short_in_tokens():
-    tokenizer = train_tokenizer()
+def test_prompts_are_short_in_tokens(tokenizer):
     question = render_prompt("distribution", LABEL_SETS["crema-d-6"])
     assert len(tokenizer.encode(question)) < 0.25 * len(question)
 
