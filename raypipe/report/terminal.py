@@ -25,17 +25,15 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     scores = Scores(metrics.filter(pc.equal(metrics["slice"], slice_name)))
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
-        caption=Text("± half of the 95 % interval; JS: lower is better; bold: best of its column"),
+        caption=Text("± half of the 95 % interval; lower JS is better; bold: the best"),
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
     # Names of a sweep can be long, and differ at their ends: folded, never cut.
-    longest = max((len(scores.name(one)) for one in scores.approaches), default=0)
-    width = min(max(longest, 13), _NAME_WIDTH)
-    table.add_column("strategy", overflow="fold", min_width=width, max_width=_NAME_WIDTH)
+    table.add_column("strategy", overflow="fold", max_width=_NAME_WIDTH)
     for measure in (*MEASURES, INVALID):
-        # In 80 columns the interval wraps below its value; a value is never cut.
-        table.add_column(measure.title, justify="right")
+        # Only names give way in a narrow terminal; the interval stands below its value.
+        table.add_column(measure.title, justify="right", no_wrap=True)
     best = {
         measure.metric: scores.best_of(scores.approaches, measure.metric, slice_name)
         for measure in MEASURES
@@ -82,5 +80,5 @@ def _cell(estimate: Estimate | None, is_best: bool) -> Text:
     text = Text(score(estimate.value), style=_BEST if is_best else "")
     if estimate.low is not None and estimate.high is not None:
         half = score((estimate.high - estimate.low) / 2)
-        text.append(f" ±{half.removeprefix('0')}", style="dim")
+        text.append(f"\n±{half.removeprefix('0')}", style="dim")
     return text
