@@ -8,9 +8,18 @@ from typing import Any, Self
 import numpy as np
 
 from raypipe.engines.log_mel import RIGHT_CONTEXT_FRAMES
-from raypipe.engines.qwen2_audio import audio_token_count
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
+
+
+def encoder_frame_count(feature_frames: int) -> int:
+    """Frames after the encoder's strided convolution."""
+    return (feature_frames - 1) // 2 + 1
+
+
+def audio_token_count(feature_frames: int) -> int:
+    """Encoder outputs of a clip, each of which stands for one audio token of the prompt."""
+    return (encoder_frame_count(feature_frames) - 2) // 2 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +62,31 @@ class InputLimits:
         if token_ids.ndim != 1 or not ((token_ids >= 0) & (token_ids < self.vocabulary)).all():
             raise EngineError(f"token ids are not a list of ids below {self.vocabulary}")
         self._check_features(one)
-        (places,) = np.nonzero(token_ids == self.audio_token_id)
+        found = int((token_ids == self.audio_token_id).sum())
         expected = audio_token_count(one.feature_frames)
-        if expected < 1 or len(places) != expected:
+        if expected < 1 or found != expected:
             raise EngineError(
-                f"{len(places)} audio tokens for {one.feature_frames} frames, expected {expected}"
+                f"{found} audio tokens for {one.feature_frames} frames, expected {expected}"
             )
-        if places[-1] - places[0] + 1 != expected:
-            raise EngineError("the audio tokens do not stand side by side")
         needed = len(token_ids) + max_new_tokens
         if needed > self.max_positions:
             raise EngineError(
                 f"prompt of {len(token_ids)} tokens and {max_new_tokens} new ones "
                 f"exceed the model's {self.max_positions} positions"
             )
+
+    def check_audio_is_in_one_piece(self, one: ModelInput) -> None:
+        """Find out whether a clip's audio tokens stand side by side, as vLLM takes them.
+
+        Args:
+            one: passed by :meth:`check`.
+
+        Raises:
+            EngineError: if something stands between them.
+        """
+        (places,) = np.nonzero(one.token_ids == self.audio_token_id)
+        if places[-1] - places[0] + 1 != len(places):
+            raise EngineError("the audio tokens do not stand side by side")
 
     def _check_features(self, one: ModelInput) -> None:
         features, frames = one.features, one.feature_frames

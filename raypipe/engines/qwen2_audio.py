@@ -20,9 +20,9 @@ from torch.nn.functional import gelu
 
 from raypipe.engines.attention import using_tree_attention
 from raypipe.engines.buckets import similar_lengths
-from raypipe.engines.log_mel import RIGHT_CONTEXT_FRAMES
+from raypipe.engines.model_input import InputLimits, audio_token_count, encoder_frame_count
 from raypipe.engines.tree_cache import PromptSlots, TreeCache
-from raypipe.errors import EngineError, UnsupportedError
+from raypipe.errors import UnsupportedError
 from raypipe.records import ModelInput
 
 _ATTENTION_TYPE = "full_attention"
@@ -30,16 +30,6 @@ _LENGTH_INDEPENDENT_ROPE = ("default", "linear", "llama3", "yarn")
 _FRAMES_AT_ONCE = 48_000
 """Clips are encoded together up to so many feature frames (8 minutes): bounds the memory."""
 _MASK_ALIGNMENT = 16
-
-
-def encoder_frame_count(feature_frames: int) -> int:
-    """Frames after the encoder's strided convolution."""
-    return (feature_frames - 1) // 2 + 1
-
-
-def audio_token_count(feature_frames: int) -> int:
-    """Encoder outputs of a clip, each of which stands for one audio token of the prompt."""
-    return (encoder_frame_count(feature_frames) - 2) // 2 + 1
 
 
 class Qwen2Audio:
@@ -62,38 +52,14 @@ class Qwen2Audio:
         self._audio_token_id: int = model.config.audio_token_id
         config = self._language_model.config
         _require_plain_attention(config)
-        self.max_positions: int = config.max_position_embeddings
-        self._vocabulary: int = self._language_model.embed_tokens.num_embeddings
+        self.limits = InputLimits(
+            vocabulary=self._language_model.embed_tokens.num_embeddings,
+            audio_token_id=self._audio_token_id,
+            mel_bins=self._audio_tower.num_mel_bins,
+            window_frames=2 * int(self._audio_tower.max_source_positions),
+            max_positions=config.max_position_embeddings,
+        )
         self.device: torch.device = self._head.weight.device
-
-    def check(self, model_input: ModelInput) -> None:
-        """Find out whether an input can be answered at all, before it joins a batch.
-
-        Raises:
-            EngineError: if token ids and features do not fit this model or each other.
-        """
-        token_ids = model_input.token_ids
-        # On a GPU an id outside the vocabulary takes the whole process down, not one row.
-        if token_ids.ndim != 1 or not ((token_ids >= 0) & (token_ids < self._vocabulary)).all():
-            raise EngineError(f"token ids are not a list of ids below {self._vocabulary}")
-        features, frames = model_input.features, model_input.feature_frames
-        mel_bins, window = self._audio_tower.num_mel_bins, self._window_frames()
-        if features.ndim != 2 or features.shape[0] != mel_bins:
-            raise EngineError(
-                f"features have shape {features.shape}, expected ({mel_bins}, frames)"
-            )
-        needed = min(frames + RIGHT_CONTEXT_FRAMES, window)
-        if not needed <= features.shape[1] <= window:
-            raise EngineError(
-                f"{features.shape[1]} feature frames for {frames} real ones, expected "
-                f"{needed} to {window}"
-            )
-        if not np.isfinite(features).all():
-            raise EngineError("features hold values that are not finite")
-        expected = audio_token_count(frames)
-        found = int((token_ids == self._audio_token_id).sum())
-        if expected < 1 or found != expected:
-            raise EngineError(f"{found} audio tokens for {frames} frames, expected {expected}")
 
     def attending(self) -> AbstractContextManager[None]:
         """Attend the way the tree needs it while the context lasts."""
@@ -103,7 +69,7 @@ class Qwen2Audio:
         """Encode the clips of some inputs.
 
         Args:
-            inputs: each passed by :meth:`check`.
+            inputs: each passed by ``limits.check``.
 
         Returns:
             Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order.
@@ -120,7 +86,7 @@ class Qwen2Audio:
         """Embed the prompts, audio included.
 
         Args:
-            inputs: one per row, each passed by :meth:`check`.
+            inputs: one per row, each passed by ``limits.check``.
             audio: what :meth:`encode` made of them.
 
         Returns:
@@ -183,9 +149,6 @@ class Qwen2Audio:
         logits: Tensor = self._head(hidden)
         return logits.float()
 
-    def _window_frames(self) -> int:
-        return 2 * int(self._audio_tower.max_source_positions)
-
     def _encode_group(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
         tower = self._audio_tower
         lengths = torch.tensor([encoder_frame_count(one.feature_frames) for one in inputs])
@@ -210,7 +173,7 @@ class Qwen2Audio:
         tower = self._audio_tower
         # One more encoder frame than is kept: the last kept one must not see the convolution's
         # own zero padding where the full window has features.
-        frames = min(2 * width + 2, self._window_frames())
+        frames = min(2 * width + 2, self.limits.window_frames)
         features = np.zeros((len(inputs), tower.num_mel_bins, frames), dtype=np.float32)
         for row, one in enumerate(inputs):
             kept = min(one.features.shape[1], frames)

@@ -25,7 +25,9 @@ from raypipe.engines.families import FAMILIES, Family
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
 from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.log_mel import cropped_log_mel
-from raypipe.engines.qwen2_audio import Qwen2Audio, audio_token_count, encoder_frame_count
+from raypipe.engines.model_input import audio_token_count, encoder_frame_count
+from raypipe.engines.qwen2_audio import Qwen2Audio
+from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.step_graphs import CudaCapture
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
@@ -36,16 +38,13 @@ from raypipe.records import (
     Failure,
     FloatArray,
     Generation,
-    Hypothesis,
     IntArray,
     ModelInput,
     Request,
 )
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
-_LONGEST_MESSAGE = 500
 
 _logger = logging.getLogger(__name__)
 
@@ -187,14 +186,14 @@ class TransformersEngine:
         ignore_generation_config: bool = False,
         cuda_graphs: bool | None = None,
     ) -> None:
-        _check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
+        check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
         if threads is not None:
             torch.set_num_threads(threads)
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
         family = _family(model_path, AutoConfig.from_pretrained(model_path, **origin))
-        model = _load_model(family, model_path, origin, _DTYPES[dtype]).to(device)
+        model = _load_model(family, model_path, origin, getattr(torch, dtype)).to(device)
         check_generation_config(model.generation_config, ignore=ignore_generation_config)
         settings = SearchSettings(
             beam_count,
@@ -231,22 +230,13 @@ class TransformersEngine:
         replies: dict[int, Generation | Failure] = {}
         for index, one in enumerate(inputs):
             try:
-                self._check(one)
+                self._model.limits.check(one, self._max_new_tokens)
             except EngineError as error:
-                replies[index] = _failure(one, "invalid_input", str(error))
+                replies[index] = failure(one, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
         answers = self._answer([inputs[index] for index in waiting], self._batch_size)
         replies.update(zip(waiting, answers, strict=True))
         return [replies[index] for index in range(len(inputs))]
-
-    def _check(self, one: ModelInput) -> None:
-        self._model.check(one)
-        needed, limit = len(one.token_ids) + self._max_new_tokens, self._model.max_positions
-        if needed > limit:
-            raise EngineError(
-                f"prompt of {len(one.token_ids)} tokens and {self._max_new_tokens} new ones "
-                f"exceed the model's {limit} positions"
-            )
 
     def _answer(self, inputs: Sequence[ModelInput], row_count: int) -> list[Generation | Failure]:
         """Decode; what is unanswered after an error is tried again in smaller parts.
@@ -282,7 +272,7 @@ class TransformersEngine:
                 )
                 retried = self._answer(unanswered, row_count // 2)
             elif len(left) == 1:
-                retried = [_failure(unanswered[0], error_type, message)]
+                retried = [failure(unanswered[0], error_type, message)]
             else:
                 middle = len(left) // 2
                 retried = self._answer(unanswered[:middle], row_count)
@@ -294,43 +284,14 @@ class TransformersEngine:
         self, one: ModelInput, row: list[Trace] | EngineError, row_count: int
     ) -> Generation | Failure:
         if isinstance(row, EngineError):
-            return _failure(one, "not_finite", str(row))
+            return failure(one, "not_finite", str(row))
         return Generation(
             one.utterance_id,
-            tuple(self._hypothesis(trace) for trace in row),
+            tuple(hypothesis(trace, self._tokenizer) for trace in row),
             prompt_tokens=len(one.token_ids),
             audio_tokens=audio_token_count(one.feature_frames),
             batch_size=row_count,
         )
-
-    def _hypothesis(self, trace: Trace) -> Hypothesis:
-        return Hypothesis(
-            kind=trace.kind,
-            rank=trace.rank,
-            text=self._tokenizer.decode(trace.token_ids, skip_special_tokens=True),
-            token_ids=trace.token_ids,
-            token_logprobs=trace.token_logprobs,
-            alpha=trace.alpha,
-            finish_reason=trace.finish_reason,
-            emotion_logits=trace.emotion_logits,
-        )
-
-
-def _failure(one: ModelInput, error_type: str, message: str) -> Failure:
-    return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
-
-
-def _check_settings(
-    beam_count: int, greedy: bool, max_new_tokens: int, batch_size: int, dtype: str
-) -> None:
-    if beam_count < 0 or (beam_count == 0 and not greedy):
-        raise ConfigError(f"beam_count {beam_count} and greedy {greedy} ask for no hypothesis")
-    if max_new_tokens < 1 or batch_size < 1:
-        raise ConfigError(
-            f"max_new_tokens {max_new_tokens} and batch_size {batch_size} must be at least 1"
-        )
-    if dtype not in _DTYPES:
-        raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
 
 
 def _longest_clip(extractor: Any, config: Any) -> int:

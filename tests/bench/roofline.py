@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from raypipe.engines.qwen2_audio import audio_token_count, encoder_frame_count
+from raypipe.engines.model_input import audio_token_count, encoder_frame_count
 from raypipe.records import Generation, ModelInput
 
 

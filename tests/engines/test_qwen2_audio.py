@@ -4,7 +4,8 @@ import torch
 from random_checkpoint import sounds
 from transformers import Qwen2AudioForConditionalGeneration
 
-from raypipe.engines.qwen2_audio import Qwen2Audio, audio_token_count
+from raypipe.engines.model_input import audio_token_count
+from raypipe.engines.qwen2_audio import Qwen2Audio
 from raypipe.errors import UnsupportedError
 from raypipe.records import Request
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from raypipe.engines.qwen2_audio import audio_token_count, encoder_frame_count
+from raypipe.engines.model_input import audio_token_count, encoder_frame_count
 from raypipe.records import ModelInput
 
 

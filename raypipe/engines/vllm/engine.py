@@ -11,25 +11,23 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from raypipe.config import VllmConfig
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
-from raypipe.engines.lanes import SearchSettings, Trace
-from raypipe.engines.model_input import InputLimits
+from raypipe.engines.lanes import SearchSettings
+from raypipe.engines.model_input import InputLimits, audio_token_count
 from raypipe.engines.prefix_search import (
     Continuations,
     Prefix,
     PrefixSearch,
     kept_continuations,
 )
-from raypipe.engines.qwen2_audio import audio_token_count
+from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.engines.vllm.self_check import check_core
-from raypipe.errors import ConfigError, EngineError
+from raypipe.errors import EngineError
 from raypipe.protocols import Capabilities
-from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, ModelInput
+from raypipe.records import EmotionTokens, Failure, Generation, ModelInput
 
-_LONGEST_MESSAGE = 500
-_DTYPES = ("float32", "bfloat16", "float16")
 _USUAL_PROMPT = 1024
 _SPARE_POSITIONS = 128
 """Per hypothesis: the cache is cut into blocks, and what has been dropped leaves it late."""
@@ -83,7 +81,7 @@ class VllmEngine:
         ignore_generation_config: bool = False,
         vllm: VllmConfig | None = None,
     ) -> None:
-        _check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
+        check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
         require_vllm()
         memory = vllm or VllmConfig()
         origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
@@ -158,8 +156,9 @@ class VllmEngine:
         for index, one in enumerate(inputs):
             try:
                 self._limits.check(one, self._settings.max_new_tokens)
+                self._limits.check_audio_is_in_one_piece(one)
             except EngineError as error:
-                replies[index] = _failure(one, "invalid_input", str(error))
+                replies[index] = failure(one, "invalid_input", str(error))
         self._core.enter_thread()
         waiting = deque(index for index in range(len(inputs)) if index not in replies)
         in_progress = 0
@@ -168,7 +167,7 @@ class VllmEngine:
                 index = waiting.popleft()
                 prompt = self._core.prompt(inputs[index])
                 if isinstance(prompt, Refusal):
-                    replies[index] = _failure(inputs[index], prompt.error_type, prompt.message)
+                    replies[index] = failure(inputs[index], prompt.error_type, prompt.message)
                     continue
                 self._ask(_Utterance(index, prompt, PrefixSearch(self._settings)))
                 in_progress += 1
@@ -196,24 +195,12 @@ class VllmEngine:
 
     def _reply(self, one: ModelInput, utterance: _Utterance) -> Generation | Failure:
         if utterance.refusal is not None:
-            return _failure(one, utterance.refusal.error_type, utterance.refusal.message)
+            return failure(one, utterance.refusal.error_type, utterance.refusal.message)
         return Generation(
             one.utterance_id,
-            tuple(self._hypothesis(trace) for trace in utterance.search.traces()),
+            tuple(hypothesis(trace, self._tokenizer) for trace in utterance.search.traces()),
             prompt_tokens=len(one.token_ids),
             audio_tokens=audio_token_count(one.feature_frames),
-        )
-
-    def _hypothesis(self, trace: Trace) -> Hypothesis:
-        return Hypothesis(
-            kind=trace.kind,
-            rank=trace.rank,
-            text=self._tokenizer.decode(trace.token_ids, skip_special_tokens=True),
-            token_ids=trace.token_ids,
-            token_logprobs=trace.token_logprobs,
-            alpha=trace.alpha,
-            finish_reason=trace.finish_reason,
-            emotion_logits=trace.emotion_logits,
         )
 
 
@@ -240,26 +227,9 @@ class _Utterance:
         return bool(self.search.prefixes())
 
 
-def _failure(one: ModelInput, error_type: str, message: str) -> Failure:
-    return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
-
-
 def _generation_config(model_path: str, revision: str | None, config: Any) -> GenerationConfig:
     """The checkpoint's, or what transformers makes of its config if it has none."""
     try:
         return GenerationConfig.from_pretrained(model_path, revision=revision)
     except OSError:
         return GenerationConfig.from_model_config(config)
-
-
-def _check_settings(
-    beam_count: int, greedy: bool, max_new_tokens: int, batch_size: int, dtype: str
-) -> None:
-    if beam_count < 0 or (beam_count == 0 and not greedy):
-        raise ConfigError(f"beam_count {beam_count} and greedy {greedy} ask for no hypothesis")
-    if max_new_tokens < 1 or batch_size < 1:
-        raise ConfigError(
-            f"max_new_tokens {max_new_tokens} and batch_size {batch_size} must be at least 1"
-        )
-    if dtype not in _DTYPES:
-        raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")

@@ -1,0 +1,51 @@
+"""What the engines that search in their own process share: settings, hypotheses, failures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raypipe.engines.lanes import Trace
+from raypipe.errors import ConfigError
+from raypipe.records import Failure, Hypothesis, ModelInput
+
+DTYPES = ("float32", "bfloat16", "float16")
+"""Arithmetic that the weights may have."""
+
+_LONGEST_MESSAGE = 500
+
+
+def check_settings(
+    beam_count: int, greedy: bool, max_new_tokens: int, batch_size: int, dtype: str
+) -> None:
+    """Refuse settings of an engine that ask for nothing or are not known.
+
+    Raises:
+        ConfigError: naming the setting and its value.
+    """
+    if beam_count < 0 or (beam_count == 0 and not greedy):
+        raise ConfigError(f"beam_count {beam_count} and greedy {greedy} ask for no hypothesis")
+    if max_new_tokens < 1 or batch_size < 1:
+        raise ConfigError(
+            f"max_new_tokens {max_new_tokens} and batch_size {batch_size} must be at least 1"
+        )
+    if dtype not in DTYPES:
+        raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+
+
+def hypothesis(trace: Trace, tokenizer: Any) -> Hypothesis:
+    """A trace written out as text, without special tokens."""
+    return Hypothesis(
+        kind=trace.kind,
+        rank=trace.rank,
+        text=tokenizer.decode(trace.token_ids, skip_special_tokens=True),
+        token_ids=trace.token_ids,
+        token_logprobs=trace.token_logprobs,
+        alpha=trace.alpha,
+        finish_reason=trace.finish_reason,
+        emotion_logits=trace.emotion_logits,
+    )
+
+
+def failure(one: ModelInput, error_type: str, message: str) -> Failure:
+    """An input that the engine could not answer; a long message is cut."""
+    return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
