@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, Generation, Request
+from raypipe.records import EmotionTokens, Failure, Generation, Request, Search
 
 Prepared = TypeVar("Prepared")
 Taken = TypeVar("Taken", contravariant=True)
@@ -45,6 +46,10 @@ class Frontend(Protocol[Prepared]):
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         ...
 
+    def again(self, prepared: Prepared, prompt: str) -> Prepared | Failure:
+        """The same clip with another prompt; nothing is made of the clip anew."""
+        ...
+
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         ...
@@ -55,10 +60,17 @@ class Engine(Protocol[Taken]):
 
     capabilities: Capabilities
 
-    def generate(self, inputs: Sequence[Taken]) -> list[Generation | Failure]:
+    def generate(self, inputs: Sequence[Taken], search: Search) -> list[Generation | Failure]:
         """Answer every input: same length, same order.
 
         The answer to an input does not depend on its neighbours (up to the rounding of the
         arithmetic, exactly in the order of hypotheses for float32).
+        """
+        ...
+
+    def remembering(self) -> AbstractContextManager[None]:
+        """While it lasts, what is worked out of a clip is kept for further questions about it.
+
+        Inputs ask about the same clip if one was made of the other by :meth:`Frontend.again`.
         """
         ...

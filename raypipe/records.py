@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from raypipe.errors import ConfigError
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
-HypothesisKind = Literal["greedy", "beam"]
+HypothesisKind = Literal["greedy", "beam", "cot"]
 FinishReason = Literal["stop", "length", "refusal", "content_filter"]
 AlphaKind = Literal["sum_logprob", "sum_logprob_without_end", "none"]
 EmotionKind = Literal["logit", "logprob"]
@@ -82,12 +84,58 @@ class Request:
 
     Attributes:
         prompt: the text of the user's turn, without audio placeholders or chat template.
-        samples: mono audio at the engine's sampling rate, shape ``(samples,)``, float32.
+        samples: mono audio at the engine's sampling rate, shape ``(samples,)``, float32; None for
+            a question without a clip.
     """
 
     utterance_id: str
     prompt: str
-    samples: FloatArray
+    samples: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer may be written like.
+
+    Attributes:
+        kind: the language that ``source`` is written in.
+        source: a JSON schema as text, or a regular expression.
+    """
+
+    kind: Literal["json_schema", "regex"]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which hypotheses are looked for.
+
+    Attributes:
+        beam_count: number of beams B; 0 for none.
+        greedy: also follow the greedy hypothesis, which is not the best beam.
+        max_new_tokens: longest hypothesis in tokens.
+        grammar: what every hypothesis must match; None for anything.
+
+    Raises:
+        ConfigError: for a search that looks for nothing.
+    """
+
+    beam_count: int
+    greedy: bool
+    max_new_tokens: int
+    grammar: Grammar | None = None
+
+    def __post_init__(self) -> None:
+        if self.beam_count < 0 or self.lane_count == 0 or self.max_new_tokens < 1:
+            raise ConfigError(
+                f"beam_count {self.beam_count}, greedy {self.greedy} and max_new_tokens "
+                f"{self.max_new_tokens} ask for no hypothesis"
+            )
+
+    @property
+    def lane_count(self) -> int:
+        """Hypotheses followed at once."""
+        return self.beam_count + self.greedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +201,9 @@ class Hypothesis:
     """One generated output.
 
     Attributes:
-        kind: ``greedy`` (the greedy lane) or ``beam``; see ``sampled``.
-        rank: 0 for the greedy hypothesis; beams are ranked by alpha from 0.
+        kind: ``greedy`` (the greedy lane), ``beam`` (see ``sampled``), or ``cot``: the greedy
+            answer to the prompt's variant with step-by-step instructions.
+        rank: 0 for the greedy hypotheses; beams of one search are ranked by alpha from 0.
         token_ids: generated ids, shape ``(steps,)``, with the end-of-sequence id if it was reached;
             empty where the engine cannot know them.
         token_logprobs: log p of each generated token, natural log, shape ``(steps,)``; None where
@@ -165,6 +214,11 @@ class Hypothesis:
         emotion_logits: raw logits of the recorded emotion tokens, shape ``(steps, tokens)``,
             before softmax, temperature, penalties or grammar; None where unavailable.
         verifier_score: in [0, 1]; None if not scored.
+        verifier_text: what the verifier wrote; of several answers, the first.
+        verifier_error: why a candidate that was put to the verifier has no score; None otherwise.
+        verifier_call: number of the call that judged it, from 0; the same for hypotheses that are
+            the same candidate. None if it was not put to the verifier.
+        verifier_tokens: prompt and answers of that call; None where unknown.
         alpha_kind: what alpha is; ``sum_logprob_without_end`` where an endpoint does not tell the
             probability of ending there, ``none`` where it tells no probabilities: such beams
             weigh the same.
@@ -172,6 +226,11 @@ class Hypothesis:
             unknown: raw logits up to one constant per step.
         sampled: the beam is a sample that stands in for one found by search.
         step_count: number of generated tokens where their ids are not known.
+        prompt_tokens: of the question that it answers, audio included; None where unknown.
+        beam_count: how many beams the search that found it followed; None for greedy ones.
+        window: which part of a long clip was heard, from 0; a clip within the model's window has
+            one.
+        window_s: seconds of that part; None for the whole clip.
     """
 
     kind: HypothesisKind
@@ -184,10 +243,17 @@ class Hypothesis:
     emotion_logits: FloatArray | None
     verifier_score: float | None = None
     verifier_text: str | None = None
+    verifier_error: str | None = None
+    verifier_call: int | None = None
+    verifier_tokens: int | None = None
     alpha_kind: AlphaKind = "sum_logprob"
     emotion_kind: EmotionKind = "logit"
     sampled: bool = False
     step_count: int | None = None
+    prompt_tokens: int | None = None
+    beam_count: int | None = None
+    window: int = 0
+    window_s: float | None = None
 
     @property
     def steps(self) -> int:

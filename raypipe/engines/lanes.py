@@ -15,7 +15,7 @@ from raypipe.records import FinishReason, FloatArray, HypothesisKind
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """What is searched and recorded.
+    """A search with what a checkpoint adds to it.
 
     Attributes:
         beam_count: B; 0 for none.

@@ -14,20 +14,14 @@ DTYPES = ("float32", "bfloat16", "float16")
 _LONGEST_MESSAGE = 500
 
 
-def check_settings(
-    beam_count: int, greedy: bool, max_new_tokens: int, batch_size: int, dtype: str
-) -> None:
-    """Refuse settings of an engine that ask for nothing or are not known.
+def check_settings(batch_size: int, dtype: str) -> None:
+    """Refuse settings of an engine that are not known.
 
     Raises:
         ConfigError: naming the setting and its value.
     """
-    if beam_count < 0 or (beam_count == 0 and not greedy):
-        raise ConfigError(f"beam_count {beam_count} and greedy {greedy} ask for no hypothesis")
-    if max_new_tokens < 1 or batch_size < 1:
-        raise ConfigError(
-            f"max_new_tokens {max_new_tokens} and batch_size {batch_size} must be at least 1"
-        )
+    if batch_size < 1:
+        raise ConfigError(f"batch_size {batch_size} must be at least 1")
     if dtype not in DTYPES:
         raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from raypipe.records import ModelInput
+from raypipe.records import FloatArray, ModelInput
 
 _STRIDE = 16
 
@@ -34,21 +34,49 @@ def _equal(one: ModelInput, other: ModelInput) -> bool:
     return one.features is other.features or np.array_equal(one.features, other.features)
 
 
+class EncodedClips:
+    """Encodings that outlive the call they were made in, up to so many bytes.
+
+    Clips are told apart by their features' array: inputs made of each other share it.
+    """
+
+    def __init__(self, most_bytes: int = 1 << 30) -> None:
+        self._left = most_bytes
+        # The features are held on to, or another array could get their id.
+        self._kept: dict[int, tuple[FloatArray, Tensor]] = {}
+
+    def find(self, one: ModelInput) -> Tensor | None:
+        """What was kept of an input's clip."""
+        found = self._kept.get(id(one.features))
+        return None if found is None else found[1]
+
+    def keep(self, one: ModelInput, encoded: Tensor) -> None:
+        """Keep an input's encoding if there is room for it."""
+        size = encoded.numel() * encoded.element_size()
+        if size <= self._left:
+            self._left -= size
+            # A view would hold on to the whole group that was encoded together.
+            self._kept[id(one.features)] = one.features, encoded.clone()
+
+
 class SharedAudio:
     """Encodes clips when they are first asked for and keeps them as long as a prompt waits.
 
     Args:
         inputs: all inputs of a call.
         encode: gives each input's audio embeddings, shape ``(audio tokens, hidden)``.
+        remembered: encodings of earlier calls; None where none are kept.
     """
 
     def __init__(
         self,
         inputs: Sequence[ModelInput],
         encode: Callable[[Sequence[ModelInput]], Sequence[Tensor]],
+        remembered: EncodedClips | None = None,
     ) -> None:
         self._inputs = inputs
         self._encode = encode
+        self._remembered = remembered
         self.clips = same_clips(inputs)
         self._waiting = Counter(self.clips)
         self._encoded: dict[int, Tensor] = {}
@@ -56,13 +84,24 @@ class SharedAudio:
     def take(self, indices: Sequence[int]) -> list[Tensor]:
         """Audio embeddings of some inputs, each of which is taken once."""
         clips = [self.clips[index] for index in indices]
-        missing = [clip for clip in dict.fromkeys(clips) if clip not in self._encoded]
+        missing = [clip for clip in dict.fromkeys(clips) if not self._has(clip)]
         if missing:
             encoded = self._encode([self._inputs[clip] for clip in missing])
             self._encoded.update(zip(missing, encoded, strict=True))
+            if self._remembered is not None:
+                for clip in missing:
+                    self._remembered.keep(self._inputs[clip], self._encoded[clip])
         taken = [self._encoded[clip] for clip in clips]
         self._waiting.subtract(clips)
         for clip in dict.fromkeys(clips):
             if not self._waiting[clip]:
                 del self._encoded[clip]
         return taken
+
+    def _has(self, clip: int) -> bool:
+        """Whether a clip need not be encoded."""
+        if clip not in self._encoded and self._remembered is not None:
+            found = self._remembered.find(self._inputs[clip])
+            if found is not None:
+                self._encoded[clip] = found
+        return clip in self._encoded

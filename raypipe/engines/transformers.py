@@ -12,7 +12,8 @@ matrix product decides its rounding, and close hypotheses change places with the
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from raypipe.engines.log_mel import cropped_log_mel
 from raypipe.engines.model_input import audio_token_count, encoder_frame_count
 from raypipe.engines.qwen2_audio import Qwen2Audio
 from raypipe.engines.replies import check_settings, failure, hypothesis
+from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.step_graphs import CudaCapture
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
@@ -41,6 +43,7 @@ from raypipe.records import (
     IntArray,
     ModelInput,
     Request,
+    Search,
 )
 
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
@@ -88,19 +91,32 @@ class TransformersFrontend:
         heard: dict[int, tuple[FloatArray, int]] = {}
         return [self._refuse(request) or self._prepare(request, heard) for request in requests]
 
+    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+        """The same clip with another prompt; a failure as :meth:`prepare` gives it."""
+        refused = self._refuse_prompt(prepared.utterance_id, prompt)
+        if refused is not None:
+            return refused
+        features, frames = prepared.features, prepared.feature_frames
+        return ModelInput(prepared.utterance_id, self._ids(prompt, frames), features, frames)
+
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         return emotion_token_table.emotion_tokens(self._tokenizer, labels)
 
     def _prepare(self, request: Request, heard: dict[int, tuple[FloatArray, int]]) -> ModelInput:
+        assert request.samples is not None  # refused
         clip = id(request.samples)
         if clip not in heard:
             heard[clip] = cropped_log_mel(self._extractor, request.samples)
         features, frames = heard[clip]
-        turn = self._turn(request.prompt)
+        token_ids = self._ids(request.prompt, frames)
+        return ModelInput(request.utterance_id, token_ids, features, frames)
+
+    def _ids(self, prompt: str, frames: int) -> IntArray:
+        """The whole turn, with one audio token per encoder output."""
+        turn = self._turn(prompt)
         is_audio = turn == self._processor.audio_token_id
-        repeats = np.where(is_audio, audio_token_count(frames), 1)
-        return ModelInput(request.utterance_id, np.repeat(turn, repeats), features, frames)
+        return np.repeat(turn, np.where(is_audio, audio_token_count(frames), 1))
 
     def _refuse(self, request: Request) -> Failure | None:
         samples, rate, hop = request.samples, self.sampling_rate, self._extractor.hop_length
@@ -108,6 +124,8 @@ class TransformersFrontend:
         def failure(error_type: str, message: str) -> Failure:
             return Failure(request.utterance_id, "prompt", error_type, message)
 
+        if samples is None:
+            return failure("no_clip", "the question has no clip, the model is asked about one")
         if samples.ndim != 1:
             return failure("not_mono", f"samples have shape {samples.shape}, expected one axis")
         duration = f"{len(samples) / rate:.3f} s ({len(samples)} samples at {rate} Hz)"
@@ -117,10 +135,14 @@ class TransformersFrontend:
             return failure("too_short", f"{duration}, the model needs more than {2 * hop} samples")
         if not np.isfinite(samples).all():
             return failure("not_finite", "samples hold values that are not finite")
+        return self._refuse_prompt(request.utterance_id, request.prompt)
+
+    def _refuse_prompt(self, utterance_id: str, prompt: str) -> Failure | None:
         for token in self._special_tokens:
             # It would be read as a control token: a second audio, or the end of the user's turn.
-            if token in request.prompt:
-                return failure("special_token_in_prompt", f"the prompt contains {token!r}")
+            if token in prompt:
+                message = f"the prompt contains {token!r}"
+                return Failure(utterance_id, "prompt", "special_token_in_prompt", message)
         return None
 
     def _turn(self, prompt: str) -> IntArray:
@@ -148,12 +170,9 @@ class TransformersEngine:
         model_path: local directory or hub id.
         revision: commit of a hub id.
         emotion_tokens: whose raw logits are recorded at every step.
-        beam_count: number of beams B; 0 for none.
-        greedy: also follow the greedy hypothesis.
-        max_new_tokens: longest hypothesis in tokens.
-        batch_size: most utterances decoded together. Bounds the memory: that many times the keys
-            and values of the longest prompt plus ``max_new_tokens`` per lane, and the
-            activations of at most 16,384 prompt tokens or 48,000 feature frames.
+        batch_size: most utterances decoded together. Bounds the memory: for each search that many
+            times the keys and values of the longest prompt plus ``max_new_tokens`` per lane, and
+            the activations of at most 16,384 prompt tokens or 48,000 feature frames.
         device: ``auto`` takes a GPU if there is one; otherwise a torch device.
         dtype: arithmetic of the weights; log-probabilities are float32 in any case.
         threads: CPU threads of torch, for the whole process; None leaves them alone.
@@ -175,9 +194,6 @@ class TransformersEngine:
         *,
         revision: str | None = None,
         emotion_tokens: EmotionTokens,
-        beam_count: int,
-        greedy: bool,
-        max_new_tokens: int,
         batch_size: int,
         device: str = "auto",
         dtype: str = "float32",
@@ -186,7 +202,7 @@ class TransformersEngine:
         ignore_generation_config: bool = False,
         cuda_graphs: bool | None = None,
     ) -> None:
-        check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
+        check_settings(batch_size, dtype)
         if threads is not None:
             torch.set_num_threads(threads)
         if device == "auto":
@@ -195,27 +211,29 @@ class TransformersEngine:
         family = _family(model_path, AutoConfig.from_pretrained(model_path, **origin))
         model = _load_model(family, model_path, origin, getattr(torch, dtype)).to(device)
         check_generation_config(model.generation_config, ignore=ignore_generation_config)
-        settings = SearchSettings(
-            beam_count,
-            greedy,
-            max_new_tokens,
-            end_token_ids(model.generation_config),
-            emotion_tokens.token_ids,
-        )
+        self._end_ids = end_token_ids(model.generation_config)
+        self._recorded_ids = emotion_tokens.token_ids
         self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
         self._model = Qwen2Audio(model)
         on_gpu = self._model.device.type == "cuda"
         if cuda_graphs and not on_gpu:
             raise ConfigError(f"cuda_graphs need a GPU, the model is on {self._model.device}")
-        make_capture = CudaCapture if on_gpu and cuda_graphs is not False else None
-        self._decoder = TreeDecoder(self._model, settings, make_capture=make_capture)
-        self._max_new_tokens = max_new_tokens
+        self._make_capture = CudaCapture if on_gpu and cuda_graphs is not False else None
+        self._decoders: dict[Search, TreeDecoder] = {}
+        self._remembered: EncodedClips | None = None
         self._batch_size = batch_size
-        self.capabilities = Capabilities(
-            beams=beam_count > 0, emotion_logits=True, token_logprobs=True
-        )
+        self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
 
-    def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """While it lasts, encodings of clips are kept for further questions, up to 1 GiB."""
+        self._remembered = EncodedClips()
+        try:
+            yield
+        finally:
+            self._remembered = None
+
+    def generate(self, inputs: Sequence[ModelInput], search: Search) -> list[Generation | Failure]:
         """Answer any number of inputs: same length, same order.
 
         ``batch_size`` rows are decoded together; a row whose utterance is answered takes the next
@@ -227,18 +245,45 @@ class TransformersEngine:
         Raises:
             torch.AcceleratorError: if the device itself has failed; no input is to blame.
         """
+        decoder = self._decoder(search)
         replies: dict[int, Generation | Failure] = {}
         for index, one in enumerate(inputs):
             try:
-                self._model.limits.check(one, self._max_new_tokens)
+                self._model.limits.check(one, search.max_new_tokens)
             except EngineError as error:
                 replies[index] = failure(one, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
-        answers = self._answer([inputs[index] for index in waiting], self._batch_size)
+        answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
         replies.update(zip(waiting, answers, strict=True))
         return [replies[index] for index in range(len(inputs))]
 
-    def _answer(self, inputs: Sequence[ModelInput], row_count: int) -> list[Generation | Failure]:
+    def _decoder(self, search: Search) -> TreeDecoder:
+        """The decoder of a search, with the memory and the graphs that it holds on to."""
+        if search not in self._decoders:
+            if search.grammar is not None:
+                raise UnsupportedError("the transformers engine does not decode by a grammar yet")
+            settings = SearchSettings(
+                search.beam_count,
+                search.greedy,
+                search.max_new_tokens,
+                self._end_ids,
+                self._recorded_ids,
+            )
+            decoder = TreeDecoder(self._model, settings, make_capture=self._make_capture)
+            self._decoders[search] = decoder
+        return self._decoders[search]
+
+    def _forget(self) -> None:
+        """Let go of all that is only held to save work."""
+        for decoder in self._decoders.values():
+            decoder.forget()
+        if self._remembered is not None:
+            self._remembered = EncodedClips()
+        torch.cuda.empty_cache()
+
+    def _answer(
+        self, inputs: Sequence[ModelInput], decoder: TreeDecoder, row_count: int
+    ) -> list[Generation | Failure]:
         """Decode; what is unanswered after an error is tried again in smaller parts.
 
         Out of memory, fewer rows are decoded together. Otherwise one of the inputs is to blame,
@@ -251,7 +296,7 @@ class TransformersEngine:
             answers[index] = self._reply(inputs[index], row, row_count)
 
         try:
-            self._decoder.decode(inputs, row_count, keep)
+            decoder.decode(inputs, row_count, keep, self._remembered)
         except torch.AcceleratorError:
             raise
         except (RuntimeError, ValueError, IndexError) as error:
@@ -263,20 +308,20 @@ class TransformersEngine:
         if left:
             unanswered = [inputs[index] for index in left]
             if is_out_of_memory:
-                torch.cuda.empty_cache()
+                self._forget()
             if is_out_of_memory and row_count > 1:
                 _logger.warning(
                     "out of memory with %d utterances decoded together: going on with %d",
                     row_count,
                     row_count // 2,
                 )
-                retried = self._answer(unanswered, row_count // 2)
+                retried = self._answer(unanswered, decoder, row_count // 2)
             elif len(left) == 1:
                 retried = [failure(unanswered[0], error_type, message)]
             else:
                 middle = len(left) // 2
-                retried = self._answer(unanswered[:middle], row_count)
-                retried += self._answer(unanswered[middle:], row_count)
+                retried = self._answer(unanswered[:middle], decoder, row_count)
+                retried += self._answer(unanswered[middle:], decoder, row_count)
             answers.update(zip(left, retried, strict=True))
         return [answers[index] for index in range(len(inputs))]
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.lanes import Lanes, SearchSettings, Trace
-from raypipe.engines.shared_audio import SharedAudio
+from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.step_graphs import Step, StepGraphs
 from raypipe.engines.tree_cache import ALIGNMENT, PromptSlots, TreeCache
 from raypipe.errors import EngineError
@@ -99,7 +99,13 @@ class TreeDecoder:
         self._make_capture = make_capture
         self._slots: _Slots | None = None
 
-    def decode(self, inputs: Sequence[ModelInput], row_count: int, on_answer: OnAnswer) -> None:
+    def decode(
+        self,
+        inputs: Sequence[ModelInput],
+        row_count: int,
+        on_answer: OnAnswer,
+        remembered: EncodedClips | None = None,
+    ) -> None:
         """Answer any number of inputs.
 
         Args:
@@ -108,6 +114,7 @@ class TreeDecoder:
             on_answer: told the index of an input and its answer as soon as there is one: the
                 greedy trace, if asked for, and the beams, best first; or the error that makes
                 its numbers worthless. Order is that of finishing.
+            remembered: where encodings are looked up and kept; None to forget them.
         """
         if not inputs:
             return
@@ -115,10 +122,15 @@ class TreeDecoder:
         refill_at = max(1, row_count // self._refilled_share) if self._refilled_share else 1
         with torch.inference_mode(), self._model.attending():
             slots = self._take_slots(row_count, max(len(one.token_ids) for one in inputs))
-            call = _Call(self._model, slots, inputs, self._settings.max_new_tokens, refill_at)
+            audio = SharedAudio(inputs, self._model.encode, remembered)
+            call = _Call(self._model, slots, inputs, audio, self._settings, refill_at)
             call.run(on_answer, self._check_interval)
             # Not after an error: what did not fit into memory is not held on to.
             self._slots = slots
+
+    def forget(self) -> None:
+        """Let go of the memory of earlier calls."""
+        self._slots = None
 
     def _take_slots(self, row_count: int, prompt_capacity: int) -> _Slots:
         """The fixed tensors of an earlier call if they are large enough, else new ones."""
@@ -195,13 +207,13 @@ class _Call:
         model: AudioLanguageModel,
         slots: _Slots,
         inputs: Sequence[ModelInput],
-        max_new_tokens: int,
+        audio: SharedAudio,
+        settings: SearchSettings,
         refill_at: int,
     ) -> None:
-        self._model, self._slots, self._inputs = model, slots, inputs
-        self._max_new_tokens, self._refill_at = max_new_tokens, refill_at
-        self._audio = SharedAudio(inputs, model.encode)
-        self._waiting = deque(_order(inputs, self._audio.clips))
+        self._model, self._slots, self._inputs, self._audio = model, slots, inputs, audio
+        self._max_new_tokens, self._refill_at = settings.max_new_tokens, refill_at
+        self._waiting = deque(_order(inputs, audio.clips))
         self._busy: dict[int, _Occupant] = {}
         self._free = list(range(slots.cache.row_count))
 

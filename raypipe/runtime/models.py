@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
 from raypipe.engines import load_engine, load_frontend
 from raypipe.engines.openai.presets import check_run, endpoint_of
 from raypipe.engines.openai.usage import Usage, read_usage
+from raypipe.grammars import distribution_grammar
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
-from raypipe.records import EmotionTokens
+from raypipe.records import EmotionTokens, Search
 from raypipe.store.location import Location
 from raypipe.tiny_alm import checkpoint_path
 
@@ -44,24 +46,32 @@ def make_frontend(model: ModelConfig) -> Frontend[Any]:
     return frontend
 
 
-def make_engine(config: RunConfig, emotion_tokens: EmotionTokens, labels: LabelSet) -> Engine[Any]:
+def main_search(config: RunConfig, labels: LabelSet) -> Search:
+    """What is looked for in the answers to the run's own prompt."""
+    decoding, api = config.decoding, config.model.api
+    grammar = distribution_grammar(labels) if api is not None and api.json_schema else None
+    return Search(decoding.beam_count, decoding.greedy, decoding.max_new_tokens, grammar)
+
+
+def make_engine(
+    config: RunConfig, emotion_tokens: EmotionTokens, searches: Sequence[Search]
+) -> Engine[Any]:
     """The accelerator half of the run's engine, weights and all."""
-    model, decoding, resources = config.model, config.decoding, config.resources
+    model, resources = config.model, config.resources
     if model.api is not None:
-        return _make_api_engine(config, model.api, emotion_tokens, labels)
+        return _make_api_engine(config, model.api, emotion_tokens)
     threads = resources.threads_per_actor
     if threads is None and resources.gpus_per_actor == 0:
         threads = max(1, (os.cpu_count() or 1) // resources.actors)
     own_settings: dict[str, Any] = (
-        {"vllm": model.vllm} if model.engine == "vllm" else {"cuda_graphs": resources.cuda_graphs}
+        {"vllm": model.vllm, "searches": searches}
+        if model.engine == "vllm"
+        else {"cuda_graphs": resources.cuda_graphs}
     )
     engine: Engine[Any] = load_engine(model.engine)(
         model_path(model),
         revision=model.revision,
         emotion_tokens=emotion_tokens,
-        beam_count=decoding.beam_count,
-        greedy=decoding.greedy,
-        max_new_tokens=decoding.max_new_tokens,
         batch_size=resources.batch_size,
         device=model.device,
         dtype=model.dtype,
@@ -74,7 +84,7 @@ def make_engine(config: RunConfig, emotion_tokens: EmotionTokens, labels: LabelS
 
 
 def _make_api_engine(
-    config: RunConfig, api: ApiConfig, emotion_tokens: EmotionTokens, labels: LabelSet
+    config: RunConfig, api: ApiConfig, emotion_tokens: EmotionTokens
 ) -> Engine[Any]:
     endpoint, output = (
         config.storage.endpoint,
@@ -84,11 +94,7 @@ def _make_api_engine(
     return load_engine(config.model.engine)(
         config.model.path,
         api=api,
-        labels=labels,
         emotion_tokens=emotion_tokens,
-        beam_count=config.decoding.beam_count,
-        greedy=config.decoding.greedy,
-        max_new_tokens=config.decoding.max_new_tokens,
         cache=cache,
         ledger=output.child(API_USAGE),
     )

@@ -17,7 +17,7 @@ from raypipe.engines.agreement import (
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
 from raypipe.records import ModelInput
-from raypipe.runtime.models import make_engine, make_frontend
+from raypipe.runtime.models import main_search, make_engine, make_frontend
 from raypipe.runtime.plan import run_context
 from raypipe.runtime.shard_work import RunContext, ShardTask, prepare_shard
 from raypipe.shards import ShardIndex, read_index
@@ -71,9 +71,10 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
     inputs = _sample(index, context, make_frontend(config.model), wanted)
     if not inputs:
         raise ConfigError(f"{shards.uri}: none of the first {wanted} rows can be heard")
-    engine = make_engine(config, context.emotion_tokens, context.labels)
-    alone = [reply for one in inputs for reply in engine.generate([one])]
-    together = engine.generate(inputs)
+    search = main_search(config, context.labels)
+    engine = make_engine(config, context.emotion_tokens, [search])
+    alone = [reply for one in inputs for reply in engine.generate([one], search)]
+    together = engine.generate(inputs, search)
     batch_size = min(config.resources.batch_size, len(inputs))
     return SelfCheck(config.model.dtype, batch_size, compare(alone, together))
 

@@ -26,6 +26,7 @@ from raypipe.records import (
     Failure,
     Generation,
     Request,
+    Search,
     Utterance,
 )
 from raypipe.runtime.aggregation import Reading, read_answers
@@ -181,7 +182,9 @@ def prepare_shard(task: ShardTask, context: RunContext, frontend: Frontend[Any])
     prepared = iter(frontend.prepare(requests))
     inputs = tuple(next(prepared) if isinstance(one, Request) else one for one in asked)
     heard_s = tuple(
-        len(one.samples) / frontend.sampling_rate if isinstance(one, Request) else None
+        len(one.samples) / frontend.sampling_rate
+        if isinstance(one, Request) and one.samples is not None
+        else None
         for one in asked
     )
     return PreparedShard(task, tuple(_without_audio(row) for row in rows), inputs, heard_s)
@@ -222,10 +225,10 @@ def _without_audio(row: Utterance | Failure) -> Utterance | None:
     return None if isinstance(row, Failure) else dataclasses.replace(row, audio=b"")
 
 
-def answer_shard(shard: PreparedShard, engine: Engine[Any]) -> AnsweredShard:
+def answer_shard(shard: PreparedShard, engine: Engine[Any], search: Search) -> AnsweredShard:
     """Let the model answer every prepared row; failures pass through in place."""
     ready = [one for one in shard.inputs if not isinstance(one, Failure)]
-    answers = iter(engine.generate(ready) if ready else ())
+    answers = iter(engine.generate(ready, search) if ready else ())
     return AnsweredShard(
         shard.task,
         shard.utterances,

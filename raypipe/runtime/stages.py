@@ -16,7 +16,7 @@ import ray.data
 
 from raypipe.config import RunConfig
 from raypipe.errors import StoppedError
-from raypipe.runtime.models import make_engine, make_frontend
+from raypipe.runtime.models import main_search, make_engine, make_frontend
 from raypipe.runtime.shard_work import (
     AnsweredShard,
     PreparedShard,
@@ -59,7 +59,8 @@ class EngineStage:
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        self._engine = make_engine(config, context.emotion_tokens, context.labels)
+        self._search = main_search(config, context.labels)
+        self._engine = make_engine(config, context.emotion_tokens, [self._search])
         self._answered = 0
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -69,7 +70,7 @@ class EngineStage:
             return batch
         done: AnsweredShard | StoppedShard
         try:
-            done = answer_shard(work, self._engine)
+            done = answer_shard(work, self._engine, self._search)
             self._answered += 1
         except StoppedError as error:
             # An exception would tear down the stream, with answered shards not yet written.

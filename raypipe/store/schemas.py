@@ -47,6 +47,13 @@ _HYPOTHESIS = pa.struct(
         ("emotion_kind", pa.string()),
         ("sampled", pa.bool_()),
         ("step_count", pa.int32()),
+        ("verifier_error", pa.string()),
+        ("verifier_call", pa.int32()),
+        ("verifier_tokens", pa.int32()),
+        ("prompt_tokens", pa.int32()),
+        ("beam_count", pa.int16()),
+        ("window", pa.int32()),
+        ("window_s", pa.float64()),
     ]
 )
 

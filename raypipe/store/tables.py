@@ -214,6 +214,13 @@ def _hypothesis(
         emotion_kind=row.get("emotion_kind") or "logit",
         sampled=bool(row.get("sampled")),
         step_count=row.get("step_count"),
+        verifier_error=row.get("verifier_error"),
+        verifier_call=row.get("verifier_call"),
+        verifier_tokens=row.get("verifier_tokens"),
+        prompt_tokens=row.get("prompt_tokens"),
+        beam_count=row.get("beam_count"),
+        window=row.get("window") or 0,
+        window_s=row.get("window_s"),
     )
 
 

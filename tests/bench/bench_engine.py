@@ -39,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 from random_checkpoint import Shape, save_checkpoint, sounds
 from roofline import Machine, Work, measure_machine
 from roofline import Shape as RooflineShape
+from searching import split_search
 
 from raypipe.engines.agreement import SCORE_RELATIVE_TOLERANCE, SCORE_TOLERANCE
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
@@ -177,7 +178,8 @@ class Tree:
     """raypipe's engine."""
 
     def __init__(self, now: Callable[[], float], checkpoint: Path, **settings) -> None:
-        self.engine = TransformersEngine(str(checkpoint), **settings)
+        self.search, own = split_search(settings)
+        self.engine = TransformersEngine(str(checkpoint), **own)
         self.clock = Clock(now)
         self.calls = dict.fromkeys(STAGES, 0)
         model = self.engine._model
@@ -202,7 +204,7 @@ class Tree:
     def run(self, inputs: Sequence[ModelInput]) -> list[Generation]:
         self.calls = dict.fromkeys(STAGES, 0)
         with self.clock.stage("decode"):
-            return self.engine.generate(inputs)
+            return self.engine.generate(inputs, self.search)
 
 
 def measure(runs: dict[str, tuple[Clock, Callable[[], object]]], repeats: int) -> dict:

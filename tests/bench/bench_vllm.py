@@ -35,7 +35,7 @@ from raypipe.engines.transformers import TransformersFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.labels import label_set
 from raypipe.prompts import fill_template, template_source
-from raypipe.records import Generation, Request
+from raypipe.records import Generation, Request, Search
 from raypipe.tiny_alm import checkpoint_path
 
 DURATIONS_S = [3.2, 3.7, 4.1, 4.6]
@@ -88,22 +88,21 @@ class Ours:
 
     def __init__(self, name: str, path: str, tokens, beam_count: int, greedy: bool, limit: int):
         self.frontend = TransformersFrontend(path)
+        self.search = Search(beam_count, greedy, limit)
         self.engine = load_engine(name)(
             path,
             emotion_tokens=tokens,
-            beam_count=beam_count,
-            greedy=greedy,
-            max_new_tokens=limit,
             batch_size=16,
             device="cpu",
             threads=1,
+            **({"searches": [self.search]} if name == "vllm" else {}),
         )
 
     def prepare(self, requests: Sequence[Request]):
         return self.frontend.prepare(requests)
 
     def run(self, inputs) -> Sequences:
-        replies = self.engine.generate(inputs)
+        replies = self.engine.generate(inputs, self.search)
         assert all(isinstance(reply, Generation) for reply in replies)
         return [[one.token_ids for one in reply.hypotheses] for reply in replies]
 

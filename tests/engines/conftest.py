@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
 
 from hf_reference import Reference
 from random_checkpoint import Shape, save_checkpoint, sounds
+from searching import Searching, split_search
 
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.labels import label_set
@@ -74,8 +75,8 @@ def reference(checkpoint, emotion_tokens) -> Reference:
 
 
 @pytest.fixture
-def make_engine(checkpoint, emotion_tokens) -> Callable[..., TransformersEngine]:
-    def make(path: Path = checkpoint, **changes) -> TransformersEngine:
+def make_engine(checkpoint, emotion_tokens) -> Callable[..., Searching]:
+    def make(path: Path = checkpoint, **changes) -> Searching:
         settings = {
             "emotion_tokens": emotion_tokens,
             "beam_count": 3,
@@ -84,6 +85,7 @@ def make_engine(checkpoint, emotion_tokens) -> Callable[..., TransformersEngine]
             "batch_size": 6,
             "device": "cpu",
         }
-        return TransformersEngine(str(path), **(settings | changes))
+        search, own = split_search(settings | changes)
+        return Searching(TransformersEngine(str(path), **own), search)
 
     return make

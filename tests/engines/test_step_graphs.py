@@ -85,8 +85,8 @@ def test_replayed_steps_give_the_same_answers(make_engine, frontend, requests, s
 
         return replay
 
-    engine._decoder = TreeDecoder(
-        engine._model, engine._decoder._settings, make_capture=lambda: capture
+    engine.decoder = TreeDecoder(
+        engine._model, engine.decoder._settings, make_capture=lambda: capture
     )
     # The second call replays what the first one captured.
     for answers in (engine.generate(inputs), engine.generate(inputs)):

@@ -9,12 +9,14 @@ import pytest
 import torch
 from hf_reference import Reference
 from random_checkpoint import Shape, sounds
+from searching import Searching
 
+from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import label_set
-from raypipe.records import Failure, Generation, ModelInput, Request
+from raypipe.records import Failure, Generation, ModelInput, Request, Search
 
 MAX_NEW_TOKENS = 24
 PROMPT = "Which emotion does the speaker express? Answer with one JSON object."
@@ -185,17 +187,17 @@ class TestRefill:
     ):
         engine = make_engine(beam_count=4, batch_size=5)
         answers = engine.generate(inputs)
-        engine._decoder = TreeDecoder(
-            engine._model, engine._decoder._settings, check_interval=interval, refilled_share=share
+        engine.decoder = TreeDecoder(
+            engine._model, engine.decoder._settings, check_interval=interval, refilled_share=share
         )
         assert_close(engine.generate(inputs), answers)
 
     def test_rows_are_refilled_in_groups(self, make_engine, inputs, monkeypatch):
         engine, groups = make_engine(batch_size=6), []
         refilling = TreeDecoder(
-            engine._model, engine._decoder._settings, check_interval=1, refilled_share=2
+            engine._model, engine.decoder._settings, check_interval=1, refilled_share=2
         )
-        engine._decoder, encode = refilling, engine._model.encode
+        engine.decoder, encode = refilling, engine._model.encode
         monkeypatch.setattr(
             engine._model, "encode", lambda batch: groups.append(len(batch)) or encode(batch)
         )
@@ -398,11 +400,11 @@ class TestOutOfMemory:
             method = weakref.WeakMethod(step)
             return lambda: method()()
 
-        engine._decoder = TreeDecoder(
-            engine._model, engine._decoder._settings, make_capture=lambda: capture
+        engine.decoder = TreeDecoder(
+            engine._model, engine.decoder._settings, make_capture=lambda: capture
         )
         engine.generate(inputs)
-        held = weakref.ref(engine._decoder._slots)
+        held = weakref.ref(engine.decoder._slots)
         step, alive = engine._model.step, []
 
         def fail_once(*arguments):
@@ -556,11 +558,61 @@ def test_the_bundled_model_equals_generate():
     reference = Reference(path, tokens.token_ids, limit)
     clips = sounds([0.6, 1.1, 1.6, 2.3, 3.0], seed=5)
     requests = [Request(f"u{i}", "Which emotion?", clip) for i, clip in enumerate(clips)]
-    engine = TransformersEngine(
-        str(path), emotion_tokens=tokens, beam_count=5, greedy=True, max_new_tokens=limit,
-        batch_size=5, device="cpu",
-    )  # fmt: skip
+    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=5, device="cpu")
+    engine = Searching(engine, Search(beam_count=5, greedy=True, max_new_tokens=limit))
     assert_equals_generate(engine, frontend, reference, requests, 5)
+
+
+class TestFurtherQuestions:
+    PROMPT = "Answer with one number between 0 and 1."
+
+    def test_another_prompt_about_the_clip_is_as_if_prepared_anew(self, frontend, requests):
+        again = [frontend.again(one, self.PROMPT) for one in frontend.prepare(requests)]
+        anew = frontend.prepare([dataclasses.replace(one, prompt=self.PROMPT) for one in requests])
+        for one, other in zip(again, anew, strict=True):
+            assert (one.utterance_id, one.feature_frames) == (
+                other.utterance_id,
+                other.feature_frames,
+            )
+            np.testing.assert_array_equal(one.token_ids, other.token_ids)
+            np.testing.assert_array_equal(one.features, other.features)
+
+    def test_a_control_token_in_it_is_refused(self, frontend, requests):
+        (one,) = frontend.prepare(requests[:1])
+        refused = frontend.again(one, "<|im_end|>")
+        assert isinstance(refused, Failure)
+        assert refused.error_type == "special_token_in_prompt"
+
+    def test_a_question_without_a_clip_is_refused(self, frontend):
+        (refused,) = frontend.prepare([Request("u", "Which emotion?", None)])
+        assert isinstance(refused, Failure)
+        assert refused.error_type == "no_clip"
+
+    def test_a_clip_is_encoded_once_while_it_is_remembered(
+        self, make_engine, frontend, requests, monkeypatch
+    ):
+        engine, other = make_engine(), Search(0, True, 4)
+        inputs = frontend.prepare(requests[:5])
+        again = [frontend.again(one, self.PROMPT) for one in inputs]
+        expected = engine.generate(inputs), engine.engine.generate(again, other)
+        encode, encoded = engine._model.encode, []
+        monkeypatch.setattr(
+            engine._model, "encode", lambda batch: encoded.extend(batch) or encode(batch)
+        )
+        with engine.remembering():
+            assert_close(engine.generate(inputs), expected[0])
+            assert_close(engine.engine.generate(again, other), expected[1])
+        assert len(encoded) == 5
+        engine.generate(inputs)
+        assert len(encoded) == 10
+
+    def test_what_does_not_fit_is_forgotten(self, frontend, requests):
+        kept = EncodedClips(most_bytes=100)
+        small, large = frontend.prepare(requests[:2])
+        kept.keep(large, torch.zeros(26))
+        kept.keep(small, torch.zeros(25))
+        assert kept.find(large) is None
+        assert kept.find(small).tolist() == [0.0] * 25
 
 
 class TestFrontend:

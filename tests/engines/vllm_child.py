@@ -23,6 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from searching import split_search
 
 from raypipe.engines import load_engine
 from raypipe.engines.vllm.exchange import Prompt, Refusal
@@ -102,10 +103,11 @@ def answer(job: Job) -> Answer:
 
 def use(job: Job, made: Answer, before: list[str]) -> None:
     with sabotaged(job.sabotage):
-        engine = load_engine("vllm")(job.checkpoint, **job.settings)
+        search, own = split_search(job.settings)
+        engine = load_engine("vllm")(job.checkpoint, searches=[search], **own)
 
     def call_all() -> None:
-        made.replies = [engine.generate(inputs) for inputs in job.calls]
+        made.replies = [engine.generate(inputs, search) for inputs in job.calls]
 
     # Ray makes an actor in one thread and calls it in another.
     caller = threading.Thread(target=call_all)

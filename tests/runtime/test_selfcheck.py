@@ -49,7 +49,7 @@ def test_the_sample_is_spread_over_the_shards(
     heard: list[str] = []
 
     class Listener:
-        def generate(self, inputs: Any) -> list[Generation]:
+        def generate(self, inputs: Any, search: Any) -> list[Generation]:
             heard.extend(one.utterance_id for one in inputs)
             return [Generation(one.utterance_id, (), 1, 1) for one in inputs]
 
@@ -77,8 +77,8 @@ def test_an_engine_whose_answers_depend_on_the_batch_is_caught(
         def __init__(self, *arguments: Any) -> None:
             self._engine = make(*arguments)
 
-        def generate(self, inputs: Any) -> Any:
-            replies = self._engine.generate(inputs)
+        def generate(self, inputs: Any, search: Any) -> Any:
+            replies = self._engine.generate(inputs, search)
             if len(inputs) > 1:
                 first, *rest = replies[2].hypotheses
                 other = (dataclasses.replace(first, text="other", token_ids=(1,)), *rest)

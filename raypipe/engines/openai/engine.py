@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import openai
 
@@ -16,10 +17,9 @@ from raypipe.engines.openai.presets import api_key, endpoint_of
 from raypipe.engines.openai.replies import Choice, Reply
 from raypipe.engines.openai.throttle import Throttle
 from raypipe.engines.openai.usage import Account, Ledger
-from raypipe.errors import ConfigError, StoppedError
-from raypipe.labels import LabelSet
+from raypipe.errors import ConfigError, StoppedError, UnsupportedError
 from raypipe.protocols import Capabilities
-from raypipe.records import ChatInput, EmotionTokens, Failure, Generation, Hypothesis
+from raypipe.records import ChatInput, EmotionTokens, Failure, Generation, Hypothesis, Search
 
 _NO_KEY = "none"  # the client insists on one; servers without keys do not look at it
 
@@ -32,11 +32,7 @@ class OpenAIEngine:
     Args:
         model: its name at the endpoint.
         api: the endpoint and how to ask it.
-        labels: what a JSON schema asks a number for.
         emotion_tokens: whose log-probabilities are recorded where the endpoint tells them.
-        beam_count: number of sampled candidates; 0 for none.
-        greedy: also ask for the answer at temperature 0.
-        max_new_tokens: longest answer in tokens.
         cache: where answers are kept.
         ledger: where the account of what was spent is kept.
 
@@ -49,20 +45,12 @@ class OpenAIEngine:
         model: str,
         *,
         api: ApiConfig,
-        labels: LabelSet,
         emotion_tokens: EmotionTokens,
-        beam_count: int,
-        greedy: bool,
-        max_new_tokens: int,
         cache: Objects,
         ledger: Ledger,
     ) -> None:
         self._api, self._endpoint = api, endpoint_of(api)
-        self._beam_count, self._greedy = beam_count, greedy
-        self._longest = max_new_tokens + self._endpoint.reasoning_tokens
-        self._writer = RequestWriter(
-            model, self._endpoint, api, labels, emotion_tokens, max_new_tokens
-        )
+        self._writer = RequestWriter(model, self._endpoint, api, emotion_tokens)
         self._reader = HypothesisReader(emotion_tokens, self._endpoint.end_token)
         self._cache = ResponseCache(cache)
         self._account = Account(ledger, api.budget, api.prices)
@@ -73,25 +61,32 @@ class OpenAIEngine:
             token_logprobs=self._endpoint.logprobs,
         )
 
-    def generate(self, inputs: Sequence[ChatInput]) -> list[Generation | Failure]:
-        """Answer every input: same length, same order.
+    def remembering(self) -> AbstractContextManager[None]:
+        """An endpoint remembers what it likes."""
+        return nullcontext()
+
+    def generate(self, inputs: Sequence[ChatInput], search: Search) -> list[Generation | Failure]:
+        """Answer every input: same length, same order; samples stand in for beams.
 
         An input without an answer to every request becomes a failure; what was answered is in the
         cache. A failure's ``error_type`` is ``rate_limited``, ``server_error``, ``timeout``,
         ``connection``, ``bad_reply`` or ``refused_request``.
 
         Raises:
+            UnsupportedError: for a regular expression as the grammar; endpoints take a schema.
             StoppedError: if the budget is used up, the endpoint refuses every request or the key
                 is missing here; requests that were under way are answered and cached first.
         """
+        if search.grammar is not None and search.grammar.kind != "json_schema":
+            raise UnsupportedError("endpoints take a JSON schema as the grammar, nothing else")
         try:
             key = api_key(self._endpoint)
         except ConfigError as error:
             raise StoppedError(f"{error}, at least on the node that asks the endpoint") from error
-        return asyncio.run(self._generate(inputs, key))
+        return asyncio.run(self._generate(inputs, search, key))
 
     async def _generate(
-        self, inputs: Sequence[ChatInput], key: str | None
+        self, inputs: Sequence[ChatInput], search: Search, key: str | None
     ) -> list[Generation | Failure]:
         throttle = Throttle(self._api.concurrency, self._health.limit)
         client = openai.AsyncOpenAI(
@@ -106,7 +101,8 @@ class OpenAIEngine:
                 # Bounded beyond the throttle: each open utterance holds its clip in base64.
                 places = asyncio.Semaphore(2 * self._api.concurrency)
                 answers = await asyncio.gather(
-                    *(self._answer(one, caller, places) for one in inputs), return_exceptions=True
+                    *(self._answer(one, search, caller, places) for one in inputs),
+                    return_exceptions=True,
                 )
         finally:
             self._health.limit = throttle.limit
@@ -114,27 +110,27 @@ class OpenAIEngine:
         return _settled(answers)
 
     async def _answer(
-        self, one: ChatInput, caller: Caller, places: asyncio.Semaphore
+        self, one: ChatInput, search: Search, caller: Caller, places: asyncio.Semaphore
     ) -> Generation | Failure:
         async with places:
             try:
-                return await self._hypotheses(one, caller)
+                return await self._hypotheses(one, search, caller)
             except AskError as error:
                 return Failure(one.utterance_id, "engine", error.error_type, str(error))
 
-    async def _hypotheses(self, one: ChatInput, caller: Caller) -> Generation:
+    async def _hypotheses(self, one: ChatInput, search: Search, caller: Caller) -> Generation:
         hypotheses: list[Hypothesis] = []
         replies: list[Reply] = []
-        if self._greedy:
-            reply = await self._ask(one, Draw(greedy=True, count=1, number=0), caller)
+        if search.greedy:
+            reply = await self._ask(one, search, Draw(greedy=True, count=1, number=0), caller)
             replies.append(reply)
             hypotheses.append(self._reader.greedy(reply.choices[0]))
         choices: list[Choice] = []
-        while len(choices) < self._beam_count:
-            count = min(self._beam_count - len(choices), self._endpoint.candidates)
+        while len(choices) < search.beam_count:
+            count = min(search.beam_count - len(choices), self._endpoint.candidates)
             # An endpoint may give fewer than asked for; every reply has one at least.
             draw = Draw(greedy=False, count=count, number=len(choices) + 1)
-            reply = await self._ask(one, draw, caller)
+            reply = await self._ask(one, search, draw, caller)
             replies.append(reply)
             choices.extend(reply.choices[:count])
         hypotheses.extend(self._reader.samples(choices))
@@ -146,14 +142,15 @@ class OpenAIEngine:
             audio_tokens=counted[0].audio if counted else None,
         )
 
-    async def _ask(self, one: ChatInput, draw: Draw, caller: Caller) -> Reply:
-        body = self._writer.body(one, draw)
+    async def _ask(self, one: ChatInput, search: Search, draw: Draw, caller: Caller) -> Reply:
+        body = self._writer.body(one, search, draw)
         name = self._writer.name(body, draw)
         known = await asyncio.to_thread(self._cache.find, name)
         if known is not None:
             self._account.spent.cached += 1
             return known
-        reply, content = await caller.ask(body, draw.count * self._longest)
+        longest = search.max_new_tokens + self._endpoint.reasoning_tokens
+        reply, content = await caller.ask(body, draw.count * longest)
         return await asyncio.to_thread(self._cache.keep, name, content, reply)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import soundfile
@@ -41,6 +42,10 @@ class OpenAIFrontend:
         """
         return [self._refuse(request) or self._prepare(request) for request in requests]
 
+    def again(self, prepared: ChatInput, prompt: str) -> ChatInput | Failure:
+        """The same clip with another prompt."""
+        return replace(prepared, prompt=prompt)
+
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label; none without a tokenizer."""
         if self._tokenizer is None:
@@ -51,6 +56,7 @@ class OpenAIFrontend:
         return emotion_token_table.emotion_tokens(tokenizer, labels)
 
     def _prepare(self, request: Request) -> ChatInput:
+        assert request.samples is not None  # refused
         audio = encode(request.samples, self.sampling_rate, self._format)
         return ChatInput(request.utterance_id, request.prompt, audio, self._format)
 
@@ -60,6 +66,8 @@ class OpenAIFrontend:
         def failure(error_type: str, message: str) -> Failure:
             return Failure(request.utterance_id, "prompt", error_type, message)
 
+        if samples is None:
+            return failure("no_clip", "the question has no clip, the endpoint is asked about one")
         if samples.ndim != 1:
             return failure("not_mono", f"samples have shape {samples.shape}, expected one axis")
         if len(samples) == 0:

@@ -11,8 +11,7 @@ from typing import Any
 
 from raypipe.api_config import ApiConfig
 from raypipe.engines.openai.presets import Endpoint
-from raypipe.labels import LabelSet
-from raypipe.records import ChatInput, EmotionTokens
+from raypipe.records import ChatInput, EmotionTokens, Grammar, Search
 
 _MIME_TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
 
@@ -39,9 +38,7 @@ class RequestWriter:
         model: its name at the endpoint.
         endpoint: what may be asked.
         api: how to sample.
-        labels: what a JSON schema asks a number for.
         emotion_tokens: whose log-probabilities are asked for; may be empty.
-        max_new_tokens: longest answer.
     """
 
     def __init__(
@@ -49,23 +46,21 @@ class RequestWriter:
         model: str,
         endpoint: Endpoint,
         api: ApiConfig,
-        labels: LabelSet,
         emotion_tokens: EmotionTokens,
-        max_new_tokens: int,
     ) -> None:
         self._endpoint, self._api = endpoint, api
         self._fixed: dict[str, Any] = {
             **api.extra,
             "model": model,
-            endpoint.limit_field: max_new_tokens + endpoint.reasoning_tokens,
             **_logprob_fields(endpoint, emotion_tokens),
         }
-        if api.json_schema:
-            self._fixed["response_format"] = distribution_schema(labels)
 
-    def body(self, one: ChatInput, draw: Draw) -> dict[str, Any]:
+    def body(self, one: ChatInput, search: Search, draw: Draw) -> dict[str, Any]:
         """The JSON body of a request."""
         body = {**self._fixed, "messages": [self._message(one)]}
+        body[self._endpoint.limit_field] = search.max_new_tokens + self._endpoint.reasoning_tokens
+        if search.grammar is not None:
+            body["response_format"] = _response_format(search.grammar)
         body["temperature"] = 0.0 if draw.greedy else self._api.temperature
         if not draw.greedy and self._api.top_p < 1.0:
             body["top_p"] = self._api.top_p
@@ -94,14 +89,8 @@ class RequestWriter:
         return {"role": "user", "content": [part, {"type": "text", "text": one.prompt}]}
 
 
-def distribution_schema(labels: LabelSet) -> dict[str, Any]:
-    """A ``response_format`` that admits exactly one JSON object with one number per label."""
-    schema = {
-        "type": "object",
-        "properties": {name: {"type": "number"} for name in labels.names},
-        "required": list(labels.names),
-        "additionalProperties": False,
-    }
+def _response_format(grammar: Grammar) -> dict[str, Any]:
+    schema = json.loads(grammar.source)
     return {
         "type": "json_schema",
         "json_schema": {"name": "distribution", "strict": True, "schema": schema},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,9 +25,9 @@ from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.engines.vllm.self_check import check_core
-from raypipe.errors import EngineError
+from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.protocols import Capabilities
-from raypipe.records import EmotionTokens, Failure, Generation, ModelInput
+from raypipe.records import EmotionTokens, Failure, Generation, ModelInput, Search
 
 _USUAL_PROMPT = 1024
 _SPARE_POSITIONS = 128
@@ -44,9 +45,7 @@ class VllmEngine:
         model_path: local directory or hub id.
         revision: commit of a hub id.
         emotion_tokens: whose raw logits are recorded at every step.
-        beam_count: number of beams B; 0 for none.
-        greedy: also follow the greedy hypothesis.
-        max_new_tokens: longest hypothesis in tokens.
+        searches: all that :meth:`generate` will be called with; vLLM plans its memory for them.
         batch_size: most utterances in progress together.
         device: ``auto`` runs on what the installed vLLM was built for.
         dtype: arithmetic of the weights; log-probabilities are float32 in any case.
@@ -70,9 +69,7 @@ class VllmEngine:
         *,
         revision: str | None = None,
         emotion_tokens: EmotionTokens,
-        beam_count: int,
-        greedy: bool,
-        max_new_tokens: int,
+        searches: Sequence[Search],
         batch_size: int,
         device: str = "auto",
         dtype: str = "float32",
@@ -81,7 +78,10 @@ class VllmEngine:
         ignore_generation_config: bool = False,
         vllm: VllmConfig | None = None,
     ) -> None:
-        check_settings(beam_count, greedy, max_new_tokens, batch_size, dtype)
+        check_settings(batch_size, dtype)
+        for search in searches:
+            if search.grammar is not None:
+                raise UnsupportedError("the vLLM engine does not decode by a grammar yet")
         require_vllm()
         memory = vllm or VllmConfig()
         origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
@@ -93,17 +93,17 @@ class VllmEngine:
         if memory.max_model_len is not None:
             shorter = min(memory.max_model_len, limits.max_positions)
             limits = replace(limits, max_positions=shorter)
-        settings = SearchSettings(
-            beam_count,
-            greedy,
-            max_new_tokens,
-            end_token_ids(generation_config),
-            emotion_tokens.token_ids,
-        )
+        end_ids, recorded_ids = end_token_ids(generation_config), emotion_tokens.token_ids
+        settings = {
+            search: SearchSettings(
+                search.beam_count, search.greedy, search.max_new_tokens, end_ids, recorded_ids
+            )
+            for search in searches
+        }
+        kept = max(kept_continuations(one) for one in settings.values())
         prepare_environment()
         from raypipe.engines.vllm.core import VllmCore
 
-        hypothesis_positions = max_new_tokens + _SPARE_POSITIONS
         core = VllmCore(
             CoreSettings(
                 model_path=model_path,
@@ -113,19 +113,18 @@ class VllmEngine:
                 device=device,
                 threads=threads,
                 audio_token_id=limits.audio_token_id,
-                kept=min(kept_continuations(settings), limits.vocabulary),
-                recorded_ids=settings.recorded_ids,
+                kept=min(kept, limits.vocabulary),
+                recorded_ids=recorded_ids,
                 max_positions=limits.max_positions,
-                max_questions=batch_size * settings.lane_count,
-                usual_positions=batch_size
-                * (_USUAL_PROMPT + settings.lane_count * hypothesis_positions),
+                max_questions=batch_size * max(search.lane_count for search in searches),
+                usual_positions=batch_size * max(_usual_positions(one) for one in searches),
                 gpu_memory_share=memory.gpu_memory_share,
                 kv_cache_bytes=memory.kv_cache_bytes,
                 enforce_eager=memory.enforce_eager,
             )
         )
         try:
-            check_core(core, frontend, settings.recorded_ids, dtype)
+            check_core(core, frontend, recorded_ids, dtype)
         except EngineError:
             core.close()
             raise
@@ -134,15 +133,17 @@ class VllmEngine:
         self._settings = settings
         self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
         self._batch_size = batch_size
-        self.capabilities = Capabilities(
-            beams=beam_count > 0, emotion_logits=True, token_logprobs=True
-        )
+        self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
 
     def close(self) -> None:
         """Give the model's memory back; the engine answers nothing more."""
         self._core.close()
 
-    def generate(self, inputs: Sequence[ModelInput]) -> list[Generation | Failure]:
+    def remembering(self) -> AbstractContextManager[None]:
+        """Nothing more to remember: vLLM's prefix cache knows a clip by its sound."""
+        return nullcontext()
+
+    def generate(self, inputs: Sequence[ModelInput], search: Search) -> list[Generation | Failure]:
         """Answer every input: same length, same order.
 
         Utterances are in progress independently of each other: when one is done, the next one
@@ -150,12 +151,16 @@ class VllmEngine:
         included.
 
         Raises:
+            ConfigError: for a search that the engine was not made for.
             EngineError: if vLLM's answers contradict each other; no input is to blame.
         """
+        if search not in self._settings:
+            raise ConfigError(f"the engine was made for {list(self._settings)}, not for {search}")
+        settings = self._settings[search]
         replies: dict[int, Generation | Failure] = {}
         for index, one in enumerate(inputs):
             try:
-                self._limits.check(one, self._settings.max_new_tokens)
+                self._limits.check(one, search.max_new_tokens)
                 self._limits.check_audio_is_in_one_piece(one)
             except EngineError as error:
                 replies[index] = failure(one, "invalid_input", str(error))
@@ -169,7 +174,7 @@ class VllmEngine:
                 if isinstance(prompt, Refusal):
                     replies[index] = failure(inputs[index], prompt.error_type, prompt.message)
                     continue
-                self._ask(_Utterance(index, prompt, PrefixSearch(self._settings)))
+                self._ask(_Utterance(index, prompt, PrefixSearch(settings)))
                 in_progress += 1
             for utterance in self._step():
                 replies[utterance.index] = self._reply(inputs[utterance.index], utterance)
@@ -225,6 +230,11 @@ class _Utterance:
             told[prefix] = answer
         self.search.advance(told)
         return bool(self.search.prefixes())
+
+
+def _usual_positions(search: Search) -> int:
+    """Tokens of an utterance's prompt and answers, as a rule."""
+    return _USUAL_PROMPT + search.lane_count * (search.max_new_tokens + _SPARE_POSITIONS)
 
 
 def _generation_config(model_path: str, revision: str | None, config: Any) -> GenerationConfig:

@@ -41,6 +41,10 @@ class VllmFrontend:
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         return self._frontend.prepare(requests)
 
+    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+        """The same clip with another prompt."""
+        return self._frontend.again(prepared, prompt)
+
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         return self._frontend.emotion_tokens(labels)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chat_server import LABELS, ChatServer, chat_server
+from searching import Searching, schema_for, split_search
 
 from raypipe.api_config import ApiConfig
 from raypipe.engines.openai.engine import OpenAIEngine
@@ -43,10 +44,9 @@ def clips() -> Callable[..., list[ChatInput]]:
 
 
 @pytest.fixture
-def make_engine(tmp_path: Path) -> Callable[..., OpenAIEngine]:
-    def make(api: ApiConfig, **changes: Any) -> OpenAIEngine:
+def make_engine(tmp_path: Path) -> Callable[..., Searching]:
+    def make(api: ApiConfig, **changes: Any) -> Searching:
         settings = {
-            "labels": LABELS,
             "emotion_tokens": NO_TOKENS,
             "beam_count": 3,
             "greedy": True,
@@ -54,6 +54,8 @@ def make_engine(tmp_path: Path) -> Callable[..., OpenAIEngine]:
             "cache": Location.parse(str(tmp_path / "cache")),
             "ledger": Location.parse(str(tmp_path / "ledger")),
         }
-        return OpenAIEngine("some-model", api=api, **(settings | changes))
+        settings |= schema_for(LABELS, api.json_schema)
+        search, own = split_search(settings | changes)
+        return Searching(OpenAIEngine("some-model", api=api, **own), search)
 
     return make

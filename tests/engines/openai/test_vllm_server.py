@@ -22,7 +22,7 @@ from raypipe.audio import decode
 from raypipe.engines.openai.frontend import OpenAIFrontend
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.prompts import render_prompt
-from raypipe.records import EmotionTokens, Generation, Request
+from raypipe.records import EmotionTokens, Generation, Request, Search
 from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings, predict
 from raypipe.tiny_alm import checkpoint_path
@@ -106,13 +106,11 @@ def reference(requests: list[Request], tokens: EmotionTokens) -> list[Any]:
     engine = TransformersEngine(
         CHECKPOINT,
         emotion_tokens=tokens,
-        beam_count=0,
-        greedy=True,
-        max_new_tokens=LIMIT,
         batch_size=CLIPS,
         device="cpu",
     )
-    return engine.generate(TransformersFrontend(CHECKPOINT).prepare(requests))
+    search = Search(beam_count=0, greedy=True, max_new_tokens=LIMIT)
+    return engine.generate(TransformersFrontend(CHECKPOINT).prepare(requests), search)
 
 
 def test_greedy_answers_are_those_of_transformers(
