@@ -23,8 +23,7 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 BUNDLED_MODEL = "tiny-alm"
 
-RuleName = Literal["greedy", "cot", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
-StrategyName = RuleName | Literal["adaptive"]
+StrategyName = Literal["greedy", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
 
 
 class _Section(BaseModel):
@@ -196,26 +195,6 @@ class AggregationConfig(_Section):
     length_normalised: bool = False
 
 
-class AdaptiveConfig(_Section):
-    """When the strategy ``adaptive`` is content with a cheap answer.
-
-    Attributes:
-        cheap: the strategy whose prediction is looked at first.
-        expensive: the one that answers where the cheap prediction is ambiguous or invalid.
-        threshold: entropy of the cheap prediction, in bits, above which it is ambiguous.
-    """
-
-    cheap: RuleName = "greedy"
-    expensive: RuleName = "w_bon"
-    threshold: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _chooses_between_two(self) -> Self:
-        if self.cheap == self.expensive:
-            raise ValueError(f"cheap and expensive are both {self.cheap}")
-        return self
-
-
 class MetricsConfig(_Section):
     """The reduce.
 
@@ -271,7 +250,6 @@ class RunConfig(_Section):
     decoding: DecodingConfig = DecodingConfig()
     strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
     aggregation: AggregationConfig = AggregationConfig()
-    adaptive: AdaptiveConfig = AdaptiveConfig()
     metrics: MetricsConfig = MetricsConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
@@ -286,30 +264,17 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _strategies_can_be_served(self) -> Self:
-        rules = self.rules
-        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & rules
+        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & set(self.strategies)
         if needs_beams and self.decoding.beam_count == 0:
             raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
-        needs_verifier = {"alm_v", "w_alm_v"} & rules
+        needs_verifier = {"alm_v", "w_alm_v"} & set(self.strategies)
         if needs_verifier:
             raise ValueError(
                 f"strategies {sorted(needs_verifier)} need a verifier, not yet offered"
             )
-        if "greedy" in rules and not self.decoding.greedy:
+        if "greedy" in self.strategies and not self.decoding.greedy:
             raise ValueError("strategy greedy needs decoding.greedy: true")
-        # Without it the logits of the best beam are read, which adaptive would have to search for.
-        looks_at_logits = self.adaptive.cheap in ("token", "token_softmax")
-        if "adaptive" in self.strategies and looks_at_logits and not self.decoding.greedy:
-            raise ValueError(f"adaptive.cheap {self.adaptive.cheap} needs decoding.greedy: true")
         return self
-
-    @property
-    def rules(self) -> set[str]:
-        """The strategies that are read, those that ``adaptive`` chooses from among them."""
-        chosen = {self.adaptive.cheap, self.adaptive.expensive}
-        return {*self.strategies} - {"adaptive"} | (
-            chosen if "adaptive" in self.strategies else set()
-        )
 
     @model_validator(mode="after")
     def _one_purse(self) -> Self:
@@ -361,11 +326,6 @@ class RunConfig(_Section):
                 "policy": None if policy is None else policy.model_dump(),
                 "strategies": list(self.strategies),
                 "aggregation": self.aggregation.model_dump(),
-                **(
-                    {"adaptive": self.adaptive.model_dump()}
-                    if "adaptive" in self.strategies
-                    else {}
-                ),
             }
         )
 
