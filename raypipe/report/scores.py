@@ -15,6 +15,7 @@ from raypipe.report.text import clean
 # these, and the constant predictors always come last.
 STRATEGY_ORDER: Final = (
     "greedy",
+    "cot",
     "token",
     "token_softmax",
     "bon",

@@ -123,6 +123,72 @@ def test_names_say_what_a_sweep_varies() -> None:
     }
 
 
+def test_a_search_that_was_made_is_told_from_a_part_of_a_wider_one() -> None:
+    sweep = Sweep(("greedy", "w_bon"), 5, sub_beams=(3, 5), beam_counts=(3,))
+    variants = sweep.variants()
+    assert [variant.name for variant in variants] == [
+        "greedy",
+        "w_bon[beams=3of5]",
+        "w_bon[beams=5of5]",
+        "w_bon[beams=3]",
+    ]
+    assert [variant.beam_count for variant in variants] == [5, 5, 5, 3]
+    assert ("w_bon[beams=3]", "w_bon[beams=3of5]") in compared(variants)
+
+
+def test_other_searches_stand_beside_the_main_one_under_its_plain_name() -> None:
+    beside = Sweep(("bon",), 5, beam_counts=(7, 3)).variants()
+    assert [variant.name for variant in beside] == ["bon", "bon[beams=7]", "bon[beams=3]"]
+    wider = [
+        replace(one, beam_count=width)
+        for width, count in ((5, 3), (7, 2))
+        for one in HYPOTHESES[2 : 2 + count]
+    ]
+    main, other, absent = predict_variants(wider, beside, LABELS, TOKENS)
+    np.testing.assert_allclose(main.probs, [0.4, 0.6])
+    np.testing.assert_allclose(other.probs, [0.7, 0.3])
+    assert absent.invalid_reason == "no_beams"
+
+
+def test_adaptive_is_swept_over_its_own_settings_and_those_of_its_strategies() -> None:
+    sweep = Sweep(
+        ("greedy", "adaptive"),
+        5,
+        token_steps=("all", "words"),
+        length_normalised=(False, True),
+        expensive=("cot", "w_bon"),
+        threshold=(0.0, 0.5),
+    )
+    assert [variant.name for variant in sweep.variants()] == [
+        "greedy",
+        "adaptive[expensive=cot,threshold=0]",
+        "adaptive[expensive=cot,threshold=0.5]",
+        "adaptive[length_normalised=false,expensive=w_bon,threshold=0]",
+        "adaptive[length_normalised=true,expensive=w_bon,threshold=0]",
+        "adaptive[length_normalised=false,expensive=w_bon,threshold=0.5]",
+        "adaptive[length_normalised=true,expensive=w_bon,threshold=0.5]",
+    ]
+    assert used_settings(sweep.variants()[-1]) == {
+        "tau": 1.0,
+        "beam_count": None,
+        "sub_beams": None,
+        "length_normalised": True,
+        "cheap": "greedy",
+        "expensive": "w_bon",
+        "threshold": 0.5,
+    }
+
+
+def test_a_swept_threshold_decides_as_a_single_one_does() -> None:
+    sweep = Sweep(("adaptive",), 3, threshold=(0.1, 2.0))
+    found = predict_variants(HYPOTHESES, sweep.variants(), LABELS, TOKENS)
+    assert [one.escalated for one in found] == [True, False]
+    for one, threshold in zip(found, (0.1, 2.0), strict=True):
+        settings = AggregationSettings(adaptive=AdaptiveSettings(threshold=threshold))
+        (alone,) = predict(HYPOTHESES, ["adaptive"], LABELS, TOKENS, settings)
+        assert as_values(one) == as_values(alone)
+
+
 def test_close_values_keep_names_of_their_own() -> None:
     values = (0.1, 0.1 + 2**-50, 1e-9, 1e300, 3.0)
     names = [variant.name for variant in Sweep(("w_bon",), 5, tau=values).variants()]
@@ -172,6 +238,12 @@ def test_readings_that_differ_in_one_choice_are_compared() -> None:
         ({"token_steps": ("some",), "strategies": ("token",)}, "token_steps"),
         ({"token_temperature": (-1.0,), "strategies": ("token_softmax",)}, "token_temperature"),
         ({"sub_beams": (0,)}, "0 cannot be read from a search with 5 beams"),
+        ({"beam_counts": (3, 3)}, "beam_counts: give each value once"),
+        ({"beam_counts": (5,)}, "5 is the main search"),
+        ({"beam_counts": (0,)}, "beam_count is 1 or more"),
+        ({"strategies": ("adaptive",), "threshold": (-1.0,)}, "threshold"),
+        ({"strategies": ("adaptive",), "expensive": ("bon", "greedy")}, "two other strategies"),
+        ({"strategies": ("adaptive",), "cheap": ("best",)}, "unknown strategy 'best'"),
         ({"sub_beams": (4, 6)}, "6 cannot be read from a search with 5 beams"),
     ],
 )

@@ -1,0 +1,31 @@
+"""Made-up hypotheses for the tests of strategies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, EmotionWord, Hypothesis
+
+LABELS = LabelSet(("anger", "sadness"))
+TOKENS = EmotionTokens(
+    (EmotionWord("anger", "anger", (10,)), EmotionWord("sadness", "sad", (20,))),
+    (10, 20),
+    ("anger", "sad"),
+)
+
+
+def heard(kind: str, anger: float | None, steps: int = 4, **more: Any) -> Hypothesis:
+    """An answer of so many tokens that gives anger this share; None for one without a share."""
+    text = "hm" if anger is None else f'{{"anger": {anger}, "sadness": {1 - anger:.4f}}}'
+    plain = Hypothesis(kind, 0, text, tuple(range(steps)), None, -1.0, "stop", None)  # type: ignore[arg-type]
+    return replace(plain, **{"prompt_tokens": 100, **more})
+
+
+def beams(*anger: float | None, width: int | None = None, **more: Any) -> list[Hypothesis]:
+    """Beams by rank, of equal alpha, 5 tokens each."""
+    return [
+        heard("beam", share, 5, rank=rank, beam_count=width, **more)
+        for rank, share in enumerate(anger)
+    ]
