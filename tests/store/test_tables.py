@@ -95,13 +95,25 @@ UNKNOWN = hypothesis(
     sampled=True,
     step_count=2,
 )
+JUDGED = hypothesis(
+    4,
+    verifier_error="no number in 'maybe'",
+    verifier_call=3,
+    verifier_tokens=412,
+    prompt_tokens=400,
+    beam_count=7,
+    window=2,
+    window_s=12.5,
+)
 ANSWERED = [
     Answered(FULL, Generation("clip 1/é", (hypothesis(5), hypothesis(0), UNKNOWN), 17, 40)),
     Answered(None, Failure(None, "read", "missing_id", "row 1")),
     Answered(BARE, Failure("bare", "decode", "truncated", "x" * 2000)),
     Answered(None, Failure("lost", "read", "empty", "no bytes")),
     Answered(BARE, Generation("bare", (), 0, 0)),
-    Answered(BARE, Generation("bare", (hypothesis(3),), None, None, batch_size=16), heard_s=0.25),
+    Answered(
+        BARE, Generation("bare", (hypothesis(3), JUDGED), None, None, batch_size=16), heard_s=0.25
+    ),
 ]
 
 
@@ -143,17 +155,28 @@ def test_generations_come_back_as_they_were(stored: bool) -> None:
             assert all(same(left, right) for left, right in pairs)
 
 
-def test_objects_from_before_endpoints_hold_searched_beams_with_raw_logits() -> None:
-    made = table()
+def without_fields(made: pa.Table, *added: str) -> pa.Table:
+    """As written before hypotheses had these fields."""
     at = made.schema.get_field_index("hypotheses")
-    added = ("alpha_kind", "emotion_kind", "sampled", "step_count")
     rows = [
         None if row is None else [{k: v for k, v in one.items() if k not in added} for one in row]
         for row in made["hypotheses"].to_pylist()
     ]
     older = [one for one in made.schema.field(at).type.value_type if one.name not in added]
     column = pa.chunked_array([pa.array(rows, pa.list_(pa.struct(older)))])
-    _, answer = next(read_generations(made.set_column(at, "hypotheses", column)))
+    return made.set_column(at, "hypotheses", column)
+
+
+def test_objects_from_before_questions_were_counted_hold_answers_to_the_row_s_own() -> None:
+    read = read_generations(without_fields(table(), "prompt_tokens", "beam_count", "window"))
+    answers = [answer for _, answer in read if not isinstance(answer, Failure)]
+    assert [{one.prompt_tokens for one in answer} for answer in answers] == [{17}, set(), {None}]
+    assert {(one.beam_count, one.window) for one in answers[0]} == {(None, 0)}
+
+
+def test_objects_from_before_endpoints_hold_searched_beams_with_raw_logits() -> None:
+    older = without_fields(table(), "alpha_kind", "emotion_kind", "sampled", "step_count")
+    _, answer = next(read_generations(older))
     assert not isinstance(answer, Failure)
     assert {(one.alpha_kind, one.emotion_kind, one.sampled) for one in answer} == {
         ("sum_logprob", "logit", False)
@@ -205,6 +228,7 @@ def test_an_empty_shard_has_an_empty_table() -> None:
 
 def test_predictions_hold_truth_answer_and_scores() -> None:
     good = Prediction("w_bon", np.array([0.2, 0.1, 0.7]), "json", None, 1.1568, 1.5, 1.0, 0.5)
+    good = dataclasses.replace(good, model_tokens=512, verifier_calls=3, escalated=True)
     bad = Prediction("greedy", None, None, "single number")
     made = predictions_table(
         [(FULL, good), (BARE, bad)],
@@ -221,6 +245,9 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
     assert first["votes_union"] == ["anger", "sadness"]  # aliases meant, words outside left out
     assert (first["soft_label"], first["plurality"]) == ([0.5, 0.0, 0.5], "anger")
     assert (first["js"], first["bc"], first["epistemic_uncertainty"]) == (0.25, None, 0.5)
+    costs = ("model_tokens", "verifier_calls", "escalated")
+    assert [first[name] for name in costs] == [512, 3, True]
+    assert [second[name] for name in costs] == [None, None, None]
     assert (second["probs"], second["predicted"], second["valid"]) == (None, None, False)
     assert second["invalid_reason"] == "single number"
     assert second["votes_union"] == []
