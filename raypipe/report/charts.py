@@ -15,12 +15,14 @@ from raypipe.report import figures
 from raypipe.report.canvas import SERIES_COLOURS
 from raypipe.report.digest import Tally
 from raypipe.report.headline import compare, with_interval
-from raypipe.report.scores import LOWER_IS_BETTER, PRIOR, Approach, Scores
-from raypipe.report.text import clean, count, percent, score
+from raypipe.report.scores import LOWER_IS_BETTER, PRIOR, Approach, Group, Scores
+from raypipe.report.text import clean, count, percent, score, shortened
 
 AMBIGUITY_BINS: Final = 5
 MOST_LINES: Final = SERIES_COLOURS
 MOST_CHARACTERS: Final = 26
+MOST_AT_LINES: Final = 18
+MOST_IN_HEADING: Final = 44
 _Z95: Final = 1.959964
 
 
@@ -35,18 +37,26 @@ class Chart:
 def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     """All approaches side by side on one metric, the prior as a line through them."""
     best = scores.best("js")
-    bars = [
-        figures.Bar(_name(scores, approach), estimate, approach.is_baseline, approach == best)
-        for approach in scores.approaches
-        if (estimate := scores.get(approach, metric)) is not None
-    ]
+    bars: list[figures.Bar] = []
+    told = []
+    for group in scores.groups():
+        rows = [
+            (approach, estimate)
+            for approach in group.approaches
+            if (estimate := scores.get(approach, metric)) is not None
+        ]
+        if rows and group.title:
+            bars.append(figures.Bar(shortened(group.title, MOST_IN_HEADING), None, False, False))
+        bars += [
+            figures.Bar(_short(scores, one), estimate, one.is_baseline, one == best)
+            for one, estimate in rows
+        ]
+        told += [f"{_name(scores, one)} {with_interval(estimate)}" for one, estimate in rows]
     if not bars:
         return None
     prior = scores.prior(best)
     reference = scores.get(prior, metric) if prior is not None else None
-    alt = f"{name} by strategy: " + "; ".join(
-        f"{bar.name} {with_interval(bar.estimate)}" for bar in bars
-    )
+    alt = f"{name} by strategy: " + "; ".join(told)
     svg = figures.interval_panel(
         bars,
         name=name,
@@ -60,16 +70,29 @@ def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     return Chart(svg, caption)
 
 
-def ambiguity_chart(scores: Scores, metric: str, name: str) -> Chart | None:
-    """One metric by equal-count bin of the annotators' entropy, from agreed to ambiguous."""
+def ambiguity_charts(scores: Scores, metric: str, name: str) -> list[Chart]:
+    """One metric by equal-count bin of the annotators' entropy, from agreed to ambiguous.
+
+    One chart for every model and prompt: more lines than colours cannot be told apart.
+    """
+    charts = (_ambiguity_chart(scores, group, metric, name) for group in _listening(scores))
+    return [chart for chart in charts if chart is not None]
+
+
+def _listening(scores: Scores) -> list[Group]:
+    """The groups of strategies, without the constant predictors."""
+    return [group for group in scores.groups() if not group.approaches[0].is_baseline]
+
+
+def _ambiguity_chart(scores: Scores, group: Group, metric: str, name: str) -> Chart | None:
     bins = [f"ambiguity_count_{index}" for index in range(1, AMBIGUITY_BINS + 1)]
-    best = scores.best("js")
-    shown = _shown_lines(scores, best, metric, bins)
+    best = scores.best_of(group.approaches, "js")
+    shown = _shown_lines(scores, group, best, metric, bins)
     if not shown:
         return None
     lines = [
         figures.Line(
-            _name(scores, approach),
+            _short(scores, approach, MOST_AT_LINES),
             tuple(scores.get(approach, metric, name_) for name_ in bins),
             None if approach.is_baseline else position,
             approach == best,
@@ -84,25 +107,31 @@ def ambiguity_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     svg = figures.ambiguity_panel(
         lines, ticks, name=name, alt=alt, lower_is_better=metric in LOWER_IS_BETTER
     )
-    caption = _bins_in_words(scores, best, bins) if best is not None and metric == "js" else ""
-    hidden = len(scores.strategies()) - sum(not approach.is_baseline for approach in shown)
+    words = [f"{group.title}:"] if group.title else []
+    if best is not None and metric == "js":
+        words.append(_bins_in_words(scores, best, bins))
+    hidden = len(group.approaches) - sum(not approach.is_baseline for approach in shown)
     if hidden > 0:
-        caption += f" {count(hidden)} more strategies are in the metrics table."
-    return Chart(svg, caption.strip())
+        words.append(f"{count(hidden)} more strategies are in the metrics table.")
+    return Chart(svg, " ".join(word for word in words if word))
 
 
 def _name(scores: Scores, approach: Approach) -> str:
-    """The name, cut so that it leaves room for what is drawn."""
-    return clean(scores.name(approach), MOST_CHARACTERS)
+    return clean(scores.name(approach))
+
+
+def _short(scores: Scores, approach: Approach, limit: int = MOST_CHARACTERS) -> str:
+    """The strategy's name, cut so that it leaves room for what is drawn."""
+    return shortened(clean(scores.short_name(approach)), limit)
 
 
 def _shown_lines(
-    scores: Scores, best: Approach | None, metric: str, bins: Sequence[str]
+    scores: Scores, group: Group, best: Approach | None, metric: str, bins: Sequence[str]
 ) -> list[Approach]:
     """As many strategies as there are colours, the best one among them, and the prior."""
     scored = [
         approach
-        for approach in scores.strategies()
+        for approach in group.approaches
         if any(scores.get(approach, metric, name) is not None for name in bins)
     ]
     shown = scored[:MOST_LINES]
@@ -143,7 +172,7 @@ def _bins_in_words(scores: Scores, best: Approach, bins: Sequence[str]) -> str:
         words.append(f"not separable from it in {len(verdicts['equal'])}")
     if verdicts["worse"]:
         words.append(f"above it in {len(verdicts['worse'])}")
-    return f"{scores.name(best)} has a JS " + ", ".join(words) + "."
+    return f"{scores.short_name(best)} has a JS " + ", ".join(words) + "."
 
 
 def calibration_chart(tally: Tally) -> Chart | None:

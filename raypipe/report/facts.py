@@ -32,12 +32,14 @@ class Account:
         put_in: utterances of the input; None if not recorded, and ``predicted`` likewise.
         failed: utterances that ended as an error, by the errors table if not recorded.
         listed: utterances in the errors table that the report was given.
+        cells: models and prompts that every utterance was put to and counts for.
     """
 
     put_in: int | None
     predicted: int | None
     failed: int
     listed: int
+    cells: int = 1
 
     @classmethod
     def of(cls, run: Mapping[str, Any], errors: pa.Table) -> Account:
@@ -50,6 +52,7 @@ class Account:
             predicted=stated.get("predicted"),
             failed=listed if failed is None else failed,
             listed=listed,
+            cells=len(stated.get("cells") or (None,)),
         )
 
     @property
@@ -95,7 +98,11 @@ def alerts(run: Mapping[str, Any], account: Account, digest: Digest) -> list[str
             f"run.json states {count(account.failed)} errors, the errors table has "
             f"{count(account.listed)}."
         )
-    rows = max((tally.rows for tally in digest.tallies.values()), default=None)
+    largest: dict[tuple[str, str], int] = {}
+    for approach, tally in digest.tallies.items():
+        cell = approach.model, approach.prompt
+        largest[cell] = max(largest.get(cell, 0), tally.rows)
+    rows = sum(largest.values()) if largest else None
     if rows is not None and account.predicted is not None and rows != account.predicted:
         found.append(
             f"Figures and tables made from single predictions rest on {count(rows)} of "

@@ -9,21 +9,26 @@ from typing import Final
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
 from raypipe.report.canvas import ACCENT, INK, MUTED, PAPER, SERIES, canvas, quiet, svg
 from raypipe.report.scores import Estimate
 from raypipe.report.text import score
 
-_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One row of a strategies panel."""
+    """One row of a strategies panel.
+
+    Attributes:
+        estimate: None for a heading over the rows below it.
+    """
 
     name: str
-    estimate: Estimate
+    estimate: Estimate | None
     is_baseline: bool
     is_best: bool
 
@@ -57,11 +62,15 @@ def interval_panel(
     """
     with canvas(0.9 + 0.29 * len(bars)) as (figure, axes):
         for position, bar in enumerate(bars):
-            _interval(axes, position, bar)
+            if bar.estimate is None:
+                _heading(axes, position, bar.name)
+            else:
+                _interval(axes, position, bar, bar.estimate)
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
-        axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
-        for label, bar in zip(axes.get_yticklabels(), bars, strict=True):
+        rows = [(position, bar) for position, bar in enumerate(bars) if bar.estimate is not None]
+        axes.set_yticks([position for position, _ in rows], [bar.name for _, bar in rows])
+        for label, (_, bar) in zip(axes.get_yticklabels(), rows, strict=True):
             label.set_color(MUTED if bar.is_baseline else INK)
             label.set_fontweight("bold" if bar.is_best else "normal")
         axes.set_ylim(len(bars) - 0.4, -0.6)
@@ -75,8 +84,15 @@ def interval_panel(
         return svg(figure, alt)
 
 
-def _interval(axes: Axes, position: int, bar: Bar) -> None:
-    estimate = bar.estimate
+def _heading(axes: Axes, position: int, name: str) -> None:
+    """From the left edge: names of models and prompts are longer than those of strategies."""
+    place = blended_transform_factory(axes.figure.transFigure, axes.transData)
+    text = axes.text(0.01, position + 0.1, name, transform=place, fontsize=9, fontweight="bold")
+    text.set_verticalalignment("center")
+    text.set_in_layout(False)  # or it would push the panel aside
+
+
+def _interval(axes: Axes, position: int, bar: Bar, estimate: Estimate) -> None:
     colour = ACCENT if bar.is_best else MUTED if bar.is_baseline else INK
     if estimate.low is not None and estimate.high is not None:
         axes.plot([estimate.low, estimate.high], [position] * 2, color=colour, linewidth=2.0)
@@ -135,7 +151,7 @@ def _ambiguity_line(axes: Axes, line: Line, shift: float) -> tuple[float, float]
         color=colour,
         linewidth=2.2 if line.is_best else 1.3,
         linestyle=(0, (4, 3)) if line.colour is None else "-",
-        marker="o" if line.colour is None else _MARKERS[line.colour],
+        marker="o" if line.colour is None else MARKERS[line.colour],
         markersize=5.5,
         markerfacecolor=PAPER if line.colour is None else colour,
     )

@@ -27,7 +27,7 @@ STRATEGY_ORDER: Final = (
 PRIOR: Final = "prior"
 BASELINES: Final = (PRIOR, "uniform")
 LOWER_IS_BETTER: Final = frozenset(
-    {"js", "js_distance", "bd", "kl", "ece", "brier", "invalid_rate"}
+    {"js", "js_distance", "bd", "kl", "ece", "brier", "invalid_rate", "model_tokens"}
 )
 _COLUMNS: Final = (
     "model",
@@ -56,6 +56,18 @@ class Approach:
     def is_baseline(self) -> bool:
         """Whether this is a constant predictor that listens to nothing."""
         return self.strategy in BASELINES
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The strategies of one model and prompt, or the constant predictors.
+
+    Attributes:
+        title: what tells its model and prompt from the others'; empty where there is only one.
+    """
+
+    title: str
+    approaches: tuple[Approach, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,9 @@ class Scores:
                 key = (approach, str(row["slice"]), str(row["metric"]), row["versus"])
                 self._estimates[key] = estimate
         self.slices = tuple(slices)
-        self.approaches = tuple(sorted(self._without_copies(approaches), key=_rank))
+        cells = list(dict.fromkeys((one.model, one.prompt) for one in approaches))
+        self._cells = {cell: place for place, cell in enumerate(cells)}
+        self.approaches = tuple(sorted(self._without_copies(approaches), key=self._rank))
 
     def get(
         self,
@@ -112,6 +126,39 @@ class Scores:
     def strategies(self) -> tuple[Approach, ...]:
         """The approaches that listen: everything but the constant predictors."""
         return tuple(approach for approach in self.approaches if not approach.is_baseline)
+
+    def groups(self) -> tuple[Group, ...]:
+        """The approaches in order, cut into models and prompts; constant predictors last."""
+        found: dict[tuple[str, str] | None, list[Approach]] = {}
+        for one in self.approaches:
+            found.setdefault(None if one.is_baseline else (one.model, one.prompt), []).append(one)
+        several = len(found.keys() - {None}) > 1
+        titles = {
+            cell: "constant predictors" if cell is None else self._cell_name(members[0])
+            for cell, members in found.items()
+        }
+        return tuple(
+            Group(titles[cell] if several else "", tuple(members))
+            for cell, members in found.items()
+        )
+
+    def _cell_name(self, approach: Approach) -> str:
+        """Model and prompt, as far as the table has several."""
+        parts = {"model": approach.model, "prompt": approach.prompt}
+        told = [
+            part or "unnamed"
+            for name, part in parts.items()
+            if len({getattr(other, name) for other in self.strategies()}) > 1
+        ]
+        return " · ".join(told)
+
+    def _rank(self, approach: Approach) -> tuple[int, int, int]:
+        order = (*STRATEGY_ORDER, "", *BASELINES)
+        rule = approach.strategy.split("[")[0]  # the settings of a sweep follow in brackets
+        named = order.index(rule) if rule in order else len(STRATEGY_ORDER)
+        cell = self._cells[approach.model, approach.prompt]
+        # sorted() is stable: unknown strategies keep the order of the table.
+        return (1, named, cell) if approach.is_baseline else (0, cell, named)
 
     def best(self, metric: str = "js", slice_name: str = "all") -> Approach | None:
         """The strategy with the best value, the first of equals; None if none has a value."""
@@ -151,6 +198,10 @@ class Scores:
             parts.append(approach.model)
         return " · ".join(parts)
 
+    def short_name(self, approach: Approach) -> str:
+        """The name below its group's title: the strategy alone, but for constant predictors."""
+        return self.name(approach) if approach.is_baseline else approach.strategy
+
     def invalid_rate(self, approach: Approach, slice_name: str = "all") -> Estimate | None:
         """Share of invalid predictions; from the counts where the table has no such metric."""
         stated = self.get(approach, "invalid_rate", slice_name)
@@ -174,14 +225,6 @@ class Scores:
                     continue
                 seen.add(key)
             yield approach
-
-
-def _rank(approach: Approach) -> tuple[int, str, str]:
-    order = (*STRATEGY_ORDER, "", *BASELINES)
-    rule = approach.strategy.split("[")[0]  # the settings of a sweep follow in brackets
-    named = order.index(rule) if rule in order else len(STRATEGY_ORDER)
-    # sorted() is stable: unknown strategies keep the order of the table.
-    return named, approach.prompt, approach.model
 
 
 def _rows(metrics: pa.Table) -> Iterator[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,9 +12,12 @@ import pyarrow.compute as pc
 from raypipe.report.digest import Tally
 from raypipe.report.headline import compare
 from raypipe.report.scores import PRIOR, Approach, Estimate, Scores
-from raypipe.report.text import clean, count, difference, interval, percent, score
+from raypipe.report.text import amount, clean, count, difference, interval, percent, score
 
 EXAMPLES_PER_ERROR: Final = 3
+
+
+Shown = Literal["score", "share", "amount"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,12 @@ class Measure:
 
     Attributes:
         metric: its name in the metrics table.
-        is_share: shown in percent.
+        shown: as a ``score``, in percent (``share``), or as a mean ``amount``.
     """
 
     metric: str
     title: str
-    is_share: bool = False
+    shown: Shown = "score"
 
 
 MEASURES: Final = (
@@ -38,7 +41,10 @@ MEASURES: Final = (
     Measure("accuracy", "Accuracy"),
     Measure("macro_f1", "Macro-F1"),
 )
-INVALID: Final = Measure("invalid_rate", "Invalid", is_share=True)
+INVALID: Final = Measure("invalid_rate", "Invalid", "share")
+TOKENS: Final = Measure("model_tokens", "Tokens", "amount")
+CALLS: Final = Measure("verifier_calls", "Calls", "amount")
+ESCALATED: Final = Measure("escalated", "Escalated", "share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,14 @@ EMPTY: Final = Cell("\N{EN DASH}")
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One approach and its cells, aligned with the table's columns."""
+    """One approach and its cells, aligned with the table's columns.
+
+    Attributes:
+        heading: of the group that begins with this row; empty where none does.
+    """
 
     name: str
+    heading: str
     is_baseline: bool
     is_best: bool
     cells: tuple[Cell, ...]
@@ -86,18 +97,33 @@ class ErrorGroup:
     examples: tuple[tuple[str, str], ...]
 
 
-def estimate_cell(estimate: Estimate | None, *, is_share: bool = False, best: bool = False) -> Cell:
+def estimate_cell(estimate: Estimate | None, shown: Shown = "score", *, best: bool = False) -> Cell:
     """A value and its interval as text."""
     if estimate is None:
         return EMPTY
-    value = percent(estimate.value) if is_share else score(estimate.value)
+    value = percent(estimate.value) if shown == "share" else _bound(estimate.value, shown)
     if estimate.low is None or estimate.high is None:
         return Cell(value, is_best=best)
-    if is_share:
-        bounds = interval(score(100 * estimate.low, 1), score(100 * estimate.high, 1))
-    else:
-        bounds = interval(score(estimate.low), score(estimate.high))
-    return Cell(value, bounds, best)
+    return Cell(value, interval(_bound(estimate.low, shown), _bound(estimate.high, shown)), best)
+
+
+def _bound(value: float, shown: Shown) -> str:
+    if shown == "amount":
+        return amount(value)
+    return score(100 * value, 1) if shown == "share" else score(value)
+
+
+def cost_measures(scores: Scores, slice_name: str = "all") -> tuple[Measure, ...]:
+    """What the table says of costs: calls only where there were any."""
+
+    def known(measure: Measure) -> list[float]:
+        found = (scores.get(one, measure.metric, slice_name) for one in scores.strategies())
+        return [estimate.value for estimate in found if estimate is not None]
+
+    shown = ((TOKENS, bool(known(TOKENS))), (CALLS, any(known(CALLS))))
+    return tuple(
+        measure for measure, wanted in (*shown, (ESCALATED, bool(known(ESCALATED)))) if wanted
+    )
 
 
 def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
@@ -115,18 +141,28 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
     }
     ranked_first = scores.best("js", slice_name)
     versus = _versus_prior(scores, slice_name)
+    costs = cost_measures(scores, slice_name)
+    heads = {group.approaches[0]: group.title for group in scores.groups()}
     rows = []
     for approach in scores.approaches:
         cells = [_cell(scores, approach, measure, slice_name, best) for measure in measures]
         if versus:
             cells.insert(1, versus.get(approach, EMPTY))
         invalid = scores.invalid_rate(approach, slice_name)
-        cells.append(
-            EMPTY if approach.is_baseline else estimate_cell(invalid, is_share=INVALID.is_share)
+        cells.append(EMPTY if approach.is_baseline else estimate_cell(invalid, INVALID.shown))
+        for measure in costs:
+            paid = scores.get(approach, measure.metric, slice_name)
+            cells.append(estimate_cell(paid, measure.shown))
+        rows.append(
+            ScoreRow(
+                scores.short_name(approach),
+                heads.get(approach, ""),
+                approach.is_baseline,
+                approach == ranked_first,
+                tuple(cells),
+            )
         )
-        name = scores.name(approach)
-        rows.append(ScoreRow(name, approach.is_baseline, approach == ranked_first, tuple(cells)))
-    titles = [measure.title for measure in measures] + [INVALID.title]
+    titles = [measure.title for measure in (*measures, INVALID, *costs)]
     if versus:
         titles.insert(1, "JS \N{MINUS SIGN} prior's")
     found = [scores.get(approach, "js", slice_name) for approach in scores.approaches]

@@ -108,6 +108,31 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def amount(number: float) -> str:
+    """A mean of whole numbers, as exact as a reader can use.
+
+    Example:
+        >>> amount(1234.5), amount(12.34), amount(0.04), amount(0)
+        ('1,234', '12.3', '0.04', '0')
+    """
+    if number >= 100 or number == 0:
+        return count(round(number))
+    return f"{number:.1f}" if number >= 1 else f"{number:.2g}"
+
+
+def shortened(text: str, limit: int) -> str:
+    """A name cut in its middle: the readings of a sweep differ at their ends.
+
+    Example:
+        >>> shortened("w_bon[length_normalised=false,tau=0.5]", 20)
+        'w_bon[leng…,tau=0.5]'
+    """
+    if len(text) <= limit:
+        return text
+    end = (limit - 1) // 2
+    return f"{text[: limit - 1 - end]}…{text[len(text) - end :]}"
+
+
 def listing(items: list[str]) -> str:
     """Items joined as a sentence does it.
 

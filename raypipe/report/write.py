@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from raypipe.labels import LabelSet
 from raypipe.report import charts, tables
 from raypipe.report.cards import cards, confusion
+from raypipe.report.cost_quality import cost_charts
 from raypipe.report.digest import Tally, digest_predictions
 from raypipe.report.environment import environment
 from raypipe.report.facts import Account, alerts, config_text, facts, versions
@@ -89,7 +91,7 @@ def html_report(
 def _score_charts(scores: Scores, best: Approach | None) -> dict[str, Any]:
     shown = (("js", "JS"), ("bc", "BC"))
     strategies = (charts.strategies_chart(scores, metric, name) for metric, name in shown)
-    ambiguity = (charts.ambiguity_chart(scores, metric, name) for metric, name in shown)
+    by_metric = [charts.ambiguity_charts(scores, metric, name) for metric, name in shown]
     calibration = []
     if best is not None:
         calibration = [
@@ -99,7 +101,11 @@ def _score_charts(scores: Scores, best: Approach | None) -> dict[str, Any]:
         ]
     return {
         "strategy_charts": [chart for chart in strategies if chart is not None],
-        "ambiguity_charts": [chart for chart in ambiguity if chart is not None],
+        # The metrics of one model and prompt stand beside each other.
+        "ambiguity_charts": [
+            chart for pair in zip_longest(*by_metric) for chart in pair if chart is not None
+        ],
+        "cost_charts": cost_charts(scores),
         "calibration": calibration,
     }
 

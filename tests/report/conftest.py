@@ -271,6 +271,47 @@ def made_up_run() -> MadeUpRun:
     return MadeUpRun(run, metrics, predictions, _errors(), LABELS)
 
 
+THRESHOLDS = (0.0, 0.25, 1.5)
+COSTS = {"greedy": 680, "cot": 1200, "w_bon": 920, "alm_v": 13_300}
+"""Tokens per utterance."""
+LONG_PROMPT = "an-own-prompt-with-a-rather-long-name"
+
+
+def cell_of_a_grid(model: str, prompt: str, level: float) -> pa.Table:
+    """Scores of one model and prompt: some strategies, thresholds of adaptive, what they cost."""
+    rows: list[dict[str, Any]] = []
+    curve = {f"adaptive[expensive=alm_v,threshold={at:g}]": 1 - at / 2 for at in THRESHOLDS}
+    values = {name: level - 0.01 * at for at, name in enumerate([*COSTS, *curve])}
+    for name, value in (values | {"prior": 0.29, "uniform": 0.4}).items():
+        for slice_name in ("all", *(f"ambiguity_count_{number}" for number in range(1, 6))):
+            key = {"model": model, "prompt": prompt, "strategy": name, "slice": slice_name}
+            key |= {"n": 100, "n_invalid": 0}
+            found = {"js": value, "bc": 1 - value, "r2": 0.5, "accuracy": 0.5, "macro_f1": 0.4}
+            if name in COSTS:
+                found |= {"model_tokens": COSTS[name], "verifier_calls": 4.2 * (name == "alm_v")}
+            elif name in curve:
+                share = curve[name]
+                found |= {"model_tokens": 680 + share * 13_300, "verifier_calls": 4.2 * share}
+                found |= {"escalated": share}
+            rows += [
+                key | {"metric": metric, "value": one, "ci_low": 0.97 * one, "ci_high": 1.03 * one}
+                for metric, one in found.items()
+            ]
+    return pa.Table.from_pylist(rows, schema=METRICS_SCHEMA)
+
+
+@pytest.fixture(scope="session")
+def grid() -> pa.Table:
+    """Two models, two prompts each, with costs."""
+    cells = {
+        ("Qwen2-Audio-7B-Instruct", "distribution"): 0.25,
+        ("Qwen2-Audio-7B-Instruct", LONG_PROMPT): 0.20,
+        ("tiny-alm", "distribution"): 0.32,
+        ("tiny-alm", LONG_PROMPT): 0.30,
+    }
+    return pa.concat_tables([cell_of_a_grid(*cell, level) for cell, level in cells.items()])
+
+
 @pytest.fixture
 def metric_rows() -> Callable[..., pa.Table]:
     """Build a metrics table from rows that state only what matters to a test."""

@@ -35,6 +35,31 @@ def test_no_value_is_cut_on_a_narrow_terminal(made_up_run, width):
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_grid_fits_with_its_costs(grid, width):
+    text = _printed(summary_table(grid), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    lines = [line.split() for line in text.splitlines()]
+    greedy = [line for line in lines if line[:1] == ["greedy"]]
+    assert [line[1] for line in greedy] == ["0.250", "0.200", "0.320", "0.300"]
+    assert {tuple(line[-2:]) for line in greedy} == {("680", "0")}
+    assert [line[-2:] for line in lines if line[:1] == ["alm_v"]] == [["13,300", "4.2"]] * 4
+    assert sum(line[:1] == ["prior"] for line in lines) == 1
+    assert "escalated 88" in text
+
+
+def test_every_model_and_prompt_is_named_once_above_its_strategies(grid):
+    names = [line.strip() for line in _printed(summary_table(grid), 120).splitlines()]
+    heads = [name for name in names if name in ("Qwen2-Audio-7B-Instruct", "tiny-alm")]
+    assert heads == ["Qwen2-Audio-7B-Instruct"] * 2 + ["tiny-alm"] * 2
+    assert names.count("constant predictors") == 1
+
+
+def test_one_model_and_prompt_need_no_heading(made_up_run):
+    assert "tiny-alm" not in _printed(summary_table(made_up_run.metrics))
+
+
 def test_summary_of_a_slice_names_it(made_up_run):
     assert "plurality anger" in _printed(summary_table(made_up_run.metrics, "label=anger"))
 

@@ -242,5 +242,51 @@ def test_two_prompts_are_told_apart_by_name(made_up_run):
     other = _with_column(metrics, "prompt", "distribution+cot")
     both = pa.concat_tables([metrics, other])
     page = Page(html_report(run, both, predictions, errors, labels))
-    assert "greedy · distribution+cot" in page.text
+    assert page.text.count("distribution+cot greedy") == 1  # a heading, and the first below it
+    assert "w_bon · distribution is closest" in page.text  # where it stands alone
     assert "prior baseline" in page.text
+
+
+@pytest.fixture(scope="module")
+def grid_page(made_up_run, grid):
+    run, _, predictions, errors, labels = made_up_run
+    other = _with_column(predictions, "prompt", "other")
+    counts = {"utterances": 207, "input": 414, "predicted": 400, "errors": 14, "cells": [{}, {}]}
+    both = pa.concat_tables([predictions, other])
+    return Page(html_report(run | {"counts": counts}, grid, both, errors, labels))
+
+
+def test_every_model_and_prompt_has_its_rows_and_figures(grid_page):
+    page = grid_page
+    titles = [
+        "Qwen2-Audio-7B-Instruct · distribution",
+        "Qwen2-Audio-7B-Instruct · an-own-prompt-with-a-rather-long-name",
+        "tiny-alm · distribution",
+        "tiny-alm · an-own-prompt-with-a-rather-long-name",
+    ]
+    places = [page.text.index(f"{title} greedy 0.") for title in titles]
+    assert places == sorted(places)
+    assert page.text.index("constant predictors prior baseline") > places[-1]
+    words = [figure["aria-label"] for figure in page.named("svg")]
+    assert sum(label.startswith("JS by ambiguity bin") for label in words) == len(titles)
+    assert sum(label.startswith("JS by tokens per utterance") for label in words) == len(titles)
+    (bars,) = (label for label in words if label.startswith("JS by strategy"))
+    assert bars.count("greedy · ") == len(titles)
+
+
+def test_costs_stand_beside_the_scores(grid_page):
+    page = grid_page
+    assert "Tokens Calls Escalated" in page.text
+    row = page.text[page.text.index("alm_v 0.220") :]
+    found = row[:400].replace("\N{NO-BREAK SPACE}", " ")
+    assert "13,300 [12,901, 13,699] 4.2 [4.1, 4.3] \N{EN DASH}" in found
+
+
+def test_without_known_costs_the_page_says_nothing_of_them(page):
+    assert "Tokens" not in page.text
+    assert "Cost and quality" not in page.text
+
+
+def test_predictions_of_several_cells_are_counted_cell_by_cell(grid_page):
+    assert "Figures and tables made from single predictions rest on" not in grid_page.text
+    assert "each utterance under 2 models and prompts" in grid_page.text
