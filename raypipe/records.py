@@ -325,6 +325,10 @@ class Prediction:
         total_uncertainty: H[E p] of the predicted mixture, in nats; None where a strategy has none.
         aleatoric_uncertainty: E[H(p)] under the mixture, in nats; None likewise.
         epistemic_uncertainty: their difference, in nats, >= 0; None likewise.
+        model_tokens: prompts, each question once, and all that was generated for it, a verifier's
+            included; None where unknown.
+        verifier_calls: for this prediction; None where unknown.
+        escalated: whether ``adaptive`` turned to its expensive strategy; None for any other.
     """
 
     strategy: str
@@ -336,6 +340,9 @@ class Prediction:
     aleatoric_uncertainty: float | None = None
     epistemic_uncertainty: float | None = None
     weighting: str | None = None
+    model_tokens: int | None = None
+    verifier_calls: int | None = None
+    escalated: bool | None = None
 
     @property
     def valid(self) -> bool:

@@ -8,8 +8,8 @@ from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Prediction
 from raypipe.strategies import (
-    SETTINGS_USED,
     STRATEGIES,
+    AdaptiveSettings,
     AggregationSettings,
     Variant,
     predict,
@@ -42,16 +42,20 @@ def hypothesis(kind: str, rank: int, share: float, alpha: float, steps: int) -> 
 
 HYPOTHESES = [
     hypothesis("greedy", 0, 0.9, -1.0, 3),
+    hypothesis("cot", 0, 0.6, -7.0, 12),
     hypothesis("beam", 0, 0.7, -4.0, 2),
     hypothesis("beam", 1, 0.2, -4.5, 9),
     hypothesis("beam", 2, 0.4, -3.9, 4),  # best by alpha and by score, not by rank
 ]
+# The greedy answer's entropy is 0.469 bits: under AMBIGUOUS adaptive reads the beams.
+AMBIGUOUS = AdaptiveSettings("greedy", "w_bon", 0.1)
 CHANGED = {
     "tau": 5.0,
     "token_steps": "words",
     "token_temperature": 3.0,
     "length_normalised": True,
     "sub_beams": 2,
+    "adaptive": replace(AMBIGUOUS, expensive="bon"),
 }
 
 
@@ -62,7 +66,7 @@ def as_values(prediction: Prediction) -> tuple[object, ...]:
 
 def under(strategy: str, **changes: object) -> tuple[object, ...]:
     sub_beams = changes.pop("sub_beams", None)
-    settings = replace(AggregationSettings(), **changes)  # type: ignore[arg-type]
+    settings = replace(AggregationSettings(adaptive=AMBIGUOUS), **changes)  # type: ignore[arg-type]
     variant = Variant("x", strategy, settings, sub_beams)  # type: ignore[arg-type]
     (prediction,) = predict_variants(HYPOTHESES, [variant], LABELS, TOKENS)
     assert prediction.valid
@@ -72,9 +76,12 @@ def under(strategy: str, **changes: object) -> tuple[object, ...]:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_strategy_depends_on_the_settings_it_names_and_on_no_other(strategy: str) -> None:
     plain = under(strategy)
+    settings = AggregationSettings(adaptive=AMBIGUOUS)
+    used = [*Variant("x", strategy, settings).settings_used]
+    used += ["adaptive"] if "expensive" in used else []
     for name, value in CHANGED.items():
         changed = under(strategy, **{name: value})
-        assert (changed != plain) == (name in SETTINGS_USED[strategy]), name
+        assert (changed != plain) == (name in used), name
 
 
 def test_one_value_each_gives_the_strategies_under_their_own_names() -> None:
@@ -109,6 +116,7 @@ def test_names_say_what_a_sweep_varies() -> None:
         "w_bon[beams=3of5,length_normalised=true,tau=1]",
     ]
     assert used_settings(sweep.variants()[-1]) == {
+        "beam_count": None,
         "sub_beams": 3,
         "length_normalised": True,
         "tau": 1.0,
