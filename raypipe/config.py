@@ -27,7 +27,10 @@ BUNDLED_MODEL = "tiny-alm"
 COT_VARIANTS = {"distribution": "distribution+cot"}
 """Built-in prompts that have a variant with step-by-step instructions."""
 
-StrategyName = Literal["greedy", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
+PlainStrategyName = Literal[
+    "greedy", "cot", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"
+]
+StrategyName = PlainStrategyName | Literal["adaptive"]
 
 
 class _Section(BaseModel):
@@ -217,6 +220,27 @@ class AggregationConfig(_Section):
     length_normalised: bool = False
 
 
+class AdaptiveConfig(_Section):
+    """When strategy ``adaptive`` is content with a cheap answer.
+
+    Attributes:
+        cheap: the strategy whose prediction is looked at first.
+        expensive: the strategy that answers where that one is ambiguous or invalid. What only it
+            needs is asked about those utterances alone.
+        threshold: entropy of the cheap prediction, in bits, above which it is ambiguous.
+    """
+
+    cheap: PlainStrategyName = "greedy"
+    expensive: PlainStrategyName = "w_bon"
+    threshold: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _are_two(self) -> Self:
+        if self.cheap == self.expensive:
+            raise ValueError(f"cheap and expensive are both {self.cheap}")
+        return self
+
+
 class MetricsConfig(_Section):
     """The reduce.
 
@@ -315,6 +339,7 @@ class RunConfig(_Section):
     strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
     verifier: VerifierConfig = VerifierConfig()
     aggregation: AggregationConfig = AggregationConfig()
+    adaptive: AdaptiveConfig = AdaptiveConfig()
     metrics: MetricsConfig = MetricsConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
@@ -329,11 +354,20 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _strategies_can_be_served(self) -> Self:
-        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & set(self.strategies)
+        used = set(self.strategies)
+        if "adaptive" in used:
+            used |= {self.adaptive.cheap, self.adaptive.expensive}
+        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & used
         if needs_beams and self.decoding.beam_count == 0:
             raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
-        if "greedy" in self.strategies and not self.decoding.greedy:
+        if "greedy" in used and not self.decoding.greedy:
             raise ValueError("strategy greedy needs decoding.greedy: true")
+        for prompt in self.all_prompts:
+            if "cot" in used and prompt.cot_template is None:
+                raise ValueError(
+                    f"strategy cot: prompt {prompt.label} has no variant with step-by-step "
+                    "instructions; name one as its cot"
+                )
         return self
 
     @model_validator(mode="after")
@@ -436,6 +470,7 @@ class RunConfig(_Section):
                 "strategies": list(self.strategies),
                 "ensembles": [one.model_dump() for one in self.ensembles],
                 "aggregation": self.aggregation.model_dump(),
+                "adaptive": self.adaptive.model_dump() if "adaptive" in self.strategies else None,
             }
         )
 

@@ -125,7 +125,7 @@ class RunContext:
     def is_ambiguous(self, hypotheses: Sequence[Hypothesis]) -> bool:
         """Whether ``adaptive`` looks at an utterance again."""
         return is_ambiguous(
-            hypotheses, self.labels, self.emotion_tokens, self.aggregation, self.beam_count
+            hypotheses, self.labels, self.emotion_tokens, self.aggregation, self.beam_count or None
         )
 
 

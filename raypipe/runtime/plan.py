@@ -143,7 +143,7 @@ def run_contexts(
         [asked, None if verifier is None else dataclasses.asdict(verifier)],
     )
     prediction = config.prediction_identity(generation, index.policy)
-    aggregation = aggregation_settings(config)
+    aggregation, variants = aggregation_settings(config), run_sweep(config).variants()
     contexts = []
     for model in config.all_models:
         leg = config.with_model(model)
@@ -160,14 +160,14 @@ def run_contexts(
                 fixed_sentences=index.fixed_sentences,
                 model=model.label,
                 prompts=prompts,
-                ensembles=_ensembles(config),
+                ensembles=ensembles_of(config),
                 questions=questions(leg, labels),
                 judging=verifier,
                 limits=_limits(config, frontend),
                 window_s=frontend.max_duration_s,
                 long_audio=config.audio.long_audio,
                 silence=config.audio.replace_with == "silence",
-                variants=Sweep.of_run(config.strategies, aggregation, config.decoding).variants(),
+                variants=variants,
                 aggregation=aggregation,
                 beam_count=config.decoding.beam_count,
                 emotion_tokens=emotion_tokens,
@@ -182,6 +182,17 @@ def aggregation_settings(config: RunConfig) -> AggregationSettings:
     """How the run reads its hypotheses."""
     adaptive = AdaptiveSettings(**config.adaptive.model_dump())
     return AggregationSettings(**config.aggregation.model_dump(), adaptive=adaptive)
+
+
+def run_sweep(config: RunConfig, **changes: tuple[Any, ...]) -> Sweep:
+    """The run's strategies under its settings, of which some may be given other values."""
+    plain = {**dict(config.aggregation), **dict(config.adaptive)}
+    return Sweep(
+        strategies=config.strategies,
+        beam_count=config.decoding.beam_count,
+        beam_counts=config.decoding.other_beam_counts,
+        **{name: (value,) for name, value in plain.items()} | changes,
+    )
 
 
 def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: ShardIndex) -> Prompt:
@@ -204,7 +215,8 @@ def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> 
     return source
 
 
-def _ensembles(config: RunConfig) -> tuple[Ensemble, ...]:
+def ensembles_of(config: RunConfig) -> tuple[Ensemble, ...]:
+    """The run's means over prompts."""
     everything = tuple(prompt.label for prompt in config.all_prompts)
     return tuple(Ensemble(one.name, one.prompts or everything) for one in config.ensembles)
 

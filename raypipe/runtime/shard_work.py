@@ -201,7 +201,14 @@ def _aggregate(
     for prompt, (_, failures) in readings.items():
         if shard_failure is not None:
             failures.append((None, shard_failure))
-        errors = errors_table(failures, run=context.run, shard=name, shard_rows=task.take)
+        errors = errors_table(
+            failures,
+            run=context.run,
+            shard=name,
+            shard_rows=task.take,
+            model=context.model,
+            prompt=prompt,
+        )
         failed.append(sum(errors.column("utterances").to_pylist()))
         _write(context, "errors", prompt, name, errors, context.prediction_fingerprint)
     for prompt, (predictions, _) in readings.items():
