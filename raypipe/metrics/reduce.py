@@ -11,7 +11,8 @@ Slices: ``all``, ``ambiguity_count_1`` .. ``5`` (bins of equal count by entropy 
 1 the clearest), ``ambiguity_width_1`` .. ``5`` (bins of equal width over [0, log2 K]),
 ``label=<plurality>``, ``split=<split>``, ``majority`` (one label above 50 % of the votes) and, on
 request, ``speaker=<id>`` (without intervals). Unlabelled utterances count only in
-``invalid_rate`` of ``all`` and ``split=``.
+``invalid_rate`` of ``all`` and ``split=``, and in the costs of ``all``. Costs
+(:mod:`raypipe.metrics.costs`) are given for ``all`` and the ambiguity bins.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from raypipe.metrics.baselines import uniform
 from raypipe.metrics.bootstrap import REPLICATES, intervals, weights_from_hashes
 from raypipe.metrics.calibration import auroc_from_counts
 from raypipe.metrics.classification import strict_majority
+from raypipe.metrics.costs import cost_statistics, cost_units
 from raypipe.metrics.distribution import entropy_bits
 from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
 from raypipe.metrics.rows import Group, Utterances, read_groups
@@ -107,6 +109,7 @@ class MetricState:
         sums: per strategy and slice, shape ``(1 + R, columns)``, the unweighted sums first.
         differences: per pair and slice, shape ``(1 + R, 5)``.
         confusion: per strategy and slice, shape ``(labels, labels)``, rows are truth.
+        costs: per strategy and slice, shape ``(1 + R, 6)``, see :mod:`raypipe.metrics.costs`.
         values: per strategy and slice: JS, BC, and predicted entropy, aleatoric and epistemic
             uncertainty by ambiguity class.
     """
@@ -117,6 +120,7 @@ class MetricState:
     sums: dict[Key, Integers] = field(default_factory=dict)
     differences: dict[PairKey, Integers] = field(default_factory=dict)
     confusion: dict[Key, Integers] = field(default_factory=dict)
+    costs: dict[Key, Integers] = field(default_factory=dict)
     values: dict[Key, tuple[ValueCounts, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -173,11 +177,13 @@ class MetricState:
             dict(self.sums),
             dict(self.differences),
             dict(self.confusion),
+            dict(self.costs),
             dict(self.values),
         )
         _accumulate(merged.sums, other.sums)
         _accumulate(merged.differences, other.differences)
         _accumulate(merged.confusion, other.confusion)
+        _accumulate(merged.costs, other.costs)
         for key, values in other.values.items():
             merged._add_values(key, values)
         return merged
@@ -194,6 +200,8 @@ class MetricState:
             own = [replace(row, strategy=key[2]) for row in known[id(sums)]]
             n_invalid = next(row.n_invalid for row in own if row.metric == "js")
             rows += [*own, *_value_rows(key, self.values[key], n_invalid)]
+            if key in self.costs:
+                rows += _metric_rows(key, cost_statistics(self.costs[key] / SCALE), None)
             rows += differences.get(key, ())
         return rows
 
@@ -245,8 +253,10 @@ class MetricState:
             pair: to_units(difference_summands(utterances, scored[pair[0]], scored[pair[1]]))
             for pair in dict.fromkeys(pairs.values())
         }
-        joined = np.hstack(list(columns.values()))
-        ends = np.cumsum([block.shape[1] for block in columns.values()])[:-1]
+        spent, paid_like = _spent(group.costs)
+        joined = np.hstack([*columns.values(), *spent.values()])
+        widths = [block.shape[1] for block in (*columns.values(), *spent.values())]
+        ends = np.cumsum(widths)[:-1]
         values = {
             name: _value_arrays(utterances, scored[name], frame) for name in set(same.values())
         }
@@ -254,8 +264,11 @@ class MetricState:
         choices = {name: to_units(scored[name].choice) for name in set(same.values())}
         for slice_name, rows in _slices(utterances, frame, self.labels, per_speaker=per_speaker):
             chosen = weights[:1, rows] if slice_name.startswith("speaker=") else weights[:, rows]
-            parts = np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
-            sums = {name: part.copy() for name, part in zip(columns, parts, strict=True)}
+            parts = [
+                part.copy() for part in np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
+            ]
+            sums = dict(zip(columns, parts, strict=False))
+            costs = dict(zip(spent, parts[len(columns) :], strict=True))
             shown = [name for name in scored if present[name][rows].any()]
             keys = {name: (group.model, group.prompt, name, slice_name) for name in shown}
             confusion = {
@@ -272,6 +285,9 @@ class MetricState:
                     if sums[own][0, 0] > 0
                 },
             )
+            if slice_name == "all" or slice_name.startswith("ambiguity_"):
+                known = {keys[name]: costs[own] for name, own in paid_like.items() if name in keys}
+                _accumulate(self.costs, known)
             for name in shown:
                 valid = rows[scored[name].valid[rows]]
                 uncertainty = group.uncertainty.get(name)
@@ -335,6 +351,7 @@ def _part(group: Group, rows: Indices) -> Group:
         {name: probs[rows] for name, probs in group.predictions.items()},
         {name: present[rows] for name, present in group.present.items()},
         {name: values[rows] for name, values in group.uncertainty.items()},
+        {name: values[rows] for name, values in group.costs.items()},
     )
 
 
@@ -364,6 +381,13 @@ def _same_as(scored: Mapping[str, Scored]) -> dict[str, str]:
     """For every strategy the first one that predicts the very same on all these utterances."""
     first: dict[int, str] = {}
     return {name: first.setdefault(id(scored[name]), name) for name in scored}
+
+
+def _spent(costs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Summands of the costs by strategy, and for every one the first that costs the very same."""
+    first: dict[bytes, str] = {}
+    same = {name: first.setdefault(found.tobytes(), name) for name, found in costs.items()}
+    return {name: cost_units(costs[name]) for name in first.values()}, same
 
 
 def _is_compared(pair: tuple[str, str], compared: frozenset[tuple[str, str]] | None) -> bool:

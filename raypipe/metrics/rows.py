@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,11 @@ from raypipe.metrics.distribution import entropy_bits
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
+
+COSTS = ("model_tokens", "verifier_calls", "escalated")
+"""Columns of ``predictions/``, and the metrics that are their means; ``escalated`` is a share."""
+
+_UNCERTAINTY = ("aleatoric_uncertainty", "epistemic_uncertainty")
 
 # Entropies are compared between passes over differently cut tables; this grid hides rounding.
 _ENTROPY_GRID = 2.0**40
@@ -85,6 +90,8 @@ class Group:
         present: strategy -> whether the table has a row for the utterance, ``(utterances,)``.
         uncertainty: strategy -> aleatoric and epistemic part in nats, shape ``(utterances, 2)``,
             NaN where unknown; without the strategies that know none.
+        costs: strategy -> :data:`COSTS`, shape ``(utterances, 3)``, NaN
+            where unknown; without the strategies that know none.
     """
 
     model: str
@@ -93,6 +100,7 @@ class Group:
     predictions: dict[str, Array]
     present: dict[str, Mask]
     uncertainty: dict[str, Array]
+    costs: dict[str, Array]
 
 
 def read_utterances(table: pa.Table, labels: LabelSet) -> Utterances:
@@ -136,8 +144,10 @@ def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
     strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)
     predictions: dict[str, Array] = {}
     present: dict[str, Mask] = {}
-    parts = _uncertainty(table)
+    parts = _numbers(table, _UNCERTAINTY)
     uncertainty: dict[str, Array] = {}
+    paid = _numbers(table, COSTS)
+    costs: dict[str, Array] = {}
     for strategy in sorted(set(strategy_of.tolist())):
         rows = np.flatnonzero(strategy_of == strategy)
         lines = line_of[rows]
@@ -147,20 +157,23 @@ def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
         predictions[strategy][lines] = probs[rows]
         present[strategy] = np.zeros(utterances.hashes.size, dtype=np.bool_)
         present[strategy][lines] = True
-        if not np.isnan(parts[rows]).all():
-            uncertainty[strategy] = np.full((utterances.hashes.size, 2), np.nan)
-            uncertainty[strategy][lines] = parts[rows]
-    return Group(model, prompt, utterances, predictions, present, uncertainty)
+        for kept, values in ((uncertainty, parts), (costs, paid)):
+            if not np.isnan(values[rows]).all():
+                kept[strategy] = np.full((utterances.hashes.size, values.shape[1]), np.nan)
+                kept[strategy][lines] = values[rows]
+    return Group(model, prompt, utterances, predictions, present, uncertainty, costs)
 
 
-def _uncertainty(table: pa.Table) -> Array:
-    """Aleatoric and epistemic uncertainty, shape ``(rows, 2)``, NaN for nulls and no column."""
-    parts = np.full((table.num_rows, 2), np.nan)
-    for place, name in enumerate(("aleatoric_uncertainty", "epistemic_uncertainty")):
+def _numbers(table: pa.Table, names: Sequence[str]) -> Array:
+    """Columns side by side, shape ``(rows, columns)``, NaN for nulls and where there is none."""
+    numbers = np.full((table.num_rows, len(names)), np.nan)
+    for place, name in enumerate(names):
         if name in table.column_names:
-            column = table[name].cast(pa.float64()).fill_null(np.nan)
-            parts[:, place] = column.to_numpy()
-    return parts
+            column = table[name]
+            if pa.types.is_boolean(column.type):
+                column = column.cast(pa.int8())
+            numbers[:, place] = column.cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return numbers
 
 
 def _codes(column: pa.ChunkedArray) -> Indices:

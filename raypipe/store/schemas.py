@@ -133,6 +133,9 @@ PREDICTIONS = pa.schema(
         ("aleatoric_uncertainty", pa.float64()),
         ("epistemic_uncertainty", pa.float64()),
         ("weighting", pa.string()),
+        ("model_tokens", pa.int64()),  # null where an endpoint does not say
+        ("verifier_calls", pa.int64()),
+        ("escalated", pa.bool_()),  # null but for adaptive
         *_TRUTH,
         ("votes_union", pa.list_(pa.string())),
         *((name, pa.float64()) for name in UTTERANCE_METRICS),
@@ -167,10 +170,14 @@ SETTINGS = pa.schema(
         ("tau", pa.float64()),
         ("token_steps", pa.string()),
         ("token_temperature", pa.float64()),
+        ("cheap", pa.string()),
+        ("expensive", pa.string()),
+        ("threshold", pa.float64()),  # bits
     ]
 )
 """What the strategy names of a reaggregation stand for: one row per name, null for a setting that
-the strategy does not use. ``sub_beams`` of the ``beam_count`` beams were read; null for all."""
+the strategy does not use. ``sub_beams`` of the ``beam_count`` beams of a search were read; null
+for all. ``cheap``, ``expensive`` and ``threshold`` are those of ``adaptive``."""
 
 ERRORS = pa.schema(
     [

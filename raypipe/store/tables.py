@@ -180,6 +180,7 @@ def read_generations(
 def _hypotheses(table: pa.Table) -> Iterator[tuple[Hypothesis, ...]]:
     """Hypotheses of every row; logits stay arrays, as millions of floats need not be objects."""
     widths = iter(len(ids or ()) for ids in table.column("emotion_token_ids").to_pylist())
+    prompts = iter(table.column("prompt_tokens").to_pylist())
     for chunk in table.column("hypotheses").chunks:
         structs, bounds = chunk.values, chunk.offsets.to_pylist()
         column = {field.name: structs.field(field.name) for field in structs.type}
@@ -188,15 +189,18 @@ def _hypotheses(table: pa.Table) -> Iterator[tuple[Hypothesis, ...]]:
         names, columns = list(column), [values.to_pylist() for values in column.values()]
         rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         # In this order zip() takes no width once the chunk's rows are at their end.
-        for (start, stop), width in zip(pairwise(bounds), widths, strict=False):
+        for (start, stop), width, prompt in zip(pairwise(bounds), widths, prompts, strict=False):
             yield tuple(
-                _hypothesis(rows[at], logprobs.at(at), logits.at(at, width))
+                _hypothesis(rows[at], logprobs.at(at), logits.at(at, width), prompt)
                 for at in range(start, stop)
             )
 
 
 def _hypothesis(
-    row: Mapping[str, Any], logprobs: FloatArray | None, emotion_logits: FloatArray | None
+    row: Mapping[str, Any],
+    logprobs: FloatArray | None,
+    emotion_logits: FloatArray | None,
+    prompt_tokens: int | None,
 ) -> Hypothesis:
     return Hypothesis(
         kind=row["kind"],
@@ -217,7 +221,8 @@ def _hypothesis(
         verifier_error=row.get("verifier_error"),
         verifier_call=row.get("verifier_call"),
         verifier_tokens=row.get("verifier_tokens"),
-        prompt_tokens=row.get("prompt_tokens"),
+        # A row of then holds the answers to one question.
+        prompt_tokens=row.get("prompt_tokens", prompt_tokens),
         beam_count=row.get("beam_count"),
         window=row.get("window") or 0,
         window_s=row.get("window_s"),
