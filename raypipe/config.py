@@ -386,7 +386,8 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _grid_is_named(self) -> Self:
         for many, one in (("models", "model"), ("prompts", "prompt")):
-            if getattr(self, many) and one in self.model_fields_set:
+            # A recorded config says everything, defaults too.
+            if getattr(self, many) and getattr(self, one) != type(self).model_fields[one].default:
                 raise ValueError(f"give {one} or {many}, not both")
         prompts = [prompt.label for prompt in self.all_prompts]
         for what, names in (
@@ -528,6 +529,8 @@ def _explain(source: str, error: Any) -> str:
         return f"{source}: {field}: unknown key"
     if error["type"] == "missing":
         return f"{source}: {field}: missing"
+    if not error["loc"]:  # the whole config would follow
+        return f"{source}: {error['msg']}"
     if field.endswith("key_variable") or field.endswith("base_url"):  # maybe a key, by mistake
         return f"{source}: {field}: {error['msg']}"
     return f"{source}: {field}: {error['msg']}, got {error['input']!r}"

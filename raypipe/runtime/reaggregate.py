@@ -172,14 +172,11 @@ def _record(plan: ReaggregationPlan, started: datetime) -> dict[str, Any]:
 
 
 def _settings_rows(plan: ReaggregationPlan) -> list[dict[str, Any]]:
+    main = plan.config.decoding.beam_count
     return [
-        {
-            "strategy": variant.name,
-            "rule": variant.strategy,
-            "beam_count": plan.config.decoding.beam_count,
-            **used_settings(variant),
-        }
-        for variant in plan.work.variants
+        {"strategy": one.name, "rule": one.strategy, **used_settings(one)}
+        | {"beam_count": one.beam_count or main}
+        for one in plan.work.variants
     ]
 
 
