@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -23,7 +24,13 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 BUNDLED_MODEL = "tiny-alm"
 
-StrategyName = Literal["greedy", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
+COT_VARIANTS = {"distribution": "distribution+cot"}
+"""Built-in prompts that have a variant with step-by-step instructions."""
+
+PlainStrategyName = Literal[
+    "greedy", "cot", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"
+]
+StrategyName = PlainStrategyName | Literal["adaptive"]
 
 
 class _Section(BaseModel):
@@ -57,11 +64,12 @@ class AudioConfig(_Section):
 
     Attributes:
         max_duration_s: a longer clip becomes an error row; None for the model's own window, or
-            with ``long_audio: first_window`` for half an hour.
+            with any other ``long_audio`` than ``error`` for half an hour.
         max_channels: more channels become an error row; fewer are averaged to mono.
-        long_audio: what becomes of a clip longer than the model's window: an ``error`` row, or an
-            answer about its ``first_window``; ``heard_s`` in ``generations/`` says how much of a
-            clip was heard. ``windows`` (all of them, averaged) is not offered yet.
+        long_audio: what becomes of a clip longer than the model's window: an ``error`` row, an
+            answer about its ``first_window``, or about ``windows``: equal parts that fit, each
+            answered by itself, the distributions averaged. ``heard_s`` in ``generations/`` says
+            how much of a clip was heard.
         replace_with: ``silence`` keeps every clip's length and zeroes its samples: an ablation
             that shows whether the model listens at all.
     """
@@ -70,13 +78,6 @@ class AudioConfig(_Section):
     max_channels: int = Field(default=2, ge=1, le=8)
     long_audio: Literal["error", "first_window", "windows"] = "error"
     replace_with: Literal["silence"] | None = None
-
-    @field_validator("long_audio")
-    @classmethod
-    def _can_be_served(cls, long_audio: str) -> str:
-        if long_audio == "windows":
-            raise ValueError("answering every window is not offered yet: error or first_window")
-        return long_audio
 
 
 class VllmConfig(_Section):
@@ -135,6 +136,15 @@ class ModelConfig(_Section):
             raise ValueError("engine openai needs path, the model's name at the endpoint")
         return self
 
+    def identity(self) -> list[object]:
+        """What of it can change an answer, beside the model's own files."""
+        return [
+            self.model_dump(exclude={"path", "device", "vllm", "api"}),
+            # Memory and compilation do not change an answer; other limits do.
+            self.vllm.max_model_len if self.engine == "vllm" else None,
+            *([self.api.identity()] if self.api else []),
+        ]
+
     @property
     def label(self) -> str:
         """The model's name in the tables."""
@@ -147,10 +157,20 @@ class PromptConfig(_Section):
     Attributes:
         template: a built-in prompt name or the path of a Jinja template.
         name: how the prompt is called in the tables; default: the template's name or file stem.
+        cot: template of the same question with step-by-step instructions, which strategy ``cot``
+            asks; None for the template's built-in variant.
+        cot_max_new_tokens: longest answer to it, in tokens.
     """
 
     template: str = "distribution"
     name: str | None = None
+    cot: str | None = None
+    cot_max_new_tokens: int = Field(default=512, ge=1)
+
+    @property
+    def cot_template(self) -> str | None:
+        """What strategy ``cot`` asks; None if that is nowhere said."""
+        return self.cot or COT_VARIANTS.get(self.template)
 
     @property
     def label(self) -> str:
@@ -163,11 +183,14 @@ class DecodingConfig(_Section):
 
     Attributes:
         beam_count: number of beams B; 0 for greedy only.
+        other_beam_counts: further searches with other numbers of beams, whose strategies stand
+            beside those of B. The beams of a narrower search are not the first of a wider one.
         greedy: also follow the greedy hypothesis, which is not the best beam.
         max_new_tokens: longest answer in tokens; a hypothesis cut there says so.
     """
 
     beam_count: int = Field(default=5, ge=0, le=16)
+    other_beam_counts: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
     greedy: bool = True
     max_new_tokens: int = Field(default=96, ge=1)
 
@@ -175,6 +198,8 @@ class DecodingConfig(_Section):
     def _asks_for_something(self) -> Self:
         if self.beam_count == 0 and not self.greedy:
             raise ValueError("beam_count 0 and greedy false together ask for nothing")
+        if len({self.beam_count, *self.other_beam_counts}) <= len(self.other_beam_counts):
+            raise ValueError("other_beam_counts: give every number of beams once")
         return self
 
 
@@ -193,6 +218,27 @@ class AggregationConfig(_Section):
     token_steps: Literal["all", "words"] = "all"
     token_temperature: float = Field(default=1.0, gt=0)
     length_normalised: bool = False
+
+
+class AdaptiveConfig(_Section):
+    """When strategy ``adaptive`` is content with a cheap answer.
+
+    Attributes:
+        cheap: the strategy whose prediction is looked at first.
+        expensive: the strategy that answers where that one is ambiguous or invalid. What only it
+            needs is asked about those utterances alone.
+        threshold: entropy of the cheap prediction, in bits, above which it is ambiguous.
+    """
+
+    cheap: PlainStrategyName = "greedy"
+    expensive: PlainStrategyName = "w_bon"
+    threshold: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _are_two(self) -> Self:
+        if self.cheap == self.expensive:
+            raise ValueError(f"cheap and expensive are both {self.cheap}")
+        return self
 
 
 class MetricsConfig(_Section):
@@ -231,13 +277,52 @@ class ResourcesConfig(_Section):
     cuda_graphs: bool | None = None
 
 
+class VerifierConfig(_Section):
+    """Who judges the beams for ``alm_v`` and ``w_alm_v``, and how.
+
+    Attributes:
+        model: the judge; None for the model that wrote them.
+        template: a built-in prompt name or the path of a Jinja template that sees ``candidate``.
+        candidates: only the first so many beams are judged; None for all.
+        score: the number in the judge's ``text``, or the ``expected`` one: the mean of the numbers
+            in its beams (an endpoint: in its samples), weighted by their probabilities.
+        beam_count: beams of the judge for ``expected``.
+        max_new_tokens: longest answer in tokens.
+        resources: of another model as the judge.
+    """
+
+    model: ModelConfig | None = None
+    template: str = "verify"
+    candidates: int | None = Field(default=None, ge=1)
+    score: Literal["text", "expected"] = "text"
+    beam_count: int = Field(default=5, ge=1, le=16)
+    max_new_tokens: int = Field(default=16, ge=1)
+    resources: ResourcesConfig = ResourcesConfig()
+
+
+class EnsembleConfig(_Section):
+    """The mean over several prompts, as one more prompt in the tables.
+
+    Attributes:
+        name: how it is called there.
+        prompts: names of the prompts it is the mean of; empty for all.
+    """
+
+    name: str = "ensemble"
+    prompts: tuple[str, ...] = ()
+
+
 class RunConfig(_Section):
     """A whole run: shards in, tables out.
 
     Attributes:
         name: what the run is called in its report.
         output: directory or ``s3://bucket/prefix`` of the tables.
-        strategies: which distributions are computed from the one generation pass.
+        models: several in place of ``model``; each is asked everything.
+        prompts: several in place of ``prompt``; they share what is made of a clip.
+        strategies: which distributions are computed.
+        verifier: asked where a strategy needs one.
+        ensembles: means over prompts.
     """
 
     name: str = "run"
@@ -246,10 +331,15 @@ class RunConfig(_Section):
     storage: StorageConfig = StorageConfig()
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
+    models: tuple[ModelConfig, ...] = ()
     prompt: PromptConfig = PromptConfig()
+    prompts: tuple[PromptConfig, ...] = ()
+    ensembles: tuple[EnsembleConfig, ...] = ()
     decoding: DecodingConfig = DecodingConfig()
     strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
+    verifier: VerifierConfig = VerifierConfig()
     aggregation: AggregationConfig = AggregationConfig()
+    adaptive: AdaptiveConfig = AdaptiveConfig()
     metrics: MetricsConfig = MetricsConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
@@ -264,49 +354,103 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _strategies_can_be_served(self) -> Self:
-        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & set(self.strategies)
+        used = set(self.strategies)
+        if "adaptive" in used:
+            used |= {self.adaptive.cheap, self.adaptive.expensive}
+        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & used
         if needs_beams and self.decoding.beam_count == 0:
             raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
-        needs_verifier = {"alm_v", "w_alm_v"} & set(self.strategies)
-        if needs_verifier:
-            raise ValueError(
-                f"strategies {sorted(needs_verifier)} need a verifier, not yet offered"
-            )
-        if "greedy" in self.strategies and not self.decoding.greedy:
+        if "greedy" in used and not self.decoding.greedy:
             raise ValueError("strategy greedy needs decoding.greedy: true")
+        for prompt in self.all_prompts:
+            if "cot" in used and prompt.cot_template is None:
+                raise ValueError(
+                    f"strategy cot: prompt {prompt.label} has no variant with step-by-step "
+                    "instructions; name one as its cot"
+                )
         return self
 
     @model_validator(mode="after")
     def _one_purse(self) -> Self:
-        if self.model.api and self.model.api.budget and self.resources.actors > 1:
-            raise ValueError(
-                "model.api.budget needs resources.actors: 1, as an actor cannot see what another "
-                "spends; raise model.api.concurrency instead"
-            )
+        asked = [(model, self.resources) for model in self.all_models]
+        if self.verifier.model is not None:
+            asked.append((self.verifier.model, self.verifier.resources))
+        for model, resources in asked:
+            if model.api and model.api.budget and resources.actors > 1:
+                raise ValueError(
+                    "model.api.budget needs resources.actors: 1, as an actor cannot see what "
+                    "another spends; raise model.api.concurrency instead"
+                )
         return self
 
+    @model_validator(mode="after")
+    def _grid_is_named(self) -> Self:
+        for many, one in (("models", "model"), ("prompts", "prompt")):
+            # A recorded config says everything, defaults too.
+            if getattr(self, many) and getattr(self, one) != type(self).model_fields[one].default:
+                raise ValueError(f"give {one} or {many}, not both")
+        prompts = [prompt.label for prompt in self.all_prompts]
+        for what, names in (
+            ("models", [model.label for model in self.all_models]),
+            ("prompts and ensembles", [*prompts, *(one.name for one in self.ensembles)]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what}: give each a name of its own, {twice} stand for several")
+        for ensemble in self.ensembles:
+            unknown = sorted(set(ensemble.prompts) - set(prompts))
+            if unknown:
+                raise ValueError(f"ensemble {ensemble.name}: no prompt is called {unknown}")
+        return self
+
+    @property
+    def all_models(self) -> tuple[ModelConfig, ...]:
+        """Every model of the run."""
+        return self.models or (self.model,)
+
+    @property
+    def all_prompts(self) -> tuple[PromptConfig, ...]:
+        """Every prompt of the run."""
+        return self.prompts or (self.prompt,)
+
+    def as_judge(self) -> Self:
+        """The verifier in place of the run's model, with its own resources."""
+        verifier = self.verifier
+        if verifier.model is None:
+            return self
+        return self.with_model(verifier.model).model_copy(update={"resources": verifier.resources})
+
+    def with_model(self, model: ModelConfig) -> Self:
+        """The part of the run that one model answers."""
+        return self.model_copy(update={"model": model, "models": ()})
+
     def generation_identity(
-        self, input_fingerprint: str, model_fingerprint: str, prompt_source: str
+        self,
+        input_fingerprint: str,
+        model_fingerprints: Sequence[str],
+        templates: Sequence[object],
+        asked: object,
     ) -> str:
         """SHA-256 over everything that can change ``generations/``.
 
         Args:
             input_fingerprint: of the shards that are read.
-            model_fingerprint: of the model's files, or its hub id and revision.
-            prompt_source: the text of the prompt template.
+            model_fingerprints: of every model's files, or its hub id and revision; the verifier's
+                last where there is one.
+            templates: texts of all that is asked.
+            asked: what is asked of which utterances.
         """
+        verifier = [] if self.verifier.model is None else [self.verifier.model]
+        models = zip([*self.all_models, *verifier], model_fingerprints, strict=True)
         return _digest(
             {
                 "input": [input_fingerprint, self.input.limit],
                 "audio": self.audio.model_dump(),
-                "model": [
-                    model_fingerprint,
-                    self.model.model_dump(exclude={"path", "device", "vllm", "api"}),
-                    # Memory and compilation do not change an answer; other limits do.
-                    self.model.vllm.max_model_len if self.model.engine == "vllm" else None,
-                    *([self.model.api.identity()] if self.model.api else []),
-                ],
-                "prompt": [self.prompt.label, prompt_source],
+                "models": [[known, model.identity()] for model, known in models],
+                "prompts": [[one.label, one.cot_max_new_tokens] for one in self.all_prompts],
+                "templates": templates,
+                "asked": asked,
+                "verifier": self.verifier.model_dump(exclude={"model", "resources"}),
                 "decoding": self.decoding.model_dump(),
             }
         )
@@ -325,7 +469,9 @@ class RunConfig(_Section):
                 "generations": generation_identity,
                 "policy": None if policy is None else policy.model_dump(),
                 "strategies": list(self.strategies),
+                "ensembles": [one.model_dump() for one in self.ensembles],
                 "aggregation": self.aggregation.model_dump(),
+                "adaptive": self.adaptive.model_dump() if "adaptive" in self.strategies else None,
             }
         )
 
@@ -383,6 +529,8 @@ def _explain(source: str, error: Any) -> str:
         return f"{source}: {field}: unknown key"
     if error["type"] == "missing":
         return f"{source}: {field}: missing"
+    if not error["loc"]:  # the whole config would follow
+        return f"{source}: {error['msg']}"
     if field.endswith("key_variable") or field.endswith("base_url"):  # maybe a key, by mistake
         return f"{source}: {field}: {error['msg']}"
     return f"{source}: {field}: {error['msg']}, got {error['input']!r}"

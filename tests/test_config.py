@@ -11,7 +11,7 @@ MINIMAL = {"input": {"shards": "in"}, "output": "out"}
 
 def identity(**changes: object) -> tuple[str, str]:
     config = parse_config({**MINIMAL, **changes})
-    generation = config.generation_identity("input", "model", "template")
+    generation = config.generation_identity("input", ["model"], ["template"], ["questions"])
     return generation, config.prediction_identity(generation)
 
 
@@ -33,10 +33,24 @@ def test_a_minimal_config_gets_the_papers_defaults() -> None:
         ({**MINIMAL, "strategies": ["majority"]}, ["strategies.0", "'majority'"]),
         ({**MINIMAL, "strategies": []}, ["strategies", "at least one"]),
         ({**MINIMAL, "strategies": ["greedy", "greedy"]}, ["strategies", "once"]),
-        ({**MINIMAL, "strategies": ["alm_v"]}, ["alm_v", "verifier"]),
+        ({**MINIMAL, "strategies": ["cot"], "prompt": {"template": "single"}}, ["cot", "single"]),
+        ({**MINIMAL, "adaptive": {"cheap": "bon", "expensive": "bon"}}, ["adaptive", "both bon"]),
+        ({**MINIMAL, "adaptive": {"cheap": "adaptive"}}, ["adaptive.cheap", "adaptive"]),
+        (
+            {**MINIMAL, "decoding": {"beam_count": 0}, "strategies": ["greedy", "adaptive"]},
+            ["w_bon", "beam_count"],
+        ),
+        ({**MINIMAL, "decoding": {"other_beam_counts": [3, 5]}}, ["decoding", "once"]),
+        ({**MINIMAL, "decoding": {"other_beam_counts": [0]}}, ["other_beam_counts.0", "0"]),
+        ({**MINIMAL, "model": {"name": "b"}, "models": [{"name": "a"}]}, ["model or models"]),
+        ({**MINIMAL, "models": [{"path": "a/x"}, {"path": "b/x"}]}, ["models", "'x'"]),
+        ({**MINIMAL, "prompts": [{}, {"name": "distribution"}]}, ["prompts", "'distribution'"]),
+        ({**MINIMAL, "ensembles": [{"prompts": ["single"]}]}, ["ensemble", "'single'"]),
+        ({**MINIMAL, "ensembles": [{"name": "distribution"}]}, ["'distribution'", "several"]),
+        ({**MINIMAL, "verifier": {"candidates": 0}}, ["verifier.candidates", "0"]),
         ({**MINIMAL, "decoding": {"beam_count": 0}}, ["bon", "beam_count"]),
         ({**MINIMAL, "decoding": {"greedy": False}}, ["greedy"]),
-        ({**MINIMAL, "audio": {"long_audio": "windows"}}, ["audio.long_audio", "first_window"]),
+        ({**MINIMAL, "audio": {"long_audio": "half"}}, ["audio.long_audio", "first_window"]),
     ],
 )
 def test_a_wrong_config_names_field_and_value(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,21 @@ from raypipe.metrics.distribution import entropy_bits, per_utterance
 from raypipe.records import EmotionTokens, Failure, Prediction, Utterance
 from raypipe.store.tables import predictions_table, read_generations
 from raypipe.strategies import Variant, predict_variants
+from raypipe.strategies.mean import ensemble
 from raypipe.votes import VotePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """The mean over some prompts, as one more prompt of the tables.
+
+    Attributes:
+        name: how it is called there.
+        prompts: what it is the mean of.
+    """
+
+    name: str
+    prompts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,50 +35,88 @@ class Reading:
     """All that predictions depend on beside the hypotheses themselves.
 
     Attributes:
-        run: short id of the run, kept in every row, as are ``model`` and ``prompt``.
+        run: short id of the run, kept in every row, as is ``model``.
         labels: what every distribution is aligned with.
         policy: how the corpus understands the words of its votes; None where it does not say.
         emotion_tokens: what the recorded logits are aligned with.
         variants: strategies with their settings, one prediction per utterance each.
+        ensembles: means over prompts.
     """
 
     run: str
     model: str
-    prompt: str
     labels: LabelSet
     policy: VotePolicy | None
     emotion_tokens: EmotionTokens
     variants: tuple[Variant, ...]
+    ensembles: tuple[Ensemble, ...] = ()
+
+
+_Answer = tuple[Utterance, list[Prediction]] | Failure
+Failed = tuple[int | None, Failure]
+"""A failed row with its number; without one the whole shard has failed."""
 
 
 def read_answers(
-    generations: pa.Table, reading: Reading
-) -> tuple[pa.Table, list[tuple[int | None, Failure]]]:
+    generations: Mapping[str, pa.Table], reading: Reading
+) -> dict[str, tuple[pa.Table, list[Failed]]]:
     """Predict from every answer of a shard.
 
     Args:
-        generations: the shard's ``generations/`` rows.
+        generations: the shard's ``generations/`` rows by prompt, the same utterances in each.
         reading: how.
 
     Returns:
-        The ``predictions/`` table, and the failed rows with their numbers.
+        By prompt, ensembles last: the ``predictions/`` table, and the rows that failed.
     """
-    rows: list[tuple[Utterance, Prediction]] = []
-    failures: list[tuple[int | None, Failure]] = []
-    for index, (utterance, answer) in enumerate(read_generations(generations)):
+    read = {prompt: _read(table, reading) for prompt, table in generations.items()}
+    for one in reading.ensembles:
+        parts = [read[prompt] for prompt in one.prompts]
+        read[one.name] = [
+            _together(dict(zip(one.prompts, row, strict=True))) for row in zip(*parts, strict=True)
+        ]
+    return {prompt: _tables(prompt, rows, reading) for prompt, rows in read.items()}
+
+
+def _read(generations: pa.Table, reading: Reading) -> list[_Answer]:
+    rows: list[_Answer] = []
+    for utterance, answer in read_generations(generations):
         if isinstance(answer, Failure):
-            failures.append((index, answer))
+            rows.append(answer)
             continue
         assert utterance is not None  # only a failed row can lack its utterance
         predictions = predict_variants(
             answer, reading.variants, reading.labels, reading.emotion_tokens
         )
-        rows.extend((utterance, one) for one in predictions)
+        rows.append((utterance, predictions))
+    return rows
+
+
+def _together(row: Mapping[str, _Answer]) -> _Answer:
+    """The mean over the prompts that were answered; the first failure if none was."""
+    answered = {prompt: one for prompt, one in row.items() if not isinstance(one, Failure)}
+    if not answered:
+        return next(one for one in row.values() if isinstance(one, Failure))
+    utterance, _ = next(iter(answered.values()))
+    return utterance, ensemble({prompt: one for prompt, (_, one) in answered.items()})
+
+
+def _tables(
+    prompt: str, answers: Sequence[_Answer], reading: Reading
+) -> tuple[pa.Table, list[Failed]]:
+    rows: list[tuple[Utterance, Prediction]] = []
+    failures: list[Failed] = []
+    for index, answer in enumerate(answers):
+        if isinstance(answer, Failure):
+            failures.append((index, answer))
+        else:
+            utterance, predictions = answer
+            rows.extend((utterance, one) for one in predictions)
     table = predictions_table(
         rows,
         run=reading.run,
         model=reading.model,
-        prompt=reading.prompt,
+        prompt=prompt,
         labels=reading.labels,
         scores=_scores(rows),
         policy=reading.policy,

@@ -17,7 +17,7 @@ import raypipe
 from raypipe.config import RunConfig
 from raypipe.errors import StoppedError
 from raypipe.runtime.models import api_usage
-from raypipe.runtime.plan import Plan, make_plan
+from raypipe.runtime.plan import Leg, Plan, make_plan
 from raypipe.runtime.progress import RunProgress
 from raypipe.runtime.reduce import reduce_run
 from raypipe.runtime.run_record import (
@@ -28,7 +28,8 @@ from raypipe.runtime.run_record import (
     write_record,
 )
 from raypipe.runtime.session import check_resources, own_error, ray_session
-from raypipe.runtime.stages import CPUS_PER_COMMIT, CPUS_PER_FRONTEND, shard_stream
+from raypipe.runtime.stages import required, shard_stream
+from raypipe.runtime.timings import read_timings
 
 
 def run(
@@ -60,7 +61,7 @@ def run(
 
 def _finished_record(plan: Plan) -> dict[str, Any] | None:
     """The record of this very run if there is nothing left to do, not even other intervals."""
-    if plan.pending or not plan.context.tables.exists(RECORD):
+    if not plan.is_done or not plan.context.tables.exists(RECORD):
         return None
     record = read_record(plan.context.tables)
     same = record["config"]["metrics"] == plan.config.metrics.model_dump(mode="json")
@@ -74,16 +75,20 @@ def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
     write_record(plan.context.tables, record)
     context = plan.context
     try:
-        if plan.pending:
-            _stream(plan, console)
+        for leg in plan.legs:
+            if leg.pending:
+                _stream(leg, console, name=leg.context.model if len(plan.legs) > 1 else None)
     except StoppedError as error:
         _note_usage(plan, record)
         write_record(context.tables, {**record, "status": "stopped", "reason": str(error)})
         raise
     _note_usage(plan, record)
-    counts = count_tables(context.tables, context.run, plan.utterances, plan.config.strategies)
+    strategies = [variant.name for variant in context.variants]
+    cells = [(leg.context.model, name) for leg in plan.legs for name in context.all_prompts]
+    counts = count_tables(context.tables, context.run, plan.legs[0].utterances, cells, strategies)
     check_counts(counts)
     record["counts"] = counts
+    record["timings"] = read_timings(context.tables, [leg.context.model for leg in plan.legs])
     record["status"] = "finished"
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     record["seconds"] = round(time.monotonic() - clock, 1)
@@ -93,24 +98,20 @@ def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
 
 
 def _note_usage(plan: Plan, record: dict[str, Any]) -> None:
-    if plan.config.model.api is not None:
+    models = [*plan.config.all_models, plan.config.as_judge().model]
+    if any(model.api is not None for model in models):
         record["api_usage"] = dataclasses.asdict(api_usage(plan.context.tables))
 
 
-def _stream(plan: Plan, console: Console) -> None:
-    config, resources = plan.config, plan.config.resources
-    check_resources(
-        actors=resources.actors,
-        gpus_per_actor=resources.gpus_per_actor,
-        cpus=resources.actors * resources.cpus_per_actor
-        + resources.frontend_workers * CPUS_PER_FRONTEND
-        + CPUS_PER_COMMIT,
-    )
-    stream = shard_stream(plan.pending, config, plan.context)
-    generated = {task.entry.name for task in plan.pending if task.generated}
+def _stream(leg: Leg, console: Console, name: str | None) -> None:
+    check_resources(**required(leg.config, leg.context))
+    if name is not None:
+        console.print(f"model {name}")
+    stream = shard_stream(leg.pending, leg.config, leg.context)
+    generated = {task.entry.name for task in leg.pending if task.generated}
     written = 0
     stopped: dict[str, Any] | None = None
-    with RunProgress(plan.utterances, plan.utterances_done, console) as progress:
+    with RunProgress(leg.utterances, leg.utterances_done, console) as progress:
         try:
             for batch in stream.iter_batches(
                 batch_size=1, batch_format="pyarrow", prefetch_batches=0

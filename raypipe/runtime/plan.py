@@ -1,37 +1,43 @@
-"""What is to be done: which shards, which rows of them, under which fingerprint."""
+"""What is to be done: which shards, which rows of them, by which model, under which fingerprint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from typing import Any
 
 from raypipe.audio import AudioLimits
-from raypipe.config import RunConfig
+from raypipe.config import PromptConfig, RunConfig
 from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.prompts import fill_template, template_source
+from raypipe.protocols import Frontend
+from raypipe.runtime.aggregation import Ensemble
+from raypipe.runtime.context import Prompt, RunContext, ShardTask, partition
 from raypipe.runtime.duplicates import repeated_ids
 from raypipe.runtime.models import check_engine, make_frontend, model_fingerprint
+from raypipe.runtime.questions import Judging, judging, questions
 from raypipe.runtime.run_record import RECORD, read_record
-from raypipe.runtime.shard_work import RunContext, ShardTask
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings
+from raypipe.strategies.settings import AdaptiveSettings
+from raypipe.strategies.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A run, ready to start.
+class Leg:
+    """One model's part of a run, ready to start.
 
     Attributes:
+        config: the run's, with this model alone.
         tasks: every shard of the run, in order.
-        done: names of shards whose predictions exist already.
+        done: names of shards all of whose predictions exist already.
     """
 
     config: RunConfig
     context: RunContext
-    index: ShardIndex
     tasks: tuple[ShardTask, ...]
     done: frozenset[str]
 
@@ -51,74 +57,177 @@ class Plan:
         return sum(task.take for task in self.tasks if task.entry.name in self.done)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run, ready to start.
+
+    Attributes:
+        legs: the run's models, one after the other.
+    """
+
+    config: RunConfig
+    index: ShardIndex
+    legs: tuple[Leg, ...]
+
+    @property
+    def context(self) -> RunContext:
+        """The first leg's, for what all legs share: place, labels, policy, fingerprints."""
+        return self.legs[0].context
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every shard is done."""
+        return not any(leg.pending for leg in self.legs)
+
+
 def make_plan(config: RunConfig) -> Plan:
-    """Look at the input, the model and the output, and decide what is left to do.
+    """Look at the input, the models and the output, and decide what is left to do.
 
     Raises:
-        ConfigError: if the prompt or the input cannot be used.
+        ConfigError: if a prompt or the input cannot be used.
         FingerprintError: if the output holds the tables of a different run.
     """
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)
-    context = run_context(config, shards, tables, index)
+    contexts = run_contexts(config, shards, tables, index)
     tables.probe_conditional_writes()
-    refuse_another_run(tables, context.prediction_fingerprint)
-    generated = existing(tables, "generations", context.partition, context.generation_fingerprint)
-    done = existing(tables, "predictions", context.partition, context.prediction_fingerprint)
-    tasks = _tasks(shards, index, config.input.limit, generated)
-    return Plan(config, context, index, tasks, frozenset(done))
+    refuse_another_run(tables, contexts[0].prediction_fingerprint)
+    tasks = _tasks(shards, index, config.input.limit)
+    legs = tuple(
+        _leg(config.with_model(model), context, tasks)
+        for model, context in zip(config.all_models, contexts, strict=True)
+    )
+    return Plan(config, index, legs)
 
 
-def run_context(
+def _leg(config: RunConfig, context: RunContext, tasks: Sequence[ShardTask]) -> Leg:
+    generated = _in_all(context, "generations", context.asked_prompts)
+    done = _in_all(context, "predictions", context.all_prompts)
+    marked = [dataclasses.replace(task, generated=task.entry.name in generated) for task in tasks]
+    return Leg(config, context, tuple(marked), done)
+
+
+def _in_all(context: RunContext, table: str, prompts: Sequence[str]) -> frozenset[str]:
+    """Names of the shards whose objects exist under every prompt."""
+    fingerprint = {
+        "generations": context.generation_fingerprint,
+        "predictions": context.prediction_fingerprint,
+    }[table]
+    found = [
+        existing(context.tables, table, partition(context.model, prompt), fingerprint)
+        for prompt in prompts
+    ]
+    return frozenset(set.intersection(*found))
+
+
+def run_contexts(
     config: RunConfig, shards: Location, tables: Location, index: ShardIndex
-) -> RunContext:
-    """What every stage of the run needs to know; loads the model's tokenizer, not its weights.
+) -> tuple[RunContext, ...]:
+    """What every stage of each model's part needs; loads tokenizers, not weights.
 
     Raises:
-        ConfigError: if the prompt cannot be used.
+        ConfigError: if a prompt cannot be used, or a model cannot do what is asked.
     """
     labels = LabelSet(tuple(index.labels))
-    frontend = make_frontend(config.model)
-    emotion_tokens = frontend.emotion_tokens(labels)
-    check_engine(config, emotion_tokens)
-    source = template_source(config.prompt.template)
-    fill_template(source, labels, transcript="", fixed_sentences=index.fixed_sentences)
+    prompts = tuple(_prompt(one, config, labels, index) for one in config.all_prompts)
+    verifier = _verifier(config, labels, index)
+    fingerprints = [model_fingerprint(model) for model in config.all_models]
+    if config.verifier.model is not None:
+        fingerprints.append(model_fingerprint(config.verifier.model))
+    asked = [dataclasses.asdict(one) for one in questions(config, labels)]
     generation = config.generation_identity(
-        index.fingerprint, model_fingerprint(config.model), source
+        index.fingerprint,
+        fingerprints,
+        [dataclasses.asdict(prompt) for prompt in prompts],
+        [asked, None if verifier is None else dataclasses.asdict(verifier)],
     )
     prediction = config.prediction_identity(generation, index.policy)
-    cut_to_s = frontend.max_duration_s if config.audio.long_audio == "first_window" else None
-    longest_s = frontend.max_duration_s if cut_to_s is None else AudioLimits().max_duration_s
-    limits = AudioLimits(
+    aggregation, variants = aggregation_settings(config), run_sweep(config).variants()
+    contexts = []
+    for model in config.all_models:
+        leg = config.with_model(model)
+        frontend = make_frontend(model)
+        emotion_tokens = frontend.emotion_tokens(labels)
+        check_engine(leg, emotion_tokens)
+        contexts.append(
+            RunContext(
+                run=prediction[:12],
+                shards=shards,
+                tables=tables,
+                labels=labels,
+                policy=index.policy,
+                fixed_sentences=index.fixed_sentences,
+                model=model.label,
+                prompts=prompts,
+                ensembles=ensembles_of(config),
+                questions=questions(leg, labels),
+                judging=verifier,
+                limits=_limits(config, frontend),
+                window_s=frontend.max_duration_s,
+                long_audio=config.audio.long_audio,
+                silence=config.audio.replace_with == "silence",
+                variants=variants,
+                aggregation=aggregation,
+                beam_count=config.decoding.beam_count,
+                emotion_tokens=emotion_tokens,
+                generation_fingerprint=generation,
+                prediction_fingerprint=prediction,
+            )
+        )
+    return tuple(contexts)
+
+
+def aggregation_settings(config: RunConfig) -> AggregationSettings:
+    """How the run reads its hypotheses."""
+    adaptive = AdaptiveSettings(**config.adaptive.model_dump())
+    return AggregationSettings(**config.aggregation.model_dump(), adaptive=adaptive)
+
+
+def run_sweep(config: RunConfig, **changes: tuple[Any, ...]) -> Sweep:
+    """The run's strategies under its settings, of which some may be given other values."""
+    plain = {**dict(config.aggregation), **dict(config.adaptive)}
+    return Sweep(
+        strategies=config.strategies,
+        beam_count=config.decoding.beam_count,
+        beam_counts=config.decoding.other_beam_counts,
+        **{name: (value,) for name, value in plain.items()} | changes,
+    )
+
+
+def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: ShardIndex) -> Prompt:
+    cot = prompt.cot_template if any(one.cot for one in questions(config, labels)) else None
+    return Prompt(
+        prompt.label,
+        _usable(prompt.template, labels, index),
+        None if cot is None else _usable(cot, labels, index),
+    )
+
+
+def _verifier(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Judging | None:
+    return judging(config, _usable(config.verifier.template, labels, index, candidate=""))
+
+
+def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> str:
+    """The text of a template that can be filled."""
+    source = template_source(template)
+    fill_template(source, labels, transcript="", fixed_sentences=index.fixed_sentences, **more)
+    return source
+
+
+def ensembles_of(config: RunConfig) -> tuple[Ensemble, ...]:
+    """The run's means over prompts."""
+    everything = tuple(prompt.label for prompt in config.all_prompts)
+    return tuple(Ensemble(one.name, one.prompts or everything) for one in config.ensembles)
+
+
+def _limits(config: RunConfig, frontend: Frontend[Any]) -> AudioLimits:
+    is_cut = config.audio.long_audio != "error"
+    longest_s = AudioLimits().max_duration_s if is_cut else frontend.max_duration_s
+    return AudioLimits(
         max_duration_s=config.audio.max_duration_s or longest_s,
         max_channels=config.audio.max_channels,
     )
-    return RunContext(
-        run=prediction[:12],
-        shards=shards,
-        tables=tables,
-        partition=f"model={_segment(config.model.label)}/prompt={_segment(config.prompt.label)}",
-        labels=labels,
-        policy=index.policy,
-        fixed_sentences=index.fixed_sentences,
-        model=config.model.label,
-        prompt=config.prompt.label,
-        prompt_source=source,
-        limits=limits,
-        cut_to_s=cut_to_s,
-        silence=config.audio.replace_with == "silence",
-        strategies=config.strategies,
-        aggregation=AggregationSettings(**config.aggregation.model_dump()),
-        emotion_tokens=emotion_tokens,
-        generation_fingerprint=generation,
-        prediction_fingerprint=prediction,
-    )
-
-
-def _segment(value: str) -> str:
-    """A Hive partition value: readers decode percent signs, a slash would be a new folder."""
-    return quote(value, safe=" +")
 
 
 def refuse_another_run(tables: Location, fingerprint: str) -> None:
@@ -157,9 +266,7 @@ def existing(tables: Location, table: str, partition: str, fingerprint: str) -> 
     return set(names)
 
 
-def _tasks(
-    shards: Location, index: ShardIndex, limit: int | None, generated: set[str]
-) -> tuple[ShardTask, ...]:
+def _tasks(shards: Location, index: ShardIndex, limit: int | None) -> tuple[ShardTask, ...]:
     repeated: Mapping[str, Mapping[int, str]] = repeated_ids(shards, index)
     left = limit if limit is not None else index.rows
     tasks = []
@@ -168,5 +275,5 @@ def _tasks(
         if take == 0 and entry.rows > 0:
             break
         left -= take
-        tasks.append(ShardTask(entry, take, repeated.get(entry.name, {}), entry.name in generated))
+        tasks.append(ShardTask(entry, take, repeated.get(entry.name, {})))
     return tuple(tasks)

@@ -18,10 +18,11 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.errors import ShardError
+from raypipe.runtime.context import partition
 from raypipe.runtime.pipeline import versions
 from raypipe.runtime.progress import RunProgress
 from raypipe.runtime.reaggregate_plan import Changes, ReaggregationPlan, plan_reaggregation
-from raypipe.runtime.reaggregate_work import reaggregate_shard
+from raypipe.runtime.reaggregate_work import reaggregate_part
 from raypipe.runtime.reduce import reduce_tables
 from raypipe.runtime.run_record import (
     RECORD,
@@ -92,7 +93,11 @@ def _carry_out(plan: ReaggregationPlan, console: Console) -> dict[str, Any]:
     tables.write("settings/settings.parquet", _settings_bytes(plan))
     _read_shards(plan, console)
     names = [variant.name for variant in work.variants]
-    counts = count_tables(tables, work.run, plan.source_record["counts"]["input"], names)
+    counted = plan.source_record["counts"]
+    utterances = counted.get("utterances", counted["input"])
+    models = [model.label for model in plan.config.all_models]
+    cells = [(model, prompt) for model in models for prompt in work.all_prompts]
+    counts = count_tables(tables, work.run, utterances, cells, names)
     check_counts(counts)
     record |= {
         "counts": counts,
@@ -102,10 +107,16 @@ def _carry_out(plan: ReaggregationPlan, console: Console) -> dict[str, Any]:
     }
     reduce_tables(
         tables,
-        [f"predictions/{plan.partition}/{name}" for name in plan.shards],
+        {
+            partition(model, prompt): [
+                part.object_name("predictions", prompt)
+                for part in plan.parts
+                if part.model == model
+            ]
+            for model, prompt in cells
+        },
         record,
         console,
-        partition=plan.partition,
         labels=work.labels,
         settings=plan.config.metrics,
         compared=plan.compared,
@@ -116,10 +127,10 @@ def _carry_out(plan: ReaggregationPlan, console: Console) -> dict[str, Any]:
 
 def _read_shards(plan: ReaggregationPlan, console: Console) -> None:
     """Every pending shard; one that cannot be read stops nothing but the end."""
-    task = ray.remote(num_cpus=1)(reaggregate_shard)
+    task = ray.remote(num_cpus=1)(reaggregate_part)
     broken: list[str] = []
-    done = len(plan.shards) - len(plan.pending)
-    progress = RunProgress(len(plan.shards), done, console, what="shards", waiting="reading")
+    done = len(plan.parts) - len(plan.pending)
+    progress = RunProgress(len(plan.parts), done, console, what="shards", waiting="reading")
     with progress:
         try:
             for failure in in_order(task, plan.pending, ray.put(plan.work)):
@@ -161,14 +172,11 @@ def _record(plan: ReaggregationPlan, started: datetime) -> dict[str, Any]:
 
 
 def _settings_rows(plan: ReaggregationPlan) -> list[dict[str, Any]]:
+    main = plan.config.decoding.beam_count
     return [
-        {
-            "strategy": variant.name,
-            "rule": variant.strategy,
-            "beam_count": plan.config.decoding.beam_count,
-            **used_settings(variant),
-        }
-        for variant in plan.work.variants
+        {"strategy": one.name, "rule": one.strategy, **used_settings(one)}
+        | {"beam_count": one.beam_count or main}
+        for one in plan.work.variants
     ]
 
 

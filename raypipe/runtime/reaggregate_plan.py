@@ -11,12 +11,13 @@ from typing import Any
 from raypipe.config import RunConfig, parse_config
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.runtime.plan import existing, refuse_another_run
-from raypipe.runtime.reaggregate_work import Work
+from raypipe.runtime.context import partition
+from raypipe.runtime.plan import ensembles_of, existing, refuse_another_run, run_sweep
+from raypipe.runtime.reaggregate_work import Part, Work
 from raypipe.runtime.run_record import RECORD, read_record
 from raypipe.store.location import Location
 from raypipe.strategies import Variant
-from raypipe.strategies.sweep import Sweep, compared, used_settings
+from raypipe.strategies.sweep import compared, used_settings
 from raypipe.votes import VotePolicy
 
 
@@ -54,8 +55,8 @@ class ReaggregationPlan:
         config: the run's, with the changes in it; of a swept setting its first value.
         swept: values of the settings that have several, as they stand in the new record.
         compared: pairs of strategy names that get a paired difference.
-        shards: every shard of the run, in order.
-        done: of them, those whose predictions exist already.
+        parts: every shard of the run as every model answered it, in order.
+        done: of them, those all of whose predictions exist already.
     """
 
     source_record: dict[str, Any]
@@ -63,18 +64,13 @@ class ReaggregationPlan:
     swept: dict[str, list[Any]]
     work: Work
     compared: frozenset[tuple[str, str]]
-    shards: tuple[str, ...]
-    done: frozenset[str]
+    parts: tuple[Part, ...]
+    done: frozenset[Part]
 
     @property
-    def partition(self) -> str:
-        """The Hive partition path of the model and prompt."""
-        return self.work.partition
-
-    @property
-    def pending(self) -> list[str]:
-        """Shards that are still to be read, in order."""
-        return [name for name in self.shards if name not in self.done]
+    def pending(self) -> list[Part]:
+        """What is still to be read, in order."""
+        return [part for part in self.parts if part not in self.done]
 
 
 def plan_reaggregation(
@@ -89,14 +85,8 @@ def plan_reaggregation(
     source = Location.parse(run, endpoint)
     record = _source_record(source)
     config = _changed_config(record["config"], changes, f"{source.uri}/{RECORD}")
-    sweep = Sweep(
-        strategies=config.strategies,
-        beam_count=config.decoding.beam_count,
-        sub_beams=changes.sub_beams or (),
-        **{name: (value,) for name, value in config.aggregation} | changes.aggregation,
-    )
+    sweep = run_sweep(config, sub_beams=changes.sub_beams or (), **changes.aggregation)
     variants = sweep.variants()
-    partition, shards = _generations(source)
     policy = _policy(record)
     fingerprint = _fingerprint(record, config, policy, variants)
     tables = Location.parse(output or _beside(source, fingerprint[:12]), endpoint)
@@ -106,10 +96,9 @@ def plan_reaggregation(
     work = Work(
         source=source,
         output=tables,
-        partition=partition,
         run=fingerprint[:12],
-        model=config.model.label,
-        prompt=config.prompt.label,
+        prompts=tuple(prompt.label for prompt in config.all_prompts),
+        ensembles=ensembles_of(config),
         labels=LabelSet(tuple(record["labels"])),
         policy=policy,
         variants=variants,
@@ -119,10 +108,9 @@ def plan_reaggregation(
     swept = {name: list(values) for name, values in changes.aggregation.items() if len(values) > 1}
     if changes.sub_beams:
         swept["sub_beams"] = list(changes.sub_beams)
-    done = existing(tables, "predictions", partition, fingerprint)
-    return ReaggregationPlan(
-        record, config, swept, work, compared(variants), shards, frozenset(done)
-    )
+    parts = _parts(source, [model.label for model in config.all_models], work.prompts)
+    done = _done(work, config)
+    return ReaggregationPlan(record, config, swept, work, compared(variants), parts, done)
 
 
 def _source_record(source: Location) -> dict[str, Any]:
@@ -151,16 +139,27 @@ def _changed_config(document: dict[str, Any], changes: Changes, place: str) -> R
     return parse_config(changed, source=f"{place} with these changes")
 
 
-def _generations(source: Location) -> tuple[str, tuple[str, ...]]:
-    """The one partition of ``generations/`` and the shards in it."""
-    names = [name.split("/", 2) for name in source.child("generations").list(".parquet")]
-    partitions = sorted({"/".join(parts[:2]) for parts in names if len(parts) == 3})
-    if len(partitions) != 1:
-        found = ", ".join(partitions) or "none"
-        raise ConfigError(
-            f"{source.uri}/generations: one model and prompt is expected, found {found}"
-        )
-    return partitions[0], tuple(parts[2] for parts in names if len(parts) == 3)
+def _parts(source: Location, models: Sequence[str], prompts: Sequence[str]) -> tuple[Part, ...]:
+    """Every shard under every model; what a prompt lacks of them is found when it is read."""
+    parts = []
+    for model in models:
+        place = source.child("generations", *partition(model, prompts[0]).split("/"))
+        names = place.list(".parquet")
+        if not names:
+            raise ConfigError(f"{place.uri} holds no generations")
+        parts += [Part(model, name) for name in names]
+    return tuple(parts)
+
+
+def _done(work: Work, config: RunConfig) -> frozenset[Part]:
+    done: set[Part] = set()
+    for model in config.all_models:
+        found = [
+            existing(work.output, "predictions", partition(model.label, prompt), work.fingerprint)
+            for prompt in work.all_prompts
+        ]
+        done |= {Part(model.label, name) for name in set.intersection(*found)}
+    return frozenset(done)
 
 
 def _policy(record: dict[str, Any]) -> VotePolicy | None:

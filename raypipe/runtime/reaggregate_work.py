@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.runtime.aggregation import Reading, read_answers
+from raypipe.runtime.aggregation import Ensemble, Reading, read_answers
+from raypipe.runtime.context import partition
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of
@@ -29,8 +31,9 @@ class Work:
     Attributes:
         source: the run that is read.
         output: where the tables go.
-        partition: the Hive partition path of the run's model and prompt, the same in both.
         run: short id of the new run directory.
+        prompts: that every model was asked.
+        ensembles: means over prompts.
         policy: how the corpus understands the words of its votes; None where it does not say.
         generation_fingerprint: that the run's ``generations/`` must have.
         fingerprint: of what is written.
@@ -38,10 +41,9 @@ class Work:
 
     source: Location
     output: Location
-    partition: str
     run: str
-    model: str
-    prompt: str
+    prompts: tuple[str, ...]
+    ensembles: tuple[Ensemble, ...]
     labels: LabelSet
     policy: VotePolicy | None
     variants: tuple[Variant, ...]
@@ -49,17 +51,38 @@ class Work:
     fingerprint: str
 
     @property
+    def all_prompts(self) -> tuple[str, ...]:
+        """Names of all prompts in the tables, ensembles included."""
+        return (*self.prompts, *(ensemble.name for ensemble in self.ensembles))
+
+    @property
     def unread(self) -> tuple[str, ...]:
         """Columns of ``generations/`` that none of the variants needs."""
-        needed = any(variant.strategy in _READ_LOGITS for variant in self.variants)
+        needed = any(rule in _READ_LOGITS for one in self.variants for rule in one.rules)
         return _UNREAD if needed else (*_UNREAD, _LOGITS)
 
 
-def reaggregate_shard(shard: str, work: Work) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One shard as one model answered it.
+
+    Attributes:
+        shard: name of its objects.
+    """
+
+    model: str
+    shard: str
+
+    def object_name(self, table: str, prompt: str) -> str:
+        """Name of its object in a table."""
+        return f"{table}/{partition(self.model, prompt)}/{self.shard}"
+
+
+def reaggregate_part(part: Part, work: Work) -> str | None:
     """Write a shard's ``errors/`` and ``predictions/``, in this order, from what the run holds.
 
     Args:
-        shard: its name inside the partition.
+        part: which.
         work: what is done to it.
 
     Returns:
@@ -69,16 +92,23 @@ def reaggregate_shard(shard: str, work: Work) -> str | None:
     Raises:
         StoreError: if the storage refuses.
     """
-    name = f"{work.partition}/{shard}"
     try:
-        generations = _read(work, f"generations/{name}", work.unread)
-        errors = _read(work, f"errors/{name}")
-        reading = _reading(work, generations, f"generations/{name}")
+        generations = {
+            prompt: _read(work, part.object_name("generations", prompt), work.unread)
+            for prompt in work.prompts
+        }
+        errors = {
+            prompt: _read(work, part.object_name("errors", prompt)) for prompt in work.all_prompts
+        }
+        reading = _reading(work, part, generations)
     except (ShardError, ObjectMissingError) as error:
         return str(error)
-    predictions, _ = read_answers(generations, reading)  # failures stand in errors/ already
-    _write(work, f"errors/{name}", _carried_over(errors, work.run))
-    _write(work, f"predictions/{name}", predictions)
+    # What failed stands in errors/ already.
+    predictions = {prompt: made for prompt, (made, _) in read_answers(generations, reading).items()}
+    for prompt, table in errors.items():
+        _write(work, part.object_name("errors", prompt), _carried_over(table, work.run))
+    for prompt, table in predictions.items():
+        _write(work, part.object_name("predictions", prompt), table)
     return None
 
 
@@ -89,28 +119,31 @@ def _read(work: Work, name: str, unread: tuple[str, ...] = ()) -> pa.Table:
         raise ShardError(f"{work.source.uri}/{name}: {error}") from error
 
 
-def _reading(work: Work, generations: pa.Table, name: str) -> Reading:
-    metadata = generations.schema.metadata or {}
-    found = metadata.get(FINGERPRINT_KEY.encode(), b"").decode()
-    if found != work.generation_fingerprint:
-        raise ShardError(
-            f"{work.source.uri}/{name} is of another run (fingerprint {found[:12] or 'none'}, "
-            f"run.json says {work.generation_fingerprint[:12]})"
-        )
-    tokens, labels = emotion_tokens_of(generations.schema), labels_of(generations.schema)
-    if tokens is None or labels != work.labels:
-        raise ShardError(
-            f"{work.source.uri}/{name}: its metadata do not name the emotion tokens, or not the "
-            f"labels {', '.join(work.labels.names)}"
-        )
+def _reading(work: Work, part: Part, generations: Mapping[str, pa.Table]) -> Reading:
+    tokens = None
+    for prompt, table in generations.items():
+        name = f"{work.source.uri}/{part.object_name('generations', prompt)}"
+        found = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode(), b"").decode()
+        if found != work.generation_fingerprint:
+            raise ShardError(
+                f"{name} is of another run (fingerprint {found[:12] or 'none'}, "
+                f"run.json says {work.generation_fingerprint[:12]})"
+            )
+        tokens, labels = emotion_tokens_of(table.schema), labels_of(table.schema)
+        if tokens is None or labels != work.labels:
+            raise ShardError(
+                f"{name}: its metadata do not name the emotion tokens, or not the "
+                f"labels {', '.join(work.labels.names)}"
+            )
+    assert tokens is not None  # every model has a prompt
     return Reading(
         run=work.run,
-        model=work.model,
-        prompt=work.prompt,
+        model=part.model,
         labels=work.labels,
         policy=work.policy,
-        emotion_tokens=tokens,
+        emotion_tokens=tokens,  # of one model, the same under every prompt
         variants=work.variants,
+        ensembles=work.ensembles,
     )
 
 

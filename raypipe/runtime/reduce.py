@@ -7,7 +7,7 @@ The states are exact sums, so the same predictions give the same bytes on any cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricState, metrics_table
 from raypipe.report.write import html_report
+from raypipe.runtime.context import partition
 from raypipe.runtime.plan import Plan
 from raypipe.runtime.tasks import in_order
 from raypipe.store.location import Location
@@ -35,15 +36,21 @@ _UNREAD = ("run", "dataset", "parse_rule", "invalid_reason", "predicted", *UTTER
 State = TypeVar("State")
 
 
-def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> pa.Table:
+def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> None:
     """Compute and write ``metrics/`` and ``report.html`` of a run whose shards are all done."""
     context = plan.context
-    return reduce_tables(
+    cells = {
+        partition(leg.context.model, prompt): [
+            leg.context.object_name("predictions", prompt, task.entry.name) for task in leg.tasks
+        ]
+        for leg in plan.legs
+        for prompt in leg.context.all_prompts
+    }
+    reduce_tables(
         context.tables,
-        [context.object_name("predictions", task.entry.name) for task in plan.tasks],
+        cells,
         record,
         console,
-        partition=context.partition,
         labels=context.labels,
         settings=plan.config.metrics,
     )
@@ -51,27 +58,40 @@ def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> pa.Table
 
 def reduce_tables(
     tables: Location,
-    predictions: Sequence[str],
+    cells: Mapping[str, Sequence[str]],
     record: dict[str, Any],
     console: Console,
     *,
-    partition: str,
     labels: LabelSet,
     settings: MetricsConfig,
     compared: frozenset[tuple[str, str]] | None = None,
-) -> pa.Table:
+) -> None:
     """Compute and write ``metrics/`` and ``report.html`` from ``predictions/`` objects.
 
     Args:
         tables: where the objects lie, and where the metrics go.
-        predictions: names of the objects.
+        cells: names of the objects by Hive partition path, one for every model and prompt.
         record: the run record; its fingerprint becomes the metrics'.
         console: where progress goes.
-        partition: the Hive partition path of the model and prompt.
         labels: of the corpus.
         settings: of the bootstrap.
         compared: pairs of strategies with a paired difference; None for all.
     """
+    with console.status("reducing to metrics"):
+        for partition_path, predictions in cells.items():
+            metrics = _metrics(tables, predictions, labels, settings, compared)
+            data = to_parquet_bytes(metrics, {"raypipe.fingerprint": record["fingerprint"]})
+            tables.write(f"metrics/{partition_path}/metrics.parquet", data)
+    write_report(tables, record, labels)
+
+
+def _metrics(
+    tables: Location,
+    predictions: Sequence[str],
+    labels: LabelSet,
+    settings: MetricsConfig,
+    compared: frozenset[tuple[str, str]] | None,
+) -> pa.Table:
     groups = [
         predictions[at : at + SHARDS_PER_TASK] for at in range(0, len(predictions), SHARDS_PER_TASK)
     ]
@@ -79,28 +99,23 @@ def reduce_tables(
     def summarise(table: pa.Table) -> CorpusSummary:
         return CorpusSummary.from_table(table, labels)
 
-    with console.status("reducing to metrics"):
-        summary = CorpusSummary.merge_all(list(_states(groups, tables, summarise)))
-        _ = summary.frame  # worked out once here, not in every task
-        shared = ray.put(summary)
+    summary = CorpusSummary.merge_all(list(_states(groups, tables, summarise)))
+    _ = summary.frame  # worked out once here, not in every task
+    shared = ray.put(summary)
 
-        def measure(table: pa.Table) -> MetricState:
-            return MetricState.from_table(
-                table,
-                ray.get(shared),
-                labels,
-                replicates=settings.replicates,
-                seed=settings.seed,
-                per_speaker=settings.per_speaker,
-                compared=compared,
-            )
+    def measure(table: pa.Table) -> MetricState:
+        return MetricState.from_table(
+            table,
+            ray.get(shared),
+            labels,
+            replicates=settings.replicates,
+            seed=settings.seed,
+            per_speaker=settings.per_speaker,
+            compared=compared,
+        )
 
-        state = reduce(MetricState.merge, _states(groups, tables, measure))
-        metrics = metrics_table(state.finish())
-    data = to_parquet_bytes(metrics, {"raypipe.fingerprint": record["fingerprint"]})
-    tables.write(f"metrics/{partition}/metrics.parquet", data)
-    write_report(tables, record, labels)
-    return metrics
+    state = reduce(MetricState.merge, _states(groups, tables, measure))
+    return metrics_table(state.finish())
 
 
 def _states(

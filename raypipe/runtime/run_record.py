@@ -24,8 +24,16 @@ def read_record(tables: Location) -> dict[str, Any]:
     return record
 
 
+Cell = tuple[str, str]
+"""A model and a prompt, by their names in the tables."""
+
+
 def count_tables(
-    tables: Location, run: str, utterances: int, strategies: Sequence[str]
+    tables: Location,
+    run: str,
+    utterances: int,
+    cells: Sequence[Cell],
+    strategies: Sequence[str],
 ) -> dict[str, Any]:
     """Count what the committed tables hold; nothing is taken from memory of the run.
 
@@ -33,23 +41,48 @@ def count_tables(
         tables: where they lie.
         run: id of the run whose rows count.
         utterances: number of utterances that went in.
+        cells: every model and prompt that they were put to.
         strategies: those that must have answered every predicted utterance.
 
     Returns:
-        ``input``, ``predicted`` and ``errors`` in utterances, and for every strategy its
-        ``valid`` and ``invalid`` rows.
+        ``input``, ``predicted`` and ``errors``, and for every strategy its ``valid`` and
+        ``invalid`` rows. An utterance counts once for every model and prompt; where there are
+        several, ``cells`` has the counts of each.
     """
+    counted = [
+        {"model": model, "prompt": prompt}
+        | _count_cell(tables, run, utterances, (model, prompt), strategies)
+        for model, prompt in cells
+    ]
+    sums: dict[str, Any] = {
+        name: sum(cell[name] for cell in counted) for name in ("input", "predicted", "errors")
+    }
+    sums["strategies"] = {
+        name: {
+            kind: sum(cell["strategies"][name][kind] for cell in counted)
+            for kind in ("valid", "invalid")
+        }
+        for name in strategies
+    }
+    return sums if len(cells) == 1 else {"utterances": utterances, **sums, "cells": counted}
+
+
+def _count_cell(
+    tables: Location, run: str, utterances: int, cell: Cell, strategies: Sequence[str]
+) -> dict[str, Any]:
+    where = "WHERE run = ? AND model = ? AND prompt = ?"
+
     connection = connect(tables)
     rows = connection.execute(
         "SELECT strategy, count(*) FILTER (valid), count(*) FILTER (NOT valid)"
-        " FROM predictions WHERE run = ? GROUP BY strategy",
-        [run],
+        f" FROM predictions {where} GROUP BY strategy",
+        [run, *cell],
     ).fetchall()
     predicted = connection.execute(
-        "SELECT count(DISTINCT utterance_id) FROM predictions WHERE run = ?", [run]
+        f"SELECT count(DISTINCT utterance_id) FROM predictions {where}", [run, *cell]
     ).fetchone()
     errors = connection.execute(
-        "SELECT coalesce(sum(utterances), 0) FROM errors WHERE run = ?", [run]
+        f"SELECT coalesce(sum(utterances), 0) FROM errors {where}", [run, *cell]
     ).fetchone()
     assert predicted is not None
     assert errors is not None
@@ -66,9 +99,13 @@ def count_tables(
 def check_counts(counts: dict[str, Any]) -> None:
     """Every utterance is predicted or an error, and every strategy answers every predicted one.
 
+    So it must be for every model and prompt.
+
     Raises:
         AccountingError: naming the counts that do not add up.
     """
+    for cell in counts.get("cells", ()):
+        check_counts(cell)
     if counts["input"] != counts["predicted"] + counts["errors"]:
         raise AccountingError(
             f"{counts['input']} utterances went in, but {counts['predicted']} are predicted and "

@@ -16,10 +16,11 @@ from raypipe.engines.agreement import (
 )
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
-from raypipe.records import ModelInput
+from raypipe.records import Failure, ModelInput
+from raypipe.runtime.context import RunContext, ShardTask
 from raypipe.runtime.models import main_search, make_engine, make_frontend
-from raypipe.runtime.plan import run_context
-from raypipe.runtime.shard_work import RunContext, ShardTask, prepare_shard
+from raypipe.runtime.plan import run_contexts
+from raypipe.runtime.preparing import prepare_shard
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 
@@ -66,7 +67,9 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)
-    context = run_context(config, shards, tables, index)
+    # All of the first model's own answers; what it says as a verifier is no longer search.
+    config = config.with_model(config.all_models[0])
+    context = run_contexts(config, shards, tables, index)[0]
     wanted = sample or min(2 * config.resources.batch_size, _LARGEST_DEFAULT_SAMPLE)
     inputs = _sample(index, context, make_frontend(config.model), wanted)
     if not inputs:
@@ -90,7 +93,8 @@ def _sample(
         # A short or partly unreadable shard leaves its share to the ones after it.
         take = min(entry.rows, -(-(wanted - len(inputs)) // (count - place)))
         prepared = prepare_shard(ShardTask(entry, take), context, frontend)
-        inputs += [one for one in prepared.inputs if isinstance(one, ModelInput)]
+        parts = [row[0].asked[0] for row in prepared.parts if not isinstance(row, Failure)]
+        inputs += [one for one in parts if isinstance(one, ModelInput)]
     return inputs
 
 

@@ -65,19 +65,17 @@ def _configure_data() -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
-def check_resources(*, actors: int, gpus_per_actor: float, cpus: float) -> None:
+def check_resources(*, gpus: float, cpus: float) -> None:
     """Refuse to start a stream that could never be scheduled: it would hang without a word.
 
     Args:
-        actors: model replicas.
-        gpus_per_actor: GPUs that each of them holds.
-        cpus: CPUs that all actors and one writer hold together.
+        gpus: that all model replicas hold together.
+        cpus: that all actors and one writer hold together.
 
     Raises:
         ConfigError: stating what is asked for and what the cluster has.
     """
     have = ray.cluster_resources()
-    gpus = actors * gpus_per_actor
     if gpus > have.get("GPU", 0):
         raise ConfigError(f"the run asks for {gpus:g} GPUs, the cluster has {have.get('GPU', 0):g}")
     if cpus > have.get("CPU", 0):

@@ -16,18 +16,19 @@ import ray.data
 
 from raypipe.config import RunConfig
 from raypipe.errors import StoppedError
-from raypipe.runtime.models import main_search, make_engine, make_frontend
+from raypipe.protocols import Frontend
+from raypipe.records import EmotionTokens, Search
+from raypipe.runtime.context import RunContext, ShardTask
+from raypipe.runtime.models import make_engine, make_frontend
+from raypipe.runtime.preparing import PreparedShard, prepare_shard
 from raypipe.runtime.shard_work import (
     AnsweredShard,
-    PreparedShard,
-    RunContext,
     ShardSummary,
-    ShardTask,
     StoppedShard,
     answer_shard,
     commit_shard,
-    prepare_shard,
     recommit_shard,
+    verify_shard,
 )
 
 
@@ -42,16 +43,21 @@ def _unpack(batch: pa.Table) -> Any:
 
 
 class PrepareStage:
-    """Reads shards and makes model inputs; holds the model's tokenizer and feature extractor."""
+    """Reads shards and makes model inputs; holds tokenizers and feature extractors."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         self._context = context
         self._frontend = make_frontend(config.model)
+        self._judge: Frontend[Any] | None = None
+        if _has_another_judge(context):
+            self._judge = make_frontend(config.as_judge().model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Prepare the one shard in the batch."""
         task: ShardTask = _unpack(batch)
-        work = task if task.generated else prepare_shard(task, self._context, self._frontend)
+        if task.generated:
+            return _pack(task.entry.name, task)
+        work = prepare_shard(task, self._context, self._frontend, self._judge)
         return _pack(task.entry.name, work)
 
 
@@ -59,8 +65,13 @@ class EngineStage:
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        self._search = main_search(config, context.labels)
-        self._engine = make_engine(config, context.emotion_tokens, [self._search])
+        self._context = context
+        searches: list[Search] = [question.search for question in context.questions]
+        own_judge = context.judging is not None and context.judging.own_model
+        if own_judge and context.judging is not None:
+            searches.append(context.judging.search)
+        self._engine = make_engine(config, context.emotion_tokens, list(dict.fromkeys(searches)))
+        self._judge = (make_frontend(config.model), self._engine) if own_judge else None
         self._answered = 0
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -70,12 +81,43 @@ class EngineStage:
             return batch
         done: AnsweredShard | StoppedShard
         try:
-            done = answer_shard(work, self._engine, self._search)
+            done = answer_shard(work, self._context, self._engine, self._judge)
             self._answered += 1
         except StoppedError as error:
             # An exception would tear down the stream, with answered shards not yet written.
             done = StoppedShard(work.task, str(error), self._answered)
         return _pack(work.task.entry.name, done)
+
+
+class VerifyStage:
+    """Holds another model, which judges what the first one answered."""
+
+    def __init__(self, config: RunConfig, context: RunContext) -> None:
+        assert context.judging is not None
+        judge = config.as_judge()
+        frontend = make_frontend(judge.model)
+        # Nothing is read off its logits; an engine without tokens to record is a special case.
+        tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
+        self._context = context
+        self._judge = frontend, make_engine(judge, tokens, [context.judging.search])
+        self._answered = 0
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Judge the one shard in the batch, or say why the engine stopped before it."""
+        work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
+        if not isinstance(work, AnsweredShard):
+            return batch
+        done: AnsweredShard | StoppedShard
+        try:
+            done = verify_shard(work, self._context, self._judge)
+            self._answered += 1
+        except StoppedError as error:
+            done = StoppedShard(work.task, str(error), self._answered)
+        return _pack(work.task.entry.name, done)
+
+
+def _has_another_judge(context: RunContext) -> bool:
+    return context.judging is not None and not context.judging.own_model
 
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
@@ -135,6 +177,18 @@ def shard_stream(
         num_gpus=resources.gpus_per_actor,
         **retries,
     )
+    if _has_another_judge(context):
+        judge = config.as_judge().resources
+        answered = answered.map_batches(
+            VerifyStage,
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=judge.actors),
+            fn_constructor_args=(config, context),
+            num_cpus=judge.cpus_per_actor,
+            num_gpus=judge.gpus_per_actor,
+            **retries,
+        )
     return answered.map_batches(
         commit_batch,
         batch_size=1,
@@ -142,6 +196,18 @@ def shard_stream(
         fn_kwargs={"context": context},
         num_cpus=CPUS_PER_COMMIT,
     )
+
+
+def required(config: RunConfig, context: RunContext) -> dict[str, float]:
+    """GPUs and CPUs that the stream's stages hold at once, at least."""
+    pools = [config.resources]
+    if _has_another_judge(context):
+        pools.append(config.as_judge().resources)
+    front_and_end = config.resources.frontend_workers * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
+    return {
+        "gpus": sum(pool.actors * pool.gpus_per_actor for pool in pools),
+        "cpus": sum(pool.actors * pool.cpus_per_actor for pool in pools) + front_and_end,
+    }
 
 
 # Shares of a CPU, so that one model actor, one reader and one writer fit on two CPUs: a stream

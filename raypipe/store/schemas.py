@@ -189,10 +189,13 @@ ERRORS = pa.schema(
         pa.field("error_type", pa.string(), nullable=False),
         pa.field("message", pa.string(), nullable=False),
         pa.field("utterances", pa.int64(), nullable=False),
+        ("model", pa.string()),
+        ("prompt", pa.string()),
     ]
 )
 """One row per failed input. ``row`` counts from 0 in a shard and is the line of a manifest;
-``utterances`` is the number of inputs it stands for: 1, or all rows of an unreadable shard."""
+``utterances`` is the number of inputs it stands for: 1, or all rows of an unreadable shard. An
+ingest knows neither ``model`` nor ``prompt``."""
 
 
 def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:

@@ -317,7 +317,13 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
 
 
 def errors_table(
-    failures: Sequence[tuple[int | None, Failure]], *, run: str, shard: str | None, shard_rows: int
+    failures: Sequence[tuple[int | None, Failure]],
+    *,
+    run: str,
+    shard: str | None,
+    shard_rows: int,
+    model: str | None = None,
+    prompt: str | None = None,
 ) -> pa.Table:
     """The ``errors/`` object of one shard.
 
@@ -326,6 +332,8 @@ def errors_table(
         run: short id of the run.
         shard: name of the shard; None for inputs that are in no shard.
         shard_rows: number of inputs that a failure of the whole shard stands for.
+        model: that failed, or was not reached; None before there is one.
+        prompt: that it was to answer; likewise.
     """
     rows = [
         {
@@ -337,6 +345,8 @@ def errors_table(
             "error_type": failure.error_type,
             "message": _storable(_short(failure.message)),
             "utterances": shard_rows if row is None else 1,
+            "model": model,
+            "prompt": prompt,
         }
         for row, failure in failures
     ]

@@ -48,7 +48,8 @@ def make_run(
     """Write ``generations/``, ``errors/`` and ``run.json`` of a finished run."""
     tables = Location.parse(str(folder))
     config = _config(folder, beams)
-    generation = config.generation_identity("made-up input", "made-up model", "made-up prompt")
+    made_up = ["made-up model"], ["made-up prompt"], ["made-up questions"]
+    generation = config.generation_identity("made-up input", *made_up)
     fingerprint = config.prediction_identity(generation)
     for shard, start in enumerate(range(0, utterances, rows_per_shard)):
         rng = np.random.default_rng((seed, shard))

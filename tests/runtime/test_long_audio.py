@@ -14,7 +14,8 @@ import soundfile
 from raypipe.records import Failure, ModelInput
 from raypipe.runtime.models import make_engine, make_frontend
 from raypipe.runtime.plan import make_plan
-from raypipe.runtime.shard_work import PreparedShard, answer_shard, commit_shard, prepare_shard
+from raypipe.runtime.preparing import PreparedShard, prepare_shard
+from raypipe.runtime.shard_work import answer_shard, commit_shard
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 RATE = 16_000
@@ -57,13 +58,27 @@ def prepare(runs: Any, tmp_path: Path, window_s: float) -> Any:
             resources={"threads_per_actor": 1},
         )
         plan, frontend = make_plan(config), make_frontend(config.model)
-        return plan, prepare_shard(plan.tasks[0], plan.context, frontend)
+        return plan, prepare_shard(plan.legs[0].tasks[0], plan.context, frontend)
 
     return prepared
 
 
 def kinds(shard: PreparedShard) -> list[str]:
-    return [one.error_type if isinstance(one, Failure) else "heard" for one in shard.inputs]
+    return [row.error_type if isinstance(row, Failure) else "heard" for row in shard.parts]
+
+
+def only_input(shard: PreparedShard, row: int) -> ModelInput:
+    parts = shard.parts[row]
+    assert not isinstance(parts, Failure)
+    ((only,),) = (part.asked for part in parts)
+    assert isinstance(only, ModelInput)
+    return only
+
+
+def answer_and_commit(plan: Any, shard: PreparedShard) -> None:
+    searches = [question.search for question in plan.context.questions]
+    engine = make_engine(plan.config, plan.context.emotion_tokens, searches)
+    commit_shard(answer_shard(shard, plan.context, engine), plan.context)
 
 
 def test_by_default_it_is_an_error_row(prepare: Any, window_s: float) -> None:
@@ -76,9 +91,7 @@ def test_the_first_window_is_heard_where_that_is_asked_for(prepare: Any, window_
     _, shard = prepare(long_audio="first_window")
     assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
     assert shard.heard_s == (1.0, window_s, window_s, None)
-    fitting, long = shard.inputs[1], shard.inputs[2]
-    assert isinstance(fitting, ModelInput)
-    assert isinstance(long, ModelInput)
+    fitting, long = only_input(shard, 1), only_input(shard, 2)
     assert long.feature_frames == fitting.feature_frames
     # Both clips begin with the same noise.
     np.testing.assert_array_equal(long.features, fitting.features)
@@ -93,9 +106,35 @@ def test_the_table_says_how_much_was_heard(
     prepare: Any, runs: Any, tmp_path: Path, window_s: float
 ) -> None:
     plan, shard = prepare(long_audio="first_window")
-    engine = make_engine(plan.config, plan.context.emotion_tokens, plan.context.labels)
-    commit_shard(answer_shard(shard, engine), plan.context)
+    answer_and_commit(plan, shard)
     sql = "SELECT utterance_id, heard_s FROM generations WHERE heard_s < duration_s"
     assert runs.rows(tmp_path / "out", sql) == [{"utterance_id": "long", "heard_s": window_s}]
     (failed,) = runs.rows(tmp_path / "out", "SELECT * FROM generations WHERE heard_s IS NULL")
     assert (failed["utterance_id"], failed["error_type"]) == ("broken", "not_audio")
+
+
+def test_windows_are_equal_parts_that_fit(prepare: Any, window_s: float) -> None:
+    _, shard = prepare(long_audio="windows")
+    assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
+    half = (window_s + 0.5) / 2
+    lengths = [[part.window_s for part in row] for row in shard.parts[:3]]
+    assert lengths == [[None], [None], [half, half]]
+    assert [part.window for part in shard.parts[2]] == [0, 1]
+    assert shard.heard_s == (1.0, window_s, window_s + 0.5, None)
+
+
+def test_every_window_is_answered_and_the_answers_averaged(
+    prepare: Any, runs: Any, tmp_path: Path
+) -> None:
+    plan, shard = prepare(long_audio="windows")
+    answer_and_commit(plan, shard)
+    sql = """SELECT utterance_id, [h.window for h in hypotheses] AS windows
+        FROM generations WHERE hypotheses IS NOT NULL ORDER BY ALL"""
+    assert {row["utterance_id"]: row["windows"] for row in runs.rows(tmp_path / "out", sql)} == {
+        "fitting": [0, 0],
+        "long": [0, 0, 1, 1],
+        "short": [0, 0],
+    }
+    # Four tokens are no answer; but the logits are those of both windows.
+    sql = "SELECT probs, valid FROM predictions WHERE strategy = 'token_softmax'"
+    assert all(row["valid"] for row in runs.rows(tmp_path / "out", sql))

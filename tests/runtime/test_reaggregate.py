@@ -291,7 +291,7 @@ def test_what_is_no_finished_run_is_refused(copy: Path, sweep: Path, tmp_path: P
     (unfinished / "run.json").write_text(json.dumps({**record, "status": "running"}))
     refused(unfinished, "is not finished")
     (unfinished / "run.json").write_text(json.dumps(record))
-    refused(unfinished, "one model and prompt is expected, found none")
+    refused(unfinished, "holds no generations")
 
 
 def test_from_s3_beside_the_run_through_the_command_line(

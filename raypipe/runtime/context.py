@@ -1,0 +1,137 @@
+"""What every stage of a run needs to know, and the shard it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote
+
+from raypipe.audio import AudioLimits
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, Hypothesis
+from raypipe.runtime.aggregation import Ensemble, Reading
+from raypipe.runtime.questions import Judging, Question
+from raypipe.shards import ShardEntry
+from raypipe.store.location import Location
+from raypipe.strategies import AggregationSettings, Variant
+from raypipe.strategies.adaptive import is_ambiguous
+from raypipe.votes import VotePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """One shard to be processed.
+
+    Attributes:
+        entry: the shard's name, row count and digest.
+        take: number of leading rows that belong to the run.
+        repeated: rows whose utterance id already stands elsewhere, with where that is.
+        generated: its ``generations/`` objects exist already; only the CPU part is left.
+    """
+
+    entry: ShardEntry
+    take: int
+    repeated: Mapping[int, str] = field(default_factory=dict)
+    generated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One thing that the model is asked, with a partition of its own in every table.
+
+    Attributes:
+        name: in the tables.
+        source: text of the template.
+        cot_source: text of its variant with step-by-step instructions; None if that is not asked.
+    """
+
+    name: str
+    source: str
+    cot_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What every stage of one model's part of a run needs; picklable, free of secrets.
+
+    Attributes:
+        run: short id of the run, the beginning of its prediction fingerprint.
+        tables: where the tables go.
+        policy: how the corpus's votes became soft labels; None where its index does not say.
+        model: its name in the tables.
+        prompts: what it is asked.
+        ensembles: means over prompts, as further prompts of the tables.
+        questions: how it is asked, in this order.
+        judging: how its beams are judged; None if they are not.
+        limits: of usable audio.
+        window_s: most seconds that the model hears at once.
+        long_audio: what becomes of longer clips, see :class:`raypipe.config.AudioConfig`.
+        silence: take every sound away.
+        variants: what is predicted from the answers.
+        beam_count: of the main search.
+        emotion_tokens: what the recorded logits are aligned with.
+    """
+
+    run: str
+    shards: Location
+    tables: Location
+    labels: LabelSet
+    policy: VotePolicy | None
+    fixed_sentences: bool
+    model: str
+    prompts: tuple[Prompt, ...]
+    ensembles: tuple[Ensemble, ...]
+    questions: tuple[Question, ...]
+    judging: Judging | None
+    limits: AudioLimits
+    window_s: float
+    long_audio: Literal["error", "first_window", "windows"]
+    silence: bool
+    variants: tuple[Variant, ...]
+    aggregation: AggregationSettings
+    beam_count: int
+    emotion_tokens: EmotionTokens
+    generation_fingerprint: str
+    prediction_fingerprint: str
+
+    @property
+    def reading(self) -> Reading:
+        """How the hypotheses become predictions."""
+        return Reading(
+            run=self.run,
+            model=self.model,
+            labels=self.labels,
+            policy=self.policy,
+            emotion_tokens=self.emotion_tokens,
+            variants=self.variants,
+            ensembles=self.ensembles,
+        )
+
+    @property
+    def asked_prompts(self) -> tuple[str, ...]:
+        """Names of the prompts that the model is asked."""
+        return tuple(prompt.name for prompt in self.prompts)
+
+    @property
+    def all_prompts(self) -> tuple[str, ...]:
+        """Names of all prompts in the tables, ensembles included."""
+        return (*self.asked_prompts, *(ensemble.name for ensemble in self.ensembles))
+
+    def object_name(self, table: str, prompt: str, shard: str) -> str:
+        """Name of a shard's object in ``table``, relative to the tables' location."""
+        return f"{table}/{partition(self.model, prompt)}/{shard}"
+
+    def is_ambiguous(self, hypotheses: Sequence[Hypothesis]) -> bool:
+        """Whether ``adaptive`` looks at an utterance again."""
+        return is_ambiguous(
+            hypotheses, self.labels, self.emotion_tokens, self.aggregation, self.beam_count or None
+        )
+
+
+def partition(model: str, prompt: str) -> str:
+    """The Hive partition path of a model and prompt.
+
+    Readers decode percent signs in a value, and a slash would be a new folder.
+    """
+    return f"model={quote(model, safe=' +')}/prompt={quote(prompt, safe=' +')}"

@@ -1,0 +1,169 @@
+"""From a shard's rows to what a model takes: decoded, cut into windows, asked by every prompt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from raypipe.audio import decode, resample
+from raypipe.errors import DecodeError, ShardError
+from raypipe.prompts import fill_template
+from raypipe.protocols import Frontend
+from raypipe.records import Failure, FloatArray, Request, Utterance
+from raypipe.runtime.answering import Part
+from raypipe.runtime.context import RunContext, ShardTask
+from raypipe.shards import read_shard
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedShard:
+    """A shard on its way to the model: every row is a clip in one part or several, or a failure.
+
+    Attributes:
+        utterances: the rows without their audio, None where even the row could not be read.
+        parts: what the engine's frontend made of every row.
+        heard_s: seconds of each clip that the model gets to hear, None where it gets none.
+    """
+
+    task: ShardTask
+    utterances: tuple[Utterance | None, ...]
+    parts: tuple[tuple[Part, ...] | Failure, ...]
+    heard_s: tuple[float | None, ...]
+    shard_failure: Failure | None = None
+
+
+def prepare_shard(
+    task: ShardTask,
+    context: RunContext,
+    frontend: Frontend[Any],
+    judge: Frontend[Any] | None = None,
+) -> PreparedShard:
+    """Read a shard and make every usable row ready for the model.
+
+    Args:
+        task: the shard.
+        context: of the run.
+        frontend: of the model that is asked.
+        judge: of another model that verifies; None where there is none.
+    """
+    try:
+        rows = read_shard(context.shards, task.entry, context.labels)[: task.take]
+    except ShardError as error:
+        failure = Failure(None, "read", type(error).__name__, str(error))
+        return PreparedShard(task, (), (), (), failure)
+    heard = [_heard(row, index, task, context, frontend) for index, row in enumerate(rows)]
+    asked = [request for clips in heard for request in _requests(clips, context)]
+    # One call: all prompts about a clip share what is made of its sound.
+    prepared = iter(frontend.prepare(asked))
+    judged = iter(_judged(heard, judge))
+    parts = tuple(
+        clips if isinstance(clips, Failure) else tuple(_parts(clips, context, prepared, judged))
+        for clips in heard
+    )
+    heard_s = tuple(None if isinstance(clips, Failure) else clips.seconds for clips in heard)
+    return PreparedShard(task, tuple(_without_audio(row) for row in rows), parts, heard_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clips:
+    """What is heard of a row: the whole clip, or its windows."""
+
+    row: Utterance
+    windows: tuple[FloatArray, ...]
+    sampling_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(len(window) for window in self.windows) / self.sampling_rate
+
+
+def _heard(
+    row: Utterance | Failure,
+    index: int,
+    task: ShardTask,
+    context: RunContext,
+    frontend: Frontend[Any],
+) -> _Clips | Failure:
+    if isinstance(row, Failure):
+        return row
+    if index in task.repeated:
+        where = task.repeated[index]
+        message = f"utterance_id {row.utterance_id!r} already stands in {where}"
+        return Failure(row.utterance_id, "read", "duplicate_id", message)
+    rate = frontend.sampling_rate
+    try:
+        samples = decode(row.audio, sampling_rate=rate, limits=context.limits)
+    except DecodeError as error:
+        return Failure(row.utterance_id, "decode", error.code, str(error))
+    if context.silence:
+        samples = np.zeros_like(samples)
+    longest = round(context.window_s * rate)
+    if context.long_audio == "first_window":
+        return _Clips(row, (samples[:longest],), rate)
+    if context.long_audio == "windows":
+        # Equal parts: a short rest would hardly be an utterance, and weigh as much as the others.
+        count = max(1, -(-len(samples) // longest))
+        return _Clips(row, tuple(np.array_split(samples, count)), rate)
+    return _Clips(row, (samples,), rate)
+
+
+def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request]:
+    """Every prompt about every window, each followed by the variants with instructions."""
+    if isinstance(clips, Failure):
+        return
+    cot = [one.cot_source for one in context.prompts if one.cot_source is not None]
+    texts = [
+        filled(source, clips.row, context)
+        for source in (*(one.source for one in context.prompts), *cot)
+    ]
+    for window in clips.windows:
+        for text in texts:
+            yield Request(clips.row.utterance_id, text, window)
+
+
+def _judged(heard: list[_Clips | Failure], judge: Frontend[Any] | None) -> list[Any | Failure]:
+    """Every window as another model takes it, asked nothing yet; empty without one."""
+    if judge is None:
+        return []
+    requests = []
+    for clips in heard:
+        if isinstance(clips, Failure):
+            continue
+        for window in clips.windows:
+            samples = resample(window, clips.sampling_rate, judge.sampling_rate)
+            requests.append(Request(clips.row.utterance_id, "", samples))
+    return list(judge.prepare(requests))
+
+
+def _parts(
+    clips: _Clips,
+    context: RunContext,
+    prepared: Iterator[Any | Failure],
+    judged: Iterator[Any | Failure],
+) -> Iterator[Part]:
+    is_whole = len(clips.windows) == 1
+    for number, window in enumerate(clips.windows):
+        asked = tuple(next(prepared) for _ in context.prompts)
+        cot = tuple(next(prepared) for one in context.prompts if one.cot_source is not None)
+        window_s = None if is_whole else len(window) / clips.sampling_rate
+        yield Part(number, window_s, asked, cot, next(judged, None))
+
+
+def filled(source: str, row: Utterance, context: RunContext, candidate: str | None = None) -> str:
+    """A template filled for one utterance."""
+    return fill_template(
+        source,
+        context.labels,
+        transcript=row.transcript,
+        context=row.context,
+        fixed_sentences=context.fixed_sentences,
+        candidate=candidate,
+    )
+
+
+def _without_audio(row: Utterance | Failure) -> Utterance | None:
+    return None if isinstance(row, Failure) else dataclasses.replace(row, audio=b"")

@@ -1,0 +1,192 @@
+"""Candidates and their verifier: which are put to it, and what its answers are worth.
+
+A candidate is the distribution that a beam stands for. Beams that stand for the same one, written
+to two decimals, are one candidate, and so are those of several prompts about one clip: the
+verifier is asked once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raypipe.labels import LabelSet
+from raypipe.parsing import parse_answer, parse_score
+from raypipe.protocols import Engine, Frontend
+from raypipe.records import Failure, Generation, Hypothesis
+from raypipe.runtime.answering import Part, Timing
+from raypipe.runtime.questions import Judging
+from raypipe.strategies.dirichlet import softmax_weights
+
+_DECIMALS = 2
+_SHOWN = 80
+
+Row = tuple[Generation | Failure, ...]
+"""What became of a row, by prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One question to the verifier: a clip, or a window of it, and a distribution."""
+
+    row: int
+    window: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the verifier said of one candidate; fields as in :class:`Hypothesis`."""
+
+    score: float | None
+    text: str | None
+    error: str | None
+    tokens: int | None
+
+
+def verify(
+    rows: Sequence[Row],
+    parts: Sequence[Sequence[Part] | Failure],
+    judging: Judging,
+    judge: tuple[Frontend[Any], Engine[Any]],
+    labels: LabelSet,
+    *,
+    prompt_of: Callable[[int, str], str],
+    is_ambiguous: Callable[[Sequence[Hypothesis]], bool],
+) -> tuple[list[Row], Timing]:
+    """Let the verifier judge the beams of some rows.
+
+    Args:
+        rows: what became of every row of a shard.
+        parts: its clips.
+        judging: how to judge.
+        judge: both halves of the verifier's engine.
+        labels: what a candidate is a distribution over.
+        prompt_of: the verifier's prompt about a row and a candidate.
+        is_ambiguous: of the hypotheses of a row and prompt.
+
+    Returns:
+        The rows with the verdicts in their hypotheses, and how long it took.
+    """
+    frontend, engine = judge
+    placed = [
+        _candidates(number, row, judging, labels, is_ambiguous) for number, row in enumerate(rows)
+    ]
+    wanted = list(dict.fromkeys(one for row in placed for one in row.values()))
+    clips = {
+        (number, part.window): part.asked[0] if judging.own_model else part.heard_by_judge
+        for number, row in enumerate(parts)
+        for part in (() if isinstance(row, Failure) else row)
+    }
+    given: list[Any] = []
+    for one in wanted:
+        clip = clips[one.row, one.window]
+        prompt = prompt_of(one.row, one.text)
+        given.append(clip if isinstance(clip, Failure) else frontend.again(clip, prompt))
+    started = time.monotonic()
+    ready = [one for one in given if not isinstance(one, Failure)]
+    replies = iter(engine.generate(ready, judging.search) if ready else ())
+    seconds = time.monotonic() - started
+    verdicts = {
+        one: _verdict(made if isinstance(made, Failure) else next(replies), judging)
+        for one, made in zip(wanted, given, strict=True)
+    }
+    judged = [
+        tuple(_judged(answer, prompt, places, verdicts) for prompt, answer in enumerate(row))
+        for row, places in zip(rows, placed, strict=True)
+    ]
+    return judged, Timing("verify", len(ready), seconds)
+
+
+_Places = dict[tuple[int, int], _Candidate]
+"""Candidates of a row by prompt and place among its hypotheses."""
+
+
+def _candidates(
+    number: int,
+    row: Row,
+    judging: Judging,
+    labels: LabelSet,
+    is_ambiguous: Callable[[Sequence[Hypothesis]], bool],
+) -> _Places:
+    found: _Places = {}
+    for prompt, answer in enumerate(row):
+        if isinstance(answer, Failure):
+            continue
+        if judging.only_ambiguous and not is_ambiguous(answer.hypotheses):
+            continue
+        for at, text in _texts(answer.hypotheses, judging, labels):
+            found[prompt, at] = _Candidate(number, answer.hypotheses[at].window, text)
+    return found
+
+
+def _texts(
+    hypotheses: Sequence[Hypothesis], judging: Judging, labels: LabelSet
+) -> Iterator[tuple[int, str]]:
+    """Places of the beams to be judged, with their candidates; one that says nothing has none."""
+    for at, one in enumerate(hypotheses):
+        if one.kind != "beam" or one.rank >= (judging.candidates or np.inf):
+            continue
+        probs = parse_answer(one.text, labels).probs
+        if probs is not None:
+            shares = [round(float(share), _DECIMALS) for share in probs]
+            yield at, json.dumps(dict(zip(labels.names, shares, strict=True)))
+
+
+def _verdict(reply: Generation | Failure, judging: Judging) -> _Verdict:
+    if isinstance(reply, Failure):
+        return _Verdict(None, None, f"{reply.error_type}: {reply.message}", None)
+    first = reply.hypotheses[0]
+    steps = [one.steps for one in reply.hypotheses]
+    tokens = None
+    if reply.prompt_tokens is not None and all(steps):
+        tokens = reply.prompt_tokens + sum(steps)
+    score = _expected(reply.hypotheses) if judging.expected else parse_score(first.text)
+    error = None if score is not None else f"no number in [0, 1]: {first.text[:_SHOWN]!r}"
+    return _Verdict(score, first.text, error, tokens)
+
+
+def _expected(hypotheses: Sequence[Hypothesis]) -> float | None:
+    """Mean of the numbers in some answers, weighted by their probabilities.
+
+    Samples of an endpoint weigh the same: how often a number comes is how likely it is.
+    """
+    read = [(parse_score(one.text), one) for one in hypotheses]
+    scored = [(score, one) for score, one in read if score is not None]
+    if not scored:
+        return None
+    scores = np.array([score for score, _ in scored])
+    if any(one.sampled for _, one in scored):
+        return float(scores.mean())
+    return float(softmax_weights(np.array([one.alpha for _, one in scored])) @ scores)
+
+
+def _judged(
+    answer: Generation | Failure,
+    prompt: int,
+    placed: _Places,
+    verdicts: Mapping[_Candidate, _Verdict],
+) -> Generation | Failure:
+    if isinstance(answer, Failure):
+        return answer
+    calls: dict[_Candidate, int] = {}
+    hypotheses = []
+    for at, one in enumerate(answer.hypotheses):
+        candidate = placed.get((prompt, at))
+        if candidate is not None:
+            verdict = verdicts[candidate]
+            one = replace(
+                one,
+                verifier_score=verdict.score,
+                verifier_text=verdict.text,
+                verifier_error=verdict.error,
+                verifier_call=calls.setdefault(candidate, len(calls)),
+                verifier_tokens=verdict.tokens,
+            )
+        hypotheses.append(one)
+    return replace(answer, hypotheses=tuple(hypotheses))
