@@ -41,6 +41,9 @@ def demo(
     silence: Annotated[
         bool, typer.Option(help="Zero every clip: shows what is left without listening.")
     ] = False,
+    everything: Annotated[
+        bool, typer.Option(help="Also chain of thought, verifier and adaptive strategies.")
+    ] = False,
     address: Address = None,
 ) -> None:
     """Let the bundled model listen to a synthetic corpus: everything at once, on this machine."""
@@ -49,8 +52,9 @@ def demo(
 
     console = Console()
     shards = make_corpus(output / "corpus", utterances, seed, console)
-    record = run(demo_config(shards, output, silence=silence), address=address, console=console)
-    _show_run(str(output), record, console, None)
+    config = demo_config(shards, output, silence=silence, everything=everything)
+    record = run(config, address=address, console=console)
+    _show_run(config.output, record, console, None)
 
 
 @app.command("run")

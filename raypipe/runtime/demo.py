@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -41,15 +43,36 @@ def make_corpus(folder: Path, count: int, seed: int, console: Console) -> str:
     return str(shards)
 
 
-def demo_config(shards: str, output: Path, *, silence: bool = False) -> RunConfig:
-    """The demo's settings; with ``silence`` the tables go to a folder of their own."""
+EVERYTHING: Mapping[str, Any] = {
+    "strategies": (
+        *("greedy", "cot", "token", "token_softmax"),
+        *("bon", "w_bon", "alm_v", "w_alm_v", "adaptive"),
+    ),
+    "prompt": {"cot_max_new_tokens": 150},
+}
+"""Settings of a run with every strategy; tiny-alm's longest reasoning takes up to 150 tokens."""
+
+
+def demo_config(
+    shards: str, output: Path, *, silence: bool = False, everything: bool = False
+) -> RunConfig:
+    """The demo's settings; each kind of demo has a folder of its own for its tables.
+
+    Args:
+        shards: what is listened to.
+        output: folder of the plain demo's tables, and of the folders of the others.
+        silence: take every sound away.
+        everything: every strategy, chain of thought and the verifier included.
+    """
+    variant = "-".join(["silence"] * silence + ["everything"] * everything)
     return parse_config(
         {
             "name": "demo with silence in place of the audio" if silence else "demo",
             "input": {"shards": shards},
-            "output": str(output / "silence" if silence else output),
+            "output": str(output / variant),
             "audio": {"replace_with": "silence" if silence else None},
             "resources": {"batch_size": 25},
+            **(EVERYTHING if everything else {}),
         },
         source="demo",
     )

@@ -132,6 +132,7 @@ def run_contexts(
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(one, config, labels, index) for one in config.all_prompts)
     verifier = _verifier(config, labels, index)
+    _check_judge(config, labels)
     fingerprints = [model_fingerprint(model) for model in config.all_models]
     if config.verifier.model is not None:
         fingerprints.append(model_fingerprint(config.verifier.model))
@@ -206,6 +207,14 @@ def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: Sh
 
 def _verifier(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Judging | None:
     return judging(config, _usable(config.verifier.template, labels, index, candidate=""))
+
+
+def _check_judge(config: RunConfig, labels: LabelSet) -> None:
+    """Refuse a verifier that cannot answer; it serves no strategy by its own answers' logits."""
+    model = config.verifier.model
+    if model is not None:
+        tokens = make_frontend(model).emotion_tokens(labels)
+        check_engine(config.as_judge().model_copy(update={"strategies": ()}), tokens)
 
 
 def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from raypipe.runtime.demo import EVERYTHING
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 UTTERANCES = 12
@@ -20,11 +21,13 @@ pytestmark = [
 ]
 
 ANSWERS = """
-    SELECT utterance_id, h.kind, h.rank, h.text, h.token_ids, h.finish_reason, h.alpha
+    SELECT utterance_id, h.kind, h.rank, h.text, h.token_ids, h.finish_reason, h.alpha,
+        h.verifier_score, h.verifier_call
     FROM (SELECT utterance_id, unnest(hypotheses) AS h FROM generations) ORDER BY 1, 2, 3
 """
 PREDICTIONS = """
-    SELECT utterance_id, strategy, valid, predicted, parse_rule, invalid_reason, probs
+    SELECT utterance_id, strategy, valid, predicted, parse_rule, invalid_reason, probs,
+        model_tokens, verifier_calls, escalated
     FROM predictions ORDER BY 1, 2
 """
 
@@ -45,23 +48,23 @@ def by_key(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], dict
 def test_vllm_predicts_what_transformers_predicts(runs: Any, tmp_path: Path) -> None:
     rows = synthetic_utterances(UTTERANCES, seed=3, split="test")
     corpus = runs.shards(rows, tmp_path / "corpus", UTTERANCES // 2)
-    runs.run(corpus, tmp_path / "transformers")
+    runs.run(corpus, tmp_path / "transformers", **EVERYTHING)
     before = left_by_vllm()
-    record = runs.run(corpus, tmp_path / "vllm", model={"engine": "vllm"})
+    record = runs.run(corpus, tmp_path / "vllm", model={"engine": "vllm"}, **EVERYTHING)
     counts = record["counts"]
     assert (counts["input"], counts["predicted"], counts["errors"]) == (UTTERANCES, UTTERANCES, 0)
     assert left_by_vllm() <= before
 
     answers = by_key(runs.rows(tmp_path / "vllm", ANSWERS), "utterance_id", "kind", "rank")
     expected = by_key(runs.rows(tmp_path / "transformers", ANSWERS), "utterance_id", "kind", "rank")
-    assert len(answers) == UTTERANCES * (1 + 3)
+    assert len(answers) == UTTERANCES * (1 + 3 + 1)
     for key, answer in answers.items():
         assert answer.pop("alpha") == pytest.approx(expected[key].pop("alpha"), rel=2e-6, abs=1e-4)
         assert answer == expected[key]
 
     predictions = by_key(runs.rows(tmp_path / "vllm", PREDICTIONS), "utterance_id", "strategy")
     expected = by_key(runs.rows(tmp_path / "transformers", PREDICTIONS), "utterance_id", "strategy")
-    assert len(predictions) == UTTERANCES * 5
+    assert len(predictions) == UTTERANCES * len(EVERYTHING["strategies"])
     for key, prediction in predictions.items():
         assert prediction.pop("probs") == pytest.approx(expected[key].pop("probs"), abs=1e-5)
         assert prediction == expected[key]
