@@ -22,6 +22,7 @@ from raypipe.votes import VotePolicy
 Settings = TypeVar("Settings", bound=BaseModel)
 
 BUNDLED_MODEL = "tiny-alm"
+BUILT_IN_ENGINES = ("transformers", "vllm", "openai")
 
 StrategyName = Literal["greedy", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
 
@@ -103,9 +104,9 @@ class ModelConfig(_Section):
 
     Attributes:
         engine: name of the back end; ``vllm`` needs an extra to be installed, ``openai`` asks an
-            OpenAI-compatible endpoint.
+            OpenAI-compatible endpoint; other names are those of installed plug-ins.
         path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id; for
-            ``openai`` the model's name at the endpoint.
+            ``openai`` the model's name at the endpoint; for a plug-in what it makes of it.
         name: how the model is called in the tables; default: the last part of ``path``.
         revision: commit of a hub id; pin it, or two runs may hear two different models.
         dtype: arithmetic of the weights; ``float32`` is the reference.
@@ -114,9 +115,10 @@ class ModelConfig(_Section):
             processors (such as a repetition penalty) that beam scores here do not include.
         vllm: read by that engine only.
         api: the endpoint; read by ``openai`` only.
+        options: what a plug-in alone needs to know; it checks them before any work starts.
     """
 
-    engine: Literal["transformers", "vllm", "openai"] = "transformers"
+    engine: str = "transformers"
     path: str = BUNDLED_MODEL
     name: str | None = None
     revision: str | None = None
@@ -126,6 +128,7 @@ class ModelConfig(_Section):
     ignore_generation_config: bool = False
     vllm: VllmConfig = VllmConfig()
     api: ApiConfig | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _endpoint_is_known(self) -> Self:
@@ -134,6 +137,19 @@ class ModelConfig(_Section):
         if self.engine == "openai" and "path" not in self.model_fields_set:
             raise ValueError("engine openai needs path, the model's name at the endpoint")
         return self
+
+    @model_validator(mode="after")
+    def _plugins_have_their_own(self) -> Self:
+        if self.options and not self.is_plugin:
+            raise ValueError(f"options belong to plug-ins; engine {self.engine} is none")
+        if self.is_plugin and "path" not in self.model_fields_set:
+            raise ValueError(f"engine {self.engine} needs path; the bundled model is not for it")
+        return self
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether another package has to offer the engine."""
+        return self.engine not in BUILT_IN_ENGINES
 
     @property
     def label(self) -> str:
@@ -292,7 +308,8 @@ class RunConfig(_Section):
 
         Args:
             input_fingerprint: of the shards that are read.
-            model_fingerprint: of the model's files, or its hub id and revision.
+            model_fingerprint: of the model's files, or its hub id and revision; of a plug-in also
+                its options.
             prompt_source: the text of the prompt template.
         """
         return _digest(
@@ -301,7 +318,7 @@ class RunConfig(_Section):
                 "audio": self.audio.model_dump(),
                 "model": [
                     model_fingerprint,
-                    self.model.model_dump(exclude={"path", "device", "vllm", "api"}),
+                    self.model.model_dump(exclude={"path", "device", "vllm", "api", "options"}),
                     # Memory and compilation do not change an answer; other limits do.
                     self.model.vllm.max_model_len if self.model.engine == "vllm" else None,
                     *([self.model.api.identity()] if self.model.api else []),

