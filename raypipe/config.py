@@ -22,6 +22,9 @@ from raypipe.votes import VotePolicy
 Settings = TypeVar("Settings", bound=BaseModel)
 
 BUNDLED_MODEL = "tiny-alm"
+TEXT_PROMPT = "describe"
+"""The built-in prompt that describes how a clip sounds instead of letting it be heard."""
+
 BUILT_IN_ENGINES = ("transformers", "vllm", "openai")
 
 StrategyName = Literal["greedy", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"]
@@ -162,16 +165,28 @@ class PromptConfig(_Section):
 
     Attributes:
         template: a built-in prompt name or the path of a Jinja template.
-        name: how the prompt is called in the tables; default: the template's name or file stem.
+        name: how the prompt is called in the tables; default: the template's name or file stem,
+            with ``+examples`` where there are some.
+        text_only: ask about the transcript and measurements, without the clip; None does so for
+            ``describe`` only. Measured are the clips of templates that use ``descriptors``.
+        examples: JSONL file of solved examples for few-shot prompts, see
+            :mod:`raypipe.prompts.examples`; for templates that use ``examples``.
     """
 
     template: str = "distribution"
     name: str | None = None
+    text_only: bool | None = None
+    examples: str | None = None
+
+    @property
+    def is_text_only(self) -> bool:
+        """Whether the model gets no clip."""
+        return self.template == TEXT_PROMPT if self.text_only is None else self.text_only
 
     @property
     def label(self) -> str:
         """The prompt's name in the tables."""
-        return self.name or Path(self.template).stem
+        return self.name or Path(self.template).stem + ("+examples" if self.examples else "")
 
 
 class DecodingConfig(_Section):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from raypipe.audio import decode
-from raypipe.descriptors import Descriptors, describe
+from raypipe.descriptors import describe
 from raypipe.errors import DecodeError
-from raypipe.records import FloatArray
+from raypipe.records import Descriptors, FloatArray
 
 RATE = 16_000
 

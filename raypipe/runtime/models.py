@@ -151,7 +151,11 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     """
     if config.model.api is not None:
         check_run(
-            config.model.api, config.strategies, config.aggregation.token_steps, emotion_tokens
+            config.model.api,
+            config.strategies,
+            config.aggregation.token_steps,
+            emotion_tokens,
+            text_only=config.prompt.is_text_only,
         )
     if config.model.is_plugin:
         plugin, _ = _plugin(config.model)

