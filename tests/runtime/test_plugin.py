@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import re
@@ -15,12 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 
 from raypipe.audio import decode
 from raypipe.config import ModelConfig, parse_config
+from raypipe.engines.plugins import find_plugin
 from raypipe.errors import ConfigError
 from raypipe.runtime.models import model_fingerprint
 from raypipe.runtime.plan import make_plan
+from raypipe.runtime.reaggregate import reaggregate
+from raypipe.runtime.reaggregate_plan import Changes
+from raypipe.runtime.selfcheck import selfcheck
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 ROOT = Path(__file__).parents[2]
@@ -61,13 +67,17 @@ def shards(runs: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs.shards(rows, tmp_path_factory.mktemp("shards"), UTTERANCES // 2)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> dict[str, Any]:
+def with_model_file(folder: Path) -> dict[str, Any]:
     """The README's settings, with a model file that is there."""
     settings = yaml.safe_load(readme_block("yaml", "loudness"))
-    path = tmp_path / settings["model"]["path"]
+    path = folder / settings["model"]["path"]
     path.write_text('{"middle_db": -25}')
     return {**settings, "model": {**settings["model"], "path": str(path)}}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> dict[str, Any]:
+    return with_model_file(tmp_path)
 
 
 def raypipe(installed: Path, *arguments: str) -> str:
@@ -86,16 +96,23 @@ def raypipe(installed: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_an_installed_package_s_engine_answers_a_whole_run(
-    installed: Path, runs: Any, shards: Path, model: dict[str, Any], tmp_path: Path
-) -> None:
-    document = runs.document(shards, tmp_path / "out", **model)
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
-    raypipe(installed, "run", str(tmp_path / "run.yaml"))
-    record = json.loads((tmp_path / "out/run.json").read_text())
+@pytest.fixture(scope="module")
+def finished(
+    installed: Path, runs: Any, shards: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The tables of a run by the command line."""
+    folder = tmp_path_factory.mktemp("run")
+    document = runs.document(shards, folder / "out", **with_model_file(folder))
+    (folder / "run.yaml").write_text(yaml.safe_dump(document))
+    raypipe(installed, "run", str(folder / "run.yaml"))
+    return folder / "out"
+
+
+def test_an_installed_package_s_engine_answers_a_whole_run(runs: Any, finished: Path) -> None:
+    record = json.loads((finished / "run.json").read_text())
     assert record["counts"]["predicted"] == UTTERANCES
     assert record["versions"]["raypipe-loudness"] == "1.0"
-    found = runs.rows(tmp_path / "out", "SELECT utterance_id, probs, predicted FROM predictions")
+    found = runs.rows(finished, "SELECT utterance_id, probs, predicted FROM predictions")
     clips = {
         one.utterance_id: decode(one.audio, sampling_rate=16_000)
         for one in synthetic_utterances(UTTERANCES, seed=5, split="test")
@@ -108,6 +125,24 @@ def test_an_installed_package_s_engine_answers_a_whole_run(
         anger, neutral = loud, 1 - loud
         assert row["probs"] == pytest.approx([anger, 0, 0, 0, neutral, 0], abs=1e-4)
     assert len({row["probs"][0] for row in found}) == UTTERANCES
+
+
+def test_its_answers_are_aggregated_again_where_it_is_not_installed(
+    ray_cluster: None, runs: Any, finished: Path, tmp_path: Path
+) -> None:
+    assert find_plugin("loudness") is None
+    again, quiet = tmp_path / "again", Console(file=io.StringIO())
+    reaggregate(str(finished), Changes(tau=(2.0,)), output=str(again), console=quiet)
+    probs = "SELECT utterance_id, probs FROM predictions ORDER BY 1"
+    assert runs.rows(again, probs) == runs.rows(finished, probs)
+
+
+def test_the_self_check_listens_to_it(
+    here: None, runs: Any, shards: Path, model: dict[str, Any], tmp_path: Path
+) -> None:
+    checked = selfcheck(runs.config(shards, tmp_path / "out", **model))
+    assert checked.passed
+    assert checked.agreement.utterances == UTTERANCES
 
 
 def test_models_lists_it_with_its_package(installed: Path) -> None:
