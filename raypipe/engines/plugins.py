@@ -120,7 +120,7 @@ class EnginePlugin:
         needs = {
             "raw logits of emotion tokens": ("token", "token_softmax"),
             "log-probabilities": ("bon",),
-            "several hypotheses": ("bon", "w_bon"),
+            "several hypotheses": ("bon", "w_bon", "alm_v", "w_alm_v"),
         }
         given = {
             "raw logits of emotion tokens": self.capabilities.emotion_logits,
