@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from raypipe.errors import RaypipeError
@@ -324,13 +325,24 @@ def selfcheck(
 
 @app.command()
 def models() -> None:
-    """Which model families can be run, how each was verified, and what it does not do."""
+    """Which model families can be run, how each was verified, and what it does not do.
+
+    Below them the engines that other installed packages offer.
+    """
     from raypipe.engines.families import FAMILIES
+    from raypipe.engines.plugins import installed_plugins
 
     table = Table("family", "engine", "architecture", "verified", "limits")
     for one in FAMILIES:
         table.add_row(one.name, "transformers", one.architecture, one.verified, one.limits)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    offered = Table("engine", "package", "what it says of itself", title="plug-ins")
+    for plugin in installed_plugins():
+        package = f"{plugin.package} {plugin.version}"
+        offered.add_row(plugin.engine, package, escape(plugin.summary))
+    if offered.rows:
+        console.print(offered)
 
 
 def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:

@@ -23,6 +23,10 @@ from raypipe.votes import VotePolicy
 Settings = TypeVar("Settings", bound=BaseModel)
 
 BUNDLED_MODEL = "tiny-alm"
+TEXT_PROMPT = "describe"
+"""The built-in prompt that describes how a clip sounds instead of letting it be heard."""
+
+BUILT_IN_ENGINES = ("transformers", "vllm", "openai")
 
 COT_VARIANTS = {"distribution": "distribution+cot"}
 """Built-in prompts that have a variant with step-by-step instructions."""
@@ -104,9 +108,9 @@ class ModelConfig(_Section):
 
     Attributes:
         engine: name of the back end; ``vllm`` needs an extra to be installed, ``openai`` asks an
-            OpenAI-compatible endpoint.
+            OpenAI-compatible endpoint; other names are those of installed plug-ins.
         path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id; for
-            ``openai`` the model's name at the endpoint.
+            ``openai`` the model's name at the endpoint; for a plug-in what it makes of it.
         name: how the model is called in the tables; default: the last part of ``path``.
         revision: commit of a hub id; pin it, or two runs may hear two different models.
         dtype: arithmetic of the weights; ``float32`` is the reference.
@@ -115,9 +119,10 @@ class ModelConfig(_Section):
             processors (such as a repetition penalty) that beam scores here do not include.
         vllm: read by that engine only.
         api: the endpoint; read by ``openai`` only.
+        options: what a plug-in alone needs to know; it checks them before any work starts.
     """
 
-    engine: Literal["transformers", "vllm", "openai"] = "transformers"
+    engine: str = "transformers"
     path: str = BUNDLED_MODEL
     name: str | None = None
     revision: str | None = None
@@ -127,6 +132,7 @@ class ModelConfig(_Section):
     ignore_generation_config: bool = False
     vllm: VllmConfig = VllmConfig()
     api: ApiConfig | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _endpoint_is_known(self) -> Self:
@@ -136,10 +142,23 @@ class ModelConfig(_Section):
             raise ValueError("engine openai needs path, the model's name at the endpoint")
         return self
 
+    @model_validator(mode="after")
+    def _plugins_have_their_own(self) -> Self:
+        if self.options and not self.is_plugin:
+            raise ValueError(f"options belong to plug-ins; engine {self.engine} is none")
+        if self.is_plugin and "path" not in self.model_fields_set:
+            raise ValueError(f"engine {self.engine} needs path; the bundled model is not for it")
+        return self
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether another package has to offer the engine."""
+        return self.engine not in BUILT_IN_ENGINES
+
     def identity(self) -> list[object]:
-        """What of it can change an answer, beside the model's own files."""
+        """What of it can change an answer, beside the model's own files and options."""
         return [
-            self.model_dump(exclude={"path", "device", "vllm", "api"}),
+            self.model_dump(exclude={"path", "device", "vllm", "api", "options"}),
             # Memory and compilation do not change an answer; other limits do.
             self.vllm.max_model_len if self.engine == "vllm" else None,
             *([self.api.identity()] if self.api else []),
@@ -156,7 +175,12 @@ class PromptConfig(_Section):
 
     Attributes:
         template: a built-in prompt name or the path of a Jinja template.
-        name: how the prompt is called in the tables; default: the template's name or file stem.
+        name: how the prompt is called in the tables; default: the template's name or file stem,
+            with ``+examples`` where there are some.
+        text_only: ask about the transcript and measurements, without the clip; None does so for
+            ``describe`` only. Measured are the clips of templates that use ``descriptors``.
+        examples: JSONL file of solved examples for few-shot prompts, see
+            :mod:`raypipe.prompts.examples`; for templates that use ``examples``.
         cot: template of the same question with step-by-step instructions, which strategy ``cot``
             asks; None for the template's built-in variant.
         cot_max_new_tokens: longest answer to it, in tokens.
@@ -164,8 +188,15 @@ class PromptConfig(_Section):
 
     template: str = "distribution"
     name: str | None = None
+    text_only: bool | None = None
+    examples: str | None = None
     cot: str | None = None
     cot_max_new_tokens: int = Field(default=512, ge=1)
+
+    @property
+    def is_text_only(self) -> bool:
+        """Whether the model gets no clip."""
+        return self.template == TEXT_PROMPT if self.text_only is None else self.text_only
 
     @property
     def cot_template(self) -> str | None:
@@ -175,7 +206,7 @@ class PromptConfig(_Section):
     @property
     def label(self) -> str:
         """The prompt's name in the tables."""
-        return self.name or Path(self.template).stem
+        return self.name or Path(self.template).stem + ("+examples" if self.examples else "")
 
 
 class DecodingConfig(_Section):
@@ -435,9 +466,9 @@ class RunConfig(_Section):
 
         Args:
             input_fingerprint: of the shards that are read.
-            model_fingerprints: of every model's files, or its hub id and revision; the verifier's
-                last where there is one.
-            templates: texts of all that is asked.
+            model_fingerprints: of every model's files, or its hub id and revision, of a plug-in
+                also its options; the verifier's last where there is one.
+            templates: texts of all that is asked, with their examples.
             asked: what is asked of which utterances.
         """
         verifier = [] if self.verifier.model is None else [self.verifier.model]

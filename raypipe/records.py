@@ -79,6 +79,48 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class Descriptors:
+    """How a clip sounds, in numbers; None where there is nothing to measure.
+
+    Levels depend on how loud the recording was made. Times are accurate to about 0.03 s.
+
+    Attributes:
+        duration_s: of the clip, in seconds.
+        speech_s: of it, from the first sound to the last, without the pauses; 0 for silence.
+        pitch_mean_hz: mean fundamental frequency of the voiced parts, in Hz, between 60 and 600;
+            None without any, and likewise the next two.
+        pitch_low_hz: its 5th percentile.
+        pitch_high_hz: its 95th percentile.
+        level_mean_db: mean power of the speech in dB, of which a full-scale sine has -3.01; None
+            for silence.
+        level_range_db: from the 5th to the 95th percentile of the levels of the voiced parts, in
+            dB; None without any.
+        syllables_per_s: syllable nuclei in a second of speech, pauses not counted; None where
+            nothing is voiced.
+        pause_count: number of pauses of at least 0.25 s between sounds.
+        pause_s: of all of them together, in seconds.
+    """
+
+    duration_s: float
+    speech_s: float
+    pitch_mean_hz: float | None
+    pitch_low_hz: float | None
+    pitch_high_hz: float | None
+    level_mean_db: float | None
+    level_range_db: float | None
+    syllables_per_s: float | None
+    pause_count: int
+    pause_s: float
+
+    @property
+    def pitch_range_semitones(self) -> float | None:
+        """From ``pitch_low_hz`` to ``pitch_high_hz``, in semitones."""
+        if self.pitch_low_hz is None or self.pitch_high_hz is None:
+            return None
+        return float(12.0 * np.log2(self.pitch_high_hz / self.pitch_low_hz))
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What a model is asked about one utterance.
 
@@ -161,13 +203,13 @@ class ChatInput:
 
     Attributes:
         prompt: the text of the user's turn.
-        audio: the encoded clip, mono.
+        audio: the encoded clip, mono; None for a question without one.
         audio_format: its encoding, ``wav`` or ``flac``.
     """
 
     utterance_id: str
     prompt: str
-    audio: bytes
+    audio: bytes | None
     audio_format: str
 
 

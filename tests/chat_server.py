@@ -98,14 +98,26 @@ def clip_of(body: Body) -> bytes:
     return base64.b64decode(part["input_audio"]["data"])
 
 
+def text_of(body: Body) -> str:
+    """What is asked in a request."""
+    content = body["messages"][0]["content"]
+    return content if isinstance(content, str) else content[1]["text"]
+
+
 def answer_text(body: Body, number: int) -> str:
-    """A distribution that only the clip, the seed and the temperature decide."""
-    labels = re.search(r"Emotions: (.*)\.\n", body["messages"][0]["content"][1]["text"])
+    """A distribution that only the clip, the seed and the temperature decide.
+
+    Without a clip the text takes its place.
+    """
+    labels = re.search(r"Emotions: (.*)\.\n", text_of(body))
     assert labels is not None
     names = labels[1].split(", ")
-    samples, _ = soundfile.read(io.BytesIO(clip_of(body)), dtype="int16")
+    if isinstance(body["messages"][0]["content"], str):
+        asked = text_of(body).encode()
+    else:
+        asked = soundfile.read(io.BytesIO(clip_of(body)), dtype="int16")[0].tobytes()
     drawn = (body.get("seed", 0), number) if body["temperature"] else ()
-    digest = hashlib.sha256(samples.tobytes() + repr(drawn).encode()).digest()
+    digest = hashlib.sha256(asked + repr(drawn).encode()).digest()
     shares = [1 + digest[at] % 9 for at in range(len(names))]
     values = {name: share / sum(shares) for name, share in zip(names, shares, strict=True)}
     return json.dumps({name: round(value, 3) for name, value in values.items()})

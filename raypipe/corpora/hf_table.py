@@ -44,44 +44,6 @@ _SPLIT = re.compile(r"(?P<split>train|validation|valid|dev|test)\b[-_.\w]*")
 _VOTE_COLUMNS = {"votes", *(name for name, ours in USUAL_NAMES.items() if ours == "votes")}
 
 
-def read_hf_table(
-    uri: str,
-    labels: LabelSet,
-    *,
-    audio_root: str | None = None,
-    endpoint: str | None = None,
-    dataset: str | None = None,
-    other_labels: Iterable[str] = (),
-) -> Iterator[Utterance | RowFailure]:
-    """Read tables row by row.
-
-    Args:
-        uri: path or ``s3://`` URI of a ``.parquet`` or ``.arrow`` file; ``{00000..00006}`` in it
-            stands for several.
-        labels: the label set; votes are matched through its aliases.
-        audio_root: what paths in the table are relative to; default: the file's folder.
-        endpoint: S3 server; default: the environment's.
-        dataset: name of the corpus; default: the name of the folder that holds the file.
-        other_labels: words outside the label set that votes may hold.
-
-    Yields:
-        Utterances, and failures that name file and row, counted from 1.
-
-    Raises:
-        CorpusError: if a file is missing, no such table, or without an audio column.
-        StoreError: if the storage refuses.
-    """
-    for one in tables(
-        uri,
-        labels,
-        audio_root=audio_root,
-        endpoint=endpoint,
-        dataset=dataset,
-        other_labels=other_labels,
-    ):
-        yield from one.read()
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """One file; see :class:`raypipe.corpora.containers.Container`."""
@@ -139,7 +101,20 @@ def tables(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
 ) -> list[Table]:
-    """The files a user means; arguments as of :func:`read_hf_table`, or a folder of them."""
+    """The files a user means.
+
+    Args:
+        uri: path or ``s3://`` URI of a ``.parquet`` or ``.arrow`` file or of a folder of them;
+            ``{00000..00006}`` in it stands for several.
+        labels: the label set; votes are matched through its aliases.
+        audio_root: what paths in the table are relative to; default: the file's folder.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the name of the folder that holds the file.
+        other_labels: words outside the label set that votes may hold.
+
+    Raises:
+        CorpusError: for a folder without any.
+    """
     others = frozenset(word.strip().lower() for word in other_labels)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     return [

@@ -48,10 +48,10 @@ from raypipe.corpora.fields import (
     with_usual_names,
 )
 from raypipe.corpora.lines import as_lines, csv_records, json_entries
-from raypipe.corpora.pending import Pending, failure, read_ahead, sized_ahead
+from raypipe.corpora.pending import Pending, failure, sized_ahead
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Failure, Utterance
+from raypipe.records import Failure
 from raypipe.store.location import Location
 
 Fields = Mapping[str, Any]
@@ -59,41 +59,6 @@ Record = tuple[int, Fields | BadLineError]
 """A line's number and its fields, or why it has none."""
 
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
-
-
-def read_manifest(
-    manifest: str,
-    labels: LabelSet,
-    *,
-    audio_root: str | None = None,
-    endpoint: str | None = None,
-    dataset: str | None = None,
-    other_labels: Iterable[str] = (),
-) -> Iterator[Utterance | Failure]:
-    """Read a manifest line by line, each clip's bytes as they are found.
-
-    Args:
-        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv`` or
-            ``.json`` file, packed with gzip if ``.gz`` follows.
-        labels: the label set; votes are matched through its aliases.
-        audio_root: directory or ``s3://`` prefix that relative paths are relative to and every
-            clip must lie below. Default: the manifest's own folder for files; ``s3://`` URIs may
-            then name any bucket that the credentials open.
-        endpoint: S3 server; default: the environment's.
-        dataset: name of the corpus; default: the manifest's file name without its ending.
-        other_labels: words outside the label set that votes may hold; they are kept in the votes
-            and do not count. Any other unknown word makes its line a failure.
-
-    Yields:
-        Utterances and failures in the manifest's order.
-
-    Raises:
-        CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
-        StoreError: if the storage refuses.
-    """
-    yield from read_ahead(
-        _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
-    )
 
 
 def pending_manifest(
@@ -108,7 +73,25 @@ def pending_manifest(
     """The clips of a manifest in its order, before their audio is read.
 
     Their sizes are asked for, a few at a time, so a clip that is not there is a failure already.
-    Arguments and exceptions are those of :func:`read_manifest`.
+
+    Args:
+        manifest: path or ``s3://`` URI of a ``.jsonl``, ``.ndjson``, ``.csv``, ``.tsv`` or
+            ``.json`` file, packed with gzip if ``.gz`` follows.
+        labels: the label set; votes are matched through its aliases.
+        audio_root: directory or ``s3://`` prefix that relative paths are relative to and every
+            clip must lie below. Default: the manifest's own folder for files; ``s3://`` URIs may
+            then name any bucket that the credentials open.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the manifest's file name without its ending.
+        other_labels: words outside the label set that votes may hold; they are kept in the votes
+            and do not count. Any other unknown word makes its line a failure.
+
+    Yields:
+        Clips and failures in the manifest's order.
+
+    Raises:
+        CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
+        StoreError: if the storage refuses.
     """
     clips = _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
     yield from sized_ahead(clips)

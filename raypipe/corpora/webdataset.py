@@ -27,7 +27,7 @@ from raypipe.corpora.fields import (
 )
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.pending import in_order, measured
-from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
 from raypipe.shards import RowFailure
@@ -45,41 +45,6 @@ class _Sample:
     name: str
     members: dict[str, bytes] = field(default_factory=dict)
     audio_size: int = 0
-
-
-def read_webdataset(
-    uri: str,
-    labels: LabelSet,
-    *,
-    audio_root: str | None = None,
-    endpoint: str | None = None,
-    dataset: str | None = None,
-    other_labels: Iterable[str] = (),
-) -> Iterator[Utterance | RowFailure]:
-    """Read tar files sample by sample, in one pass.
-
-    Args:
-        uri: path or ``s3://`` URI of a tar file; ``{000000..000007}`` in it stands for several.
-        labels: the label set; votes are matched through its aliases.
-        audio_root: not for tar files, which have the audio inside.
-        endpoint: S3 server; default: the environment's.
-        dataset: name of the corpus; default: the tar file's up to its number.
-        other_labels: words outside the label set that votes may hold.
-
-    Yields:
-        Utterances, and failures that name file and sample.
-
-    Raises:
-        ConfigError: if an ``audio_root`` is given.
-        CorpusError: if a tar file is missing.
-        StoreError: if the storage refuses.
-    """
-    if audio_root is not None:
-        raise ConfigError("tar files hold their audio; audio_root is for manifests")
-    for one in tar_files(
-        uri, labels, endpoint=endpoint, dataset=dataset, other_labels=other_labels
-    ):
-        yield from one.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +86,19 @@ def tar_files(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
 ) -> list[Tarball]:
-    """The tar files a user means; arguments as of :func:`read_webdataset`, or a folder of them."""
+    """The tar files a user means.
+
+    Args:
+        uri: path or ``s3://`` URI of a tar file or of a folder of them; ``{000000..000007}`` in it
+            stands for several.
+        labels: the label set; votes are matched through its aliases.
+        endpoint: S3 server; default: the environment's.
+        dataset: name of the corpus; default: the tar file's up to its number.
+        other_labels: words outside the label set that votes may hold.
+
+    Raises:
+        CorpusError: for a folder without any.
+    """
     base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
     rules = Rules(
         labels,

@@ -1,7 +1,7 @@
 """Back ends that listen and answer, one per file, imported only when asked for.
 
 To add one: a class for each half of the contract in :mod:`raypipe.protocols`, a line in each of
-the two tables, and a test.
+the two tables, and a test. Other packages offer theirs through :mod:`raypipe.engines.plugins`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 Each built-in prompt is a Jinja template in this folder; a user's own file takes its place by path.
 Templates see ``labels`` (list of names), ``transcript`` (text or None), ``context`` (list of
 previous turns) and ``fixed_sentences`` (the corpus is acted with fixed sentences, so its words
-carry no emotion and the task speaks of the audio alone). ``verify`` also sees ``candidate``.
+carry no emotion and the task speaks of the audio alone). ``verify`` also sees ``candidate``, and
+``describe`` the ``descriptors`` of the clip (:class:`raypipe.records.Descriptors`) and solved
+``examples`` (:class:`raypipe.prompts.examples.Example`).
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
+from raypipe.prompts.examples import Example
+from raypipe.records import Descriptors
 
-BUILT_IN = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
+BUILT_IN = ("distribution", "distribution+cot", "ambiguous", "single", "verify", "describe")
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
@@ -40,6 +44,19 @@ def template_source(prompt: str) -> str:
     raise ConfigError(f"prompt {prompt!r} is neither a file nor one of {', '.join(BUILT_IN)}")
 
 
+@lru_cache(maxsize=128)
+def uses(source: str, name: str) -> bool:
+    """Whether a template reads one of the names it is given, say ``descriptors``.
+
+    Raises:
+        ConfigError: if it is no template.
+    """
+    try:
+        return name in meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
+    except TemplateError as error:
+        raise ConfigError(f"the prompt template cannot be filled: {error}") from error
+
+
 @lru_cache(maxsize=32)
 def _compiled(source: str) -> Template:
     return _ENVIRONMENT.from_string(source)
@@ -53,6 +70,8 @@ def fill_template(
     context: Sequence[str] = (),
     fixed_sentences: bool = False,
     candidate: str | None = None,
+    descriptors: Descriptors | None = None,
+    examples: Sequence[Example] = (),
 ) -> str:
     """The text of the user's turn for one utterance.
 
@@ -63,10 +82,15 @@ def fill_template(
         context: previous turns, oldest first.
         fixed_sentences: whether the corpus is acted with fixed sentences.
         candidate: the distribution to be judged, as text; only for ``verify``.
+        descriptors: how the clip sounds; for templates that use them.
+        examples: solved ones, likewise.
 
     Raises:
-        ConfigError: if the template does not compile or uses a name that is not given here.
+        ConfigError: if the template does not compile, uses a name or descriptors that are not given
+            here, or makes of a value what cannot be made of it.
     """
+    if descriptors is None and uses(source, "descriptors"):
+        raise ConfigError("the prompt template uses descriptors, and the clip was not measured")
     try:
         return (
             _compiled(source)
@@ -76,11 +100,56 @@ def fill_template(
                 context=list(context),
                 fixed_sentences=fixed_sentences,
                 candidate=candidate,
+                descriptors=descriptors,
+                examples=list(examples),
             )
             .strip()
         )
-    except TemplateError as error:
+    # Filters raise what Python raises, as "%.0f" does for None.
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise ConfigError(f"the prompt template cannot be filled: {error}") from error
+
+
+def check_template(
+    source: str,
+    labels: LabelSet,
+    *,
+    fixed_sentences: bool = False,
+    candidate: str | None = None,
+    examples: Sequence[Example] = (),
+) -> None:
+    """Fill a template with what utterances may be like, before there is one.
+
+    Args:
+        source: a template's text.
+        labels: of the run.
+        fixed_sentences: of the corpus.
+        candidate: for templates that judge one.
+        examples: solved ones.
+
+    Raises:
+        ConfigError: if it cannot be filled, or does not show the examples that there are.
+    """
+    if examples and not uses(source, "examples"):
+        raise ConfigError("there are examples, and the prompt template does not use them")
+    clips = (_HEARD, _SILENT) if uses(source, "descriptors") else (None,)
+    for transcript in ("Well.", None):
+        for descriptors in clips:
+            fill_template(
+                source,
+                labels,
+                transcript=transcript,
+                context=() if transcript is None else ("And?",),
+                fixed_sentences=fixed_sentences,
+                candidate=candidate,
+                descriptors=descriptors,
+                examples=examples,
+            )
+
+
+# What a clip's measurements may be: all there, or next to none.
+_HEARD = Descriptors(2.4, 1.6, 182.0, 140.0, 262.0, -21.4, 17.5, 5.1, 2, 0.8)
+_SILENT = Descriptors(1.0, 0.0, None, None, None, None, None, None, 0, 0.0)
 
 
 def render_prompt(
@@ -91,6 +160,8 @@ def render_prompt(
     context: Sequence[str] = (),
     fixed_sentences: bool = False,
     candidate: str | None = None,
+    descriptors: Descriptors | None = None,
+    examples: Sequence[Example] = (),
 ) -> str:
     """:func:`fill_template` for a built-in prompt name or a template file."""
     return fill_template(
@@ -100,4 +171,6 @@ def render_prompt(
         context=context,
         fixed_sentences=fixed_sentences,
         candidate=candidate,
+        descriptors=descriptors,
+        examples=examples,
     )

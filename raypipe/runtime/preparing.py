@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from raypipe.audio import decode, resample
+from raypipe.descriptors import describe
 from raypipe.errors import DecodeError, ShardError
-from raypipe.prompts import fill_template
+from raypipe.prompts import fill_template, uses
 from raypipe.protocols import Frontend
-from raypipe.records import Failure, FloatArray, Request, Utterance
+from raypipe.records import Descriptors, Failure, FloatArray, Request, Utterance
 from raypipe.runtime.answering import Part
 from raypipe.runtime.context import RunContext, ShardTask
 from raypipe.shards import read_shard
@@ -56,9 +57,10 @@ def prepare_shard(
         failure = Failure(None, "read", type(error).__name__, str(error))
         return PreparedShard(task, (), (), (), failure)
     heard = [_heard(row, index, task, context, frontend) for index, row in enumerate(rows)]
-    asked = [request for clips in heard for request in _requests(clips, context)]
+    asked = [one for clips in heard for one in _questions(clips, context)]
     # One call: all prompts about a clip share what is made of its sound.
-    prepared = iter(frontend.prepare(asked))
+    made = iter(frontend.prepare([one for one in asked if isinstance(one, Request)]))
+    prepared = (one if isinstance(one, Failure) else next(made) for one in asked)
     judged = iter(_judged(heard, judge))
     parts = tuple(
         clips if isinstance(clips, Failure) else tuple(_parts(clips, context, prepared, judged))
@@ -111,18 +113,36 @@ def _heard(
     return _Clips(row, (samples,), rate)
 
 
-def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request]:
-    """Every prompt about every window, each followed by the variants with instructions."""
+def _questions(clips: _Clips | Failure, context: RunContext) -> Iterator[Request | Failure]:
+    """Every prompt about every window, then the variants with instructions."""
     if isinstance(clips, Failure):
         return
-    cot = [one.cot_source for one in context.prompts if one.cot_source is not None]
-    texts = [
-        filled(source, clips.row, context)
-        for source in (*(one.source for one in context.prompts), *cot)
-    ]
+    asked = [(prompt, prompt.source) for prompt in context.prompts]
+    asked += [(one, one.cot_source) for one in context.prompts if one.cot_source is not None]
     for window in clips.windows:
-        for text in texts:
-            yield Request(clips.row.utterance_id, text, window)
+        measured: Descriptors | Failure | None = None
+        for prompt, source in asked:
+            if measured is None and uses(source, "descriptors"):
+                measured = _measured(clips, window)
+            if isinstance(measured, Failure) and uses(source, "descriptors"):
+                yield measured
+                continue
+            text = filled(
+                source,
+                clips.row,
+                context,
+                descriptors=None if isinstance(measured, Failure) else measured,
+                examples=prompt.examples,
+            )
+            samples = None if prompt.text_only else window
+            yield Request(clips.row.utterance_id, text, samples)
+
+
+def _measured(clips: _Clips, window: FloatArray) -> Descriptors | Failure:
+    try:
+        return describe(window, clips.sampling_rate)
+    except DecodeError as error:
+        return Failure(clips.row.utterance_id, "prompt", error.code, str(error))
 
 
 def _judged(heard: list[_Clips | Failure], judge: Frontend[Any] | None) -> list[Any | Failure]:
@@ -146,22 +166,24 @@ def _parts(
     judged: Iterator[Any | Failure],
 ) -> Iterator[Part]:
     is_whole = len(clips.windows) == 1
+    with_clip = [number for number, one in enumerate(context.prompts) if not one.text_only]
     for number, window in enumerate(clips.windows):
         asked = tuple(next(prepared) for _ in context.prompts)
         cot = tuple(next(prepared) for one in context.prompts if one.cot_source is not None)
         window_s = None if is_whole else len(window) / clips.sampling_rate
-        yield Part(number, window_s, asked, cot, next(judged, None))
+        heard_by = with_clip[0] if with_clip else 0
+        yield Part(number, window_s, asked, cot, next(judged, None), heard_by)
 
 
-def filled(source: str, row: Utterance, context: RunContext, candidate: str | None = None) -> str:
-    """A template filled for one utterance."""
+def filled(source: str, row: Utterance, context: RunContext, **more: Any) -> str:
+    """A template filled for one utterance; ``more`` as :func:`raypipe.prompts.fill_template`."""
     return fill_template(
         source,
         context.labels,
         transcript=row.transcript,
         context=row.context,
         fixed_sentences=context.fixed_sentences,
-        candidate=candidate,
+        **more,
     )
 
 

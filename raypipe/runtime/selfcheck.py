@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from raypipe.engines.agreement import (
 )
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
-from raypipe.records import Failure, ModelInput
+from raypipe.records import Failure
 from raypipe.runtime.context import RunContext, ShardTask
 from raypipe.runtime.models import main_search, make_engine, make_frontend
 from raypipe.runtime.plan import run_contexts
@@ -83,18 +84,18 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
 
 
 def _sample(
-    index: ShardIndex, context: RunContext, frontend: Frontend[ModelInput], wanted: int
-) -> list[ModelInput]:
+    index: ShardIndex, context: RunContext, frontend: Frontend[Any], wanted: int
+) -> list[Any]:
     filled = [entry for entry in index.shards if entry.rows]
     count = min(len(filled), _MOST_SHARDS, wanted)
-    inputs: list[ModelInput] = []
+    inputs: list[Any] = []
     for place in range(count):
         entry = filled[place * len(filled) // count]
         # A short or partly unreadable shard leaves its share to the ones after it.
         take = min(entry.rows, -(-(wanted - len(inputs)) // (count - place)))
         prepared = prepare_shard(ShardTask(entry, take), context, frontend)
         parts = [row[0].asked[0] for row in prepared.parts if not isinstance(row, Failure)]
-        inputs += [one for one in parts if isinstance(one, ModelInput)]
+        inputs += [one for one in parts if not isinstance(one, Failure)]
     return inputs
 
 

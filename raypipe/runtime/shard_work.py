@@ -123,7 +123,7 @@ def verify_shard(shard: AnsweredShard, context: RunContext, judge: Judge) -> Ans
     def prompt_of(row: int, candidate: str) -> str:
         utterance = utterances[row]
         assert utterance is not None  # it has beams
-        return filled(source, utterance, context, candidate)
+        return filled(source, utterance, context, candidate=candidate)
 
     answers, timing = verify(
         shard.answers,

@@ -79,7 +79,7 @@ def verify(
     ]
     wanted = list(dict.fromkeys(one for row in placed for one in row.values()))
     clips = {
-        (number, part.window): part.asked[0] if judging.own_model else part.heard_by_judge
+        (number, part.window): part.clip if judging.own_model else part.heard_by_judge
         for number, row in enumerate(parts)
         for part in (() if isinstance(row, Failure) else row)
     }

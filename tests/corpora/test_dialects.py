@@ -13,7 +13,8 @@ import soundfile
 from corpus_folder import clip
 
 from raypipe.corpora.dialects import Segment
-from raypipe.corpora.manifest import read_manifest
+from raypipe.corpora.manifest import pending_manifest
+from raypipe.corpora.pending import read_ahead
 from raypipe.errors import DecodeError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -32,7 +33,7 @@ def read(folder: Path, *lines: dict[str, Any]) -> list[Utterance | RowFailure]:
     (folder / "wavs/u1.wav").write_bytes(clip(duration_s=1.0))
     manifest = folder / "m.jsonl"
     manifest.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    return list(read_manifest(str(manifest), LABELS))
+    return list(read_ahead(pending_manifest(str(manifest), LABELS)))
 
 
 def nemo(**fields: Any) -> dict[str, Any]:

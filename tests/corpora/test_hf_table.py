@@ -14,7 +14,7 @@ import pytest
 from corpus_folder import CLIP, clip
 
 from raypipe.audio import decode
-from raypipe.corpora.hf_table import read_hf_table, tables
+from raypipe.corpora.hf_table import tables
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -53,9 +53,8 @@ def arrow_file(path: Path, table: pa.Table) -> None:
 
 def read(path: Path, **options: Any) -> list[Utterance | RowFailure]:
     """What is in the file; a scan of it must know the same clips."""
-    rows = list(read_hf_table(str(path), LABELS, **options))
     [table] = tables(str(path), LABELS, **options)
-    held = list(table.scan())
+    rows, held = list(table.read()), list(table.scan())
     assert len(held) == len(rows)
     for row, one in zip(rows, held, strict=True):
         assert one.utterance_id in (None, row.utterance_id)

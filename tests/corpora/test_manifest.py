@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from raypipe.corpora.manifest import read_manifest
+from raypipe.corpora.manifest import pending_manifest
+from raypipe.corpora.pending import read_ahead
 from raypipe.errors import ConfigError, CorpusError, StoreError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
@@ -46,7 +47,7 @@ def line(number: int = 1, **fields: Any) -> dict[str, Any]:
 
 
 def read(manifest: str, **options: Any) -> list[Utterance | RowFailure]:
-    return list(read_manifest(manifest, LABELS, **options))
+    return list(read_ahead(pending_manifest(manifest, LABELS, **options)))
 
 
 def the_failure(folder: Path, bad: Any, **options: Any) -> RowFailure:
@@ -316,7 +317,7 @@ def test_what_is_no_manifest_is_refused(folder: Path) -> None:
 
 def test_lines_are_read_as_they_are_asked_for(folder: Path) -> None:
     manifest = jsonl(folder, *(line(number) for number in range(2000)))
-    rows: Iterator[Utterance | RowFailure] = read_manifest(manifest, LABELS)
+    rows: Iterator[Utterance | RowFailure] = read_ahead(pending_manifest(manifest, LABELS))
     assert next(rows).utterance_id == "clip-0"
     (folder / "a.wav").unlink()
     rest = list(rows)
@@ -351,9 +352,15 @@ def test_a_manifest_in_object_storage(bucket: Location, clip: bytes) -> None:
     ]
 
 
-def test_storage_that_refuses_is_not_booked_on_the_clip(folder: Path, s3: Any) -> None:
-    with pytest.raises(StoreError, match="no-such-bucket"):
-        read(jsonl(folder, line(1), line(2, audio="s3://no-such-bucket/a.wav")))
+def test_storage_that_refuses_is_not_booked_on_the_clip(
+    folder: Path, bucket: Location, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.write("a.wav", clip)
+    manifest = jsonl(folder, line(1), line(2, audio=f"{bucket.uri}/a.wav"))
+    assert all(isinstance(one, Utterance) for one in read(manifest))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    with pytest.raises(StoreError, match=r"a\.wav.*403"):
+        read(manifest)
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])

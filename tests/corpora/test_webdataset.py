@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from corpus_folder import CLIP, clip
 
-from raypipe.corpora.webdataset import read_webdataset, tar_files
+from raypipe.corpora.sources import open_source
+from raypipe.corpora.webdataset import tar_files
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
@@ -34,8 +35,9 @@ def tar(path: Path, **members: bytes | str | dict[str, Any]) -> str:
 
 def read(uri: str, **options: Any) -> list[Utterance | RowFailure]:
     """What is in the files; a scan of them must know the same clips."""
-    rows = list(read_webdataset(uri, LABELS, **options))
-    held = [one for file in tar_files(uri, LABELS, **options) for one in file.scan()]
+    files = tar_files(uri, LABELS, **options)
+    rows = [one for file in files for one in file.read()]
+    held = [one for file in files for one in file.scan()]
     assert len(held) == len(rows)
     for row, one in zip(rows, held, strict=True):
         assert one.utterance_id in (None, row.utterance_id)
@@ -141,6 +143,6 @@ def test_what_cannot_be_read_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"there is no .*none\.tar"):
         read(str(tmp_path / "none.tar"))
     with pytest.raises(ConfigError, match="audio_root"):
-        read(str(tmp_path / "none.tar"), audio_root="/x")
+        open_source("webdataset", {"audio_root": "/x"})
     with pytest.raises(ConfigError, match="no range"):
         read(str(tmp_path / "t-{5..2}.tar"))

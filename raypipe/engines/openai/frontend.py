@@ -36,7 +36,7 @@ class OpenAIFrontend:
         self._tokenizer = tokenizer
 
     def prepare(self, requests: Sequence[Request]) -> list[ChatInput | Failure]:
-        """Encode every clip: same length, same order, one failure per bad request.
+        """Encode every clip there is: same length, same order, one failure per bad request.
 
         A failure's ``error_type`` is ``too_long``, ``empty``, ``not_finite`` or ``not_mono``.
         """
@@ -56,8 +56,8 @@ class OpenAIFrontend:
         return emotion_token_table.emotion_tokens(tokenizer, labels)
 
     def _prepare(self, request: Request) -> ChatInput:
-        assert request.samples is not None  # refused
-        audio = encode(request.samples, self.sampling_rate, self._format)
+        samples = request.samples
+        audio = None if samples is None else encode(samples, self.sampling_rate, self._format)
         return ChatInput(request.utterance_id, request.prompt, audio, self._format)
 
     def _refuse(self, request: Request) -> Failure | None:
@@ -67,7 +67,7 @@ class OpenAIFrontend:
             return Failure(request.utterance_id, "prompt", error_type, message)
 
         if samples is None:
-            return failure("no_clip", "the question has no clip, the endpoint is asked about one")
+            return None  # a question that can be answered without a clip
         if samples.ndim != 1:
             return failure("not_mono", f"samples have shape {samples.shape}, expected one axis")
         if len(samples) == 0:

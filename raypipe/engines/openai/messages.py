@@ -81,6 +81,8 @@ class RequestWriter:
         return f"{digest[:2]}/{digest}.json"
 
     def _message(self, one: ChatInput) -> dict[str, Any]:
+        if one.audio is None:
+            return {"role": "user", "content": one.prompt}
         data = base64.b64encode(one.audio).decode("ascii")
         value: dict[str, str] = {"data": data, "format": one.audio_format}
         if self._endpoint.audio == "audio_url":

@@ -42,6 +42,7 @@ class Endpoint:
         limit_field: how the limit on new tokens is called.
         reasoning_tokens: room for thinking, which counts as output there.
         max_duration_s: longest clip it hears whole.
+        hears: whether it takes clips at all.
     """
 
     base_url: str | None = None
@@ -58,6 +59,7 @@ class Endpoint:
     limit_field: LimitField = "max_tokens"
     reasoning_tokens: int = 0
     max_duration_s: float = 30.0
+    hears: bool = True
 
 
 _GEMINI = Endpoint(
@@ -77,6 +79,19 @@ PRESETS: Mapping[str, Endpoint] = {
         seed=True,
         limit_field="max_completion_tokens",
         max_duration_s=600.0,
+    ),
+    # A text model, for prompts that describe the clip.
+    "gpt-4o": Endpoint(
+        base_url="https://api.openai.com/v1",
+        key_variable="OPENAI_API_KEY",
+        candidates=8,
+        logprobs=True,
+        top_logprobs=20,
+        json_schema=True,
+        seed=True,
+        limit_field="max_completion_tokens",
+        max_duration_s=1800.0,
+        hears=False,
     ),
     "gemini-2.0-flash": _GEMINI,
     # It always thinks, and its thoughts count towards max_tokens.
@@ -138,7 +153,12 @@ def endpoint_of(api: ApiConfig) -> Endpoint:
 
 
 def check_run(
-    api: ApiConfig, strategies: Sequence[str], token_steps: str, emotion_tokens: EmotionTokens
+    api: ApiConfig,
+    strategies: Sequence[str],
+    token_steps: str,
+    emotion_tokens: EmotionTokens,
+    *,
+    text_only: bool = False,
 ) -> None:
     """Refuse what the endpoint cannot give before anything is sent, let alone paid for.
 
@@ -147,6 +167,7 @@ def check_run(
         strategies: what is to be computed.
         token_steps: steps that the token strategies average over.
         emotion_tokens: tokens whose log-probabilities are to be recorded.
+        text_only: whether no prompt comes with a clip.
 
     Raises:
         ConfigError: naming the setting, what it needs and what the endpoint offers.
@@ -156,6 +177,10 @@ def check_run(
     endpoint = endpoint_of(api)
     where = f"the endpoint of preset {api.preset}"
     api_key(endpoint)
+    if not text_only and not endpoint.hears:
+        raise ConfigError(
+            f"{where} takes no clips: ask it by prompt describe, or with prompt.text_only"
+        )
     if api.json_schema and not endpoint.json_schema:
         raise ConfigError(f"model.api.json_schema: {where} does not offer it")
     if "token" in strategies:

@@ -24,7 +24,16 @@ def test_every_preset_runs_greedy_and_w_bon(preset: str, monkeypatch: pytest.Mon
     variable = endpoint_of(api).key_variable
     if variable is not None:
         monkeypatch.setenv(variable, "k")
-    check_run(api, ["greedy", "w_bon"], "all", NONE)
+    text_only = not endpoint_of(api).hears
+    check_run(api, ["greedy", "w_bon"], "all", NONE, text_only=text_only)
+
+
+def test_a_text_model_is_asked_about_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    api = ApiConfig(preset="gpt-4o")
+    check_run(api, ["greedy", "bon"], "all", NONE, text_only=True)
+    with pytest.raises(ConfigError, match=r"gpt-4o takes no clips: .*describe"):
+        check_run(api, ["greedy"], "all", NONE)
 
 
 @pytest.mark.parametrize(

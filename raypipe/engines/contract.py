@@ -1,0 +1,155 @@
+"""Holding an engine to its contract, for engines that raypipe's own tests do not cover.
+
+An answer in the wrong place would look like a wrong answer, so every input travels with the id of
+its utterance and every answer is compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from raypipe.errors import EngineError
+from raypipe.labels import LabelSet
+from raypipe.protocols import Engine, Frontend
+from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, Request, Search
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What a frontend prepared, and for whom."""
+
+    utterance_id: str
+    prepared: Any
+
+
+class CheckedFrontend:
+    """A frontend whose answers are looked at.
+
+    Args:
+        name: of the engine, for messages.
+        frontend: that does the work.
+    """
+
+    def __init__(self, name: str, frontend: Frontend[Any]) -> None:
+        self._name, self._frontend = name, frontend
+        self.sampling_rate: int = frontend.sampling_rate
+        self.max_duration_s: float = frontend.max_duration_s
+
+    def prepare(self, requests: Sequence[Request]) -> list[Tagged | Failure]:
+        """Turn requests into model inputs: same length, same order, one failure per bad request.
+
+        Raises:
+            EngineError: if the frontend gives another number of them, or another's failure.
+        """
+        ids = [one.utterance_id for one in requests]
+        replies = _same_length(self._name, self._frontend.prepare(requests), ids, "inputs")
+        return [
+            _of(self._name, reply, utterance_id)
+            if isinstance(reply, Failure)
+            else Tagged(utterance_id, reply)
+            for utterance_id, reply in zip(ids, replies, strict=True)
+        ]
+
+    def again(self, prepared: Tagged, prompt: str) -> Tagged | Failure:
+        """The same clip with another prompt."""
+        reply = self._frontend.again(prepared.prepared, prompt)
+        if isinstance(reply, Failure):
+            failure: Failure = _of(self._name, reply, prepared.utterance_id)
+            return failure
+        return Tagged(prepared.utterance_id, reply)
+
+    def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
+        """The sub-tokens of every surface form of every label."""
+        return self._frontend.emotion_tokens(labels)
+
+
+class CheckedEngine:
+    """An engine whose answers are looked at.
+
+    Args:
+        name: of the engine, for messages.
+        engine: that does the work.
+        recorded: number of emotion tokens whose logits are recorded.
+        beams: whether it gives any; without, it is asked for greedy answers only.
+    """
+
+    def __init__(self, name: str, engine: Engine[Any], recorded: int, *, beams: bool) -> None:
+        self._name, self._engine, self._recorded, self._beams = name, engine, recorded, beams
+        self.capabilities = engine.capabilities
+
+    def remembering(self) -> AbstractContextManager[None]:
+        """While it lasts, what is worked out of a clip is kept."""
+        return self._engine.remembering()
+
+    def generate(self, inputs: Sequence[Tagged], search: Search) -> list[Generation | Failure]:
+        """Answer every input: same length, same order.
+
+        Raises:
+            EngineError: if an answer is missing, about another utterance or inconsistent.
+        """
+        if not self._beams:
+            search = replace(search, beam_count=0)
+        ids = [one.utterance_id for one in inputs]
+        replies = self._engine.generate([one.prepared for one in inputs], search)
+        answers = [
+            _of(self._name, reply, utterance_id)
+            for utterance_id, reply in zip(
+                ids, _same_length(self._name, replies, ids, "answers"), strict=True
+            )
+        ]
+        for answer in answers:
+            if isinstance(answer, Generation):
+                self._check(answer, search)
+        return answers
+
+    def _check(self, answer: Generation, search: Search) -> None:
+        who = f"engine {self._name}, {answer.utterance_id!r}"
+        kinds = [one.kind for one in answer.hypotheses]
+        if kinds.count("greedy") != search.greedy or kinds.count("beam") > search.beam_count:
+            raise EngineError(
+                f"{who}: {kinds.count('greedy')} greedy answers and {kinds.count('beam')} beams, "
+                f"asked for were {search.greedy:d} and {search.beam_count}"
+            )
+        if not kinds:
+            raise EngineError(f"{who}: no hypothesis; a Failure says why there is none")
+        for one in answer.hypotheses:
+            wrong = self._inconsistency(one)
+            if wrong is not None:
+                raise EngineError(f"{who}, {one.kind} {one.rank}: {wrong}")
+
+    def _inconsistency(self, one: Hypothesis) -> str | None:
+        if one.alpha is not None and not np.isfinite(one.alpha):
+            return f"alpha is {one.alpha}; None says that it is not known"
+        if (one.alpha is None) != (one.alpha_kind == "none"):
+            return f"alpha is {one.alpha} and alpha_kind {one.alpha_kind!r}"
+        if one.token_logprobs is not None and len(one.token_logprobs) != one.steps:
+            return f"{len(one.token_logprobs)} log-probabilities of {one.steps} tokens"
+        expected = (one.steps, self._recorded)
+        if one.emotion_logits is not None and one.emotion_logits.shape != expected:
+            return f"emotion_logits have shape {one.emotion_logits.shape}, expected {expected}"
+        return None
+
+
+def _same_length(name: str, replies: Any, ids: Sequence[str], what: str) -> Sequence[Any]:
+    if len(replies) != len(ids):
+        raise EngineError(
+            f"engine {name} gave {len(replies)} {what} for {len(ids)} utterances, "
+            f"{ids[0] if ids else 'none'!r} the first"
+        )
+    checked: Sequence[Any] = replies
+    return checked
+
+
+def _of(name: str, reply: Any, utterance_id: str) -> Any:
+    if not isinstance(reply, Generation | Failure):
+        raise EngineError(f"engine {name} answered {utterance_id!r} with a {type(reply).__name__}")
+    if reply.utterance_id != utterance_id:
+        raise EngineError(
+            f"engine {name} answered about {reply.utterance_id!r} where {utterance_id!r} was asked"
+        )
+    return reply
