@@ -26,7 +26,7 @@ PackedBits = NDArray[np.uint8]
 """One bit per token id, the lowest bit of the first byte for id 0; a whole number of words."""
 
 _WORD_BYTES = 4
-_WHITESPACE = {"whitespace_pattern": r"( |\n {0,16})"}
+_WHITESPACE = r"( |\n {0,16})"
 """Between the parts of a JSON answer: nothing, a space, or a line break with an indentation. Any
 number of them would let a model fill its whole answer with blanks. ``x-guidance`` in a schema
 says otherwise."""
@@ -175,6 +175,9 @@ def _written(grammar: Grammar) -> str:
     if grammar.kind == "regex":
         return LLMatcher.grammar_from_regex(grammar.source)
     try:
-        return LLMatcher.grammar_from_json_schema(json.loads(grammar.source), defaults=_WHITESPACE)
+        schema = json.loads(grammar.source)
+        return LLMatcher.grammar_from_json_schema(
+            schema, defaults={"whitespace_pattern": _WHITESPACE}
+        )
     except ValueError as error:
         raise ConfigError(f"decoding.grammar: {grammar.kind}: {error}") from error

@@ -157,7 +157,7 @@ class Lanes:
             traces = [] if greedy is None else [self._trace("greedy", 0, greedy[place], logits)]
             for rank, path in enumerate([] if beams is None else beams[place]):
                 traces.append(self._trace("beam", rank, path, logits))
-            answers[index] = _complete(traces, self._settings)
+            answers[index] = complete(traces, self._settings)
         return answers
 
     def _keep(self, rows: Tensor, logits: Tensor) -> Tensor:
@@ -183,8 +183,8 @@ class Lanes:
         )
 
 
-def _complete(traces: list[Trace], settings: SearchSettings) -> list[Trace] | EngineError:
-    """The traces of a row, if there is one of each kind that was asked for."""
+def complete(traces: list[Trace], settings: SearchSettings) -> list[Trace] | EngineError:
+    """The traces of an utterance, if there is one of each kind that was asked for."""
     kinds = {trace.kind for trace in traces if trace.alpha > float("-inf")}
     if len(kinds) < settings.greedy + bool(settings.beam_count):
         return DeadEndError("no token goes on with an answer that the grammar allows")
