@@ -117,7 +117,7 @@ def test_haste_and_money_do_not_make_another_run_but_sampling_does() -> None:
             budget={"cost": 3},
         )
     )
-    for change in ({"seed": 1}, {"temperature": 0.5}, {"json_schema": True}, {"extra": {"a": 1}}):
+    for change in ({"seed": 1}, {"temperature": 0.5}, {"extra": {"a": 1}}):
         assert plain[0] != identity(model=api(**change))[0], change
 
 

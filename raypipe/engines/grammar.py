@@ -170,14 +170,22 @@ def _holds(bits: PackedBits, token_id: int) -> bool:
 
 def _written(grammar: Grammar) -> str:
     """The grammar in the library's own form."""
-    from llguidance import LLMatcher
+    from llguidance import LLMatcher, regex_to_lark
 
     if grammar.kind == "regex":
-        return LLMatcher.grammar_from_regex(grammar.source)
+        rule = f"/{regex_to_lark(grammar.source, '')}/" if grammar.source else '""'
+    else:
+        rule = f"%json {_with_bounded_whitespace(grammar)}"
+    # Where only one text can follow, the library would otherwise allow only its usual tokens.
+    return LLMatcher.grammar_from_lark(f'%llguidance {{"no_forcing": true}}\nstart: {rule}\n')
+
+
+def _with_bounded_whitespace(grammar: Grammar) -> str:
     try:
         schema = json.loads(grammar.source)
-        return LLMatcher.grammar_from_json_schema(
-            schema, defaults={"whitespace_pattern": _WHITESPACE}
-        )
     except ValueError as error:
-        raise ConfigError(f"decoding.grammar: {grammar.kind}: {error}") from error
+        raise ConfigError(f"decoding.grammar: json_schema: {error}") from error
+    if not isinstance(schema, dict):
+        raise ConfigError(f"decoding.grammar: json_schema: is {schema!r}, not an object")
+    own = schema.get("x-guidance", {})
+    return json.dumps({**schema, "x-guidance": {"whitespace_pattern": _WHITESPACE} | own})

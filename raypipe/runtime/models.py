@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from raypipe.api_config import ApiConfig
-from raypipe.config import BUNDLED_MODEL, ModelConfig, RunConfig
+from raypipe.config import BUNDLED_MODEL, GrammarConfig, ModelConfig, RunConfig
 from raypipe.engines import load_engine, load_frontend
+from raypipe.engines.grammar import check_grammar, require_llguidance
 from raypipe.engines.openai.presets import check_run, endpoint_of
 from raypipe.engines.openai.usage import Usage, read_usage
-from raypipe.grammars import distribution_grammar
+from raypipe.grammars import grammar_of, users_grammar
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import EmotionTokens, Search
@@ -48,8 +49,8 @@ def make_frontend(model: ModelConfig) -> Frontend[Any]:
 
 def main_search(config: RunConfig, labels: LabelSet) -> Search:
     """What is looked for in the answers to the run's own prompt."""
-    decoding, api = config.decoding, config.model.api
-    grammar = distribution_grammar(labels) if api is not None and api.json_schema else None
+    decoding = config.decoding
+    grammar = grammar_of(decoding.grammar, labels, config.model.engine)
     return Search(decoding.beam_count, decoding.greedy, decoding.max_new_tokens, grammar)
 
 
@@ -115,10 +116,19 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     Raises:
         ConfigError: naming the setting, what it needs and what is offered.
     """
+    grammar = config.decoding.grammar
     if config.model.api is not None:
         check_run(
-            config.model.api, config.strategies, config.aggregation.token_steps, emotion_tokens
+            config.model.api,
+            config.strategies,
+            config.aggregation.token_steps,
+            emotion_tokens,
+            grammar,
         )
+    elif grammar is not None:
+        require_llguidance()
+        if isinstance(grammar, GrammarConfig):
+            check_grammar(users_grammar(grammar))
 
 
 def model_fingerprint(model: ModelConfig) -> str:
