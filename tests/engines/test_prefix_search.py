@@ -8,6 +8,7 @@ from raypipe.engines.beam_search import BeamLanes, GreedyLane
 from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import SearchSettings
 from raypipe.engines.prefix_search import Continuations, PrefixSearch, kept_continuations
+from raypipe.errors import DeadEndError
 
 VOCABULARY, LIMIT = 30, 12
 RECORDED = (3, 7)
@@ -143,3 +144,21 @@ def test_lanes_can_go_alone(beam_count, greedy):
     both, _ = searched(SearchSettings(3, True, LIMIT, (0,), RECORDED), 4, 2.0)
     kept = [trace for trace in both if trace.kind == alone[0].kind]
     assert [trace.token_ids for trace in alone] == [trace.token_ids for trace in kept]
+
+
+class DeadEnd(MadeUp):
+    """Lets token 3 through, and nothing after it."""
+
+    @property
+    def allowed(self):
+        return np.array([0 if self.prefix else 8, 0, 0, 0], dtype=np.uint8)
+
+    def after(self, token_id):
+        return DeadEnd((*self.prefix, token_id))
+
+
+@pytest.mark.parametrize(("beam_count", "greedy"), [(2, True), (0, True), (2, False)])
+def test_an_answer_that_cannot_go_on_is_an_error(beam_count, greedy):
+    settings = SearchSettings(beam_count, greedy, LIMIT, (0,), RECORDED, DeadEnd())
+    traces, _ = searched(settings, 0, 1.0)
+    assert isinstance(traces, DeadEndError)
