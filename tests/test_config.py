@@ -36,6 +36,12 @@ def test_a_minimal_config_gets_the_papers_defaults() -> None:
         ({**MINIMAL, "strategies": ["alm_v"]}, ["alm_v", "verifier"]),
         ({**MINIMAL, "decoding": {"beam_count": 0}}, ["bon", "beam_count"]),
         ({**MINIMAL, "decoding": {"greedy": False}}, ["greedy"]),
+        ({**MINIMAL, "decoding": {"grammar": "json"}}, ["decoding.grammar", "'json'"]),
+        ({**MINIMAL, "decoding": {"grammar": {}}}, ["decoding.grammar", "{regex: ...}"]),
+        (
+            {**MINIMAL, "decoding": {"grammar": {"regexp": "a"}}},
+            ["decoding.grammar.regexp", "unknown key"],
+        ),
         ({**MINIMAL, "audio": {"long_audio": "windows"}}, ["audio.long_audio", "first_window"]),
     ],
 )
@@ -96,6 +102,12 @@ def test_aggregation_makes_other_predictions_of_the_same_generations() -> None:
     plain, sharper = identity(), identity(aggregation={"tau": 10.0})
     assert plain[0] == sharper[0]
     assert plain[1] != sharper[1]
+
+
+def test_a_grammar_makes_another_run() -> None:
+    grammars = (None, "distribution", {"regex": "a"}, {"regex": "b"}, {"json_schema": {}})
+    assert len({identity(decoding={"grammar": grammar}) for grammar in grammars}) == 5
+    assert identity() == identity(decoding={"grammar": None})
 
 
 def api(**changes: object) -> dict[str, object]:
