@@ -62,7 +62,7 @@ class GrammarCompiler:
     """Compiles grammars for one model.
 
     Args:
-        tokenizer: the model's, a fast one.
+        tokenizer: the model's, a fast one whose tokens are bytes, or fall back to bytes.
         vocabulary: width of the model's logits.
         end_ids: ids that end an answer.
 
@@ -75,13 +75,20 @@ class GrammarCompiler:
         require_llguidance()
         from llguidance.hf import from_tokenizer
 
+        if not getattr(tokenizer, "is_fast", False):
+            raise UnsupportedError(
+                f"a grammar needs a fast tokenizer, this is a {type(tokenizer).__name__}"
+            )
+        # Either may be the larger: models have rows to spare, tokenizers tokens that no model has.
+        width = max(vocabulary, len(tokenizer))
         try:
-            self._tokens = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=end_ids[0])
+            self._tokens = from_tokenizer(tokenizer, n_vocab=width, eos_token=end_ids[0])
         except ValueError as error:
-            kind = type(tokenizer).__name__
-            raise UnsupportedError(f"a grammar cannot hold a {kind}'s tokens: {error}") from error
-        self._size = -(-vocabulary // (8 * _WORD_BYTES)) * _WORD_BYTES
-        self._ends = packed(end_ids, self._size)
+            raise UnsupportedError(
+                f"a grammar needs to know what each token writes: {error}"
+            ) from error
+        size = -(-width // (8 * _WORD_BYTES)) * _WORD_BYTES
+        self._ends = _packed(end_ids, size)
 
     def compile(self, grammar: Grammar) -> GrammarState:
         """Where every answer begins.
@@ -152,13 +159,7 @@ class GrammarState:
         return allowed | self._ends if self._matcher.is_accepting() else allowed
 
 
-def packed(token_ids: Sequence[int], size: int) -> PackedBits:
-    """Token ids as bits.
-
-    Args:
-        token_ids: which bits are set.
-        size: number of bytes.
-    """
+def _packed(token_ids: Sequence[int], size: int) -> PackedBits:
     bits = np.zeros(8 * size, dtype=np.uint8)
     bits[list(token_ids)] = 1
     return np.packbits(bits, bitorder="little")

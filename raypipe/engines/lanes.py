@@ -27,7 +27,9 @@ class SearchSettings:
         recorded_ids: ids whose raw logits are kept at every step.
         grammar: where every hypothesis begins in a grammar; None for anything. Tokens that it
             forbids are invisible to the search and to nothing else: hypotheses are ranked by the
-            model's own log-probabilities of the tokens that are left, not renormalised over them.
+            model's own log-probabilities of the tokens that are left. For complete answers that is
+            their probability given that the answer matches; renormalised over the allowed tokens
+            at every step it would not be.
     """
 
     beam_count: int

@@ -179,6 +179,21 @@ def test_one_file_imports_the_library():
     ]
 
 
-def test_a_tokenizer_without_tokens_of_known_text_is_refused():
-    with pytest.raises(UnsupportedError, match="object"):
-        GrammarCompiler(object(), 10, (0,))
+def word_pieces():
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "he": 1, "##llo": 2}, unk_token="[UNK]"))
+    tokenizer.decoder = decoders.WordPiece()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "word"), [(object(), "object"), (word_pieces(), "WordPiece")]
+)
+def test_a_tokenizer_whose_tokens_have_no_known_text_is_refused(tokenizer, word):
+    with pytest.raises(UnsupportedError, match=word):
+        GrammarCompiler(tokenizer, 10, (0,))
+
+
+def test_a_tokenizer_may_know_more_tokens_than_the_model(byte_level):
+    ends = (byte_level.eos_token_id,)
+    fewer = GrammarCompiler(byte_level, len(byte_level) - 9, ends).compile(Grammar("regex", "a+"))
+    assert tokens(fewer.allowed) == tokens(start(byte_level, "a+").allowed)
