@@ -105,7 +105,6 @@ class ApiConfig(_Section):
         max_duration_s: longest clip the model hears whole; default: the preset's.
         tokenizer: ``tiny-alm``, a folder or a hub id: the model's tokenizer, which is needed to
             record log-probabilities of emotion words; None records none.
-        json_schema: hold answers to one number per label. Not for prompts that ask for reasoning.
         temperature: of the sampled candidates; the greedy answer always has 0.
         top_p: of the sampled candidates.
         seed: of the sampled candidates, where the endpoint takes one.
@@ -130,7 +129,6 @@ class ApiConfig(_Section):
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000)
     max_duration_s: float | None = Field(default=None, gt=0)
     tokenizer: str | None = None
-    json_schema: bool = False
     temperature: float = Field(default=1.0, gt=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
@@ -188,7 +186,6 @@ class ApiConfig(_Section):
                 "audio_format",
                 "sampling_rate",
                 "tokenizer",
-                "json_schema",
                 "temperature",
                 "top_p",
                 "seed",

@@ -209,6 +209,31 @@ class PromptConfig(_Section):
         return self.name or Path(self.template).stem + ("+examples" if self.examples else "")
 
 
+_GRAMMARS = "a grammar is distribution, {regex: ...} or {json_schema: ...}"
+
+
+class GrammarConfig(_Section):
+    """What every answer has to match; exactly one of the two.
+
+    Attributes:
+        regex: a regular expression for the whole answer, in the syntax of Rust's regex crate.
+        json_schema: the schema of one JSON value.
+    """
+
+    regex: str | None = None
+    json_schema: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.regex is None) == (self.json_schema is None):
+            raise ValueError(_GRAMMARS)
+        return self
+
+
+AskedGrammar = GrammarConfig | Literal["distribution"]
+"""What answers are held to: the distribution over the corpus's labels, or what the user wrote."""
+
+
 class DecodingConfig(_Section):
     """One pass that serves every strategy.
 
@@ -218,12 +243,28 @@ class DecodingConfig(_Section):
             beside those of B. The beams of a narrower search are not the first of a wider one.
         greedy: also follow the greedy hypothesis, which is not the best beam.
         max_new_tokens: longest answer in tokens; a hypothesis cut there says so.
+        grammar: what every answer has to match: ``distribution`` for one JSON object with one
+            number in [0, 1] per label, ``{regex: ...}`` or ``{json_schema: ...}``; None for
+            anything. Not for prompts that ask for reasoning. Engine ``openai`` sends it as a
+            schema; the others need ``raypipe[grammar]``. Recorded logits and log-probabilities
+            stay the model's own.
     """
 
     beam_count: int = Field(default=5, ge=0, le=16)
     other_beam_counts: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
     greedy: bool = True
     max_new_tokens: int = Field(default=96, ge=1)
+    grammar: AskedGrammar | None = None
+
+    @field_validator("grammar", mode="before")
+    @classmethod
+    def _by_name_or_in_full(cls, grammar: object) -> object:
+        # Otherwise a misspelt key is explained once for each of the two.
+        if isinstance(grammar, dict):
+            return GrammarConfig.model_validate(grammar)
+        if grammar in (None, "distribution") or isinstance(grammar, GrammarConfig):
+            return grammar
+        raise ValueError(_GRAMMARS)
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:

@@ -6,7 +6,8 @@ RaypipeError
 ├── ShardError           one shard is missing, unreadable or not a shard
 ├── DecodeError          one clip is not usable audio
 ├── EngineError          one utterance cannot be answered by the model
-│   └── UnsupportedError the engine does not offer what was asked
+│   ├── UnsupportedError the engine does not offer what was asked
+│   └── DeadEndError     the grammar leaves an answer no token to go on with
 ├── StoreError           object storage refuses or does not keep its promises
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
@@ -53,6 +54,10 @@ class EngineError(RaypipeError):
 
 class UnsupportedError(EngineError):
     """The engine does not offer what was asked."""
+
+
+class DeadEndError(EngineError):
+    """The grammar leaves an answer no token to go on with, and it may not end there."""
 
 
 class StoreError(RaypipeError):

@@ -51,6 +51,12 @@ def test_a_minimal_config_gets_the_papers_defaults() -> None:
         ({**MINIMAL, "decoding": {"beam_count": 0}}, ["bon", "beam_count"]),
         ({**MINIMAL, "decoding": {"greedy": False}}, ["greedy"]),
         ({**MINIMAL, "audio": {"long_audio": "half"}}, ["audio.long_audio", "first_window"]),
+        ({**MINIMAL, "decoding": {"grammar": "json"}}, ["decoding.grammar", "'json'"]),
+        ({**MINIMAL, "decoding": {"grammar": {}}}, ["decoding.grammar", "{regex: ...}"]),
+        (
+            {**MINIMAL, "decoding": {"grammar": {"regexp": "a"}}},
+            ["decoding.grammar.regexp", "unknown key"],
+        ),
     ],
 )
 def test_a_wrong_config_names_field_and_value(
@@ -112,6 +118,12 @@ def test_aggregation_makes_other_predictions_of_the_same_generations() -> None:
     assert plain[1] != sharper[1]
 
 
+def test_a_grammar_makes_another_run() -> None:
+    grammars = (None, "distribution", {"regex": "a"}, {"regex": "b"}, {"json_schema": {}})
+    assert len({identity(decoding={"grammar": grammar}) for grammar in grammars}) == 5
+    assert identity() == identity(decoding={"grammar": None})
+
+
 def api(**changes: object) -> dict[str, object]:
     """A model section that asks an endpoint."""
     return {"engine": "openai", "path": "m", "api": {"preset": "vllm", **changes}}
@@ -131,7 +143,7 @@ def test_haste_and_money_do_not_make_another_run_but_sampling_does() -> None:
             budget={"cost": 3},
         )
     )
-    for change in ({"seed": 1}, {"temperature": 0.5}, {"json_schema": True}, {"extra": {"a": 1}}):
+    for change in ({"seed": 1}, {"temperature": 0.5}, {"extra": {"a": 1}}):
         assert plain[0] != identity(model=api(**change))[0], change
 
 

@@ -184,6 +184,9 @@ class BeamLanes:
     def paths(self, rows: Tensor) -> list[list[Path]]:
         """The B hypotheses of each of some rows, best first, once these rows are done.
 
+        Fewer than B where no more than that are possible: where all further ones have a token
+        whose logit is minus infinity.
+
         Args:
             rows: which rows, shape ``(asked,)``; waits for the device.
         """
@@ -201,6 +204,7 @@ class BeamLanes:
                     float(score),
                 )
                 for index, score in zip(at[row], scores[row], strict=True)
+                if score > _MINUS_INFINITY
             ]
             for row in range(len(at))
         ]

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from raypipe.engines.beam_search import BeamLanes, GreedyLane, Path
-from raypipe.errors import EngineError
+from raypipe.engines.grammar import GrammarState
+from raypipe.engines.grammar_lanes import GrammarLanes
+from raypipe.errors import DeadEndError, EngineError
 from raypipe.records import FinishReason, FloatArray, HypothesisKind
 
 
@@ -23,6 +25,11 @@ class SearchSettings:
         max_new_tokens: longest hypothesis in tokens.
         end_ids: ids that end a hypothesis.
         recorded_ids: ids whose raw logits are kept at every step.
+        grammar: where every hypothesis begins in a grammar; None for anything. Tokens that it
+            forbids are invisible to the search and to nothing else: hypotheses are ranked by the
+            model's own log-probabilities of the tokens that are left. For complete answers that is
+            their probability given that the answer matches; renormalised over the allowed tokens
+            at every step it would not be.
     """
 
     beam_count: int
@@ -30,6 +37,7 @@ class SearchSettings:
     max_new_tokens: int
     end_ids: tuple[int, ...]
     recorded_ids: tuple[int, ...]
+    grammar: GrammarState | None = None
 
     @property
     def lane_count(self) -> int:
@@ -68,6 +76,9 @@ class Lanes:
         self._greedy = None
         if settings.greedy:
             self._greedy = GreedyLane(row_count, limit, end_ids, lane=settings.beam_count)
+        self._grammar = None
+        if settings.grammar is not None:
+            self._grammar = GrammarLanes(settings.grammar, row_count, lane_count)
         self._recorded_ids = torch.tensor(settings.recorded_ids, dtype=torch.int64, device=device)
         record = (row_count, limit, lane_count, len(settings.recorded_ids))
         self._record = torch.zeros(record, device=device)
@@ -89,12 +100,16 @@ class Lanes:
         self._finite[rows] = True
         log_normalisers = self._keep(rows, logits[:, None])[:, 0]
         beam_count = self._settings.beam_count
+        if self._grammar is not None:
+            logits = self._grammar.before_start(logits)
         if self._beams is not None:
             tokens, parents = self._beams.start(rows, logits, log_normalisers)
             self.tokens[rows, :beam_count] = tokens
             self.parents[rows, :beam_count] = parents
         if self._greedy is not None:
             self.tokens[rows, -1] = self._greedy.start(rows, logits, log_normalisers)
+        if self._grammar is not None:
+            self._grammar.start(rows, self.tokens[rows])
 
     def advance(self, logits: Tensor) -> None:
         """Take one step in every lane.
@@ -104,12 +119,16 @@ class Lanes:
         """
         log_normalisers = self._keep(self._rows, logits)
         beams = slice(None), slice(self._settings.beam_count)
+        if self._grammar is not None:
+            logits = self._grammar.before_step(logits)
         if self._beams is not None:
             tokens, parents = self._beams.advance(logits[beams], log_normalisers[beams])
             self.tokens[beams] = tokens
             self.parents[beams] = parents
         if self._greedy is not None:
             self.tokens[:, -1] = self._greedy.advance(logits[:, -1], log_normalisers[:, -1])
+        if self._grammar is not None:
+            self._grammar.advance(self.tokens, self.parents)
 
     def done(self) -> list[bool]:
         """Which rows cannot change any more; waits for the device."""
@@ -121,9 +140,12 @@ class Lanes:
         """Put the hypotheses of some rows together, once these rows are done.
 
         Returns:
-            For each row the greedy trace, if asked for, and the beams, best first; or the error
-            that makes its numbers worthless.
+            For each row the greedy trace, if asked for, and the beams, best first, fewer than
+            asked for where the grammar has no more answers; or the error that makes its numbers
+            worthless.
         """
+        if self._grammar is not None:
+            self._grammar.leave(rows)
         where = torch.tensor(rows, device=self._rows.device, dtype=torch.int64)
         record, finite = self._record[where].cpu().numpy(), self._finite[where].tolist()
         good = [index for index, is_finite in enumerate(finite) if is_finite]
@@ -137,7 +159,7 @@ class Lanes:
             traces = [] if greedy is None else [self._trace("greedy", 0, greedy[place], logits)]
             for rank, path in enumerate([] if beams is None else beams[place]):
                 traces.append(self._trace("beam", rank, path, logits))
-            answers[index] = traces
+            answers[index] = complete(traces, self._settings)
         return answers
 
     def _keep(self, rows: Tensor, logits: Tensor) -> Tensor:
@@ -161,3 +183,11 @@ class Lanes:
             "stop" if ended else "length",
             logits[range(len(path.token_ids)), path.lanes],
         )
+
+
+def complete(traces: list[Trace], settings: SearchSettings) -> list[Trace] | EngineError:
+    """The traces of an utterance, if there is one of each kind that was asked for."""
+    kinds = {trace.kind for trace in traces if trace.alpha > float("-inf")}
+    if len(kinds) < settings.greedy + bool(settings.beam_count):
+        return DeadEndError("no token goes on with an answer that the grammar allows")
+    return traces

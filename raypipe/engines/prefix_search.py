@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raypipe.engines.lanes import SearchSettings, Trace
+from raypipe.engines.grammar import GrammarState, PackedBits
+from raypipe.engines.lanes import SearchSettings, Trace, complete
+from raypipe.errors import EngineError
 from raypipe.records import FloatArray, HypothesisKind, IntArray
 
 Prefix = tuple[int, ...]
@@ -25,8 +27,10 @@ class Continuations:
     """What a model says about the token after one prefix.
 
     Attributes:
-        log_normaliser: log-sum-exp of the raw logits over the vocabulary.
-        logits: the best raw logits, descending, shape ``(kept,)``.
+        log_normaliser: log-sum-exp of the raw logits over the whole vocabulary, whatever is
+            allowed.
+        logits: the best raw logits of the allowed tokens, descending, shape ``(kept,)``; minus
+            infinity where fewer are allowed.
         token_ids: whose they are, shape ``(kept,)``.
         recorded: raw logits of the recorded ids, shape ``(recorded,)``.
     """
@@ -47,9 +51,10 @@ def kept_continuations(settings: SearchSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """One hypothesis on its way: a token and the branch that it continues."""
+    """One hypothesis on its way: a token, the branch that it continues, its place in a grammar."""
 
     prefix: Prefix
+    state: GrammarState | None
     score: float = 0.0
     logprob: np.float32 | None = None
     recorded: FloatArray | None = None
@@ -58,7 +63,8 @@ class _Branch:
     def grown(self, token_id: int, logprob: np.float32, recorded: FloatArray) -> _Branch:
         """This branch with one more token."""
         score = self.score + float(logprob)
-        return _Branch((*self.prefix, token_id), score, logprob, recorded, self)
+        state = None if self.state is None else self.state.after(token_id)
+        return _Branch((*self.prefix, token_id), state, score, logprob, recorded, self)
 
     def steps(self) -> list[_Branch]:
         """The branches from the first token to this one."""
@@ -77,16 +83,23 @@ class PrefixSearch:
         self._settings = settings
         self._kept = kept_continuations(settings)
         self._end_ids = np.asarray(settings.end_ids)
-        self._running = [_Branch(())] if settings.beam_count else []
+        self._running = [_Branch((), settings.grammar)] if settings.beam_count else []
         self._finished: list[_Branch] = []
-        self._greedy = _Branch(())
+        self._greedy = _Branch((), settings.grammar)
         self._greedy_goes_on = settings.greedy
         self._step = 0
 
-    def prefixes(self) -> list[Prefix]:
-        """What :meth:`advance` has to be told about next, each once; empty when done."""
+    def prefixes(self) -> dict[Prefix, PackedBits | None]:
+        """What :meth:`advance` has to be told about next; nothing when done.
+
+        Returns:
+            For each prefix the tokens that may come after it; None if all may.
+        """
         greedy = [self._greedy] if self._greedy_goes_on else []
-        return list(dict.fromkeys(branch.prefix for branch in (*self._running, *greedy)))
+        return {
+            branch.prefix: None if branch.state is None else branch.state.allowed
+            for branch in (*self._running, *greedy)
+        }
 
     def advance(self, answers: Mapping[Prefix, Continuations]) -> None:
         """Take one step.
@@ -101,12 +114,14 @@ class PrefixSearch:
         if self._greedy_goes_on:
             self._advance_greedy(answers[self._greedy.prefix])
 
-    def traces(self) -> list[Trace]:
-        """The greedy hypothesis, if asked for, and the beams, best first."""
+    def traces(self) -> list[Trace] | EngineError:
+        """The greedy hypothesis, if asked for, and the beams, best first.
+
+        Fewer beams than asked for where the grammar has no more answers; the error if it has none.
+        """
         traces = [self._trace("greedy", 0, self._greedy)] if self._settings.greedy else []
-        return traces + [
-            self._trace("beam", rank, branch) for rank, branch in enumerate(self._finished)
-        ]
+        traces += [self._trace("beam", rank, branch) for rank, branch in enumerate(self._finished)]
+        return complete(traces, self._settings)
 
     def _advance_beams(self, answers: Mapping[Prefix, Continuations]) -> None:
         beam_count = self._settings.beam_count
@@ -136,6 +151,8 @@ class PrefixSearch:
         at_limit = self._step >= self._settings.max_new_tokens
         ended = np.isin(token_ids, self._end_ids) | at_limit
         for index in np.argsort(-scores, kind="stable")[: self._kept]:
+            if scores[index] == -np.inf:
+                return
             parent = parents[index]
             branch = self._running[parent].grown(
                 int(token_ids[index]), logprobs[index], told[parent].recorded
@@ -147,7 +164,8 @@ class PrefixSearch:
         logprob = told.logits[0] - told.log_normaliser
         self._greedy = self._greedy.grown(token_id, logprob, told.recorded)
         at_limit = self._step >= self._settings.max_new_tokens
-        self._greedy_goes_on = not at_limit and token_id not in self._settings.end_ids
+        ended = token_id in self._settings.end_ids or logprob == -np.inf
+        self._greedy_goes_on = not at_limit and not ended
 
     def _trace(self, kind: HypothesisKind, rank: int, branch: _Branch) -> Trace:
         steps: Sequence[_Branch] = branch.steps()

@@ -24,6 +24,7 @@ from transformers import AutoConfig, AutoTokenizer
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import FAMILIES, Family
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.log_mel import cropped_log_mel
 from raypipe.engines.model_input import audio_token_count, encoder_frame_count
@@ -32,7 +33,7 @@ from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.step_graphs import CudaCapture
 from raypipe.engines.tree_decoder import TreeDecoder
-from raypipe.errors import ConfigError, EngineError, UnsupportedError
+from raypipe.errors import ConfigError, DeadEndError, EngineError, UnsupportedError
 from raypipe.labels import LabelSet
 from raypipe.protocols import Capabilities
 from raypipe.records import (
@@ -40,6 +41,7 @@ from raypipe.records import (
     Failure,
     FloatArray,
     Generation,
+    Grammar,
     IntArray,
     ModelInput,
     Request,
@@ -220,6 +222,7 @@ class TransformersEngine:
             raise ConfigError(f"cuda_graphs need a GPU, the model is on {self._model.device}")
         self._make_capture = CudaCapture if on_gpu and cuda_graphs is not False else None
         self._decoders: dict[Search, TreeDecoder] = {}
+        self._grammars: GrammarCompiler | None = None
         self._remembered: EncodedClips | None = None
         self._batch_size = batch_size
         self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
@@ -243,6 +246,7 @@ class TransformersEngine:
         the whole turn, audio tokens included.
 
         Raises:
+            ConfigError: for a grammar that cannot be followed.
             torch.AcceleratorError: if the device itself has failed; no input is to blame.
         """
         decoder = self._decoder(search)
@@ -260,18 +264,27 @@ class TransformersEngine:
     def _decoder(self, search: Search) -> TreeDecoder:
         """The decoder of a search, with the memory and the graphs that it holds on to."""
         if search not in self._decoders:
-            if search.grammar is not None:
-                raise UnsupportedError("the transformers engine does not decode by a grammar yet")
             settings = SearchSettings(
                 search.beam_count,
                 search.greedy,
                 search.max_new_tokens,
                 self._end_ids,
                 self._recorded_ids,
+                self._compiled(search.grammar),
             )
-            decoder = TreeDecoder(self._model, settings, make_capture=self._make_capture)
+            # A graph cannot wait for the host, which follows a grammar token by token.
+            make_capture = self._make_capture if search.grammar is None else None
+            decoder = TreeDecoder(self._model, settings, make_capture=make_capture)
             self._decoders[search] = decoder
         return self._decoders[search]
+
+    def _compiled(self, grammar: Grammar | None) -> GrammarState | None:
+        if grammar is None:
+            return None
+        if self._grammars is None:
+            vocabulary = self._model.limits.vocabulary
+            self._grammars = GrammarCompiler(self._tokenizer, vocabulary, self._end_ids)
+        return self._grammars.compile(grammar)
 
     def _forget(self) -> None:
         """Let go of all that is only held to save work."""
@@ -329,7 +342,8 @@ class TransformersEngine:
         self, one: ModelInput, row: list[Trace] | EngineError, row_count: int
     ) -> Generation | Failure:
         if isinstance(row, EngineError):
-            return failure(one, "not_finite", str(row))
+            stuck = isinstance(row, DeadEndError)
+            return failure(one, "grammar" if stuck else "not_finite", str(row))
         return Generation(
             one.utterance_id,
             tuple(hypothesis(trace, self._tokenizer) for trace in row),

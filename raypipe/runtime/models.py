@@ -11,13 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from raypipe.api_config import ApiConfig
-from raypipe.config import BUILT_IN_ENGINES, BUNDLED_MODEL, ModelConfig, RunConfig
+from raypipe.config import (
+    BUILT_IN_ENGINES,
+    BUNDLED_MODEL,
+    GrammarConfig,
+    ModelConfig,
+    RunConfig,
+)
 from raypipe.engines import load_engine, load_frontend
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
+from raypipe.engines.grammar import check_grammar, require_llguidance
 from raypipe.engines.openai.presets import check_run, endpoint_of
 from raypipe.engines.openai.usage import Usage, read_usage
 from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings, load_plugin
-from raypipe.grammars import distribution_grammar
+from raypipe.errors import ConfigError
+from raypipe.grammars import grammar_of, users_grammar
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import EmotionTokens, Search
@@ -53,8 +61,8 @@ def make_frontend(model: ModelConfig) -> Frontend[Any]:
 
 def main_search(config: RunConfig, labels: LabelSet) -> Search:
     """What is looked for in the answers to the run's own prompt."""
-    decoding, api = config.decoding, config.model.api
-    grammar = distribution_grammar(labels) if api is not None and api.json_schema else None
+    decoding = config.decoding
+    grammar = grammar_of(decoding.grammar, labels, config.model.engine)
     return Search(decoding.beam_count, decoding.greedy, decoding.max_new_tokens, grammar)
 
 
@@ -149,6 +157,7 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     Raises:
         ConfigError: naming the setting, what it needs and what is offered.
     """
+    grammar = config.decoding.grammar
     if config.model.api is not None:
         check_run(
             config.model.api,
@@ -156,10 +165,17 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
             config.aggregation.token_steps,
             emotion_tokens,
             text_only=all(prompt.is_text_only for prompt in config.all_prompts),
+            grammar=grammar,
         )
-    if config.model.is_plugin:
+    elif config.model.is_plugin:
         plugin, _ = _plugin(config.model)
         plugin.check_run(config.model.engine, config.strategies, greedy=config.decoding.greedy)
+        if grammar is not None:
+            raise ConfigError(f"decoding.grammar: engine {config.model.engine} knows no grammars")
+    elif grammar is not None:
+        require_llguidance()
+        if isinstance(grammar, GrammarConfig):
+            check_grammar(users_grammar(grammar))
 
 
 def model_fingerprint(model: ModelConfig) -> str:

@@ -230,7 +230,9 @@ def _check_judge(config: RunConfig, labels: LabelSet) -> None:
     model = config.verifier.model
     if model is not None:
         tokens = make_frontend(model).emotion_tokens(labels)
-        check_engine(config.as_judge().model_copy(update={"strategies": ()}), tokens)
+        free = config.decoding.model_copy(update={"grammar": None})
+        judge = config.as_judge().model_copy(update={"strategies": (), "decoding": free})
+        check_engine(judge, tokens)
 
 
 def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import regex
 import torch
 import transformers
 
@@ -26,6 +29,15 @@ class Reference:
         self.model = kind.from_pretrained(checkpoint, dtype=torch.float32).eval()
         self.recorded_ids = list(recorded_ids)
         self.max_new_tokens = max_new_tokens
+        self.follows: Follows | None = None
+
+    def held_to(self, pattern: str, max_new_tokens: int) -> Reference:
+        """The same model, with generate() following a regular expression of ASCII text."""
+        held = copy.copy(self)
+        held.max_new_tokens = max_new_tokens
+        ends = self.model.generation_config.eos_token_id
+        held.follows = Follows(pattern, self.processor.tokenizer, tuple(ends))
+        return held
 
     def inputs(self, prompt: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
@@ -54,6 +66,8 @@ class Reference:
             logits = [out.logits[step][lanes[step], self.recorded_ids] for step in range(steps)]
             token_ids = out.sequences[rank, prompt_width : prompt_width + steps]
             score = float(out.sequences_scores[rank])
+            if score < -1e8:  # generate() fills up with copies where there are too few answers
+                continue
             answers.append(Answer(tuple(token_ids.tolist()), score, torch.stack(logits).numpy()))
         return answers
 
@@ -69,6 +83,9 @@ class Reference:
 
     def _generate(self, prompt, samples, **search):
         inputs = self.inputs(prompt, samples)
+        prompt_width = inputs["input_ids"].shape[1]
+        if self.follows is not None:
+            search["logits_processor"] = [self.follows.after(prompt_width)]
         with torch.inference_mode():
             out = self.model.generate(
                 **inputs,
@@ -78,4 +95,47 @@ class Reference:
                 output_logits=True,
                 return_dict_in_generate=True,
             )
-        return out, inputs["input_ids"].shape[1]
+        return out, prompt_width
+
+
+class Follows:
+    """Which tokens can go on with a text, by trying every one of them.
+
+    Nothing of raypipe or its grammar library is in it: the package regex knows whether a text can
+    still become a match.
+    """
+
+    def __init__(self, pattern: str, tokenizer, end_ids: tuple[int, ...]):
+        self.pattern, self.end_ids = regex.compile(pattern), end_ids
+        special = set(tokenizer.all_special_ids)
+        self.texts = {
+            token_id: text
+            for token_id in range(len(tokenizer))
+            if (text := tokenizer.decode([token_id])).isascii() and token_id not in special
+        }
+        self.allowed = cache(self._allowed)
+
+    def text(self, token_ids) -> str | None:
+        """None if an end token or another one without a text is among them."""
+        parts = [self.texts.get(token_id) for token_id in token_ids]
+        return None if None in parts else "".join(parts)
+
+    def _allowed(self, text: str | None) -> tuple[int, ...]:
+        if text is None:
+            return ()
+        going_on = tuple(
+            token_id
+            for token_id, more in self.texts.items()
+            if more and self.pattern.fullmatch(text + more, partial=True)
+        )
+        return going_on + self.end_ids if self.pattern.fullmatch(text) else going_on
+
+    def after(self, prompt_width: int):
+        def process(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            seen = torch.full_like(scores, float("-inf"))
+            for row, token_ids in enumerate(input_ids[:, prompt_width:].tolist()):
+                allowed = list(self.allowed(self.text(token_ids)))
+                seen[row, allowed] = scores[row, allowed]
+            return seen
+
+        return process

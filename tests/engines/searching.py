@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from raypipe.grammars import distribution_grammar
-from raypipe.labels import LabelSet
 from raypipe.records import Search
 
 
@@ -33,8 +31,3 @@ class Searching:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
-
-
-def schema_for(labels: LabelSet, wanted: bool) -> dict[str, Any]:
-    """The grammar of a distribution, as a setting of a search."""
-    return {"grammar": distribution_grammar(labels)} if wanted else {}

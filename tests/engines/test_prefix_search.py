@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from raypipe.engines.beam_search import BeamLanes, GreedyLane
+from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import SearchSettings
 from raypipe.engines.prefix_search import Continuations, PrefixSearch, kept_continuations
+from raypipe.errors import DeadEndError
 
 VOCABULARY, LIMIT = 30, 12
 RECORDED = (3, 7)
@@ -22,16 +24,40 @@ def log_sum_exp(logits: np.ndarray) -> np.float32:
     return np.float32(torch.logsumexp(torch.from_numpy(logits), -1).item())
 
 
+def may_follow(prefix: tuple[int, ...]) -> np.ndarray:
+    """A made-up grammar: runs of three residues, an end after three tokens at the earliest."""
+    allowed = np.arange(VOCABULARY) % 3 == sum(prefix) % 3
+    allowed[0] = len(prefix) >= 3
+    return allowed
+
+
+class MadeUp(GrammarState):
+    def __init__(self, prefix: tuple[int, ...] = ()):
+        super().__init__(None, np.zeros(4, dtype=np.uint8))
+        self.prefix = prefix
+
+    @property
+    def allowed(self):
+        padded = np.concatenate([may_follow(self.prefix), np.zeros(2, dtype=bool)])
+        return np.packbits(padded, bitorder="little")
+
+    def after(self, token_id):
+        return MadeUp((*self.prefix, token_id))
+
+
 def searched(settings: SearchSettings, seed: int, sharpness: float):
     search, kept, asked = PrefixSearch(settings), kept_continuations(settings), []
     while prefixes := search.prefixes():
         assert len(set(prefixes)) == len(prefixes)
         answers = {}
-        for prefix in prefixes:
-            logits = logits_after(prefix, seed, sharpness)
-            best = np.argsort(-logits)[:kept]
+        for prefix, allowed in prefixes.items():
+            logits = seen = logits_after(prefix, seed, sharpness)
+            if allowed is not None:
+                bits = np.unpackbits(allowed, bitorder="little")[:VOCABULARY]
+                seen = np.where(bits, logits, np.float32(-np.inf))
+            best = np.argsort(-seen)[:kept]
             answers[prefix] = Continuations(
-                log_sum_exp(logits), logits[best], best, logits[list(RECORDED)]
+                log_sum_exp(logits), seen[best], best, logits[list(RECORDED)]
             )
         asked.append(len(prefixes))
         search.advance(answers)
@@ -45,6 +71,8 @@ def batched(settings: SearchSettings, seed: int, sharpness: float):
     def given(prefixes: list[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         logits = np.stack([logits_after(prefix, seed, sharpness) for prefix in prefixes])
         normalisers = torch.tensor([log_sum_exp(one) for one in logits])
+        if settings.grammar is not None:
+            logits[~np.stack([may_follow(prefix) for prefix in prefixes])] = -np.inf
         return torch.from_numpy(logits), normalisers
 
     beams = BeamLanes(1, settings.beam_count, settings.max_new_tokens, ends)
@@ -64,11 +92,12 @@ def batched(settings: SearchSettings, seed: int, sharpness: float):
     return greedy.paths(row)[0], beams.paths(row)[0]
 
 
+@pytest.mark.parametrize("grammar", [None, MadeUp()], ids=["anything", "grammar"])
 @pytest.mark.parametrize("sharpness", [1.0, 4.0])
 @pytest.mark.parametrize("end_ids", [(0,), (0, 5, 9)])
 @pytest.mark.parametrize("beam_count", [1, 2, 5])
-def test_hypotheses_are_those_of_the_batched_search(beam_count, end_ids, sharpness):
-    settings = SearchSettings(beam_count, True, LIMIT, end_ids, RECORDED)
+def test_hypotheses_are_those_of_the_batched_search(beam_count, end_ids, sharpness, grammar):
+    settings = SearchSettings(beam_count, True, LIMIT, end_ids, RECORDED, grammar)
     reasons = set()
     for seed in range(12):
         traces, _ = searched(settings, seed, sharpness)
@@ -115,3 +144,21 @@ def test_lanes_can_go_alone(beam_count, greedy):
     both, _ = searched(SearchSettings(3, True, LIMIT, (0,), RECORDED), 4, 2.0)
     kept = [trace for trace in both if trace.kind == alone[0].kind]
     assert [trace.token_ids for trace in alone] == [trace.token_ids for trace in kept]
+
+
+class DeadEnd(MadeUp):
+    """Lets token 3 through, and nothing after it."""
+
+    @property
+    def allowed(self):
+        return np.array([0 if self.prefix else 8, 0, 0, 0], dtype=np.uint8)
+
+    def after(self, token_id):
+        return DeadEnd((*self.prefix, token_id))
+
+
+@pytest.mark.parametrize(("beam_count", "greedy"), [(2, True), (0, True), (2, False)])
+def test_an_answer_that_cannot_go_on_is_an_error(beam_count, greedy):
+    settings = SearchSettings(beam_count, greedy, LIMIT, (0,), RECORDED, DeadEnd())
+    traces, _ = searched(settings, 0, 1.0)
+    assert isinstance(traces, DeadEndError)

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from raypipe.engines.vllm import installation
 from raypipe.engines.vllm.engine import VllmEngine
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.errors import ConfigError, UnsupportedError
+from raypipe.grammars import distribution_regex
 from raypipe.labels import label_set
 from raypipe.prompts import fill_template, template_source
-from raypipe.records import Failure, Generation, Request
+from raypipe.records import Failure, Generation, Grammar, Request
 from raypipe.tiny_alm import checkpoint_path
 
 needs_vllm = pytest.mark.skipif(
@@ -46,6 +48,11 @@ OTHER = Shape(
     window_s=8,
     end_tokens=("<|im_end|>", "<|endoftext|>"),
 )
+GRAMMARS = {
+    "bundled": distribution_regex(label_set("crema-d-6")),
+    "other": Grammar("regex", "[a-z]{2,7}( [a-z]{3,9})*"),
+}
+GRAMMAR_LIMIT = 56
 SABOTAGE = ("another request's", "another token's", "not raw", "no audio")
 
 
@@ -86,8 +93,8 @@ def settings(emotion_tokens, beam_count, **changes):
     } | changes
 
 
-def transformers_engine(path, emotion_tokens, beam_count):
-    search, own = split_search(settings(emotion_tokens, beam_count))
+def transformers_engine(path, emotion_tokens, beam_count, **changes):
+    search, own = split_search(settings(emotion_tokens, beam_count, **changes))
     return Searching(TransformersEngine(path, **own), search)
 
 
@@ -108,6 +115,9 @@ def answers(bundled, other, tmp_path_factory):
     jobs[3].calls.extend([inputs[::-1], broken, []])
     jobs[3] = dataclasses.replace(jobs[3], checks=(*SABOTAGE, None))
     jobs["other"] = Job(other[0], settings(other[2], 4), [other[1]])
+    for name, (checkpoint, found, own) in {"bundled": bundled, "other": other}.items():
+        held = settings(own, 4, grammar=GRAMMARS[name], max_new_tokens=GRAMMAR_LIMIT)
+        jobs["held " + name] = Job(checkpoint, held, [found[:6]])
     jobs["greedy only"] = Job(path, settings(tokens, 0, max_new_tokens=1), [inputs])
     half = settings(tokens, 2, dtype="bfloat16", max_new_tokens=6)
     jobs["bfloat16"] = Job(path, half, [inputs[:3]])
@@ -165,6 +175,17 @@ class TestAnswers:
         path, inputs, tokens = other
         expected = transformers_engine(path, tokens, 4).generate(inputs)
         assert_same(answers["other"].replies[0], expected)
+
+    @pytest.mark.parametrize("name", GRAMMARS)
+    def test_so_they_are_under_a_grammar(self, answers, request, name):
+        path, inputs, tokens = request.getfixturevalue(name)
+        held = {"grammar": GRAMMARS[name], "max_new_tokens": GRAMMAR_LIMIT}
+        expected = transformers_engine(path, tokens, 4, **held).generate(inputs[:6])
+        (found,) = answers[f"held {name}"].replies
+        assert_same(found, expected)
+        texts = [h.text for h in hypotheses(found) if h.finish_reason == "stop"]
+        assert texts
+        assert all(re.fullmatch(GRAMMARS[name].source, text) for text in texts)
 
     def test_they_vary(self, answers):
         # A comparison is worth something only if answers differ, and end early and not at all.

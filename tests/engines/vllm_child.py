@@ -79,7 +79,9 @@ def sabotaged(kind: str | None) -> AbstractContextManager[object]:
 
     broken = {
         "another request's": lambda logits, *rest: read(logits.roll(1, 0), *rest),
-        "another token's": lambda logits, rows, kept, ids: read(logits, rows, kept, ids + 1),
+        "another token's": lambda logits, rows, kept, ids, allowed: read(
+            logits, rows, kept, ids + 1, allowed
+        ),
         "not raw": lambda logits, *rest: read(logits / 1.3, *rest),
     }
     if kind is None:

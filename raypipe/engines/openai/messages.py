@@ -95,7 +95,7 @@ def _response_format(grammar: Grammar) -> dict[str, Any]:
     schema = json.loads(grammar.source)
     return {
         "type": "json_schema",
-        "json_schema": {"name": "distribution", "strict": True, "schema": schema},
+        "json_schema": {"name": "answer", "strict": True, "schema": schema},
     }
 
 

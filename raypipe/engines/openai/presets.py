@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from raypipe.api_config import ApiConfig, AudioFormat, AudioPart
+from raypipe.config import AskedGrammar, GrammarConfig
 from raypipe.errors import ConfigError
 from raypipe.records import EmotionTokens
 
@@ -159,6 +160,7 @@ def check_run(
     emotion_tokens: EmotionTokens,
     *,
     text_only: bool = False,
+    grammar: AskedGrammar | None = None,
 ) -> None:
     """Refuse what the endpoint cannot give before anything is sent, let alone paid for.
 
@@ -168,6 +170,7 @@ def check_run(
         token_steps: steps that the token strategies average over.
         emotion_tokens: tokens whose log-probabilities are to be recorded.
         text_only: whether no prompt comes with a clip.
+        grammar: what answers are to be held to.
 
     Raises:
         ConfigError: naming the setting, what it needs and what the endpoint offers.
@@ -181,8 +184,10 @@ def check_run(
         raise ConfigError(
             f"{where} takes no clips: ask it by prompt describe, or with prompt.text_only"
         )
-    if api.json_schema and not endpoint.json_schema:
-        raise ConfigError(f"model.api.json_schema: {where} does not offer it")
+    if grammar is not None and not endpoint.json_schema:
+        raise ConfigError(f"decoding.grammar: {where} does not hold answers to a JSON schema")
+    if isinstance(grammar, GrammarConfig) and grammar.regex is not None:
+        raise ConfigError("decoding.grammar: endpoints take a JSON schema, no regular expression")
     if "token" in strategies:
         raise ConfigError(
             "strategy token divides raw logits, and endpoints give log-probabilities at best; "

@@ -31,10 +31,11 @@ from vllm.v1.engine import EngineCoreRequest, FinishReason
 from vllm.v1.engine.core_client import InprocClient
 from vllm.v1.executor import Executor
 
+from raypipe.engines.grammar import PackedBits
 from raypipe.engines.prefix_search import Continuations, Prefix
 from raypipe.engines.vllm.audio import encode
 from raypipe.engines.vllm.exchange import CoreSettings, GreedyStep, Prompt, Refusal
-from raypipe.engines.vllm.tap import QUESTION, tap
+from raypipe.engines.vllm.tap import QUESTION, Question, tap
 from raypipe.errors import ConfigError, EngineError
 from raypipe.records import ModelInput
 
@@ -103,11 +104,18 @@ class VllmCore:
         )
         return Prompt(one.token_ids.tolist(), [spec])
 
-    def ask(self, prompt: Prompt, prefix: Prefix, asker: Any) -> None:
-        """Queue a question; ``asker`` comes back with its answer."""
+    def ask(self, prompt: Prompt, prefix: Prefix, allowed: PackedBits | None, asker: Any) -> None:
+        """Queue a question.
+
+        Args:
+            prompt: the prompt.
+            prefix: what has been generated.
+            allowed: the tokens that may come next; None for all.
+            asker: comes back with the answer.
+        """
         number = next(self._numbers)
         params = copy.copy(self._params)
-        params.extra_args = {QUESTION: number}
+        params.extra_args = {QUESTION: Question(number, allowed)}
         self._asked[str(number)] = asker
         self._add(str(number), [*prompt.token_ids, *prefix], prompt.audio, params)
 
@@ -170,7 +178,7 @@ class VllmCore:
 
 
 def _confirmed(told: Continuations | None, sampled: Sequence[int]) -> Continuations | Refusal:
-    """What was read, if vLLM chose from the same logits: one of the largest."""
+    """What was read, if vLLM chose from the same logits: one of the largest that are allowed."""
     if told is None:
         raise EngineError("vLLM answered a request whose logits were not read")
     if not np.isfinite(told.log_normaliser):

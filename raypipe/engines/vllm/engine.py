@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from raypipe.config import VllmConfig
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings
 from raypipe.engines.model_input import InputLimits, audio_token_count
 from raypipe.engines.prefix_search import (
@@ -25,9 +26,9 @@ from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.engines.vllm.self_check import check_core
-from raypipe.errors import ConfigError, EngineError, UnsupportedError
+from raypipe.errors import ConfigError, EngineError
 from raypipe.protocols import Capabilities
-from raypipe.records import EmotionTokens, Failure, Generation, ModelInput, Search
+from raypipe.records import EmotionTokens, Failure, Generation, Grammar, ModelInput, Search
 
 _USUAL_PROMPT = 1024
 _SPARE_POSITIONS = 128
@@ -56,8 +57,8 @@ class VllmEngine:
         vllm: memory and compilation.
 
     Raises:
-        ConfigError: for settings that ask for nothing or are not known, and for a vLLM that is
-            missing, untested or built for another device.
+        ConfigError: for settings that ask for nothing or are not known, for a grammar that cannot
+            be followed, and for a vLLM that is missing, untested or built for another device.
         UnsupportedError: for an architecture or generation config that would be decoded
             differently than its checkpoint means.
         EngineError: if vLLM's answers on the loaded model contradict each other.
@@ -79,9 +80,6 @@ class VllmEngine:
         vllm: VllmConfig | None = None,
     ) -> None:
         check_settings(batch_size, dtype)
-        for search in searches:
-            if search.grammar is not None:
-                raise UnsupportedError("the vLLM engine does not decode by a grammar yet")
         require_vllm()
         memory = vllm or VllmConfig()
         origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
@@ -94,9 +92,16 @@ class VllmEngine:
             shorter = min(memory.max_model_len, limits.max_positions)
             limits = replace(limits, max_positions=shorter)
         end_ids, recorded_ids = end_token_ids(generation_config), emotion_tokens.token_ids
+        tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
+        grammars = _compiled(searches, tokenizer, limits.vocabulary, end_ids)
         settings = {
             search: SearchSettings(
-                search.beam_count, search.greedy, search.max_new_tokens, end_ids, recorded_ids
+                search.beam_count,
+                search.greedy,
+                search.max_new_tokens,
+                end_ids,
+                recorded_ids,
+                None if search.grammar is None else grammars[search.grammar],
             )
             for search in searches
         }
@@ -131,7 +136,7 @@ class VllmEngine:
         self._core = core
         self._limits = limits
         self._settings = settings
-        self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
+        self._tokenizer = tokenizer
         self._batch_size = batch_size
         self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
 
@@ -184,15 +189,16 @@ class VllmEngine:
     def _ask(self, utterance: _Utterance) -> None:
         """Ask what the utterance's search wants to know next."""
         utterance.answers = {}
-        utterance.asked = utterance.search.prefixes()
-        for prefix in utterance.asked:
-            self._core.ask(utterance.prompt, prefix, (utterance, prefix))
+        questions = utterance.search.prefixes()
+        utterance.open = len(questions)
+        for prefix, allowed in questions.items():
+            self._core.ask(utterance.prompt, prefix, allowed, (utterance, prefix))
 
     def _step(self) -> Iterator[_Utterance]:
         """Let vLLM take a step; the utterances that it brings to an end."""
         for (utterance, prefix), told in self._core.answers():
             utterance.answers[prefix] = told
-            if len(utterance.answers) == len(utterance.asked):
+            if len(utterance.answers) == utterance.open:
                 if utterance.advance():
                     self._ask(utterance)
                 else:
@@ -201,9 +207,12 @@ class VllmEngine:
     def _reply(self, one: ModelInput, utterance: _Utterance) -> Generation | Failure:
         if utterance.refusal is not None:
             return failure(one, utterance.refusal.error_type, utterance.refusal.message)
+        traces = utterance.search.traces()
+        if isinstance(traces, EngineError):
+            return failure(one, "grammar", str(traces))
         return Generation(
             one.utterance_id,
-            tuple(hypothesis(trace, self._tokenizer) for trace in utterance.search.traces()),
+            tuple(hypothesis(trace, self._tokenizer) for trace in traces),
             prompt_tokens=len(one.token_ids),
             audio_tokens=audio_token_count(one.feature_frames),
         )
@@ -211,12 +220,12 @@ class VllmEngine:
 
 @dataclass(slots=True, eq=False)
 class _Utterance:
-    """An utterance in progress: its search, and the questions that are open."""
+    """An utterance in progress: its search, and how many questions it has asked."""
 
     index: int
     prompt: Prompt
     search: PrefixSearch
-    asked: list[Prefix] = field(default_factory=list)
+    open: int = 0
     answers: dict[Prefix, Continuations | Refusal] = field(default_factory=dict)
     refusal: Refusal | None = None
 
@@ -230,6 +239,16 @@ class _Utterance:
             told[prefix] = answer
         self.search.advance(told)
         return bool(self.search.prefixes())
+
+
+def _compiled(
+    searches: Sequence[Search], tokenizer: Any, vocabulary: int, end_ids: Sequence[int]
+) -> dict[Grammar, GrammarState]:
+    grammars = {search.grammar for search in searches if search.grammar is not None}
+    if not grammars:
+        return {}
+    compiler = GrammarCompiler(tokenizer, vocabulary, end_ids)
+    return {grammar: compiler.compile(grammar) for grammar in grammars}
 
 
 def _usual_positions(search: Search) -> int:

@@ -48,7 +48,7 @@ def check_core(
     prefixes: list[Prefix] = [()] * len(prompts)
     for step in range(_STEPS):
         for sound, prompt in enumerate(prompts):
-            core.ask(prompt, prefixes[sound], sound)
+            core.ask(prompt, prefixes[sound], None, sound)
         told = _all_answers(core, len(prompts))
         if step == 0:
             _check_audio_is_heard(told[0], told[1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chat_server import LABELS, ChatServer, chat_server
-from searching import Searching, schema_for, split_search
+from searching import Searching, split_search
 
 from raypipe.api_config import ApiConfig
 from raypipe.engines.openai.engine import OpenAIEngine
@@ -54,7 +54,6 @@ def make_engine(tmp_path: Path) -> Callable[..., Searching]:
             "cache": Location.parse(str(tmp_path / "cache")),
             "ledger": Location.parse(str(tmp_path / "ledger")),
         }
-        settings |= schema_for(LABELS, api.json_schema)
         search, own = split_search(settings | changes)
         return Searching(OpenAIEngine("some-model", api=api, **own), search)
 

@@ -23,6 +23,7 @@ from chat_server import (
 from raypipe.api_config import BudgetConfig, OffersConfig, PricesConfig
 from raypipe.engines.openai.usage import read_usage
 from raypipe.errors import StoppedError
+from raypipe.grammars import distribution_schema
 from raypipe.records import EmotionTokens, EmotionWord, Failure, Generation
 from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings, predict
@@ -297,10 +298,8 @@ def test_a_spent_quota_stops_the_run(
 def test_a_schema_names_every_label_and_room_to_think_is_added(
     server: ChatServer, make_engine: Callable[..., Any], clips: Callable[..., Any]
 ) -> None:
-    api = api_config(
-        server.base_url, json_schema=True, reasoning_tokens=500, extra={"reasoning_effort": "low"}
-    )
-    make_engine(api).generate(clips(1, api))
+    api = api_config(server.base_url, reasoning_tokens=500, extra={"reasoning_effort": "low"})
+    make_engine(api, grammar=distribution_schema(LABELS)).generate(clips(1, api))
     body = server.seen[0]
     schema = body["response_format"]["json_schema"]["schema"]
     assert schema["required"] == list(LABELS.names)

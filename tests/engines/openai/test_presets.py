@@ -8,6 +8,7 @@ import pytest
 from chat_server import api_config
 
 from raypipe.api_config import ApiConfig, OffersConfig
+from raypipe.config import AskedGrammar, GrammarConfig
 from raypipe.engines.openai.presets import PRESETS, check_run, endpoint_of
 from raypipe.errors import ConfigError
 from raypipe.records import EmotionTokens, EmotionWord
@@ -49,7 +50,6 @@ def test_a_text_model_is_asked_about_no_clip(monkeypatch: pytest.MonkeyPatch) ->
             MANY,
             "30 tokens at every step, .* lists 20",
         ),
-        ({"offers": OffersConfig(json_schema=False), "json_schema": True}, [], NONE, "json_schema"),
         ({"offers": OffersConfig(logprobs=False), "tokenizer": "x"}, [], MANY, "of no use"),
         ({"preset": "nowhere"}, [], NONE, "unknown preset 'nowhere'; known: gpt-4o-audio"),
         ({"preset": "gpt-4o-audio", "audio_format": "flac"}, [], NONE, "reads wav, not flac"),
@@ -73,3 +73,24 @@ def test_a_custom_endpoint_needs_an_address_and_promises_little() -> None:
         endpoint_of(ApiConfig())
     endpoint = endpoint_of(ApiConfig(base_url="http://127.0.0.1:1/v1"))
     assert (endpoint.candidates, endpoint.logprobs, endpoint.json_schema) == (1, False, False)
+
+
+@pytest.mark.parametrize(
+    ("offered", "grammar", "message"),
+    [
+        (False, "distribution", "does not hold answers to a JSON schema"),
+        (False, GrammarConfig(json_schema={}), "does not hold answers to a JSON schema"),
+        (True, GrammarConfig(regex="[0-9]"), "no regular expression"),
+    ],
+)
+def test_a_grammar_the_endpoint_cannot_follow_is_refused(
+    offered: bool, grammar: AskedGrammar, message: str
+) -> None:
+    api = api_config("http://127.0.0.1:1/v1", offers=OffersConfig(json_schema=offered))
+    with pytest.raises(ConfigError, match=f"decoding.grammar: .*{message}"):
+        check_run(api, ["greedy"], "all", NONE, grammar=grammar)
+
+
+@pytest.mark.parametrize("grammar", ["distribution", GrammarConfig(json_schema={"type": "null"})])
+def test_a_schema_is_taken_where_it_is_offered(grammar: AskedGrammar) -> None:
+    check_run(api_config("http://127.0.0.1:1/v1"), ["greedy"], "all", NONE, grammar=grammar)

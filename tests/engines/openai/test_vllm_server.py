@@ -21,6 +21,7 @@ from chat_server import LABELS, api_config
 from raypipe.audio import decode
 from raypipe.engines.openai.frontend import OpenAIFrontend
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
+from raypipe.grammars import distribution_schema
 from raypipe.prompts import render_prompt
 from raypipe.records import EmotionTokens, Generation, Request, Search
 from raypipe.store.location import Location
@@ -162,8 +163,9 @@ def test_a_seed_repeats_the_candidates(
 def test_a_schema_holds_the_answer_to_one_number_per_label(
     base_url: str, make_engine: Callable[..., Any], requests: list[Request]
 ) -> None:
-    api = api_config(base_url, timeout_s=120.0, json_schema=True, audio_format="flac")
-    engine = make_engine(api, beam_count=0, max_new_tokens=200)
+    api = api_config(base_url, timeout_s=120.0, audio_format="flac")
+    grammar = distribution_schema(LABELS)
+    engine = make_engine(api, beam_count=0, max_new_tokens=200, grammar=grammar)
     (answer,) = engine.generate(OpenAIFrontend(api).prepare(requests[:1]))
     assert isinstance(answer, Generation), answer
     assert set(json.loads(answer.hypotheses[0].text)) == set(LABELS.names)

@@ -1,0 +1,128 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, Hypothesis
+from raypipe.strategies import AggregationSettings, predict
+from raypipe.strategies.merging import merge_tokenisations
+
+LABELS = LabelSet(("anger", "sadness"))
+ANGRY, SAD = '{"anger": 1, "sadness": 0}', '{"anger": 0, "sadness": 1}'
+
+
+def beam(rank: int, text: str, token_ids: tuple[int, ...], p: float, **changes) -> Hypothesis:
+    alpha = math.log(p)
+    share = np.full(len(token_ids), alpha / len(token_ids), dtype=np.float32)
+    logits = np.full((len(token_ids), 2), rank, dtype=np.float32)
+    made = Hypothesis("beam", rank, text, token_ids, share, alpha, "stop", logits, beam_count=3)
+    return dataclasses.replace(made, **changes)
+
+
+def texts(hypotheses) -> list[tuple[str, int, float]]:
+    return [(one.text, one.rank, round(math.exp(one.alpha), 9)) for one in hypotheses]
+
+
+BEAMS = [
+    beam(0, SAD, (1, 2), 0.4),
+    beam(1, ANGRY, (3, 4), 0.3),
+    beam(2, ANGRY, (3, 5, 6), 0.2),
+]
+
+
+def test_a_text_is_as_likely_as_all_its_tokenisations_together():
+    merged = merge_tokenisations(BEAMS)
+    assert texts(merged) == [(ANGRY, 0, 0.5), (SAD, 1, 0.4)]
+
+
+def test_it_keeps_what_belongs_to_its_most_likely_tokens():
+    angry, sad = merge_tokenisations(BEAMS[::-1])
+    assert angry.token_ids == (3, 4)
+    assert (angry.token_logprobs, angry.emotion_logits) == (
+        BEAMS[1].token_logprobs,
+        BEAMS[1].emotion_logits,
+    )
+    assert dataclasses.replace(sad, rank=0) == BEAMS[0]
+
+
+def test_best_of_n_then_chooses_the_likeliest_text():
+    def chosen(hypotheses):
+        answers = predict(
+            hypotheses,
+            ["bon", "w_bon"],
+            LABELS,
+            EmotionTokens((), (), ()),
+            AggregationSettings(),
+        )
+        return [answer.probs.round(6).tolist() for answer in answers]
+
+    assert chosen(BEAMS) == [[0.0, 1.0], [0.555556, 0.444444]]
+    assert chosen(merge_tokenisations(BEAMS)) == [[1.0, 0.0], [0.555556, 0.444444]]
+
+
+def test_the_mean_of_the_mixture_is_the_same_as_its_weights_add_up():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        shares = [round(float(share), 3) for share in random.uniform(0, 1, 6)]
+        answers = [f'{{"anger": {p}, "sadness": {round(1 - p, 3)}}}' for p in shares[:3]]
+        beams = [
+            beam(rank, answers[random.integers(3)], (rank, 7), p)
+            for rank, p in enumerate(sorted(shares, reverse=True))
+        ]
+        tokens, settings = EmotionTokens((), (), ()), AggregationSettings()
+        (one,) = predict(beams, ["w_bon"], LABELS, tokens, settings)
+        (other,) = predict(merge_tokenisations(beams), ["w_bon"], LABELS, tokens, settings)
+        np.testing.assert_allclose(one.probs, other.probs, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"finish_reason": "length"},
+        {"window": 1},
+        {"beam_count": 5},
+        {"text": ANGRY + " "},
+        {"sampled": True},
+    ],
+)
+def test_what_is_not_another_tokenisation_is_not_merged(changes):
+    one, other = beam(0, ANGRY, (1,), 0.5), beam(1, ANGRY, (2, 3), 0.25)
+    merged = merge_tokenisations([one, dataclasses.replace(other, **changes)])
+    assert sorted(round(math.exp(item.alpha), 9) for item in merged) == [0.25, 0.5]
+
+
+def test_samples_and_the_greedy_answer_stay_as_they_are():
+    greedy = dataclasses.replace(BEAMS[1], kind="greedy", rank=0, beam_count=None)
+    samples = [beam(rank, SAD, (1, 2), 0.4, sampled=True) for rank in range(3)]
+    unknown = [dataclasses.replace(one, alpha=None, token_ids=()) for one in BEAMS]
+    for hypotheses in ([greedy, *samples], unknown, []):
+        assert merge_tokenisations(hypotheses) == hypotheses
+    merged = merge_tokenisations([greedy, *BEAMS])
+    assert merged[0] == greedy
+    assert texts(merged[1:]) == [(ANGRY, 0, 0.5), (SAD, 1, 0.4)]
+
+
+def test_ranks_count_from_0_in_every_search():
+    three, five = BEAMS, [dataclasses.replace(one, beam_count=5) for one in BEAMS]
+    merged = merge_tokenisations([*three, *five])
+    assert [(one.beam_count, one.rank) for one in merged] == [(3, 0), (3, 1), (5, 0), (5, 1)]
+
+
+def test_a_judgement_with_a_score_is_kept():
+    judged = {"verifier_score": 0.7, "verifier_text": "0.7", "verifier_call": 1}
+    failed = {"verifier_error": "no number", "verifier_call": 0}
+    first, second = beam(0, SAD, (1,), 0.5, **failed), beam(1, SAD, (2, 3), 0.2, **judged)
+    (merged,) = merge_tokenisations([first, second])
+    assert (merged.verifier_score, merged.verifier_text) == (0.7, "0.7")
+    assert (merged.verifier_call, merged.verifier_error) == (1, None)
+    (merged,) = merge_tokenisations([dataclasses.replace(first), beam(1, SAD, (2, 3), 0.2)])
+    assert merged.verifier_error == "no number"
+
+
+def test_a_beam_that_is_not_a_number_stays_one_and_comes_last():
+    broken = beam(1, ANGRY, (1,), 0.5, alpha=math.nan)
+    merged = merge_tokenisations([broken, beam(2, SAD, (2,), 0.1)])
+    assert [one.text for one in merged] == [SAD, ANGRY]
+    assert math.isnan(merged[1].alpha)
