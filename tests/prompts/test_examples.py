@@ -65,7 +65,7 @@ def test_a_clip_is_measured_and_numbers_are_taken(
         ("[1]", "line 2: holds list"),
         ({"transcript": "x"}, "line 2: answer: missing"),
         ({**GOOD, "emotion": "sad"}, "line 2: emotion: unknown key"),
-        ({"answer": {"anger": 1}}, "line 2: config: .*needs a transcript, audio or descriptors"),
+        ({"answer": {"anger": 1}}, "line 2: .*needs a transcript, audio or descriptors"),
         ({**GOOD, "answer": {"joy": 1}}, "line 2: answer: 'joy' is none of anger, neutral"),
         ({**GOOD, "answer": {"anger": -1}}, "line 2: answer.anger: .*got -1"),
         ({**GOOD, "answer": {"anger": "much"}}, "line 2: answer.anger: .*got 'much'"),
