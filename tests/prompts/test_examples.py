@@ -85,7 +85,7 @@ def test_a_clip_is_measured_and_numbers_are_taken(
     ],
 )
 def test_a_line_that_cannot_be_shown_is_named(tmp_path: Path, bad: Any, words: str) -> None:
-    with pytest.raises(ConfigError, match=rf"few\.jsonl {words}|few\.jsonl line 2: .*{words}"):
+    with pytest.raises(ConfigError, match=rf"few\.jsonl (line 2: .*)?{words}"):
         read(tmp_path, GOOD, bad)
 
 
