@@ -233,6 +233,16 @@ def reaggregate(
         str | None,
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
     ] = None,
+    adaptive_threshold: Annotated[
+        str | None,
+        typer.Option(help="Bits above which adaptive escalates; several by commas are a curve."),
+    ] = None,
+    adaptive_cheap: Annotated[
+        str | None, typer.Option(help="What adaptive looks at first; several by commas.")
+    ] = None,
+    adaptive_expensive: Annotated[
+        str | None, typer.Option(help="What adaptive escalates to; several by commas.")
+    ] = None,
     replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
     endpoint: Endpoint = None,
     address: Address = None,
@@ -248,6 +258,9 @@ def reaggregate(
         token_temperature=_values("--token-temperature", token_temperature, float),
         length_normalised=tuple(length_normalised) if length_normalised else None,
         sub_beams=_values("--sub-beams", sub_beams, int),
+        cheap=_values("--adaptive-cheap", adaptive_cheap, str),
+        expensive=_values("--adaptive-expensive", adaptive_expensive, str),
+        threshold=_values("--adaptive-threshold", adaptive_threshold, float),
         replicates=replicates,
     )
     console = Console()

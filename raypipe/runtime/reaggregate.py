@@ -36,6 +36,7 @@ from raypipe.runtime.tasks import in_order
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.schemas import SETTINGS
 from raypipe.strategies.sweep import used_settings
+from raypipe.strategies.variants import ADAPTIVE_SETTINGS
 
 _SHOWN = 5
 
@@ -163,12 +164,22 @@ def _record(plan: ReaggregationPlan, started: datetime) -> dict[str, Any]:
             "fingerprint": source["fingerprint"],
             "versions": source.get("versions"),
         },
-        "config": {**config, "aggregation": config["aggregation"] | plan.swept},
+        "config": config
+        | {
+            section: config[section]
+            | {name: values for name, values in plan.swept.items() if section == _section(name)}
+            for section in ("aggregation", "adaptive")
+        },
         "settings": {row.pop("strategy"): row for row in _settings_rows(plan)},
         "seed": plan.config.metrics.seed,
         "versions": versions(),
         "started": started.isoformat(timespec="seconds"),
     }
+
+
+def _section(setting: str) -> str:
+    """Of the config, where a swept setting stands in the record."""
+    return "adaptive" if setting in ADAPTIVE_SETTINGS else "aggregation"
 
 
 def _settings_rows(plan: ReaggregationPlan) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.runtime.context import partition
 from raypipe.runtime.plan import ensembles_of, existing, refuse_another_run, run_sweep
+from raypipe.runtime.reaggregate_asked import refuse_what_was_not_asked
 from raypipe.runtime.reaggregate_work import Part, Work
 from raypipe.runtime.run_record import RECORD, read_record
 from raypipe.store.location import Location
@@ -28,6 +29,7 @@ class Changes:
     Several values of a setting are a sweep, see :mod:`raypipe.strategies.sweep`.
 
     Attributes:
+        cheap: of the strategy ``adaptive``, as ``expensive`` and ``threshold``.
         replicates: of the bootstrap.
     """
 
@@ -37,12 +39,22 @@ class Changes:
     token_temperature: tuple[float, ...] | None = None
     length_normalised: tuple[bool, ...] | None = None
     sub_beams: tuple[int, ...] | None = None
+    cheap: tuple[str, ...] | None = None
+    expensive: tuple[str, ...] | None = None
+    threshold: tuple[float, ...] | None = None
     replicates: int | None = None
 
     @property
     def aggregation(self) -> dict[str, tuple[Any, ...]]:
-        """Values of the settings that are given, by name."""
-        names = ("tau", "token_steps", "token_temperature", "length_normalised")
+        """Values of the settings of that section that are given, by name."""
+        return self._given("tau", "token_steps", "token_temperature", "length_normalised")
+
+    @property
+    def adaptive(self) -> dict[str, tuple[Any, ...]]:
+        """Values of the settings of that section that are given, by name."""
+        return self._given("cheap", "expensive", "threshold")
+
+    def _given(self, *names: str) -> dict[str, tuple[Any, ...]]:
         given = {name: getattr(self, name) for name in names}
         return {name: values for name, values in given.items() if values is not None}
 
@@ -85,8 +97,15 @@ def plan_reaggregation(
     source = Location.parse(run, endpoint)
     record = _source_record(source)
     config = _changed_config(record["config"], changes, f"{source.uri}/{RECORD}")
-    sweep = run_sweep(config, sub_beams=changes.sub_beams or (), **changes.aggregation)
-    variants = sweep.variants()
+    if changes.adaptive and "adaptive" not in config.strategies:
+        raise ConfigError(
+            f"adaptive {', '.join(changes.adaptive)}: adaptive is not among the strategies "
+            f"{', '.join(config.strategies)}"
+        )
+    settings = {**changes.aggregation, **changes.adaptive}
+    variants = run_sweep(config, sub_beams=changes.sub_beams or (), **settings).variants()
+    place = f"{source.uri}/{RECORD}"
+    refuse_what_was_not_asked(parse_config(record["config"], source=place), record, variants)
     policy = _policy(record)
     fingerprint = _fingerprint(record, config, policy, variants)
     tables = Location.parse(output or _beside(source, fingerprint[:12]), endpoint)
@@ -105,7 +124,7 @@ def plan_reaggregation(
         generation_fingerprint=record["generation_fingerprint"],
         fingerprint=fingerprint,
     )
-    swept = {name: list(values) for name, values in changes.aggregation.items() if len(values) > 1}
+    swept = {name: list(values) for name, values in settings.items() if len(values) > 1}
     if changes.sub_beams:
         swept["sub_beams"] = list(changes.sub_beams)
     parts = _parts(source, [model.label for model in config.all_models], work.prompts)
@@ -130,8 +149,12 @@ def _source_record(source: Location) -> dict[str, Any]:
 
 def _changed_config(document: dict[str, Any], changes: Changes, place: str) -> RunConfig:
     """The run's config with the first value of everything that is changed, checked as a whole."""
-    aggregation = {name: values[0] for name, values in changes.aggregation.items() if values}
-    changed = {**document, "aggregation": {**document["aggregation"], **aggregation}}
+    changed = dict(document)
+    for section in ("aggregation", "adaptive"):
+        given = getattr(changes, section)
+        first = {name: values[0] for name, values in given.items() if values}
+        if first:
+            changed[section] = {**document.get(section, {}), **first}
     if changes.strategies is not None:
         changed["strategies"] = changes.strategies
     if changes.replicates is not None:
@@ -177,7 +200,7 @@ def _fingerprint(
     """That of a run with these settings, where there could be one; else over all variants."""
     generation: str = record["generation_fingerprint"]
     plain = config.prediction_identity(generation, policy)
-    if all(variant.name == variant.strategy for variant in variants):
+    if tuple(variants) == run_sweep(config).variants():
         return plain
     named = [[one.name, one.strategy, used_settings(one)] for one in variants]
     document = json.dumps({"predictions": plain, "variants": named}, sort_keys=True)

@@ -81,13 +81,15 @@ def _steps(hypothesis: Hypothesis) -> int | None:
 def _verifier_calls(beams: Sequence[Candidate]) -> dict[int, int | None] | None:
     """Tokens by number of the call; None if it is not known which calls there were.
 
-    A beam without a distribution is no candidate; without any there is nothing to call for.
+    A run may have only its first candidates judged. A beam without a distribution is none, and
+    without any there is nothing to call for.
     """
     candidates = [one.hypothesis for one in beams if one.parsed.probs is not None]
-    if not beams or any(one.verifier_call is None for one in candidates):
-        return None
-    return {
+    calls = {
         one.verifier_call: one.verifier_tokens
         for one in candidates
         if one.verifier_call is not None
     }
+    judged = [one for one in candidates if one.verifier_score is not None or one.verifier_error]
+    uncounted = any(one.verifier_call is None for one in judged)
+    return None if not beams or uncounted or (candidates and not calls) else calls

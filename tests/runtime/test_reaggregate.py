@@ -200,6 +200,102 @@ def test_one_sub_beam_is_the_first_by_rank(copy: Path, sweep: Path, runs: Any) -
         assert found[row["utterance_id"]] == expected
 
 
+THRESHOLDS = (0.0, 0.7, 1.5)
+
+
+@pytest.fixture(scope="module")
+def curve(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Adaptive at several thresholds beside the strategies that it chooses from."""
+    output = tmp_path_factory.mktemp("curve") / "out"
+    again(
+        copy,
+        output,
+        strategies=("greedy", "token_softmax", "w_bon", "adaptive"),
+        cheap=("greedy", "token_softmax"),
+        threshold=THRESHOLDS,
+        replicates=100,
+    )
+    return output
+
+
+@pytest.mark.parametrize("cheap", ["greedy", "token_softmax"])
+def test_adaptive_is_the_cheap_answer_where_that_is_clear(
+    curve: Path, runs: Any, cheap: str
+) -> None:
+    sql = "SELECT utterance_id, strategy, probs, entropy, model_tokens, escalated FROM predictions"
+    rows = {(row["utterance_id"], row["strategy"]): row for row in runs.rows(curve, sql)}
+    utterances = {utterance for utterance, _ in rows}
+    assert len(utterances) == runs.utterances
+    shares = []
+    for threshold in THRESHOLDS:
+        escalated = 0
+        for utterance in utterances:
+            found = rows[utterance, f"adaptive[cheap={cheap},threshold={threshold:g}]"]
+            first, second = rows[utterance, cheap], rows[utterance, "w_bon"]
+            needed = first["entropy"] is None or first["entropy"] > threshold
+            assert found["escalated"] == needed
+            assert found["probs"] == (second if needed else first)["probs"]
+            paid = first["model_tokens"] + needed * second["model_tokens"]
+            assert found["model_tokens"] == paid
+            escalated += needed
+        shares.append(escalated / runs.utterances)
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > shares[-1]
+    sql = f"""SELECT value, ci_low, ci_high FROM metrics JOIN settings USING (strategy)
+        WHERE metric = 'escalated' AND slice = 'all' AND cheap = '{cheap}' ORDER BY threshold"""
+    metrics = runs.rows(curve, sql)
+    assert [row["value"] for row in metrics] == pytest.approx(shares)
+    assert all(row["ci_low"] <= row["value"] <= row["ci_high"] for row in metrics)
+
+
+def test_the_curve_is_on_the_page_and_what_it_means_in_the_record(curve: Path) -> None:
+    record = json.loads((curve / "run.json").read_text())
+    assert record["config"]["adaptive"]["threshold"] == list(THRESHOLDS)
+    assert record["config"]["adaptive"]["expensive"] == "w_bon"
+    assert record["settings"]["adaptive[cheap=greedy,threshold=0.7]"]["threshold"] == 0.7
+    assert "threshold" not in record["settings"]["greedy"]
+    page = (curve / "report.html").read_text()
+    assert "JS by tokens per utterance: greedy " in page
+
+
+def test_adaptive_again_gives_what_a_run_with_it_gives(
+    corpus: Path, copy: Path, tmp_path: Path, runs: Any
+) -> None:
+    shutil.copytree(copy / "generations", tmp_path / "run" / "generations")
+    names = ["w_bon", "greedy", "adaptive"]
+    adaptive = {"cheap": "greedy", "expensive": "w_bon", "threshold": 0.7}
+    changes: dict[str, Any] = {"strategies": names, "adaptive": adaptive}
+    runs.run(corpus, tmp_path / "run", **changes, metrics={"replicates": 150})
+    again(copy, tmp_path / "out", strategies=tuple(names), threshold=(0.7,), replicates=150)
+    assert computed(runs.tables(tmp_path / "out")) == computed(runs.tables(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"strategies": ("w_bon",)}, "w_bon: needs beams of every utterance.*only where adaptive"),
+        ({"strategies": ("cot",)}, "cot: needs a chain of thought, which the run did not ask"),
+        ({"strategies": ("alm_v",)}, "alm_v: needs beams and a verifier's scores"),
+        ({"threshold": (1.5, 0.5)}, r"adaptive\[threshold=0.5\]: .* only where greedy was above 1"),
+        ({"cheap": ("token_softmax",)}, "with another cheap strategy"),
+        ({"expensive": ("cot",)}, "adaptive: needs a chain of thought"),
+    ],
+)
+def test_what_a_sparing_run_asked_only_of_some_is_not_read_of_all(
+    copy: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    record = json.loads((copy / "run.json").read_text())
+    record["config"] |= {"strategies": ["greedy", "adaptive"]}
+    sparing = tmp_path / "sparing"  # nothing of it can be read
+    sparing.mkdir()
+    (sparing / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ConfigError, match=words):
+        again(sparing, tmp_path / "out", **changes)
+    allowed: dict[str, Any] = {"threshold": (1.0, 1.5), "expensive": ("bon",), "tau": (3.0,)}
+    with pytest.raises(ConfigError, match="holds no generations"):
+        again(sparing, tmp_path / "out", **allowed)
+
+
 def test_an_interrupted_reaggregation_continues_to_the_same_bytes(
     copy: Path, sweep: Path, tmp_path: Path, runs: Any
 ) -> None:
@@ -253,6 +349,11 @@ def test_generations_of_another_run_are_refused(copy: Path, tmp_path: Path) -> N
         ({"strategies": ("best_of",)}, "best_of"),
         ({"token_steps": ("some",)}, "token_steps.*some"),
         ({"sub_beams": (2, 4)}, "4 cannot be read from a search with 3 beams"),
+        ({"threshold": (0.5,)}, "adaptive threshold: adaptive is not among the strategies greedy"),
+        ({"strategies": ("adaptive",), "threshold": (-1.0,)}, r"adaptive\.threshold.*got -1"),
+        ({"strategies": ("adaptive",), "cheap": ("w_bon",)}, "both w_bon"),
+        ({"strategies": ("adaptive",), "cheap": ("best",)}, r"adaptive\.cheap.*best"),
+        ({"strategies": ("cot",)}, "cot: needs a chain of thought"),
         ({"replicates": 5}, r"metrics\.replicates.*got 5"),
     ],
 )

@@ -163,6 +163,18 @@ def test_a_verifier_that_cannot_answer_is_recorded(
     assert {row["error"] for row in runs.rows(tmp_path / "out", sql)} == {"moody: not today"}
 
 
+def test_all_searches_and_scores_are_read_again_to_the_same_bytes(
+    scaled: Path, runs: Any, tmp_path: Path
+) -> None:
+    from raypipe.runtime.reaggregate import reaggregate
+    from raypipe.runtime.reaggregate_plan import Changes
+
+    reaggregate(str(scaled), Changes(), output=str(tmp_path / "again"))
+    mine, theirs = runs.tables(tmp_path / "again"), runs.tables(scaled)
+    compared = [name for name in theirs if not name.startswith("generations")]
+    assert {name: mine[name] for name in compared} == {name: theirs[name] for name in compared}
+
+
 class TestGrid:
     @pytest.fixture(scope="class")
     def grid(

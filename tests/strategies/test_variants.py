@@ -149,6 +149,11 @@ def test_a_search_read_in_part_costs_all_of_it_but_only_the_calls_for_that_part(
     assert (found.model_tokens, found.verifier_calls) == (100 + 4 * 5 + 40, 1)
 
 
+def test_candidates_that_were_not_put_to_the_verifier_cost_no_call() -> None:
+    found = read([JUDGED[0], *beams(0.5, 0.4)], "alm_v")
+    assert (found.model_tokens, found.verifier_calls) == (100 + 3 * 5 + 40, 1)
+
+
 def test_another_search_is_not_paid_for() -> None:
     both = [*beams(0.9, 0.7, 0.5, width=3), *beams(*[0.1] * 5, width=5)]
     assert read(both, "w_bon", beam_count=3).model_tokens == 100 + 3 * 5
