@@ -26,6 +26,7 @@ from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.schemas import UTTERANCE_METRICS
 from raypipe.store.tables import from_parquet_bytes, to_parquet_bytes
+from raypipe.strategies.sweep import compared as compared_pairs
 
 SHARDS_PER_TASK = 16
 REPORT = "report.html"
@@ -53,6 +54,7 @@ def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> None:
         console,
         labels=context.labels,
         settings=plan.config.metrics,
+        compared=compared_pairs(context.variants),
     )
 
 
