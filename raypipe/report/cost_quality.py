@@ -23,9 +23,10 @@ from raypipe.report.scores import Approach, Estimate, Group, Scores
 from raypipe.report.text import amount, clean, score, shortened
 
 _THRESHOLD: Final = re.compile(r"(?P<before>.*[\[,])threshold=(?P<value>[^,\]]+)(?P<after>.*)")
-_MOST_CHARACTERS: Final = 22
+_MOST_CHARACTERS: Final = 30
+_SHORT: Final = 15
+_CURVES_WITH_NUMBERS: Final = 2
 _MOST_THRESHOLDS: Final = 8
-_LEGEND_COLUMNS: Final = 3
 LineStyle = Literal["", "-", "--", ":", "-."]
 _LINES: Final[tuple[LineStyle, ...]] = ("-", "--", ":", "-.")
 _HEIGHT_IN: Final = 3.0
@@ -81,7 +82,9 @@ def _chart(scores: Scores, group: Group, points: Sequence[Point], metric: str, n
     if any(point.threshold is not None for point in points):
         words.append("The line joins the thresholds of adaptive, in bits.")
     if reference is not None:
-        words.append(f"Dashed: the prior, {score(reference.value)}, which costs nothing.")
+        low, high = _span(points, reference.value)
+        place = "Dashed" if low <= reference.value <= high else "Outside the figure"
+        words.append(f"{place}: the prior, {score(reference.value)}, which costs nothing.")
     return Chart(svg_, " ".join(words))
 
 
@@ -150,11 +153,14 @@ def cost_panel(points: Sequence[Point], *, name: str, alt: str, reference: float
         reference: the constant prior, drawn as a dashed line.
     """
     drawn = _series(points)
-    legend_rows = -(-len(drawn) // _LEGEND_COLUMNS)
-    with canvas(_HEIGHT_IN + 0.2 * legend_rows) as (figure, axes):
+    columns = 3 if max(len(one.name) for one in drawn) <= _SHORT else 2
+    with canvas(_HEIGHT_IN + 0.2 * -(-len(drawn) // columns)) as (figure, axes):
         shifts = _shifts(points)
+        few_curves = sum(one.line != "" for one in drawn) <= _CURVES_WITH_NUMBERS
         for one in drawn:
             _draw(figure, axes, one, shifts)
+            for point in _labelled(one.points, _MOST_THRESHOLDS if few_curves else 1):
+                _label(axes, point, one.colour)
         if reference is not None:
             axes.axhline(reference, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         _token_axis(axes, [point.tokens for point in points])
@@ -165,7 +171,7 @@ def cost_panel(points: Sequence[Point], *, name: str, alt: str, reference: float
         axes.set_axisbelow(True)
         axes.tick_params(length=0)
         quiet(axes, "left", "right", "top")
-        _legend(figure, drawn)
+        _legend(figure, drawn, columns)
         return svg(figure, alt)
 
 
@@ -226,21 +232,23 @@ def _draw(figure: Figure, axes: Axes, series: Series, shifts: Mapping[str, float
             transform=place,
             zorder=3,
         )
-    for point in _labelled(series.points):
-        axes.annotate(
-            f"{point.threshold:g}",
-            (point.tokens, point.quality.value),
-            xytext=(4, 4),
-            textcoords="offset points",
-            color=series.colour,
-            fontsize=_SMALL,
-        )
 
 
-def _labelled(points: Sequence[Point]) -> Sequence[Point]:
+def _label(axes: Axes, point: Point, colour: str) -> None:
+    axes.annotate(
+        f"{point.threshold:g}",
+        (point.tokens, point.quality.value),
+        xytext=(4, 4),
+        textcoords="offset points",
+        color=colour,
+        fontsize=_SMALL,
+    )
+
+
+def _labelled(points: Sequence[Point], most: int) -> Sequence[Point]:
     """Those whose threshold is written: the ends, and between them as many as can be read."""
     known = [point for point in points if point.threshold is not None]
-    step = -(-len(known) // _MOST_THRESHOLDS)
+    step = -(-len(known) // most)
     return [*known[:-1:step], *known[-1:]] if known else []
 
 
@@ -264,13 +272,22 @@ def _token_axis(axes: Axes, tokens: Sequence[float]) -> None:
 
 
 def _quality_axis(axes: Axes, points: Sequence[Point], reference: float | None) -> None:
+    low, high = _span(points, reference)
+    margin = 0.07 * (high - low or 0.1)
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _span(points: Sequence[Point], reference: float | None) -> tuple[float, float]:
+    """What is shown of the axis: the reference only where it leaves room for the points."""
     found = [(one.quality.value, one.quality.low, one.quality.high) for one in points]
-    values = [value for ends in (*found, (reference,)) for value in ends if value is not None]
-    span = max(values) - min(values) or 0.1
-    axes.set_ylim(min(values) - 0.07 * span, max(values) + 0.07 * span)
+    values = [value for ends in found for value in ends if value is not None]
+    low, high = min(values), max(values)
+    if reference is None or not 2 * low - high <= reference <= 2 * high - low:
+        return low, high
+    return min(low, reference), max(high, reference)
 
 
-def _legend(figure: Figure, drawn: Sequence[Series]) -> None:
+def _legend(figure: Figure, drawn: Sequence[Series], columns: int) -> None:
     handles = [
         Line2D(
             [],
@@ -285,7 +302,7 @@ def _legend(figure: Figure, drawn: Sequence[Series]) -> None:
     legend = figure.legend(
         handles=handles,
         loc="outside lower left",
-        ncols=_LEGEND_COLUMNS,
+        ncols=columns,
         frameon=False,
         fontsize=_SMALL,
         handlelength=1.4,

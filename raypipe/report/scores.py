@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ BASELINES: Final = (PRIOR, "uniform")
 LOWER_IS_BETTER: Final = frozenset(
     {"js", "js_distance", "bd", "kl", "ece", "brier", "invalid_rate", "model_tokens"}
 )
+_NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 _COLUMNS: Final = (
     "model",
     "prompt",
@@ -152,13 +154,14 @@ class Scores:
         ]
         return " · ".join(told)
 
-    def _rank(self, approach: Approach) -> tuple[int, int, int]:
+    def _rank(self, approach: Approach) -> tuple[int, int, int, tuple[str | float, ...]]:
         order = (*STRATEGY_ORDER, "", *BASELINES)
-        rule = approach.strategy.split("[")[0]  # the settings of a sweep follow in brackets
+        rule, _, settings = approach.strategy.partition("[")  # those of a sweep
         named = order.index(rule) if rule in order else len(STRATEGY_ORDER)
         cell = self._cells[approach.model, approach.prompt]
         # sorted() is stable: unknown strategies keep the order of the table.
-        return (1, named, cell) if approach.is_baseline else (0, cell, named)
+        places = (1, named, cell) if approach.is_baseline else (0, cell, named)
+        return *places, _natural(settings)
 
     def best(self, metric: str = "js", slice_name: str = "all") -> Approach | None:
         """The strategy with the best value, the first of equals; None if none has a value."""
@@ -225,6 +228,12 @@ class Scores:
                     continue
                 seen.add(key)
             yield approach
+
+
+def _natural(text: str) -> tuple[str | float, ...]:
+    """Words and numbers in turn, so that 1.5 comes after 1 and 10 after 2."""
+    parts = _NUMBER.split(text) if text else []
+    return tuple(float(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _rows(metrics: pa.Table) -> Iterator[Mapping[str, Any]]:

@@ -42,7 +42,7 @@ def test_thresholds_of_adaptive_are_joined_and_named_on_the_line(grid):
     assert joined_lines(svg) == [3]
     for threshold in ("0", "0.25", "1.5"):
         assert f">{threshold}</text>" in svg
-    assert svg.count("=alm_v]</text>") == 1  # the curve, in the legend
+    assert svg.count(">adaptive[expensive=alm_v]</text>") == 1  # the curve, in the legend
 
 
 def test_without_thresholds_nothing_is_joined(metric_rows):
@@ -77,6 +77,18 @@ def test_what_has_no_known_cost_is_not_drawn(metric_rows):
     assert charts_of(metric_rows, {}) == []
     scores = Scores(metric_rows({"strategy": "greedy", "metric": "js", "value": 0.1}))
     assert cost_charts(scores) == []
+
+
+def test_a_far_off_prior_leaves_the_figure_to_the_strategies(metric_rows):
+    rows = [
+        {"strategy": name, "metric": metric, "value": value}
+        for name, js in (("greedy", 0.14), ("bon", 0.12))
+        for metric, value in (("js", js), ("model_tokens", 1000 * js))
+    ]
+    for prior, words in ((0.15, "Dashed: the prior, 0.150"), (0.52, "Outside the figure")):
+        found = metric_rows(*rows, {"strategy": "prior", "metric": "js", "value": prior})
+        (chart,) = cost_charts(Scores(found))
+        assert words in chart.caption
 
 
 def test_hostile_names_stay_text(metric_rows):

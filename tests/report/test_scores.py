@@ -22,6 +22,14 @@ def test_the_readings_of_a_sweep_stand_where_their_strategy_does(metric_rows):
     assert found == ["greedy[tau=1]", "w_bon[tau=0.5]", "w_bon[tau=1]", "mine", "prior"]
 
 
+def test_the_values_of_a_sweep_are_ordered_as_numbers(metric_rows):
+    values = ("0.25", "10", "1.5", "1", "1e-09", "2", "0")
+    names = [f"adaptive[expensive=w_bon,threshold={value}]" for value in values]
+    table = metric_rows(*({"strategy": name, "metric": "js", "value": 0.2} for name in names))
+    found = [name.split("=")[-1].rstrip("]") for name in _named(Scores(table))]
+    assert found == ["0", "1e-09", "0.25", "1", "1.5", "2", "10"]
+
+
 @pytest.mark.parametrize(
     ("metric", "expected"), [("js", "a"), ("bc", "b"), ("js.invalid_as_uniform", "a")]
 )
