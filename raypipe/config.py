@@ -284,12 +284,15 @@ class AggregationConfig(_Section):
             wrote an emotion word.
         token_temperature: temperature of ``token_softmax``.
         length_normalised: divide alpha by the number of steps before weighting beams.
+        merge_tokenisations: beams of one search that write one text in different tokens count as
+            one, as likely as all of them together; see :mod:`raypipe.strategies.merging`.
     """
 
     tau: float = Field(default=1.0, gt=0)
     token_steps: Literal["all", "words"] = "all"
     token_temperature: float = Field(default=1.0, gt=0)
     length_normalised: bool = False
+    merge_tokenisations: bool = False
 
 
 class AdaptiveConfig(_Section):
