@@ -489,11 +489,16 @@ class RunConfig(_Section):
         return self.prompts or (self.prompt,)
 
     def as_judge(self) -> Self:
-        """The verifier in place of the run's model, with its own resources."""
+        """The verifier in place of the run's model, with its own resources.
+
+        What holds the run's answers to a grammar does not hold a judge's.
+        """
         verifier = self.verifier
         if verifier.model is None:
             return self
-        return self.with_model(verifier.model).model_copy(update={"resources": verifier.resources})
+        decoding = self.decoding.model_copy(update={"grammar": None})
+        own = {"resources": verifier.resources, "decoding": decoding}
+        return self.with_model(verifier.model).model_copy(update=own)
 
     def with_model(self, model: ModelConfig) -> Self:
         """The part of the run that one model answers."""
