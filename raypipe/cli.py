@@ -229,6 +229,13 @@ def reaggregate(
             help="Whether alpha is divided by the length; both options give both.",
         ),
     ] = None,
+    merge_tokenisations: Annotated[
+        list[bool] | None,
+        typer.Option(
+            "--merge-tokenisations/--no-merge-tokenisations",
+            help="Whether beams of one text count as one; both options give both.",
+        ),
+    ] = None,
     sub_beams: Annotated[
         str | None,
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
@@ -257,6 +264,7 @@ def reaggregate(
         token_steps=_values("--token-steps", token_steps, str),
         token_temperature=_values("--token-temperature", token_temperature, float),
         length_normalised=tuple(length_normalised) if length_normalised else None,
+        merge_tokenisations=tuple(merge_tokenisations) if merge_tokenisations else None,
         sub_beams=_values("--sub-beams", sub_beams, int),
         cheap=_values("--adaptive-cheap", adaptive_cheap, str),
         expensive=_values("--adaptive-expensive", adaptive_expensive, str),

@@ -124,6 +124,15 @@ def test_a_grammar_makes_another_run() -> None:
     assert identity() == identity(decoding={"grammar": None})
 
 
+def test_a_judge_is_held_to_no_grammar_of_the_run() -> None:
+    judge = {"engine": "openai", "path": "m", "api": {"preset": "gpt-4o-audio"}}
+    document = {**MINIMAL, "decoding": {"grammar": "distribution"}, "verifier": {"model": judge}}
+    config = parse_config(document)
+    assert config.as_judge().model.path == "m"
+    assert config.as_judge().decoding.grammar is None
+    assert config.decoding.grammar == "distribution"
+
+
 def api(**changes: object) -> dict[str, object]:
     """A model section that asks an endpoint."""
     return {"engine": "openai", "path": "m", "api": {"preset": "vllm", **changes}}
