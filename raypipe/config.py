@@ -437,6 +437,13 @@ class RunConfig(_Section):
             raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
         if "greedy" in used and not self.decoding.greedy:
             raise ValueError("strategy greedy needs decoding.greedy: true")
+        judged = {"alm_v", "w_alm_v"} & used
+        unheard = self.verifier.model is None and all(one.is_text_only for one in self.all_prompts)
+        if judged and unheard:
+            raise ValueError(
+                f"strategies {sorted(judged)}: the model judges its answers by ear, and no prompt "
+                "lets it hear; name another model as verifier.model"
+            )
         for prompt in self.all_prompts:
             if "cot" in used and prompt.cot_template is None:
                 raise ValueError(
