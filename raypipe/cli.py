@@ -350,14 +350,24 @@ def models() -> None:
 
     Below them the engines that other installed packages offer.
     """
-    from raypipe.engines.families import FAMILIES
+    from raypipe.engines.families import ELSEWHERE, FAMILIES, WHAT_VERIFIED_MEANS
     from raypipe.engines.plugins import installed_plugins
 
-    table = Table("family", "engine", "architecture", "verified", "limits")
+    table = Table("family", "engines", "path", "verified", "limits", show_lines=True)
+    table.columns[0].overflow = "fold"
     for one in FAMILIES:
-        table.add_row(one.name, "transformers", one.architecture, one.verified, one.limits)
+        name = f"{one.name}\n[dim]{one.architecture}[/dim]"
+        table.add_row(name, ", ".join(one.engines), one.decoder, one.verified, one.limits)
+    for other in ELSEWHERE:
+        table.add_row(other.name, other.engine or "a plug-in", "-", "not here", other.how)
     console = Console()
     console.print(table)
+    console.print(WHAT_VERIFIED_MEANS)
+    console.print(
+        "tree: an utterance's hypotheses share its keys and values, many utterances at once. "
+        "plain: the model's own forward pass and cache, one utterance at a time; slower, with the "
+        "same answers."
+    )
     offered = Table("engine", "package", "what it says of itself", title="plug-ins")
     for plugin in installed_plugins():
         package = f"{plugin.package} {plugin.version}"
