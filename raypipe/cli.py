@@ -229,6 +229,13 @@ def reaggregate(
             help="Whether alpha is divided by the length; both options give both.",
         ),
     ] = None,
+    merge_tokenisations: Annotated[
+        list[bool] | None,
+        typer.Option(
+            "--merge-tokenisations/--no-merge-tokenisations",
+            help="Whether beams of one text count as one; both options give both.",
+        ),
+    ] = None,
     sub_beams: Annotated[
         str | None,
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
@@ -257,6 +264,7 @@ def reaggregate(
         token_steps=_values("--token-steps", token_steps, str),
         token_temperature=_values("--token-temperature", token_temperature, float),
         length_normalised=tuple(length_normalised) if length_normalised else None,
+        merge_tokenisations=tuple(merge_tokenisations) if merge_tokenisations else None,
         sub_beams=_values("--sub-beams", sub_beams, int),
         cheap=_values("--adaptive-cheap", adaptive_cheap, str),
         expensive=_values("--adaptive-expensive", adaptive_expensive, str),
@@ -342,14 +350,24 @@ def models() -> None:
 
     Below them the engines that other installed packages offer.
     """
-    from raypipe.engines.families import FAMILIES
+    from raypipe.engines.families import ELSEWHERE, FAMILIES, WHAT_VERIFIED_MEANS
     from raypipe.engines.plugins import installed_plugins
 
-    table = Table("family", "engine", "architecture", "verified", "limits")
+    table = Table("family", "engines", "path", "verified", "limits", show_lines=True)
+    table.columns[0].overflow = "fold"
     for one in FAMILIES:
-        table.add_row(one.name, "transformers", one.architecture, one.verified, one.limits)
+        name = f"{one.name}\n[dim]{one.architecture}[/dim]"
+        table.add_row(name, ", ".join(one.engines), one.decoder, one.verified, one.limits)
+    for other in ELSEWHERE:
+        table.add_row(other.name, other.engine or "a plug-in", "-", "not here", other.how)
     console = Console()
     console.print(table)
+    console.print(WHAT_VERIFIED_MEANS)
+    console.print(
+        "tree: an utterance's hypotheses share its keys and values, many utterances at once. "
+        "plain: the model's own forward pass and cache, one utterance at a time; slower, with the "
+        "same answers."
+    )
     offered = Table("engine", "package", "what it says of itself", title="plug-ins")
     for plugin in installed_plugins():
         package = f"{plugin.package} {plugin.version}"

@@ -284,12 +284,15 @@ class AggregationConfig(_Section):
             wrote an emotion word.
         token_temperature: temperature of ``token_softmax``.
         length_normalised: divide alpha by the number of steps before weighting beams.
+        merge_tokenisations: beams of one search that write one text in different tokens count as
+            one, as likely as all of them together; see :mod:`raypipe.strategies.merging`.
     """
 
     tau: float = Field(default=1.0, gt=0)
     token_steps: Literal["all", "words"] = "all"
     token_temperature: float = Field(default=1.0, gt=0)
     length_normalised: bool = False
+    merge_tokenisations: bool = False
 
 
 class AdaptiveConfig(_Section):
@@ -434,6 +437,13 @@ class RunConfig(_Section):
             raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
         if "greedy" in used and not self.decoding.greedy:
             raise ValueError("strategy greedy needs decoding.greedy: true")
+        judged = {"alm_v", "w_alm_v"} & used
+        unheard = self.verifier.model is None and all(one.is_text_only for one in self.all_prompts)
+        if judged and unheard:
+            raise ValueError(
+                f"strategies {sorted(judged)}: the model judges its answers by ear, and no prompt "
+                "lets it hear; name another model as verifier.model"
+            )
         for prompt in self.all_prompts:
             if "cot" in used and prompt.cot_template is None:
                 raise ValueError(
@@ -486,11 +496,16 @@ class RunConfig(_Section):
         return self.prompts or (self.prompt,)
 
     def as_judge(self) -> Self:
-        """The verifier in place of the run's model, with its own resources."""
+        """The verifier in place of the run's model, with its own resources.
+
+        What holds the run's answers to a grammar does not hold a judge's.
+        """
         verifier = self.verifier
         if verifier.model is None:
             return self
-        return self.with_model(verifier.model).model_copy(update={"resources": verifier.resources})
+        decoding = self.decoding.model_copy(update={"grammar": None})
+        own = {"resources": verifier.resources, "decoding": decoding}
+        return self.with_model(verifier.model).model_copy(update=own)
 
     def with_model(self, model: ModelConfig) -> Self:
         """The part of the run that one model answers."""

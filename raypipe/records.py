@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,14 +188,18 @@ class ModelInput:
     Attributes:
         token_ids: the whole chat turn with one audio token per encoder output, shape ``(tokens,)``.
         features: log-mel features of the real frames plus the right context that the encoder's
-            convolutions reach into, shape ``(mel_bins, frames)``.
-        feature_frames: number of real frames, at most ``features.shape[1]``.
+            convolutions reach into, shape ``(mel_bins, frames)``; what its processor made of the
+            clip for a family that is given that as it is; empty without a clip.
+        feature_frames: number of real frames, at most ``features.shape[1]``; 0 without a clip.
+        tensors: what else the processor made of the clip, by the names that the model's forward
+            pass has for it.
     """
 
     utterance_id: str
     token_ids: IntArray
     features: FloatArray
     feature_frames: int
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def test_help_names_every_way_in() -> None:
 def test_models_says_what_runs_and_how_it_was_verified() -> None:
     shown = raypipe("models")
     assert shown.returncode == 0, shown.stderr
-    for words in ("Qwen2-Audio", "Flamingo", "window", "generate"):
+    for words in ("Qwen2-Audio", "Flamingo", "Voxtral", "plain", "window", "generate", "openai"):
         assert words in shown.stdout
 
 

@@ -124,6 +124,15 @@ def test_a_grammar_makes_another_run() -> None:
     assert identity() == identity(decoding={"grammar": None})
 
 
+def test_a_judge_is_held_to_no_grammar_of_the_run() -> None:
+    judge = {"engine": "openai", "path": "m", "api": {"preset": "gpt-4o-audio"}}
+    document = {**MINIMAL, "decoding": {"grammar": "distribution"}, "verifier": {"model": judge}}
+    config = parse_config(document)
+    assert config.as_judge().model.path == "m"
+    assert config.as_judge().decoding.grammar is None
+    assert config.decoding.grammar == "distribution"
+
+
 def api(**changes: object) -> dict[str, object]:
     """A model section that asks an endpoint."""
     return {"engine": "openai", "path": "m", "api": {"preset": "vllm", **changes}}
@@ -209,3 +218,12 @@ def test_zero_shot_and_few_shot_have_names_of_their_own() -> None:
     assert PromptConfig.model_validate(few_shot).label == "describe+examples"
     assert PromptConfig.model_validate({**few_shot, "name": "mine"}).label == "mine"
     assert PromptConfig(template="describe").label == "describe"
+
+
+def test_a_model_that_hears_nothing_does_not_judge_by_ear() -> None:
+    describe, distribution = {"template": "describe"}, {"template": "distribution"}
+    document = {**MINIMAL, "strategies": ["adaptive"], "adaptive": {"expensive": "w_alm_v"}}
+    with pytest.raises(ConfigError, match=r"'w_alm_v'.*by ear.*verifier\.model"):
+        parse_config({**document, "prompt": describe})
+    parse_config({**document, "prompts": [describe, distribution]})
+    parse_config({**document, "prompt": describe, "verifier": {"model": {"path": "judge"}}})

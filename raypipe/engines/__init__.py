@@ -21,7 +21,7 @@ ENGINES: Mapping[str, str] = {
 """Where the accelerator half of each back end lives, as ``module:class``."""
 
 FRONTENDS: Mapping[str, str] = {
-    "transformers": "raypipe.engines.transformers:TransformersFrontend",
+    "transformers": "raypipe.engines.frontend:TransformersFrontend",
     "vllm": "raypipe.engines.vllm.frontend:VllmFrontend",
     "openai": "raypipe.engines.openai.frontend:OpenAIFrontend",
 }

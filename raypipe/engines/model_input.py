@@ -61,19 +61,16 @@ class InputLimits:
         token_ids = one.token_ids
         if token_ids.ndim != 1 or not ((token_ids >= 0) & (token_ids < self.vocabulary)).all():
             raise EngineError(f"token ids are not a list of ids below {self.vocabulary}")
-        self._check_features(one)
         found = int((token_ids == self.audio_token_id).sum())
-        expected = audio_token_count(one.feature_frames)
-        if expected < 1 or found != expected:
+        expected = 0
+        if one.feature_frames:
+            self._check_features(one)
+            expected = audio_token_count(one.feature_frames)
+        if expected < bool(one.feature_frames) or found != expected:
             raise EngineError(
                 f"{found} audio tokens for {one.feature_frames} frames, expected {expected}"
             )
-        needed = len(token_ids) + max_new_tokens
-        if needed > self.max_positions:
-            raise EngineError(
-                f"prompt of {len(token_ids)} tokens and {max_new_tokens} new ones "
-                f"exceed the model's {self.max_positions} positions"
-            )
+        check_positions(one, max_new_tokens, self.max_positions)
 
     def check_audio_is_in_one_piece(self, one: ModelInput) -> None:
         """Find out whether a clip's audio tokens stand side by side, as vLLM takes them.
@@ -85,6 +82,8 @@ class InputLimits:
             EngineError: if something stands between them.
         """
         (places,) = np.nonzero(one.token_ids == self.audio_token_id)
+        if not len(places):
+            raise EngineError("the question has no clip, which the vLLM engine does not take")
         if places[-1] - places[0] + 1 != len(places):
             raise EngineError("the audio tokens do not stand side by side")
 
@@ -102,3 +101,85 @@ class InputLimits:
             )
         if not np.isfinite(features).all():
             raise EngineError("features hold values that are not finite")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLimits:
+    """The limits of a model whose features only its own encoder understands.
+
+    Attributes:
+        vocabulary: ids are below it, but for ``audio_token_id``.
+        audio_token_id: stands for a piece of a clip; None if the model takes no audio.
+        max_positions: tokens of the longest prompt with its answer.
+        switch_at: a longer sequence has other positions from its first token on; None if not.
+    """
+
+    vocabulary: int
+    audio_token_id: int | None
+    max_positions: int
+    switch_at: int | None = None
+
+    @classmethod
+    def of(cls, model: Any) -> Self:
+        """The limits of a loaded transformers model."""
+        config = model.config.get_text_config(decoder=True)
+        rope: Any = getattr(config, "rope_parameters", None) or {}
+        switches = rope.get("rope_type") in ("longrope", "dynamic")
+        return cls(
+            vocabulary=model.get_input_embeddings().weight.shape[0],
+            audio_token_id=audio_token_id(model.config),
+            max_positions=config.max_position_embeddings,
+            switch_at=_original_positions(config, rope) if switches else None,
+        )
+
+    def check(self, one: ModelInput, max_new_tokens: int) -> None:
+        """Find out whether an input can be answered at all.
+
+        Raises:
+            EngineError: if its token ids do not fit the model, or its features are not finite.
+        """
+        token_ids, is_audio = one.token_ids, one.token_ids == self.audio_token_id
+        known = (token_ids >= 0) & (token_ids < self.vocabulary) | is_audio
+        if token_ids.ndim != 1 or not known.all():
+            raise EngineError(f"token ids are not a list of ids below {self.vocabulary}")
+        if bool(is_audio.any()) != bool(one.features.size):
+            raise EngineError(
+                f"{int(is_audio.sum())} audio tokens for features of shape {one.features.shape}"
+            )
+        if not np.isfinite(one.features).all():
+            raise EngineError("features hold values that are not finite")
+        check_positions(one, max_new_tokens, self.max_positions)
+        if self.switch_at and len(token_ids) <= self.switch_at < len(token_ids) + max_new_tokens:
+            raise EngineError(
+                f"prompt of {len(token_ids)} tokens and {max_new_tokens} new ones lie on both "
+                f"sides of {self.switch_at} positions, where the model counts them differently"
+            )
+
+
+def check_positions(one: ModelInput, max_new_tokens: int, max_positions: int) -> None:
+    """Find out whether prompt and answer fit into a model's positions.
+
+    Raises:
+        EngineError: if they do not.
+    """
+    if len(one.token_ids) + max_new_tokens > max_positions:
+        raise EngineError(
+            f"prompt of {len(one.token_ids)} tokens and {max_new_tokens} new ones "
+            f"exceed the model's {max_positions} positions"
+        )
+
+
+def audio_token_id(config: Any) -> int | None:
+    """The token that stands for a piece of a clip, in transformers' config of a model."""
+    for holder in (config, getattr(config, "audio_config", None)):
+        found: int | None = getattr(holder, "audio_token_id", None)
+        if found is not None:
+            return found
+    return None
+
+
+def _original_positions(config: Any, rope: Any) -> int:
+    found: int = rope.get("original_max_position_embeddings") or getattr(
+        config, "original_max_position_embeddings", config.max_position_embeddings
+    )
+    return found

@@ -51,7 +51,7 @@ class Qwen2Audio:
         self._head = model.lm_head
         self._audio_token_id: int = model.config.audio_token_id
         config = self._language_model.config
-        _require_plain_attention(config)
+        require_plain_attention(config)
         self.limits = InputLimits(
             vocabulary=self._language_model.embed_tokens.num_embeddings,
             audio_token_id=self._audio_token_id,
@@ -72,13 +72,17 @@ class Qwen2Audio:
             inputs: each passed by ``limits.check``.
 
         Returns:
-            Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order.
+            Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order; none
+            for a question without a clip.
         """
-        outputs: list[Tensor] = [torch.empty(0)] * len(inputs)
-        lengths = [one.feature_frames for one in inputs]
+        nothing = torch.empty(0, self._head.weight.shape[1], device=self.device)
+        outputs: list[Tensor] = [nothing] * len(inputs)
+        heard = [row for row, one in enumerate(inputs) if one.feature_frames]
+        lengths = [inputs[row].feature_frames for row in heard]
         for group in similar_lengths(lengths, _FRAMES_AT_ONCE):
-            encoded = self._encode_group([inputs[row] for row in group])
-            for row, output in zip(group, encoded, strict=True):
+            rows = [heard[place] for place in group]
+            encoded = self._encode_group([inputs[row] for row in rows])
+            for row, output in zip(rows, encoded, strict=True):
                 outputs[row] = output
         return outputs
 
@@ -183,11 +187,18 @@ class Qwen2Audio:
         return hidden.permute(0, 2, 1)[:, :width]
 
 
-def _require_plain_attention(config: Any) -> None:
-    if set(config.layer_types) != {_ATTENTION_TYPE}:
+def require_plain_attention(config: Any) -> None:
+    """Refuse a language model that the tree decoder does not reproduce.
+
+    Raises:
+        UnsupportedError: for attention other than full, or positions scaled by the length of the
+            sequence.
+    """
+    found = _attention_types(config)
+    if found != {_ATTENTION_TYPE}:
         raise UnsupportedError(
-            f"the language model has layers of types {sorted(set(config.layer_types))}; the tree "
-            f"decoder reproduces {_ATTENTION_TYPE} only"
+            f"the language model has layers of types {sorted(found)}; the tree decoder reproduces "
+            f"{_ATTENTION_TYPE} only"
         )
     rope_type = config.rope_parameters["rope_type"]
     if rope_type not in _LENGTH_INDEPENDENT_ROPE:
@@ -195,3 +206,11 @@ def _require_plain_attention(config: Any) -> None:
             f"rope type {rope_type!r} depends on the length of the whole sequence; known: "
             f"{', '.join(_LENGTH_INDEPENDENT_ROPE)}"
         )
+
+
+def _attention_types(config: Any) -> set[str]:
+    if types := getattr(config, "layer_types", None):
+        return set(types)
+    # A config that does not tell its layers apart has one window for all of them, or none.
+    windowed = getattr(config, "sliding_window", None) is not None
+    return {"sliding_attention" if windowed else _ATTENTION_TYPE}

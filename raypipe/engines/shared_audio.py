@@ -31,7 +31,11 @@ def same_clips(inputs: Sequence[ModelInput]) -> list[int]:
 
 
 def _equal(one: ModelInput, other: ModelInput) -> bool:
-    return one.features is other.features or np.array_equal(one.features, other.features)
+    if one.features is other.features:
+        return True
+    return np.array_equal(one.features, other.features) and all(
+        np.array_equal(array, other.tensors[name]) for name, array in one.tensors.items()
+    )
 
 
 class EncodedClips:

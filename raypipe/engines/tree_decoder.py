@@ -19,6 +19,7 @@ from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.lanes import Lanes, SearchSettings, Trace
+from raypipe.engines.model_input import InputLimits, PromptLimits
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.step_graphs import Step, StepGraphs
 from raypipe.engines.tree_cache import ALIGNMENT, PromptSlots, TreeCache
@@ -45,6 +46,11 @@ class AudioLanguageModel(Protocol):
     """What the decoder needs of an architecture; see :class:`raypipe.engines.qwen2_audio`."""
 
     device: torch.device
+
+    @property
+    def limits(self) -> InputLimits | PromptLimits:
+        """What an input must be like."""
+        ...
 
     def attending(self) -> AbstractContextManager[None]:
         """Attend the way the tree needs it while the context lasts."""

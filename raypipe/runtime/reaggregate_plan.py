@@ -38,6 +38,7 @@ class Changes:
     token_steps: tuple[str, ...] | None = None
     token_temperature: tuple[float, ...] | None = None
     length_normalised: tuple[bool, ...] | None = None
+    merge_tokenisations: tuple[bool, ...] | None = None
     sub_beams: tuple[int, ...] | None = None
     cheap: tuple[str, ...] | None = None
     expensive: tuple[str, ...] | None = None
@@ -47,7 +48,9 @@ class Changes:
     @property
     def aggregation(self) -> dict[str, tuple[Any, ...]]:
         """Values of the settings of that section that are given, by name."""
-        return self._given("tau", "token_steps", "token_temperature", "length_normalised")
+        return self._given(
+            "tau", "token_steps", "token_temperature", "length_normalised", "merge_tokenisations"
+        )
 
     @property
     def adaptive(self) -> dict[str, tuple[Any, ...]]:

@@ -167,6 +167,7 @@ SETTINGS = pa.schema(
         ("beam_count", pa.int64()),
         ("sub_beams", pa.int64()),
         ("length_normalised", pa.bool_()),
+        ("merge_tokenisations", pa.bool_()),
         ("tau", pa.float64()),
         ("token_steps", pa.string()),
         ("token_temperature", pa.float64()),

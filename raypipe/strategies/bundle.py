@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer
 from raypipe.records import EmotionTokens, Hypothesis, Parsed
+from raypipe.strategies.merging import merge_tokenisations
 from raypipe.strategies.settings import AggregationSettings
 
 
@@ -26,7 +27,7 @@ class Bundle:
     Attributes:
         greedy: the greedy hypothesis; None if the engine gave none.
         cot: the greedy answer to the prompt's chain-of-thought variant; None likewise.
-        beams: the beams by rank.
+        beams: the beams by rank, those of one text taken together where the settings say so.
         searched: all beams of the search that found ``beams``, which may be fewer.
     """
 
@@ -55,7 +56,8 @@ class Bundle:
         found = tuple(
             beam for beam in self.searched if beam.hypothesis.beam_count in (wanted, None)
         )
-        return replace(self, beams=found[:sub_beams], searched=found, settings=settings)
+        beams = _merged(found) if settings.merge_tokenisations else found
+        return replace(self, beams=beams[:sub_beams], searched=found, settings=settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,12 @@ def _bundle(
         emotion_tokens=emotion_tokens,
         settings=AggregationSettings(),
     )
+
+
+def _merged(beams: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    read = {(one.hypothesis.text, one.hypothesis.finish_reason): one.parsed for one in beams}
+    merged = merge_tokenisations([one.hypothesis for one in beams])
+    return tuple(Candidate(one, read[one.text, one.finish_reason]) for one in merged)
 
 
 def _weights(hypotheses: Sequence[Hypothesis], numbers: Sequence[int]) -> tuple[float, ...]:

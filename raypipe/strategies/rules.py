@@ -133,7 +133,7 @@ NEEDS: Mapping[str, frozenset[Question]] = {
 }
 """What a model must have been asked for a rule."""
 
-_BEAMS = ("beam_count", "sub_beams")
+_BEAMS = ("beam_count", "sub_beams", "merge_tokenisations")
 RULE_SETTINGS: Mapping[str, tuple[str, ...]] = {
     "greedy": ("tau",),
     "cot": ("tau",),
@@ -203,7 +203,7 @@ def _scores(beams: Sequence[Candidate]) -> Array:
 
 def _token_source(bundle: Bundle) -> Candidate | None:
     """Whose logits the token strategies read: the greedy hypothesis', else the best beam's."""
-    return bundle.greedy or (bundle.beams[0] if bundle.beams else None)
+    return bundle.greedy or (bundle.searched[0] if bundle.searched else None)
 
 
 def _label_logits(bundle: Bundle) -> Array | str:

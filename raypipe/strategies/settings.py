@@ -50,6 +50,8 @@ class AggregationSettings:
         token_steps: steps that the token strategies average over, ``all`` or ``words``.
         token_temperature: of ``token_softmax``, > 0.
         length_normalised: rank and weigh beams by alpha / number of tokens instead of alpha.
+        merge_tokenisations: take beams that write one text in different tokens together first, see
+            :mod:`raypipe.strategies.merging`.
         adaptive: of the strategy of that name.
 
     Raises:
@@ -60,6 +62,7 @@ class AggregationSettings:
     token_steps: TokenSteps = "all"
     token_temperature: float = 1.0
     length_normalised: bool = False
+    merge_tokenisations: bool = False
     adaptive: AdaptiveSettings = field(default_factory=AdaptiveSettings)
 
     def __post_init__(self) -> None:

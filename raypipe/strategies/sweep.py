@@ -27,7 +27,7 @@ from raypipe.errors import ConfigError
 from raypipe.strategies.settings import AdaptiveSettings, AggregationSettings
 from raypipe.strategies.variants import ADAPTIVE_SETTINGS, Variant
 
-_SHARED = ("tau", "token_steps", "token_temperature", "length_normalised")
+_SHARED = ("tau", "token_steps", "token_temperature", "length_normalised", "merge_tokenisations")
 _VALUES = (*_SHARED, *ADAPTIVE_SETTINGS)
 _BEAMS = ("beam_count", "sub_beams")
 
@@ -53,6 +53,7 @@ class Sweep:
     token_steps: tuple[str, ...] = ("all",)
     token_temperature: tuple[float, ...] = (1.0,)
     length_normalised: tuple[bool, ...] = (False,)
+    merge_tokenisations: tuple[bool, ...] = (False,)
     sub_beams: tuple[int, ...] = ()
     beam_counts: tuple[int, ...] = ()
     cheap: tuple[str, ...] = ("greedy",)

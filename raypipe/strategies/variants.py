@@ -148,6 +148,7 @@ class _Reader:
         key = (
             *(rule, variant.beam_count, variant.sub_beams, settings.tau),
             *(settings.token_steps, settings.token_temperature, settings.length_normalised),
+            settings.merge_tokenisations,
         )
         if key not in self._known:
             views = self._views(variant)

@@ -39,8 +39,15 @@ class Reference:
         held.follows = Follows(pattern, self.processor.tokenizer, tuple(ends))
         return held
 
-    def inputs(self, prompt: str, samples: np.ndarray) -> dict[str, torch.Tensor]:
+    def inputs(self, prompt: str, samples: np.ndarray | None) -> dict[str, torch.Tensor]:
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
+        if samples is None:
+            turn = self.processor.apply_chat_template(
+                [{"role": "user", "content": content[1:]}],
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+            return self.processor.tokenizer([turn], return_tensors="pt")
         conversation = [{"role": "user", "content": content[:: 1 if self.audio_first else -1]}]
         turn = self.processor.apply_chat_template(
             conversation, add_generation_prompt=True, tokenize=False
@@ -49,7 +56,7 @@ class Reference:
             text=[turn], audio=[samples], sampling_rate=16000, return_tensors="pt"
         )
 
-    def beams(self, prompt: str, samples: np.ndarray, beam_count: int) -> list[Answer]:
+    def beams(self, prompt: str, samples: np.ndarray | None, beam_count: int) -> list[Answer]:
         out, prompt_width = self._generate(
             prompt,
             samples,
@@ -71,7 +78,7 @@ class Reference:
             answers.append(Answer(tuple(token_ids.tolist()), score, torch.stack(logits).numpy()))
         return answers
 
-    def greedy(self, prompt: str, samples: np.ndarray) -> Answer:
+    def greedy(self, prompt: str, samples: np.ndarray | None) -> Answer:
         out, prompt_width = self._generate(prompt, samples)
         token_ids = tuple(out.sequences[0, prompt_width:].tolist())
         logprobs = [

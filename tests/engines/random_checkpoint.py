@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +74,22 @@ class Shape:
     sharpness: float = 2.5
 
 
-def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with Qwen2-Audio's special tokens."""
+def train_tokenizer(
+    vocabulary: int, named: Mapping[str, str] | None = None
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with Qwen2-Audio's special tokens.
+
+    Args:
+        vocabulary: number of tokens, special ones included.
+        named: further special tokens, by the attribute that leads to each.
+    """
+    named = named or {}
+    special = list(dict.fromkeys([*SPECIAL_TOKENS, *named.values()]))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(SPECIAL_TOKENS),
+        vocab_size=vocabulary - len(special),
         min_frequency=1,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -96,9 +106,10 @@ def train_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        additional_special_tokens=SPECIAL_TOKENS,
+        additional_special_tokens=special,
         model_max_length=8192,
         padding_side="left",
+        **named,
     )
 
 

@@ -1,14 +1,297 @@
-import pytest
-import transformers
+"""Every family equals transformers' generate() on a random checkpoint of its architecture."""
 
-from raypipe.engines.families import FAMILIES
+import importlib.util
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from checkpoint_parts import save_text, save_whole_omni
+from family_checkpoints import MAKERS, PACKAGES, without_timm
+from family_reference import FamilyReference
+from random_checkpoint import sounds
+from searching import Searching
+from test_transformers import assert_equals_generate
+
+from raypipe.engines.families import FAMILIES, family_of
+from raypipe.engines.model_input import PromptLimits
+from raypipe.engines.plain_decoder import PlainDecoder
+from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
+from raypipe.engines.tree_decoder import TreeDecoder
+from raypipe.errors import EngineError, UnsupportedError
+from raypipe.labels import label_set
+from raypipe.records import Failure, Generation, ModelInput, Request, Search
+
+SEARCH = Search(beam_count=3, greedy=True, max_new_tokens=20)
+PROMPTS = [
+    "Which emotion does the speaker express?",
+    "Answer with one JSON object: anger, sadness.",
+    "The words were: not now. The voice was loud and high.",
+]
+BY_NAME = {family.name: family for family in FAMILIES}
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_transformers_has_the_named_classes(family):
-    assert hasattr(getattr(transformers, family.architecture), "generate")
-    assert hasattr(getattr(transformers, family.processor), "apply_chat_template")
+    assert hasattr(transformers, family.architecture)
+    assert family.processor is None or hasattr(transformers, family.processor)
 
 
 def test_an_architecture_stands_in_the_table_once():
-    assert len({family.architecture for family in FAMILIES}) == len(FAMILIES)
+    named = [name for one in FAMILIES for name in (one.architecture, *one.published_as)]
+    assert len(set(named)) == len(named)
+
+
+def test_vllm_is_given_its_own_families_only():
+    assert family_of("x", ["Qwen2AudioForConditionalGeneration"], "vllm").name == "Qwen2-Audio"
+    with pytest.raises(
+        UnsupportedError, match=r"x is a VoxtralFor.*vllm engine decodes Qwen2Audio"
+    ):
+        family_of("x", ["VoxtralForConditionalGeneration"], "vllm")
+
+
+def test_every_family_is_proved():
+    proved_elsewhere = {"Qwen2-Audio", "Audio Flamingo 3"}
+    assert set(MAKERS) | proved_elsewhere == set(BY_NAME)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    made: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        for package in PACKAGES.get(name, ()):
+            if importlib.util.find_spec(package) is None:
+                pytest.skip(f"{name} needs the package {package}")
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp("family")
+            MAKERS[name](made[name])
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_timm():
+    if importlib.util.find_spec("timm") is not None:
+        yield
+        return
+    with without_timm():
+        yield
+
+
+def asked_of(family) -> list[Request]:
+    requests = [Request(f"text {i}", prompt, None) for i, prompt in enumerate(PROMPTS)]
+    if family.processor is not None:
+        clips = enumerate(sounds([0.43, 1.0, 2.205, 4.1], seed=11))
+        requests += [Request(f"clip {i}", PROMPTS[i % 3], clip) for i, clip in clips]
+    return requests
+
+
+def assert_answers_are_those_of_generate(family, path: Path, requests, decoder):
+    frontend = TransformersFrontend(str(path))
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device="cpu")
+    searching = Searching(engine, SEARCH)
+    assert isinstance(searching.decoder, decoder)
+    reference = FamilyReference(family, path, tokens.token_ids, SEARCH.max_new_tokens)
+    generations = assert_equals_generate(searching, frontend, reference, requests, 3)
+    for request, generation in zip(requests, generations, strict=True):
+        assert bool(generation.audio_tokens) == (request.samples is not None)
+    assert {one.batch_size for one in generations} == {min(3, len(requests))} or (
+        decoder is PlainDecoder and {one.batch_size for one in generations} == {1}
+    )
+    return generations
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_hypotheses_are_those_of_generate(name, checkpoints, caplog):
+    family, requests = BY_NAME[name], asked_of(BY_NAME[name])
+    decoder = TreeDecoder if family.decoder == "tree" else PlainDecoder
+    with caplog.at_level(logging.WARNING, logger="raypipe"):
+        generations = assert_answers_are_those_of_generate(
+            family, checkpoints(name), requests, decoder
+        )
+    assert not caplog.records
+    answers = {generation.hypotheses[1].token_ids for generation in generations}
+    assert len(answers) > len(requests) // 2
+
+
+@pytest.mark.parametrize("name", ["Qwen2.5-Omni (thinker)", "Qwen3-Omni (thinker)", "Voxtral"])
+def test_a_clip_of_more_than_30_s_is_heard_whole(name, checkpoints):
+    path = checkpoints(name)
+    asked = [Request(f"{len(clip)}", PROMPTS[0], clip) for clip in sounds([31.2, 3.0], seed=4)]
+    long, short = assert_answers_are_those_of_generate(BY_NAME[name], path, asked, TreeDecoder)
+    assert long.audio_tokens > 30 * 12.5 >= short.audio_tokens
+
+
+@pytest.mark.parametrize("generation", ["2_5", "3"])
+def test_the_thinker_is_taken_out_of_a_whole_omni(generation, tmp_path):
+    family = save_whole_omni(tmp_path, generation)
+    requests = asked_of(BY_NAME[family])[:4]
+    assert_answers_are_those_of_generate(BY_NAME[family], tmp_path, requests, TreeDecoder)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("Mistral (text)", {"sliding_window": 16}),
+        (
+            "Qwen3 (text)",
+            {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1},
+        ),
+        ("Llama 2, 3 (text)", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}),
+    ],
+)
+def test_a_variant_that_the_tree_does_not_reproduce_goes_the_plain_way(
+    name, changes, tmp_path, caplog
+):
+    family = BY_NAME[name]
+    save_text(tmp_path, family.architecture, **changes)
+    with caplog.at_level(logging.WARNING, logger="raypipe"):
+        assert_answers_are_those_of_generate(family, tmp_path, asked_of(family), PlainDecoder)
+    assert "goes through its own forward pass" in caplog.text
+
+
+def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints):
+    path = str(checkpoints("Gemma 3 (text)"))
+    frontend = TransformersFrontend(path)
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=1, device="cpu")
+    inputs = frontend.prepare(asked_of(BY_NAME["Gemma 3 (text)"]))
+    expected = engine.generate(inputs, SEARCH)
+    engine._whole.generation_config.cache_implementation = "static"
+    for reply, answer in zip(engine.generate(inputs, SEARCH), expected, strict=True):
+        assert [h.alpha for h in reply.hypotheses] == [h.alpha for h in answer.hypotheses]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_half_precision_runs(name, checkpoints):
+    path = str(checkpoints(name))
+    frontend = TransformersFrontend(path)
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(
+        path, emotion_tokens=tokens, batch_size=3, device="cpu", dtype="bfloat16"
+    )
+    replies = engine.generate(frontend.prepare(asked_of(BY_NAME[name])), Search(2, True, 3))
+    assert all(isinstance(reply, Generation) for reply in replies)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
+    frontend = TransformersFrontend(str(checkpoints(name)))
+    requests = asked_of(BY_NAME[name])
+    for one in frontend.prepare(requests):
+        again = frontend.again(one, PROMPTS[0])
+        samples = next(r.samples for r in requests if r.utterance_id == one.utterance_id)
+        (anew,) = frontend.prepare([Request(one.utterance_id, PROMPTS[0], samples)])
+        np.testing.assert_array_equal(again.token_ids, anew.token_ids)
+        np.testing.assert_array_equal(again.features, anew.features)
+        assert again.features is one.features
+
+
+def test_a_text_model_is_not_asked_about_a_clip(checkpoints):
+    frontend = TransformersFrontend(str(checkpoints("Qwen3 (text)")))
+    clip = np.zeros(16_000, np.float32)
+    heard, told = frontend.prepare([Request("a", "Hm?", clip), Request("b", "Hm?", None)])
+    assert isinstance(heard, Failure)
+    assert heard.error_type == "no_audio_input"
+    assert "Qwen3 (text) hears none" in heard.message
+    assert not isinstance(told, Failure)
+
+
+@pytest.mark.parametrize("name", ["Qwen3-Omni (thinker)", "Phi-4-multimodal", "Qwen3 (text)"])
+def test_a_corrupt_input_fails_alone_with_a_reason(name, checkpoints):
+    path = str(checkpoints(name))
+    frontend = TransformersFrontend(path)
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device="cpu")
+    inputs = frontend.prepare(asked_of(BY_NAME[name]))
+    expected = engine.generate(inputs, SEARCH)
+    one = inputs[-1]
+    changes = {
+        "list of ids below": {"token_ids": np.append(one.token_ids, 10**6)},
+        "positions": {"token_ids": np.append(one.token_ids, np.ones(5000, np.int64))},
+    }
+    if one.features.size:
+        changes |= {
+            "audio tokens for features": {"features": np.zeros((0, 0), np.float32)},
+            "not finite": {"features": one.features * np.float32("nan")},
+        }
+    for message, change in changes.items():
+        broken, *rest = engine.generate([replace(one, **change), *inputs], SEARCH)
+        assert isinstance(broken, Failure)
+        assert broken.error_type == "invalid_input"
+        assert message in broken.message
+        for reply, answer in zip(rest, expected, strict=True):
+            mine, theirs = ([h.token_ids for h in r.hypotheses] for r in (reply, answer))
+            assert mine == theirs
+
+
+@pytest.mark.parametrize("name", ["Qwen3-Omni (thinker)", "Voxtral", "Phi-4-multimodal"])
+def test_a_clip_that_is_not_what_the_prompt_says_fails_alone(name, checkpoints):
+    path = str(checkpoints(name))
+    frontend = TransformersFrontend(path)
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device="cpu")
+    *others, one = frontend.prepare(asked_of(BY_NAME[name]))
+    audio_id = frontend._processor.audio_token_id
+    last = int(np.nonzero(one.token_ids == audio_id)[0][-1])
+    replies = engine.generate(
+        [replace(one, token_ids=np.delete(one.token_ids, last)), *others], SEARCH
+    )
+    assert isinstance(replies[0], Failure)
+    assert all(isinstance(reply, Generation) for reply in replies[1:])
+
+
+def test_positions_that_change_along_the_way_are_refused():
+    limits = PromptLimits(vocabulary=10, audio_token_id=None, max_positions=100, switch_at=20)
+    one = ModelInput("u", np.arange(10), np.zeros((0, 0), np.float32), 0)
+    limits.check(one, 10)
+    limits.check(replace(one, token_ids=np.zeros(21, np.int64)), 10)
+    with pytest.raises(EngineError, match="both sides of 20 positions"):
+        limits.check(one, 11)
+
+
+def test_phi_counts_its_positions_in_two_ways(checkpoints):
+    path = str(checkpoints("Phi-4-multimodal"))
+    model = transformers.Phi4MultimodalForCausalLM.from_pretrained(path)
+    assert PromptLimits.of(model).switch_at == 2048
+
+
+def test_transformers_still_leaves_granite_s_divisor_out(checkpoints):
+    # Once it divides, raypipe must not.
+    path = str(checkpoints("Granite-Speech"))
+    model = transformers.GraniteSpeechForConditionalGeneration.from_pretrained(path).eval()
+    token_ids = torch.arange(5)[None]
+    with torch.inference_mode():
+        hidden = model.model(input_ids=token_ids).last_hidden_state
+        torch.testing.assert_close(model(input_ids=token_ids).logits, model.lm_head(hidden))
+
+
+def test_an_adapter_that_is_missing_is_told(checkpoints, tmp_path):
+    path = checkpoints("Phi-4-multimodal")
+    shutil.copytree(path, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "speech-lora")
+    tokens = TransformersFrontend(str(path)).emotion_tokens(label_set("crema-d-6"))
+    with pytest.raises(UnsupportedError, match="no adapter speech-lora"):
+        TransformersEngine(str(tmp_path), emotion_tokens=tokens, batch_size=1, device="cpu")
+
+
+def test_a_text_model_without_a_chat_template_is_refused(checkpoints, tmp_path):
+    shutil.copytree(checkpoints("Qwen3 (text)"), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "chat_template.jinja").unlink()
+    with pytest.raises(UnsupportedError, match="no chat template"):
+        TransformersFrontend(str(tmp_path))
+
+
+def test_a_clip_beyond_the_family_s_limit_is_told(checkpoints):
+    frontend = TransformersFrontend(str(checkpoints("Gemma 3n")))
+    assert frontend.max_duration_s == 30.0
+    (reply,) = frontend.prepare([Request("u", "Hm?", np.zeros(480_001, np.float32))])
+    assert isinstance(reply, Failure)
+    assert reply.error_type == "too_long"

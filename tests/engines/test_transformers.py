@@ -504,11 +504,11 @@ def test_a_search_altering_generation_config_is_refused_unless_told_otherwise(
 
 def test_an_unknown_architecture_is_refused(make_engine, tmp_path):
     (tmp_path / "config.json").write_text(
-        json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]})
+        json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
     )
-    with pytest.raises(UnsupportedError, match="LlamaForCausalLM"):
+    with pytest.raises(UnsupportedError, match="GPT2LMHeadModel"):
         make_engine(tmp_path)
-    with pytest.raises(UnsupportedError, match="LlamaForCausalLM"):
+    with pytest.raises(UnsupportedError, match="GPT2LMHeadModel"):
         TransformersFrontend(str(tmp_path))
 
 
@@ -583,10 +583,17 @@ class TestFurtherQuestions:
         assert isinstance(refused, Failure)
         assert refused.error_type == "special_token_in_prompt"
 
-    def test_a_question_without_a_clip_is_refused(self, frontend):
-        (refused,) = frontend.prepare([Request("u", "Which emotion?", None)])
-        assert isinstance(refused, Failure)
-        assert refused.error_type == "no_clip"
+    def test_a_question_without_a_clip_is_answered_among_others(
+        self, make_engine, frontend, reference, requests
+    ):
+        asked = [requests[0], Request("no clip", self.PROMPT, None), requests[1]]
+        inputs = frontend.prepare(asked)
+        inputs.append(frontend.again(inputs[1], PROMPT))
+        asked.append(Request("no clip", PROMPT, None))
+        engine = make_engine(batch_size=3)
+        generations = engine.generate(inputs)
+        assert [one.audio_tokens > 0 for one in generations] == [True, False, True, False]
+        assert_equals_generate(engine, frontend, reference, asked, 3)
 
     def test_a_clip_is_encoded_once_while_it_is_remembered(
         self, make_engine, frontend, requests, monkeypatch

@@ -190,6 +190,15 @@ def test_strategies_it_cannot_serve_are_refused_before_any_work(
             make_plan(config)
 
 
+def test_so_is_a_grammar(
+    here: None, runs: Any, shards: Path, model: dict[str, Any], tmp_path: Path
+) -> None:
+    held = {**model, "decoding": {"grammar": "distribution"}}
+    with pytest.raises(ConfigError, match=r"decoding\.grammar: engine loudness knows no grammars"):
+        make_plan(runs.config(shards, tmp_path / "out", **held))
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_file_or_option_is_another_model_another_place_is_not(
     here: None, model: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_changed_settings_give_what_a_run_with_them_gives(
         aggregation={
             "tau": 2.5,
             "length_normalised": True,
+            "merge_tokenisations": True,
             "token_steps": "words",
             "token_temperature": 3.0,
         },
@@ -100,6 +101,7 @@ def test_changed_settings_give_what_a_run_with_them_gives(
         strategies=("w_bon", "token_softmax", "bon"),
         tau=(2.5,),
         length_normalised=(True,),
+        merge_tokenisations=(True,),
         token_steps=("words",),
         token_temperature=(3.0,),
         replicates=150,

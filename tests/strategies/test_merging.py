@@ -6,7 +6,7 @@ import pytest
 
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, Hypothesis
-from raypipe.strategies import AggregationSettings, predict
+from raypipe.strategies import STRATEGIES, AggregationSettings, Variant, predict, predict_variants
 from raypipe.strategies.merging import merge_tokenisations
 
 LABELS = LabelSet(("anger", "sadness"))
@@ -126,3 +126,62 @@ def test_a_beam_that_is_not_a_number_stays_one_and_comes_last():
     merged = merge_tokenisations([broken, beam(2, SAD, (2,), 0.1)])
     assert [one.text for one in merged] == [SAD, ANGRY]
     assert math.isnan(merged[1].alpha)
+
+
+MIXED = '{"anger": 0.5, "sadness": 0.5}'
+JUDGED = [
+    beam(0, SAD, (1, 2), 0.4, verifier_score=0.3, verifier_call=0, verifier_tokens=9),
+    beam(1, SAD, (1, 8, 9), 0.3, verifier_score=0.3, verifier_call=0, verifier_tokens=9),
+    beam(2, ANGRY, (3, 4), 0.2, verifier_score=0.9, verifier_call=1, verifier_tokens=9),
+    beam(3, MIXED, (5,), 0.1, verifier_score=0.4, verifier_call=2, verifier_tokens=9),
+]
+GREEDY = dataclasses.replace(JUDGED[0], kind="greedy", beam_count=None, prompt_tokens=20)
+COT = dataclasses.replace(GREEDY, kind="cot")
+
+
+def predicted(hypotheses, strategy, sub_beams=None, **settings):
+    variant = Variant(strategy, strategy, AggregationSettings(**settings), sub_beams)
+    tokens = EmotionTokens((), (), ())
+    (prediction,) = predict_variants([GREEDY, COT, *hypotheses], [variant], LABELS, tokens)
+    return prediction
+
+
+@pytest.mark.parametrize("length_normalised", [False, True])
+@pytest.mark.parametrize("sub_beams", [None, 1, 2])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_setting_merges_before_a_strategy_looks(strategy, sub_beams, length_normalised):
+    named = {"sub_beams": sub_beams, "length_normalised": length_normalised}
+    found = predicted(JUDGED, strategy, merge_tokenisations=True, **named)
+    expected = predicted(merge_tokenisations(JUDGED), strategy, **named)
+    assert (found.probs is None) == (expected.probs is None)
+    if found.probs is not None:
+        np.testing.assert_array_equal(found.probs, expected.probs)
+        assert found.total_uncertainty == expected.total_uncertainty
+
+
+def test_it_shows_where_parts_of_a_search_are_read():
+    two = {"sub_beams": 2}
+    assert predicted(JUDGED, "w_bon", **two).probs.tolist() == [0.0, 1.0]
+    merged = predicted(JUDGED, "w_bon", merge_tokenisations=True, **two)
+    np.testing.assert_allclose(merged.probs, [0.2 / 0.9, 0.7 / 0.9])
+
+
+def test_a_judgement_counts_once_for_every_text():
+    plain = predicted(JUDGED, "w_alm_v")
+    np.testing.assert_allclose(plain.probs, np.array([1.1, 0.8]) / 1.9)
+    merged = predicted(JUDGED, "w_alm_v", merge_tokenisations=True)
+    np.testing.assert_allclose(merged.probs, np.array([1.1, 0.5]) / 1.6)
+
+
+def test_what_was_written_is_paid_for_all_the_same():
+    beams = [dataclasses.replace(one, prompt_tokens=20) for one in JUDGED]
+    for strategy in ("w_bon", "w_alm_v"):
+        costs = [
+            (one.model_tokens, one.verifier_calls)
+            for one in (
+                predicted(beams, strategy),
+                predicted(beams, strategy, merge_tokenisations=True),
+            )
+        ]
+        assert costs[0] == costs[1]
+        assert costs[0][0] == 20 + 2 + 3 + 2 + 1 + (27 if strategy == "w_alm_v" else 0)

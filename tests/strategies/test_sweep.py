@@ -118,6 +118,7 @@ def test_names_say_what_a_sweep_varies() -> None:
     assert used_settings(sweep.variants()[-1]) == {
         "beam_count": None,
         "sub_beams": 3,
+        "merge_tokenisations": False,
         "length_normalised": True,
         "tau": 1.0,
     }
@@ -172,6 +173,7 @@ def test_adaptive_is_swept_over_its_own_settings_and_those_of_its_strategies() -
         "tau": 1.0,
         "beam_count": None,
         "sub_beams": None,
+        "merge_tokenisations": False,
         "length_normalised": True,
         "cheap": "greedy",
         "expensive": "w_bon",

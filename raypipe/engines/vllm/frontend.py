@@ -33,7 +33,9 @@ class VllmFrontend:
         # Not before: a broken installation would fail here without saying why.
         from raypipe.engines.transformers import TransformersFrontend
 
-        self._frontend = TransformersFrontend(model_path, revision, trust_remote_code)
+        self._frontend = TransformersFrontend(
+            model_path, revision, trust_remote_code, engine="vllm"
+        )
         self.sampling_rate: int = self._frontend.sampling_rate
         self.max_duration_s: float = self._frontend.max_duration_s
 

@@ -1,0 +1,155 @@
+"""The CPU half of the transformers engine: requests become what a model takes, without weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import AutoConfig
+
+from raypipe.engines import emotion_tokens as emotion_token_table
+from raypipe.engines.families import family_of
+from raypipe.engines.processors import PROCESSORS, Heard, Processor
+from raypipe.errors import EngineError
+from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request
+
+# Most runs ask the same question about every clip; prompts with transcripts differ each time.
+_CACHED_TURNS = 256
+
+_NO_LIMIT_S = 24 * 3600.0
+"""Where nothing is heard, no clip is too long."""
+
+
+class TransformersFrontend:
+    """Tokenizer and feature extractor of a checkpoint; loads no weights.
+
+    Args:
+        model_path: local directory or hub id.
+        revision: commit of a hub id.
+        trust_remote_code: run code that comes with the checkpoint.
+        engine: the engine that will be given what is made here.
+
+    Raises:
+        UnsupportedError: for an architecture that the engine does not take, or one whose processor
+            needs a package that is missing.
+    """
+
+    def __init__(
+        self,
+        model_path: str,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        *,
+        engine: str = "transformers",
+    ) -> None:
+        origin = {"revision": revision, "trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(model_path, **origin)
+        self._family = family_of(model_path, config.architectures, engine)
+        made = PROCESSORS[self._family.made](self._family, model_path, origin)
+        self._processor: Processor = made
+        self._tokenizer = self._processor.tokenizer
+        self._cached_turns: dict[tuple[str, bool], IntArray] = {}
+        self.sampling_rate: int = self._processor.sampling_rate
+        self._max_samples = self._processor.longest
+        # A checkpoint may say that it was trained on shorter clips, as the bundled one does.
+        trained_s: float | None = getattr(config, "max_audio_duration_s", None)
+        if self._max_samples is not None and trained_s is not None:
+            self._max_samples = min(self._max_samples, int(trained_s * self.sampling_rate))
+        self.max_duration_s: float = (
+            _NO_LIMIT_S if self._max_samples is None else self._max_samples / self.sampling_rate
+        )
+
+    def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
+        """Turn requests into model inputs: same length, same order, one failure per bad request.
+
+        Requests that hold the same ``samples`` object share one feature extraction. A failure's
+        ``error_type`` is ``too_long``, ``too_short``, ``not_finite``, ``not_mono``,
+        ``no_audio_input``, ``special_token_in_prompt`` or ``not_processed``.
+        """
+        heard: dict[int, Heard] = {}
+        return [self._refuse(request) or self._prepare(request, heard) for request in requests]
+
+    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+        """The same clip with another prompt; a failure as :meth:`prepare` gives it."""
+        refused = self._refuse_prompt(prepared.utterance_id, prompt)
+        if refused is not None:
+            return refused
+        audio_tokens = int((prepared.token_ids == self._processor.audio_token_id).sum())
+        return dataclasses.replace(prepared, token_ids=self._ids(prompt, audio_tokens))
+
+    def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
+        """The sub-tokens of every surface form of every label."""
+        return emotion_token_table.emotion_tokens(self._tokenizer, labels)
+
+    def _prepare(self, request: Request, heard: dict[int, Heard]) -> ModelInput | Failure:
+        try:
+            if request.samples is None:
+                token_ids = self._ids(request.prompt, 0)
+                return ModelInput(request.utterance_id, token_ids, self._processor.silence, 0)
+            clip = id(request.samples)
+            if clip not in heard:
+                heard[clip] = self._hear(request.samples)
+            features, frames, tensors, audio_tokens = heard[clip]
+            token_ids = self._ids(request.prompt, audio_tokens)
+        except EngineError as error:
+            return Failure(request.utterance_id, "prompt", "not_processed", str(error))
+        return ModelInput(request.utterance_id, token_ids, features, frames, tensors)
+
+    def _hear(self, samples: FloatArray) -> Heard:
+        try:
+            return self._processor.hear(samples)
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise EngineError(
+                f"{self._family.processor} does not take {len(samples)} samples: {error}"
+            ) from error
+
+    def _ids(self, prompt: str, audio_tokens: int) -> IntArray:
+        """The whole turn, with as many audio tokens as its clip asks for."""
+        turn = self._turn(prompt, audio_tokens > 0)
+        if not audio_tokens:
+            return turn
+        is_audio = turn == self._processor.audio_token_id
+        return np.repeat(turn, np.where(is_audio, audio_tokens, 1))
+
+    def _turn(self, prompt: str, with_clip: bool) -> IntArray:
+        """Token ids of the chat turn with a single audio token, shape ``(tokens,)``."""
+        key = prompt, with_clip
+        if key not in self._cached_turns:
+            if len(self._cached_turns) >= _CACHED_TURNS:
+                self._cached_turns.clear()
+            self._cached_turns[key] = self._processor.turn(prompt, with_clip=with_clip)
+        return self._cached_turns[key]
+
+    def _refuse(self, request: Request) -> Failure | None:
+        if request.samples is not None:
+            found = self._refuse_clip(request.samples)
+            if found is not None:
+                return Failure(request.utterance_id, "prompt", *found)
+        return self._refuse_prompt(request.utterance_id, request.prompt)
+
+    def _refuse_clip(self, samples: FloatArray) -> tuple[str, str] | None:
+        """Error type and message if the model cannot hear a clip."""
+        rate, shortest = self.sampling_rate, self._processor.shortest
+        if self._max_samples is None:
+            name = self._family.name
+            return "no_audio_input", f"the question has a clip, {name} hears none"
+        if samples.ndim != 1:
+            return "not_mono", f"samples have shape {samples.shape}, expected one axis"
+        duration = f"{len(samples) / rate:.3f} s ({len(samples)} samples at {rate} Hz)"
+        if len(samples) > self._max_samples:
+            return "too_long", f"{duration}, the model hears {self.max_duration_s:g} s"
+        if len(samples) < shortest:
+            return "too_short", f"{duration}, the model needs {shortest} samples"
+        if not np.isfinite(samples).all():
+            return "not_finite", "samples hold values that are not finite"
+        return None
+
+    def _refuse_prompt(self, utterance_id: str, prompt: str) -> Failure | None:
+        for token in self._processor.control_tokens:
+            # It would be read as a control token: a second audio, or the end of the user's turn.
+            if token in prompt:
+                message = f"the prompt contains {token!r}"
+                return Failure(utterance_id, "prompt", "special_token_in_prompt", message)
+        return None
