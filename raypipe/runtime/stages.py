@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 
-from raypipe.config import RunConfig
+from raypipe.config import ResourcesConfig, RunConfig
 from raypipe.errors import StoppedError
 from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
@@ -156,45 +156,41 @@ def shard_stream(
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
     rows = [{"shard": task.entry.name, "payload": pickle.dumps(task)} for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
-    # A shard that kills its process is tried three times in all, never for ever.
-    retries = {"max_restarts": -1, "max_task_retries": 2}
-    prepared = source.map_batches(
-        PrepareStage,
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=resources.frontend_workers),
-        fn_constructor_args=(config, context),
-        num_cpus=CPUS_PER_FRONTEND,
-        **retries,
-    )
-    answered = prepared.map_batches(
-        EngineStage,
-        batch_size=1,
-        batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=resources.actors),
-        fn_constructor_args=(config, context),
-        num_cpus=resources.cpus_per_actor,
-        num_gpus=resources.gpus_per_actor,
-        **retries,
-    )
+    front = ResourcesConfig(actors=resources.frontend_workers, cpus_per_actor=CPUS_PER_FRONTEND)
+    prepared = _pool(source, PrepareStage, (config, context), front)
+    answered = _pool(prepared, EngineStage, (config, context), resources)
     if _has_another_judge(context):
         judge = config.as_judge().resources
-        answered = answered.map_batches(
-            VerifyStage,
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=judge.actors),
-            fn_constructor_args=(config, context),
-            num_cpus=judge.cpus_per_actor,
-            num_gpus=judge.gpus_per_actor,
-            **retries,
-        )
+        answered = _pool(answered, VerifyStage, (config, context), judge)
     return answered.map_batches(
         commit_batch,
         batch_size=1,
         batch_format="pyarrow",
         fn_kwargs={"context": context},
         num_cpus=CPUS_PER_COMMIT,
+    )
+
+
+def _pool(
+    shards: ray.data.Dataset,
+    stage: type,
+    arguments: tuple[RunConfig, RunContext],
+    resources: ResourcesConfig,
+) -> ray.data.Dataset:
+    """Shards through a pool of actors, one at a time each.
+
+    A shard that kills its process is tried three times in all, never for ever.
+    """
+    return shards.map_batches(
+        stage,
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=resources.actors),
+        fn_constructor_args=arguments,
+        num_cpus=resources.cpus_per_actor,
+        num_gpus=resources.gpus_per_actor,
+        max_restarts=-1,
+        max_task_retries=2,
     )
 
 
