@@ -429,9 +429,7 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _strategies_can_be_served(self) -> Self:
-        used = set(self.strategies)
-        if "adaptive" in used:
-            used |= {self.adaptive.cheap, self.adaptive.expensive}
+        used = set(self.used_strategies)
         needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & used
         if needs_beams and self.decoding.beam_count == 0:
             raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
@@ -484,6 +482,13 @@ class RunConfig(_Section):
             if unknown:
                 raise ValueError(f"ensemble {ensemble.name}: no prompt is called {unknown}")
         return self
+
+    @property
+    def used_strategies(self) -> tuple[str, ...]:
+        """The strategies, and those that ``adaptive`` chooses from if it is among them."""
+        chosen = (self.adaptive.cheap, self.adaptive.expensive)
+        more = chosen if "adaptive" in self.strategies else ()
+        return tuple(dict.fromkeys((*self.strategies, *more)))
 
     @property
     def all_models(self) -> tuple[ModelConfig, ...]:

@@ -161,7 +161,7 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     if config.model.api is not None:
         check_run(
             config.model.api,
-            config.strategies,
+            config.used_strategies,
             config.aggregation.token_steps,
             emotion_tokens,
             text_only=all(prompt.is_text_only for prompt in config.all_prompts),
@@ -169,7 +169,7 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
         )
     elif config.model.is_plugin:
         plugin, _ = _plugin(config.model)
-        plugin.check_run(config.model.engine, config.strategies, greedy=config.decoding.greedy)
+        plugin.check_run(config.model.engine, config.used_strategies, greedy=config.decoding.greedy)
         if grammar is not None:
             raise ConfigError(f"decoding.grammar: engine {config.model.engine} knows no grammars")
     elif grammar is not None:
