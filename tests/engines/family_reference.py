@@ -46,6 +46,7 @@ class FamilyReference(Reference):
 
             self.model._expand_inputs_for_generation = expand_clips
         self.recorded_ids, self.max_new_tokens = list(recorded_ids), limit
+        self.follows = None
 
     def inputs(self, prompt: str, samples: np.ndarray | None) -> dict[str, torch.Tensor]:
         if self.family.processor is None:

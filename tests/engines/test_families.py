@@ -24,7 +24,7 @@ from raypipe.engines.transformers import TransformersEngine, TransformersFronten
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import EngineError, UnsupportedError
 from raypipe.labels import label_set
-from raypipe.records import Failure, Generation, ModelInput, Request, Search
+from raypipe.records import Failure, Generation, Grammar, ModelInput, Request, Search
 
 SEARCH = Search(beam_count=3, greedy=True, max_new_tokens=20)
 PROMPTS = [
@@ -167,6 +167,18 @@ def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints):
     engine._whole.generation_config.cache_implementation = "static"
     for reply, answer in zip(engine.generate(inputs, SEARCH), expected, strict=True):
         assert [h.alpha for h in reply.hypotheses] == [h.alpha for h in answer.hypotheses]
+
+
+@pytest.mark.parametrize("name", ["Gemma 3n", "Qwen3-Omni (thinker)"])
+def test_a_grammar_is_followed_on_either_path(name, checkpoints):
+    family, path, pattern = BY_NAME[name], checkpoints(name), r"[a-z]{2,7}( [a-z]{3,9})*"
+    frontend = TransformersFrontend(str(path))
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device="cpu")
+    held = replace(SEARCH, grammar=Grammar("regex", pattern), max_new_tokens=10)
+    reference = FamilyReference(family, path, tokens.token_ids, 10).held_to(pattern, 10)
+    requests = asked_of(family)[2:5]
+    assert_equals_generate(Searching(engine, held), frontend, reference, requests, 3)
 
 
 @pytest.mark.parametrize("name", MAKERS)
