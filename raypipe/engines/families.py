@@ -208,9 +208,9 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
         "its own endpoint, say `vllm serve --trust-remote-code`: transformers has no class of it",
     ),
     Elsewhere(
-        "SALMONN, Baichuan-Omni, LTU-AS",
+        "SALMONN, Baichuan-Omni, LTU-AS, Audio Flamingo 2",
         None,
-        "an engine of your own for their code: the two classes of raypipe/protocols.py",
+        "a package of your own around their code; the README has one to copy",
     ),
 )
 """Asked about just as often, answered by others."""

@@ -22,9 +22,9 @@ from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.plain_decoder import PlainDecoder
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.engines.tree_decoder import TreeDecoder
-from raypipe.errors import EngineError, UnsupportedError
+from raypipe.errors import UnsupportedError
 from raypipe.labels import label_set
-from raypipe.records import Failure, Generation, Grammar, ModelInput, Request, Search
+from raypipe.records import Failure, Generation, Grammar, Request, Search
 
 SEARCH = Search(beam_count=3, greedy=True, max_new_tokens=20)
 PROMPTS = [
@@ -258,15 +258,6 @@ def test_a_clip_that_is_not_what_the_prompt_says_fails_alone(name, checkpoints):
     )
     assert isinstance(replies[0], Failure)
     assert all(isinstance(reply, Generation) for reply in replies[1:])
-
-
-def test_positions_that_change_along_the_way_are_refused():
-    limits = PromptLimits(vocabulary=10, audio_token_id=None, max_positions=100, switch_at=20)
-    one = ModelInput("u", np.arange(10), np.zeros((0, 0), np.float32), 0)
-    limits.check(one, 10)
-    limits.check(replace(one, token_ids=np.zeros(21, np.int64)), 10)
-    with pytest.raises(EngineError, match="both sides of 20 positions"):
-        limits.check(one, 11)
 
 
 def test_phi_counts_its_positions_in_two_ways(checkpoints):
