@@ -206,6 +206,27 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
         assert again.features is one.features
 
 
+def test_a_clip_is_encoded_once_while_it_is_remembered(checkpoints, monkeypatch):
+    path = str(checkpoints("Qwen2.5-Omni (thinker)"))
+    frontend = TransformersFrontend(path)
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=2, device="cpu")
+    inputs = frontend.prepare(asked_of(BY_NAME["Qwen2.5-Omni (thinker)"]))
+    again = [frontend.again(one, PROMPTS[1]) for one in inputs]
+    expected = engine.generate(again, SEARCH)
+    encoded, encode = [], engine._whole.get_audio_features
+    monkeypatch.setattr(
+        engine._whole, "get_audio_features", lambda **given: encoded.append(1) or encode(**given)
+    )
+    with engine.remembering():
+        engine.generate(inputs, SEARCH)
+        replies = engine.generate(again, SEARCH)
+    assert len(encoded) == sum(bool(one.features.size) for one in inputs)
+    for reply, answer in zip(replies, expected, strict=True):
+        mine, theirs = ([h.token_ids for h in r.hypotheses] for r in (reply, answer))
+        assert mine == theirs
+
+
 def test_a_text_model_is_not_asked_about_a_clip(checkpoints):
     frontend = TransformersFrontend(str(checkpoints("Qwen3 (text)")))
     clip = np.zeros(16_000, np.float32)
