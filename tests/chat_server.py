@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import soundfile
 
-from raypipe.api_config import ApiConfig
+from raypipe.config.api import ApiConfig
 from raypipe.labels import label_set
 
 LABELS = label_set("crema-d-6")

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from raypipe.api_config import ApiConfig
 from raypipe.config import (
     BUILT_IN_ENGINES,
     BUNDLED_MODEL,
@@ -18,6 +17,7 @@ from raypipe.config import (
     ModelConfig,
     RunConfig,
 )
+from raypipe.config.api import ApiConfig
 from raypipe.engines import load_engine, load_frontend
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
 from raypipe.engines.grammar import check_grammar, require_llguidance

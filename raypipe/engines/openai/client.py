@@ -18,7 +18,7 @@ from typing import Any
 
 import openai
 
-from raypipe.api_config import ApiConfig
+from raypipe.config.api import ApiConfig
 from raypipe.engines.openai.replies import BadReplyError, Reply, read_reply
 from raypipe.engines.openai.throttle import Throttle
 from raypipe.engines.openai.usage import Account

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import openai
 
-from raypipe.api_config import ApiConfig
+from raypipe.config.api import ApiConfig
 from raypipe.engines.openai.cache import Objects, ResponseCache
 from raypipe.engines.openai.client import AskError, Caller, Health
 from raypipe.engines.openai.hypotheses import HypothesisReader

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import soundfile
 
-from raypipe.api_config import ApiConfig
+from raypipe.config.api import ApiConfig
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.openai.presets import endpoint_of
 from raypipe.labels import LabelSet

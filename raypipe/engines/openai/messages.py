@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raypipe.api_config import ApiConfig
+from raypipe.config.api import ApiConfig
 from raypipe.engines.openai.presets import Endpoint
 from raypipe.records import ChatInput, EmotionTokens, Grammar, Search
 

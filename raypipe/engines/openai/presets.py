@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Literal
 
-from raypipe.api_config import ApiConfig, AudioFormat, AudioPart
 from raypipe.config import AskedGrammar, GrammarConfig
+from raypipe.config.api import ApiConfig, AudioFormat, AudioPart
 from raypipe.errors import ConfigError
 from raypipe.records import EmotionTokens
 

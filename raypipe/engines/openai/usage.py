@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Protocol
 
-from raypipe.api_config import BudgetConfig, PricesConfig
+from raypipe.config.api import BudgetConfig, PricesConfig
 from raypipe.engines.openai.replies import Tokens
 from raypipe.errors import StoppedError
 

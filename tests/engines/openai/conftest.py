@@ -11,7 +11,7 @@ import pytest
 from chat_server import LABELS, ChatServer, chat_server
 from searching import Searching, split_search
 
-from raypipe.api_config import ApiConfig
+from raypipe.config.api import ApiConfig
 from raypipe.engines.openai.engine import OpenAIEngine
 from raypipe.engines.openai.frontend import OpenAIFrontend
 from raypipe.prompts import render_prompt

@@ -20,7 +20,7 @@ from chat_server import (
     pieces,
 )
 
-from raypipe.api_config import BudgetConfig, OffersConfig, PricesConfig
+from raypipe.config.api import BudgetConfig, OffersConfig, PricesConfig
 from raypipe.engines.openai.usage import read_usage
 from raypipe.errors import StoppedError
 from raypipe.grammars import distribution_schema

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from chat_server import api_config
 
-from raypipe.api_config import ApiConfig, OffersConfig
 from raypipe.config import AskedGrammar, GrammarConfig
+from raypipe.config.api import ApiConfig, OffersConfig
 from raypipe.engines.openai.presets import PRESETS, check_run, endpoint_of
 from raypipe.errors import ConfigError
 from raypipe.records import EmotionTokens, EmotionWord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raypipe.api_config import PricesConfig
+from raypipe.config.api import PricesConfig
 from raypipe.engines.openai.replies import Tokens, read_reply
 from raypipe.engines.openai.usage import cost_of
 

@@ -1,0 +1,54 @@
+"""Configs: checked once, at the door, before any work starts; see :mod:`raypipe.config.run`."""
+
+from raypipe.config.api import ApiConfig
+from raypipe.config.base import Section, checked, read_yaml
+from raypipe.config.model import BUILT_IN_ENGINES, BUNDLED_MODEL, ModelConfig, VllmConfig
+from raypipe.config.run import RunConfig, load_config, parse_config
+from raypipe.config.sections import (
+    COT_VARIANTS,
+    TEXT_PROMPT,
+    AdaptiveConfig,
+    AggregationConfig,
+    AskedGrammar,
+    AudioConfig,
+    DecodingConfig,
+    EnsembleConfig,
+    GrammarConfig,
+    InputConfig,
+    MetricsConfig,
+    PromptConfig,
+    ResourcesConfig,
+    StorageConfig,
+    StrategyName,
+    VerifierConfig,
+)
+
+__all__ = [
+    "BUILT_IN_ENGINES",
+    "BUNDLED_MODEL",
+    "COT_VARIANTS",
+    "TEXT_PROMPT",
+    "AdaptiveConfig",
+    "AggregationConfig",
+    "ApiConfig",
+    "AskedGrammar",
+    "AudioConfig",
+    "DecodingConfig",
+    "EnsembleConfig",
+    "GrammarConfig",
+    "InputConfig",
+    "MetricsConfig",
+    "ModelConfig",
+    "PromptConfig",
+    "ResourcesConfig",
+    "RunConfig",
+    "Section",
+    "StorageConfig",
+    "StrategyName",
+    "VerifierConfig",
+    "VllmConfig",
+    "checked",
+    "load_config",
+    "parse_config",
+    "read_yaml",
+]

@@ -1,0 +1,237 @@
+"""The config of a run: checked once, at the door, before any work starts.
+
+A config is a YAML file. Unknown keys are refused. Which fields make a run a *different* run is
+decided here too: :meth:`RunConfig.generation_identity` and :meth:`RunConfig.prediction_identity`
+name everything that can change a table's content; batch size, actor counts and places do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import field_validator, model_validator
+
+from raypipe.config.base import Section, checked, read_yaml
+from raypipe.config.model import ModelConfig
+from raypipe.config.sections import (
+    AdaptiveConfig,
+    AggregationConfig,
+    AudioConfig,
+    DecodingConfig,
+    EnsembleConfig,
+    InputConfig,
+    MetricsConfig,
+    PromptConfig,
+    ResourcesConfig,
+    StorageConfig,
+    StrategyName,
+    VerifierConfig,
+)
+from raypipe.votes import VotePolicy
+
+
+class RunConfig(Section):
+    """A whole run: shards in, tables out.
+
+    Attributes:
+        name: what the run is called in its report.
+        output: directory or ``s3://bucket/prefix`` of the tables.
+        models: several in place of ``model``; each is asked everything.
+        prompts: several in place of ``prompt``; they share what is made of a clip.
+        strategies: which distributions are computed.
+        verifier: asked where a strategy needs one.
+        ensembles: means over prompts.
+    """
+
+    name: str = "run"
+    input: InputConfig
+    output: str
+    storage: StorageConfig = StorageConfig()
+    audio: AudioConfig = AudioConfig()
+    model: ModelConfig = ModelConfig()
+    models: tuple[ModelConfig, ...] = ()
+    prompt: PromptConfig = PromptConfig()
+    prompts: tuple[PromptConfig, ...] = ()
+    ensembles: tuple[EnsembleConfig, ...] = ()
+    decoding: DecodingConfig = DecodingConfig()
+    strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
+    verifier: VerifierConfig = VerifierConfig()
+    aggregation: AggregationConfig = AggregationConfig()
+    adaptive: AdaptiveConfig = AdaptiveConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+
+    @field_validator("strategies")
+    @classmethod
+    def _named_once(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
+        if not strategies:
+            raise ValueError("name at least one strategy")
+        if len(set(strategies)) != len(strategies):
+            raise ValueError("name each strategy once")
+        return strategies
+
+    @model_validator(mode="after")
+    def _strategies_can_be_served(self) -> Self:
+        used = set(self.used_strategies)
+        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & used
+        if needs_beams and self.decoding.beam_count == 0:
+            raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
+        if "greedy" in used and not self.decoding.greedy:
+            raise ValueError("strategy greedy needs decoding.greedy: true")
+        judged = {"alm_v", "w_alm_v"} & used
+        unheard = self.verifier.model is None and all(one.is_text_only for one in self.all_prompts)
+        if judged and unheard:
+            raise ValueError(
+                f"strategies {sorted(judged)}: the model judges its answers by ear, and no prompt "
+                "lets it hear; name another model as verifier.model"
+            )
+        for prompt in self.all_prompts:
+            if "cot" in used and prompt.cot_template is None:
+                raise ValueError(
+                    f"strategy cot: prompt {prompt.label} has no variant with step-by-step "
+                    "instructions; name one as its cot"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_purse(self) -> Self:
+        asked = [(model, self.resources) for model in self.all_models]
+        if self.verifier.model is not None:
+            asked.append((self.verifier.model, self.verifier.resources))
+        for model, resources in asked:
+            if model.api and model.api.budget and resources.actors > 1:
+                raise ValueError(
+                    "model.api.budget needs resources.actors: 1, as an actor cannot see what "
+                    "another spends; raise model.api.concurrency instead"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _grid_is_named(self) -> Self:
+        for many, one in (("models", "model"), ("prompts", "prompt")):
+            # A recorded config says everything, defaults too.
+            if getattr(self, many) and getattr(self, one) != type(self).model_fields[one].default:
+                raise ValueError(f"give {one} or {many}, not both")
+        prompts = [prompt.label for prompt in self.all_prompts]
+        for what, names in (
+            ("models", [model.label for model in self.all_models]),
+            ("prompts and ensembles", [*prompts, *(one.name for one in self.ensembles)]),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what}: give each a name of its own, {twice} stand for several")
+        for ensemble in self.ensembles:
+            unknown = sorted(set(ensemble.prompts) - set(prompts))
+            if unknown:
+                raise ValueError(f"ensemble {ensemble.name}: no prompt is called {unknown}")
+        return self
+
+    @property
+    def used_strategies(self) -> tuple[str, ...]:
+        """The strategies, and those that ``adaptive`` chooses from if it is among them."""
+        chosen = (self.adaptive.cheap, self.adaptive.expensive)
+        more = chosen if "adaptive" in self.strategies else ()
+        return tuple(dict.fromkeys((*self.strategies, *more)))
+
+    @property
+    def all_models(self) -> tuple[ModelConfig, ...]:
+        """Every model of the run."""
+        return self.models or (self.model,)
+
+    @property
+    def all_prompts(self) -> tuple[PromptConfig, ...]:
+        """Every prompt of the run."""
+        return self.prompts or (self.prompt,)
+
+    def as_judge(self) -> Self:
+        """The verifier in place of the run's model, with its own resources.
+
+        What holds the run's answers to a grammar does not hold a judge's.
+        """
+        verifier = self.verifier
+        if verifier.model is None:
+            return self
+        decoding = self.decoding.model_copy(update={"grammar": None})
+        own = {"resources": verifier.resources, "decoding": decoding}
+        return self.with_model(verifier.model).model_copy(update=own)
+
+    def with_model(self, model: ModelConfig) -> Self:
+        """The part of the run that one model answers."""
+        return self.model_copy(update={"model": model, "models": ()})
+
+    def generation_identity(
+        self,
+        input_fingerprint: str,
+        model_fingerprints: Sequence[str],
+        templates: Sequence[object],
+        asked: object,
+    ) -> str:
+        """SHA-256 over everything that can change ``generations/``.
+
+        Args:
+            input_fingerprint: of the shards that are read.
+            model_fingerprints: of every model's files, or its hub id and revision, of a plug-in
+                also its options; the verifier's last where there is one.
+            templates: texts of all that is asked, with their examples.
+            asked: what is asked of which utterances.
+        """
+        verifier = [] if self.verifier.model is None else [self.verifier.model]
+        models = zip([*self.all_models, *verifier], model_fingerprints, strict=True)
+        return _digest(
+            {
+                "input": [input_fingerprint, self.input.limit],
+                "audio": self.audio.model_dump(),
+                "models": [[known, model.identity()] for model, known in models],
+                "prompts": [[one.label, one.cot_max_new_tokens] for one in self.all_prompts],
+                "templates": templates,
+                "asked": asked,
+                "verifier": self.verifier.model_dump(exclude={"model", "resources"}),
+                "decoding": self.decoding.model_dump(),
+            }
+        )
+
+    def prediction_identity(
+        self, generation_identity: str, policy: VotePolicy | None = None
+    ) -> str:
+        """SHA-256 over everything that can change ``predictions/``.
+
+        Args:
+            generation_identity: see :meth:`generation_identity`.
+            policy: of the corpus; the same votes mean other labels under another one.
+        """
+        return _digest(
+            {
+                "generations": generation_identity,
+                "policy": None if policy is None else policy.model_dump(),
+                "strategies": list(self.strategies),
+                "ensembles": [one.model_dump() for one in self.ensembles],
+                "aggregation": self.aggregation.model_dump(),
+                "adaptive": self.adaptive.model_dump() if "adaptive" in self.strategies else None,
+            }
+        )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: str | Path) -> RunConfig:
+    """Read and check a run's YAML file.
+
+    Raises:
+        ConfigError: naming the file, the field and the value, if it is unreadable or wrong.
+    """
+    return parse_config(read_yaml(path), source=str(path))
+
+
+def parse_config(document: dict[str, Any], source: str = "config") -> RunConfig:
+    """Check a run's settings given as keys and values.
+
+    Raises:
+        ConfigError: one line per wrong field, each naming ``source``, the field and the value.
+    """
+    return checked(RunConfig, document, source)

@@ -1,0 +1,282 @@
+"""The sections of a run's config, the model's aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from raypipe.config.base import Section
+from raypipe.config.model import ModelConfig
+
+TEXT_PROMPT = "describe"
+"""The built-in prompt that describes how a clip sounds instead of letting it be heard."""
+
+COT_VARIANTS = {"distribution": "distribution+cot"}
+"""Built-in prompts that have a variant with step-by-step instructions."""
+
+PlainStrategyName = Literal[
+    "greedy", "cot", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"
+]
+StrategyName = PlainStrategyName | Literal["adaptive"]
+
+
+class InputConfig(Section):
+    """Which shards are read.
+
+    Attributes:
+        shards: local directory or ``s3://bucket/prefix`` that ingest wrote.
+        limit: only the first so many utterances, in shard order; None for all.
+    """
+
+    shards: str
+    limit: int | None = Field(default=None, ge=1)
+
+
+class StorageConfig(Section):
+    """How object storage is reached; credentials come from the environment only.
+
+    Attributes:
+        endpoint: URL of an S3-compatible server; None for the environment's or the default one.
+    """
+
+    endpoint: str | None = None
+
+
+class AudioConfig(Section):
+    """What counts as usable audio.
+
+    Attributes:
+        max_duration_s: a longer clip becomes an error row; None for the model's own window, or
+            with any other ``long_audio`` than ``error`` for half an hour.
+        max_channels: more channels become an error row; fewer are averaged to mono.
+        long_audio: what becomes of a clip longer than the model's window: an ``error`` row, an
+            answer about its ``first_window``, or about ``windows``: equal parts that fit, each
+            answered by itself, the distributions averaged. ``heard_s`` in ``generations/`` says
+            how much of a clip was heard.
+        replace_with: ``silence`` keeps every clip's length and zeroes its samples: an ablation
+            that shows whether the model listens at all.
+    """
+
+    max_duration_s: float | None = Field(default=None, gt=0)
+    max_channels: int = Field(default=2, ge=1, le=8)
+    long_audio: Literal["error", "first_window", "windows"] = "error"
+    replace_with: Literal["silence"] | None = None
+
+
+class PromptConfig(Section):
+    """What the model is asked.
+
+    Attributes:
+        template: a built-in prompt name or the path of a Jinja template.
+        name: how the prompt is called in the tables; default: the template's name or file stem,
+            with ``+examples`` where there are some.
+        text_only: ask about the transcript and measurements, without the clip; None does so for
+            ``describe`` only. Measured are the clips of templates that use ``descriptors``.
+        examples: JSONL file of solved examples for few-shot prompts, see
+            :mod:`raypipe.prompts.examples`; for templates that use ``examples``.
+        cot: template of the same question with step-by-step instructions, which strategy ``cot``
+            asks; None for the template's built-in variant.
+        cot_max_new_tokens: longest answer to it, in tokens.
+    """
+
+    template: str = "distribution"
+    name: str | None = None
+    text_only: bool | None = None
+    examples: str | None = None
+    cot: str | None = None
+    cot_max_new_tokens: int = Field(default=512, ge=1)
+
+    @property
+    def is_text_only(self) -> bool:
+        """Whether the model gets no clip."""
+        return self.template == TEXT_PROMPT if self.text_only is None else self.text_only
+
+    @property
+    def cot_template(self) -> str | None:
+        """What strategy ``cot`` asks; None if that is nowhere said."""
+        return self.cot or COT_VARIANTS.get(self.template)
+
+    @property
+    def label(self) -> str:
+        """The prompt's name in the tables."""
+        return self.name or Path(self.template).stem + ("+examples" if self.examples else "")
+
+
+_GRAMMARS = "a grammar is distribution, {regex: ...} or {json_schema: ...}"
+
+
+class GrammarConfig(Section):
+    """What every answer has to match; exactly one of the two.
+
+    Attributes:
+        regex: a regular expression for the whole answer, in the syntax of Rust's regex crate.
+        json_schema: the schema of one JSON value.
+    """
+
+    regex: str | None = None
+    json_schema: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.regex is None) == (self.json_schema is None):
+            raise ValueError(_GRAMMARS)
+        return self
+
+
+AskedGrammar = GrammarConfig | Literal["distribution"]
+"""What answers are held to: the distribution over the corpus's labels, or what the user wrote."""
+
+
+class DecodingConfig(Section):
+    """One pass that serves every strategy.
+
+    Attributes:
+        beam_count: number of beams B; 0 for greedy only.
+        other_beam_counts: further searches with other numbers of beams, whose strategies stand
+            beside those of B. The beams of a narrower search are not the first of a wider one.
+        greedy: also follow the greedy hypothesis, which is not the best beam.
+        max_new_tokens: longest answer in tokens; a hypothesis cut there says so.
+        grammar: what every answer has to match: ``distribution`` for one JSON object with one
+            number in [0, 1] per label, ``{regex: ...}`` or ``{json_schema: ...}``; None for
+            anything. Not for prompts that ask for reasoning. Engine ``openai`` sends it as a
+            schema; the others need ``raypipe[grammar]``. Recorded logits and log-probabilities
+            stay the model's own.
+    """
+
+    beam_count: int = Field(default=5, ge=0, le=16)
+    other_beam_counts: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
+    greedy: bool = True
+    max_new_tokens: int = Field(default=96, ge=1)
+    grammar: AskedGrammar | None = None
+
+    @field_validator("grammar", mode="before")
+    @classmethod
+    def _by_name_or_in_full(cls, grammar: object) -> object:
+        # Otherwise a misspelt key is explained once for each of the two.
+        if isinstance(grammar, dict):
+            return GrammarConfig.model_validate(grammar)
+        if grammar in (None, "distribution") or isinstance(grammar, GrammarConfig):
+            return grammar
+        raise ValueError(_GRAMMARS)
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if self.beam_count == 0 and not self.greedy:
+            raise ValueError("beam_count 0 and greedy false together ask for nothing")
+        if len({self.beam_count, *self.other_beam_counts}) <= len(self.other_beam_counts):
+            raise ValueError("other_beam_counts: give every number of beams once")
+        return self
+
+
+class AggregationConfig(Section):
+    """How hypotheses become one distribution.
+
+    Attributes:
+        tau: concentration of each beam's Dirichlet.
+        token_steps: token-level logits averaged over ``all`` steps, or only over steps that
+            wrote an emotion word.
+        token_temperature: temperature of ``token_softmax``.
+        length_normalised: divide alpha by the number of steps before weighting beams.
+        merge_tokenisations: beams of one search that write one text in different tokens count as
+            one, as likely as all of them together; see :mod:`raypipe.strategies.merging`.
+    """
+
+    tau: float = Field(default=1.0, gt=0)
+    token_steps: Literal["all", "words"] = "all"
+    token_temperature: float = Field(default=1.0, gt=0)
+    length_normalised: bool = False
+    merge_tokenisations: bool = False
+
+
+class AdaptiveConfig(Section):
+    """When strategy ``adaptive`` is content with a cheap answer.
+
+    Attributes:
+        cheap: the strategy whose prediction is looked at first.
+        expensive: the strategy that answers where that one is ambiguous or invalid. What only it
+            needs is asked about those utterances alone.
+        threshold: entropy of the cheap prediction, in bits, above which it is ambiguous.
+    """
+
+    cheap: PlainStrategyName = "greedy"
+    expensive: PlainStrategyName = "w_bon"
+    threshold: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _are_two(self) -> Self:
+        if self.cheap == self.expensive:
+            raise ValueError(f"cheap and expensive are both {self.cheap}")
+        return self
+
+
+class MetricsConfig(Section):
+    """The reduce.
+
+    Attributes:
+        replicates: number of Poisson bootstrap replicates behind every interval.
+        seed: of the bootstrap.
+        per_speaker: also one slice per speaker.
+    """
+
+    replicates: int = Field(default=1000, ge=100)
+    seed: int = 0
+    per_speaker: bool = False
+
+
+class ResourcesConfig(Section):
+    """How the run spreads over a cluster; none of it changes a result.
+
+    Attributes:
+        actors: number of model replicas.
+        gpus_per_actor: GPUs each replica holds; 0 runs on CPUs.
+        cpus_per_actor: CPUs each replica holds.
+        batch_size: utterances decoded together in one replica.
+        threads_per_actor: torch threads of a replica; None for its share of the machine.
+        frontend_workers: actors that decode audio and make features.
+        cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
+    """
+
+    actors: int = Field(default=1, ge=1)
+    gpus_per_actor: float = Field(default=0, ge=0)
+    cpus_per_actor: float = Field(default=1, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    threads_per_actor: int | None = Field(default=None, ge=1)
+    frontend_workers: int = Field(default=1, ge=1)
+    cuda_graphs: bool | None = None
+
+
+class VerifierConfig(Section):
+    """Who judges the beams for ``alm_v`` and ``w_alm_v``, and how.
+
+    Attributes:
+        model: the judge; None for the model that wrote them.
+        template: a built-in prompt name or the path of a Jinja template that sees ``candidate``.
+        candidates: only the first so many beams are judged; None for all.
+        score: the number in the judge's ``text``, or the ``expected`` one: the mean of the numbers
+            in its beams (an endpoint: in its samples), weighted by their probabilities.
+        beam_count: beams of the judge for ``expected``.
+        max_new_tokens: longest answer in tokens.
+        resources: of another model as the judge.
+    """
+
+    model: ModelConfig | None = None
+    template: str = "verify"
+    candidates: int | None = Field(default=None, ge=1)
+    score: Literal["text", "expected"] = "text"
+    beam_count: int = Field(default=5, ge=1, le=16)
+    max_new_tokens: int = Field(default=16, ge=1)
+    resources: ResourcesConfig = ResourcesConfig()
+
+
+class EnsembleConfig(Section):
+    """The mean over several prompts, as one more prompt in the tables.
+
+    Attributes:
+        name: how it is called there.
+        prompts: names of the prompts it is the mean of; empty for all.
+    """
+
+    name: str = "ensemble"
+    prompts: tuple[str, ...] = ()
