@@ -188,9 +188,10 @@ class ModelInput:
     Attributes:
         token_ids: the whole chat turn with one audio token per encoder output, shape ``(tokens,)``.
         features: log-mel features of the real frames plus the right context that the encoder's
-            convolutions reach into, shape ``(mel_bins, frames)``; what its processor made of the
-            clip for a family that is given that as it is; empty without a clip.
-        feature_frames: number of real frames, at most ``features.shape[1]``; 0 without a clip.
+            convolutions reach into, shape ``(mel_bins, frames)``, or ``(windows, mel_bins,
+            frames)`` for a clip beyond the encoder's window; what its processor made of the clip
+            for a family that is given that as it is; empty without a clip.
+        feature_frames: number of real frames; 0 without a clip.
         tensors: what else the processor made of the clip, by the names that the model's forward
             pass has for it.
     """

@@ -100,8 +100,9 @@ FAMILIES: tuple[Family, ...] = (
         made="window",
         clip="after",
         decoder="tree",
+        longest_s=600.0,
         verified=_EQUALS_GENERATE,
-        limits="one clip per prompt, one window (30 s) of the twenty that the model takes",
+        limits="one clip per prompt, or none, up to 10 min, each 30 s of it encoded by itself",
     ),
     Family(
         "Qwen2.5-Omni (thinker)",

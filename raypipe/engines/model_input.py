@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -30,7 +30,7 @@ class InputLimits:
         vocabulary: ids are below it.
         audio_token_id: id that stands for one encoder output.
         mel_bins: of the features.
-        window_frames: mel frames of the whole window.
+        window_frames: mel frames of the whole window; a longer clip has several.
         max_positions: tokens of the longest prompt with its answer.
     """
 
@@ -87,16 +87,40 @@ class InputLimits:
         if places[-1] - places[0] + 1 != len(places):
             raise EngineError("the audio tokens do not stand side by side")
 
+    def windows(self, one: ModelInput) -> list[ModelInput]:
+        """The windows of a clip as inputs by themselves; the only one if it has one.
+
+        A last window too short for an audio token is not among them.
+
+        Args:
+            one: passed by :meth:`check`.
+        """
+        if one.features.ndim == 2:
+            return [one]
+        frames = [self.window_frames] * (len(one.features) - 1)
+        frames.append(one.feature_frames - sum(frames))
+        return [
+            replace(one, features=features, feature_frames=count)
+            for features, count in zip(one.features, frames, strict=True)
+            if audio_token_count(count) > 0
+        ]
+
     def _check_features(self, one: ModelInput) -> None:
         features, frames = one.features, one.feature_frames
-        if features.ndim != 2 or features.shape[0] != self.mel_bins:
+        if frames > self.window_frames:
+            shape = -(-frames // self.window_frames), self.mel_bins, self.window_frames
+            if features.shape != shape:
+                raise EngineError(
+                    f"features have shape {features.shape}, expected {shape} for {frames} frames"
+                )
+        elif features.ndim != 2 or features.shape[0] != self.mel_bins:
             raise EngineError(
                 f"features have shape {features.shape}, expected ({self.mel_bins}, frames)"
             )
         needed = min(frames + RIGHT_CONTEXT_FRAMES, self.window_frames)
-        if not needed <= features.shape[1] <= self.window_frames:
+        if not needed <= features.shape[-1] <= self.window_frames:
             raise EngineError(
-                f"{features.shape[1]} feature frames for {frames} real ones, expected "
+                f"{features.shape[-1]} feature frames for {frames} real ones, expected "
                 f"{needed} to {self.window_frames}"
             )
         if not np.isfinite(features).all():

@@ -165,7 +165,8 @@ class WholeProcessor:
 class WindowProcessor(WholeProcessor):
     """Qwen2-Audio's and its relatives': features of a clip's real frames and their right context.
 
-    The decoder pads them itself, to what is encoded together.
+    The decoder pads them itself, to what is encoded together. A clip of several windows is given
+    window by window, each one whole.
     """
 
     def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
@@ -176,7 +177,14 @@ class WindowProcessor(WholeProcessor):
 
     def hear(self, samples: FloatArray) -> Heard:
         """Make a mono clip ready, shape ``(samples,)``."""
-        features, frames = cropped_log_mel(self._extractor, samples)
+        window = int(self._extractor.n_samples)
+        if len(samples) <= window:
+            features, frames = cropped_log_mel(self._extractor, samples)
+        else:
+            parts = [samples[start : start + window] for start in range(0, len(samples), window)]
+            made = self._extractor(parts, sampling_rate=self.sampling_rate, return_tensors="np")
+            features = made["input_features"].astype(np.float32)
+            frames = -(-len(samples) // int(self._extractor.hop_length))
         return Heard(features, frames, {}, audio_token_count(frames))
 
     def turn(self, prompt: str, *, with_clip: bool) -> IntArray:

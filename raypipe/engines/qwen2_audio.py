@@ -75,14 +75,21 @@ class Qwen2Audio:
             Encoder outputs of each input, shape ``(audio tokens, hidden)``, in input order; none
             for a question without a clip.
         """
+        windows = [self.limits.windows(one) if one.feature_frames else [] for one in inputs]
+        encoded = iter(self._encode_windows([window for some in windows for window in some]))
         nothing = torch.empty(0, self._head.weight.shape[1], device=self.device)
-        outputs: list[Tensor] = [nothing] * len(inputs)
-        heard = [row for row, one in enumerate(inputs) if one.feature_frames]
-        lengths = [inputs[row].feature_frames for row in heard]
+        outputs = []
+        for some in windows:
+            parts = [next(encoded) for _ in some]
+            outputs.append(torch.cat(parts) if len(parts) > 1 else (*parts, nothing)[0])
+        return outputs
+
+    def _encode_windows(self, windows: Sequence[ModelInput]) -> list[Tensor]:
+        outputs: list[Tensor] = [torch.empty(0)] * len(windows)
+        lengths = [one.feature_frames for one in windows]
         for group in similar_lengths(lengths, _FRAMES_AT_ONCE):
-            rows = [heard[place] for place in group]
-            encoded = self._encode_group([inputs[row] for row in rows])
-            for row, output in zip(rows, encoded, strict=True):
+            encoded = self._encode_group([windows[row] for row in group])
+            for row, output in zip(group, encoded, strict=True):
                 outputs[row] = output
         return outputs
 

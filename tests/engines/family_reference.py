@@ -32,16 +32,17 @@ class FamilyReference(Reference):
             divisor = getattr(self.model.config.get_text_config(), family.logits_divisor)
             assert divisor > 1
             self.model.get_output_embeddings().weight.data /= divisor
-        if family.made == "mistral":
+        if family.made in ("mistral", "window"):
             # generate() copies every window of a clip in its place, and so gives one beam's windows
             # to the next.
             expand = self.model._expand_inputs_for_generation
 
             def expand_clips(expand_size=1, **inputs):
-                features = inputs.pop("input_features", None)
+                names = [name for name in inputs if name.startswith("input_features")]
+                clips = {name: inputs.pop(name) for name in names}
                 input_ids, inputs = expand(expand_size=expand_size, **inputs)
-                if features is not None:
-                    inputs["input_features"] = features.repeat(expand_size, 1, 1)
+                for name, windows in clips.items():
+                    inputs[name] = torch.cat([windows] * expand_size)
                 return input_ids, inputs
 
             self.model._expand_inputs_for_generation = expand_clips
@@ -60,6 +61,8 @@ class FamilyReference(Reference):
             return self._by_file(prompt, samples)
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
         content = content if samples is not None else content[1:]
+        if self.family.clip == "after":
+            content.reverse()
         if self.family.clip == "inline":
             content = self.processor.audio_token * (samples is not None) + prompt
         turn = self.processor.apply_chat_template(

@@ -13,7 +13,7 @@ import transformers
 from checkpoint_parts import save_text, save_whole_omni
 from family_checkpoints import MAKERS, PACKAGES, without_timm
 from family_reference import FamilyReference
-from random_checkpoint import sounds
+from random_checkpoint import Shape, save_checkpoint, sounds
 from searching import Searching
 from test_transformers import assert_equals_generate
 
@@ -127,6 +127,19 @@ def test_a_clip_of_more_than_30_s_is_heard_whole(name, checkpoints):
     asked = [Request(f"{len(clip)}", PROMPTS[0], clip) for clip in sounds([31.2, 3.0], seed=4)]
     long, short = assert_answers_are_those_of_generate(BY_NAME[name], path, asked, TreeDecoder)
     assert long.audio_tokens > 30 * 12.5 >= short.audio_tokens
+
+
+def test_a_clip_of_several_windows_is_heard_whole(tmp_path):
+    save_checkpoint(tmp_path, Shape(family="audioflamingo3", seed=4, key_heads=2, window_s=4))
+    # Full windows, and a last one of one frame, of a few and of many.
+    durations_s = [8.0, 8.005, 8.07, 14.3, 3.9, 4.0]
+    asked = [
+        Request(f"{seconds} s", PROMPTS[0], clip)
+        for seconds, clip in zip(durations_s, sounds(durations_s, seed=2), strict=True)
+    ]
+    family = BY_NAME["Audio Flamingo 3"]
+    made = assert_answers_are_those_of_generate(family, tmp_path, asked, TreeDecoder)
+    assert [one.audio_tokens for one in made] == [200, 200, 202, 357, 97, 100]
 
 
 @pytest.mark.parametrize("generation", ["2_5", "3"])

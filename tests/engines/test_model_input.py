@@ -32,6 +32,16 @@ class TestInputLimits:
         with pytest.raises(EngineError, match="0 audio tokens for 6 frames, expected 1"):
             self.LIMITS.check(clip_input(1, 2, frames=6), 5)
 
+    def test_a_clip_of_several_windows_has_them_whole(self):
+        one = ModelInput("u", np.full(52, AUDIO), np.zeros((3, 4, 100), np.float32), 210)
+        limits = replace(self.LIMITS, max_positions=100)
+        limits.check(one, 5)
+        assert [window.feature_frames for window in limits.windows(one)] == [100, 100, 10]
+        barely = replace(one, feature_frames=202)
+        assert [window.feature_frames for window in limits.windows(barely)] == [100, 100]
+        with pytest.raises(EngineError, match=r"expected \(3, 4, 100\) for 210 frames"):
+            limits.check(replace(one, features=one.features[:2]), 5)
+
     def test_vllm_is_told_of_a_missing_clip(self):
         with pytest.raises(EngineError, match="no clip, which the vLLM engine does not take"):
             self.LIMITS.check_audio_is_in_one_piece(clip_input(1, 2, frames=0))
