@@ -377,6 +377,7 @@ def models() -> None:
 
 
 def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:
+    from raypipe.report.facts import times
     from raypipe.report.terminal import error_table, summary_table
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
@@ -388,8 +389,13 @@ def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: s
     counts = record["counts"]
     if counts["errors"] and errors is not None:
         console.print(error_table(errors.head(1000)))
+    for time in times(record):
+        console.print(f"{time.term}, {time.text}", highlight=False, markup=False)
+    put_in = f"{counts['input']} utterances in"
+    if "cells" in counts:
+        put_in = f"{counts['utterances']} utterances x {len(counts['cells'])} models and prompts"
     console.print(
-        f"{counts['input']} utterances in = {counts['predicted']} predicted"
+        f"{put_in} = {counts['predicted']} predicted"
         f" + {counts['errors']} errors; tables and report.html in {output}"
     )
 

@@ -79,6 +79,7 @@ def facts(run: Mapping[str, Any], scores: Scores, digest: Digest) -> list[Fact]:
         _fact("Seed", run.get("seed")),
         _fact("Started", _moment(run.get("started"))),
         _fact("Took", duration(seconds) if isinstance(seconds, int | float) else None),
+        *times(run),
         *_origin(run),
         _fact("Run", run.get("run")),
         _fact("Fingerprint", run.get("fingerprint")),
@@ -116,6 +117,20 @@ def alerts(run: Mapping[str, Any], account: Account, digest: Digest) -> list[str
             "The model heard nothing."
         )
     return found
+
+
+def times(run: Mapping[str, Any]) -> list[Fact]:
+    """How long each kind of question took the engine, as far as it is recorded."""
+    stated = run.get("timings")
+    rows = stated if isinstance(stated, list) else []
+    several = len({row["model"] for row in rows}) > 1
+    return [
+        _fact(
+            f"Time: {row['question']}" + (f" ({row['model']})" if several else ""),
+            f"{row['seconds']:.1f} s for {count(row['asked'])} answers",
+        )
+        for row in rows
+    ]
 
 
 def versions(run: Mapping[str, Any]) -> list[tuple[str, str]]:

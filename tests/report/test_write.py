@@ -290,3 +290,15 @@ def test_without_known_costs_the_page_says_nothing_of_them(page):
 def test_predictions_of_several_cells_are_counted_cell_by_cell(grid_page):
     assert "Figures and tables made from single predictions rest on" not in grid_page.text
     assert "each utterance under 2 models and prompts" in grid_page.text
+
+
+def test_the_page_says_how_long_each_kind_of_question_took(made_up_run):
+    run, *tables = made_up_run
+    rows = [
+        {"model": "one", "question": "greedy", "asked": 200, "seconds": 12.345},
+        {"model": "two", "question": "greedy", "asked": 1, "seconds": 0.5},
+    ]
+    page = Page(html_report(run | {"timings": rows[:1]}, *tables))
+    assert "Time: greedy 12.3 s for 200 answers" in " ".join(page.text.split())
+    page = Page(html_report(run | {"timings": rows}, *tables))
+    assert "Time: greedy (two) 0.5 s for 1 answers" in " ".join(page.text.split())
