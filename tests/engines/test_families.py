@@ -116,7 +116,8 @@ def test_hypotheses_are_those_of_generate(name, checkpoints, caplog):
         generations = assert_answers_are_those_of_generate(
             family, checkpoints(name), requests, decoder
         )
-    assert not caplog.records
+    # transformers warns of what it makes of a config on its own account.
+    assert not [one for one in caplog.records if one.name.startswith("raypipe")]
     answers = {generation.hypotheses[1].token_ids for generation in generations}
     assert len(answers) > len(requests) // 2
 
