@@ -10,9 +10,9 @@ from typing import Any
 from raypipe.audio import AudioLimits, decode
 from raypipe.config import PromptConfig, RunConfig
 from raypipe.descriptors import describe
-from raypipe.errors import FingerprintError
+from raypipe.errors import ConfigError, FingerprintError
 from raypipe.labels import LabelSet
-from raypipe.prompts import check_template, template_source
+from raypipe.prompts import check_template, template_source, uses
 from raypipe.prompts.examples import Example, read_examples
 from raypipe.protocols import Frontend
 from raypipe.records import Descriptors
@@ -222,7 +222,11 @@ def _measure(audio: bytes) -> Descriptors:
 
 
 def _verifier(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Judging | None:
-    return judging(config, _usable(config.verifier.template, labels, index, candidate=""))
+    template = config.verifier.template
+    source = _usable(template, labels, index, candidate="")
+    if uses(source, "descriptors"):
+        raise ConfigError(f"verifier.template: {template} uses descriptors; a verifier gets none")
+    return judging(config, source)
 
 
 def _check_judge(config: RunConfig, labels: LabelSet) -> None:

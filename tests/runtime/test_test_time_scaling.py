@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raypipe.errors import ConfigError
 from raypipe.records import Failure
 from raypipe.runtime.models import make_engine, make_frontend
 from raypipe.runtime.plan import make_plan
@@ -173,6 +174,16 @@ def test_all_searches_and_scores_are_read_again_to_the_same_bytes(
     mine, theirs = runs.tables(tmp_path / "again"), runs.tables(scaled)
     compared = [name for name in theirs if not name.startswith("generations")]
     assert {name: mine[name] for name in compared} == {name: theirs[name] for name in compared}
+
+
+def test_a_verifier_s_template_that_wants_measurements_is_refused(
+    runs: Any, corpus: Path, tmp_path: Path
+) -> None:
+    template = tmp_path / "measured.jinja"
+    template.write_text("{{ candidate }} {{ descriptors.duration_s }}")
+    changes = {**SETTINGS, "verifier": {"template": str(template)}}
+    with pytest.raises(ConfigError, match=r"verifier\.template.*measured\.jinja"):
+        make_plan(runs.config(corpus, tmp_path / "out", **changes))
 
 
 class TestGrid:
