@@ -23,7 +23,10 @@ from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.records import Descriptors
 
-BUILT_IN = ("distribution", "distribution+cot", "ambiguous", "single", "verify", "describe")
+HEARING = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
+"""Built-in prompts that come with a clip."""
+
+BUILT_IN = (*HEARING, "describe")
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 

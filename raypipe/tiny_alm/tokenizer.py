@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from raypipe.labels import ALIASES, LABEL_SETS
-from raypipe.prompts import BUILT_IN, render_prompt
+from raypipe.prompts import HEARING, render_prompt
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -101,7 +101,7 @@ def _corpus() -> Iterator[str]:
     yield from ["system\nYou are a helpful assistant.", "user\nAudio 1: ", "assistant\n"] * 50
     for labels in LABEL_SETS.values():
         candidate = "{" + ", ".join(f'"{name}": 0.1' for name in labels.names) + "}"
-        for prompt in BUILT_IN:
+        for prompt in HEARING:
             for transcript in (None, "yes"):
                 text = render_prompt(
                     prompt, labels, transcript=transcript, context=["yes"], candidate=candidate
