@@ -16,7 +16,7 @@ IntArray = NDArray[np.int64]
 
 Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
 HypothesisKind = Literal["greedy", "beam", "cot"]
-FinishReason = Literal["stop", "length", "refusal", "content_filter"]
+FinishReason = Literal["stop", "length", "refusal", "content_filter", "failed"]
 AlphaKind = Literal["sum_logprob", "sum_logprob_without_end", "none"]
 EmotionKind = Literal["logit", "logprob"]
 
@@ -258,7 +258,8 @@ class Hypothesis:
             the engine cannot know them.
         alpha: cumulative log-likelihood, the plain sum of ``token_logprobs``; None likewise.
         finish_reason: ``stop`` at an end-of-sequence token, ``length`` if cut at the limit;
-            ``refusal`` and ``content_filter`` mark a text that is no answer.
+            ``refusal`` and ``content_filter`` mark a text that is no answer, ``failed`` one that
+            says why a further question about the utterance got none.
         emotion_logits: raw logits of the recorded emotion tokens, shape ``(steps, tokens)``,
             before softmax, temperature, penalties or grammar; None where unavailable.
         verifier_score: in [0, 1]; None if not scored.
@@ -302,6 +303,11 @@ class Hypothesis:
     beam_count: int | None = None
     window: int = 0
     window_s: float | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the text is what the model answers, cut perhaps."""
+        return self.finish_reason in ("stop", "length")
 
     @property
     def steps(self) -> int:

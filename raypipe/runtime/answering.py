@@ -94,17 +94,25 @@ class Answers:
         ]
         if not units:
             return
+        first_asked = frozenset(self._first)
         started = time.monotonic()
         replies = engine.generate([unit.given for unit in units], question.search)
         self.timings.append(Timing(question.name, len(units), time.monotonic() - started))
         for unit, reply in zip(units, replies, strict=True):
-            if isinstance(reply, Failure):
+            if not isinstance(reply, Failure):
+                self._keep(unit, reply, question)
+            elif unit.place not in first_asked:
                 self._failures.setdefault(unit.place, reply)
             else:
-                self._keep(unit, reply, question)
+                # What was answered before is not lost because more could not be had.
+                self._hypotheses[unit.place].append(_failed(unit, reply, question))
 
     def by_row(self) -> Iterator[tuple[Generation | Failure, ...]]:
-        """What became of each row, by prompt. One question that failed fails the whole prompt."""
+        """What became of each row, by prompt.
+
+        A first question that failed fails the whole prompt. Of a further one the reason is kept
+        in the place of its hypothesis.
+        """
         for number, row in enumerate(self._rows):
             if isinstance(row, Failure):
                 yield (row,) * self._prompts
@@ -143,3 +151,22 @@ class Answers:
                     window_s=unit.part.window_s,
                 )
             )
+
+
+def _failed(unit: _Unit, failure: Failure, question: Question) -> Hypothesis:
+    """A hypothesis that there is not, and why."""
+    beam_count = question.search.beam_count
+    return Hypothesis(
+        kind="cot" if question.cot else "beam",
+        rank=0,
+        text=f"{failure.error_type}: {failure.message}",
+        token_ids=(),
+        token_logprobs=None,
+        alpha=None,
+        finish_reason="failed",
+        emotion_logits=None,
+        alpha_kind="none",
+        beam_count=None if question.cot else beam_count,
+        window=unit.part.window,
+        window_s=unit.part.window_s,
+    )

@@ -130,7 +130,8 @@ def _texts(
 ) -> Iterator[tuple[int, str]]:
     """Places of the beams to be judged, with their candidates; one that says nothing has none."""
     for at, one in enumerate(hypotheses):
-        if one.kind != "beam" or one.rank >= (judging.candidates or np.inf):
+        is_judged = one.rank < (judging.candidates or np.inf)
+        if one.kind != "beam" or not one.is_answer or not is_judged:
             continue
         probs = parse_answer(one.text, labels).probs
         if probs is not None:

@@ -33,8 +33,8 @@ A strategy that lacks what it needs gives an invalid prediction with a stable re
 raises and never falls back to another: ``no_greedy``, ``no_cot``, ``no_beams``, ``no_alpha``,
 ``no_valid_beam``, ``no_scores``, ``no_logits``, ``no_steps``, ``no_label_tokens``,
 ``no_emotion_word``, ``non_positive_logit``, ``no_raw_logits`` (log-probabilities only),
-``logprobs_incomplete``, ``not_finite``, ``refusal``, ``content_filter``, or the reason of the
-parser.
+``logprobs_incomplete``, ``not_finite``, ``refusal``, ``content_filter``, ``failed`` (the question
+that it reads got no answer), or the reason of the parser.
 """
 
 from raypipe.strategies.bundle import Bundle, Candidate

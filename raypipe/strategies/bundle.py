@@ -131,5 +131,4 @@ def _weights(hypotheses: Sequence[Hypothesis], numbers: Sequence[int]) -> tuple[
 
 def _refused(hypothesis: Hypothesis) -> Parsed | None:
     """A refusal may well name emotions; it is not an answer all the same."""
-    reason = hypothesis.finish_reason
-    return Parsed(None, "none", reason) if reason in ("refusal", "content_filter") else None
+    return None if hypothesis.is_answer else Parsed(None, "none", hypothesis.finish_reason)

@@ -176,6 +176,39 @@ def test_all_searches_and_scores_are_read_again_to_the_same_bytes(
     assert {name: mine[name] for name in compared} == {name: theirs[name] for name in compared}
 
 
+def test_a_further_question_that_fails_costs_only_its_own_strategies(
+    runs: Any, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raypipe.engines.transformers import TransformersEngine
+
+    generate = TransformersEngine.generate
+
+    def moody(self: Any, inputs: Any, search: Any) -> Any:
+        replies = generate(self, inputs, search)
+        if search.greedy and search.beam_count:
+            return replies
+        # A reason may well name an emotion; it is no answer.
+        failed = [Failure(one.utterance_id, "engine", "timeout", "fear") for one in inputs[:2]]
+        return [*failed, *replies[2:]]
+
+    monkeypatch.setattr(TransformersEngine, "generate", moody)
+    changes = {**SETTINGS, "strategies": ["greedy", "cot", "w_bon", "bon"]}
+    by_hand(runs.config(corpus, tmp_path / "out", **changes))
+    sql = """SELECT strategy, invalid_reason, count(*) AS n FROM predictions
+        WHERE invalid_reason IN ('failed', 'no_alpha', 'no_valid_beam') GROUP BY ALL ORDER BY ALL"""
+    rows = [tuple(row.values()) for row in runs.rows(tmp_path / "out", sql)]
+    assert rows == [
+        ("bon[beams=2]", "no_alpha", 2),
+        ("cot", "failed", 2),
+        ("w_bon[beams=2]", "no_valid_beam", 2),
+    ]
+    assert not runs.rows(tmp_path / "out", "SELECT * FROM errors")
+    sql = "SELECT hypotheses FROM generations LIMIT 1"
+    (row,) = runs.rows(tmp_path / "out", sql)
+    texts = [one["text"] for one in row["hypotheses"] if one["finish_reason"] == "failed"]
+    assert texts == ["timeout: fear"] * 2
+
+
 def test_a_verifier_s_template_that_wants_measurements_is_refused(
     runs: Any, corpus: Path, tmp_path: Path
 ) -> None:
