@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -61,7 +62,24 @@ class PrepareStage:
         return _pack(task.entry.name, work)
 
 
-class EngineStage:
+class _AskingStage:
+    """Asks a model about shards, and stops before one instead of failing."""
+
+    _answered = 0
+
+    def _finish(self, task: ShardTask, answer: Callable[[], AnsweredShard]) -> pa.Table:
+        """The answered shard, or why the engine stopped before it."""
+        done: AnsweredShard | StoppedShard
+        try:
+            done = answer()
+            self._answered += 1
+        except StoppedError as error:
+            # An exception would tear down the stream, with answered shards not yet written.
+            done = StoppedShard(task, str(error), self._answered)
+        return _pack(task.entry.name, done)
+
+
+class EngineStage(_AskingStage):
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
@@ -72,24 +90,17 @@ class EngineStage:
             searches.append(context.judging.search)
         self._engine = make_engine(config, context.emotion_tokens, list(dict.fromkeys(searches)))
         self._judge = (make_frontend(config.model), self._engine) if own_judge else None
-        self._answered = 0
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Answer the one shard in the batch, or say why the engine stopped before it."""
         work: PreparedShard | ShardTask = _unpack(batch)
         if isinstance(work, ShardTask):
             return batch
-        done: AnsweredShard | StoppedShard
-        try:
-            done = answer_shard(work, self._context, self._engine, self._judge)
-            self._answered += 1
-        except StoppedError as error:
-            # An exception would tear down the stream, with answered shards not yet written.
-            done = StoppedShard(work.task, str(error), self._answered)
-        return _pack(work.task.entry.name, done)
+        arguments = work, self._context, self._engine, self._judge
+        return self._finish(work.task, lambda: answer_shard(*arguments))
 
 
-class VerifyStage:
+class VerifyStage(_AskingStage):
     """Holds another model, which judges what the first one answered."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
@@ -100,20 +111,14 @@ class VerifyStage:
         tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
         self._context = context
         self._judge = frontend, make_engine(judge, tokens, [context.judging.search])
-        self._answered = 0
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Judge the one shard in the batch, or say why the engine stopped before it."""
         work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
         if not isinstance(work, AnsweredShard):
             return batch
-        done: AnsweredShard | StoppedShard
-        try:
-            done = verify_shard(work, self._context, self._judge)
-            self._answered += 1
-        except StoppedError as error:
-            done = StoppedShard(work.task, str(error), self._answered)
-        return _pack(work.task.entry.name, done)
+        arguments = work, self._context, self._judge
+        return self._finish(work.task, lambda: verify_shard(*arguments))
 
 
 def _has_another_judge(context: RunContext) -> bool:

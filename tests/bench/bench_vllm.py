@@ -28,7 +28,8 @@ from transformers import Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 
-from random_checkpoint import Shape, save_checkpoint, sounds
+from bench_engine import SHAPES
+from random_checkpoint import save_checkpoint, sounds
 
 from raypipe.engines import load_engine
 from raypipe.engines.transformers import TransformersFrontend
@@ -39,15 +40,7 @@ from raypipe.records import Generation, Request, Search
 from raypipe.tiny_alm import checkpoint_path
 
 DURATIONS_S = [3.2, 3.7, 4.1, 4.6]
-MIDDLE = Shape(
-    hidden=512,
-    layers=6,
-    heads=8,
-    key_heads=8,
-    audio_width=384,
-    audio_layers=6,
-    unwritable_tokens=31_000,
-)
+MIDDLE = SHAPES["mid"]
 Sequences = list[list[tuple[int, ...]]]
 
 
