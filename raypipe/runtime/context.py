@@ -144,4 +144,9 @@ def partition(model: str, prompt: str) -> str:
 
     Readers decode percent signs in a value, and a slash would be a new folder.
     """
-    return f"model={quote(model, safe=' +')}/prompt={quote(prompt, safe=' +')}"
+    return f"{model_folder(model)}/prompt={quote(prompt, safe=' +')}"
+
+
+def model_folder(model: str) -> str:
+    """The part of :func:`partition` that is the same for all prompts."""
+    return f"model={quote(model, safe=' +')}"

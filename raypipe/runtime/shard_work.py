@@ -20,7 +20,7 @@ from raypipe.protocols import Engine, Frontend
 from raypipe.records import Failure, Utterance
 from raypipe.runtime.aggregation import read_answers
 from raypipe.runtime.answering import Answers, Part, Timing
-from raypipe.runtime.context import RunContext, ShardTask
+from raypipe.runtime.context import RunContext, ShardTask, model_folder
 from raypipe.runtime.preparing import PreparedShard, filled
 from raypipe.runtime.timings import TIMINGS
 from raypipe.runtime.verifying import Row, verify
@@ -148,7 +148,7 @@ def commit_shard(shard: AnsweredShard, context: RunContext) -> ShardSummary:
         for number, prompt in enumerate(context.asked_prompts)
     }
     timings = json.dumps([dataclasses.asdict(one) for one in shard.timings]).encode()
-    context.tables.write(f"{TIMINGS}/{context.model}/{name}.json", timings)
+    context.tables.write(f"{TIMINGS}/{model_folder(context.model)}/{name}.json", timings)
     for prompt, table in generations.items():
         _write(context, "generations", prompt, name, table, context.generation_fingerprint)
     return _aggregate(shard.task, generations, context)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from raypipe.runtime.context import model_folder
 from raypipe.store.location import Location
 
 TIMINGS = "timings"
@@ -22,7 +23,7 @@ def read_timings(tables: Location, models: Sequence[str]) -> list[dict[str, Any]
     rows = []
     for model in models:
         found: dict[str, dict[str, Any]] = {}
-        place = tables.child(TIMINGS, model)
+        place = tables.child(TIMINGS, model_folder(model))
         for name in place.list(".json"):
             for one in json.loads(place.read(name)):
                 row = {"model": model, "question": one["question"], "asked": 0, "seconds": 0.0}
