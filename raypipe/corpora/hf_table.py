@@ -175,7 +175,10 @@ def _row_groups(
     for number in range(table.num_row_groups):
         group = table.metadata.row_group(number)
         total = sum(group.column(one).total_uncompressed_size for one in inside)
-        for batch in table.iter_batches(_ROWS_AT_ONCE, row_groups=[number], columns=kept):
+        # Arrow's own threads may let go of a Python stream after Python has ended: an abort.
+        for batch in table.iter_batches(
+            _ROWS_AT_ONCE, row_groups=[number], columns=kept, use_threads=False
+        ):
             yield batch, total // max(1, group.num_rows)
 
 

@@ -48,7 +48,9 @@ def from_parquet_bytes(data: bytes, without: Sequence[str] = ()) -> pa.Table:
     """
     try:
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
-            return file.read(_kept_columns(file.schema, without) if without else None)
+            kept = _kept_columns(file.schema, without) if without else None
+            # Arrow's own threads may let go of these bytes after Python has ended: an abort.
+            return file.read(kept, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ShardError(f"not a whole Parquet file: {reason[:200]}") from error

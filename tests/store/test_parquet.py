@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -92,3 +95,26 @@ def test_a_cut_file_is_refused(table: pa.Table, cut: int) -> None:
 def test_other_bytes_are_refused() -> None:
     with pytest.raises(ShardError, match="not a whole Parquet file"):
         from_parquet_bytes(b"<html>404</html>" * 10)
+
+
+_COUNTS_THREADS = """
+import os, pathlib, sys
+from raypipe.store.parquet import from_parquet_bytes
+data = pathlib.Path(sys.argv[1]).read_bytes()
+before = len(os.listdir("/proc/self/task"))
+from_parquet_bytes(data)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_no_thread_keeps_the_bytes_when_python_ends(table: pa.Table, tmp_path: Path) -> None:
+    """A thread of Arrow's that drops Python's bytes at the very end aborts the process."""
+    (tmp_path / "table.parquet").write_bytes(to_parquet_bytes(table, {}))
+    shown = subprocess.run(
+        [sys.executable, "-c", _COUNTS_THREADS, tmp_path / "table.parquet"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.split() == ["0"]
