@@ -357,7 +357,7 @@ def models() -> None:
     table.columns[0].overflow = "fold"
     for one in FAMILIES:
         name = f"{one.name}\n[dim]{one.architecture}[/dim]"
-        table.add_row(name, ", ".join(one.engines), one.decoder, one.verified, one.limits)
+        table.add_row(name, ", ".join(one.engines), one.decoder or "-", one.verified, one.limits)
     for other in ELSEWHERE:
         table.add_row(other.name, other.engine or "a plug-in", "-", "not here", other.how)
     console = Console()

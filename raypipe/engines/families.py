@@ -8,7 +8,7 @@ from typing import Literal
 
 from raypipe.errors import UnsupportedError
 
-Making = Literal["window", "cropped", "whole", "mistral", "text"]
+Making = Literal["window", "cropped", "whole", "mistral", "stacked", "text"]
 ClipPlace = Literal["before", "after", "inline"]
 DecoderName = Literal["tree", "plain"]
 
@@ -19,13 +19,15 @@ class Family:
 
     Attributes:
         name: what people call it.
-        architecture: transformers' class of the model, as a checkpoint's config names it.
-        processor: transformers' class of tokenizer and feature extractor; None for a text model.
+        architecture: class of the model, transformers' or vLLM's, as a checkpoint's config names
+            it.
+        processor: class of tokenizer and feature extractor; None for a text model.
         made: how inputs are made, a key of :data:`raypipe.engines.processors.PROCESSORS`.
         clip: where the clip stands in the user's turn: before or after the text, or as a token
             written into the text for chat templates that know text only.
         decoder: ``tree`` shares the prompt's keys and values among all hypotheses; ``plain`` goes
-            through the model's own forward pass and cache, one utterance at a time.
+            through the model's own forward pass and cache, one utterance at a time; None where
+            transformers has no class of the model.
         verified: what the standing tests compare.
         limits: what it does not do.
         engines: which of the engines take it.
@@ -45,7 +47,7 @@ class Family:
     architecture: str
     processor: str | None
     made: Making
-    decoder: DecoderName
+    decoder: DecoderName | None
     verified: str
     limits: str
     clip: ClipPlace = "before"
@@ -140,6 +142,19 @@ FAMILIES: tuple[Family, ...] = (
         "its length; needs mistral-common",
     ),
     Family(
+        "Ultravox",
+        "UltravoxModel",
+        "UltravoxProcessor",
+        made="stacked",
+        decoder=None,
+        engines=("vllm",),
+        verified="equals transformers' generate() behind its parts: Whisper's encoder, the "
+        "projector, Llama",
+        limits="one clip per prompt, within the window (30 s), which vLLM encodes otherwise than "
+        "the published code from the second one on; needs trust_remote_code, for the processor "
+        "that vLLM loads when it starts",
+    ),
+    Family(
         "Granite-Speech",
         "GraniteSpeechForConditionalGeneration",
         "GraniteSpeechProcessor",
@@ -203,11 +218,6 @@ class Elsewhere:
 
 ELSEWHERE: tuple[Elsewhere, ...] = (
     Elsewhere("GPT-4o, Gemini", "openai", "the provider's endpoint; presets in the README"),
-    Elsewhere(
-        "Ultravox",
-        "openai",
-        "its own endpoint, say `vllm serve --trust-remote-code`: transformers has no class of it",
-    ),
     Elsewhere(
         "SALMONN, Baichuan-Omni, LTU-AS, Audio Flamingo 2",
         None,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from transformers import AutoConfig
+from transformers import PreTrainedConfig
 
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
@@ -45,16 +45,17 @@ class TransformersFrontend:
         engine: str = "transformers",
     ) -> None:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
-        config = AutoConfig.from_pretrained(model_path, **origin)
-        self._family = family_of(model_path, config.architectures, engine)
-        made = PROCESSORS[self._family.made](self._family, model_path, origin)
+        # As it is written: a class for it may be vLLM's alone.
+        config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
+        self.family = family_of(model_path, config.get("architectures"), engine)
+        made = PROCESSORS[self.family.made](self.family, model_path, origin)
         self._processor: Processor = made
         self._tokenizer = self._processor.tokenizer
         self._cached_turns: dict[tuple[str, bool], IntArray] = {}
         self.sampling_rate: int = self._processor.sampling_rate
         self._max_samples = self._processor.longest
         # A checkpoint may say that it was trained on shorter clips, as the bundled one does.
-        trained_s: float | None = getattr(config, "max_audio_duration_s", None)
+        trained_s: float | None = config.get("max_audio_duration_s")
         if self._max_samples is not None and trained_s is not None:
             self._max_samples = min(self._max_samples, int(trained_s * self.sampling_rate))
         self.max_duration_s: float = (
@@ -102,7 +103,7 @@ class TransformersFrontend:
             return self._processor.hear(samples)
         except (ValueError, RuntimeError, IndexError) as error:
             raise EngineError(
-                f"{self._family.processor} does not take {len(samples)} samples: {error}"
+                f"{self.family.processor} does not take {len(samples)} samples: {error}"
             ) from error
 
     def _ids(self, prompt: str, audio_tokens: int) -> IntArray:
@@ -133,7 +134,7 @@ class TransformersFrontend:
         """Error type and message if the model cannot hear a clip."""
         rate, shortest = self.sampling_rate, self._processor.shortest
         if self._max_samples is None:
-            name = self._family.name
+            name = self.family.name
             return "no_audio_input", f"the question has a clip, {name} hears none"
         if samples.ndim != 1:
             return "not_mono", f"samples have shape {samples.shape}, expected one axis"

@@ -72,21 +72,6 @@ class InputLimits:
             )
         check_positions(one, max_new_tokens, self.max_positions)
 
-    def check_audio_is_in_one_piece(self, one: ModelInput) -> None:
-        """Find out whether a clip's audio tokens stand side by side, as vLLM takes them.
-
-        Args:
-            one: passed by :meth:`check`.
-
-        Raises:
-            EngineError: if something stands between them.
-        """
-        (places,) = np.nonzero(one.token_ids == self.audio_token_id)
-        if not len(places):
-            raise EngineError("the question has no clip, which the vLLM engine does not take")
-        if places[-1] - places[0] + 1 != len(places):
-            raise EngineError("the audio tokens do not stand side by side")
-
     def windows(self, one: ModelInput) -> list[ModelInput]:
         """The windows of a clip as inputs by themselves; the only one if it has one.
 
@@ -178,6 +163,23 @@ class PromptLimits:
                 f"prompt of {len(token_ids)} tokens and {max_new_tokens} new ones lie on both "
                 f"sides of {self.switch_at} positions, where the model counts them differently"
             )
+
+
+def check_audio_is_in_one_piece(one: ModelInput, audio_token_id: int) -> None:
+    """Find out whether a clip's audio tokens stand side by side, as vLLM takes them.
+
+    Args:
+        one: an input that fits the model.
+        audio_token_id: stands for a piece of a clip.
+
+    Raises:
+        EngineError: if something stands between them.
+    """
+    (places,) = np.nonzero(one.token_ids == audio_token_id)
+    if not len(places):
+        raise EngineError("the question has no clip, which the vLLM engine does not take")
+    if places[-1] - places[0] + 1 != len(places):
+        raise EngineError("the audio tokens do not stand side by side")
 
 
 def check_positions(one: ModelInput, max_new_tokens: int, max_positions: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 import transformers
 from numpy.typing import NDArray
+from transformers import PreTrainedConfig, WhisperFeatureExtractor
 
 from raypipe.engines.families import Family
 from raypipe.engines.log_mel import cropped_log_mel
@@ -23,6 +24,10 @@ from raypipe.engines.processor_loading import ears, load_processor
 from raypipe.errors import EngineError, UnsupportedError
 from raypipe.records import FloatArray, IntArray
 
+_AUDIO_MARK = "<|audio|>"
+"""Where Ultravox's clip stands in the text of a turn."""
+_ENCODER_STRIDE = 2
+"""Frames of Whisper's features in one of its encoder's."""
 _ABOUT_THE_TEXT = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
@@ -237,6 +242,72 @@ def _control_tokens(tokenizer: Any) -> tuple[str, ...]:
     return tuple(token.content for token in added if token.special)
 
 
+def _require_template(tokenizer: Any, model_path: str) -> None:
+    if not tokenizer.chat_template:
+        raise UnsupportedError(f"{model_path} has no chat template: is it a base model?")
+
+
+class StackedProcessor:
+    """Ultravox's, which comes as code with each checkpoint: what that makes, without running it.
+
+    Whisper's feature extractor hears a clip at its length, which is padded to whole frames. The
+    projector stacks the encoder's frames; one stack is one audio token.
+
+    Args:
+        family: which one.
+        model_path: local directory or hub id.
+        origin: ``revision`` and ``trust_remote_code``.
+
+    Raises:
+        UnsupportedError: for a tokenizer without a chat template.
+    """
+
+    silence = WholeProcessor.silence
+
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+        revision = origin.get("revision")
+        config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(model_path, **origin)
+        _require_template(self.tokenizer, model_path)
+        # The encoder may lie in a place of its own, of which the revision says nothing.
+        elsewhere = config.get("audio_model_id")
+        place = {"revision": revision} if elsewhere is None else {}
+        self._extractor = WhisperFeatureExtractor.from_pretrained(elsewhere or model_path, **place)
+        self._stacked_frames = _ENCODER_STRIDE * int(config.get("stack_factor", 8))
+        self.sampling_rate: int = self._extractor.sampling_rate
+        self.longest: int | None = self._extractor.n_samples
+        self.shortest = 2 * int(self._extractor.hop_length)
+        # Outside the vocabulary in published checkpoints: its text is none of the tokenizer's.
+        self.audio_token_id: int | None = config.get("audio_token_index", 32_000)
+        self.control_tokens = (_AUDIO_MARK, *_control_tokens(self.tokenizer))
+
+    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
+        """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
+        text: str = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": (f"{_AUDIO_MARK}\n" if with_clip else "") + prompt}],
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        parts = self.tokenizer(text.split(_AUDIO_MARK), add_special_tokens=False)["input_ids"]
+        token_ids = [*parts[0]]
+        for part in parts[1:]:
+            token_ids += [self.audio_token_id, *part]
+        return np.asarray(token_ids, dtype=np.int64)
+
+    def hear(self, samples: FloatArray) -> Heard:
+        """Make a mono clip ready, shape ``(samples,)``."""
+        features = self._extractor(
+            samples,
+            sampling_rate=self.sampling_rate,
+            padding="longest",
+            pad_to_multiple_of=self._extractor.hop_length,
+            truncation=False,
+            return_tensors="np",
+        )["input_features"][0].astype(np.float32)
+        frames = features.shape[1]
+        return Heard(features, frames, {}, -(-frames // self._stacked_frames))
+
+
 class TextProcessor:
     """A text model's tokenizer: there is nothing to hear with.
 
@@ -259,8 +330,7 @@ class TextProcessor:
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(model_path, **origin)
         self.control_tokens = _control_tokens(self.tokenizer)
         self.sampling_rate = 16_000
-        if not self.tokenizer.chat_template:
-            raise UnsupportedError(f"{model_path} has no chat template: is it a base model?")
+        _require_template(self.tokenizer, model_path)
 
     def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
         """Token ids of the user's turn, shape ``(tokens,)``.
@@ -289,6 +359,7 @@ PROCESSORS: Mapping[str, Any] = {
     "whole": WholeProcessor,
     "cropped": CroppedProcessor,
     "mistral": MistralProcessor,
+    "stacked": StackedProcessor,
     "text": TextProcessor,
 }
 """By the word that :class:`raypipe.engines.families.Family` has for it."""

@@ -1,6 +1,7 @@
 """Every family equals transformers' generate() on a random checkpoint of its architecture."""
 
 import importlib.util
+import json
 import logging
 import shutil
 from dataclasses import replace
@@ -16,6 +17,7 @@ from family_reference import FamilyReference
 from random_checkpoint import Shape, save_checkpoint, sounds
 from searching import Searching
 from test_transformers import assert_equals_generate
+from ultravox import save_ultravox
 
 from raypipe.engines.families import FAMILIES, family_of
 from raypipe.engines.model_input import PromptLimits
@@ -35,7 +37,11 @@ PROMPTS = [
 BY_NAME = {family.name: family for family in FAMILIES}
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family",
+    [family for family in FAMILIES if "transformers" in family.engines],
+    ids=lambda family: family.name,
+)
 def test_transformers_has_the_named_classes(family):
     assert hasattr(transformers, family.architecture)
     assert family.processor is None or hasattr(transformers, family.processor)
@@ -55,7 +61,7 @@ def test_vllm_is_given_its_own_families_only():
 
 
 def test_every_family_is_proved():
-    proved_elsewhere = {"Qwen2-Audio", "Audio Flamingo 3"}
+    proved_elsewhere = {"Qwen2-Audio", "Audio Flamingo 3", "Ultravox"}
     assert set(MAKERS) | proved_elsewhere == set(BY_NAME)
 
 
@@ -325,6 +331,48 @@ def test_a_text_model_without_a_chat_template_is_refused(checkpoints, tmp_path):
     (tmp_path / "chat_template.jinja").unlink()
     with pytest.raises(UnsupportedError, match="no chat template"):
         TransformersFrontend(str(tmp_path))
+
+
+class TestUltravox:
+    """Its inputs; its answers are in test_vllm.py."""
+
+    @pytest.fixture(scope="class")
+    def path(self, tmp_path_factory):
+        path = tmp_path_factory.mktemp("ultravox")
+        save_ultravox(path)
+        return path
+
+    def test_a_clip_stands_before_the_question(self, path):
+        frontend = TransformersFrontend(str(path), engine="vllm")
+        clips = sounds([1.0, 10.0, 30.0], seed=1)
+        made = frontend.prepare([Request("u", PROMPTS[0], clip) for clip in clips])
+        audio_id = json.loads((path / "config.json").read_text())["audio_token_index"]
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+        # The counts of Ultravox's own tests.
+        for one, count in zip(made, [7, 63, 188], strict=True):
+            (places,) = np.nonzero(one.token_ids == audio_id)
+            assert len(places) == places[-1] - places[0] + 1 == count
+            ids = one.token_ids.tolist()
+            assert tokenizer.decode(ids[: places[0]]).endswith("<|im_start|>user<|im_end|>")
+            assert tokenizer.decode(ids[places[-1] + 1 :]).startswith(f"\n{PROMPTS[0]}")
+
+    @pytest.mark.parametrize(
+        ("prompt", "seconds", "error_type"),
+        [
+            ("Hear <|audio|>.", 1.0, "special_token_in_prompt"),
+            (PROMPTS[0], 30.001, "too_long"),
+            (PROMPTS[0], 0.01, "too_short"),
+        ],
+    )
+    def test_what_it_cannot_hear_is_a_failure(self, path, prompt, seconds, error_type):
+        frontend = TransformersFrontend(str(path), engine="vllm")
+        (clip,) = sounds([seconds], seed=1)
+        (failure,) = frontend.prepare([Request("u", prompt, clip)])
+        assert failure.error_type == error_type
+
+    def test_the_transformers_engine_does_not_take_it(self, path):
+        with pytest.raises(UnsupportedError, match="is a UltravoxModel; the transformers engine"):
+            TransformersFrontend(str(path))
 
 
 def test_a_clip_beyond_the_family_s_limit_is_told(checkpoints):

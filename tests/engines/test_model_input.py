@@ -3,7 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raypipe.engines.model_input import InputLimits, PromptLimits, audio_token_count
+from raypipe.engines.model_input import (
+    InputLimits,
+    PromptLimits,
+    audio_token_count,
+    check_audio_is_in_one_piece,
+)
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
 
@@ -44,9 +49,9 @@ class TestInputLimits:
 
     def test_vllm_is_told_of_a_missing_clip(self):
         with pytest.raises(EngineError, match="no clip, which the vLLM engine does not take"):
-            self.LIMITS.check_audio_is_in_one_piece(clip_input(1, 2, frames=0))
+            check_audio_is_in_one_piece(clip_input(1, 2, frames=0), AUDIO)
         with pytest.raises(EngineError, match="side by side"):
-            self.LIMITS.check_audio_is_in_one_piece(clip_input(AUDIO, 2, AUDIO, frames=10))
+            check_audio_is_in_one_piece(clip_input(AUDIO, 2, AUDIO, frames=10), AUDIO)
 
 
 class TestPromptLimits:

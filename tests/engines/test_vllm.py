@@ -11,11 +11,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from random_checkpoint import Shape, sounds
 from searching import Searching, split_search
+from test_transformers import assert_equals_generate
+from ultravox import UltravoxReference, save_ultravox
 from vllm_child import Job
 
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
@@ -53,6 +56,7 @@ GRAMMARS = {
     "other": Grammar("regex", "[a-z]{2,7}( [a-z]{3,9})*"),
 }
 GRAMMAR_LIMIT = 56
+ULTRAVOX_PROMPTS = ("Which emotion does the speaker express?", "Answer with one JSON object.")
 SABOTAGE = ("another request's", "another token's", "not raw", "no audio")
 
 
@@ -103,8 +107,35 @@ def vllm_engine(path, **settings):
     return VllmEngine(path, searches=[search], **own)
 
 
+@dataclasses.dataclass
+class Ultravox:
+    """A checkpoint with and without a norm between the projector's layers, and its questions."""
+
+    path: Path
+    requests: list[Request]
+    frontend: TransformersFrontend
+
+    def __post_init__(self):
+        self.inputs = self.frontend.prepare(self.requests)
+        self.tokens = self.frontend.emotion_tokens(label_set("crema-d-6"))
+
+
 @pytest.fixture(scope="module")
-def answers(bundled, other, tmp_path_factory):
+def ultravoxes(tmp_path_factory):
+    made = {}
+    for middle_norm in (True, False):
+        path = tmp_path_factory.mktemp("ultravox")
+        save_ultravox(path, middle_norm=middle_norm)
+        frontend = TransformersFrontend(str(path), engine="vllm")
+        # Frames that fill a stack, odd ones, the whole window.
+        clips = sounds([1.28, 0.43, 2.205, 10.0, 30.0, 0.021], seed=3)
+        asked = [Request(f"u{i}", ULTRAVOX_PROMPTS[i % 2], clip) for i, clip in enumerate(clips)]
+        made[middle_norm] = Ultravox(path, asked, frontend)
+    return made
+
+
+@pytest.fixture(scope="module")
+def answers(bundled, other, ultravoxes, tmp_path_factory):
     """What vLLM says, from one process of its own: by name of the job."""
     path, inputs, tokens = bundled
     broken = [*inputs]
@@ -119,6 +150,9 @@ def answers(bundled, other, tmp_path_factory):
         held = settings(own, 4, grammar=GRAMMARS[name], max_new_tokens=GRAMMAR_LIMIT)
         jobs["held " + name] = Job(checkpoint, held, [found[:6]])
     jobs["greedy only"] = Job(path, settings(tokens, 0, max_new_tokens=1), [inputs])
+    for middle_norm, one in ultravoxes.items():
+        own = settings(one.tokens, 3, trust_remote_code=True)
+        jobs[f"ultravox {middle_norm}"] = Job(str(one.path), own, [one.inputs])
     half = settings(tokens, 2, dtype="bfloat16", max_new_tokens=6)
     jobs["bfloat16"] = Job(path, half, [inputs[:3]])
     jobs["cuda"] = Job(path, settings(tokens, 1, device="cuda"), [])
@@ -175,6 +209,17 @@ class TestAnswers:
         path, inputs, tokens = other
         expected = transformers_engine(path, tokens, 4).generate(inputs)
         assert_same(answers["other"].replies[0], expected)
+
+    @pytest.mark.parametrize("middle_norm", [True, False])
+    def test_ultravox_answers_as_generate_does_behind_its_parts(
+        self, answers, ultravoxes, middle_norm
+    ):
+        one = ultravoxes[middle_norm]
+        (replies,) = answers[f"ultravox {middle_norm}"].replies
+        given = SimpleNamespace(generate=lambda inputs: replies)
+        reference = UltravoxReference(one.path, one.tokens.token_ids, LIMIT)
+        assert_equals_generate(given, one.frontend, reference, one.requests, 3)
+        assert [reply.audio_tokens for reply in replies] == [8, 3, 14, 63, 188, 1]
 
     @pytest.mark.parametrize("name", GRAMMARS)
     def test_so_they_are_under_a_grammar(self, answers, request, name):
@@ -352,6 +397,14 @@ def test_settings_that_make_no_sense_are_refused(bundled, changes):
     path, _, tokens = bundled
     with pytest.raises(ConfigError):
         vllm_engine(path, **settings(tokens, 1) | changes)
+
+
+def test_ultravox_wants_leave_to_run_its_processor(ultravoxes, monkeypatch):
+    monkeypatch.setattr("raypipe.engines.vllm.engine.require_vllm", lambda: "0.32.0")
+    monkeypatch.setattr("raypipe.engines.vllm.frontend.require_vllm", lambda: "0.32.0")
+    one = ultravoxes[True]
+    with pytest.raises(ConfigError, match=r"set model\.trust_remote_code"):
+        vllm_engine(str(one.path), **settings(one.tokens, 1))
 
 
 def test_a_search_altering_generation_config_is_refused(bundled, monkeypatch, tmp_path):

@@ -33,7 +33,7 @@ from vllm.v1.executor import Executor
 
 from raypipe.engines.grammar import PackedBits
 from raypipe.engines.prefix_search import Continuations, Prefix
-from raypipe.engines.vllm.audio import encode
+from raypipe.engines.vllm.audio import encode, take_encoded
 from raypipe.engines.vllm.exchange import CoreSettings, GreedyStep, Prompt, Refusal
 from raypipe.engines.vllm.tap import QUESTION, Question, tap
 from raypipe.errors import ConfigError, EngineError
@@ -65,6 +65,7 @@ class VllmCore:
         self._threads = torch.get_num_threads()
         self._client = _start(settings, self._told)
         self._model = self._client.engine_core.model_executor.driver_worker.get_model()
+        take_encoded(self._model)
         self._params = SamplingParams(
             max_tokens=1, temperature=0.0, ignore_eos=True, detokenize=False
         )
@@ -88,10 +89,13 @@ class VllmCore:
         if not torch.isfinite(encoded).all():
             # It must not get into the cache, whose blocks others use again.
             return Refusal("not_finite", "the encoded audio holds values that are not finite")
+        (places,) = np.nonzero(one.token_ids == self._audio_token_id)
+        if len(encoded) != len(places):
+            reason = f"{len(encoded)} encoder outputs for {len(places)} audio tokens"
+            return Refusal("invalid_input", reason)
         embeddings = {"audio_embeds": encoded[None]}
         fields = {name: MultiModalFieldConfig.batched(_AUDIO) for name in embeddings}
         (item,) = MultiModalKwargsItems.from_hf_inputs(embeddings, fields)[_AUDIO]
-        (places,) = np.nonzero(one.token_ids == self._audio_token_id)
         # The name under which vLLM's caches know the audio: the same sound, the same name.
         digest = hashlib.blake2b(one.features.tobytes(), digest_size=16)
         identifier = f"{digest.hexdigest()}:{one.feature_frames}"

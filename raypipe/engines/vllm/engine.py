@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer
 
 from raypipe.config import VllmConfig
 from raypipe.engines.generation_config import check_generation_config, end_token_ids
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings
-from raypipe.engines.model_input import InputLimits, audio_token_count
+from raypipe.engines.model_input import check_audio_is_in_one_piece
 from raypipe.engines.prefix_search import (
     Continuations,
     Prefix,
@@ -22,6 +22,7 @@ from raypipe.engines.prefix_search import (
     kept_continuations,
 )
 from raypipe.engines.replies import check_settings, failure, hypothesis
+from raypipe.engines.vllm.checkpoint import generation_config_of, limits_of, load_config
 from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
@@ -84,10 +85,11 @@ class VllmEngine:
         memory = vllm or VllmConfig()
         origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
         frontend = VllmFrontend(model_path, **origin)
-        config = AutoConfig.from_pretrained(model_path, **origin)
-        generation_config = _generation_config(model_path, revision, config)
+        prepare_environment()
+        config = load_config(frontend.family, model_path, origin)
+        generation_config = generation_config_of(model_path, revision, config)
         check_generation_config(generation_config, ignore=ignore_generation_config)
-        limits = InputLimits.of(config)
+        limits = limits_of(frontend.family, config)
         if memory.max_model_len is not None:
             shorter = min(memory.max_model_len, limits.max_positions)
             limits = replace(limits, max_positions=shorter)
@@ -106,9 +108,10 @@ class VllmEngine:
             for search in searches
         }
         kept = max(kept_continuations(one) for one in settings.values())
-        prepare_environment()
         from raypipe.engines.vllm.core import VllmCore
 
+        audio_token_id = limits.audio_token_id
+        assert audio_token_id is not None  # every family of this engine hears
         core = VllmCore(
             CoreSettings(
                 model_path=model_path,
@@ -117,7 +120,7 @@ class VllmEngine:
                 dtype=dtype,
                 device=device,
                 threads=threads,
-                audio_token_id=limits.audio_token_id,
+                audio_token_id=audio_token_id,
                 kept=min(kept, limits.vocabulary),
                 recorded_ids=recorded_ids,
                 max_positions=limits.max_positions,
@@ -135,6 +138,7 @@ class VllmEngine:
             raise
         self._core = core
         self._limits = limits
+        self._audio_token_id = audio_token_id
         self._settings = settings
         self._tokenizer = tokenizer
         self._batch_size = batch_size
@@ -166,7 +170,7 @@ class VllmEngine:
         for index, one in enumerate(inputs):
             try:
                 self._limits.check(one, search.max_new_tokens)
-                self._limits.check_audio_is_in_one_piece(one)
+                check_audio_is_in_one_piece(one, self._audio_token_id)
             except EngineError as error:
                 replies[index] = failure(one, "invalid_input", str(error))
         self._core.enter_thread()
@@ -214,7 +218,7 @@ class VllmEngine:
             one.utterance_id,
             tuple(hypothesis(trace, self._tokenizer) for trace in traces),
             prompt_tokens=len(one.token_ids),
-            audio_tokens=audio_token_count(one.feature_frames),
+            audio_tokens=int((one.token_ids == self._audio_token_id).sum()),
         )
 
 
@@ -254,11 +258,3 @@ def _compiled(
 def _usual_positions(search: Search) -> int:
     """Tokens of an utterance's prompt and answers, as a rule."""
     return _USUAL_PROMPT + search.lane_count * (search.max_new_tokens + _SPARE_POSITIONS)
-
-
-def _generation_config(model_path: str, revision: str | None, config: Any) -> GenerationConfig:
-    """The checkpoint's, or what transformers makes of its config if it has none."""
-    try:
-        return GenerationConfig.from_pretrained(model_path, revision=revision)
-    except OSError:
-        return GenerationConfig.from_model_config(config)

@@ -10,7 +10,7 @@ from raypipe.records import EmotionTokens, Failure, ModelInput, Request
 
 
 class VllmFrontend:
-    """Tokenizer and feature extractor of a Qwen2-Audio checkpoint; loads no weights.
+    """Tokenizer and feature extractor of a checkpoint; loads no weights.
 
     vLLM would tokenize and compute features itself, in the process that holds the accelerator. It
     is given what the transformers engine is given, made on CPU workers by the same code: both hear
@@ -36,6 +36,7 @@ class VllmFrontend:
         self._frontend = TransformersFrontend(
             model_path, revision, trust_remote_code, engine="vllm"
         )
+        self.family = self._frontend.family
         self.sampling_rate: int = self._frontend.sampling_rate
         self.max_duration_s: float = self._frontend.max_duration_s
 
