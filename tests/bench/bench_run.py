@@ -2,11 +2,11 @@
 
     python tests/bench/bench_run.py --utterances 400 --repeats 3 --out run.json
 
-One model actor on Ray against the same shards answered one after the other in this process by the
-same code, alternating. Both begin with the model loaded and end with the last shard: of the run
-the time counts from the first finished shard to the last one, and as many utterances. ``engine
-share`` is what of that time the run's engine was busy; the rest is where a run loses: waiting for
-prepared shards, handing over, or a second stage on the same cores.
+One model actor in the run's stream against another one that is given the same shards, prepared, one
+after the other, alternating. Time counts from the end of the first quarter of the shards, when all
+stages have started, to the end of the last shard with its tables written. ``engine share`` is what
+of that time the run's engine was busy; the rest is where a run loses: waiting for prepared shards,
+handing over, or a second stage on the same cores.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 
+import ray
 from bench_engine import SHAPES
 from random_checkpoint import save_checkpoint
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
-from raypipe.runtime.context import RunContext
 from raypipe.runtime.models import make_engine, make_frontend
 from raypipe.runtime.plan import make_plan
 from raypipe.runtime.preparing import prepare_shard
 from raypipe.runtime.session import ray_session
 from raypipe.runtime.shard_work import answer_shard
 from raypipe.runtime.stages import shard_stream
-from raypipe.runtime.timings import read_timings
+from raypipe.runtime.timings import TIMINGS
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
@@ -45,32 +44,45 @@ MODELS = {"mid": SHAPES["mid"], "tiny-alm": None}
 
 
 def run_rate(config: RunConfig, folder: Path) -> dict[str, float]:
-    """Utterances/s of the stream after its first shard, and the engine's share of that time."""
+    """Utterances/s of a run in full swing, and the engine's share of that time."""
     config = config.model_copy(update={"output": str(folder)})
     (leg,) = make_plan(config).legs
-    finished: list[tuple[float, int]] = []
-    for batch in shard_stream(leg.pending, leg.config, leg.context).iter_batches(
-        batch_size=1, batch_format="pyarrow", prefetch_batches=0
-    ):
-        finished += [(time.monotonic(), row["utterances"]) for row in batch.to_pylist()]
-    seconds = finished[-1][0] - finished[0][0]
-    busy = sum(one["seconds"] for one in read_timings(leg.context.tables, [leg.context.model]))
-    counted = sum(utterances for _, utterances in finished)
-    rest = sum(utterances for _, utterances in finished[1:])
+    for _ in shard_stream(leg.pending, leg.config, leg.context).iter_batches(batch_size=1):
+        pass
+    # Each shard's file of timings is written with its tables.
+    written = sorted(folder.glob(f"**/{TIMINGS}/**/*.json"), key=lambda path: path.stat().st_mtime)
+    begun = len(written) // 4
+    seconds = written[-1].stat().st_mtime - written[begun - 1].stat().st_mtime
+    rest = [row for path in written[begun:] for row in json.loads(path.read_text())]
     return {
-        "utterances_per_s": rest / seconds,
-        "engine_share": busy * rest / counted / seconds,
+        "utterances_per_s": sum(row["asked"] for row in rest) / seconds,
+        "engine_share": sum(row["seconds"] for row in rest) / seconds,
     }
 
 
-def bare_rate(engine: Any, shards: list[Any], context: RunContext) -> dict[str, float]:
-    """Utterances/s of the engine alone, after its first shard."""
-    answer_shard(shards[0], context, engine)
-    started = time.monotonic()
-    for shard in shards[1:]:
-        answer_shard(shard, context, engine)
-    count = sum(len(shard.parts) for shard in shards[1:])
-    return {"utterances_per_s": count / (time.monotonic() - started), "engine_share": 1.0}
+@ray.remote(num_cpus=0)
+class BareEngine:
+    """The engine alone, in a process like the run's."""
+
+    def __init__(self, config: RunConfig) -> None:
+        (leg,) = make_plan(config).legs
+        self._context = leg.context
+        frontend = make_frontend(config.model)
+        self._shards = [prepare_shard(task, leg.context, frontend) for task in leg.tasks]
+        searches = [question.search for question in leg.context.questions]
+        self._engine = make_engine(config, leg.context.emotion_tokens, searches)
+
+    def rate(self) -> dict[str, float]:
+        """Utterances/s after the first quarter of the shards."""
+        begun = len(self._shards) // 4
+        first, rest = self._shards[:begun], self._shards[begun:]
+        for shard in first:
+            answer_shard(shard, self._context, self._engine)
+        started = time.monotonic()
+        for shard in rest:
+            answer_shard(shard, self._context, self._engine)
+        count = sum(len(shard.parts) for shard in rest)
+        return {"utterances_per_s": count / (time.monotonic() - started), "engine_share": 1.0}
 
 
 def main() -> None:
@@ -105,15 +117,11 @@ def main() -> None:
                 "resources": {"threads_per_actor": 1},
             }
         )
-        (leg,) = make_plan(config).legs
-        frontend = make_frontend(config.model)
-        shards = [prepare_shard(task, leg.context, frontend) for task in leg.tasks]
-        searches = [question.search for question in leg.context.questions]
-        engine = make_engine(config, leg.context.emotion_tokens, searches)
+        bare = BareEngine.remote(config)
         found: dict[str, list[dict[str, float]]] = {"run": [], "bare": []}
         for number in range(arguments.repeats):
             found["run"].append(run_rate(config, folder / f"run-{number}"))
-            found["bare"].append(bare_rate(engine, shards, leg.context))
+            found["bare"].append(ray.get(bare.rate.remote()))
     medians = {
         name: {key: statistics.median(one[key] for one in rows) for key in rows[0]}
         for name, rows in found.items()
