@@ -51,7 +51,7 @@ def kill_after_first_shard(config: Path, output: Path) -> int:
 
 
 def test_a_killed_run_continues_to_the_same_bytes(
-    many_shards: Path, tmp_path: Path, runs: Any
+    many_shards: Path, tmp_path: Path, runs: Any, ray_cluster: None
 ) -> None:
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     config = config_file(runs, many_shards, killed)
@@ -63,6 +63,6 @@ def test_a_killed_run_continues_to_the_same_bytes(
     assert "48 utterances in = 48 predicted + 0 errors" in " ".join(again.stdout.split())
     for path, written in kept.items():
         assert path.stat().st_mtime_ns == written
-    subprocess.run([*RUN, str(config_file(runs, many_shards, calm))], check=True)
+    runs.run(many_shards, calm, resources={"threads_per_actor": 1})
     assert runs.tables(killed) == runs.tables(calm)
     assert not [path for path in killed.rglob("*") if path.suffix == ".tmp"]

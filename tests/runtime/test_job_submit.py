@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -70,7 +71,8 @@ def head() -> Iterator[Head]:
             wait_until_ready(address, process, environment)
             yield Head(address, environment)
         finally:
-            process.terminate()
+            # Asked to stop, Ray's processes wait half a minute for each other.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=60)
 
 
