@@ -126,7 +126,7 @@ def tone() -> Callable[..., FloatArray]:
     return sine
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real data beside the repository, where there is any."""
     found = Path(__file__).parents[2] / "shared" / "data"
