@@ -44,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with nothing but the README's package, as pip installs it."""
     source, target = tmp_path_factory.mktemp("package"), tmp_path_factory.mktemp("site")
     (source / "pyproject.toml").write_text(readme_block("toml", "raypipe.engines"))
-    (source / "raypipe_loudness.py").write_text(readme_block("python", "EnginePlugin("))
+    (source / "raypipe_loudness.py").write_text(readme_block("python", "text_plugin("))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--target", str(target), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
