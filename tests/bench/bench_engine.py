@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -103,7 +104,7 @@ class Generate:
         self.model = kind.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
         self.model = self.model.eval().to(device)
         self.processor = Qwen2AudioProcessor.from_pretrained(checkpoint)
-        self.limit = limit
+        self.checkpoint, self.limit = checkpoint, limit
         self.clock = Clock(now)
         tower = self.model.model.audio_tower
         self._time(tower, "forward", "audio", lambda kwargs: True, inside="prefill")
@@ -149,6 +150,22 @@ class Generate:
                 **inputs, **search, output_scores=True, return_dict_in_generate=True
             )
         return self._outputs(out, inputs["input_ids"].shape[1], beam_count)
+
+    @cached_property
+    def _exact(self) -> Qwen2AudioForConditionalGeneration:
+        kind = Qwen2AudioForConditionalGeneration
+        return kind.from_pretrained(self.checkpoint, dtype=torch.float64).eval()
+
+    def exact_score(self, request: Request, token_ids: Sequence[int]) -> float:
+        """Log-likelihood of an answer in double precision: which of two roundings is off?"""
+        inputs = self.inputs([request]).to("cpu")
+        answer = torch.tensor([token_ids])
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], answer], dim=1)
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        with torch.inference_mode():
+            logits = self._exact(**inputs).logits[0, -len(token_ids) - 1 : -1]
+        laws = logits.double().log_softmax(-1)
+        return float(laws.gather(1, answer.T).sum())
 
     def _prefilled(self, inputs, beam_count: int):
         positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
@@ -253,8 +270,31 @@ def compare(mine: Outputs, theirs: Outputs) -> dict[str, float]:
     }
 
 
+def off_by(
+    mine: Outputs, theirs: Outputs, generate: Generate, requests: Sequence[Request]
+) -> dict[str, float]:
+    """How far the scores of either are from double precision, at most."""
+    exact: dict[tuple[int, tuple[int, ...]], float] = {}
+    found = {"tree": 0.0, "generate": 0.0}
+    for name, outputs in (("tree", mine), ("generate", theirs)):
+        for number, (request, answers) in enumerate(zip(requests, outputs, strict=True)):
+            for token_ids, score in answers:
+                asked = number, token_ids
+                if asked not in exact:
+                    exact[asked] = generate.exact_score(request, token_ids)
+                found[name] = max(found[name], abs(score - exact[asked]))
+    return found
+
+
 def bench_beams(
-    beam_count: int, generate: Generate, tree, inputs, features, machine: Machine, repeats: int
+    beam_count: int,
+    generate: Generate,
+    tree,
+    requests,
+    inputs,
+    features,
+    machine: Machine,
+    repeats: int,
 ) -> dict:
     """One row per way of decoding at this number of beams."""
     greedy_only = beam_count == 1
@@ -264,6 +304,8 @@ def bench_beams(
     expected = generate.run(inputs, beam_count)
     answers = ours.run(features)
     agreement = compare(as_outputs(answers, kind), expected)
+    if generate.model.dtype == torch.float32:
+        agreement["off_by"] = off_by(as_outputs(answers, kind), expected, generate, requests)
     shape, calls = RooflineShape(generate.model), dict(ours.calls)
     work = {
         "audio": shape.audio(features, calls["audio"]),
@@ -354,6 +396,9 @@ def table(rows: Sequence[dict], utterances: int) -> str:
             f"scores within {agreement['score_difference']:.1e}, "
             f"{'beyond' if agreement['score_excess'] > 0 else 'inside'} 1e-4 + 2e-6 |score|"
         )
+        if "off_by" in agreement:
+            parts = (f"{name} {error:.1e}" for name, error in agreement["off_by"].items())
+            lines.append(f"   scores off from float64 by at most: {', '.join(parts)}")
         least = row["roofline"]
         parts = (f"{name} {least[name]['reached']:.0%}" for name in (*STAGES, "total"))
         lines.append(
@@ -427,7 +472,9 @@ def bench_workload(name: str, checkpoint: Path, generate: Generate, machine, ask
     print(f"{name}: {len(requests)} clips of {min(durations)} to {max(durations)} s")
     for beam_count in asked.beams:
         rows.append(
-            bench_beams(beam_count, generate, tree, inputs, features, machine, asked.repeats)
+            bench_beams(
+                beam_count, generate, tree, requests, inputs, features, machine, asked.repeats
+            )
         )
         print(table(rows[-1:], len(requests)), flush=True)
     figures = {
