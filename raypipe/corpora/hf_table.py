@@ -155,11 +155,13 @@ def _opened(
 
 
 def _arrow(stream: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    # Arrow's own threads may let go of a Python stream after Python has ended: an abort.
+    options = pa.ipc.IpcReadOptions(use_threads=False)
     if stream.read(6) == b"ARROW1":
-        file = pa.ipc.open_file(stream)
+        file = pa.ipc.open_file(stream, options=options)
         return file.schema, (file.get_batch(n) for n in range(file.num_record_batches))
     stream.seek(0)
-    reader = pa.ipc.open_stream(stream)
+    reader = pa.ipc.open_stream(stream, options=options)
     return reader.schema, iter(reader)
 
 
@@ -175,7 +177,7 @@ def _row_groups(
     for number in range(table.num_row_groups):
         group = table.metadata.row_group(number)
         total = sum(group.column(one).total_uncompressed_size for one in inside)
-        # Arrow's own threads may let go of a Python stream after Python has ended: an abort.
+        # No threads, for the same reason as in _arrow.
         for batch in table.iter_batches(
             _ROWS_AT_ONCE, row_groups=[number], columns=kept, use_threads=False
         ):
