@@ -49,7 +49,8 @@ class AudioConfig(Section):
 
     Attributes:
         max_duration_s: a longer clip becomes an error row; None for the model's own window, or
-            with any other ``long_audio`` than ``error`` for half an hour.
+            for half an hour with any other ``long_audio`` than ``error``, or where every prompt
+            comes without the clip.
         max_channels: more channels become an error row; fewer are averaged to mono.
         long_audio: what becomes of a clip longer than the model's window: an ``error`` row, an
             answer about its ``first_window``, or about ``windows``: equal parts that fit, each

@@ -267,7 +267,10 @@ class StackedProcessor:
     def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
         revision = origin.get("revision")
         config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(model_path, **origin)
+        # Any config: the tokenizer names its class, and transformers does not know the model's.
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(
+            model_path, config=PreTrainedConfig(), **origin
+        )
         _require_template(self.tokenizer, model_path)
         # The encoder may lie in a place of its own, of which the revision says nothing.
         elsewhere = config.get("audio_model_id")

@@ -14,7 +14,6 @@ from raypipe.errors import ConfigError, FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.prompts import check_template, template_source, uses
 from raypipe.prompts.examples import Example, read_examples
-from raypipe.protocols import Frontend
 from raypipe.records import Descriptors
 from raypipe.runtime.aggregation import Ensemble
 from raypipe.runtime.context import Prompt, RunContext, ShardTask, partition
@@ -156,6 +155,9 @@ def run_contexts(
         frontend = make_frontend(model)
         emotion_tokens = frontend.emotion_tokens(labels)
         check_engine(leg, emotion_tokens)
+        # A model that is only told what was measured has no window.
+        is_heard = not all(prompt.text_only for prompt in prompts)
+        window_s = frontend.max_duration_s if is_heard else AudioLimits().max_duration_s
         contexts.append(
             RunContext(
                 run=prediction[:12],
@@ -169,8 +171,8 @@ def run_contexts(
                 ensembles=ensembles_of(config),
                 questions=questions(leg, labels),
                 judging=verifier,
-                limits=_limits(config, frontend),
-                window_s=frontend.max_duration_s,
+                limits=_limits(config, window_s),
+                window_s=window_s,
                 long_audio=config.audio.long_audio,
                 silence=config.audio.replace_with == "silence",
                 variants=variants,
@@ -252,9 +254,9 @@ def ensembles_of(config: RunConfig) -> tuple[Ensemble, ...]:
     return tuple(Ensemble(one.name, one.prompts or everything) for one in config.ensembles)
 
 
-def _limits(config: RunConfig, frontend: Frontend[Any]) -> AudioLimits:
+def _limits(config: RunConfig, window_s: float) -> AudioLimits:
     is_cut = config.audio.long_audio != "error"
-    longest_s = AudioLimits().max_duration_s if is_cut else frontend.max_duration_s
+    longest_s = AudioLimits().max_duration_s if is_cut else window_s
     return AudioLimits(
         max_duration_s=config.audio.max_duration_s or longest_s,
         max_channels=config.audio.max_channels,

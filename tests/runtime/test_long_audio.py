@@ -41,7 +41,7 @@ def window_s(runs: Any) -> float:
 def prepare(runs: Any, tmp_path: Path, window_s: float) -> Any:
     """A shard of a short, a fitting, a long and a broken clip, prepared under a policy."""
 
-    def prepared(**audio: Any) -> tuple[Any, PreparedShard]:
+    def prepared(prompt: str = "distribution", **audio: Any) -> tuple[Any, PreparedShard]:
         *good, bad = synthetic_utterances(4, seed=5, split="test")
         lengths = {"short": 1.0, "fitting": window_s, "long": window_s + 0.5}
         rows = [
@@ -54,6 +54,7 @@ def prepare(runs: Any, tmp_path: Path, window_s: float) -> Any:
             runs.shards(rows, tmp_path / "shards", 8),
             tmp_path / "out",
             audio=audio,
+            prompt={"template": prompt},
             decoding=settings,
             resources={"threads_per_actor": 1},
         )
@@ -85,6 +86,14 @@ def test_by_default_it_is_an_error_row(prepare: Any, window_s: float) -> None:
     _, shard = prepare()
     assert kinds(shard) == ["heard", "heard", "too_long", "not_audio"]
     assert shard.heard_s == (1.0, window_s, None, None)
+
+
+@pytest.mark.parametrize("long_audio", ["error", "first_window", "windows"])
+def test_a_model_that_reads_has_no_window(prepare: Any, long_audio: str) -> None:
+    _, shard = prepare("describe", long_audio=long_audio)
+    assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
+    assert [len(parts) for parts in shard.parts[:3]] == [1, 1, 1]
+    assert only_input(shard, 2).feature_frames == 0
 
 
 def test_the_first_window_is_heard_where_that_is_asked_for(prepare: Any, window_s: float) -> None:

@@ -94,7 +94,7 @@ class VllmEngine:
             shorter = min(memory.max_model_len, limits.max_positions)
             limits = replace(limits, max_positions=shorter)
         end_ids, recorded_ids = end_token_ids(generation_config), emotion_tokens.token_ids
-        tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
+        tokenizer = AutoTokenizer.from_pretrained(model_path, config=config, **origin)
         grammars = _compiled(searches, tokenizer, limits.vocabulary, end_ids)
         settings = {
             search: SearchSettings(
