@@ -19,15 +19,13 @@ from transformers import PreTrainedConfig, WhisperFeatureExtractor
 
 from raypipe.engines.families import Family
 from raypipe.engines.log_mel import cropped_log_mel
-from raypipe.engines.model_input import audio_token_count
+from raypipe.engines.model_input import audio_token_count, stacked_token_count
 from raypipe.engines.processor_loading import ears, load_processor
 from raypipe.errors import EngineError, UnsupportedError
 from raypipe.records import FloatArray, IntArray
 
 _AUDIO_MARK = "<|audio|>"
 """Where Ultravox's clip stands in the text of a turn."""
-_ENCODER_STRIDE = 2
-"""Frames of Whisper's features in one of its encoder's."""
 _ABOUT_THE_TEXT = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
@@ -276,7 +274,7 @@ class StackedProcessor:
         elsewhere = config.get("audio_model_id")
         place = {"revision": revision} if elsewhere is None else {}
         self._extractor = WhisperFeatureExtractor.from_pretrained(elsewhere or model_path, **place)
-        self._stacked_frames = _ENCODER_STRIDE * int(config.get("stack_factor", 8))
+        self._stack: int = config.get("stack_factor", 8)
         self.sampling_rate: int = self._extractor.sampling_rate
         self.longest: int | None = self._extractor.n_samples
         self.shortest = 2 * int(self._extractor.hop_length)
@@ -308,7 +306,7 @@ class StackedProcessor:
             return_tensors="np",
         )["input_features"][0].astype(np.float32)
         frames = features.shape[1]
-        return Heard(features, frames, {}, -(-frames // self._stacked_frames))
+        return Heard(features, frames, {}, stacked_token_count(frames, self._stack))
 
 
 class TextProcessor:

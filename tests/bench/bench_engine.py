@@ -164,7 +164,7 @@ class Generate:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         with torch.inference_mode():
             logits = self._exact(**inputs).logits[0, -len(token_ids) - 1 : -1]
-        laws = logits.double().log_softmax(-1)
+        laws = logits.log_softmax(-1)
         return float(laws.gather(1, answer.T).sum())
 
     def _prefilled(self, inputs, beam_count: int):

@@ -94,6 +94,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.utterances < 4 * arguments.rows_per_shard:
+        parser.error("a run gets into full swing with four shards at least")
     with tempfile.TemporaryDirectory() as name, ray_session():
         folder = Path(name)
         shape, path = MODELS[arguments.model], arguments.model

@@ -90,7 +90,8 @@ class Reference:
 
     def _generate(self, prompt, samples, **search):
         inputs = self.inputs(prompt, samples)
-        prompt_width = inputs["input_ids"].shape[1]
+        # Given embeddings, generate() repeats nothing of the prompt.
+        prompt_width = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0
         if self.follows is not None:
             search["logits_processor"] = [self.follows.after(prompt_width)]
         with torch.inference_mode():

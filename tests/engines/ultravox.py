@@ -193,15 +193,3 @@ class UltravoxReference(Reference):
         )
         whole = torch.cat([before, self.encode(samples)[None], after], dim=1)
         return {"inputs_embeds": whole, "attention_mask": torch.ones(whole.shape[:2])}
-
-    def _generate(self, prompt, samples, **search):
-        with torch.inference_mode():
-            out = self.model.generate(
-                **self.inputs(prompt, samples),
-                **search,
-                do_sample=False,
-                max_new_tokens=self.max_new_tokens,
-                output_logits=True,
-                return_dict_in_generate=True,
-            )
-        return out, 0

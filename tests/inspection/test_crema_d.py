@@ -24,11 +24,9 @@ DIGITS = {"voice": "1", "face": "2", "audio_visual": "3"}
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> CorpusFolder:
+def published(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> CorpusFolder:
     """The published table with a short tone in place of each of the 7,442 recordings."""
-    table = Path(__file__).parents[3] / "shared/data/crema_d/tabulatedVotes.csv"
-    if not table.is_file():
-        pytest.skip("no ../shared/data beside the repository")
+    table = shared_data / "crema_d" / "tabulatedVotes.csv"
     return filled(CorpusFolder(tmp_path_factory.mktemp("crema-d")), table)
 
 

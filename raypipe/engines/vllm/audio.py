@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu
 
-from raypipe.engines.model_input import audio_token_count, encoder_frame_count
+from raypipe.engines.model_input import (
+    audio_token_count,
+    encoder_frame_count,
+    stacked_token_count,
+)
 from raypipe.records import ModelInput
 
 
@@ -63,12 +67,13 @@ def _qwen2_audio(model: Any, one: ModelInput) -> Tensor:
 
 def _ultravox(model: Any, one: ModelInput) -> Tensor:
     # One clip at a time: the projector's last stack would reach into the padding of a batch.
-    device, frames = model.audio_tower.conv1.weight.device, encoder_frame_count(one.feature_frames)
+    device = model.audio_tower.conv1.weight.device
+    tokens = stacked_token_count(one.feature_frames, model.config.stack_factor)
     encoded: tuple[Tensor] = type(model).embed_multimodal(
         model,
         audio_features=torch.from_numpy(one.features[None]).to(device),
         audio_lens=torch.tensor([one.feature_frames]),
-        audio_token_len=torch.tensor([-(-frames // model.config.stack_factor)], device=device),
+        audio_token_len=torch.tensor([tokens], device=device),
         audio_num_chunks=torch.tensor([1]),
     )
     return encoded[0]
