@@ -13,7 +13,7 @@ from rich.console import Console
 from raypipe.config import load_config
 from raypipe.errors import RaypipeError
 from raypipe.report.terminal import summary_table
-from raypipe.runtime.pipeline import run
+from raypipe.runtime.infer.pipeline import run
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 

@@ -11,9 +11,9 @@ import sys
 from rich.console import Console
 
 from raypipe.errors import RaypipeError
-from raypipe.runtime.ingest import ingest
-from raypipe.runtime.ingest_config import load_ingest_config
-from raypipe.runtime.ingest_show import show_ingest
+from raypipe.runtime.ingest.config import load_ingest_config
+from raypipe.runtime.ingest.job import ingest
+from raypipe.runtime.ingest.show import show_ingest
 from raypipe.store.location import Location
 
 

@@ -48,8 +48,8 @@ def demo(
     address: Address = None,
 ) -> None:
     """Let the bundled model listen to a synthetic corpus: everything at once, on this machine."""
-    from raypipe.runtime.demo import demo_config, make_corpus
-    from raypipe.runtime.pipeline import run
+    from raypipe.runtime.infer.demo import demo_config, make_corpus
+    from raypipe.runtime.infer.pipeline import run
 
     console = Console()
     shards = make_corpus(output / "corpus", utterances, seed, console)
@@ -66,7 +66,7 @@ def run_command(
 ) -> None:
     """Run a corpus of shards through a model; the same command again continues."""
     from raypipe.config import load_config
-    from raypipe.runtime.pipeline import run
+    from raypipe.runtime.infer.pipeline import run
 
     console = Console()
     settings = load_config(config)
@@ -119,9 +119,9 @@ def ingest(
 ) -> None:
     """Turn a corpus, or your own data, into shards; the same command again continues."""
     from raypipe.config import checked
-    from raypipe.runtime.ingest import ingest as run_ingest
-    from raypipe.runtime.ingest_config import IngestConfig
-    from raypipe.runtime.ingest_show import show_ingest
+    from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.runtime.ingest.job import ingest as run_ingest
+    from raypipe.runtime.ingest.show import show_ingest
     from raypipe.store.location import Location
 
     labels = label_set.split(",") if label_set and "," in label_set else label_set
@@ -255,8 +255,8 @@ def reaggregate(
     address: Address = None,
 ) -> None:
     """Predict from a run's stored hypotheses under other settings, without a model."""
-    from raypipe.runtime.reaggregate import reaggregate
-    from raypipe.runtime.reaggregate_plan import Changes
+    from raypipe.runtime.reaggregate.job import reaggregate
+    from raypipe.runtime.reaggregate.plan import Changes
 
     changes = Changes(
         strategies=_values("--strategies", strategies, str),
@@ -312,8 +312,8 @@ def report(
 ) -> None:
     """Write a finished run's report.html again and print its table."""
     from raypipe.labels import LabelSet
-    from raypipe.runtime.reduce import write_report
-    from raypipe.runtime.run_record import read_record
+    from raypipe.runtime.finish.record import read_record
+    from raypipe.runtime.finish.reduce import write_report
     from raypipe.store.location import Location
 
     tables = Location.parse(run, endpoint)
@@ -331,8 +331,8 @@ def selfcheck(
 ) -> None:
     """Compare answers at batch size 1 and at the run's; exit code 1 if float32 disagrees."""
     from raypipe.config import load_config
-    from raypipe.runtime.selfcheck import selfcheck as check
-    from raypipe.runtime.selfcheck import selfcheck_table
+    from raypipe.runtime.infer.selfcheck import selfcheck as check
+    from raypipe.runtime.infer.selfcheck import selfcheck_table
 
     result = check(load_config(config), sample)
     console = Console()

@@ -137,7 +137,7 @@ def write_shards(
 ) -> ShardIndex:
     """Write utterances that a program makes one by one as shards, their index last.
 
-    For corpora that lie in files there is :mod:`raypipe.runtime.ingest`. Failures are listed in
+    For corpora that lie in files there is :mod:`raypipe.runtime.ingest.job`. Failures are listed in
     ``ingest_errors.parquet``.
 
     Clips that the policy leaves out are no failures; ``ingest_excluded.parquet`` lists them.

@@ -109,9 +109,9 @@ def measured(corpus: Path, output: Path, audio: str, count: int) -> dict[str, ob
 def ingest_here(corpus: str, output: str, audio: str) -> None:
     from rich.console import Console
 
-    from raypipe.runtime.ingest import ingest
-    from raypipe.runtime.ingest_config import IngestConfig
-    from raypipe.runtime.session import ray_session
+    from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.runtime.ingest.job import ingest
+    from raypipe.runtime.ray.session import ray_session
 
     config = IngestConfig(corpus="crema-d", source=corpus, output=output, audio=audio)
     with ray_session():

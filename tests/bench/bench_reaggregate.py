@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from made_up_run import make_run
 
-from raypipe.runtime.reaggregate import reaggregate
-from raypipe.runtime.reaggregate_plan import Changes
-from raypipe.runtime.session import ray_session
+from raypipe.runtime.ray.session import ray_session
+from raypipe.runtime.reaggregate.job import reaggregate
+from raypipe.runtime.reaggregate.plan import Changes
 
 SETTINGS = {
     "unchanged": Changes(),

@@ -29,13 +29,13 @@ from random_checkpoint import save_checkpoint
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
-from raypipe.runtime.models import make_engine, make_frontend
-from raypipe.runtime.plan import make_plan
-from raypipe.runtime.preparing import prepare_shard
-from raypipe.runtime.session import ray_session
-from raypipe.runtime.shard_work import answer_shard
-from raypipe.runtime.stages import shard_stream
-from raypipe.runtime.timings import TIMINGS
+from raypipe.runtime.finish.timings import TIMINGS
+from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.plan import make_plan
+from raypipe.runtime.infer.preparing import prepare_shard
+from raypipe.runtime.infer.shard_work import answer_shard
+from raypipe.runtime.infer.stages import shard_stream
+from raypipe.runtime.ray.session import ray_session
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances

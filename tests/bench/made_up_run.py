@@ -23,7 +23,7 @@ from raypipe.records import (
     Utterance,
     Vote,
 )
-from raypipe.runtime.run_record import write_record
+from raypipe.runtime.finish.record import write_record
 from raypipe.store.location import Location
 from raypipe.store.tables import Answered, errors_table, generations_table, to_parquet_bytes
 

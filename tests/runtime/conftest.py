@@ -15,8 +15,8 @@ from s3_server import find_weed
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance
-from raypipe.runtime.pipeline import run
-from raypipe.runtime.session import ray_session
+from raypipe.runtime.infer.pipeline import run
+from raypipe.runtime.ray.session import ray_session
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.store.query import query

@@ -15,8 +15,8 @@ import soundfile
 from rich.console import Console
 
 from raypipe.records import Utterance
-from raypipe.runtime.reaggregate import reaggregate
-from raypipe.runtime.reaggregate_plan import Changes
+from raypipe.runtime.reaggregate.job import reaggregate
+from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 RATE = 16_000

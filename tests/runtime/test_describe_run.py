@@ -13,7 +13,7 @@ from chat_server import ChatServer, chat_server, text_of
 
 from raypipe.errors import ConfigError
 from raypipe.records import Utterance
-from raypipe.runtime.plan import make_plan
+from raypipe.runtime.infer.plan import make_plan
 
 PITCHES_HZ = [110.0, 150.0, 220.0, 300.0]
 SHORT = "u4"

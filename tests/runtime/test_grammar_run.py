@@ -13,7 +13,7 @@ from raypipe.errors import ConfigError
 from raypipe.grammars import distribution_regex
 from raypipe.labels import LABEL_SETS
 from raypipe.records import EmotionTokens
-from raypipe.runtime.models import check_engine, main_search
+from raypipe.runtime.infer.models import check_engine, main_search
 
 NONE = EmotionTokens((), (), ())
 LABELS = LABEL_SETS["crema-d-6"]

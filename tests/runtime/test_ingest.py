@@ -19,9 +19,9 @@ from rich.console import Console
 from raypipe.config import checked
 from raypipe.errors import ConfigError, CorpusError, FingerprintError, ShardError
 from raypipe.records import Utterance
-from raypipe.runtime.ingest import ingest
-from raypipe.runtime.ingest_config import IngestConfig
-from raypipe.runtime.ingest_show import show_ingest
+from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.ingest.job import ingest
+from raypipe.runtime.ingest.show import show_ingest
 from raypipe.shards import ShardIndex, read_index, read_shard
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes

@@ -8,7 +8,7 @@ import pytest
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LABEL_SETS
-from raypipe.runtime.ingest_config import load_ingest_config
+from raypipe.runtime.ingest.config import load_ingest_config
 
 WHOLE = """
 corpus: iemocap

@@ -15,8 +15,8 @@ from pathlib import Path
 from corpus_folder import clip
 from rich.console import Console
 
-from raypipe.runtime.ingest import ingest
-from raypipe.runtime.ingest_config import IngestConfig
+from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.ingest.job import ingest
 from raypipe.store.location import Location
 
 SHARDS, ROWS = 40, 40

@@ -13,8 +13,8 @@ from raypipe.corpora.pending import Pending
 from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance, Vote
-from raypipe.runtime.ingest_plan import Limits, Plan, claim, refuse_another, repeated_clips, scanned
-from raypipe.runtime.ingest_work import ClipShard, ContainerShards, LeftOut
+from raypipe.runtime.ingest.plan import Limits, Plan, claim, refuse_another, repeated_clips, scanned
+from raypipe.runtime.ingest.work import ClipShard, ContainerShards, LeftOut
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 from raypipe.votes import VotePolicy

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 from raypipe.records import Failure, ModelInput
-from raypipe.runtime.models import make_engine, make_frontend
-from raypipe.runtime.plan import make_plan
-from raypipe.runtime.preparing import PreparedShard, prepare_shard
-from raypipe.runtime.shard_work import answer_shard, commit_shard
+from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.plan import make_plan
+from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
+from raypipe.runtime.infer.shard_work import answer_shard, commit_shard
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 RATE = 16_000

@@ -22,11 +22,11 @@ from raypipe.audio import decode
 from raypipe.config import ModelConfig, parse_config
 from raypipe.engines.plugins import find_plugin
 from raypipe.errors import ConfigError
-from raypipe.runtime.models import model_fingerprint
-from raypipe.runtime.plan import make_plan
-from raypipe.runtime.reaggregate import reaggregate
-from raypipe.runtime.reaggregate_plan import Changes
-from raypipe.runtime.selfcheck import selfcheck
+from raypipe.runtime.infer.models import model_fingerprint
+from raypipe.runtime.infer.plan import make_plan
+from raypipe.runtime.infer.selfcheck import selfcheck
+from raypipe.runtime.reaggregate.job import reaggregate
+from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from raypipe.runtime.progress import RunProgress
+from raypipe.runtime.finish.progress import RunProgress
 
 
 class Clock:

@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from raypipe.errors import ConfigError, FingerprintError, RaypipeError, ShardError
-from raypipe.runtime.reaggregate import reaggregate
-from raypipe.runtime.reaggregate_plan import Changes
+from raypipe.runtime.reaggregate.job import reaggregate
+from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.store.location import Location
 
 PARTITION = "model=tiny-alm/prompt=distribution"

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from raypipe import cli
 from raypipe.errors import ConfigError
 from raypipe.records import Generation
-from raypipe.runtime import selfcheck as module
-from raypipe.runtime.selfcheck import selfcheck
+from raypipe.runtime.infer import selfcheck as module
+from raypipe.runtime.infer.selfcheck import selfcheck
 
 SETTINGS: dict[str, Any] = {
     "resources": {"batch_size": 4, "threads_per_actor": 1},

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-from raypipe.runtime.tasks import TASKS_PER_CPU, in_order
+from raypipe.runtime.ray.tasks import TASKS_PER_CPU, in_order
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

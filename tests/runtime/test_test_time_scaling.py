@@ -10,10 +10,10 @@ import pytest
 
 from raypipe.errors import ConfigError
 from raypipe.records import Failure
-from raypipe.runtime.models import make_engine, make_frontend
-from raypipe.runtime.plan import make_plan
-from raypipe.runtime.preparing import prepare_shard
-from raypipe.runtime.shard_work import answer_shard, commit_shard
+from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.plan import make_plan
+from raypipe.runtime.infer.preparing import prepare_shard
+from raypipe.runtime.infer.shard_work import answer_shard, commit_shard
 
 ALL = ["greedy", "cot", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v", "adaptive"]
 SETTINGS: dict[str, Any] = {
@@ -167,8 +167,8 @@ def test_a_verifier_that_cannot_answer_is_recorded(
 def test_all_searches_and_scores_are_read_again_to_the_same_bytes(
     scaled: Path, runs: Any, tmp_path: Path
 ) -> None:
-    from raypipe.runtime.reaggregate import reaggregate
-    from raypipe.runtime.reaggregate_plan import Changes
+    from raypipe.runtime.reaggregate.job import reaggregate
+    from raypipe.runtime.reaggregate.plan import Changes
 
     reaggregate(str(scaled), Changes(), output=str(tmp_path / "again"))
     mine, theirs = runs.tables(tmp_path / "again"), runs.tables(scaled)
@@ -242,7 +242,7 @@ class TestGrid:
             decoding={"beam_count": 2},
         )
         from raypipe.config import parse_config
-        from raypipe.runtime.pipeline import run
+        from raypipe.runtime.infer.pipeline import run
 
         run(parse_config(document))
         return output
@@ -281,8 +281,8 @@ class TestGrid:
     def test_reading_it_again_unchanged_gives_the_same_bytes(
         self, grid: Path, runs: Any, tmp_path: Path
     ) -> None:
-        from raypipe.runtime.reaggregate import reaggregate
-        from raypipe.runtime.reaggregate_plan import Changes
+        from raypipe.runtime.reaggregate.job import reaggregate
+        from raypipe.runtime.reaggregate.plan import Changes
 
         reaggregate(str(grid), Changes(), output=str(tmp_path / "again"))
         mine, theirs = runs.tables(tmp_path / "again"), runs.tables(grid)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raypipe.runtime.demo import EVERYTHING
+from raypipe.runtime.infer.demo import EVERYTHING
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 UTTERANCES = 12

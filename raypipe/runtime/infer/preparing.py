@@ -15,8 +15,8 @@ from raypipe.errors import DecodeError, ShardError
 from raypipe.prompts import fill_template, uses
 from raypipe.protocols import Frontend
 from raypipe.records import Descriptors, Failure, FloatArray, Request, Utterance
-from raypipe.runtime.answering import Part
-from raypipe.runtime.context import RunContext, ShardTask
+from raypipe.runtime.infer.answering import Part
+from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.shards import read_shard
 
 

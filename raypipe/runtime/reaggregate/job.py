@@ -18,21 +18,21 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.errors import ShardError
-from raypipe.runtime.context import partition
-from raypipe.runtime.pipeline import versions
-from raypipe.runtime.progress import RunProgress
-from raypipe.runtime.reaggregate_plan import Changes, ReaggregationPlan, plan_reaggregation
-from raypipe.runtime.reaggregate_work import reaggregate_part
-from raypipe.runtime.reduce import reduce_tables
-from raypipe.runtime.run_record import (
+from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.finish.record import (
     RECORD,
     check_counts,
     count_tables,
     read_record,
     write_record,
 )
-from raypipe.runtime.session import own_error, ray_session
-from raypipe.runtime.tasks import in_order
+from raypipe.runtime.finish.reduce import reduce_tables
+from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.ray.session import own_error, ray_session
+from raypipe.runtime.ray.tasks import in_order
+from raypipe.runtime.reaggregate.plan import Changes, ReaggregationPlan, plan_reaggregation
+from raypipe.runtime.reaggregate.work import reaggregate_part
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.schemas import SETTINGS
 from raypipe.strategies.sweep import used_settings

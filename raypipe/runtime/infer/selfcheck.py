@@ -18,10 +18,10 @@ from raypipe.engines.agreement import (
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
 from raypipe.records import Failure
-from raypipe.runtime.context import RunContext, ShardTask
-from raypipe.runtime.models import main_search, make_engine, make_frontend
-from raypipe.runtime.plan import run_contexts
-from raypipe.runtime.preparing import prepare_shard
+from raypipe.runtime.infer.context import RunContext, ShardTask
+from raypipe.runtime.infer.models import main_search, make_engine, make_frontend
+from raypipe.runtime.infer.plan import run_contexts
+from raypipe.runtime.infer.preparing import prepare_shard
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 

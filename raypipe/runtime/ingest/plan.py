@@ -22,7 +22,7 @@ from raypipe.corpora.pending import Pending
 from raypipe.errors import FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
-from raypipe.runtime.ingest_work import (
+from raypipe.runtime.ingest.work import (
     ClipShard,
     ContainerShards,
     Input,

@@ -19,9 +19,9 @@ from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricState, metrics_table
 from raypipe.report.write import html_report
-from raypipe.runtime.context import partition
-from raypipe.runtime.plan import Plan
-from raypipe.runtime.tasks import in_order
+from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.infer.plan import Plan
+from raypipe.runtime.ray.tasks import in_order
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.schemas import UTTERANCE_METRICS

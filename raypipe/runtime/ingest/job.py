@@ -16,16 +16,16 @@ from raypipe.corpora.containers import Container
 from raypipe.corpora.sources import Reading, Source, open_source, resolved
 from raypipe.errors import AccountingError, RaypipeError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.runtime.ingest_config import IngestConfig
-from raypipe.runtime.ingest_plan import Limits, Plan, Scan, claim, refuse_another, scanned
-from raypipe.runtime.ingest_work import (
+from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.ingest.plan import Limits, Plan, Scan, claim, refuse_another, scanned
+from raypipe.runtime.ingest.work import (
     IngestContext,
     Written,
     carry_out,
     names_of,
 )
-from raypipe.runtime.progress import RunProgress
-from raypipe.runtime.session import own_error, ray_session
+from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.shards import (
     INGEST_ERRORS,
     INGEST_EXCLUDED,

@@ -1,4 +1,4 @@
-"""The stream's stages on Ray Data: thin coats over :mod:`raypipe.runtime.shard_work`.
+"""The stream's stages on Ray Data: thin coats over :mod:`raypipe.runtime.infer.shard_work`.
 
 A shard travels as one row with one binary cell. Ray Data cuts and merges blocks by size, never a
 row, so a shard can be neither split nor joined with another on its way to its commit.
@@ -19,10 +19,10 @@ from raypipe.config import ResourcesConfig, RunConfig
 from raypipe.errors import StoppedError
 from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
-from raypipe.runtime.context import RunContext, ShardTask
-from raypipe.runtime.models import make_engine, make_frontend
-from raypipe.runtime.preparing import PreparedShard, prepare_shard
-from raypipe.runtime.shard_work import (
+from raypipe.runtime.infer.context import RunContext, ShardTask
+from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
+from raypipe.runtime.infer.shard_work import (
     AnsweredShard,
     ShardSummary,
     StoppedShard,

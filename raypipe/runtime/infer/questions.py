@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from raypipe.config import RunConfig
 from raypipe.labels import LabelSet
 from raypipe.records import Search
-from raypipe.runtime.models import main_search
+from raypipe.runtime.infer.models import main_search
 from raypipe.strategies.adaptive import Asked, needs
 from raypipe.strategies.settings import AdaptiveSettings
 

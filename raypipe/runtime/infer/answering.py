@@ -13,7 +13,7 @@ from typing import Any
 
 from raypipe.protocols import Engine
 from raypipe.records import Failure, Generation, Hypothesis
-from raypipe.runtime.questions import Question
+from raypipe.runtime.infer.questions import Question
 
 Place = tuple[int, int]
 """Row of the shard and number of the prompt."""

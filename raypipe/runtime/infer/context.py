@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import quote
 
 from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.records import EmotionTokens, Hypothesis
-from raypipe.runtime.aggregation import Ensemble, Reading
-from raypipe.runtime.questions import Judging, Question
+from raypipe.runtime.finish.aggregation import Ensemble, Reading
+from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.infer.questions import Judging, Question
 from raypipe.shards import ShardEntry
 from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings, Variant
@@ -137,16 +137,3 @@ class RunContext:
         return is_ambiguous(
             hypotheses, self.labels, self.emotion_tokens, self.aggregation, self.beam_count or None
         )
-
-
-def partition(model: str, prompt: str) -> str:
-    """The Hive partition path of a model and prompt.
-
-    Readers decode percent signs in a value, and a slash would be a new folder.
-    """
-    return f"{model_folder(model)}/prompt={quote(prompt, safe=' +')}"
-
-
-def model_folder(model: str) -> str:
-    """The part of :func:`partition` that is the same for all prompts."""
-    return f"model={quote(model, safe=' +')}"

@@ -19,8 +19,8 @@ from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer, parse_score
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import Failure, Generation, Hypothesis
-from raypipe.runtime.answering import Part, Timing
-from raypipe.runtime.questions import Judging
+from raypipe.runtime.infer.answering import Part, Timing
+from raypipe.runtime.infer.questions import Judging
 from raypipe.strategies.dirichlet import softmax_weights
 
 _DECIMALS = 2

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.runtime.aggregation import Ensemble, Reading, read_answers
-from raypipe.runtime.context import partition
+from raypipe.runtime.finish.aggregation import Ensemble, Reading, read_answers
+from raypipe.runtime.finish.partition import partition
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of

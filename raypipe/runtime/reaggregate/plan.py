@@ -11,11 +11,12 @@ from typing import Any
 from raypipe.config import RunConfig, parse_config
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.runtime.context import partition
-from raypipe.runtime.plan import ensembles_of, existing, refuse_another_run, run_sweep
-from raypipe.runtime.reaggregate_asked import refuse_what_was_not_asked
-from raypipe.runtime.reaggregate_work import Part, Work
-from raypipe.runtime.run_record import RECORD, read_record
+from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.record import RECORD, read_record
+from raypipe.runtime.infer.plan import ensembles_of, run_sweep
+from raypipe.runtime.reaggregate.asked import refuse_what_was_not_asked
+from raypipe.runtime.reaggregate.work import Part, Work
 from raypipe.store.location import Location
 from raypipe.strategies import Variant
 from raypipe.strategies.sweep import compared, used_settings

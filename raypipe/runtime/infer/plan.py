@@ -10,17 +10,18 @@ from typing import Any
 from raypipe.audio import AudioLimits, decode
 from raypipe.config import PromptConfig, RunConfig
 from raypipe.descriptors import describe
-from raypipe.errors import ConfigError, FingerprintError
+from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.prompts import check_template, template_source, uses
 from raypipe.prompts.examples import Example, read_examples
 from raypipe.records import Descriptors
-from raypipe.runtime.aggregation import Ensemble
-from raypipe.runtime.context import Prompt, RunContext, ShardTask, partition
-from raypipe.runtime.duplicates import repeated_ids
-from raypipe.runtime.models import check_engine, make_frontend, model_fingerprint
-from raypipe.runtime.questions import Judging, judging, questions
-from raypipe.runtime.run_record import RECORD, read_record
+from raypipe.runtime.finish.aggregation import Ensemble
+from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
+from raypipe.runtime.infer.duplicates import repeated_ids
+from raypipe.runtime.infer.models import check_engine, make_frontend, model_fingerprint
+from raypipe.runtime.infer.questions import Judging, judging, questions
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.strategies import AggregationSettings
@@ -261,42 +262,6 @@ def _limits(config: RunConfig, window_s: float) -> AudioLimits:
         max_duration_s=config.audio.max_duration_s or longest_s,
         max_channels=config.audio.max_channels,
     )
-
-
-def refuse_another_run(tables: Location, fingerprint: str) -> None:
-    """One output holds one run: its record, report and counts speak of all its tables.
-
-    Raises:
-        FingerprintError: if the output holds the tables of a different run.
-    """
-    if not tables.exists(RECORD):
-        return
-    found = read_record(tables)["fingerprint"]
-    if found != fingerprint:
-        raise FingerprintError(
-            f"{tables.uri} holds another run (fingerprint {found[:12]}, this run's is "
-            f"{fingerprint[:12]}): the shards, the model, the prompt or a "
-            "setting differs. Choose another output."
-        )
-
-
-def existing(tables: Location, table: str, partition: str, fingerprint: str) -> set[str]:
-    """Names of a table's finished objects; the first one's fingerprint speaks for all.
-
-    Raises:
-        FingerprintError: if it is not ``fingerprint``.
-    """
-    place = tables.child(table, *partition.split("/"))
-    names = place.list(".parquet")
-    if names:
-        found = place.fingerprint_of(names[0])
-        if found != fingerprint:
-            raise FingerprintError(
-                f"{place.uri} holds {table} of another run (fingerprint {str(found)[:12]}, this "
-                f"run's is {fingerprint[:12]}): the shards, the model, the prompt or a setting "
-                "differs. Choose another output."
-            )
-    return set(names)
 
 
 def _tasks(shards: Location, index: ShardIndex, limit: int | None) -> tuple[ShardTask, ...]:

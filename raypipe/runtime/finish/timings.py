@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from raypipe.runtime.context import model_folder
+from raypipe.runtime.finish.partition import model_folder
 from raypipe.store.location import Location
 
 TIMINGS = "timings"

@@ -13,8 +13,8 @@ from typing import Any
 from raypipe.config import RunConfig
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.runtime.plan import aggregation_settings
-from raypipe.runtime.questions import needs_of, questions
+from raypipe.runtime.infer.plan import aggregation_settings
+from raypipe.runtime.infer.questions import needs_of, questions
 from raypipe.strategies import AggregationSettings, Variant
 from raypipe.strategies.adaptive import Asked, Question, needs
 from raypipe.strategies.rules import RULE_SETTINGS

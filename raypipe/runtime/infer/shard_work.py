@@ -1,8 +1,8 @@
 """What happens to one shard, step by step, as plain functions that know nothing of Ray.
 
-A shard moves through three hands: :func:`raypipe.runtime.preparing.prepare_shard` on a CPU (read,
-decode, prompts, features), :func:`answer_shard` on the model's device (:func:`verify_shard` on
-another model's, if that verifies), :func:`commit_shard` on a CPU (parse, aggregate, write). It
+A shard moves through three hands: :func:`raypipe.runtime.infer.preparing.prepare_shard` on a CPU
+(read, decode, prompts, features), :func:`answer_shard` on the model's device (:func:`verify_shard`
+on another model's, if that verifies), :func:`commit_shard` on a CPU (parse, aggregate, write). It
 stays whole all the way: what is committed is one object per table and prompt.
 """
 
@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import Failure, Utterance
-from raypipe.runtime.aggregation import read_answers
-from raypipe.runtime.answering import Answers, Part, Timing
-from raypipe.runtime.context import RunContext, ShardTask, model_folder
-from raypipe.runtime.preparing import PreparedShard, filled
-from raypipe.runtime.timings import TIMINGS
-from raypipe.runtime.verifying import Row, verify
+from raypipe.runtime.finish.aggregation import read_answers
+from raypipe.runtime.finish.partition import model_folder
+from raypipe.runtime.finish.timings import TIMINGS
+from raypipe.runtime.infer.answering import Answers, Part, Timing
+from raypipe.runtime.infer.context import RunContext, ShardTask
+from raypipe.runtime.infer.preparing import PreparedShard, filled
+from raypipe.runtime.infer.verifying import Row, verify
 from raypipe.store.tables import (
     Answered,
     errors_table,

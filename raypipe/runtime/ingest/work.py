@@ -22,7 +22,7 @@ from raypipe.errors import CorpusError, DecodeError, FingerprintError, ShardErro
 from raypipe.labels import LabelSet
 from raypipe.lossless import as_flac
 from raypipe.records import Failure, Utterance
-from raypipe.runtime.ingest_outcome import OUTCOME_KEY, Outcome
+from raypipe.runtime.ingest.outcome import OUTCOME_KEY, Outcome
 from raypipe.shards import RowFailure, ShardEntry, encoded_shard, shard_entry
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.votes import Excluded, VotePolicy, labelled

