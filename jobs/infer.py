@@ -33,7 +33,7 @@ def main() -> int:
     metrics = table_dataset(Location.parse(config.output, config.storage.endpoint), "metrics")
     if metrics is not None:
         console.print(summary_table(metrics.to_table()))
-    console.print_json(data=record["counts"])
+    console.print_json(data=record.done_counts.model_dump(mode="json", exclude_none=True))
     return 0
 
 

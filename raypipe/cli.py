@@ -6,15 +6,17 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from raypipe.cli_settings import values_given, with_settings
 from raypipe.errors import RaypipeError
 from raypipe.inspection.findings import SliceBy
+from raypipe.store.run_record import RunRecord
 from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
 app = typer.Typer(
@@ -207,52 +209,21 @@ def inspect(
 
 
 @app.command()
+@with_settings
 def reaggregate(
     run: Annotated[str, typer.Argument(help="Finished run, a path or s3:// URI; only read.")],
     output: Annotated[
         str | None, typer.Option(help="Where the tables go; default: beside RUN.")
     ] = None,
     strategies: Annotated[str | None, typer.Option(help="Strategies, by commas.")] = None,
-    tau: Annotated[
-        str | None, typer.Option(help="Concentration of a beam's Dirichlet; several by commas.")
-    ] = None,
-    token_steps: Annotated[
-        str | None, typer.Option(help="Steps of the token strategies: all, words, or all,words.")
-    ] = None,
-    token_temperature: Annotated[
-        str | None, typer.Option(help="Temperature of token_softmax; several by commas.")
-    ] = None,
-    length_normalised: Annotated[
-        list[bool] | None,
-        typer.Option(
-            "--length-normalised/--no-length-normalised",
-            help="Whether alpha is divided by the length; both options give both.",
-        ),
-    ] = None,
-    merge_tokenisations: Annotated[
-        list[bool] | None,
-        typer.Option(
-            "--merge-tokenisations/--no-merge-tokenisations",
-            help="Whether beams of one text count as one; both options give both.",
-        ),
-    ] = None,
     sub_beams: Annotated[
         str | None,
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
     ] = None,
-    adaptive_threshold: Annotated[
-        str | None,
-        typer.Option(help="Bits above which adaptive escalates; several by commas are a curve."),
-    ] = None,
-    adaptive_cheap: Annotated[
-        str | None, typer.Option(help="What adaptive looks at first; several by commas.")
-    ] = None,
-    adaptive_expensive: Annotated[
-        str | None, typer.Option(help="What adaptive escalates to; several by commas.")
-    ] = None,
     replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
     endpoint: Endpoint = None,
     address: Address = None,
+    **settings: object,
 ) -> None:
     """Predict from a run's stored hypotheses under other settings, without a model."""
     from raypipe.runtime.reaggregate.job import reaggregate
@@ -260,22 +231,43 @@ def reaggregate(
 
     changes = Changes(
         strategies=_values("--strategies", strategies, str),
-        tau=_values("--tau", tau, float),
-        token_steps=_values("--token-steps", token_steps, str),
-        token_temperature=_values("--token-temperature", token_temperature, float),
-        length_normalised=tuple(length_normalised) if length_normalised else None,
-        merge_tokenisations=tuple(merge_tokenisations) if merge_tokenisations else None,
+        settings=values_given(settings),
         sub_beams=_values("--sub-beams", sub_beams, int),
-        cheap=_values("--adaptive-cheap", adaptive_cheap, str),
-        expensive=_values("--adaptive-expensive", adaptive_expensive, str),
-        threshold=_values("--adaptive-threshold", adaptive_threshold, float),
         replicates=replicates,
     )
     console = Console()
     record = reaggregate(
         run, changes, output=output, endpoint=endpoint, address=address, console=console
     )
-    _show_run(record["config"]["output"], record, console, endpoint)
+    _show_run(record.config["output"], record, console, endpoint)
+
+
+@app.command("strategies")
+def strategies_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the strategies: what each predicts, what it asks and which settings change it."""
+    from raypipe.strategies.listing import strategy_cards, strategy_table
+
+    cards = strategy_cards()
+    if as_json:
+        _print_json([card.model_dump(mode="json") for card in cards])
+    else:
+        Console().print(strategy_table(cards))
+
+
+@app.command("questions")
+def questions_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the questions that a model can be asked, and what answers them."""
+    from raypipe.strategies.listing import question_cards, question_table
+
+    cards = question_cards()
+    if as_json:
+        _print_json([card.model_dump(mode="json") for card in cards])
+    else:
+        Console().print(question_table(cards))
 
 
 @app.command()
@@ -312,13 +304,13 @@ def report(
 ) -> None:
     """Write a finished run's report.html again and print its table."""
     from raypipe.labels import LabelSet
-    from raypipe.runtime.finish.record import read_record
     from raypipe.runtime.finish.reduce import write_report
     from raypipe.store.location import Location
+    from raypipe.store.run_record import read_record
 
     tables = Location.parse(run, endpoint)
     record = read_record(tables)
-    write_report(tables, record, LabelSet(tuple(record["labels"])))
+    write_report(tables, record, LabelSet(record.labels))
     _show_run(run, record, Console(), endpoint)
 
 
@@ -376,7 +368,7 @@ def models() -> None:
         console.print(offered)
 
 
-def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:
+def _show_run(output: str, record: RunRecord, console: Console, endpoint: str | None) -> None:
     from raypipe.report.facts import times
     from raypipe.report.terminal import error_table, summary_table
     from raypipe.store.location import Location
@@ -386,17 +378,17 @@ def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: s
     metrics, errors = table_dataset(tables, "metrics"), table_dataset(tables, "errors")
     if metrics is not None:
         console.print(summary_table(metrics.to_table()))
-    counts = record["counts"]
-    if counts["errors"] and errors is not None:
+    counts = record.done_counts
+    if counts.errors and errors is not None:
         console.print(error_table(errors.head(1000)))
-    for time in times(record):
+    for time in times(record.as_json()):
         console.print(f"{time.term}, {time.text}", highlight=False, markup=False)
-    put_in = f"{counts['input']} utterances in"
-    if "cells" in counts:
-        put_in = f"{counts['utterances']} utterances x {len(counts['cells'])} models and prompts"
+    put_in = f"{counts.input} utterances in"
+    if counts.cells:
+        put_in = f"{counts.utterances} utterances x {len(counts.cells)} models and prompts"
     console.print(
-        f"{put_in} = {counts['predicted']} predicted"
-        f" + {counts['errors']} errors; tables and report.html in {output}"
+        f"{put_in} = {counts.predicted} predicted"
+        f" + {counts.errors} errors; tables and report.html in {output}"
     )
 
 

@@ -12,7 +12,8 @@ RaypipeError
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
 ├── StoppedError         a run ended early on purpose; the same command continues it
-└── AccountingError      counts that must add up do not
+├── AccountingError      counts that must add up do not
+└── RegistryError        a strategy, question or metric is declared wrongly or twice
 
 One utterance's failure never travels as an exception between rooms: it is caught where it
 happens and becomes a :class:`raypipe.records.Failure`.
@@ -81,3 +82,7 @@ class StoppedError(RaypipeError):
 
 class AccountingError(RaypipeError):
     """Counts that must add up do not: an utterance was lost or answered twice."""
+
+
+class RegistryError(RaypipeError):
+    """A strategy, a question, a metric or a setting is declared wrongly, or twice."""

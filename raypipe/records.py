@@ -15,8 +15,9 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
 Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
-HypothesisKind = Literal["greedy", "beam", "cot"]
-FinishReason = Literal["stop", "length", "refusal", "content_filter", "failed"]
+HypothesisKind = Literal["greedy", "beam"]
+"""Kinds of a search's own hypotheses; questions may record others, see :class:`Hypothesis`."""
+FinishReason = Literal["stop", "length", "refusal", "content_filter"]
 AlphaKind = Literal["sum_logprob", "sum_logprob_without_end", "none"]
 EmotionKind = Literal["logit", "logprob"]
 
@@ -43,6 +44,26 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioMarks:
+    """What is measured of a recording's signal; None where it was not measured.
+
+    Attributes:
+        peak: largest magnitude, of full scale.
+        rms: root mean square, of full scale.
+        clipped_share: share of samples at full scale, in [0, 1].
+        silent: nothing is to be heard.
+        channel_correlation: Pearson correlation of the first two channels, in [-1, 1]; None for
+            one channel.
+    """
+
+    peak: float | None = None
+    rms: float | None = None
+    clipped_share: float | None = None
+    silent: bool | None = None
+    channel_correlation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One row of a shard: encoded audio and what people heard in it.
 
@@ -56,8 +77,10 @@ class Utterance:
         n_votes: number of votes inside the label set.
         consensus: the label, in words, that the corpus itself publishes for it; ``no_agreement``
             where it says there is none; None where it says nothing.
-        arousal: the annotators' mean as the corpus gives it, on its scale; likewise ``valence``
-            and ``dominance``.
+        arousal: the annotators' mean as the corpus gives it, on its scale; ``valence`` and
+            ``dominance`` the same.
+        audio_marks: of the recording; None where it was not measured.
+        facts: other columns of the corpus about the utterance, by name.
     """
 
     utterance_id: str
@@ -77,6 +100,8 @@ class Utterance:
     arousal: float | None = None
     valence: float | None = None
     dominance: float | None = None
+    audio_marks: AudioMarks | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,17 +274,18 @@ class Hypothesis:
     """One generated output.
 
     Attributes:
-        kind: ``greedy`` (the greedy lane), ``beam`` (see ``sampled``), or ``cot``: the greedy
-            answer to the prompt's variant with step-by-step instructions.
+        kind: ``greedy``, ``beam`` (see ``sampled``), ``cot`` (the greedy answer to the prompt's
+            variant with step-by-step instructions), or the kind of another question, see
+            :attr:`raypipe.questions.Question.kind`.
         rank: 0 for the greedy hypotheses; beams of one search are ranked by alpha from 0.
         token_ids: generated ids, shape ``(steps,)``, with the end-of-sequence id if it was reached;
             empty where the engine cannot know them.
         token_logprobs: log p of each generated token, natural log, shape ``(steps,)``; None where
             the engine cannot know them.
-        alpha: cumulative log-likelihood, the plain sum of ``token_logprobs``; None likewise.
+        alpha: cumulative log-likelihood, the plain sum of ``token_logprobs``; None where the
+            engine cannot know it.
         finish_reason: ``stop`` at an end-of-sequence token, ``length`` if cut at the limit;
-            ``refusal`` and ``content_filter`` mark a text that is no answer, ``failed`` one that
-            says why a further question about the utterance got none.
+            ``refusal`` and ``content_filter`` mark a text that is no answer.
         emotion_logits: raw logits of the recorded emotion tokens, shape ``(steps, tokens)``,
             before softmax, temperature, penalties or grammar; None where unavailable.
         verifier_score: in [0, 1]; None if not scored.
@@ -280,9 +306,10 @@ class Hypothesis:
         window: which part of a long clip was heard, from 0; a clip within the model's window has
             one.
         window_s: seconds of that part; None for the whole clip.
+        search_score: what the search ranked by, where that is not ``alpha``; None otherwise.
     """
 
-    kind: HypothesisKind
+    kind: str
     rank: int
     text: str
     token_ids: tuple[int, ...]
@@ -303,6 +330,7 @@ class Hypothesis:
     beam_count: int | None = None
     window: int = 0
     window_s: float | None = None
+    search_score: float | None = None
 
     @property
     def is_answer(self) -> bool:
@@ -316,10 +344,39 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """A question that was put to a model about one window of an utterance, and whether it answered.
+
+    Attributes:
+        question: its name, see :mod:`raypipe.questions`.
+        window: which part of a long clip it was about, from 0.
+        window_s: seconds of that part; None for the whole clip.
+        beam_count: beams of the search that was asked for; None for any other request.
+        prompt_tokens: of the prompt, audio included; None where unknown.
+        error_type: short stable name of why there is no answer; None where there is one.
+        error_message: what was wrong; None where there is an answer.
+    """
+
+    question: str
+    window: int = 0
+    window_s: float | None = None
+    beam_count: int | None = None
+    prompt_tokens: int | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it got no answer."""
+        return self.error_type is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """Everything a model said about one utterance.
 
     Attributes:
+        questions: what was asked; empty as an engine gives it.
         prompt_tokens: of the whole question, audio included; None where an endpoint does not say.
         audio_tokens: of them, those of the audio; None likewise.
         batch_size: utterances that were decoded together; fewer than asked for where memory ran
@@ -332,6 +389,7 @@ class Generation:
     prompt_tokens: int | None
     audio_tokens: int | None
     batch_size: int | None = None
+    questions: tuple[AskedQuestion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

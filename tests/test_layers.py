@@ -1,21 +1,26 @@
 """The house's one rule of direction, read from the source itself."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SPINE = {"records", "labels", "votes", "protocols", "config", "errors"}
-ROOMS_THAT_KNOW_THE_ORDER = {"runtime", "cli", "__main__"}
+SPINE = {"records", "labels", "votes", "protocols", "errors", "discovery"}
+ROOMS_THAT_KNOW_THE_ORDER = {"runtime", "cli", "cli_settings", "__main__"}
 # A room may also use these: pure functions and places that several rooms stand on.
 SHARED = {
     "store": {"labels"},
+    "config": {"questions", "strategies"},
+    "grammars": {"config"},
+    "prompts": {"config"},
+    "engines": {"config"},
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
     "inspection": {"corpora", "shards", "store", "metrics", "report"},
-    "strategies": {"parsing", "metrics"},
+    "strategies": {"parsing", "metrics", "questions"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }
 
@@ -55,3 +60,30 @@ def test_a_room_imports_the_spine_and_itself(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "raypipe" and len(parts) > 1 and parts[1] != "__version__":
             assert parts[1] in allowed, f"{path} imports {name}"
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    """What a function or a type checker imports later is no circle."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in modules()}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {
+        name: {known for known in imported_at_once(path) if known in names and known != name}
+        for name, path in names.items()
+    }
+    # A package's own __init__ collects what its modules offer; it is no step of a circle.
+    order = {
+        name: {known for known in needed if not name.startswith(f"{known}.")}
+        for name, needed in graph.items()
+    }
+    list(TopologicalSorter(order).static_order())  # raises CycleError, naming the circle
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """Modules that are imported when the module is: outside functions and type checking."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found

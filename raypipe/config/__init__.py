@@ -1,5 +1,6 @@
 """Configs: checked once, at the door, before any work starts; see :mod:`raypipe.config.run`."""
 
+from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, StrategyName
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import Section, checked, read_yaml
 from raypipe.config.model import BUILT_IN_ENGINES, BUNDLED_MODEL, ModelConfig, VllmConfig
@@ -7,8 +8,6 @@ from raypipe.config.run import RunConfig, load_config, parse_config
 from raypipe.config.sections import (
     COT_VARIANTS,
     TEXT_PROMPT,
-    AdaptiveConfig,
-    AggregationConfig,
     AskedGrammar,
     AudioConfig,
     DecodingConfig,
@@ -19,7 +18,6 @@ from raypipe.config.sections import (
     PromptConfig,
     ResourcesConfig,
     StorageConfig,
-    StrategyName,
     VerifierConfig,
 )
 

@@ -15,11 +15,16 @@ from typing import Any, Self
 
 from pydantic import field_validator, model_validator
 
+from raypipe.config.aggregation import (
+    AdaptiveConfig,
+    AggregationConfig,
+    QuestionName,
+    StrategyName,
+    settings_in,
+)
 from raypipe.config.base import Section, checked, read_yaml
 from raypipe.config.model import ModelConfig
 from raypipe.config.sections import (
-    AdaptiveConfig,
-    AggregationConfig,
     AudioConfig,
     DecodingConfig,
     EnsembleConfig,
@@ -28,9 +33,13 @@ from raypipe.config.sections import (
     PromptConfig,
     ResourcesConfig,
     StorageConfig,
-    StrategyName,
     VerifierConfig,
 )
+from raypipe.labels import LabelSet
+from raypipe.questions import QUESTIONS, Asked, PromptOutline, RunOutline, question_named
+from raypipe.records import Grammar
+from raypipe.strategies import STRATEGIES, Composite, Settings, Strategy, strategy_named
+from raypipe.strategies.needs import needs, used_strategies
 from raypipe.votes import VotePolicy
 
 
@@ -43,6 +52,7 @@ class RunConfig(Section):
         models: several in place of ``model``; each is asked everything.
         prompts: several in place of ``prompt``; they share what is made of a clip.
         strategies: which distributions are computed.
+        questions: names of questions that are asked although no strategy reads them.
         verifier: asked where a strategy needs one.
         ensembles: means over prompts.
     """
@@ -59,6 +69,7 @@ class RunConfig(Section):
     ensembles: tuple[EnsembleConfig, ...] = ()
     decoding: DecodingConfig = DecodingConfig()
     strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
+    questions: tuple[QuestionName, ...] = ()
     verifier: VerifierConfig = VerifierConfig()
     aggregation: AggregationConfig = AggregationConfig()
     adaptive: AdaptiveConfig = AdaptiveConfig()
@@ -75,30 +86,32 @@ class RunConfig(Section):
         return strategies
 
     @model_validator(mode="after")
-    def _strategies_can_be_served(self) -> Self:
-        used = set(self.used_strategies)
-        needs_beams = {"bon", "w_bon", "alm_v", "w_alm_v"} & used
-        if needs_beams and self.decoding.beam_count == 0:
-            raise ValueError(f"strategies {sorted(needs_beams)} need decoding.beam_count >= 1")
-        if "greedy" in used and not self.decoding.greedy:
-            raise ValueError("strategy greedy needs decoding.greedy: true")
-        judged = {"alm_v", "w_alm_v"} & used
-        unheard = self.verifier.model is None and all(one.is_text_only for one in self.all_prompts)
-        if judged and unheard:
-            raise ValueError(
-                f"strategies {sorted(judged)}: the model judges its answers by ear, and no prompt "
-                "lets it hear; name another model as verifier.model"
-            )
-        for prompt in self.all_prompts:
-            if "cot" in used and prompt.cot_template is None:
-                raise ValueError(
-                    f"strategy cot: prompt {prompt.label} has no variant with step-by-step "
-                    "instructions; name one as its cot"
-                )
+    def _composites_can_be(self) -> Self:
+        for strategy in STRATEGIES.values():
+            refusal = strategy.refusal(self.settings) if isinstance(strategy, Composite) else None
+            if refusal is not None:
+                raise ValueError(f"strategy {strategy.name}: {refusal}")
         return self
 
     @model_validator(mode="after")
-    def _one_purse(self) -> Self:
+    def _questions_can_be_asked(self) -> Self:
+        outline, offered = self.outline(), self.offered_questions
+        readers: dict[str, list[str]] = {name: [] for name in self.questions}
+        for name in self.used_strategies:
+            strategy = strategy_named(name)
+            for question in strategy.asked(offered) if isinstance(strategy, Strategy) else ():
+                readers.setdefault(question, []).append(name)
+        for question, strategies in readers.items():
+            refusal = question_named(question).refusal(outline)
+            if refusal is not None:
+                who = (
+                    f"strategies {', '.join(strategies)}" if strategies else f"questions {question}"
+                )
+                raise ValueError(f"{who} {refusal}")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_is_kept_by_one_actor(self) -> Self:
         asked = [(model, self.resources) for model in self.all_models]
         if self.verifier.model is not None:
             asked.append((self.verifier.model, self.verifier.resources))
@@ -131,11 +144,55 @@ class RunConfig(Section):
         return self
 
     @property
+    def settings(self) -> Settings:
+        """Values of the strategies' settings."""
+        return settings_in(self.aggregation, self.adaptive)
+
+    @property
     def used_strategies(self) -> tuple[str, ...]:
-        """The strategies, and those that ``adaptive`` chooses from if it is among them."""
-        chosen = (self.adaptive.cheap, self.adaptive.expensive)
-        more = chosen if "adaptive" in self.strategies else ()
-        return tuple(dict.fromkeys((*self.strategies, *more)))
+        """The strategies, and those that composites among them choose from."""
+        return used_strategies(self.strategies, self.settings)
+
+    @property
+    def offered_questions(self) -> frozenset[str]:
+        """Names of the questions that this run is able to ask."""
+        outline = self.outline()
+        return frozenset(
+            name for name, question in QUESTIONS.items() if question.refusal(outline) is None
+        )
+
+    @property
+    def asked(self) -> Asked:
+        """Names of the questions that the run's strategies read."""
+        return needs(self.strategies, self.settings, self.offered_questions)
+
+    def outline(self, labels: LabelSet | None = None, grammar: Grammar | None = None) -> RunOutline:
+        """What of the config decides how its questions are asked.
+
+        Args:
+            labels: of the corpus; None before they are known.
+            grammar: what answers are held to, for these labels and the run's engine.
+        """
+        decoding = self.decoding
+        return RunOutline(
+            prompts=tuple(
+                PromptOutline(
+                    prompt.label,
+                    has_cot=prompt.cot_template is not None,
+                    text_only=prompt.is_text_only,
+                    cot_max_new_tokens=prompt.cot_max_new_tokens,
+                )
+                for prompt in self.all_prompts
+            ),
+            greedy=decoding.greedy,
+            beam_count=decoding.beam_count,
+            other_beam_counts=decoding.other_beam_counts,
+            max_new_tokens=decoding.max_new_tokens,
+            grammar=grammar,
+            own_verifier=self.verifier.model is None,
+            labels=labels,
+            questions=self.questions,
+        )
 
     @property
     def all_models(self) -> tuple[ModelConfig, ...]:
@@ -147,10 +204,10 @@ class RunConfig(Section):
         """Every prompt of the run."""
         return self.prompts or (self.prompt,)
 
-    def as_judge(self) -> Self:
+    def as_verifier(self) -> Self:
         """The verifier in place of the run's model, with its own resources.
 
-        What holds the run's answers to a grammar does not hold a judge's.
+        What holds the run's answers to a grammar does not hold a verifier's.
         """
         verifier = self.verifier
         if verifier.model is None:

@@ -1,4 +1,4 @@
-"""The sections of a run's config, the model's aside."""
+"""The sections of a run's config, but for the model's and those of the strategies' settings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ TEXT_PROMPT = "describe"
 
 COT_VARIANTS = {"distribution": "distribution+cot"}
 """Built-in prompts that have a variant with step-by-step instructions."""
-
-PlainStrategyName = Literal[
-    "greedy", "cot", "token", "token_softmax", "bon", "w_bon", "alm_v", "w_alm_v"
-]
-StrategyName = PlainStrategyName | Literal["adaptive"]
 
 
 class InputConfig(Section):
@@ -171,47 +166,6 @@ class DecodingConfig(Section):
         return self
 
 
-class AggregationConfig(Section):
-    """How hypotheses become one distribution.
-
-    Attributes:
-        tau: concentration of each beam's Dirichlet.
-        token_steps: token-level logits averaged over ``all`` steps, or only over steps that
-            wrote an emotion word.
-        token_temperature: temperature of ``token_softmax``.
-        length_normalised: divide alpha by the number of steps before weighting beams.
-        merge_tokenisations: beams of one search that write one text in different tokens count as
-            one, as likely as all of them together; see :mod:`raypipe.strategies.merging`.
-    """
-
-    tau: float = Field(default=1.0, gt=0)
-    token_steps: Literal["all", "words"] = "all"
-    token_temperature: float = Field(default=1.0, gt=0)
-    length_normalised: bool = False
-    merge_tokenisations: bool = False
-
-
-class AdaptiveConfig(Section):
-    """When strategy ``adaptive`` is content with a cheap answer.
-
-    Attributes:
-        cheap: the strategy whose prediction is looked at first.
-        expensive: the strategy that answers where that one is ambiguous or invalid. What only it
-            needs is asked about those utterances alone.
-        threshold: entropy of the cheap prediction, in bits, above which it is ambiguous.
-    """
-
-    cheap: PlainStrategyName = "greedy"
-    expensive: PlainStrategyName = "w_bon"
-    threshold: float = Field(default=1.0, ge=0)
-
-    @model_validator(mode="after")
-    def _are_two(self) -> Self:
-        if self.cheap == self.expensive:
-            raise ValueError(f"cheap and expensive are both {self.cheap}")
-        return self
-
-
 class MetricsConfig(Section):
     """The reduce.
 
@@ -249,17 +203,17 @@ class ResourcesConfig(Section):
 
 
 class VerifierConfig(Section):
-    """Who judges the beams for ``alm_v`` and ``w_alm_v``, and how.
+    """The model that scores beams for ``alm_v`` and ``w_alm_v``, and how it is asked.
 
     Attributes:
-        model: the judge; None for the model that wrote them.
+        model: the verifier; None for the model that wrote the beams.
         template: a built-in prompt name or the path of a Jinja template that sees ``candidate``.
-        candidates: only the first so many beams are judged; None for all.
-        score: the number in the judge's ``text``, or the ``expected`` one: the mean of the numbers
-            in its beams (an endpoint: in its samples), weighted by their probabilities.
-        beam_count: beams of the judge for ``expected``.
+        candidates: only the first so many beams are scored; None for all.
+        score: the number in the verifier's ``text``, or the ``expected`` one: the mean of the
+            numbers in its beams (an endpoint: in its samples), weighted by their probabilities.
+        beam_count: beams of the verifier for ``expected``.
         max_new_tokens: longest answer in tokens.
-        resources: of another model as the judge.
+        resources: of another model as the verifier.
     """
 
     model: ModelConfig | None = None

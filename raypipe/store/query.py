@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
 from raypipe.errors import ConfigError, StoreError
 from raypipe.store.location import Location
+from raypipe.store.objects import KEYS
+from raypipe.store.schemas import ERRORS, GENERATIONS, METRICS, PREDICTIONS, SETTINGS
 
-TABLES = ("generations", "predictions", "metrics", "errors", "settings")
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "generations": GENERATIONS,
+    "predictions": PREDICTIONS,
+    "metrics": METRICS,
+    "errors": ERRORS,
+    "settings": SETTINGS,
+}
+"""Tables of a run by their names."""
+
+TABLES = tuple(SCHEMAS)
 
 
 def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
@@ -20,7 +33,24 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     path = f"{base}/{table}"
     if filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound:
         return None
-    return pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet")
+    # Of text, whatever a name looks like: a model called 7 is no number.
+    keys = pa.schema([(key, pa.string()) for key in KEYS])
+    found = pyarrow.dataset.dataset(
+        path,
+        filesystem=filesystem,
+        format="parquet",
+        partitioning=pyarrow.dataset.partitioning(keys, flavor="hive"),
+    )
+    return found.replace_schema(_whole_schema(SCHEMAS[table], found.schema))
+
+
+def _whole_schema(known: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """Every column that this version knows and every one that the files have.
+
+    An object of an older version lacks some, which read as null.
+    """
+    fields = {field.name: field for field in known} | {field.name: field for field in found}
+    return pa.schema([field.with_nullable(True) for field in fields.values()])
 
 
 def connect(tables: Location) -> duckdb.DuckDBPyConnection:

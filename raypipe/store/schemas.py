@@ -1,7 +1,8 @@
 """The schema of every table, and what its schema-level metadata says.
 
 Distributions are lists aligned with the label set, which stands once per object under
-``raypipe.labels``. Columns are nullable unless a key.
+``raypipe.labels``. Columns are nullable unless a key. ``model`` and ``prompt`` stand in the path of
+an object and in its metadata, not in its columns: see :mod:`raypipe.store.objects`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import pyarrow as pa
 from raypipe.errors import ShardError
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, EmotionWord
+
+VERSION = 2
+"""Version of the layout of shards and tables; of version 1 what it lacks reads as null."""
 
 LABELS_KEY = "raypipe.labels"
 EMOTION_TOKENS_KEY = "raypipe.emotion_words"
@@ -31,6 +35,35 @@ _VOTE = pa.struct(
 _VOTES = pa.list_(_VOTE)
 _PROBS = pa.list_(pa.float64())
 
+# What an ingest notes of a recording and of a manifest's other columns; null where it did not.
+_NOTES = [
+    (
+        "audio_marks",
+        pa.struct(
+            [
+                ("peak", pa.float64()),  # of full scale
+                ("rms", pa.float64()),  # of full scale
+                ("clipped_share", pa.float64()),
+                ("silent", pa.bool_()),
+                ("channel_correlation", pa.float64()),
+            ]
+        ),
+    ),
+    ("facts", pa.map_(pa.string(), pa.string())),
+]
+
+_QUESTION = pa.struct(
+    [
+        ("question", pa.string()),
+        ("window", pa.int32()),
+        ("window_s", pa.float64()),
+        ("beam_count", pa.int16()),
+        ("prompt_tokens", pa.int32()),
+        ("error_type", pa.string()),  # null for one that was answered
+        ("error_message", pa.string()),
+    ]
+)
+
 _HYPOTHESIS = pa.struct(
     [
         ("kind", pa.string()),
@@ -39,8 +72,8 @@ _HYPOTHESIS = pa.struct(
         ("token_ids", pa.list_(pa.int32())),
         ("token_logprobs", pa.list_(pa.float32())),
         ("alpha", pa.float64()),
+        ("search_score", pa.float64()),  # what the search ranked by; null where it is alpha
         ("finish_reason", pa.string()),
-        ("emotion_logits", pa.list_(pa.list_(pa.float32()))),  # steps x recorded tokens
         ("verifier_score", pa.float64()),
         ("verifier_text", pa.string()),
         ("alpha_kind", pa.string()),
@@ -78,6 +111,7 @@ SHARD = pa.schema(
         *_TRUTH,
         ("consensus", pa.string()),
         *_ATTRIBUTES,
+        *_NOTES,
     ]
 )
 """Input: one row per utterance, encoded audio inside."""
@@ -97,7 +131,11 @@ GENERATIONS = pa.schema(
         ("context", pa.list_(pa.string())),
         ("votes", _VOTES),
         *_TRUTH,
+        *_NOTES,
+        ("questions", pa.list_(_QUESTION)),
         ("hypotheses", pa.list_(_HYPOTHESIS)),
+        # A column of its own, aligned with hypotheses: hypotheses x steps x recorded tokens.
+        ("emotion_logits", pa.list_(pa.list_(pa.list_(pa.float32())))),
         ("emotion_token_ids", pa.list_(pa.int32())),
         ("emotion_token_strings", pa.list_(pa.string())),
         ("prompt_tokens", pa.int32()),
@@ -138,6 +176,7 @@ PREDICTIONS = pa.schema(
         ("escalated", pa.bool_()),  # null but for adaptive
         *_TRUTH,
         ("votes_union", pa.list_(pa.string())),
+        *_NOTES,
         *((name, pa.float64()) for name in UTTERANCE_METRICS),
     ]
 )
@@ -201,7 +240,7 @@ ingest knows neither ``model`` nor ``prompt``."""
 
 def with_metadata(schema: pa.Schema, metadata: Mapping[str, str]) -> pa.Schema:
     """The schema with these entries added to its metadata."""
-    return schema.with_metadata({**_metadata(schema), **metadata})
+    return schema.with_metadata({**metadata_of(schema), **metadata})
 
 
 def labels_metadata(labels: LabelSet) -> dict[str, str]:
@@ -215,7 +254,7 @@ def labels_of(schema: pa.Schema) -> LabelSet | None:
     Raises:
         ShardError: if there is an entry that is not a list of labels.
     """
-    value = _metadata(schema).get(LABELS_KEY)
+    value = metadata_of(schema).get(LABELS_KEY)
     if value is None:
         return None
     try:
@@ -239,7 +278,7 @@ def emotion_tokens_metadata(tokens: EmotionTokens) -> dict[str, str]:
 
 def emotion_tokens_of(schema: pa.Schema) -> EmotionTokens | None:
     """The recorded words and tokens of a ``generations/`` object, or None if none are named."""
-    value = _metadata(schema).get(EMOTION_TOKENS_KEY)
+    value = metadata_of(schema).get(EMOTION_TOKENS_KEY)
     if value is None:
         return None
     document = json.loads(value)
@@ -250,7 +289,8 @@ def emotion_tokens_of(schema: pa.Schema) -> EmotionTokens | None:
     )
 
 
-def _metadata(schema: pa.Schema) -> dict[str, str]:
+def metadata_of(schema: pa.Schema) -> dict[str, str]:
+    """The entries of a schema's metadata as text."""
     return {
         str(key, "utf-8", "replace"): str(value, "utf-8", "replace")
         for key, value in (schema.metadata or {}).items()

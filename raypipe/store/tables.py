@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raypipe.labels import LabelSet
 from raypipe.records import (
+    AskedQuestion,
+    AudioMarks,
     EmotionTokens,
     Failure,
     FloatArray,
@@ -34,6 +36,7 @@ from raypipe.votes import VotePolicy, labels_given
 
 __all__ = [
     "Answered",
+    "StoredAnswer",
     "errors_table",
     "from_parquet_bytes",
     "generations_table",
@@ -65,11 +68,14 @@ class Answered:
 def utterance_row(utterance: Utterance) -> dict[str, Any]:
     """An utterance as the values of a shard row, by column."""
     row = {field.name: getattr(utterance, field.name) for field in fields(Utterance)}
-    row["votes"] = [
-        {field.name: getattr(vote, field.name) for field in fields(Vote)}
-        for vote in utterance.votes
-    ]
+    row["votes"] = [_plain(vote) for vote in utterance.votes]
+    row["audio_marks"] = None if utterance.audio_marks is None else _plain(utterance.audio_marks)
+    row["facts"] = list(utterance.facts.items()) or None
     return row
+
+
+def _plain(record: Vote | AudioMarks | AskedQuestion) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def utterance_from_row(row: Mapping[str, Any]) -> Utterance:
@@ -89,6 +95,8 @@ def utterance_from_row(row: Mapping[str, Any]) -> Utterance:
         plurality=row["plurality"],
         n_votes=row["n_votes"] or 0,
         consensus=row.get("consensus"),
+        audio_marks=None if row.get("audio_marks") is None else AudioMarks(**row["audio_marks"]),
+        facts=dict(row.get("facts") or ()),
         **_attributes(row),
     )
 
@@ -132,7 +140,9 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
         }
     return {
         **row,
-        "hypotheses": [_hypothesis_row(one) for one in answer.hypotheses],
+        "questions": [_plain(asked) for asked in answer.questions],
+        "hypotheses": [_hypothesis_row(hypothesis) for hypothesis in answer.hypotheses],
+        "emotion_logits": [_logits_row(hypothesis) for hypothesis in answer.hypotheses],
         "emotion_token_ids": emotion_tokens.token_ids,
         "emotion_token_strings": emotion_tokens.token_strings,
         "prompt_tokens": answer.prompt_tokens,
@@ -142,29 +152,46 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
     }
 
 
+_HYPOTHESIS = tuple(field.name for field in fields(Hypothesis) if field.name != "emotion_logits")
+
+
 def _hypothesis_row(hypothesis: Hypothesis) -> dict[str, Any]:
-    row = {field.name: getattr(hypothesis, field.name) for field in fields(Hypothesis)}
+    return {name: getattr(hypothesis, name) for name in _HYPOTHESIS}
+
+
+def _logits_row(hypothesis: Hypothesis) -> list[Any] | None:
     logits = hypothesis.emotion_logits
-    row["emotion_logits"] = None if logits is None else list(logits)
-    return row
+    return None if logits is None else list(logits)
 
 
-def read_generations(
-    table: pa.Table,
-) -> Iterator[tuple[Utterance | None, tuple[Hypothesis, ...] | Failure]]:
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What a row of ``generations/`` says of a model's answers.
+
+    Attributes:
+        hypotheses: of every question and window.
+        questions: what was asked; of version 1, only what failed.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    questions: tuple[AskedQuestion, ...]
+
+
+def read_generations(table: pa.Table) -> Iterator[tuple[Utterance | None, StoredAnswer | Failure]]:
     """The rows of a ``generations/`` table, in order.
 
     Yields:
-        The utterance without its audio, None if the row could not be read; and its hypotheses, or
-        the failure.
+        The utterance without its audio, None if the row could not be read; and what was answered,
+        or the failure.
     """
-    plain = table.drop_columns(["hypotheses"]).to_pylist()
+    heavy = [name for name in ("hypotheses", "emotion_logits") if name in table.column_names]
+    plain = table.drop_columns(heavy).to_pylist()
     for row, hypotheses in zip(plain, _hypotheses(table), strict=True):
         # A failed row whose utterance could not be read has only its error columns.
         known = row["error_stage"] is None or row["sampling_rate"] is not None
         utterance = utterance_from_row(row) if known else None
         if row["error_stage"] is None:
-            yield utterance, hypotheses
+            yield utterance, _stored_answer(row, hypotheses)
         else:
             yield (
                 utterance,
@@ -177,23 +204,57 @@ def read_generations(
             )
 
 
+def _stored_answer(row: Mapping[str, Any], hypotheses: Sequence[Hypothesis]) -> StoredAnswer:
+    asked = [AskedQuestion(**question) for question in row.get("questions") or ()]
+    answers = []
+    for hypothesis in hypotheses:
+        # Version 1 kept a question that failed in the place of its answer.
+        if str(hypothesis.finish_reason) == "failed":
+            asked.append(_failed_question(hypothesis))
+        else:
+            answers.append(hypothesis)
+    return StoredAnswer(tuple(answers), tuple(asked))
+
+
+def _failed_question(hypothesis: Hypothesis) -> AskedQuestion:
+    error_type, _, message = hypothesis.text.partition(": ")
+    return AskedQuestion(
+        question="beams" if hypothesis.kind == "beam" else hypothesis.kind,
+        window=hypothesis.window,
+        window_s=hypothesis.window_s,
+        beam_count=hypothesis.beam_count,
+        error_type=error_type,
+        error_message=message,
+    )
+
+
 def _hypotheses(table: pa.Table) -> Iterator[tuple[Hypothesis, ...]]:
     """Hypotheses of every row; logits stay arrays, as millions of floats need not be objects."""
-    widths = iter(len(ids or ()) for ids in table.column("emotion_token_ids").to_pylist())
-    prompts = iter(table.column("prompt_tokens").to_pylist())
-    for chunk in table.column("hypotheses").chunks:
-        structs, bounds = chunk.values, chunk.offsets.to_pylist()
-        column = {field.name: structs.field(field.name) for field in structs.type}
-        logits = _Lists(column.pop("emotion_logits", None))
-        logprobs = _Lists(column.pop("token_logprobs", None))
-        names, columns = list(column), [values.to_pylist() for values in column.values()]
-        rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        # In this order zip() takes no width once the chunk's rows are at their end.
-        for (start, stop), width, prompt in zip(pairwise(bounds), widths, prompts, strict=False):
-            yield tuple(
-                _hypothesis(rows[at], logprobs.at(at), logits.at(at, width), prompt)
-                for at in range(start, stop)
-            )
+    lists = _one_array(table.column("hypotheses"))
+    structs = lists.flatten()
+    column = {field.name: structs.field(field.name) for field in structs.type}
+    # Version 1 kept the logits inside the hypotheses.
+    logits = column.pop("emotion_logits", None)
+    if "emotion_logits" in table.column_names:
+        logits = _one_array(table.column("emotion_logits")).flatten()
+    logits = _Lists(logits)
+    logprobs = _Lists(column.pop("token_logprobs", None))
+    names, columns = list(column), [values.to_pylist() for values in column.values()]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    counts = pc.list_value_length(lists).fill_null(0).to_pylist()
+    widths = [len(ids or ()) for ids in table.column("emotion_token_ids").to_pylist()]
+    prompts = table.column("prompt_tokens").to_pylist()
+    stop = 0
+    for count, width, prompt in zip(counts, widths, prompts, strict=True):
+        start, stop = stop, stop + count
+        yield tuple(
+            _hypothesis(rows[at], logprobs.at(at), logits.at(at, width), prompt)
+            for at in range(start, stop)
+        )
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.ListArray:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _hypothesis(
@@ -226,6 +287,7 @@ def _hypothesis(
         beam_count=row.get("beam_count"),
         window=row.get("window") or 0,
         window_s=row.get("window_s"),
+        search_score=row.get("search_score"),
     )
 
 
@@ -313,6 +375,8 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
         "plurality": utterance.plurality,
         "n_votes": utterance.n_votes,
         "votes_union": labels_given(utterance.votes, labels, policy),
+        "audio_marks": None if utterance.audio_marks is None else _plain(utterance.audio_marks),
+        "facts": list(utterance.facts.items()) or None,
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from raypipe.questions import total
 from raypipe.records import Prediction
 
 Parts = Literal["alternatives", "moments"]
@@ -96,12 +97,6 @@ def ensemble(predictions: Mapping[str, Sequence[Prediction]]) -> list[Prediction
         raise ValueError(f"an ensemble is of the same strategies, got {sorted(orders)}")
     together = zip(*predictions.values(), strict=True)
     return [mean_of(found, [1.0] * len(found), "alternatives") for found in together]
-
-
-def total(counts: Iterable[int | None]) -> int | None:
-    """The sum, None as soon as one of the counts is unknown."""
-    known = list(counts)
-    return None if any(count is None for count in known) else sum(one or 0 for one in known)
 
 
 def _combined(known: Sequence[tuple[Prediction, float]], parts: Parts) -> Prediction:

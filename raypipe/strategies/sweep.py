@@ -18,54 +18,56 @@ There are two ways to look at fewer beams, and the name always says which it is:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
 from raypipe.errors import ConfigError
-from raypipe.strategies.settings import AdaptiveSettings, AggregationSettings
-from raypipe.strategies.variants import ADAPTIVE_SETTINGS, Variant
-
-_SHARED = ("tau", "token_steps", "token_temperature", "length_normalised", "merge_tokenisations")
-_VALUES = (*_SHARED, *ADAPTIVE_SETTINGS)
-_BEAMS = ("beam_count", "sub_beams")
+from raypipe.strategies.reading import BEAM_CHOICES, Variant
+from raypipe.strategies.registry import SETTINGS, strategy_named
+from raypipe.strategies.setting import Settings
+from raypipe.strategies.strategy import Strategy
 
 
-@dataclass(frozen=True, slots=True)
 class Sweep:
     """What is to be varied: every setting with one value or several.
 
-    Attributes:
+    Args:
         strategies: names from :data:`raypipe.strategies.STRATEGIES`.
         beam_count: beams of the main search.
         sub_beams: how many of them to read; empty for all, without a word in the name.
         beam_counts: of the run's other searches, those that are read as well.
-        cheap: of ``adaptive``, as ``expensive`` and ``threshold``.
+        values: of settings by their names; the default of one that is not given.
 
     Raises:
-        ConfigError: for a value given twice, no value, or one that cannot be.
+        ConfigError: for an unknown setting, a value given twice, no value, or one that cannot be.
     """
 
-    strategies: tuple[str, ...]
-    beam_count: int
-    tau: tuple[float, ...] = (1.0,)
-    token_steps: tuple[str, ...] = ("all",)
-    token_temperature: tuple[float, ...] = (1.0,)
-    length_normalised: tuple[bool, ...] = (False,)
-    merge_tokenisations: tuple[bool, ...] = (False,)
-    sub_beams: tuple[int, ...] = ()
-    beam_counts: tuple[int, ...] = ()
-    cheap: tuple[str, ...] = ("greedy",)
-    expensive: tuple[str, ...] = ("w_bon",)
-    threshold: tuple[float, ...] = (1.0,)
+    def __init__(
+        self,
+        strategies: Sequence[str],
+        beam_count: int,
+        *,
+        sub_beams: Sequence[int] = (),
+        beam_counts: Sequence[int] = (),
+        **values: Sequence[object],
+    ) -> None:
+        self.strategies, self.beam_count = tuple(strategies), beam_count
+        self.sub_beams, self.beam_counts = tuple(sub_beams), tuple(beam_counts)
+        unknown = sorted(values.keys() - SETTINGS.keys())
+        if unknown:
+            raise ConfigError(f"unknown settings {unknown}; known: {', '.join(SETTINGS)}")
+        self.values: Mapping[str, tuple[Any, ...]] = {
+            name: tuple(values.get(name, (setting.default,))) for name, setting in SETTINGS.items()
+        }
+        self._check()
 
-    def __post_init__(self) -> None:
-        for name in ("strategies", "sub_beams", "beam_counts", *_VALUES):
-            values = getattr(self, name)
+    def _check(self) -> None:
+        beams = {"sub_beams": self.sub_beams, "beam_counts": self.beam_counts}
+        for name, values in {"strategies": self.strategies, **beams, **self.values}.items():
             if len(set(values)) != len(values):
                 raise ConfigError(f"{name}: give each value once, got {_listed(values)}")
-            if not values and name not in ("sub_beams", "beam_counts"):
+            if not values and name not in beams:
                 raise ConfigError(f"{name}: give at least one value")
         wrong = [count for count in self.sub_beams if not 1 <= count <= self.beam_count]
         if wrong:
@@ -75,8 +77,7 @@ class Sweep:
             )
         if self.beam_count in self.beam_counts:
             raise ConfigError(f"beam_counts: {self.beam_count} is the main search, always read")
-        for variant in self.variants():  # checks every value
-            assert variant.name
+        self.variants()  # checks every value
 
     def variants(self) -> tuple[Variant, ...]:
         """Every strategy under every combination of the settings it uses, in a fixed order."""
@@ -85,28 +86,27 @@ class Sweep:
         )
 
     def _expanded(self, strategy: str) -> Iterator[Variant]:
-        own: list[AdaptiveSettings] = [AdaptiveSettings()]
-        if strategy == "adaptive":
-            choices = product(self.cheap, self.expensive, self.threshold)
-            own = [AdaptiveSettings(*chosen) for chosen in choices]
-        for adaptive in own:
-            first = {name: getattr(self, name)[0] for name in _SHARED}
-            plain = Variant(strategy, strategy, AggregationSettings(**first, adaptive=adaptive))
-            used = [name for name in plain.settings_used if name in _SHARED]
-            beams = self._beams() if _BEAMS[0] in plain.settings_used else [(self._main, None)]
+        # A setting that the strategy does not use keeps its first value: no change.
+        first = {name: values[0] for name, values in self.values.items()}
+        declared = strategy_named(strategy)
+        own = [] if isinstance(declared, Strategy) else [known.name for known in declared.settings]
+        # Which settings a composite uses depends on its own: they say which its parts are.
+        for chosen in product(*(self.values[name] for name in own)):
+            fixed = {**first, **dict(zip(own, chosen, strict=True))}
+            plain = Variant(strategy, strategy, Settings(**fixed))
+            names = plain.settings_used
+            used = [name for name in names if name in self.values and name not in own]
+            beams = self._beams() if BEAM_CHOICES[0] in names else [(self._main, None)]
             for (beam_count, sub_beams), *values in product(
-                beams, *(getattr(self, name) for name in used)
+                beams, *(self.values[name] for name in used)
             ):
-                # A setting that the strategy does not use keeps the first value: no change.
-                settings = AggregationSettings(
-                    **first | dict(zip(used, values, strict=True)), adaptive=adaptive
-                )
+                settings = Settings(**fixed | dict(zip(used, values, strict=True)))
                 variant = Variant(strategy, strategy, settings, sub_beams, beam_count)
                 yield Variant(self._name(variant), strategy, settings, sub_beams, beam_count)
 
     @property
     def _main(self) -> int | None:
-        """None, the run's only search, which need not say how wide it is."""
+        """Width of the main search; None for the only one, which need not say how wide it is."""
         return self.beam_count if self.beam_counts else None
 
     def _beams(self) -> list[tuple[int | None, int | None]]:
@@ -120,23 +120,17 @@ class Sweep:
             parts.append(f"beams={variant.sub_beams}of{self.beam_count}")
         elif variant.beam_count != self._main:
             parts.append(f"beams={variant.beam_count}")
-        used = used_settings(variant)
-        swept = [name for name in used if name in _VALUES and len(getattr(self, name)) > 1]
-        parts += [f"{name}={_value(used[name])}" for name in swept]
+        parts += [
+            f"{name}={_value(variant.value(name))}"
+            for name in variant.settings_used
+            if len(self.values.get(name, ())) > 1
+        ]
         return f"{variant.strategy}[{','.join(parts)}]" if parts else variant.strategy
 
 
 def used_settings(variant: Variant) -> dict[str, Any]:
     """The settings that a variant's predictions depend on, by name."""
-    return {name: _setting(variant, name) for name in variant.settings_used}
-
-
-def _setting(variant: Variant, name: str) -> Any:
-    if name in _BEAMS:
-        return getattr(variant, name)
-    if name in ADAPTIVE_SETTINGS:
-        return getattr(variant.settings.adaptive, name)
-    return getattr(variant.settings, name)
+    return {name: variant.value(name) for name in variant.settings_used}
 
 
 def compared(variants: Sequence[Variant]) -> frozenset[tuple[str, str]]:
@@ -144,7 +138,8 @@ def compared(variants: Sequence[Variant]) -> frozenset[tuple[str, str]]:
 
     Two readings of one strategy are compared if they differ in one setting, of two strategies if
     the settings that both use are equal; which search is read and how much of it counts as one
-    setting. Two values of tau give the same distributions and are not compared. Without a sweep
+    setting. Two values of
+    a setting that changes no distribution, such as tau, are not compared. Without a sweep
     these are all pairs of strategies.
 
     Returns:
@@ -158,14 +153,19 @@ def _comparable(variants: Sequence[Variant]) -> Iterator[tuple[Variant, Variant]
     for left, right in combinations(variants, 2):
         own, other = _choices(left), _choices(right)
         differing = [name for name in own if name in other and own[name] != other[name]]
-        if len(differing) == (left.strategy == right.strategy) and differing != ["tau"]:
+        same_probs = bool(differing) and not any(_changes_probs(name) for name in differing)
+        if len(differing) == (left.strategy == right.strategy) and not same_probs:
             yield left, right
+
+
+def _changes_probs(name: str) -> bool:
+    return name not in SETTINGS or SETTINGS[name].changes_probs
 
 
 def _choices(variant: Variant) -> dict[str, Any]:
     used = used_settings(variant)
-    beams = tuple(used.pop(name, None) for name in _BEAMS)
-    return {**used, "beams": beams} if _BEAMS[0] in variant.settings_used else used
+    beams = tuple(used.pop(name, None) for name in BEAM_CHOICES)
+    return {**used, "beams": beams} if BEAM_CHOICES[0] in variant.settings_used else used
 
 
 def _value(value: object) -> str:

@@ -35,8 +35,8 @@ from raypipe.runtime.reaggregate.plan import Changes
 
 SETTINGS = {
     "unchanged": Changes(),
-    "without token strategies": Changes(strategies=("greedy", "bon", "w_bon")),
-    "sweep": Changes(tau=(0.5, 1.0, 2.0), sub_beams=(2, 3, 4, 5)),
+    "without token strategies": Changes.of(strategies=("greedy", "bon", "w_bon")),
+    "sweep": Changes.of(tau=(0.5, 1.0, 2.0), sub_beams=(2, 3, 4, 5)),
     "thresholds": Changes(
         strategies=("greedy", "token", "token_softmax", "bon", "w_bon", "adaptive"),
         threshold=(0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0),

@@ -46,7 +46,7 @@ MODELS = {"mid": SHAPES["mid"], "tiny-alm": None}
 def run_rate(config: RunConfig, folder: Path) -> dict[str, float]:
     """Utterances/s of a run in full swing, and the engine's share of that time."""
     config = config.model_copy(update={"output": str(folder)})
-    (leg,) = make_plan(config).legs
+    (leg,) = make_plan(config).model_runs
     for _ in shard_stream(leg.pending, leg.config, leg.context).iter_batches(batch_size=1):
         pass
     # Each shard's file of timings is written with its tables.
@@ -65,7 +65,7 @@ class BareEngine:
     """The engine alone, in a process like the run's."""
 
     def __init__(self, config: RunConfig) -> None:
-        (leg,) = make_plan(config).legs
+        (leg,) = make_plan(config).model_runs
         self._context = leg.context
         frontend = make_frontend(config.model)
         self._shards = [prepare_shard(task, leg.context, frontend) for task in leg.tasks]

@@ -71,15 +71,15 @@ def carries_its_errors_over(run: Path, output: Path, runs: Any) -> bool:
     record = reaggregate(str(run), Changes(), output=str(output), console=quiet)
     made = {name: data for name, data in runs.tables(output).items() if "settings" not in name}
     old = {name: data for name, data in runs.tables(run).items() if "generations" not in name}
-    return record["counts"]["errors"] > 0 and made == old
+    return record.done_counts.errors > 0 and made == old
 
 
 def test_every_bad_clip_is_an_error_row_with_its_reason(
     mixed: Path, tmp_path: Path, runs: Any
 ) -> None:
     record = runs.run(mixed, tmp_path)
-    assert record["counts"]["predicted"] == GOOD
-    assert record["counts"]["errors"] == len(bad_clips())
+    assert record.done_counts.predicted == GOOD
+    assert record.done_counts.errors == len(bad_clips())
     rows = {row["utterance_id"]: row for row in runs.rows(tmp_path, "FROM errors")}
     assert {name: row["error_type"] for name, row in rows.items()} == {
         name: reason for name, (_, reason) in bad_clips().items()
@@ -103,8 +103,8 @@ def test_a_missing_and_a_broken_shard_cost_only_themselves(
     broken[len(broken) // 2] ^= 1
     (damaged / "shard-000001.parquet").write_bytes(broken)
     record = runs.run(damaged, tmp_path / "out", decoding={"beam_count": 1})
-    assert record["counts"]["errors"] == 2 * runs.rows_per_shard
-    assert record["counts"]["predicted"] == runs.utterances - 2 * runs.rows_per_shard
+    assert record.done_counts.errors == 2 * runs.rows_per_shard
+    assert record.done_counts.predicted == runs.utterances - 2 * runs.rows_per_shard
     rows = runs.rows(tmp_path / "out", "SELECT shard, stage, utterances FROM errors ORDER BY 1")
     assert rows == [
         {"shard": f"shard-00000{n}.parquet", "stage": "read", "utterances": runs.rows_per_shard}
@@ -119,8 +119,8 @@ def test_an_id_that_stands_twice_is_answered_once(corpus: Path, tmp_path: Path, 
     for name in ("a.parquet", "b.parquet"):  # no shards.json: a plain folder of shards
         shutil.copy(corpus / "shard-000000.parquet", folder / name)
     record = runs.run(folder, tmp_path / "out", decoding={"beam_count": 1})
-    assert record["counts"]["predicted"] == runs.rows_per_shard
-    assert record["counts"]["errors"] == runs.rows_per_shard
+    assert record.done_counts.predicted == runs.rows_per_shard
+    assert record.done_counts.errors == runs.rows_per_shard
     row = runs.rows(tmp_path / "out", "FROM errors ORDER BY row LIMIT 1")[0]
     assert (row["shard"], row["row"], row["error_type"]) == ("b.parquet", 0, "duplicate_id")
     assert "a.parquet row 0" in row["message"]

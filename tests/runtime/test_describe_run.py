@@ -74,7 +74,7 @@ def test_a_text_model_reads_what_others_hear(
     few_shot = {"template": "describe", "examples": str(tmp_path / "solved.jsonl")}
     prompts = [{"template": "describe"}, few_shot, {"template": "distribution"}]
     record = runs.run(tones, tmp_path / "out", **settings(server, tmp_path, *prompts))
-    assert record["status"] == "finished"
+    assert record.status == "finished"
     rows = runs.rows(
         tmp_path / "out",
         "SELECT prompt, utterance_id FROM predictions WHERE strategy = 'w_bon' AND valid",

@@ -61,8 +61,8 @@ def test_all_emodb_clips_run_without_an_error_row(
         metrics={"replicates": 100},
         resources={"batch_size": 34},
     )
-    assert record["counts"]["input"] == record["counts"]["predicted"] == CLIPS
-    assert record["counts"]["errors"] == 0
+    assert record.done_counts.input == record.done_counts.predicted == CLIPS
+    assert record.done_counts.errors == 0
     assert runs.rows(tmp_path / "run", "FROM errors") == []
     [told] = runs.rows(
         tmp_path / "run",

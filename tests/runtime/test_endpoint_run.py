@@ -84,16 +84,17 @@ def test_500_requests_with_faults_lose_nothing_and_a_second_run_is_free(
         second = runs.run(noise, tmp_path / "second", **settings)
         assert sum(faults.done.values()) == sent
         assert len(server.seen) == answered
-    counts = first["counts"]
-    assert (counts["input"], counts["errors"]) == (CLIPS, BROKEN)
+    counts = first.done_counts
+    assert (counts.input, counts.errors) == (CLIPS, BROKEN)
     rows = runs.rows(
         tmp_path / "first",
         "SELECT strategy, count(*) AS n, count(DISTINCT utterance_id) AS ids FROM predictions"
         " GROUP BY 1",
     )
     assert {(row["n"], row["ids"]) for row in rows} == {(CLIPS - BROKEN, CLIPS - BROKEN)}
-    assert second["counts"] == counts
-    assert second["api_usage"] == {**second["api_usage"], "requests": 0, "cached": 2 * 250}
+    assert second.done_counts == counts
+    usage = second.api_usage
+    assert usage == {**usage, "requests": 0, "cached": 2 * 250}
     same = [runs.tables(tmp_path / name) for name in ("first", "second")]
     assert same[0] == same[1]
 
@@ -113,10 +114,10 @@ def test_a_spent_budget_keeps_what_is_done_and_a_larger_one_finishes(
     assert len([name for name in runs.tables(output) if name.startswith("predictions")]) == 1
     larger = endpoint(server.base_url, budget={"requests": 300})
     finished = runs.run(noise, output, input=limit, **larger)
-    assert finished["counts"]["predicted"] == 150
+    assert finished.done_counts.predicted == 150
     assert len(server.seen) == 300  # nothing was paid for twice
     calm = runs.run(noise, tmp_path / "calm", input=limit, **endpoint(server.base_url))
-    assert calm["counts"] == finished["counts"]
+    assert calm.done_counts == finished.done_counts
     assert runs.tables(output) == runs.tables(tmp_path / "calm")
 
 

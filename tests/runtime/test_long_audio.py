@@ -59,17 +59,17 @@ def prepare(runs: Any, tmp_path: Path, window_s: float) -> Any:
             resources={"threads_per_actor": 1},
         )
         plan, frontend = make_plan(config), make_frontend(config.model)
-        return plan, prepare_shard(plan.legs[0].tasks[0], plan.context, frontend)
+        return plan, prepare_shard(plan.model_runs[0].tasks[0], plan.context, frontend)
 
     return prepared
 
 
 def kinds(shard: PreparedShard) -> list[str]:
-    return [row.error_type if isinstance(row, Failure) else "heard" for row in shard.parts]
+    return [row.error_type if isinstance(row, Failure) else "heard" for row in shard.rows.windows]
 
 
 def only_input(shard: PreparedShard, row: int) -> ModelInput:
-    parts = shard.parts[row]
+    parts = shard.rows.windows[row]
     assert not isinstance(parts, Failure)
     ((only,),) = (part.asked for part in parts)
     assert isinstance(only, ModelInput)
@@ -85,21 +85,21 @@ def answer_and_commit(plan: Any, shard: PreparedShard) -> None:
 def test_by_default_it_is_an_error_row(prepare: Any, window_s: float) -> None:
     _, shard = prepare()
     assert kinds(shard) == ["heard", "heard", "too_long", "not_audio"]
-    assert shard.heard_s == (1.0, window_s, None, None)
+    assert shard.rows.heard_s == (1.0, window_s, None, None)
 
 
 @pytest.mark.parametrize("long_audio", ["error", "first_window", "windows"])
 def test_a_model_that_reads_has_no_window(prepare: Any, long_audio: str) -> None:
     _, shard = prepare("describe", long_audio=long_audio)
     assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
-    assert [len(parts) for parts in shard.parts[:3]] == [1, 1, 1]
+    assert [len(parts) for parts in shard.rows.windows[:3]] == [1, 1, 1]
     assert only_input(shard, 2).feature_frames == 0
 
 
 def test_the_first_window_is_heard_where_that_is_asked_for(prepare: Any, window_s: float) -> None:
     _, shard = prepare(long_audio="first_window")
     assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
-    assert shard.heard_s == (1.0, window_s, window_s, None)
+    assert shard.rows.heard_s == (1.0, window_s, window_s, None)
     fitting, long = only_input(shard, 1), only_input(shard, 2)
     assert long.feature_frames == fitting.feature_frames
     # Both clips begin with the same noise.
@@ -126,10 +126,10 @@ def test_windows_are_equal_parts_that_fit(prepare: Any, window_s: float) -> None
     _, shard = prepare(long_audio="windows")
     assert kinds(shard) == ["heard", "heard", "heard", "not_audio"]
     half = (window_s + 0.5) / 2
-    lengths = [[part.window_s for part in row] for row in shard.parts[:3]]
+    lengths = [[part.window_s for part in row] for row in shard.rows.windows[:3]]
     assert lengths == [[None], [None], [half, half]]
-    assert [part.window for part in shard.parts[2]] == [0, 1]
-    assert shard.heard_s == (1.0, window_s, window_s + 0.5, None)
+    assert [part.window for part in shard.rows.windows[2]] == [0, 1]
+    assert shard.rows.heard_s == (1.0, window_s, window_s + 0.5, None)
 
 
 def test_every_window_is_answered_and_the_answers_averaged(

@@ -70,16 +70,18 @@ def test_mean_metrics_are_the_means_of_the_predictions(finished: Path, runs: Any
 
 
 def test_beams_come_with_likelihoods_and_logits(finished: Path, runs: Any) -> None:
-    rows = runs.rows(finished, "SELECT hypotheses, emotion_token_ids FROM generations LIMIT 5")
+    rows = runs.rows(
+        finished, "SELECT hypotheses, emotion_logits, emotion_token_ids FROM generations LIMIT 5"
+    )
     for row in rows:
         kinds = [one["kind"] for one in row["hypotheses"]]
         assert kinds == ["greedy", "beam", "beam", "beam"]
         alphas = [one["alpha"] for one in row["hypotheses"][1:]]
         assert alphas == sorted(alphas, reverse=True)
-        for one in row["hypotheses"]:
+        for one, logits in zip(row["hypotheses"], row["emotion_logits"], strict=True):
             assert one["alpha"] == pytest.approx(sum(one["token_logprobs"]), abs=1e-5)
-            assert len(one["emotion_logits"]) == len(one["token_ids"])
-            assert {len(step) for step in one["emotion_logits"]} == {len(row["emotion_token_ids"])}
+            assert len(logits) == len(one["token_ids"])
+            assert {len(step) for step in logits} == {len(row["emotion_token_ids"])}
 
 
 def test_a_finished_run_is_not_done_again(finished: Path, corpus: Path, runs: Any) -> None:
@@ -87,7 +89,7 @@ def test_a_finished_run_is_not_done_again(finished: Path, corpus: Path, runs: An
     record = runs.run(corpus, finished)
     after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     assert before == after
-    assert record == json.loads((finished / "run.json").read_text())
+    assert record.as_json() == json.loads((finished / "run.json").read_text())
 
 
 def test_two_actors_write_the_same_bytes(
@@ -96,7 +98,7 @@ def test_two_actors_write_the_same_bytes(
     resources = {"actors": 2, "cpus_per_actor": 0.5, "threads_per_actor": 1}
     runs.run(corpus, tmp_path / "two", resources=resources)
     one = runs.run(corpus, tmp_path / "one", resources={"threads_per_actor": 1})
-    assert one["counts"]["predicted"] == runs.utterances
+    assert one.done_counts.predicted == runs.utterances
     assert runs.tables(tmp_path / "two") == runs.tables(tmp_path / "one")
 
 
@@ -123,7 +125,7 @@ def test_an_output_of_another_run_is_refused(finished: Path, corpus: Path, runs:
 def test_a_limit_counts_utterances(corpus: Path, tmp_path: Path, runs: Any) -> None:
     limit = runs.rows_per_shard + 3
     record = runs.run(corpus, tmp_path, input={"limit": limit}, decoding={"beam_count": 1})
-    assert record["counts"]["input"] == record["counts"]["predicted"] == limit
+    assert record.done_counts.input == record.done_counts.predicted == limit
 
 
 def test_more_than_the_cluster_has_is_refused(corpus: Path, tmp_path: Path, runs: Any) -> None:

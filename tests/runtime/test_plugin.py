@@ -110,7 +110,7 @@ def finished(
 
 def test_an_installed_package_s_engine_answers_a_whole_run(runs: Any, finished: Path) -> None:
     record = json.loads((finished / "run.json").read_text())
-    assert record["counts"]["predicted"] == UTTERANCES
+    assert record.done_counts.predicted == UTTERANCES
     assert record["versions"]["raypipe-loudness"] == "1.0"
     found = runs.rows(finished, "SELECT utterance_id, probs, predicted FROM predictions")
     clips = {
@@ -132,7 +132,7 @@ def test_its_answers_are_aggregated_again_where_it_is_not_installed(
 ) -> None:
     assert find_plugin("loudness") is None
     again, quiet = tmp_path / "again", Console(file=io.StringIO())
-    reaggregate(str(finished), Changes(tau=(2.0,)), output=str(again), console=quiet)
+    reaggregate(str(finished), Changes.of(tau=(2.0,)), output=str(again), console=quiet)
     probs = "SELECT utterance_id, probs FROM predictions ORDER BY 1"
     assert runs.rows(again, probs) == runs.rows(finished, probs)
 

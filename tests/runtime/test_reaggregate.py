@@ -17,6 +17,7 @@ from raypipe.errors import ConfigError, FingerprintError, RaypipeError, ShardErr
 from raypipe.runtime.reaggregate.job import reaggregate
 from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.store.location import Location
+from raypipe.store.run_record import RunRecord
 
 PARTITION = "model=tiny-alm/prompt=distribution"
 SHARD = f"{PARTITION}/shard-000001.parquet"
@@ -25,9 +26,9 @@ TAU_FREE = ("token", "token_softmax")
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
-def again(run: object, output: object, **changes: Any) -> dict[str, Any]:
+def again(run: object, output: object, **changes: Any) -> RunRecord:
     quiet = Console(file=io.StringIO())
-    return reaggregate(str(run), Changes(**changes), output=str(output), console=quiet)
+    return reaggregate(str(run), Changes.of(**changes), output=str(output), console=quiet)
 
 
 def computed(tables: dict[str, bytes]) -> dict[str, bytes]:
@@ -70,9 +71,10 @@ def test_where_nothing_changes_the_bytes_are_those_of_the_run(
     assert computed(runs.tables(tmp_path / "out")) == computed(runs.tables(finished))
     assert written(copy) == before
     original = json.loads((finished / "run.json").read_text())
-    assert record["counts"] == original["counts"]
-    assert record["fingerprint"] == original["fingerprint"]
-    assert record["made_from"]["location"] == str(copy)
+    assert record.as_json()["counts"] == original["counts"]
+    assert record.fingerprint == original["fingerprint"]
+    assert record.made_from is not None
+    assert record.made_from.location == str(copy)
     assert "Hypotheses of" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -314,7 +316,7 @@ def test_an_interrupted_reaggregation_continues_to_the_same_bytes(
     assert runs.tables(output) == runs.tables(sweep)
     assert kept.stat().st_mtime_ns == before
     finished = written(output)
-    assert again(copy, output, **changes) == json.loads((output / "run.json").read_text())
+    assert again(copy, output, **changes).as_json() == json.loads((output / "run.json").read_text())
     assert written(output) == finished
 
 
@@ -330,7 +332,7 @@ def test_a_damaged_shard_stops_no_other_and_is_named(copy: Path, tmp_path: Path)
     assert done == ["shard-000000.parquet", "shard-000002.parquet"]
     shutil.copy(copy / "generations" / SHARD, damaged / "generations" / SHARD)
     record = again(damaged, tmp_path / "out", strategies=("greedy", "token"))
-    assert record["counts"]["predicted"] == record["counts"]["input"]
+    assert record.done_counts.predicted == record.done_counts.input
 
 
 def test_generations_of_another_run_are_refused(copy: Path, tmp_path: Path) -> None:

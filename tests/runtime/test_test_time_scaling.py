@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
 def by_hand(config: Any, only_shard: int = 0) -> Any:
     """One shard through the engine in this process, without Ray; the plan."""
     plan = make_plan(config)
-    leg = plan.legs[0]
+    leg = plan.model_runs[0]
     frontend = make_frontend(leg.config.model)
     judging = leg.context.judging
     searches = [question.search for question in leg.context.questions]

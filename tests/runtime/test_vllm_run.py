@@ -51,7 +51,7 @@ def test_vllm_predicts_what_transformers_predicts(runs: Any, tmp_path: Path) -> 
     runs.run(corpus, tmp_path / "transformers", **EVERYTHING)
     before = left_by_vllm()
     record = runs.run(corpus, tmp_path / "vllm", model={"engine": "vllm"}, **EVERYTHING)
-    counts = record["counts"]
+    counts = record.done_counts
     assert (counts["input"], counts["predicted"], counts["errors"]) == (UTTERANCES, UTTERANCES, 0)
     assert left_by_vllm() <= before
 

@@ -151,7 +151,8 @@ def test_generations_come_back_as_they_were(stored: bool) -> None:
             )
         else:
             assert not isinstance(answer, Failure)
-            pairs = zip(answer, wanted.answer.hypotheses, strict=True)
+            pairs = zip(answer.hypotheses, wanted.answer.hypotheses, strict=True)
+            assert answer.questions == wanted.answer.questions
             assert all(same(left, right) for left, right in pairs)
 
 
@@ -169,7 +170,7 @@ def without_fields(made: pa.Table, *added: str) -> pa.Table:
 
 def test_objects_from_before_questions_were_counted_hold_answers_to_the_row_s_own() -> None:
     read = read_generations(without_fields(table(), "prompt_tokens", "beam_count", "window"))
-    answers = [answer for _, answer in read if not isinstance(answer, Failure)]
+    answers = [answer.hypotheses for _, answer in read if not isinstance(answer, Failure)]
     assert [{one.prompt_tokens for one in answer} for answer in answers] == [{17}, set(), {None}]
     assert {(one.beam_count, one.window) for one in answers[0]} == {(None, 0)}
 
@@ -178,9 +179,65 @@ def test_objects_from_before_endpoints_hold_searched_beams_with_raw_logits() -> 
     older = without_fields(table(), "alpha_kind", "emotion_kind", "sampled", "step_count")
     _, answer = next(read_generations(older))
     assert not isinstance(answer, Failure)
-    assert {(one.alpha_kind, one.emotion_kind, one.sampled) for one in answer} == {
+    assert {(one.alpha_kind, one.emotion_kind, one.sampled) for one in answer.hypotheses} == {
         ("sum_logprob", "logit", False)
     }
+
+
+def as_version_1(made: pa.Table) -> pa.Table:
+    """As version 1 wrote it: logits inside the hypotheses, no questions, no search's score."""
+    rows = [
+        None
+        if answers is None
+        else [
+            {**answer, "emotion_logits": own} for answer, own in zip(answers, logits, strict=True)
+        ]
+        for answers, logits in zip(
+            made["hypotheses"].to_pylist(), made["emotion_logits"].to_pylist(), strict=True
+        )
+    ]
+    known = made.schema.field("hypotheses").type.value_type
+    kept = [field for field in known if field.name != "search_score"]
+    older = pa.struct([*kept, ("emotion_logits", pa.list_(pa.list_(pa.float32())))])
+    column = pa.array(rows, pa.list_(older))
+    at = made.schema.get_field_index("hypotheses")
+    made = made.set_column(at, "hypotheses", pa.chunked_array([column]))
+    return made.drop_columns(["emotion_logits", "questions", "audio_marks", "facts"])
+
+
+def test_version_1_is_read_as_it_was_meant() -> None:
+    for (_, left), (_, right) in zip(
+        read_generations(table()), read_generations(as_version_1(table())), strict=True
+    ):
+        if isinstance(left, Failure) or isinstance(right, Failure):
+            assert left == right
+            continue
+        assert right.questions == ()
+        assert all(same(*pair) for pair in zip(left.hypotheses, right.hypotheses, strict=True))
+
+
+def test_a_question_that_failed_was_a_hypothesis_in_version_1() -> None:
+    answered = ANSWERED[0].answer
+    assert isinstance(answered, Generation)
+    failed = dataclasses.replace(
+        answered.hypotheses[0],
+        kind="beam",
+        text="out_of_memory: 12 GiB",
+        finish_reason="failed",  # type: ignore[arg-type]
+        beam_count=5,
+    )
+    written = dataclasses.replace(
+        ANSWERED[0], answer=dataclasses.replace(answered, hypotheses=(failed,))
+    )
+    made = generations_table(
+        [written], run="r1", model="m", prompt="p", labels=LABELS, emotion_tokens=TOKENS
+    )
+    ((_, answer),) = read_generations(as_version_1(made))
+    assert not isinstance(answer, Failure)
+    assert answer.hypotheses == ()
+    (question,) = answer.questions
+    assert (question.question, question.beam_count, question.failed) == ("beams", 5, True)
+    assert (question.error_type, question.error_message) == ("out_of_memory", "12 GiB")
 
 
 def test_parts_of_a_generations_table_read_alike() -> None:
@@ -191,11 +248,12 @@ def test_parts_of_a_generations_table_read_alike() -> None:
         assert [utterance for utterance, _ in other] == [utterance for utterance, _ in whole]
         for (_, left), (_, right) in zip(other, whole, strict=True):
             if not isinstance(left, Failure) and not isinstance(right, Failure):
-                assert all(same(*pair) for pair in zip(left, right, strict=True))
+                pairs = zip(left.hypotheses, right.hypotheses, strict=True)
+                assert all(same(*pair) for pair in pairs)
 
 
 def test_hypotheses_come_without_what_is_not_read() -> None:
-    unread = [f"hypotheses.list.element.{name}" for name in ("emotion_logits", "token_logprobs")]
+    unread = ["emotion_logits", "hypotheses.list.element.token_logprobs"]
     whole = list(read_generations(table()))
     part = from_parquet_bytes(to_parquet_bytes(table(), {}), without=unread)
     for (utterance, left), (other, right) in zip(whole, read_generations(part), strict=True):
@@ -203,7 +261,7 @@ def test_hypotheses_come_without_what_is_not_read() -> None:
         if isinstance(left, Failure) or isinstance(right, Failure):
             assert left == right
             continue
-        for one, answer in zip(left, right, strict=True):
+        for one, answer in zip(left.hypotheses, right.hypotheses, strict=True):
             assert same(dataclasses.replace(one, emotion_logits=None, token_logprobs=None), answer)
 
 

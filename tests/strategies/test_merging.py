@@ -6,7 +6,7 @@ import pytest
 
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, Hypothesis
-from raypipe.strategies import STRATEGIES, AggregationSettings, Variant, predict, predict_variants
+from raypipe.strategies import STRATEGIES, Settings, Variant, predict, predict_variants
 from raypipe.strategies.merging import merge_tokenisations
 
 LABELS = LabelSet(("anger", "sadness"))
@@ -54,7 +54,7 @@ def test_best_of_n_then_chooses_the_likeliest_text():
             ["bon", "w_bon"],
             LABELS,
             EmotionTokens((), (), ()),
-            AggregationSettings(),
+            Settings(),
         )
         return [answer.probs.round(6).tolist() for answer in answers]
 
@@ -71,7 +71,7 @@ def test_the_mean_of_the_mixture_is_the_same_as_its_weights_add_up():
             beam(rank, answers[random.integers(3)], (rank, 7), p)
             for rank, p in enumerate(sorted(shares, reverse=True))
         ]
-        tokens, settings = EmotionTokens((), (), ()), AggregationSettings()
+        tokens, settings = EmotionTokens((), (), ()), Settings()
         (one,) = predict(beams, ["w_bon"], LABELS, tokens, settings)
         (other,) = predict(merge_tokenisations(beams), ["w_bon"], LABELS, tokens, settings)
         np.testing.assert_allclose(one.probs, other.probs, atol=1e-12)
@@ -140,7 +140,7 @@ COT = dataclasses.replace(GREEDY, kind="cot")
 
 
 def predicted(hypotheses, strategy, sub_beams=None, **settings):
-    variant = Variant(strategy, strategy, AggregationSettings(**settings), sub_beams)
+    variant = Variant(strategy, strategy, Settings(**settings), sub_beams)
     tokens = EmotionTokens((), (), ())
     (prediction,) = predict_variants([GREEDY, COT, *hypotheses], [variant], LABELS, tokens)
     return prediction

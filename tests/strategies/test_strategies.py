@@ -7,7 +7,7 @@ from scipy import special, stats
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Prediction
-from raypipe.strategies import STRATEGIES, AggregationSettings, predict
+from raypipe.strategies import STRATEGIES, Settings, predict
 
 LABELS = LabelSet(("anger", "sadness"))
 TOKENS = EmotionTokens(
@@ -15,7 +15,7 @@ TOKENS = EmotionTokens(
     (10, 20),
     ("anger", "sad"),
 )
-SETTINGS = AggregationSettings()
+SETTINGS = Settings()
 
 
 def hypothesis(
@@ -54,8 +54,7 @@ BEAMS = [
 
 
 def one(strategy: str, hypotheses: list[Hypothesis], **settings: object) -> Prediction:
-    chosen = replace(SETTINGS, **settings)  # type: ignore[arg-type]
-    (prediction,) = predict(hypotheses, [strategy], LABELS, TOKENS, chosen)
+    (prediction,) = predict(hypotheses, [strategy], LABELS, TOKENS, SETTINGS.changed(**settings))
     assert prediction.strategy == strategy
     return prediction
 
@@ -277,6 +276,8 @@ def test_unknown_strategies_and_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="best_of"):
         predict([GREEDY], ["best_of"], LABELS, TOKENS, SETTINGS)
     with pytest.raises(ConfigError, match="tau"):
-        AggregationSettings(tau=0.0)
+        Settings(tau=0.0)
     with pytest.raises(ConfigError, match="token_steps"):
-        AggregationSettings(token_steps="some")  # type: ignore[arg-type]
+        Settings(token_steps="some")
+    with pytest.raises(ConfigError, match=r"unknown settings.*temperature_of_tokens"):
+        Settings(temperature_of_tokens=1.0)

@@ -9,14 +9,8 @@ import pytest
 from made_up_hypotheses import LABELS, TOKENS, beams, heard
 
 from raypipe.errors import ConfigError
-from raypipe.records import Hypothesis, Prediction
-from raypipe.strategies import (
-    STRATEGIES,
-    AdaptiveSettings,
-    AggregationSettings,
-    Variant,
-    predict_variants,
-)
+from raypipe.records import AskedQuestion, Hypothesis, Prediction
+from raypipe.strategies import STRATEGIES, Settings, Variant, predict_variants
 
 SURE, UNSURE = heard("greedy", 1.0), heard("greedy", 0.5)
 JUDGED = [
@@ -30,12 +24,11 @@ JUDGED = [
 def read(
     hypotheses: list[Hypothesis],
     strategy: str,
-    adaptive: AdaptiveSettings | None = None,
+    adaptive: Settings | None = None,
     sub_beams: int | None = None,
     beam_count: int | None = None,
 ) -> Prediction:
-    settings = AggregationSettings(adaptive=adaptive or AdaptiveSettings())
-    variant = Variant("x", strategy, settings, sub_beams, beam_count)
+    variant = Variant("x", strategy, adaptive or Settings(), sub_beams, beam_count)
     (prediction,) = predict_variants(hypotheses, [variant], LABELS, TOKENS)
     assert prediction.strategy == "x"
     return prediction
@@ -116,7 +109,7 @@ def test_windows_are_judged_ambiguous_together() -> None:
         in_window(heard("beam", 0.9), 0, 10.0),
         in_window(heard("beam", 0.3), 1, 10.0),
     ]
-    found = read(parts, "adaptive", AdaptiveSettings("greedy", "w_bon", 0.9))
+    found = read(parts, "adaptive", Settings(threshold=0.9))
     assert (shares(found), found.escalated) == ([0.6, 0.4], True)
     assert found.model_tokens == 2 * (100 + 4) + 2 * (100 + 4)
 
@@ -193,7 +186,7 @@ def test_beams_without_a_distribution_need_no_verifier() -> None:
 
 # --- adaptive -----------------------------------------------------------------------------------
 
-CHEAP_OR = {name: AdaptiveSettings("greedy", name, 0.5) for name in ("w_bon", "cot", "w_alm_v")}
+CHEAP_OR = {name: Settings(expensive=name, threshold=0.5) for name in ("w_bon", "cot", "w_alm_v")}
 
 
 @pytest.mark.parametrize("expensive", CHEAP_OR)
@@ -217,25 +210,25 @@ def test_an_ambiguous_one_costs_both_and_says_what_the_expensive_strategy_does(
 
 
 def test_a_question_that_both_need_is_paid_for_once() -> None:
-    settings = AdaptiveSettings("w_bon", "w_alm_v", 0.1)
+    settings = Settings(cheap="w_bon", expensive="w_alm_v", threshold=0.1)
     assert read(JUDGED, "adaptive", settings).model_tokens == 100 + 4 * 5 + 40 + 41
 
 
 def test_an_invalid_cheap_prediction_escalates_at_any_threshold() -> None:
     hypotheses = [heard("greedy", None), *beams(0.9)]
-    found = read(hypotheses, "adaptive", AdaptiveSettings(threshold=1000.0))
+    found = read(hypotheses, "adaptive", Settings(threshold=1000.0))
     assert (shares(found), found.escalated) == ([0.9, 0.1], True)
 
 
 def test_the_threshold_itself_is_still_clear() -> None:
     """A share of one half has exactly 1 bit."""
     hypotheses = [UNSURE, *beams(0.9)]
-    assert read(hypotheses, "adaptive", AdaptiveSettings(threshold=1.0)).escalated is False
-    assert read(hypotheses, "adaptive", AdaptiveSettings(threshold=0.999)).escalated is True
+    assert read(hypotheses, "adaptive", Settings(threshold=1.0)).escalated is False
+    assert read(hypotheses, "adaptive", Settings(threshold=0.999)).escalated is True
 
 
 def test_what_was_not_asked_is_invalid_and_never_the_cheap_answer() -> None:
-    found = read([UNSURE], "adaptive", AdaptiveSettings(threshold=0.5))
+    found = read([UNSURE], "adaptive", Settings(threshold=0.5))
     assert (found.valid, found.invalid_reason, found.escalated) == (False, "no_beams", True)
     assert found.model_tokens is None
 
@@ -249,15 +242,59 @@ def test_what_was_not_asked_is_invalid_and_never_the_cheap_answer() -> None:
         {"threshold": -0.1},
         {"threshold": float("nan")},
         {"threshold": float("inf")},
+        {"expensive": "best"},
     ],
 )
 def test_adaptive_settings_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="adaptive"):
-        AdaptiveSettings(**settings)  # type: ignore[arg-type]
+        Variant("adaptive", "adaptive", Settings(**settings))
 
 
-def test_an_unknown_strategy_to_choose_from_is_refused() -> None:
-    settings = AggregationSettings(adaptive=AdaptiveSettings("greedy", "best"))
-    with pytest.raises(ConfigError, match="'best'"):
-        Variant("adaptive", "adaptive", settings)
-    assert Variant("greedy", "greedy", settings).rules == ("greedy",)  # not looked at
+def test_settings_of_adaptive_are_not_looked_at_by_others() -> None:
+    settings = Settings(cheap="bon", expensive="bon")
+    assert Variant("greedy", "greedy", settings).parts == ("greedy",)
+
+
+# --- questions that got no answer -----------------------------------------------------------------
+
+
+def failed(question: str, **more: int) -> AskedQuestion:
+    return AskedQuestion(question, error_type="out_of_memory", error_message="12 GiB", **more)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "question", "reason"),
+    [
+        ("greedy", "greedy", "failed"),
+        ("token", "greedy", "failed"),
+        ("cot", "cot", "failed"),
+        ("bon", "beams", "failed"),
+        ("w_alm_v", "beams", "failed"),
+        ("greedy", "beams", None),
+    ],
+)
+def test_a_strategy_whose_question_failed_says_so(
+    strategy: str, question: str, reason: str | None
+) -> None:
+    """Nothing is read in place of the answer, and what was spent on it is not known."""
+    variant = Variant(strategy, strategy, Settings())
+    answers = [] if reason else [SURE]
+    (prediction,) = predict_variants(answers, [variant], LABELS, TOKENS, [failed(question)])
+    assert prediction.invalid_reason == reason
+    assert (prediction.model_tokens is None) == (reason is not None)
+
+
+def test_the_search_that_failed_is_told_from_another_one() -> None:
+    narrow, wide = (Variant("x", "w_bon", Settings(), beam_count=count) for count in (3, 5))
+    both = predict_variants(
+        beams(0.9, 0.7, width=3), [narrow, wide], LABELS, TOKENS, [failed("beams", beam_count=5)]
+    )
+    assert [prediction.invalid_reason for prediction in both] == [None, "failed"]
+    (widest,) = predict_variants(
+        beams(0.9, 0.7, width=3),
+        [Variant("x", "w_bon", Settings())],
+        LABELS,
+        TOKENS,
+        [failed("beams", beam_count=5)],
+    )
+    assert widest.invalid_reason == "failed"

@@ -31,7 +31,7 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PredictionSettings:
     """All that predictions depend on beside the hypotheses themselves.
 
     Attributes:
@@ -58,27 +58,27 @@ Failed = tuple[int | None, Failure]
 
 
 def read_answers(
-    generations: Mapping[str, pa.Table], reading: Reading
+    generations: Mapping[str, pa.Table], settings: PredictionSettings
 ) -> dict[str, tuple[pa.Table, list[Failed]]]:
     """Predict from every answer of a shard.
 
     Args:
         generations: the shard's ``generations/`` rows by prompt, the same utterances in each.
-        reading: how.
+        settings: how.
 
     Returns:
         By prompt, ensembles last: the ``predictions/`` table, and the rows that failed.
     """
-    read = {prompt: _read(table, reading) for prompt, table in generations.items()}
-    for one in reading.ensembles:
-        parts = [read[prompt] for prompt in one.prompts]
-        read[one.name] = [
-            _together(dict(zip(one.prompts, row, strict=True))) for row in zip(*parts, strict=True)
+    read = {prompt: _read(table, settings) for prompt, table in generations.items()}
+    for mean in settings.ensembles:
+        parts = [read[prompt] for prompt in mean.prompts]
+        read[mean.name] = [
+            _together(dict(zip(mean.prompts, row, strict=True))) for row in zip(*parts, strict=True)
         ]
-    return {prompt: _tables(prompt, rows, reading) for prompt, rows in read.items()}
+    return {prompt: _tables(prompt, rows, settings) for prompt, rows in read.items()}
 
 
-def _read(generations: pa.Table, reading: Reading) -> list[_Answer]:
+def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
     rows: list[_Answer] = []
     for utterance, answer in read_generations(generations):
         if isinstance(answer, Failure):
@@ -86,7 +86,11 @@ def _read(generations: pa.Table, reading: Reading) -> list[_Answer]:
             continue
         assert utterance is not None  # only a failed row can lack its utterance
         predictions = predict_variants(
-            answer, reading.variants, reading.labels, reading.emotion_tokens
+            answer.hypotheses,
+            settings.variants,
+            settings.labels,
+            settings.emotion_tokens,
+            answer.questions,
         )
         rows.append((utterance, predictions))
     return rows
@@ -94,15 +98,15 @@ def _read(generations: pa.Table, reading: Reading) -> list[_Answer]:
 
 def _together(row: Mapping[str, _Answer]) -> _Answer:
     """The mean over the prompts that were answered; the first failure if none was."""
-    answered = {prompt: one for prompt, one in row.items() if not isinstance(one, Failure)}
+    answered = {prompt: answer for prompt, answer in row.items() if not isinstance(answer, Failure)}
     if not answered:
-        return next(one for one in row.values() if isinstance(one, Failure))
+        return next(answer for answer in row.values() if isinstance(answer, Failure))
     utterance, _ = next(iter(answered.values()))
-    return utterance, ensemble({prompt: one for prompt, (_, one) in answered.items()})
+    return utterance, ensemble({prompt: made for prompt, (_, made) in answered.items()})
 
 
 def _tables(
-    prompt: str, answers: Sequence[_Answer], reading: Reading
+    prompt: str, answers: Sequence[_Answer], settings: PredictionSettings
 ) -> tuple[pa.Table, list[Failed]]:
     rows: list[tuple[Utterance, Prediction]] = []
     failures: list[Failed] = []
@@ -111,15 +115,15 @@ def _tables(
             failures.append((index, answer))
         else:
             utterance, predictions = answer
-            rows.extend((utterance, one) for one in predictions)
+            rows.extend((utterance, prediction) for prediction in predictions)
     table = predictions_table(
         rows,
-        run=reading.run,
-        model=reading.model,
+        run=settings.run,
+        model=settings.model,
         prompt=prompt,
-        labels=reading.labels,
+        labels=settings.labels,
         scores=_scores(rows),
-        policy=reading.policy,
+        policy=settings.policy,
     )
     return table, failures
 

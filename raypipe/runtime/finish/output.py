@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from raypipe.errors import FingerprintError
-from raypipe.runtime.finish.record import RECORD, read_record
 from raypipe.store.location import Location
+from raypipe.store.run_record import RECORD, differences, read_record
+from raypipe.store.schemas import VERSION
 
 
-def refuse_another_run(tables: Location, fingerprint: str) -> None:
+def refuse_another_run(
+    tables: Location,
+    fingerprint: str,
+    config: Mapping[str, Any],
+    identity: Mapping[str, str],
+) -> None:
     """One output holds one run: its record, report and counts speak of all its tables.
 
+    Args:
+        tables: the output.
+        fingerprint: of the predictions of the run that wants to write there.
+        config: of that run, as JSON values.
+        identity: digests of what its fingerprints are made of beside the config.
+
     Raises:
-        FingerprintError: if the output holds the tables of a different run.
+        FingerprintError: if the output holds the tables of a different run, naming what differs,
+            or an unfinished run of an older version.
     """
     if not tables.exists(RECORD):
         return
-    found = read_record(tables)["fingerprint"]
-    if found != fingerprint:
+    record = read_record(tables)
+    if record.version < VERSION:
         raise FingerprintError(
-            f"{tables.uri} holds another run (fingerprint {found[:12]}, this run's is "
-            f"{fingerprint[:12]}): the shards, the model, the prompt or a "
-            "setting differs. Choose another output."
+            f"{tables.uri} holds {'a' if record.status == 'finished' else 'an unfinished'} run of "
+            f"raypipe {record.versions.get('raypipe', '0.1')}, whose tables this version reads "
+            "but does not continue. Choose another output."
+        )
+    if record.fingerprint != fingerprint:
+        told = differences(record, config, identity) or "the shards, the model or a prompt differs"
+        raise FingerprintError(
+            f"{tables.uri} holds another run (fingerprint {record.fingerprint[:12]}, this run's is "
+            f"{fingerprint[:12]}): {told}. Choose another output."
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 import ray
@@ -19,49 +19,31 @@ from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricState, metrics_table
 from raypipe.report.write import html_report
+from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.runtime.finish.partition import partition
-from raypipe.runtime.infer.plan import Plan
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.store.location import Location
+from raypipe.store.objects import object_bytes, object_table
 from raypipe.store.query import table_dataset
+from raypipe.store.run_record import RunRecord
 from raypipe.store.schemas import UTTERANCE_METRICS
-from raypipe.store.tables import from_parquet_bytes, to_parquet_bytes
-from raypipe.strategies.sweep import compared as compared_pairs
 
 SHARDS_PER_TASK = 16
 REPORT = "report.html"
 
 # Every metric is worked out again from the distributions themselves.
-_UNREAD = ("run", "dataset", "parse_rule", "invalid_reason", "predicted", *UTTERANCE_METRICS)
+_UNREAD = (
+    *("run", "dataset", "parse_rule", "invalid_reason", "predicted", "audio_marks", "facts"),
+    *UTTERANCE_METRICS,
+)
 
 State = TypeVar("State")
 
 
-def reduce_run(plan: Plan, record: dict[str, Any], console: Console) -> None:
-    """Compute and write ``metrics/`` and ``report.html`` of a run whose shards are all done."""
-    context = plan.context
-    cells = {
-        partition(leg.context.model, prompt): [
-            leg.context.object_name("predictions", prompt, task.entry.name) for task in leg.tasks
-        ]
-        for leg in plan.legs
-        for prompt in leg.context.all_prompts
-    }
-    reduce_tables(
-        context.tables,
-        cells,
-        record,
-        console,
-        labels=context.labels,
-        settings=plan.config.metrics,
-        compared=compared_pairs(context.variants),
-    )
-
-
 def reduce_tables(
     tables: Location,
-    cells: Mapping[str, Sequence[str]],
-    record: dict[str, Any],
+    cells: Mapping[ModelPrompt, Sequence[str]],
+    record: RunRecord,
     console: Console,
     *,
     labels: LabelSet,
@@ -72,7 +54,7 @@ def reduce_tables(
 
     Args:
         tables: where the objects lie, and where the metrics go.
-        cells: names of the objects by Hive partition path, one for every model and prompt.
+        cells: names of the objects by model and prompt.
         record: the run record; its fingerprint becomes the metrics'.
         console: where progress goes.
         labels: of the corpus.
@@ -80,10 +62,11 @@ def reduce_tables(
         compared: pairs of strategies with a paired difference; None for all.
     """
     with console.status("reducing to metrics"):
-        for partition_path, predictions in cells.items():
+        for (model, prompt), predictions in cells.items():
             metrics = _metrics(tables, predictions, labels, settings, compared)
-            data = to_parquet_bytes(metrics, {"raypipe.fingerprint": record["fingerprint"]})
-            tables.write(f"metrics/{partition_path}/metrics.parquet", data)
+            fingerprint = record.fingerprint
+            data = object_bytes(metrics, model=model, prompt=prompt, fingerprint=fingerprint)
+            tables.write(f"metrics/{partition(model, prompt)}/metrics.parquet", data)
     write_report(tables, record, labels)
 
 
@@ -126,20 +109,24 @@ def _states(
     """``make`` over every group's rows in Ray tasks; the states in the groups' order."""
 
     def state_of(names: Sequence[str]) -> State:
-        parts = [from_parquet_bytes(tables.read(name), without=_UNREAD) for name in names]
+        parts = [object_table(tables.read(name), without=_UNREAD) for name in names]
         return make(pa.concat_tables(parts))
 
     return in_order(ray.remote(num_cpus=0.5)(state_of), groups)
 
 
-def write_report(tables: Location, record: dict[str, Any], labels: LabelSet) -> None:
+def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
     """Write ``report.html`` from the tables as they stand."""
     metrics = table_dataset(tables, "metrics")
     errors = table_dataset(tables, "errors")
     assert metrics is not None
     assert errors is not None
     page = html_report(
-        record, metrics.to_table(), _batches(tables, "predictions"), errors.to_table(), labels
+        record.as_json(),
+        metrics.to_table(),
+        _batches(tables, "predictions"),
+        errors.to_table(),
+        labels,
     )
     tables.write(REPORT, page.encode())
 

@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raypipe.protocols import Engine
-from raypipe.records import Failure, Generation, Hypothesis
-from raypipe.runtime.infer.questions import Question
+from raypipe.questions import Pass
+from raypipe.records import AskedQuestion, Failure, Generation, Hypothesis
 
-Place = tuple[int, int]
+RowPrompt = tuple[int, int]
 """Row of the shard and number of the prompt."""
+
+Answered = tuple[Sequence[Hypothesis], Sequence[AskedQuestion]]
+"""What is known of an utterance under a prompt: its hypotheses, and what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WindowInputs:
     """A clip, or a window of a long one, made ready for every prompt.
 
     Attributes:
@@ -29,31 +32,31 @@ class Part:
         asked: the model's inputs, by prompt.
         cot: those of the prompts' variants with step-by-step instructions, by prompt; empty if
             they are not asked.
-        heard_by_judge: the clip as another model takes it that verifies; None without one.
-        heard_by: number of a prompt that comes with the clip.
+        for_verifier: the clip as another model takes it that verifies; None without one.
+        clip_from: number of a prompt that comes with the clip.
     """
 
     window: int
     window_s: float | None
     asked: tuple[Any | Failure, ...]
     cot: tuple[Any | Failure, ...] = ()
-    heard_by_judge: Any | Failure | None = None
-    heard_by: int = 0
+    for_verifier: Any | Failure | None = None
+    clip_from: int = 0
 
     @property
     def clip(self) -> Any | Failure:
-        """The clip as the model takes it; without one if no prompt comes with it."""
-        return self.asked[self.heard_by]
+        """The clip as the model takes it; a text-only input if no prompt comes with a clip."""
+        return self.asked[self.clip_from]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long one kind of question took.
+    """Wall time of the engine for one kind of question.
 
     Attributes:
-        question: its name.
-        asked: inputs that were answered.
-        seconds: of the engine, wall time.
+        question: name of the call, or ``verify``.
+        asked: number of inputs that were answered.
+        seconds: of the engine.
     """
 
     question: str
@@ -62,56 +65,60 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
-    """One input: a part of a row, asked by one prompt."""
+class _Input:
+    """One input of the engine: a window of a row, asked by one prompt."""
 
-    place: Place
-    part: Part
-    given: Any
+    where: RowPrompt
+    window: WindowInputs
+    prepared: Any
 
 
-class Answers:
+class ShardAnswers:
     """What has been answered so far, by row and prompt."""
 
-    def __init__(self, rows: Sequence[Sequence[Part] | Failure], prompts: int) -> None:
+    def __init__(self, rows: Sequence[Sequence[WindowInputs] | Failure], prompts: int) -> None:
         self._rows, self._prompts = rows, prompts
-        self._hypotheses: dict[Place, list[Hypothesis]] = {}
-        self._first: dict[Place, Generation] = {}
-        self._failures: dict[Place, Failure] = {}
+        self._hypotheses: dict[RowPrompt, list[Hypothesis]] = {}
+        self._questions: dict[RowPrompt, list[AskedQuestion]] = {}
+        self._first: dict[RowPrompt, Generation] = {}
+        self._failures: dict[RowPrompt, Failure] = {}
         self.timings: list[Timing] = []
 
     def ask(
-        self,
-        question: Question,
-        engine: Engine[Any],
-        is_ambiguous: Callable[[Sequence[Hypothesis]], bool],
+        self, asking: Pass, engine: Engine[Any], is_ambiguous: Callable[[Answered], bool]
     ) -> None:
-        """Put one kind of question to the engine, about everyone whom it concerns."""
-        units = [
-            unit
-            for unit in self._units(cot=question.cot)
-            if not question.only_ambiguous or is_ambiguous(self._hypotheses[unit.place])
+        """Put one kind of question to the engine, about every utterance that it concerns.
+
+        Args:
+            asking: the call.
+            engine: that answers.
+            is_ambiguous: of the answers so far of an utterance under a prompt.
+        """
+        inputs = [
+            item
+            for item in self._inputs(cot=asking.cot)
+            if not asking.only_ambiguous or is_ambiguous(self._answered(item.where))
         ]
-        if not units:
+        if not inputs:
             return
         first_asked = frozenset(self._first)
         started = time.monotonic()
-        replies = engine.generate([unit.given for unit in units], question.search)
-        self.timings.append(Timing(question.name, len(units), time.monotonic() - started))
-        for unit, reply in zip(units, replies, strict=True):
+        replies = asking.put(engine, [item.prepared for item in inputs])
+        self.timings.append(Timing(asking.name, len(inputs), time.monotonic() - started))
+        for item, reply in zip(inputs, replies, strict=True):
+            if isinstance(reply, Failure) and item.where not in first_asked:
+                self._failures.setdefault(item.where, reply)
+                continue
+            # What was answered before is not lost because more could not be had.
+            self._questions.setdefault(item.where, []).extend(_asked(item, asking, reply))
             if not isinstance(reply, Failure):
-                self._keep(unit, reply, question)
-            elif unit.place not in first_asked:
-                self._failures.setdefault(unit.place, reply)
-            else:
-                # What was answered before is not lost because more could not be had.
-                self._hypotheses[unit.place].append(_failed(unit, reply, question))
+                self._keep(item, reply, asking)
 
     def by_row(self) -> Iterator[tuple[Generation | Failure, ...]]:
         """What became of each row, by prompt.
 
-        A first question that failed fails the whole prompt. Of a further one the reason is kept
-        in the place of its hypothesis.
+        A first question that failed fails the whole prompt; a further one is noted among the
+        questions of the answer.
         """
         for number, row in enumerate(self._rows):
             if isinstance(row, Failure):
@@ -119,54 +126,53 @@ class Answers:
             else:
                 yield tuple(self._answer((number, prompt)) for prompt in range(self._prompts))
 
-    def _answer(self, place: Place) -> Generation | Failure:
-        failed = self._failures.get(place)
-        if failed is not None:
-            return failed
-        return replace(self._first[place], hypotheses=tuple(self._hypotheses[place]))
+    def _answered(self, where: RowPrompt) -> Answered:
+        return self._hypotheses.get(where, ()), self._questions.get(where, ())
 
-    def _units(self, *, cot: bool) -> Iterator[_Unit]:
+    def _answer(self, where: RowPrompt) -> Generation | Failure:
+        failure = self._failures.get(where)
+        if failure is not None:
+            return failure
+        hypotheses, questions = self._answered(where)
+        return replace(self._first[where], hypotheses=tuple(hypotheses), questions=tuple(questions))
+
+    def _inputs(self, *, cot: bool) -> Iterator[_Input]:
         """Inputs that can be asked; what could not be prepared fails its row and prompt."""
         for number, row in enumerate(self._rows):
-            for part in () if isinstance(row, Failure) else row:
-                for prompt, given in enumerate(part.cot if cot else part.asked):
-                    place = number, prompt
-                    if isinstance(given, Failure):
-                        self._failures.setdefault(place, given)
-                    elif place not in self._failures:
-                        yield _Unit(place, part, given)
+            for window in () if isinstance(row, Failure) else row:
+                for prompt, prepared in enumerate(window.cot if cot else window.asked):
+                    where = number, prompt
+                    if isinstance(prepared, Failure):
+                        self._failures.setdefault(where, prepared)
+                    elif where not in self._failures:
+                        yield _Input(where, window, prepared)
 
-    def _keep(self, unit: _Unit, reply: Generation, question: Question) -> None:
-        self._first.setdefault(unit.place, reply)
-        kept = self._hypotheses.setdefault(unit.place, [])
-        for one in reply.hypotheses:
-            is_beam = one.kind == "beam"
+    def _keep(self, item: _Input, reply: Generation, asking: Pass) -> None:
+        self._first.setdefault(item.where, reply)
+        kept = self._hypotheses.setdefault(item.where, [])
+        for hypothesis in reply.hypotheses:
             kept.append(
                 replace(
-                    one,
-                    kind="cot" if question.cot else one.kind,
-                    beam_count=question.search.beam_count if is_beam else None,
+                    hypothesis,
+                    kind=asking.kind or hypothesis.kind,
+                    beam_count=asking.beam_count if hypothesis.kind == "beam" else None,
                     prompt_tokens=reply.prompt_tokens,
-                    window=unit.part.window,
-                    window_s=unit.part.window_s,
+                    window=item.window.window,
+                    window_s=item.window.window_s,
                 )
             )
 
 
-def _failed(unit: _Unit, failure: Failure, question: Question) -> Hypothesis:
-    """A hypothesis that there is not, and why."""
-    beam_count = question.search.beam_count
-    return Hypothesis(
-        kind="cot" if question.cot else "beam",
-        rank=0,
-        text=f"{failure.error_type}: {failure.message}",
-        token_ids=(),
-        token_logprobs=None,
-        alpha=None,
-        finish_reason="failed",
-        emotion_logits=None,
-        alpha_kind="none",
-        beam_count=None if question.cot else beam_count,
-        window=unit.part.window,
-        window_s=unit.part.window_s,
-    )
+def _asked(item: _Input, asking: Pass, reply: Generation | Failure) -> Iterator[AskedQuestion]:
+    """A row for every question of the call: answered, or failed with its reason."""
+    failure = reply if isinstance(reply, Failure) else None
+    for question in asking.questions:
+        yield AskedQuestion(
+            question=question,
+            window=item.window.window,
+            window_s=item.window.window_s,
+            beam_count=asking.beam_count if question == "beams" else None,
+            prompt_tokens=None if isinstance(reply, Failure) else reply.prompt_tokens,
+            error_type=None if failure is None else failure.error_type,
+            error_message=None if failure is None else failure.message,
+        )

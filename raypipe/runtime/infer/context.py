@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
-from raypipe.records import EmotionTokens, Hypothesis
-from raypipe.runtime.finish.aggregation import Ensemble, Reading
+from raypipe.questions import Pass
+from raypipe.records import EmotionTokens
+from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings
 from raypipe.runtime.finish.partition import partition
-from raypipe.runtime.infer.questions import Judging, Question
+from raypipe.runtime.infer.answering import Answered
+from raypipe.runtime.infer.questions import Verification
 from raypipe.shards import ShardEntry
 from raypipe.store.location import Location
-from raypipe.strategies import AggregationSettings, Variant
-from raypipe.strategies.adaptive import is_ambiguous
+from raypipe.strategies import Settings, Variant
+from raypipe.strategies.needs import is_ambiguous
 from raypipe.votes import VotePolicy
 
 
@@ -39,7 +41,7 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One thing that the model is asked, with a partition of its own in every table.
+    """A prompt of a run, with a partition of its own in every table.
 
     Attributes:
         name: in the tables.
@@ -72,13 +74,15 @@ class RunContext:
         model: its name in the tables.
         prompts: what it is asked.
         ensembles: means over prompts, as further prompts of the tables.
-        questions: how it is asked, in this order.
-        judging: how its beams are judged; None if they are not.
+        passes: the calls of the engine, in this order.
+        verification: how its beams are verified; None if they are not.
         limits: of usable audio.
         window_s: most seconds that the model hears at once.
         long_audio: what becomes of longer clips, see :class:`raypipe.config.AudioConfig`.
         silence: take every sound away.
+        strategies: names of those that are computed.
         variants: what is predicted from the answers.
+        settings: of the strategies.
         beam_count: of the main search.
         emotion_tokens: what the recorded logits are aligned with.
     """
@@ -92,23 +96,24 @@ class RunContext:
     model: str
     prompts: tuple[Prompt, ...]
     ensembles: tuple[Ensemble, ...]
-    questions: tuple[Question, ...]
-    judging: Judging | None
+    passes: tuple[Pass, ...]
+    verification: Verification | None
     limits: AudioLimits
     window_s: float
     long_audio: Literal["error", "first_window", "windows"]
     silence: bool
+    strategies: tuple[str, ...]
     variants: tuple[Variant, ...]
-    aggregation: AggregationSettings
+    settings: Settings
     beam_count: int
     emotion_tokens: EmotionTokens
     generation_fingerprint: str
     prediction_fingerprint: str
 
     @property
-    def reading(self) -> Reading:
+    def prediction_settings(self) -> PredictionSettings:
         """How the hypotheses become predictions."""
-        return Reading(
+        return PredictionSettings(
             run=self.run,
             model=self.model,
             labels=self.labels,
@@ -132,8 +137,15 @@ class RunContext:
         """Name of a shard's object in ``table``, relative to the tables' location."""
         return f"{table}/{partition(self.model, prompt)}/{shard}"
 
-    def is_ambiguous(self, hypotheses: Sequence[Hypothesis]) -> bool:
-        """Whether ``adaptive`` looks at an utterance again."""
+    def is_ambiguous(self, answered: Answered) -> bool:
+        """Whether a composite strategy looks at an utterance again."""
+        hypotheses, questions = answered
         return is_ambiguous(
-            hypotheses, self.labels, self.emotion_tokens, self.aggregation, self.beam_count or None
+            hypotheses,
+            self.strategies,
+            self.labels,
+            self.emotion_tokens,
+            self.settings,
+            self.beam_count or None,
+            questions,
         )

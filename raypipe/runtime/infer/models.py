@@ -30,6 +30,7 @@ from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import EmotionTokens, Search
 from raypipe.store.location import Location
+from raypipe.strategies.shared import TOKEN_STEPS
 from raypipe.tiny_alm import checkpoint_path
 
 
@@ -162,7 +163,7 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
         check_run(
             config.model.api,
             config.used_strategies,
-            config.aggregation.token_steps,
+            config.settings[TOKEN_STEPS],
             emotion_tokens,
             text_only=all(prompt.is_text_only for prompt in config.all_prompts),
             grammar=grammar,

@@ -12,26 +12,22 @@ from rich.console import Console
 
 from raypipe.config import RunConfig
 from raypipe.errors import StoppedError
+from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
 from raypipe.runtime.finish.progress import RunProgress
-from raypipe.runtime.finish.record import (
-    RECORD,
-    check_counts,
-    count_tables,
-    read_record,
-    write_record,
-)
-from raypipe.runtime.finish.reduce import reduce_run
+from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.models import api_usage
-from raypipe.runtime.infer.plan import Leg, Plan, make_plan
+from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
+from raypipe.store.run_record import RECORD, RunRecord, read_record, write_record
+from raypipe.strategies.sweep import compared
 
 
 def run(
     config: RunConfig, *, address: str | None = None, console: Console | None = None
-) -> dict[str, Any]:
+) -> RunRecord:
     """Do everything the config asks for that is not done yet.
 
     Running the same config again continues an interrupted run and does nothing to a finished one.
@@ -56,59 +52,91 @@ def run(
         return run_plan(plan, console)
 
 
-def _finished_record(plan: Plan) -> dict[str, Any] | None:
+def _finished_record(plan: Plan) -> RunRecord | None:
     """The record of this very run if there is nothing left to do, not even other intervals."""
     if not plan.is_done or not plan.context.tables.exists(RECORD):
         return None
     record = read_record(plan.context.tables)
-    same = record["config"]["metrics"] == plan.config.metrics.model_dump(mode="json")
-    return record if same and record["status"] == "finished" else None
+    same = record.config["metrics"] == plan.config.metrics.model_dump(mode="json")
+    return record if same and record.status == "finished" else None
 
 
-def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
+def run_plan(plan: Plan, console: Console) -> RunRecord:
     """Carry out a plan on the connected Ray: stream, count, reduce, report."""
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
     write_record(plan.context.tables, record)
     context = plan.context
     try:
-        for leg in plan.legs:
-            if leg.pending:
-                _stream(leg, console, name=leg.context.model if len(plan.legs) > 1 else None)
+        for model_run in plan.model_runs:
+            if model_run.pending:
+                _stream(
+                    model_run,
+                    console,
+                    name=model_run.context.model if len(plan.model_runs) > 1 else None,
+                )
     except StoppedError as error:
-        _note_usage(plan, record)
-        write_record(context.tables, {**record, "status": "stopped", "reason": str(error)})
+        usage = _usage(plan)
+        write_record(
+            context.tables, record.changed(status="stopped", reason=str(error), api_usage=usage)
+        )
         raise
-    _note_usage(plan, record)
     strategies = [variant.name for variant in context.variants]
-    cells = [(leg.context.model, name) for leg in plan.legs for name in context.all_prompts]
-    counts = count_tables(context.tables, context.run, plan.legs[0].utterances, cells, strategies)
+    models = [model_run.context.model for model_run in plan.model_runs]
+    cells = [(model, name) for model in models for name in context.all_prompts]
+    utterances = plan.model_runs[0].utterances
+    counts = count_tables(context.tables, context.run, utterances, cells, strategies)
     check_counts(counts)
-    record["counts"] = counts
-    record["timings"] = read_timings(context.tables, [leg.context.model for leg in plan.legs])
-    record["status"] = "finished"
-    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    record["seconds"] = round(time.monotonic() - clock, 1)
-    reduce_run(plan, record, console)
+    record = record.changed(
+        counts=counts,
+        timings=read_timings(context.tables, models),
+        api_usage=_usage(plan),
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 1),
+    )
+    reduce_tables(
+        context.tables,
+        _predictions(plan),
+        record,
+        console,
+        labels=context.labels,
+        settings=plan.config.metrics,
+        compared=compared(context.variants),
+    )
     write_record(plan.context.tables, record)
     return record
 
 
-def _note_usage(plan: Plan, record: dict[str, Any]) -> None:
-    models = [*plan.config.all_models, plan.config.as_judge().model]
-    if any(model.api is not None for model in models):
-        record["api_usage"] = dataclasses.asdict(api_usage(plan.context.tables))
+def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:
+    """Names of the run's ``predictions/`` objects by model and prompt."""
+    return {
+        (model_run.context.model, prompt): [
+            model_run.context.object_name("predictions", prompt, task.entry.name)
+            for task in model_run.tasks
+        ]
+        for model_run in plan.model_runs
+        for prompt in model_run.context.all_prompts
+    }
 
 
-def _stream(leg: Leg, console: Console, name: str | None) -> None:
-    check_resources(**required(leg.config, leg.context))
+def _usage(plan: Plan) -> dict[str, Any] | None:
+    """Requests, tokens and costs of the run's endpoints; None without one."""
+    models = [*plan.config.all_models, plan.config.as_verifier().model]
+    if not any(model.api is not None for model in models):
+        return None
+    return dataclasses.asdict(api_usage(plan.context.tables))
+
+
+def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
+    check_resources(**required(model_run.config, model_run.context))
     if name is not None:
         console.print(f"model {name}")
-    stream = shard_stream(leg.pending, leg.config, leg.context)
-    generated = {task.entry.name for task in leg.pending if task.generated}
+    stream = shard_stream(model_run.pending, model_run.config, model_run.context)
+    generated = {task.entry.name for task in model_run.pending if task.generated}
     written = 0
     stopped: dict[str, Any] | None = None
-    with RunProgress(leg.utterances, leg.utterances_done, console) as progress:
+    with RunProgress(model_run.utterances, model_run.utterances_done, console) as progress:
         try:
             for batch in stream.iter_batches(
                 batch_size=1, batch_format="pyarrow", prefetch_batches=0
@@ -128,20 +156,21 @@ def _stream(leg: Leg, console: Console, name: str | None) -> None:
         raise StoppedError(stopped["stopped"])
 
 
-def _record(plan: Plan, started: datetime) -> dict[str, Any]:
+def _record(plan: Plan, started: datetime) -> RunRecord:
     context = plan.context
-    return {
-        "name": plan.config.name,
-        "run": context.run,
-        "status": "running",
-        "fingerprint": context.prediction_fingerprint,
-        "generation_fingerprint": context.generation_fingerprint,
-        "input_fingerprint": plan.index.fingerprint,
-        "dataset": plan.index.dataset,
-        "labels": list(context.labels.names),
-        "vote_policy": context.policy and context.policy.model_dump(mode="json"),
-        "config": plan.config.model_dump(mode="json"),
-        "seed": plan.config.metrics.seed,
-        "versions": versions([model.engine for model in plan.config.all_models]),
-        "started": started.isoformat(timespec="seconds"),
-    }
+    return RunRecord(
+        name=plan.config.name,
+        run=context.run,
+        status="running",
+        fingerprint=context.prediction_fingerprint,
+        generation_fingerprint=context.generation_fingerprint,
+        input_fingerprint=plan.index.fingerprint,
+        identity=plan.identity,
+        dataset=plan.index.dataset,
+        labels=context.labels.names,
+        vote_policy=context.policy,
+        config=plan.config.model_dump(mode="json"),
+        seed=plan.config.metrics.seed,
+        versions=versions([model.engine for model in plan.config.all_models]),
+        started=started.isoformat(timespec="seconds"),
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,18 +23,16 @@ from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
 from raypipe.runtime.infer.duplicates import repeated_ids
 from raypipe.runtime.infer.models import check_engine, make_frontend, model_fingerprint
-from raypipe.runtime.infer.questions import Judging, judging, questions
+from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
-from raypipe.strategies import AggregationSettings
-from raypipe.strategies.settings import AdaptiveSettings
 from raypipe.strategies.sweep import Sweep
 
 _MEASURED_AT_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class ModelRun:
     """One model's part of a run, ready to start.
 
     Attributes:
@@ -67,22 +67,25 @@ class Plan:
     """A run, ready to start.
 
     Attributes:
-        legs: the run's models, one after the other.
+        model_runs: the run's models, one after the other.
+        identity: digests of what the run's fingerprints are made of beside its config, by what
+            it is.
     """
 
     config: RunConfig
     index: ShardIndex
-    legs: tuple[Leg, ...]
+    identity: Mapping[str, str]
+    model_runs: tuple[ModelRun, ...]
 
     @property
     def context(self) -> RunContext:
-        """The first leg's, for what all legs share: place, labels, policy, fingerprints."""
-        return self.legs[0].context
+        """The first model's, for what all share: place, labels, policy, fingerprints."""
+        return self.model_runs[0].context
 
     @property
     def is_done(self) -> bool:
         """Whether every shard is done."""
-        return not any(leg.pending for leg in self.legs)
+        return not any(model_run.pending for model_run in self.model_runs)
 
 
 def make_plan(config: RunConfig) -> Plan:
@@ -97,20 +100,43 @@ def make_plan(config: RunConfig) -> Plan:
     index = read_index(shards)
     contexts = run_contexts(config, shards, tables, index)
     tables.probe_conditional_writes()
-    refuse_another_run(tables, contexts[0].prediction_fingerprint)
+    identity = identity_of(config, index, contexts[0])
+    recorded = config.model_dump(mode="json")
+    refuse_another_run(tables, contexts[0].prediction_fingerprint, recorded, identity)
     tasks = _tasks(shards, index, config.input.limit)
-    legs = tuple(
-        _leg(config.with_model(model), context, tasks)
+    model_runs = tuple(
+        _model_run(config.with_model(model), context, tasks)
         for model, context in zip(config.all_models, contexts, strict=True)
     )
-    return Plan(config, index, legs)
+    return Plan(config, index, identity, model_runs)
 
 
-def _leg(config: RunConfig, context: RunContext, tasks: Sequence[ShardTask]) -> Leg:
+def identity_of(config: RunConfig, index: ShardIndex, context: RunContext) -> Mapping[str, str]:
+    """Digests of what a run's fingerprints are made of beside its config, by what it is."""
+    verifier = [] if config.verifier.model is None else [config.verifier.model]
+    policy = None if index.policy is None else index.policy.model_dump(mode="json")
+    parts: dict[str, object] = {
+        "what the shards hold": index.fingerprint,
+        "how votes are counted": policy,
+        **{
+            f"model {model.label}": model_fingerprint(model)
+            for model in (*config.all_models, *verifier)
+        },
+        **{f"prompt {prompt.name}": dataclasses.asdict(prompt) for prompt in context.prompts},
+    }
+    if context.verification is not None:
+        parts["the verifier's prompt"] = context.verification.source
+    return {
+        name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
+        for name, part in parts.items()
+    }
+
+
+def _model_run(config: RunConfig, context: RunContext, tasks: Sequence[ShardTask]) -> ModelRun:
     generated = _in_all(context, "generations", context.asked_prompts)
     done = _in_all(context, "predictions", context.all_prompts)
     marked = [dataclasses.replace(task, generated=task.entry.name in generated) for task in tasks]
-    return Leg(config, context, tuple(marked), done)
+    return ModelRun(config, context, tuple(marked), done)
 
 
 def _in_all(context: RunContext, table: str, prompts: Sequence[str]) -> frozenset[str]:
@@ -136,26 +162,26 @@ def run_contexts(
     """
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(one, config, labels, index) for one in config.all_prompts)
-    verifier = _verifier(config, labels, index)
-    _check_judge(config, labels)
+    verification = _verification(config, labels, index)
+    _check_verifier(config, labels)
     fingerprints = [model_fingerprint(model) for model in config.all_models]
     if config.verifier.model is not None:
         fingerprints.append(model_fingerprint(config.verifier.model))
-    asked = [dataclasses.asdict(one) for one in questions(config, labels)]
+    asked = [asking.identity() for asking in passes_of(config, labels)]
     generation = config.generation_identity(
         index.fingerprint,
         fingerprints,
         [dataclasses.asdict(prompt) for prompt in prompts],
-        [asked, None if verifier is None else dataclasses.asdict(verifier)],
+        [asked, None if verification is None else dataclasses.asdict(verification)],
     )
     prediction = config.prediction_identity(generation, index.policy)
-    aggregation, variants = aggregation_settings(config), run_sweep(config).variants()
+    variants = run_sweep(config).variants()
     contexts = []
     for model in config.all_models:
-        leg = config.with_model(model)
+        own = config.with_model(model)
         frontend = make_frontend(model)
         emotion_tokens = frontend.emotion_tokens(labels)
-        check_engine(leg, emotion_tokens)
+        check_engine(own, emotion_tokens)
         # A model that is only told what was measured has no window.
         is_heard = not all(prompt.text_only for prompt in prompts)
         window_s = frontend.max_duration_s if is_heard else AudioLimits().max_duration_s
@@ -170,14 +196,15 @@ def run_contexts(
                 model=model.label,
                 prompts=prompts,
                 ensembles=ensembles_of(config),
-                questions=questions(leg, labels),
-                judging=verifier,
+                passes=passes_of(own, labels),
+                verification=verification,
                 limits=_limits(config, window_s),
                 window_s=window_s,
                 long_audio=config.audio.long_audio,
                 silence=config.audio.replace_with == "silence",
+                strategies=config.strategies,
                 variants=variants,
-                aggregation=aggregation,
+                settings=config.settings,
                 beam_count=config.decoding.beam_count,
                 emotion_tokens=emotion_tokens,
                 generation_fingerprint=generation,
@@ -187,20 +214,17 @@ def run_contexts(
     return tuple(contexts)
 
 
-def aggregation_settings(config: RunConfig) -> AggregationSettings:
-    """How the run reads its hypotheses."""
-    adaptive = AdaptiveSettings(**config.adaptive.model_dump())
-    return AggregationSettings(**config.aggregation.model_dump(), adaptive=adaptive)
-
-
-def run_sweep(config: RunConfig, **changes: tuple[Any, ...]) -> Sweep:
+def run_sweep(
+    config: RunConfig, sub_beams: Sequence[int] = (), **changes: Sequence[object]
+) -> Sweep:
     """The run's strategies under its settings, of which some may be given other values."""
-    plain = {**dict(config.aggregation), **dict(config.adaptive)}
+    plain = {name: (value,) for name, value in config.settings.by_name().items()}
     return Sweep(
-        strategies=config.strategies,
-        beam_count=config.decoding.beam_count,
+        config.strategies,
+        config.decoding.beam_count,
         beam_counts=config.decoding.other_beam_counts,
-        **{name: (value,) for name, value in plain.items()} | changes,
+        sub_beams=sub_beams,
+        **{**plain, **changes},
     )
 
 
@@ -208,7 +232,7 @@ def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: Sh
     examples: tuple[Example, ...] = ()
     if prompt.examples is not None:
         examples = read_examples(prompt.examples, labels, _measure)
-    asks_cot = any(question.cot for question in questions(config, labels))
+    asks_cot = any(asking.cot for asking in passes_of(config, labels))
     cot = prompt.cot_template if asks_cot else None
     return Prompt(
         prompt.label,
@@ -224,22 +248,22 @@ def _measure(audio: bytes) -> Descriptors:
     return describe(decode(audio, sampling_rate=_MEASURED_AT_HZ), _MEASURED_AT_HZ)
 
 
-def _verifier(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Judging | None:
+def _verification(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Verification | None:
     template = config.verifier.template
     source = _usable(template, labels, index, candidate="")
     if uses(source, "descriptors"):
         raise ConfigError(f"verifier.template: {template} uses descriptors; a verifier gets none")
-    return judging(config, source)
+    return verification_of(config, source)
 
 
-def _check_judge(config: RunConfig, labels: LabelSet) -> None:
+def _check_verifier(config: RunConfig, labels: LabelSet) -> None:
     """Refuse a verifier that cannot answer; it serves no strategy by its own answers' logits."""
     model = config.verifier.model
     if model is not None:
         tokens = make_frontend(model).emotion_tokens(labels)
         free = config.decoding.model_copy(update={"grammar": None})
-        judge = config.as_judge().model_copy(update={"strategies": (), "decoding": free})
-        check_engine(judge, tokens)
+        verifier = config.as_verifier().model_copy(update={"strategies": (), "decoding": free})
+        check_engine(verifier, tokens)
 
 
 def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> str:

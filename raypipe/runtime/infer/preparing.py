@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,37 @@ from raypipe.errors import DecodeError, ShardError
 from raypipe.prompts import fill_template, uses
 from raypipe.protocols import Frontend
 from raypipe.records import Descriptors, Failure, FloatArray, Request, Utterance
-from raypipe.runtime.infer.answering import Part
+from raypipe.runtime.infer.answering import WindowInputs
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.shards import read_shard
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedShard:
-    """A shard on its way to the model: every row is a clip in one part or several, or a failure.
+class PreparedRows:
+    """Utterances on their way to the model: each a clip in one part or several, or a failure.
 
     Attributes:
         utterances: the rows without their audio, None where even the row could not be read.
-        parts: what the engine's frontend made of every row.
+        windows: what the engine's frontend made of every row.
         heard_s: seconds of each clip that the model gets to hear, None where it gets none.
     """
 
+    utterances: tuple[Utterance | None, ...] = ()
+    windows: tuple[tuple[WindowInputs, ...] | Failure, ...] = ()
+    heard_s: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedShard:
+    """A shard on its way to the model.
+
+    Attributes:
+        rows: none for a shard that could not be read.
+        shard_failure: why the whole shard could not be read; None if it could.
+    """
+
     task: ShardTask
-    utterances: tuple[Utterance | None, ...]
-    parts: tuple[tuple[Part, ...] | Failure, ...]
-    heard_s: tuple[float | None, ...]
+    rows: PreparedRows
     shard_failure: Failure | None = None
 
 
@@ -41,38 +54,58 @@ def prepare_shard(
     task: ShardTask,
     context: RunContext,
     frontend: Frontend[Any],
-    judge: Frontend[Any] | None = None,
+    verifier: Frontend[Any] | None = None,
 ) -> PreparedShard:
-    """Read a shard and make every usable row ready for the model.
-
-    Args:
-        task: the shard.
-        context: of the run.
-        frontend: of the model that is asked.
-        judge: of another model that verifies; None where there is none.
-    """
+    """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`."""
     try:
         rows = read_shard(context.shards, task.entry, context.labels)[: task.take]
     except ShardError as error:
         failure = Failure(None, "read", type(error).__name__, str(error))
-        return PreparedShard(task, (), (), (), failure)
-    heard = [_heard(row, index, task, context, frontend) for index, row in enumerate(rows)]
-    asked = [one for clips in heard for one in _questions(clips, context)]
-    # One call: all prompts about a clip share what is made of its sound.
-    made = iter(frontend.prepare([one for one in asked if isinstance(one, Request)]))
-    prepared = (one if isinstance(one, Failure) else next(made) for one in asked)
-    judged = iter(_judged(heard, judge))
-    parts = tuple(
-        clips if isinstance(clips, Failure) else tuple(_parts(clips, context, prepared, judged))
-        for clips in heard
+        return PreparedShard(task, PreparedRows(), failure)
+    return PreparedShard(
+        task, prepare_rows(rows, context, frontend, verifier, repeated=task.repeated)
     )
-    heard_s = tuple(None if isinstance(clips, Failure) else clips.seconds for clips in heard)
-    return PreparedShard(task, tuple(_without_audio(row) for row in rows), parts, heard_s)
+
+
+def prepare_rows(
+    rows: Sequence[Utterance | Failure],
+    context: RunContext,
+    frontend: Frontend[Any],
+    verifier: Frontend[Any] | None = None,
+    *,
+    repeated: Mapping[int, str] = MappingProxyType({}),
+) -> PreparedRows:
+    """Every usable row, decoded, cut into windows, asked by every prompt.
+
+    Args:
+        rows: utterances, or why there is none.
+        context: of the run.
+        frontend: of the model that is asked.
+        verifier: of another model that verifies; None where there is none.
+        repeated: rows whose utterance id already stands elsewhere, with where that is.
+    """
+    clips_by_row = [
+        _clips(row, repeated.get(index), context, frontend) for index, row in enumerate(rows)
+    ]
+    requests = [request for clips in clips_by_row for request in _requests(clips, context)]
+    # One call: all prompts about a clip share what is made of its sound.
+    usable = [request for request in requests if isinstance(request, Request)]
+    inputs = iter(frontend.prepare(usable))
+    prepared = (request if isinstance(request, Failure) else next(inputs) for request in requests)
+    for_verifier = iter(_for_verifier(clips_by_row, verifier))
+    windows = tuple(
+        clips
+        if isinstance(clips, Failure)
+        else tuple(_windows(clips, context, prepared, for_verifier))
+        for clips in clips_by_row
+    )
+    heard_s = tuple(None if isinstance(clips, Failure) else clips.seconds for clips in clips_by_row)
+    return PreparedRows(tuple(_without_audio(row) for row in rows), windows, heard_s)
 
 
 @dataclass(frozen=True, slots=True)
 class _Clips:
-    """What is heard of a row: the whole clip, or its windows."""
+    """Decoded audio of a row: the whole clip, or its windows."""
 
     row: Utterance
     windows: tuple[FloatArray, ...]
@@ -83,18 +116,16 @@ class _Clips:
         return sum(len(window) for window in self.windows) / self.sampling_rate
 
 
-def _heard(
+def _clips(
     row: Utterance | Failure,
-    index: int,
-    task: ShardTask,
+    elsewhere: str | None,
     context: RunContext,
     frontend: Frontend[Any],
 ) -> _Clips | Failure:
     if isinstance(row, Failure):
         return row
-    if index in task.repeated:
-        where = task.repeated[index]
-        message = f"utterance_id {row.utterance_id!r} already stands in {where}"
+    if elsewhere is not None:
+        message = f"utterance_id {row.utterance_id!r} already stands in {elsewhere}"
         return Failure(row.utterance_id, "read", "duplicate_id", message)
     rate = frontend.sampling_rate
     try:
@@ -113,12 +144,14 @@ def _heard(
     return _Clips(row, (samples,), rate)
 
 
-def _questions(clips: _Clips | Failure, context: RunContext) -> Iterator[Request | Failure]:
+def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request | Failure]:
     """Every prompt about every window, then the variants with instructions."""
     if isinstance(clips, Failure):
         return
     asked = [(prompt, prompt.source) for prompt in context.prompts]
-    asked += [(one, one.cot_source) for one in context.prompts if one.cot_source is not None]
+    asked += [
+        (prompt, prompt.cot_source) for prompt in context.prompts if prompt.cot_source is not None
+    ]
     for window in clips.windows:
         measured: Descriptors | Failure | None = None
         for prompt, source in asked:
@@ -145,34 +178,36 @@ def _measured(clips: _Clips, window: FloatArray) -> Descriptors | Failure:
         return Failure(clips.row.utterance_id, "prompt", error.code, str(error))
 
 
-def _judged(heard: list[_Clips | Failure], judge: Frontend[Any] | None) -> list[Any | Failure]:
+def _for_verifier(
+    clips_by_row: list[_Clips | Failure], verifier: Frontend[Any] | None
+) -> list[Any | Failure]:
     """Every window as another model takes it, asked nothing yet; empty without one."""
-    if judge is None:
+    if verifier is None:
         return []
     requests = []
-    for clips in heard:
+    for clips in clips_by_row:
         if isinstance(clips, Failure):
             continue
         for window in clips.windows:
-            samples = resample(window, clips.sampling_rate, judge.sampling_rate)
+            samples = resample(window, clips.sampling_rate, verifier.sampling_rate)
             requests.append(Request(clips.row.utterance_id, "", samples))
-    return list(judge.prepare(requests))
+    return list(verifier.prepare(requests))
 
 
-def _parts(
+def _windows(
     clips: _Clips,
     context: RunContext,
     prepared: Iterator[Any | Failure],
-    judged: Iterator[Any | Failure],
-) -> Iterator[Part]:
+    for_verifier: Iterator[Any | Failure],
+) -> Iterator[WindowInputs]:
     is_whole = len(clips.windows) == 1
-    with_clip = [number for number, one in enumerate(context.prompts) if not one.text_only]
+    with_clip = [number for number, prompt in enumerate(context.prompts) if not prompt.text_only]
     for number, window in enumerate(clips.windows):
         asked = tuple(next(prepared) for _ in context.prompts)
-        cot = tuple(next(prepared) for one in context.prompts if one.cot_source is not None)
+        cot = tuple(next(prepared) for prompt in context.prompts if prompt.cot_source is not None)
         window_s = None if is_whole else len(window) / clips.sampling_rate
-        heard_by = with_clip[0] if with_clip else 0
-        yield Part(number, window_s, asked, cot, next(judged, None), heard_by)
+        clip_from = with_clip[0] if with_clip else 0
+        yield WindowInputs(number, window_s, asked, cot, next(for_verifier, None), clip_from)
 
 
 def filled(source: str, row: Utterance, context: RunContext, **more: Any) -> str:

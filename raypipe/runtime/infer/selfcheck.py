@@ -94,7 +94,7 @@ def _sample(
         # A short or partly unreadable shard leaves its share to the ones after it.
         take = min(entry.rows, -(-(wanted - len(inputs)) // (count - place)))
         prepared = prepare_shard(ShardTask(entry, take), context, frontend)
-        parts = [row[0].asked[0] for row in prepared.parts if not isinstance(row, Failure)]
+        parts = [row[0].asked[0] for row in prepared.rows.windows if not isinstance(row, Failure)]
         inputs += [one for one in parts if not isinstance(one, Failure)]
     return inputs
 

@@ -17,26 +17,40 @@ from typing import Any
 import pyarrow as pa
 
 from raypipe.protocols import Engine, Frontend
-from raypipe.records import Failure, Utterance
+from raypipe.records import Failure
 from raypipe.runtime.finish.aggregation import read_answers
 from raypipe.runtime.finish.partition import model_folder
 from raypipe.runtime.finish.timings import TIMINGS
-from raypipe.runtime.infer.answering import Answers, Part, Timing
+from raypipe.runtime.infer.answering import ShardAnswers, Timing
 from raypipe.runtime.infer.context import RunContext, ShardTask
-from raypipe.runtime.infer.preparing import PreparedShard, filled
+from raypipe.runtime.infer.preparing import PreparedRows, PreparedShard, filled
 from raypipe.runtime.infer.verifying import Row, verify
+from raypipe.store.objects import object_bytes, object_table
 from raypipe.store.tables import (
     Answered,
     errors_table,
-    from_parquet_bytes,
     generations_table,
-    to_parquet_bytes,
 )
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
 
-Judge = tuple[Frontend[Any], Engine[Any]]
-"""Both halves of the engine that verifies."""
+Verifier = tuple[Frontend[Any], Engine[Any]]
+"""Both halves of the engine of a verifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRows:
+    """Utterances that were answered, on their way to the tables, or to another verifier.
+
+    Attributes:
+        prepared: the rows and their clips, as long as a verifier is still to hear them.
+        answers: what became of every row, by prompt.
+        timings: how long the questions took.
+    """
+
+    prepared: PreparedRows
+    answers: tuple[Row, ...]
+    timings: tuple[Timing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +58,12 @@ class AnsweredShard:
     """A shard on its way to the tables, or to another model that verifies.
 
     Attributes:
-        answers: what became of every row, by prompt.
-        parts: of the rows, as long as a verifier is still to hear them.
-        timings: how long the questions took.
+        rows: none for a shard that could not be read.
+        shard_failure: why the whole shard could not be read; None if it could.
     """
 
     task: ShardTask
-    utterances: tuple[Utterance | None, ...]
-    answers: tuple[Row, ...]
-    parts: tuple[tuple[Part, ...] | Failure, ...]
-    heard_s: tuple[float | None, ...]
-    timings: tuple[Timing, ...] = ()
+    rows: AnsweredRows
     shard_failure: Failure | None = None
 
 
@@ -90,36 +99,42 @@ class ShardSummary:
 
 
 def answer_shard(
-    shard: PreparedShard, context: RunContext, engine: Engine[Any], judge: Judge | None = None
+    shard: PreparedShard, context: RunContext, engine: Engine[Any], verifier: Verifier | None = None
 ) -> AnsweredShard:
-    """Let the model answer every question about every row; failures pass through in place.
+    """A shard with all its answers; arguments as for :func:`answer_rows`."""
+    rows = answer_rows(shard.rows, context, engine, verifier)
+    return AnsweredShard(shard.task, rows, shard.shard_failure)
+
+
+def answer_rows(
+    rows: PreparedRows, context: RunContext, engine: Engine[Any], verifier: Verifier | None = None
+) -> AnsweredRows:
+    """Every question about every row, answered; failures pass through in place.
 
     Args:
-        shard: what is asked about.
+        rows: what is asked about.
         context: of the run.
         engine: that answers.
-        judge: the same model as its own verifier; None if nothing is verified, or by another.
+        verifier: the same model as its own verifier; None if nothing is verified, or by another.
     """
-    answers = Answers(shard.parts, len(context.prompts))
+    answers = ShardAnswers(rows.windows, len(context.prompts))
     with engine.remembering():
-        for question in context.questions:
-            answers.ask(question, engine, context.is_ambiguous)
-        answered = AnsweredShard(
-            shard.task,
-            shard.utterances,
-            tuple(answers.by_row()),
-            shard.parts,
-            shard.heard_s,
-            tuple(answers.timings),
-            shard.shard_failure,
-        )
-        return answered if judge is None else verify_shard(answered, context, judge)
+        for asking in context.passes:
+            answers.ask(asking, engine, context.is_ambiguous)
+        answered = AnsweredRows(rows, tuple(answers.by_row()), tuple(answers.timings))
+        return answered if verifier is None else verify_rows(answered, context, verifier)
 
 
-def verify_shard(shard: AnsweredShard, context: RunContext, judge: Judge) -> AnsweredShard:
-    """Let the verifier judge the beams of every row."""
-    assert context.judging is not None
-    source, utterances = context.judging.source, shard.utterances
+def verify_shard(shard: AnsweredShard, context: RunContext, verifier: Verifier) -> AnsweredShard:
+    """A shard whose beams have a verifier's scores."""
+    return replace(shard, rows=verify_rows(shard.rows, context, verifier))
+
+
+def verify_rows(rows: AnsweredRows, context: RunContext, verifier: Verifier) -> AnsweredRows:
+    """Rows whose beams have a verifier's scores."""
+    verification, utterances = context.verification, rows.prepared.utterances
+    assert verification is not None
+    source = verification.source
 
     def prompt_of(row: int, candidate: str) -> str:
         utterance = utterances[row]
@@ -127,15 +142,15 @@ def verify_shard(shard: AnsweredShard, context: RunContext, judge: Judge) -> Ans
         return filled(source, utterance, context, candidate=candidate)
 
     answers, timing = verify(
-        shard.answers,
-        shard.parts,
-        context.judging,
-        judge,
+        rows.answers,
+        rows.prepared.windows,
+        verification,
+        verifier,
         context.labels,
         prompt_of=prompt_of,
         is_ambiguous=context.is_ambiguous,
     )
-    return replace(shard, answers=tuple(answers), timings=(*shard.timings, timing))
+    return replace(rows, answers=tuple(answers), timings=(*rows.timings, timing))
 
 
 def commit_shard(shard: AnsweredShard, context: RunContext) -> ShardSummary:
@@ -148,7 +163,7 @@ def commit_shard(shard: AnsweredShard, context: RunContext) -> ShardSummary:
         prompt: _with_shard_failure(_generations(shard, number, context), shard.shard_failure)
         for number, prompt in enumerate(context.asked_prompts)
     }
-    timings = json.dumps([dataclasses.asdict(one) for one in shard.timings]).encode()
+    timings = json.dumps([dataclasses.asdict(timing) for timing in shard.rows.timings]).encode()
     context.tables.write(f"{TIMINGS}/{model_folder(context.model)}/{name}.json", timings)
     for prompt, table in generations.items():
         _write(context, "generations", prompt, name, table, context.generation_fingerprint)
@@ -161,12 +176,13 @@ def recommit_shard(task: ShardTask, context: RunContext) -> ShardSummary:
         prompt: context.object_name("generations", prompt, task.entry.name)
         for prompt in context.asked_prompts
     }
-    read = {prompt: from_parquet_bytes(context.tables.read(at)) for prompt, at in names.items()}
+    read = {prompt: object_table(context.tables.read(at)) for prompt, at in names.items()}
     return _aggregate(task, read, context)
 
 
 def _generations(shard: AnsweredShard, number: int, context: RunContext) -> pa.Table:
-    rows = zip(shard.utterances, shard.answers, shard.heard_s, strict=True)
+    prepared = shard.rows.prepared
+    rows = zip(prepared.utterances, shard.rows.answers, prepared.heard_s, strict=True)
     return generations_table(
         [Answered(utterance, row[number], heard_s) for utterance, row, heard_s in rows],
         run=context.run,
@@ -196,10 +212,10 @@ def _aggregate(
     task: ShardTask, generations: Mapping[str, pa.Table], context: RunContext
 ) -> ShardSummary:
     name = task.entry.name
-    readings = read_answers(generations, context.reading)
+    predicted = read_answers(generations, context.prediction_settings)
     shard_failure = _shard_failure(next(iter(generations.values())))
     failed = []
-    for prompt, (_, failures) in readings.items():
+    for prompt, (_, failures) in predicted.items():
         if shard_failure is not None:
             failures.append((None, shard_failure))
         errors = errors_table(
@@ -212,7 +228,7 @@ def _aggregate(
         )
         failed.append(sum(errors.column("utterances").to_pylist()))
         _write(context, "errors", prompt, name, errors, context.prediction_fingerprint)
-    for prompt, (predictions, _) in readings.items():
+    for prompt, (predictions, _) in predicted.items():
         _write(context, "predictions", prompt, name, predictions, context.prediction_fingerprint)
     return ShardSummary(name, task.take, min(failed))
 
@@ -220,5 +236,5 @@ def _aggregate(
 def _write(
     context: RunContext, table: str, prompt: str, shard: str, rows: pa.Table, fingerprint: str
 ) -> None:
-    data = to_parquet_bytes(rows, {"raypipe.fingerprint": fingerprint})
+    data = object_bytes(rows, model=context.model, prompt=prompt, fingerprint=fingerprint)
     context.tables.write_new(context.object_name(table, prompt, shard), data, fingerprint)

@@ -49,16 +49,16 @@ class PrepareStage:
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         self._context = context
         self._frontend = make_frontend(config.model)
-        self._judge: Frontend[Any] | None = None
-        if _has_another_judge(context):
-            self._judge = make_frontend(config.as_judge().model)
+        self._verifier: Frontend[Any] | None = None
+        if _has_another_verifier(context):
+            self._verifier = make_frontend(config.as_verifier().model)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Prepare the one shard in the batch."""
         task: ShardTask = _unpack(batch)
         if task.generated:
             return _pack(task.entry.name, task)
-        work = prepare_shard(task, self._context, self._frontend, self._judge)
+        work = prepare_shard(task, self._context, self._frontend, self._verifier)
         return _pack(task.entry.name, work)
 
 
@@ -84,45 +84,48 @@ class EngineStage(_AskingStage):
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         self._context = context
-        searches: list[Search] = [question.search for question in context.questions]
-        own_judge = context.judging is not None and context.judging.own_model
-        if own_judge and context.judging is not None:
-            searches.append(context.judging.search)
+        searches = [
+            asking.request for asking in context.passes if isinstance(asking.request, Search)
+        ]
+        verification = context.verification
+        verifies_itself = verification is not None and verification.own_model
+        if verification is not None and verifies_itself:
+            searches.append(verification.search)
         self._engine = make_engine(config, context.emotion_tokens, list(dict.fromkeys(searches)))
-        self._judge = (make_frontend(config.model), self._engine) if own_judge else None
+        self._verifier = (make_frontend(config.model), self._engine) if verifies_itself else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Answer the one shard in the batch, or say why the engine stopped before it."""
         work: PreparedShard | ShardTask = _unpack(batch)
         if isinstance(work, ShardTask):
             return batch
-        arguments = work, self._context, self._engine, self._judge
+        arguments = work, self._context, self._engine, self._verifier
         return self._finish(work.task, lambda: answer_shard(*arguments))
 
 
 class VerifyStage(_AskingStage):
-    """Holds another model, which judges what the first one answered."""
+    """Holds another model, which scores what the first one answered."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        assert context.judging is not None
-        judge = config.as_judge()
-        frontend = make_frontend(judge.model)
+        assert context.verification is not None
+        verifier = config.as_verifier()
+        frontend = make_frontend(verifier.model)
         # Nothing is read off its logits; an engine without tokens to record is a special case.
         tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
         self._context = context
-        self._judge = frontend, make_engine(judge, tokens, [context.judging.search])
+        self._verifier = frontend, make_engine(verifier, tokens, [context.verification.search])
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Judge the one shard in the batch, or say why the engine stopped before it."""
+        """Verify the one shard in the batch, or say why the engine stopped before it."""
         work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
         if not isinstance(work, AnsweredShard):
             return batch
-        arguments = work, self._context, self._judge
+        arguments = work, self._context, self._verifier
         return self._finish(work.task, lambda: verify_shard(*arguments))
 
 
-def _has_another_judge(context: RunContext) -> bool:
-    return context.judging is not None and not context.judging.own_model
+def _has_another_verifier(context: RunContext) -> bool:
+    return context.verification is not None and not context.verification.own_model
 
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
@@ -164,9 +167,9 @@ def shard_stream(
     front = ResourcesConfig(actors=resources.frontend_workers, cpus_per_actor=CPUS_PER_FRONTEND)
     prepared = _pool(source, PrepareStage, (config, context), front)
     answered = _pool(prepared, EngineStage, (config, context), resources)
-    if _has_another_judge(context):
-        judge = config.as_judge().resources
-        answered = _pool(answered, VerifyStage, (config, context), judge)
+    if _has_another_verifier(context):
+        verifier = config.as_verifier().resources
+        answered = _pool(answered, VerifyStage, (config, context), verifier)
     return answered.map_batches(
         commit_batch,
         batch_size=1,
@@ -202,8 +205,8 @@ def _pool(
 def required(config: RunConfig, context: RunContext) -> dict[str, float]:
     """GPUs and CPUs that the stream's stages hold at once, at least."""
     pools = [config.resources]
-    if _has_another_judge(context):
-        pools.append(config.as_judge().resources)
+    if _has_another_verifier(context):
+        pools.append(config.as_verifier().resources)
     front_and_end = config.resources.frontend_workers * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
     return {
         "gpus": sum(pool.actors * pool.gpus_per_actor for pool in pools),

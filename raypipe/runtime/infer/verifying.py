@@ -19,8 +19,8 @@ from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer, parse_score
 from raypipe.protocols import Engine, Frontend
 from raypipe.records import Failure, Generation, Hypothesis
-from raypipe.runtime.infer.answering import Part, Timing
-from raypipe.runtime.infer.questions import Judging
+from raypipe.runtime.infer.answering import Answered, Timing, WindowInputs
+from raypipe.runtime.infer.questions import Verification
 from raypipe.strategies.dirichlet import softmax_weights
 
 _DECIMALS = 2
@@ -51,21 +51,21 @@ class _Verdict:
 
 def verify(
     rows: Sequence[Row],
-    parts: Sequence[Sequence[Part] | Failure],
-    judging: Judging,
-    judge: tuple[Frontend[Any], Engine[Any]],
+    windows: Sequence[Sequence[WindowInputs] | Failure],
+    verification: Verification,
+    verifier: tuple[Frontend[Any], Engine[Any]],
     labels: LabelSet,
     *,
     prompt_of: Callable[[int, str], str],
-    is_ambiguous: Callable[[Sequence[Hypothesis]], bool],
+    is_ambiguous: Callable[[Answered], bool],
 ) -> tuple[list[Row], Timing]:
-    """Let the verifier judge the beams of some rows.
+    """Let the verifier score the beams of some rows.
 
     Args:
         rows: what became of every row of a shard.
-        parts: its clips.
-        judging: how to judge.
-        judge: both halves of the verifier's engine.
+        windows: its clips.
+        verification: how to score.
+        verifier: both halves of the verifier's engine.
         labels: what a candidate is a distribution over.
         prompt_of: the verifier's prompt about a row and a candidate.
         is_ambiguous: of the hypotheses of a row and prompt.
@@ -73,15 +73,16 @@ def verify(
     Returns:
         The rows with the verdicts in their hypotheses, and how long it took.
     """
-    frontend, engine = judge
+    frontend, engine = verifier
     placed = [
-        _candidates(number, row, judging, labels, is_ambiguous) for number, row in enumerate(rows)
+        _candidates(number, row, verification, labels, is_ambiguous)
+        for number, row in enumerate(rows)
     ]
     wanted = list(dict.fromkeys(one for row in placed for one in row.values()))
     clips = {
-        (number, part.window): part.clip if judging.own_model else part.heard_by_judge
-        for number, row in enumerate(parts)
-        for part in (() if isinstance(row, Failure) else row)
+        (number, window.window): window.clip if verification.own_model else window.for_verifier
+        for number, row in enumerate(windows)
+        for window in (() if isinstance(row, Failure) else row)
     }
     given: list[Any] = []
     for one in wanted:
@@ -90,17 +91,17 @@ def verify(
         given.append(clip if isinstance(clip, Failure) else frontend.again(clip, prompt))
     started = time.monotonic()
     ready = [one for one in given if not isinstance(one, Failure)]
-    replies = iter(engine.generate(ready, judging.search) if ready else ())
+    replies = iter(engine.generate(ready, verification.search) if ready else ())
     seconds = time.monotonic() - started
     verdicts = {
-        one: _verdict(made if isinstance(made, Failure) else next(replies), judging)
+        one: _verdict(made if isinstance(made, Failure) else next(replies), verification)
         for one, made in zip(wanted, given, strict=True)
     }
-    judged = [
-        tuple(_judged(answer, prompt, places, verdicts) for prompt, answer in enumerate(row))
+    verified = [
+        tuple(_with_verdicts(answer, prompt, places, verdicts) for prompt, answer in enumerate(row))
         for row, places in zip(rows, placed, strict=True)
     ]
-    return judged, Timing("verify", len(ready), seconds)
+    return verified, Timing("verify", len(ready), seconds)
 
 
 _Places = dict[tuple[int, int], _Candidate]
@@ -110,28 +111,28 @@ _Places = dict[tuple[int, int], _Candidate]
 def _candidates(
     number: int,
     row: Row,
-    judging: Judging,
+    verification: Verification,
     labels: LabelSet,
-    is_ambiguous: Callable[[Sequence[Hypothesis]], bool],
+    is_ambiguous: Callable[[Answered], bool],
 ) -> _Places:
     found: _Places = {}
     for prompt, answer in enumerate(row):
         if isinstance(answer, Failure):
             continue
-        if judging.only_ambiguous and not is_ambiguous(answer.hypotheses):
+        if verification.only_ambiguous and not is_ambiguous((answer.hypotheses, answer.questions)):
             continue
-        for at, text in _texts(answer.hypotheses, judging, labels):
+        for at, text in _texts(answer.hypotheses, verification, labels):
             found[prompt, at] = _Candidate(number, answer.hypotheses[at].window, text)
     return found
 
 
 def _texts(
-    hypotheses: Sequence[Hypothesis], judging: Judging, labels: LabelSet
+    hypotheses: Sequence[Hypothesis], verification: Verification, labels: LabelSet
 ) -> Iterator[tuple[int, str]]:
-    """Places of the beams to be judged, with their candidates; one that says nothing has none."""
+    """Places of the beams to be scored, with their candidates; one that says nothing has none."""
     for at, one in enumerate(hypotheses):
-        is_judged = one.rank < (judging.candidates or np.inf)
-        if one.kind != "beam" or not one.is_answer or not is_judged:
+        is_verified = one.rank < (verification.candidates or np.inf)
+        if one.kind != "beam" or not one.is_answer or not is_verified:
             continue
         probs = parse_answer(one.text, labels).probs
         if probs is not None:
@@ -139,7 +140,7 @@ def _texts(
             yield at, json.dumps(dict(zip(labels.names, shares, strict=True)))
 
 
-def _verdict(reply: Generation | Failure, judging: Judging) -> _Verdict:
+def _verdict(reply: Generation | Failure, verification: Verification) -> _Verdict:
     if isinstance(reply, Failure):
         return _Verdict(None, None, f"{reply.error_type}: {reply.message}", None)
     first = reply.hypotheses[0]
@@ -147,7 +148,7 @@ def _verdict(reply: Generation | Failure, judging: Judging) -> _Verdict:
     tokens = None
     if reply.prompt_tokens is not None and all(steps):
         tokens = reply.prompt_tokens + sum(steps)
-    score = _expected(reply.hypotheses) if judging.expected else parse_score(first.text)
+    score = _expected(reply.hypotheses) if verification.expected else parse_score(first.text)
     error = None if score is not None else f"no number in [0, 1]: {first.text[:_SHOWN]!r}"
     return _Verdict(score, first.text, error, tokens)
 
@@ -167,7 +168,7 @@ def _expected(hypotheses: Sequence[Hypothesis]) -> float | None:
     return float(softmax_weights(np.array([one.alpha for _, one in scored])) @ scores)
 
 
-def _judged(
+def _with_verdicts(
     answer: Generation | Failure,
     prompt: int,
     placed: _Places,

@@ -18,15 +18,8 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.errors import ShardError
-from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.counts import check_counts, count_tables
 from raypipe.runtime.finish.progress import RunProgress
-from raypipe.runtime.finish.record import (
-    RECORD,
-    check_counts,
-    count_tables,
-    read_record,
-    write_record,
-)
 from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import own_error, ray_session
@@ -34,9 +27,10 @@ from raypipe.runtime.ray.tasks import in_order
 from raypipe.runtime.reaggregate.plan import Changes, ReaggregationPlan, plan_reaggregation
 from raypipe.runtime.reaggregate.work import reaggregate_part
 from raypipe.store.parquet import to_parquet_bytes
+from raypipe.store.run_record import RECORD, MadeFrom, RunRecord, read_record, write_record
 from raypipe.store.schemas import SETTINGS
+from raypipe.strategies import SETTINGS as STRATEGY_SETTINGS
 from raypipe.strategies.sweep import used_settings
-from raypipe.strategies.variants import ADAPTIVE_SETTINGS
 
 _SHOWN = 5
 
@@ -49,7 +43,7 @@ def reaggregate(
     endpoint: str | None = None,
     address: str | None = None,
     console: Console | None = None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Read a finished run's hypotheses again under other settings.
 
     The same call again continues an interrupted one and does nothing to a finished one.
@@ -78,15 +72,15 @@ def reaggregate(
         return _carry_out(plan, console)
 
 
-def _finished_record(plan: ReaggregationPlan) -> dict[str, Any] | None:
+def _finished_record(plan: ReaggregationPlan) -> RunRecord | None:
     if plan.pending or not plan.work.output.exists(RECORD):
         return None
     record = read_record(plan.work.output)
-    same = record["config"]["metrics"] == plan.config.metrics.model_dump(mode="json")
-    return record if same and record["status"] == "finished" else None
+    same = record.config["metrics"] == plan.config.metrics.model_dump(mode="json")
+    return record if same and record.status == "finished" else None
 
 
-def _carry_out(plan: ReaggregationPlan, console: Console) -> dict[str, Any]:
+def _carry_out(plan: ReaggregationPlan, console: Console) -> RunRecord:
     started, clock = datetime.now(UTC), time.monotonic()
     work, tables = plan.work, plan.work.output
     record = _record(plan, started)
@@ -94,22 +88,22 @@ def _carry_out(plan: ReaggregationPlan, console: Console) -> dict[str, Any]:
     tables.write("settings/settings.parquet", _settings_bytes(plan))
     _read_shards(plan, console)
     names = [variant.name for variant in work.variants]
-    counted = plan.source_record["counts"]
-    utterances = counted.get("utterances", counted["input"])
+    counted = plan.source_record.done_counts
+    utterances = counted.input if counted.utterances is None else counted.utterances
     models = [model.label for model in plan.config.all_models]
     cells = [(model, prompt) for model in models for prompt in work.all_prompts]
     counts = count_tables(tables, work.run, utterances, cells, names)
     check_counts(counts)
-    record |= {
-        "counts": counts,
-        "status": "finished",
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 1),
-    }
+    record = record.changed(
+        counts=counts,
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 1),
+    )
     reduce_tables(
         tables,
         {
-            partition(model, prompt): [
+            (model, prompt): [
                 part.object_name("predictions", prompt)
                 for part in plan.parts
                 if part.model == model
@@ -145,49 +139,52 @@ def _read_shards(plan: ReaggregationPlan, console: Console) -> None:
         raise ShardError("\n".join(broken[:_SHOWN]) + more)
 
 
-def _record(plan: ReaggregationPlan, started: datetime) -> dict[str, Any]:
+def _record(plan: ReaggregationPlan, started: datetime) -> RunRecord:
     """As a run's own record, with what it was made from and what every strategy name means."""
     source, work = plan.source_record, plan.work
-    kept = (
-        *("name", "generation_fingerprint", "input_fingerprint"),
-        *("dataset", "labels", "vote_policy"),
-    )
     config = plan.config.model_dump(mode="json")
-    return {
-        **{key: source.get(key) for key in kept},
-        "run": work.run,
-        "status": "running",
-        "fingerprint": work.fingerprint,
-        "made_from": {
-            "run": source["run"],
-            "location": work.source.uri,
-            "fingerprint": source["fingerprint"],
-            "versions": source.get("versions"),
-        },
-        "config": config
-        | {
-            section: config[section]
-            | {name: values for name, values in plan.swept.items() if section == _section(name)}
-            for section in ("aggregation", "adaptive")
-        },
-        "settings": {row.pop("strategy"): row for row in _settings_rows(plan)},
-        "seed": plan.config.metrics.seed,
-        "versions": versions(),
-        "started": started.isoformat(timespec="seconds"),
+    swept = {
+        section: config[section]
+        | {name: values for name, values in plan.swept.items() if section == _section(name)}
+        for section in ("aggregation", "adaptive")
     }
+    return RunRecord(
+        name=source.name,
+        run=work.run,
+        status="running",
+        fingerprint=work.fingerprint,
+        generation_fingerprint=source.generation_fingerprint,
+        input_fingerprint=source.input_fingerprint,
+        identity=plan.identity,
+        dataset=source.dataset,
+        labels=source.labels,
+        vote_policy=source.vote_policy,
+        config={**config, **swept},
+        seed=plan.config.metrics.seed,
+        versions=versions(),
+        started=started.isoformat(timespec="seconds"),
+        made_from=MadeFrom(
+            run=source.run,
+            location=work.source.uri,
+            fingerprint=source.fingerprint,
+            versions=source.versions,
+        ),
+        settings={row.pop("strategy"): row for row in _settings_rows(plan)},
+    )
 
 
 def _section(setting: str) -> str:
     """Of the config, where a swept setting stands in the record."""
-    return "adaptive" if setting in ADAPTIVE_SETTINGS else "aggregation"
+    known = STRATEGY_SETTINGS.get(setting)
+    return "aggregation" if known is None else known.section  # sub_beams is none of them
 
 
 def _settings_rows(plan: ReaggregationPlan) -> list[dict[str, Any]]:
     main = plan.config.decoding.beam_count
     return [
-        {"strategy": one.name, "rule": one.strategy, **used_settings(one)}
-        | {"beam_count": one.beam_count or main}
-        for one in plan.work.variants
+        {"strategy": variant.name, "rule": variant.strategy, **used_settings(variant)}
+        | {"beam_count": variant.beam_count or main}
+        for variant in plan.work.variants
     ]
 
 

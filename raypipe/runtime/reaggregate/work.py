@@ -9,23 +9,22 @@ import pyarrow as pa
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.runtime.finish.aggregation import Ensemble, Reading, read_answers
+from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings, read_answers
 from raypipe.runtime.finish.partition import partition
 from raypipe.store.location import FINGERPRINT_KEY, Location
-from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
+from raypipe.store.objects import object_bytes, object_table
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of
-from raypipe.strategies import Variant
+from raypipe.strategies import Strategy, Variant, strategy_named
 from raypipe.votes import VotePolicy
 
 _HYPOTHESES = "hypotheses.list.element"
 # What no strategy looks at; most of the table's bytes are logits, which only some do.
 _UNREAD = (f"{_HYPOTHESES}.token_logprobs", f"{_HYPOTHESES}.verifier_text")
-_LOGITS = f"{_HYPOTHESES}.emotion_logits"
-_READ_LOGITS = {"token", "token_softmax"}
+_LOGITS = ("emotion_logits", f"{_HYPOTHESES}.emotion_logits")  # of version 2, and of 1
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ReaggregationWork:
     """What every task needs to know; small, picklable, free of secrets.
 
     Attributes:
@@ -58,12 +57,13 @@ class Work:
     @property
     def unread(self) -> tuple[str, ...]:
         """Columns of ``generations/`` that none of the variants needs."""
-        needed = any(rule in _READ_LOGITS for one in self.variants for rule in one.rules)
-        return _UNREAD if needed else (*_UNREAD, _LOGITS)
+        parts = [strategy_named(part) for variant in self.variants for part in variant.parts]
+        needed = any(isinstance(part, Strategy) and part.reads_logits for part in parts)
+        return _UNREAD if needed else (*_UNREAD, *_LOGITS)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShardOfModel:
     """One shard as one model answered it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Part:
         return f"{table}/{partition(self.model, prompt)}/{self.shard}"
 
 
-def reaggregate_part(part: Part, work: Work) -> str | None:
+def reaggregate_part(part: ShardOfModel, work: ReaggregationWork) -> str | None:
     """Write a shard's ``errors/`` and ``predictions/``, in this order, from what the run holds.
 
     Args:
@@ -100,26 +100,30 @@ def reaggregate_part(part: Part, work: Work) -> str | None:
         errors = {
             prompt: _read(work, part.object_name("errors", prompt)) for prompt in work.all_prompts
         }
-        reading = _reading(work, part, generations)
+        settings = _settings(work, part, generations)
     except (ShardError, ObjectMissingError) as error:
         return str(error)
     # What failed stands in errors/ already.
-    predictions = {prompt: made for prompt, (made, _) in read_answers(generations, reading).items()}
+    predictions = {
+        prompt: made for prompt, (made, _) in read_answers(generations, settings).items()
+    }
     for prompt, table in errors.items():
-        _write(work, part.object_name("errors", prompt), _carried_over(table, work.run))
+        _write(work, part, "errors", prompt, _carried_over(table, work.run))
     for prompt, table in predictions.items():
-        _write(work, part.object_name("predictions", prompt), table)
+        _write(work, part, "predictions", prompt, table)
     return None
 
 
-def _read(work: Work, name: str, unread: tuple[str, ...] = ()) -> pa.Table:
+def _read(work: ReaggregationWork, name: str, unread: tuple[str, ...] = ()) -> pa.Table:
     try:
-        return from_parquet_bytes(work.source.read(name), without=unread)
+        return object_table(work.source.read(name), without=unread)
     except ShardError as error:
         raise ShardError(f"{work.source.uri}/{name}: {error}") from error
 
 
-def _reading(work: Work, part: Part, generations: Mapping[str, pa.Table]) -> Reading:
+def _settings(
+    work: ReaggregationWork, part: ShardOfModel, generations: Mapping[str, pa.Table]
+) -> PredictionSettings:
     tokens = None
     for prompt, table in generations.items():
         name = f"{work.source.uri}/{part.object_name('generations', prompt)}"
@@ -136,7 +140,7 @@ def _reading(work: Work, part: Part, generations: Mapping[str, pa.Table]) -> Rea
                 f"labels {', '.join(work.labels.names)}"
             )
     assert tokens is not None  # every model has a prompt
-    return Reading(
+    return PredictionSettings(
         run=work.run,
         model=part.model,
         labels=work.labels,
@@ -149,10 +153,12 @@ def _reading(work: Work, part: Part, generations: Mapping[str, pa.Table]) -> Rea
 
 def _carried_over(errors: pa.Table, run: str) -> pa.Table:
     """What failed in the run failed before any hypothesis was read: it stays as it is."""
-    place = ERRORS.get_field_index("run")
-    return errors.set_column(place, ERRORS.field(place), pa.array([run] * len(errors), pa.string()))
+    place = errors.schema.get_field_index("run")
+    return errors.set_column(place, ERRORS.field("run"), pa.array([run] * len(errors), pa.string()))
 
 
-def _write(work: Work, name: str, rows: pa.Table) -> None:
-    data = to_parquet_bytes(rows, {FINGERPRINT_KEY: work.fingerprint})
-    work.output.write_new(name, data, work.fingerprint)
+def _write(
+    work: ReaggregationWork, part: ShardOfModel, table: str, prompt: str, rows: pa.Table
+) -> None:
+    data = object_bytes(rows, model=part.model, prompt=prompt, fingerprint=work.fingerprint)
+    work.output.write_new(part.object_name(table, prompt), data, work.fingerprint)

@@ -26,9 +26,9 @@ from raypipe.errors import StoppedError
 from raypipe.grammars import distribution_schema
 from raypipe.records import EmotionTokens, EmotionWord, Failure, Generation
 from raypipe.store.location import Location
-from raypipe.strategies import AggregationSettings, predict
+from raypipe.strategies import Settings, predict
 
-SETTINGS = AggregationSettings()
+SETTINGS = Settings()
 
 
 def test_one_request_at_temperature_0_and_one_for_all_candidates(

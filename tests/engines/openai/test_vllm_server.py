@@ -25,7 +25,7 @@ from raypipe.grammars import distribution_schema
 from raypipe.prompts import render_prompt
 from raypipe.records import EmotionTokens, Generation, Request, Search
 from raypipe.store.location import Location
-from raypipe.strategies import AggregationSettings, predict
+from raypipe.strategies import Settings, predict
 from raypipe.tiny_alm import checkpoint_path
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
@@ -124,7 +124,7 @@ def test_greedy_answers_are_those_of_transformers(
     api = api_config(base_url, timeout_s=120.0, tokenizer=CHECKPOINT)
     engine = make_engine(api, emotion_tokens=tokens, max_new_tokens=LIMIT)
     answers = engine.generate(OpenAIFrontend(api).prepare(requests))
-    settings = AggregationSettings()
+    settings = Settings()
     for answer, expected in zip(answers, reference, strict=True):
         assert isinstance(answer, Generation), answer
         greedy, wanted = answer.hypotheses[0], expected.hypotheses[0]

@@ -1,0 +1,114 @@
+"""What a strategy is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from raypipe.errors import RegistryError
+from raypipe.records import Prediction
+from raypipe.strategies.answers import WindowAnswers
+from raypipe.strategies.setting import Setting, Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strategy:
+    """A rule that turns what a model answered into one predicted distribution.
+
+    Attributes:
+        name: in configs, tables and reports.
+        summary: what the distribution is, in one line.
+        source: paper and equation or section; empty for what is raypipe's own.
+        rank: place in tables and reports: lower ones come first.
+        questions: names of the questions that it reads.
+        predict: the prediction from one window's answers; an invalid one with a stable reason
+            where the answers do not serve. It never raises for an answer, and never takes another
+            strategy's place.
+        settings: those that change its predictions.
+        instead: questions that it reads where a run cannot ask ``questions``.
+        requires: names of capabilities that an engine must have beside those of the questions,
+            see :class:`raypipe.protocols.Capabilities`.
+        reads_logits: it looks at recorded logits, most of the bytes of ``generations/``; False
+            spares ``reaggregate`` to read them.
+
+    Raises:
+        RegistryError: for a declaration without its texts or questions.
+    """
+
+    name: str
+    summary: str
+    source: str
+    rank: int
+    questions: tuple[str, ...]
+    predict: Callable[[WindowAnswers], Prediction]
+    settings: tuple[Setting[Any], ...] = ()
+    instead: tuple[str, ...] = ()
+    requires: frozenset[str] = frozenset()
+    reads_logits: bool = True
+
+    def __post_init__(self) -> None:
+        _check_texts(self.name, self.summary)
+        if not self.questions:
+            raise RegistryError(f"strategy {self.name}: it reads no question")
+
+    def asked(self, offered: Collection[str]) -> tuple[str, ...]:
+        """The questions that it reads in a run that offers some.
+
+        Args:
+            offered: names of the questions that can be asked, or were.
+        """
+        served = set(self.questions) <= set(offered)
+        return self.instead if self.instead and not served else self.questions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composite:
+    """A strategy that chooses from, or combines, predictions of other strategies.
+
+    It decides once for a whole utterance, whatever the number of windows.
+
+    Attributes:
+        name: in configs, tables and reports.
+        summary: what the distribution is, in one line.
+        source: paper and equation or section; empty for what is raypipe's own.
+        rank: place in tables and reports: lower ones come first.
+        parts: names of the strategies it may read under some settings; what the first reads is
+            asked of every utterance, the rest only where :attr:`is_needed` says so.
+        is_needed: whether an utterance needs the other parts, from the first one's prediction.
+        predict: the prediction, from the settings and a function that gives a part's prediction;
+            with the names of the parts that it read.
+        settings: its own, beside those of its parts.
+        refusal: why it cannot be under some settings; None if it can.
+        when: of which utterances it needs its other parts under some settings, for messages.
+        covers: whether every utterance that needs the other parts under the first settings needs
+            them under the second ones, too; both read the same beams.
+
+    Raises:
+        RegistryError: for a declaration without its texts.
+    """
+
+    name: str
+    summary: str
+    source: str
+    rank: int
+    parts: Callable[[Settings], tuple[str, ...]]
+    is_needed: Callable[[Settings, Prediction], bool]
+    predict: Callable[[Settings, Callable[[str], Prediction]], tuple[Prediction, tuple[str, ...]]]
+    settings: tuple[Setting[Any], ...]
+    refusal: Callable[[Settings], str | None]
+    when: Callable[[Settings], str]
+    covers: Callable[[Settings, Settings], bool]
+
+    def __post_init__(self) -> None:
+        _check_texts(self.name, self.summary)
+
+
+AnyStrategy = Strategy | Composite
+
+
+def _check_texts(name: str, summary: str) -> None:
+    if not name.isidentifier() or not summary.strip():
+        raise RegistryError(
+            f"strategy {name!r}: its name is no identifier, or its summary is empty"
+        )
