@@ -1,3 +1,27 @@
-"""raypipe: emotion distributions from audio language models, for whole speech corpora, on Ray."""
+"""raypipe: emotion distributions from audio language models, for whole speech corpora, on Ray.
+
+>>> import raypipe
+>>> callable(raypipe.run), raypipe.metrics.__name__
+(True, 'raypipe.metrics')
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from raypipe.face import Run, ingest, inspect, load, predict, reaggregate, run
+
+if TYPE_CHECKING:
+    from raypipe import metrics
 
 __version__ = "0.1.0"
+
+__all__ = ["Run", "ingest", "inspect", "load", "metrics", "predict", "reaggregate", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """The metrics as functions, imported when they are first used."""
+    if name == "metrics":
+        return importlib.import_module("raypipe.metrics")
+    raise AttributeError(f"module 'raypipe' has no attribute {name!r}")

@@ -1,0 +1,219 @@
+"""What ``import raypipe`` offers to a program or a notebook.
+
+Nothing heavy is imported before it is needed: Ray with the first job, torch with the first model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from raypipe.config import RunConfig
+    from raypipe.inspection.findings import Findings, SliceBy
+    from raypipe.runtime.infer.predictor import ClipPrediction
+    from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.shards import ShardIndex
+    from raypipe.store.location import Location
+    from raypipe.store.run_record import RunRecord
+
+Settings = Mapping[str, Any]
+"""A config as keys and values, as they stand in its YAML file."""
+
+
+class Run:
+    """A run directory: its record and its tables.
+
+    Args:
+        place: directory or ``s3://`` URI of the run.
+        endpoint: of an S3-compatible server; None for the environment's.
+
+    Raises:
+        ObjectMissingError: if no run is there.
+    """
+
+    def __init__(self, place: str | Path, endpoint: str | None = None) -> None:
+        from raypipe.store.location import Location
+        from raypipe.store.run_record import read_record
+
+        self.location: Location = Location.parse(str(place), endpoint)
+        self.record: RunRecord = read_record(self.location)
+
+    def __repr__(self) -> str:
+        return f"<raypipe.Run {self.location.uri}: {self.record.status}>"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that it holds."""
+        from raypipe.store.query import TABLES, table_dataset
+
+        return tuple(name for name in TABLES if table_dataset(self.location, name) is not None)
+
+    def arrow(self, table: str) -> pa.Table:
+        """One whole table.
+
+        Raises:
+            ConfigError: if the run holds no table of that name.
+        """
+        from raypipe.errors import ConfigError
+        from raypipe.store.query import TABLES, table_dataset
+
+        dataset = table_dataset(self.location, table) if table in TABLES else None
+        if dataset is None:
+            raise ConfigError(f"{self.location.uri} holds {', '.join(self.tables)}, not {table!r}")
+        return dataset.to_table()
+
+    def pandas(self, table: str) -> Any:
+        """One whole table as a ``pandas.DataFrame``."""
+        return self.arrow(table).to_pandas()
+
+    def polars(self, table: str) -> Any:
+        """One whole table as a ``polars.DataFrame``; needs the package polars."""
+        import polars
+
+        return polars.from_arrow(self.arrow(table))
+
+    def query(self, sql: str) -> pa.Table:
+        """The answer to one SQL statement over the run's tables."""
+        from raypipe.store.query import query
+
+        answer: pa.Table = query(self.location, sql)
+        return answer
+
+
+def load(place: str | Path, *, endpoint: str | None = None) -> Run:
+    """A run directory that is there already; see :class:`Run`."""
+    return Run(place, endpoint)
+
+
+def run(config: str | Path | Settings | RunConfig, *, address: str | None = None) -> Run:
+    """Run a corpus of shards through a model; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the input, the storage or the accounting is wrong.
+    """
+    from raypipe.config import RunConfig, load_config, parse_config
+    from raypipe.runtime.infer.pipeline import run as run_config
+
+    if isinstance(config, Mapping):
+        checked = parse_config(dict(config))
+    else:
+        checked = config if isinstance(config, RunConfig) else load_config(config)
+    run_config(checked, address=address)
+    return Run(checked.output, checked.storage.endpoint)
+
+
+def ingest(
+    config: str | Path | Settings | IngestConfig, *, address: str | None = None
+) -> ShardIndex:
+    """Write a corpus as shards; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the corpus or the storage is wrong.
+    """
+    from raypipe.config import checked as as_checked
+    from raypipe.runtime.ingest.config import IngestConfig, load_ingest_config
+    from raypipe.runtime.ingest.job import ingest as ingest_config
+
+    if isinstance(config, Mapping):
+        checked = as_checked(IngestConfig, dict(config), "config")
+    else:
+        checked = config if isinstance(config, IngestConfig) else load_ingest_config(config)
+    return ingest_config(checked, address=address)
+
+
+def inspect(
+    shards: str | Path, *, slice_by: SliceBy | None = None, endpoint: str | None = None
+) -> Findings:
+    """Counts of what is in a corpus of shards: votes, ambiguity, agreement, durations.
+
+    Args:
+        shards: directory or ``s3://`` URI.
+        slice_by: count each of these on its own, too.
+        endpoint: of an S3-compatible server; None for the environment's.
+    """
+    from raypipe.inspection.inspect import inspect_shards
+    from raypipe.store.location import Location
+
+    return inspect_shards(Location.parse(str(shards), endpoint), slice_by=slice_by)
+
+
+def reaggregate(
+    run: str | Path | Run,
+    output: str | Path | None = None,
+    *,
+    strategies: Sequence[str] | None = None,
+    sub_beams: Sequence[int] | None = None,
+    replicates: int | None = None,
+    endpoint: str | None = None,
+    address: str | None = None,
+    **settings: Sequence[object],
+) -> Run:
+    """Predictions and metrics of a finished run under other settings, without a model.
+
+    Args:
+        run: that is read; it is not changed.
+        output: where the tables go; None for beside the run.
+        strategies: names; None for those of the run.
+        sub_beams: how many beams of the main search to read; None for all.
+        replicates: of the bootstrap; None for those of the run.
+        endpoint: of an S3-compatible server; None for the environment's.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+        settings: of strategies, by name, each with its values: several are a sweep.
+
+    Raises:
+        RaypipeError: if the run is unfinished or damaged, or a setting cannot be.
+    """
+    from raypipe.runtime.reaggregate.job import reaggregate as reaggregate_run
+    from raypipe.runtime.reaggregate.plan import Changes
+
+    changes = Changes.of(strategies, sub_beams, replicates, **settings)
+    place = run.location.uri if isinstance(run, Run) else str(run)
+    record = reaggregate_run(
+        place,
+        changes,
+        output=None if output is None else str(output),
+        endpoint=endpoint,
+        address=address,
+    )
+    return Run(record.config["output"], endpoint)
+
+
+def predict(
+    samples: NDArray[np.floating[Any]],
+    sampling_rate: int,
+    *,
+    labels: str | Sequence[str] = "crema-d-6",
+    transcript: str | None = None,
+    **config: Any,
+) -> ClipPrediction:
+    """Distributions over emotions for one clip, in this process and without Ray.
+
+    The model stays loaded for further calls with the same config.
+
+    Args:
+        samples: audio, shape ``(samples,)`` or ``(samples, channels)``, full scale is 1.
+        sampling_rate: of the samples, in Hz.
+        labels: name of a label set, or labels.
+        transcript: what is said; None where that is not known.
+        config: sections of a run's config, such as ``model={"path": …}`` or ``strategies=[…]``.
+
+    Raises:
+        RaypipeError: if the config is wrong, or the clip cannot be heard or answered.
+    """
+    from raypipe.runtime.infer.predictor import predictor
+
+    return predictor(labels, config).predict(samples, sampling_rate, transcript=transcript)
