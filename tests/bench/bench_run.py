@@ -46,8 +46,10 @@ MODELS = {"mid": SHAPES["mid"], "tiny-alm": None}
 def run_rate(config: RunConfig, folder: Path) -> dict[str, float]:
     """Utterances/s of a run in full swing, and the engine's share of that time."""
     config = config.model_copy(update={"output": str(folder)})
-    (leg,) = make_plan(config).model_runs
-    for _ in shard_stream(leg.pending, leg.config, leg.context).iter_batches(batch_size=1):
+    (model_run,) = make_plan(config).model_runs
+    for _ in shard_stream(model_run.pending, model_run.config, model_run.context).iter_batches(
+        batch_size=1
+    ):
         pass
     # Each shard's file of timings is written with its tables.
     written = sorted(folder.glob(f"**/{TIMINGS}/**/*.json"), key=lambda path: path.stat().st_mtime)
@@ -65,12 +67,14 @@ class BareEngine:
     """The engine alone, in a process like the run's."""
 
     def __init__(self, config: RunConfig) -> None:
-        (leg,) = make_plan(config).model_runs
-        self._context = leg.context
+        (model_run,) = make_plan(config).model_runs
+        self._context = model_run.context
         frontend = make_frontend(config.model)
-        self._shards = [prepare_shard(task, leg.context, frontend) for task in leg.tasks]
-        searches = [question.search for question in leg.context.questions]
-        self._engine = make_engine(config, leg.context.emotion_tokens, searches)
+        self._shards = [
+            prepare_shard(task, model_run.context, frontend) for task in model_run.tasks
+        ]
+        searches = [step.request for step in model_run.context.passes]
+        self._engine = make_engine(config, model_run.context.emotion_tokens, searches)
 
     def rate(self) -> dict[str, float]:
         """Utterances/s after the first quarter of the shards."""

@@ -23,9 +23,10 @@ from raypipe.records import (
     Utterance,
     Vote,
 )
-from raypipe.runtime.finish.record import write_record
 from raypipe.store.location import Location
-from raypipe.store.tables import Answered, errors_table, generations_table, to_parquet_bytes
+from raypipe.store.objects import object_bytes
+from raypipe.store.run_record import RunCounts, RunRecord, write_record
+from raypipe.store.tables import Answered, errors_table, generations_table
 
 LABELS = LABEL_SETS["crema-d-6"]
 FORMS = 4
@@ -68,24 +69,23 @@ def make_run(
             ("generations", table, generation),
             ("errors", errors, fingerprint),
         ):
-            data = to_parquet_bytes(rows, {"raypipe.fingerprint": mark})
+            data = object_bytes(rows, model="made-up", prompt="distribution", fingerprint=mark)
             tables.write_new(f"{name}/{PARTITION}/shard-{shard:06d}.parquet", data, mark)
-    counts = {"input": utterances, "predicted": utterances, "errors": 0, "strategies": {}}
-    record = {
-        "name": config.name,
-        "run": fingerprint[:12],
-        "status": "finished",
-        "fingerprint": fingerprint,
-        "generation_fingerprint": generation,
-        "input_fingerprint": "made-up input",
-        "dataset": "made-up",
-        "labels": list(LABELS.names),
-        "config": config.model_dump(mode="json"),
-        "seed": 0,
-        "versions": {},
-        "started": "2026-01-01T00:00:00+00:00",
-        "counts": counts,
-    }
+    record = RunRecord(
+        name=config.name,
+        run=fingerprint[:12],
+        status="finished",
+        fingerprint=fingerprint,
+        generation_fingerprint=generation,
+        input_fingerprint="made-up input",
+        dataset="made-up",
+        labels=LABELS.names,
+        config=config.model_dump(mode="json"),
+        seed=0,
+        versions={},
+        started="2026-01-01T00:00:00+00:00",
+        counts=RunCounts(input=utterances, predicted=utterances, errors=0, strategies={}),
+    )
     write_record(tables, record)
     return folder
 

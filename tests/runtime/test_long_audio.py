@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from raypipe.records import Failure, ModelInput
+from raypipe.records import Failure, ModelInput, Search
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import make_plan
 from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
@@ -77,7 +77,7 @@ def only_input(shard: PreparedShard, row: int) -> ModelInput:
 
 
 def answer_and_commit(plan: Any, shard: PreparedShard) -> None:
-    searches = [question.search for question in plan.context.questions]
+    searches = [step.request for step in plan.context.passes if isinstance(step.request, Search)]
     engine = make_engine(plan.config, plan.context.emotion_tokens, searches)
     commit_shard(answer_shard(shard, plan.context, engine), plan.context)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raypipe.errors import ConfigError
-from raypipe.records import Failure
+from raypipe.records import Failure, Search
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import make_plan
 from raypipe.runtime.infer.preparing import prepare_shard
@@ -27,15 +27,15 @@ SETTINGS: dict[str, Any] = {
 def by_hand(config: Any, only_shard: int = 0) -> Any:
     """One shard through the engine in this process, without Ray; the plan."""
     plan = make_plan(config)
-    leg = plan.model_runs[0]
-    frontend = make_frontend(leg.config.model)
-    judging = leg.context.judging
-    searches = [question.search for question in leg.context.questions]
-    searches += [] if judging is None else [judging.search]
-    engine = make_engine(leg.config, leg.context.emotion_tokens, searches)
-    shard = prepare_shard(leg.tasks[only_shard], leg.context, frontend)
-    judge = None if judging is None else (frontend, engine)
-    commit_shard(answer_shard(shard, leg.context, engine, judge), leg.context)
+    model_run = plan.model_runs[0]
+    context = model_run.context
+    frontend = make_frontend(model_run.config.model)
+    searches = [step.request for step in context.passes if isinstance(step.request, Search)]
+    searches += [] if context.verification is None else [context.verification.search]
+    engine = make_engine(model_run.config, context.emotion_tokens, searches)
+    shard = prepare_shard(model_run.tasks[only_shard], context, frontend)
+    verifier = None if context.verification is None else (frontend, engine)
+    commit_shard(answer_shard(shard, context, engine, verifier), context)
     return plan
 
 
@@ -195,18 +195,29 @@ def test_a_further_question_that_fails_costs_only_its_own_strategies(
     changes = {**SETTINGS, "strategies": ["greedy", "cot", "w_bon", "bon"]}
     by_hand(runs.config(corpus, tmp_path / "out", **changes))
     sql = """SELECT strategy, invalid_reason, count(*) AS n FROM predictions
-        WHERE invalid_reason IN ('failed', 'no_alpha', 'no_valid_beam') GROUP BY ALL ORDER BY ALL"""
+        WHERE NOT valid AND invalid_reason = 'failed' GROUP BY ALL ORDER BY ALL"""
     rows = [tuple(row.values()) for row in runs.rows(tmp_path / "out", sql)]
     assert rows == [
-        ("bon[beams=2]", "no_alpha", 2),
+        ("bon[beams=2]", "failed", 2),
         ("cot", "failed", 2),
-        ("w_bon[beams=2]", "no_valid_beam", 2),
+        ("w_bon[beams=2]", "failed", 2),
     ]
     assert not runs.rows(tmp_path / "out", "SELECT * FROM errors")
-    sql = "SELECT hypotheses FROM generations LIMIT 1"
+    sql = "SELECT questions, hypotheses FROM generations LIMIT 1"
     (row,) = runs.rows(tmp_path / "out", sql)
-    texts = [one["text"] for one in row["hypotheses"] if one["finish_reason"] == "failed"]
-    assert texts == ["timeout: fear"] * 2
+    asked = [
+        (question["question"], question["beam_count"], question["error_type"])
+        for question in row["questions"]
+    ]
+    assert asked == [
+        ("greedy", None, None),
+        ("beams", 3, None),
+        ("beams", 2, "timeout"),
+        ("cot", None, "timeout"),
+    ]
+    assert [question["error_message"] for question in row["questions"][2:]] == ["fear"] * 2
+    assert not any(answer["text"] == "fear" for answer in row["hypotheses"])  # no failure is a beam
+    assert {answer["beam_count"] for answer in row["hypotheses"]} == {None, 3}
 
 
 def test_a_verifier_s_template_that_wants_measurements_is_refused(
