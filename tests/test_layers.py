@@ -10,11 +10,12 @@ SPINE = {"records", "labels", "votes", "protocols", "config", "errors"}
 ROOMS_THAT_KNOW_THE_ORDER = {"runtime", "cli", "__main__"}
 # A room may also use these: pure functions and places that several rooms stand on.
 SHARED = {
-    "store": {"labels"},
+    "store": {"labels", "metrics"},
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
     "inspection": {"corpora", "shards", "store", "metrics", "report"},
+    "report": {"metrics"},
     "strategies": {"parsing", "metrics"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

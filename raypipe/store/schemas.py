@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from raypipe.errors import ShardError
 from raypipe.labels import LabelSet
+from raypipe.metrics.registry import COLUMNS
 from raypipe.records import EmotionTokens, EmotionWord
 
 LABELS_KEY = "raypipe.labels"
@@ -111,7 +112,8 @@ GENERATIONS = pa.schema(
 )
 """What the model said: one row per input row in input order, good or failed."""
 
-UTTERANCE_METRICS = ("true_entropy", "js", "js_distance", "bc", "bd", "kl", "r2", "r2_det")
+UTTERANCE_METRICS = ("true_entropy", *COLUMNS)
+"""Columns of ``predictions/`` that compare with the truth: its entropy and the metrics."""
 
 PREDICTIONS = pa.schema(
     [

@@ -1,4 +1,4 @@
-"""Whether a prediction knows how sure it may be."""
+"""Area under the ROC curve and its DeLong interval."""
 
 from __future__ import annotations
 
@@ -9,64 +9,6 @@ from scipy.special import ndtri
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-
-ECE_BINS = 10
-"""Equal-width bins of the confidence over (0, 1]: (0, 0.1], ..., (0.9, 1]."""
-
-
-def confidence_bin(confidence: Array, bins: int = ECE_BINS) -> Indices:
-    """Bin of each confidence: i for the interval (i / bins, (i + 1) / bins], 0 in the first.
-
-    A confidence on an edge, up to rounding, belongs to the lower bin.
-
-    Example:
-        >>> confidence_bin(np.array([0.0, 0.1, 0.3, 0.31, 1.0]))
-        array([0, 0, 2, 3, 9])
-    """
-    index = np.ceil(np.asarray(confidence) * bins - 1e-9).astype(np.int64) - 1
-    return np.asarray(np.clip(index, 0, bins - 1))
-
-
-def expected_calibration_error(
-    correct: Array, confidence: Array, weights: Array | None = None, bins: int = ECE_BINS
-) -> float:
-    """ECE = sum over bins of n_bin / n |accuracy_bin - mean confidence_bin|, in [0, 1].
-
-    Args:
-        correct: 1 where the dominant label is the plurality, shape ``(utterances,)``.
-        confidence: share of the dominant label, shape ``(utterances,)``.
-        weights: shape ``(utterances,)``; 1 each if None.
-        bins: number of equal-width bins, see :func:`confidence_bin`.
-
-    Returns:
-        NaN without utterances.
-
-    Example:
-        >>> expected_calibration_error(np.array([1.0, 0.0]), np.array([0.75, 0.75]))
-        0.25
-    """
-    weights = np.ones(np.shape(confidence)) if weights is None else weights
-    index = confidence_bin(confidence, bins)
-    gap = np.bincount(index, weights=weights * (correct - confidence), minlength=bins)
-    total = float(np.sum(weights))
-    return float(np.abs(gap).sum() / total) if total > 0.0 else float("nan")
-
-
-def brier_score(correct: Array, confidence: Array, weights: Array | None = None) -> float:
-    """Mean of (confidence - correct)^2 for the dominant label, in [0, 1]; NaN if empty.
-
-    Args:
-        correct: 1 where the dominant label is the plurality, shape ``(utterances,)``.
-        confidence: share of the dominant label, shape ``(utterances,)``.
-        weights: shape ``(utterances,)``; 1 each if None.
-
-    Example:
-        >>> brier_score(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
-        0.25
-    """
-    weights = np.ones(np.shape(confidence)) if weights is None else weights
-    total = float(np.sum(weights))
-    return float(weights @ (confidence - correct) ** 2 / total) if total > 0.0 else float("nan")
 
 
 def auroc(positive: Mask, score: Array) -> float:
