@@ -64,6 +64,7 @@ class UtteranceMetric(ScoredMetric):
             uniform distribution.
         uniform_value: what the uniform distribution counts for, from the soft labels, where that
             is not ``function(truth, uniform)``.
+        label_order_matters: whether the value changes when the labels change places.
     """
 
     kind = "mean per utterance"
@@ -73,6 +74,7 @@ class UtteranceMetric(ScoredMetric):
     median: bool = False
     invalid_as_uniform: bool = True
     uniform_value: Callable[[Array], Array] | None = None
+    label_order_matters: bool = False
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         yield from super()._faults()

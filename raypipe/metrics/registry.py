@@ -67,7 +67,9 @@ def _refuse_doubles(metrics: Iterable[Metric]) -> None:
         place = f"rank {metric.rank} in section {metric.section.name}"
         for claim in (f"name {metric.name}", place, *(f"row {row}" for row in metric.row_names)):
             if claim in owners:
-                raise ValueError(f"metrics {owners[claim]!r} and {metric.name!r}: one {claim}")
+                raise ValueError(
+                    f"two metrics, {owners[claim]!r} and {metric.name!r}, have {claim}"
+                )
             owners[claim] = metric.name
     summands: dict[str, Summand] = {}
     for metric in metrics:
