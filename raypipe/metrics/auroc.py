@@ -42,7 +42,7 @@ def auroc_from_counts(
 
     Args:
         negatives: number of negatives at each score, scores ascending, shape ``(scores,)``.
-        positives: number of positives likewise.
+        positives: number of positives at each score, shape ``(scores,)``.
         level: of the interval.
 
     Returns:

@@ -25,8 +25,8 @@ class ClassCounts:
 
     Attributes:
         true_positives: shape ``(..., labels)``, non-negative, weighted.
-        false_positives: likewise.
-        false_negatives: likewise.
+        false_positives: same shape, non-negative, weighted.
+        false_negatives: same shape, non-negative, weighted.
     """
 
     true_positives: Array

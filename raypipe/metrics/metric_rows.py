@@ -22,7 +22,8 @@ class MetricRow:
     Attributes:
         versus: the other strategy of a paired difference (strategy minus versus); None otherwise.
         value: None where undefined, e.g. without any valid utterance.
-        ci_low: lower end of the 95 % interval; None where there is none. ``ci_high`` likewise.
+        ci_low: lower end of the 95 % interval; None where there is none.
+        ci_high: its upper end; None where there is none.
         n: number of utterances behind the value.
         n_invalid: number of invalid predictions left out of it.
     """

@@ -159,7 +159,7 @@ class MetricState:
                 named = named_sums(sums / SCALE, self.labels)
                 known[id(sums)] = metric_rows(key, statistics(named)), named.number(INVALID)
             shared, n_invalid = known[id(sums)]
-            rows += [replace(row, strategy=key[2]) for row in shared]
+            rows += _renamed(shared, key[2], None)
             rows += counted_rows(key, self.values[key], n_invalid)
             if key in self.costs:
                 rows += metric_rows(key, cost_statistics(self.costs[key] / SCALE))
@@ -180,10 +180,7 @@ class MetricState:
                     signed = sums * SWAP if swapped else sums
                     compared = difference_statistics(signed / SCALE)
                     known[id(sums), swapped] = metric_rows(key, compared, versus)
-                rows[key] += [
-                    replace(row, strategy=strategy, versus=versus)
-                    for row in known[id(sums), swapped]
-                ]
+                rows[key] += _renamed(known[id(sums), swapped], strategy, versus)
         for own in rows.values():
             own.sort(key=lambda row: (row.versus or "", row.metric))
         return rows
@@ -328,3 +325,10 @@ def _accumulate(sums: dict[_Key, Integers], more: Mapping[_Key, Integers]) -> No
         if pair not in added:
             added[pair] = known + block
         sums[key] = added[pair]
+
+
+def _renamed(rows: list[MetricRow], strategy: str, versus: str | None) -> list[MetricRow]:
+    """Rows that strategies share, under the names of one of them."""
+    if (rows[0].strategy, rows[0].versus) == (strategy, versus):
+        return rows
+    return [replace(row, strategy=strategy, versus=versus) for row in rows]

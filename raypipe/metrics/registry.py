@@ -43,8 +43,7 @@ def collect(package: ModuleType) -> dict[str, Metric]:
             have one name, place or row.
     """
     modules = [
-        import_module(f"{package.__name__}.{found.name}")
-        for found in iter_modules(package.__path__)
+        import_module(f"{package.__name__}.{info.name}") for info in iter_modules(package.__path__)
     ]
     metrics: list[Metric] = []
     for module in modules:
