@@ -337,6 +337,19 @@ def selfcheck(
 
 
 @app.command()
+def metrics(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the metrics: what each is, its range, which way is better, when it is undefined."""
+    from raypipe.metrics.listing import documents, terminal_table
+
+    if as_json:
+        _print_json(documents())
+    else:
+        Console().print(terminal_table())
+
+
+@app.command()
 def models() -> None:
     """Which model families can be run, how each was verified, and what it does not do.
 

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+UNIFORM, PRIOR = "uniform", "prior"
+BASELINES = (PRIOR, UNIFORM)
+"""Names under which the constant predictors stand among the strategies."""
+
 
 def uniform(utterance_count: int, label_count: int) -> Array:
     """The predictor that knows nothing: 1/K everywhere.

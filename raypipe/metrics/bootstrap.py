@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 Array = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # P(W <= k) scaled to 64 bits: a uniform word u gives the number of thresholds at or below it.
 # Beyond k = 16 the tail holds less than 2^-48: such a weight never matters.
 _THRESHOLDS = np.array(
-    [int(probability * 2.0**64) for probability in poisson.cdf(np.arange(16), 1.0)],
+    [int(probability * 2.0**64) for probability in pdtr(np.arange(16), 1.0)],
     dtype=np.uint64,
 )
 # Almost every word is settled by its top 16 bits; only those in a threshold's cell need a search.

@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 # Shares are votes / n_votes or smoothed by a few roundings; 1/K itself must stay "off".
-_SHARE_TOLERANCE = 1e-9
+SHARE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class ClassCounts:
 
     Attributes:
         true_positives: shape ``(..., labels)``, non-negative, weighted.
-        false_positives: likewise.
-        false_negatives: likewise.
+        false_positives: same shape, non-negative, weighted.
+        false_negatives: same shape, non-negative, weighted.
     """
 
     true_positives: Array
@@ -80,17 +80,6 @@ def counts_from_confusion(confusion: Array) -> ClassCounts:
     return ClassCounts(hits, confusion.sum(axis=0) - hits, confusion.sum(axis=1) - hits)
 
 
-def accuracy(confusion: Array) -> float:
-    """Share of the counts on the diagonal, in [0, 1]; NaN for an empty matrix.
-
-    Example:
-        >>> accuracy(np.array([[1.0, 1.0], [0.0, 2.0]]))
-        0.75
-    """
-    total = confusion.sum()
-    return float(np.trace(confusion) / total) if total > 0.0 else float("nan")
-
-
 def f1_per_class(counts: ClassCounts) -> Array:
     """F1 = 2 TP / (2 TP + FP + FN) of every class, in [0, 1].
 
@@ -141,86 +130,4 @@ def strict_majority(soft_label: Array) -> Mask:
         >>> strict_majority(np.array([[0.5, 0.5], [0.6, 0.4]]))
         array([False,  True])
     """
-    return np.asarray(soft_label.max(axis=1) > 0.5 + _SHARE_TOLERANCE)
-
-
-def annotator_correct(union: Mask, prediction: Indices) -> Mask:
-    """Whether any annotator gave the predicted label (explainable_speechlm, section 3).
-
-    Args:
-        union: labels any annotator gave, shape ``(utterances, labels)``.
-        prediction: predicted classes, shape ``(utterances,)``.
-
-    Returns:
-        Shape ``(utterances,)``.
-    """
-    return np.asarray(union[np.arange(prediction.size), prediction])
-
-
-def annotator_counts(
-    truth: Indices, union: Mask, prediction: Indices, weights: Array | None = None
-) -> ClassCounts:
-    """Class counts of the annotator-aware macro-F1 (explainable_speechlm, section 3).
-
-    A prediction in the union is a true positive of the predicted class; any other is a false
-    positive of the predicted class and a false negative of the plurality class.
-
-    Args:
-        truth: plurality classes, shape ``(utterances,)``.
-        union: labels any annotator gave, shape ``(utterances, labels)``.
-        prediction: predicted classes, shape ``(utterances,)``.
-        weights: shape ``(utterances,)``; 1 each if None.
-
-    Example:
-        >>> counts = annotator_counts(np.array([0, 0]), np.array([[1, 1, 0], [1, 0, 0]]) == 1,
-        ...                           np.array([1, 2]))
-        >>> counts.true_positives, counts.false_positives, counts.false_negatives
-        (array([0., 1., 0.]), array([0., 0., 1.]), array([1., 0., 0.]))
-    """
-    weights = np.ones(prediction.size) if weights is None else weights
-    correct = annotator_correct(union, prediction)
-    size = union.shape[1]
-
-    def count(classes: Indices, chosen: Mask) -> Array:
-        return np.bincount(classes, weights=weights * chosen, minlength=size).astype(np.float64)
-
-    return ClassCounts(
-        count(prediction, correct), count(prediction, ~correct), count(truth, ~correct)
-    )
-
-
-def above_threshold(probs: Array) -> Mask:
-    """Classes whose share is above 1/K (typed_descriptions, section V).
-
-    A share of exactly 1/K is off, also when it was computed with rounding.
-
-    Args:
-        probs: shape ``(utterances, labels)``.
-
-    Example:
-        >>> above_threshold(np.array([[0.1 + 0.2 - 0.05, 0.25, 0.3, 0.2]]))
-        array([[False, False,  True, False]])
-    """
-    return np.asarray(probs > 1.0 / probs.shape[1] + _SHARE_TOLERANCE)
-
-
-def threshold_counts(truth: Array, prediction: Array, weights: Array | None = None) -> ClassCounts:
-    """Multi-label class counts of the threshold macro-F1 (typed_descriptions, section V).
-
-    Args:
-        truth: soft labels, shape ``(utterances, labels)``.
-        prediction: predicted distributions, same shape.
-        weights: shape ``(utterances,)``; 1 each if None.
-
-    Example:
-        >>> counts = threshold_counts(np.array([[0.6, 0.4, 0.0]]), np.array([[0.9, 0.05, 0.05]]))
-        >>> float(macro_f1(counts))
-        0.5
-    """
-    on_truth, on_prediction = above_threshold(truth), above_threshold(prediction)
-    weights = np.ones(truth.shape[0]) if weights is None else weights
-    return ClassCounts(
-        weights @ (on_truth & on_prediction),
-        weights @ (~on_truth & on_prediction),
-        weights @ (on_truth & ~on_prediction),
-    )
+    return np.asarray(soft_label.max(axis=1) > 0.5 + SHARE_TOLERANCE)

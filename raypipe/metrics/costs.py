@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.metrics.exact import to_units
-from raypipe.metrics.rows import COSTS
-from raypipe.metrics.statistics import Statistic
+from raypipe.metrics.registry import COSTS
+from raypipe.metrics.sums import Statistic, whole
 
 Array = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ _SCALE = 2.0**16
 
 
 def cost_units(costs: Array) -> Array:
-    """Summands in units: every cost, then whether it is known; shape ``(rows, 6)``.
+    """Summands in units: every cost, then whether it is known; shape ``(rows, 2 * costs)``.
 
     A cost of 2^24 or more counts as 2^24.
     """
@@ -31,14 +31,14 @@ def cost_statistics(sums: Array) -> dict[str, Statistic]:
     """Mean costs, of those that are known for any utterance.
 
     Args:
-        sums: of :func:`cost_units`, divided by the unit, shape ``(1 + replicates, 6)``, the
-            unweighted sums first.
+        sums: of :func:`cost_units`, divided by the unit, shape ``(1 + replicates, 2 * costs)``,
+            the unweighted sums first.
     """
     totals, counts = np.split(sums, 2, axis=1)
     with np.errstate(invalid="ignore"):  # a replicate that drew no row
         means = totals * _SCALE / counts
     return {
-        name: Statistic(means[:, place], round(float(counts[0, place])), 0)
+        name: Statistic(means[:, place], whole(counts[0, place]), 0)
         for place, name in enumerate(COSTS)
         if counts[0, place] > 0.0
     }

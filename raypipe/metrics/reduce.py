@@ -7,19 +7,15 @@ bootstrap replicate, see :mod:`raypipe.metrics.exact`. Neither knows where it ru
 All rows of an utterance under one model and prompt must stand in one table (a shard's object has
 them all): paired differences are taken there.
 
-Slices: ``all``, ``ambiguity_count_1`` .. ``5`` (bins of equal count by entropy of the soft label,
-1 the clearest), ``ambiguity_width_1`` .. ``5`` (bins of equal width over [0, log2 K]),
-``label=<plurality>``, ``split=<split>``, ``majority`` (one label above 50 % of the votes) and, on
-request, ``speaker=<id>`` (without intervals). Unlabelled utterances count only in
+Slices are those of :mod:`raypipe.metrics.slices`. Unlabelled utterances count only in
 ``invalid_rate`` of ``all`` and ``split=``, and in the costs of ``all``. Costs
 (:mod:`raypipe.metrics.costs`) are given for ``all`` and the ambiguity bins.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TypeVar
@@ -30,73 +26,36 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
-from raypipe.metrics import bins
-from raypipe.metrics.baselines import uniform
-from raypipe.metrics.bootstrap import REPLICATES, intervals, weights_from_hashes
-from raypipe.metrics.calibration import auroc_from_counts
-from raypipe.metrics.classification import strict_majority
+from raypipe.metrics.baselines import BASELINES, PRIOR, UNIFORM, uniform
+from raypipe.metrics.bootstrap import REPLICATES, weights_from_hashes
 from raypipe.metrics.costs import cost_statistics, cost_units
-from raypipe.metrics.distribution import entropy_bits
+from raypipe.metrics.counted import counted_rows, predicted_values, stated_values
 from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
-from raypipe.metrics.rows import Group, Utterances, read_groups
+from raypipe.metrics.metric_rows import Key, MetricRow, metric_rows
+from raypipe.metrics.rows import Group, read_groups
+from raypipe.metrics.scored import Scored
+from raypipe.metrics.slices import has_costs, is_bootstrapped, slices
 from raypipe.metrics.statistics import (
-    BASELINES,
-    PRIOR,
-    UNIFORM,
-    Scored,
-    Statistic,
+    SWAP,
     difference_statistics,
     difference_summands,
+    named_sums,
     score,
     statistics,
     summands,
-    truth_matrix,
 )
 from raypipe.metrics.summary import CorpusFrame, CorpusSummary
+from raypipe.metrics.sums import INVALID
 
-__all__ = [
-    "CorpusSummary",
-    "MetricRow",
-    "MetricState",
-    "confusion_table",
-    "metrics_table",
-]
+__all__ = ["CorpusSummary", "MetricRow", "MetricState"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Indices = NDArray[np.int64]
 
-Key = tuple[str, str, str, str]
-"""(model, prompt, strategy, slice)."""
 PairKey = tuple[str, str, str, str, str]
 """(model, prompt, strategy, versus, slice), the strategies in alphabetical order."""
 
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True, slots=True)
-class MetricRow:
-    """One row of ``metrics/``.
-
-    Attributes:
-        versus: the other strategy of a paired difference (strategy minus versus); None otherwise.
-        value: None where undefined, e.g. without any valid utterance.
-        ci_low: lower end of the 95 % interval; None where there is none. ``ci_high`` likewise.
-        n: number of utterances behind the value.
-        n_invalid: number of invalid predictions left out of it.
-    """
-
-    model: str
-    prompt: str
-    strategy: str
-    slice: str
-    metric: str
-    versus: str | None
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n: int
-    n_invalid: int
 
 
 @dataclass
@@ -107,11 +66,11 @@ class MetricState:
         replicates: bootstrap replicates R; 0 for no intervals.
         seed: of the bootstrap.
         sums: per strategy and slice, shape ``(1 + R, columns)``, the unweighted sums first.
-        differences: per pair and slice, shape ``(1 + R, 5)``.
+        differences: per pair and slice, shape ``(1 + R, columns)``.
         confusion: per strategy and slice, shape ``(labels, labels)``, rows are truth.
-        costs: per strategy and slice, shape ``(1 + R, 6)``, see :mod:`raypipe.metrics.costs`.
-        values: per strategy and slice: JS, BC, and predicted entropy, aleatoric and epistemic
-            uncertainty by ambiguity class.
+        costs: per strategy and slice, shape ``(1 + R, 2 * costs)``, see
+            :mod:`raypipe.metrics.costs`.
+        values: per strategy and slice, what medians and AUROCs need, by row of ``metrics/``.
     """
 
     labels: LabelSet
@@ -121,7 +80,7 @@ class MetricState:
     differences: dict[PairKey, Integers] = field(default_factory=dict)
     confusion: dict[Key, Integers] = field(default_factory=dict)
     costs: dict[Key, Integers] = field(default_factory=dict)
-    values: dict[Key, tuple[ValueCounts, ...]] = field(default_factory=dict)
+    values: dict[Key, dict[str, ValueCounts]] = field(default_factory=dict)
 
     @classmethod
     def from_table(
@@ -154,8 +113,9 @@ class MetricState:
         for group in read_groups(table, labels):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
-                part = _part(group, rows)
-                state._add(part, summary.frame, per_speaker=per_speaker, compared=compared)
+                state._add(
+                    group.take(rows), summary.frame, per_speaker=per_speaker, compared=compared
+                )
         return state
 
     def merge(self, other: MetricState) -> MetricState:
@@ -191,17 +151,18 @@ class MetricState:
     def finish(self) -> list[MetricRow]:
         """Every row of ``metrics/``, sorted by model, prompt, strategy and slice."""
         rows: list[MetricRow] = []
-        known: dict[int, list[MetricRow]] = {}
+        known: dict[int, tuple[list[MetricRow], int]] = {}  # strategies may share their sums
         differences = self._difference_rows()
         for key in sorted(self.sums):
             sums = self.sums[key]
             if id(sums) not in known:
-                known[id(sums)] = _metric_rows(key, statistics(sums / SCALE, self.labels), None)
-            own = [replace(row, strategy=key[2]) for row in known[id(sums)]]
-            n_invalid = next(row.n_invalid for row in own if row.metric == "js")
-            rows += [*own, *_value_rows(key, self.values[key], n_invalid)]
+                named = named_sums(sums / SCALE, self.labels)
+                known[id(sums)] = metric_rows(key, statistics(named)), named.number(INVALID)
+            shared, n_invalid = known[id(sums)]
+            rows += _renamed(shared, key[2], None)
+            rows += counted_rows(key, self.values[key], n_invalid)
             if key in self.costs:
-                rows += _metric_rows(key, cost_statistics(self.costs[key] / SCALE), None)
+                rows += metric_rows(key, cost_statistics(self.costs[key] / SCALE))
             rows += differences.get(key, ())
         return rows
 
@@ -216,13 +177,10 @@ class MetricState:
                     continue
                 key, swapped = (model, prompt, strategy, slice_name), strategy == second
                 if (id(sums), swapped) not in known:
-                    signed = sums * np.array([1, -1, -1, 1, -1]) if swapped else sums
-                    found = difference_statistics(signed / SCALE)
-                    known[id(sums), swapped] = _metric_rows(key, found, versus)
-                rows[key] += [
-                    replace(row, strategy=strategy, versus=versus)
-                    for row in known[id(sums), swapped]
-                ]
+                    signed = sums * SWAP if swapped else sums
+                    compared = difference_statistics(signed / SCALE)
+                    known[id(sums), swapped] = metric_rows(key, compared, versus)
+                rows[key] += _renamed(known[id(sums), swapped], strategy, versus)
         for own in rows.values():
             own.sort(key=lambda row: (row.versus or "", row.metric))
         return rows
@@ -237,7 +195,7 @@ class MetricState:
     ) -> None:
         """Add one block of one group."""
         utterances = group.utterances
-        scored, present = _scored_strategies(group, frame)
+        scored = _scored_strategies(group, frame)
         same = _same_as(scored)
         weights = _weights(utterances.hashes, self.replicates, self.seed)
         pairs = {
@@ -246,30 +204,34 @@ class MetricState:
             if _is_compared(pair, compared)
         }
         columns: dict[str | tuple[str, str], Array] = {
-            name: to_units(summands(utterances, scored[name], scored[PRIOR], present[name]))
+            name: to_units(summands(scored[name], scored[PRIOR]))
             for name in dict.fromkeys(same.values())
         }
         columns |= {
-            pair: to_units(difference_summands(utterances, scored[pair[0]], scored[pair[1]]))
+            pair: to_units(difference_summands(scored[pair[0]], scored[pair[1]]))
             for pair in dict.fromkeys(pairs.values())
         }
         spent, paid_like = _spent(group.costs)
         joined = np.hstack([*columns.values(), *spent.values()])
         widths = [block.shape[1] for block in (*columns.values(), *spent.values())]
         ends = np.cumsum(widths)[:-1]
-        values = {
-            name: _value_arrays(utterances, scored[name], frame) for name in set(same.values())
+        ambiguous = utterances.entropy > frame.median_entropy
+        predicted = {name: predicted_values(scored[name], ambiguous) for name in set(same.values())}
+        counted = {
+            name: predicted[same[name]]
+            | stated_values(scored[name], group.uncertainty.get(name), ambiguous)
+            for name in scored
         }
-        truth = truth_matrix(utterances)
+        truth = utterances.plurality_matrix
         choices = {name: to_units(scored[name].choice) for name in set(same.values())}
-        for slice_name, rows in _slices(utterances, frame, self.labels, per_speaker=per_speaker):
-            chosen = weights[:1, rows] if slice_name.startswith("speaker=") else weights[:, rows]
+        for slice_name, rows in slices(utterances, frame, self.labels, per_speaker=per_speaker):
+            chosen = weights[:, rows] if is_bootstrapped(slice_name) else weights[:1, rows]
             parts = [
                 part.copy() for part in np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
             ]
             sums = dict(zip(columns, parts, strict=False))
             costs = dict(zip(spent, parts[len(columns) :], strict=True))
-            shown = [name for name in scored if present[name][rows].any()]
+            shown = [name for name in scored if scored[name].present[rows].any()]
             keys = {name: (group.model, group.prompt, name, slice_name) for name in shown}
             confusion = {
                 name: weighted_sums(truth[rows].T, choices[name][rows])
@@ -285,96 +247,42 @@ class MetricState:
                     if sums[own][0, 0] > 0
                 },
             )
-            if slice_name == "all" or slice_name.startswith("ambiguity_"):
+            if has_costs(slice_name):
                 known = {keys[name]: costs[own] for name, own in paid_like.items() if name in keys}
                 _accumulate(self.costs, known)
             for name in shown:
-                valid = rows[scored[name].valid[rows]]
-                uncertainty = group.uncertainty.get(name)
-                counts = _value_counts(values[same[name]], uncertainty, valid)
+                counts = {row: values.counts(rows) for row, values in counted[name].items()}
                 self._add_values(keys[name], counts)
 
-    def _add_values(self, key: Key, values: tuple[ValueCounts, ...]) -> None:
+    def _add_values(self, key: Key, counts: Mapping[str, ValueCounts]) -> None:
         known = self.values.get(key)
-        self.values[key] = (
-            values
-            if known is None
-            else tuple(left.merge(right) for left, right in zip(known, values, strict=True))
-        )
-
-
-def metrics_table(rows: Iterable[MetricRow]) -> pa.Table:
-    """Rows as the ``metrics/`` table."""
-    listed = list(rows)
-    types = {"value": pa.float64(), "ci_low": pa.float64(), "ci_high": pa.float64()}
-    types |= {"n": pa.int64(), "n_invalid": pa.int64()}
-    names = ("model", "prompt", "strategy", "slice", "metric", "versus", *types)
-    return pa.table(
-        {
-            name: pa.array([getattr(row, name) for row in listed], types.get(name, pa.string()))
-            for name in names
+        self.values[key] = {
+            row: values if known is None else known[row].merge(values)
+            for row, values in counts.items()
         }
-    )
-
-
-def confusion_table(state: MetricState) -> pa.Table:
-    """Confusion counts: model, prompt, strategy, slice, truth (plurality), predicted, count.
-
-    Counts are whole, but for ``uniform``, which spreads every utterance evenly over the labels.
-    """
-    names = state.labels.names
-    rows = [
-        (*key, truth, predicted, state.confusion[key][i, j] / SCALE)
-        for key in sorted(state.confusion)
-        for i, truth in enumerate(names)
-        for j, predicted in enumerate(names)
-    ]
-    columns = ("model", "prompt", "strategy", "slice", "truth", "predicted", "count")
-    return pa.table(
-        {
-            name: pa.array(
-                [row[place] for row in rows], pa.float64() if name == "count" else pa.string()
-            )
-            for place, name in enumerate(columns)
-        }
-    )
 
 
 # --- one block --------------------------------------------------------------------------------
 
 
-def _part(group: Group, rows: Indices) -> Group:
-    return Group(
-        group.model,
-        group.prompt,
-        group.utterances.take(rows),
-        {name: probs[rows] for name, probs in group.predictions.items()},
-        {name: present[rows] for name, present in group.present.items()},
-        {name: values[rows] for name, values in group.uncertainty.items()},
-        {name: values[rows] for name, values in group.costs.items()},
-    )
-
-
-def _scored_strategies(
-    group: Group, frame: CorpusFrame
-) -> tuple[dict[str, Scored], dict[str, NDArray[np.bool_]]]:
+def _scored_strategies(group: Group, frame: CorpusFrame) -> dict[str, Scored]:
     """The strategies and the two baselines, which stand on every labelled utterance."""
     utterances = group.utterances
     clash = set(group.predictions) & set(BASELINES)
     if clash:
         raise AccountingError(f"strategies {sorted(clash)} carry the name of a baseline")
-    present = {**group.present, PRIOR: utterances.labelled, UNIFORM: utterances.labelled}
     scored: dict[str, Scored] = {}
     known: dict[tuple[bytes, bytes], Scored] = {}
     for name, probs in group.predictions.items():
-        predicted = probs.tobytes(), present[name].tobytes()
+        present = group.present[name]
+        predicted = probs.tobytes(), present.tobytes()
         if predicted not in known:
-            known[predicted] = score(utterances, probs, present[name])
+            known[predicted] = score(utterances, probs, present)
         scored[name] = known[predicted]
     scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
     constant = uniform(*utterances.truth.shape)
     scored[UNIFORM] = score(utterances, constant, utterances.labelled, guess=True)
-    return scored, present
+    return scored
 
 
 def _same_as(scored: Mapping[str, Scored]) -> dict[str, str]:
@@ -386,7 +294,7 @@ def _same_as(scored: Mapping[str, Scored]) -> dict[str, str]:
 def _spent(costs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
     """Summands of the costs by strategy, and for every one the first that costs the very same."""
     first: dict[bytes, str] = {}
-    same = {name: first.setdefault(found.tobytes(), name) for name, found in costs.items()}
+    same = {name: first.setdefault(values.tobytes(), name) for name, values in costs.items()}
     return {name: cost_units(costs[name]) for name in first.values()}, same
 
 
@@ -400,76 +308,6 @@ def _weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:
     weights = np.ones((1 + replicates, hashes.size))
     weights[1:] = weights_from_hashes(hashes, replicates, seed).T
     return weights
-
-
-def _slices(
-    utterances: Utterances, frame: CorpusFrame, labels: LabelSet, *, per_speaker: bool
-) -> Iterator[tuple[str, Indices]]:
-    """Name and rows of every slice that has rows in this block."""
-    labelled = utterances.labelled
-    yield "all", np.arange(labelled.size)
-    rows = np.flatnonzero(labelled)
-    entropy = utterances.entropy[rows]
-    by_count = bins.count_bin(entropy, utterances.hashes[rows], frame.edges)
-    by_width = bins.equal_width(entropy, len(labels))
-    for family, index in (("ambiguity_count", by_count), ("ambiguity_width", by_width)):
-        for bin_index in np.unique(index):
-            yield f"{family}_{bin_index + 1}", rows[index == bin_index]
-    plurality = utterances.plurality[rows]
-    for label in np.unique(plurality[plurality >= 0]):
-        yield f"label={labels.names[label]}", rows[plurality == label]
-    majority = rows[strict_majority(utterances.truth[rows])] if rows.size else rows
-    if majority.size:
-        yield "majority", majority
-    yield from _named("split", utterances.splits, np.ones(labelled.size, dtype=np.bool_))
-    if per_speaker:
-        yield from _named("speaker", utterances.speakers, labelled)
-
-
-def _named(
-    family: str, names: Sequence[str | None], wanted: NDArray[np.bool_]
-) -> Iterator[tuple[str, Indices]]:
-    known = np.array([name or "" for name in names], dtype=object)
-    for name in sorted({name for name in names if name}):
-        rows = np.flatnonzero((known == name) & wanted)
-        if rows.size:
-            yield f"{family}={name}", rows
-
-
-def _value_arrays(
-    utterances: Utterances, scored: Scored, frame: CorpusFrame
-) -> tuple[Array, Array, Array, Indices]:
-    """JS, BC and predicted entropy in units, and whether the truth is ambiguous (1) or not (0)."""
-    probs = np.where(scored.valid[:, None], scored.probs, 1.0)
-    return (
-        to_units(scored.metrics["js"]),
-        to_units(scored.metrics["bc"]),
-        to_units(entropy_bits(probs)),
-        (utterances.entropy > frame.median_entropy).astype(np.int64),
-    )
-
-
-def _value_counts(
-    values: tuple[Array, Array, Array, Indices], uncertainty: Array | None, valid: Indices
-) -> tuple[ValueCounts, ...]:
-    """JS, BC; entropy, aleatoric, epistemic uncertainty of clear (0) and ambiguous (1) utterances.
-
-    The last two have no counts where the table has no such uncertainty.
-    """
-    js, bc, entropy, ambiguous = values
-    one_class = np.zeros(valid.size, dtype=np.int64)
-    counts = [
-        ValueCounts.of_units(js[valid], one_class, 1),
-        ValueCounts.of_units(bc[valid], one_class, 1),
-        ValueCounts.of_units(entropy[valid], ambiguous[valid], 2),
-    ]
-    for kind in range(2):
-        known = valid[:0]
-        if uncertainty is not None:
-            known = valid[~np.isnan(uncertainty[valid, kind])]
-        found = np.zeros(0) if uncertainty is None else to_units(uncertainty[known, kind])
-        counts.append(ValueCounts.of_units(found, ambiguous[known], 2))
-    return tuple(counts)
 
 
 def _accumulate(sums: dict[_Key, Integers], more: Mapping[_Key, Integers]) -> None:
@@ -489,45 +327,8 @@ def _accumulate(sums: dict[_Key, Integers], more: Mapping[_Key, Integers]) -> No
         sums[key] = added[pair]
 
 
-# --- rows -------------------------------------------------------------------------------------
-
-
-def _metric_rows(key: Key, found: dict[str, Statistic], versus: str | None) -> list[MetricRow]:
-    drawn = [name for name, item in found.items() if item.bootstrapped and item.values.size > 1]
-    ends = dict.fromkeys(found, (float("nan"), float("nan")))
-    if drawn:
-        both = intervals(np.stack([found[name].values[1:] for name in drawn]))
-        ends |= {name: (low, high) for name, (low, high) in zip(drawn, both, strict=True)}
-    return [
-        _row(key, name, versus, (float(item.values[0]), *ends[name]), item.n, item.n_invalid)
-        for name, item in found.items()
-    ]
-
-
-def _value_rows(key: Key, values: tuple[ValueCounts, ...], n_invalid: int) -> Iterator[MetricRow]:
-    """The statistics that no sum gives; their intervals are analytic, not bootstrapped."""
-    js, bc, entropy, aleatoric, epistemic = values
-    count = int(js.counts.sum())
-    yield _row(key, "js.median", None, js.median(), count, n_invalid)
-    yield _row(key, "bc.median", None, bc.median(), count, n_invalid)
-    area = auroc_from_counts(entropy.counts[:, 0], entropy.counts[:, 1])
-    yield _row(key, "uncertainty_auroc", None, area, count, n_invalid)
-    for metric, found in (("aleatoric_auroc", aleatoric), ("epistemic_auroc", epistemic)):
-        known = int(found.counts.sum())
-        if known:
-            area = auroc_from_counts(found.counts[:, 0], found.counts[:, 1])
-            yield _row(key, metric, None, area, known, n_invalid)
-
-
-def _row(
-    key: Key,
-    metric: str,
-    versus: str | None,
-    estimate: tuple[float, float, float],
-    n: int,
-    n_invalid: int,
-) -> MetricRow:
-    value, low, high = (None if math.isnan(number) else float(number) for number in estimate)
-    if value is None:
-        low = high = None
-    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid)
+def _renamed(rows: list[MetricRow], strategy: str, versus: str | None) -> list[MetricRow]:
+    """Rows that strategies share, under the names of one of them."""
+    if (rows[0].strategy, rows[0].versus) == (strategy, versus):
+        return rows
+    return [replace(row, strategy=strategy, versus=versus) for row in rows]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -14,70 +13,12 @@ from numpy.typing import NDArray
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics.bootstrap import id_hashes
-from raypipe.metrics.distribution import entropy_bits
+from raypipe.metrics.registry import COSTS, UNCERTAINTY_COLUMNS
+from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-
-COSTS = ("model_tokens", "verifier_calls", "escalated")
-"""Columns of ``predictions/``, and the metrics that are their means; ``escalated`` is a share."""
-
-_UNCERTAINTY = ("aleatoric_uncertainty", "epistemic_uncertainty")
-
-# Entropies are compared between passes over differently cut tables; this grid hides rounding.
-_ENTROPY_GRID = 2.0**40
-
-
-@dataclass(frozen=True)
-class Utterances:
-    """What is known of the utterances themselves.
-
-    Attributes:
-        hashes: of the ids, shape ``(utterances,)``.
-        truth: soft labels, shape ``(utterances, labels)``; NaN rows where unlabelled.
-        plurality: index of the single most-voted label, shape ``(utterances,)``; -1 for a tie or
-            without votes.
-        union: labels any annotator gave, shape ``(utterances, labels)``.
-        splits: one per utterance.
-        speakers: likewise.
-    """
-
-    hashes: NDArray[np.uint64]
-    truth: Array
-    plurality: Indices
-    union: Mask
-    splits: list[str | None]
-    speakers: list[str | None]
-
-    @cached_property
-    def labelled(self) -> Mask:
-        """Utterances with a soft label, shape ``(utterances,)``."""
-        return np.asarray(~np.isnan(self.truth).any(axis=1))
-
-    @cached_property
-    def entropy(self) -> Array:
-        """Entropy of the soft labels in bits, on a grid of 2^-40; NaN where unlabelled."""
-        return np.asarray(np.rint(entropy_bits(self.truth) * _ENTROPY_GRID) / _ENTROPY_GRID)
-
-    @cached_property
-    def speaker_hashes(self) -> NDArray[np.uint64]:
-        """Hash of every speaker, 0 where unknown, shape ``(utterances,)``."""
-        known = sorted({name for name in self.speakers if name is not None})
-        table = dict(zip(known, id_hashes(known).tolist(), strict=True))
-        return np.array([table.get(name or "", 0) for name in self.speakers], dtype=np.uint64)
-
-    def take(self, rows: Indices | Mask) -> Utterances:
-        """The utterances at ``rows``."""
-        index = np.arange(self.hashes.size)[rows]
-        return Utterances(
-            self.hashes[index],
-            self.truth[index],
-            self.plurality[index],
-            self.union[index],
-            [self.splits[row] for row in index],
-            [self.speakers[row] for row in index],
-        )
 
 
 @dataclass(frozen=True)
@@ -88,10 +29,10 @@ class Group:
         predictions: strategy -> probabilities, shape ``(utterances, labels)``; NaN rows where
             invalid.
         present: strategy -> whether the table has a row for the utterance, ``(utterances,)``.
-        uncertainty: strategy -> aleatoric and epistemic part in nats, shape ``(utterances, 2)``,
-            NaN where unknown; without the strategies that know none.
-        costs: strategy -> :data:`COSTS`, shape ``(utterances, 3)``, NaN
-            where unknown; without the strategies that know none.
+        uncertainty: strategy -> :data:`~raypipe.metrics.registry.UNCERTAINTY_COLUMNS`, shape
+            ``(utterances, columns)``, NaN where unknown; without the strategies that know none.
+        costs: strategy -> :data:`~raypipe.metrics.registry.COSTS`, shape
+            ``(utterances, costs)``, NaN where unknown; without the strategies that know none.
     """
 
     model: str
@@ -101,6 +42,18 @@ class Group:
     present: dict[str, Mask]
     uncertainty: dict[str, Array]
     costs: dict[str, Array]
+
+    def take(self, rows: Indices) -> Group:
+        """The group's utterances at ``rows``."""
+        return Group(
+            self.model,
+            self.prompt,
+            self.utterances.take(rows),
+            {name: probs[rows] for name, probs in self.predictions.items()},
+            {name: present[rows] for name, present in self.present.items()},
+            {name: values[rows] for name, values in self.uncertainty.items()},
+            {name: values[rows] for name, values in self.costs.items()},
+        )
 
 
 def read_utterances(table: pa.Table, labels: LabelSet) -> Utterances:
@@ -144,7 +97,7 @@ def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
     strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)
     predictions: dict[str, Array] = {}
     present: dict[str, Mask] = {}
-    parts = _numbers(table, _UNCERTAINTY)
+    parts = _numbers(table, UNCERTAINTY_COLUMNS)
     uncertainty: dict[str, Array] = {}
     paid = _numbers(table, COSTS)
     costs: dict[str, Array] = {}

@@ -14,7 +14,8 @@ from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics import bins
 from raypipe.metrics.baselines import leave_one_out
-from raypipe.metrics.rows import Utterances, read_utterances
+from raypipe.metrics.rows import read_utterances
+from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
 

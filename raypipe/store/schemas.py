@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from raypipe.errors import ShardError
 from raypipe.labels import LabelSet
+from raypipe.metrics.registry import COLUMNS
 from raypipe.records import EmotionTokens, EmotionWord
+from raypipe.strategies.registry import SETTINGS as STRATEGY_SETTINGS
 
 VERSION = 2
 """Version of the layout of shards and tables; of version 1 what it lacks reads as null."""
@@ -34,6 +36,8 @@ _VOTE = pa.struct(
 )
 _VOTES = pa.list_(_VOTE)
 _PROBS = pa.list_(pa.float64())
+
+_KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 # What an ingest notes of a recording and of a manifest's other columns; null where it did not.
 _NOTES = [
@@ -149,7 +153,8 @@ GENERATIONS = pa.schema(
 )
 """What the model said: one row per input row in input order, good or failed."""
 
-UTTERANCE_METRICS = ("true_entropy", "js", "js_distance", "bc", "bd", "kl", "r2", "r2_det")
+UTTERANCE_METRICS = ("true_entropy", *COLUMNS)
+"""Columns of ``predictions/`` that compare with the truth: its entropy and the metrics."""
 
 PREDICTIONS = pa.schema(
     [
@@ -205,19 +210,12 @@ SETTINGS = pa.schema(
         pa.field("rule", pa.string(), nullable=False),  # the strategy without its settings
         ("beam_count", pa.int64()),
         ("sub_beams", pa.int64()),
-        ("length_normalised", pa.bool_()),
-        ("merge_tokenisations", pa.bool_()),
-        ("tau", pa.float64()),
-        ("token_steps", pa.string()),
-        ("token_temperature", pa.float64()),
-        ("cheap", pa.string()),
-        ("expensive", pa.string()),
-        ("threshold", pa.float64()),  # bits
+        *((name, _KINDS[type(setting.default)]) for name, setting in STRATEGY_SETTINGS.items()),
     ]
 )
 """What the strategy names of a reaggregation stand for: one row per name, null for a setting that
 the strategy does not use. ``sub_beams`` of the ``beam_count`` beams of a search were read; null
-for all. ``cheap``, ``expensive`` and ``threshold`` are those of ``adaptive``."""
+for all. The other columns are the settings of all strategies."""
 
 ERRORS = pa.schema(
     [

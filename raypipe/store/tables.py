@@ -32,6 +32,7 @@ from raypipe.store.schemas import (
     labels_metadata,
     with_metadata,
 )
+from raypipe.store.strict import table_from_rows
 from raypipe.votes import VotePolicy, labels_given
 
 __all__ = [
@@ -123,12 +124,13 @@ def generations_table(
         GENERATIONS, {**labels_metadata(labels), **emotion_tokens_metadata(emotion_tokens)}
     )
     keys = {"run": run, "model": model, "prompt": prompt}
-    rows = [{**keys, **_answer_row(one, emotion_tokens)} for one in answered]
-    return pa.Table.from_pylist(rows, schema=schema)
+    empty = dict.fromkeys(GENERATIONS.names)
+    rows = [{**empty, **keys, **_answer_row(answer, emotion_tokens)} for answer in answered]
+    return table_from_rows(rows, schema)
 
 
 def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, Any]:
-    row = {} if answered.utterance is None else utterance_row(answered.utterance)
+    row = {} if answered.utterance is None else _kept_row(answered.utterance)
     answer = answered.answer
     if isinstance(answer, Failure):
         return {
@@ -150,6 +152,15 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
         "heard_s": answered.heard_s,
         "batch_size": answer.batch_size,
     }
+
+
+# What of an utterance is not carried along: the audio, and what only the shards tell.
+_NOT_KEPT = {"audio", "consensus", "arousal", "valence", "dominance"}
+
+
+def _kept_row(utterance: Utterance) -> dict[str, Any]:
+    row = utterance_row(utterance)
+    return {name: value for name, value in row.items() if name not in _NOT_KEPT}
 
 
 _HYPOTHESIS = tuple(field.name for field in fields(Hypothesis) if field.name != "emotion_logits")
@@ -336,8 +347,8 @@ def predictions_table(
         model: the model's name in the tables.
         prompt: the prompt's name in the tables.
         labels: what every distribution is aligned with.
-        scores: per-utterance metrics by column name, each aligned with ``rows``; None where
-            undefined. A column that is not given is null.
+        scores: every per-utterance metric by column name, each aligned with ``rows``; None where
+            undefined.
         policy: how the corpus understands the words of its votes; default: the default policy.
     """
     policy = policy or VotePolicy()
@@ -350,7 +361,7 @@ def predictions_table(
             known, truth = utterance, _truth_row(utterance, labels, policy)
         own = {name: values[number] for name, values in scores.items()}
         table.append({**keys, **truth, **_prediction_row(prediction, labels), **own})
-    return pa.Table.from_pylist(table, schema=with_metadata(PREDICTIONS, labels_metadata(labels)))
+    return table_from_rows(table, with_metadata(PREDICTIONS, labels_metadata(labels)))
 
 
 _PREDICTION = tuple(field.name for field in fields(Prediction))
@@ -414,7 +425,7 @@ def errors_table(
         }
         for row, failure in failures
     ]
-    return pa.Table.from_pylist(rows, schema=ERRORS)
+    return table_from_rows(rows, ERRORS)
 
 
 def _short(message: str) -> str:

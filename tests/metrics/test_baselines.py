@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from tables_of_predictions import crema_d_votes
 
+from raypipe.metrics import bhattacharyya_coefficient, js_divergence, r2
 from raypipe.metrics.baselines import prior, uniform
 from raypipe.metrics.classification import dominant
-from raypipe.metrics.distribution import bhattacharyya_coefficient, js_divergence, r2
 
 
 def test_the_prior_is_the_mean_of_the_other_speakers() -> None:

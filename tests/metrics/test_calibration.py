@@ -2,13 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from raypipe.metrics.calibration import (
-    auroc,
-    auroc_from_counts,
-    brier_score,
-    confidence_bin,
-    expected_calibration_error,
-)
+from raypipe.metrics.auroc import auroc, auroc_from_counts
+from raypipe.metrics.catalogue.brier import brier_score
+from raypipe.metrics.catalogue.ece import confidence_bin, expected_calibration_error
 
 RNG = np.random.default_rng(4)
 CONFIDENCE = RNG.uniform(0.2, 1.0, 400)

@@ -2,19 +2,17 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from raypipe.metrics.catalogue.accuracy import accuracy
+from raypipe.metrics.catalogue.annotators import annotator_correct, annotator_counts
+from raypipe.metrics.catalogue.threshold import above_threshold, threshold_counts
 from raypipe.metrics.classification import (
     ClassCounts,
-    above_threshold,
-    accuracy,
-    annotator_correct,
-    annotator_counts,
     confusion_matrix,
     counts_from_confusion,
     dominant,
     f1_per_class,
     macro_f1,
     strict_majority,
-    threshold_counts,
 )
 
 RNG = np.random.default_rng(2)

@@ -5,19 +5,15 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 from sklearn.metrics import r2_score
 
-from raypipe.metrics.distribution import (
-    COLUMNS,
-    EPS,
+from raypipe.metrics.catalogue.bhattacharyya import (
     bhattacharyya_coefficient,
     bhattacharyya_distance,
-    entropy_bits,
-    js_distance,
-    js_divergence,
-    kl_divergence,
-    per_utterance,
-    r2,
-    r2_determination,
 )
+from raypipe.metrics.catalogue.jensen_shannon import js_distance, js_divergence
+from raypipe.metrics.catalogue.kullback_leibler import kl_divergence
+from raypipe.metrics.catalogue.r2 import r2, r2_determination
+from raypipe.metrics.distribution import EPS, entropy_bits
+from raypipe.metrics.registry import COLUMNS, per_utterance
 
 RNG = np.random.default_rng(1)
 TRUTH = RNG.multinomial(7, RNG.dirichlet(np.ones(6), 200)) / 7.0

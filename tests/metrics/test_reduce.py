@@ -9,19 +9,19 @@ from tables_of_predictions import CREMA_D, crema_d_votes, predictions_table, ran
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
+from raypipe.metrics.auroc import auroc
 from raypipe.metrics.baselines import prior, uniform
 from raypipe.metrics.bins import equal_count, equal_width
 from raypipe.metrics.bootstrap import interval, poisson_weights
-from raypipe.metrics.calibration import auroc, brier_score, expected_calibration_error
-from raypipe.metrics.classification import annotator_counts, macro_f1, threshold_counts
-from raypipe.metrics.distribution import COLUMNS, entropy_bits, per_utterance
-from raypipe.metrics.reduce import (
-    CorpusSummary,
-    MetricRow,
-    MetricState,
-    confusion_table,
-    metrics_table,
-)
+from raypipe.metrics.catalogue.annotators import annotator_counts
+from raypipe.metrics.catalogue.brier import brier_score
+from raypipe.metrics.catalogue.ece import expected_calibration_error
+from raypipe.metrics.catalogue.threshold import threshold_counts
+from raypipe.metrics.classification import macro_f1
+from raypipe.metrics.distribution import entropy_bits
+from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
+from raypipe.metrics.registry import COLUMNS, per_utterance
+from raypipe.store.metric_tables import confusion_table, metrics_table
 from raypipe.store.schemas import METRICS
 
 LABELS = LabelSet(("anger", "fear", "neutral", "sadness"))

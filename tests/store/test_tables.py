@@ -284,6 +284,21 @@ def test_an_empty_shard_has_an_empty_table() -> None:
     assert list(read_generations(from_parquet_bytes(to_parquet_bytes(empty, {})))) == []
 
 
+def nothing_scored(rows: int) -> dict[str, list[float | None]]:
+    return {name: [None] * rows for name in UTTERANCE_METRICS}
+
+
+def test_a_score_that_is_forgotten_or_unknown_is_an_error() -> None:
+    answer = Prediction("bon", np.array([0.2, 0.1, 0.7]), "json")
+    whole = nothing_scored(1)
+    lacking = {name: values for name, values in whole.items() if name != "kl"}
+    for scores, words in ((lacking, "no column kl"), ({**whole, "kll": [0.5]}, "column kll")):
+        with pytest.raises(ValueError, match=words):
+            predictions_table(
+                [(BARE, answer)], run="r", model="m", prompt="p", labels=LABELS, scores=scores
+            )
+
+
 def test_predictions_hold_truth_answer_and_scores() -> None:
     good = Prediction("w_bon", np.array([0.2, 0.1, 0.7]), "json", None, 1.1568, 1.5, 1.0, 0.5)
     good = dataclasses.replace(good, model_tokens=512, verifier_calls=3, escalated=True)
@@ -294,7 +309,7 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
         model="m",
         prompt="p",
         labels=LABELS,
-        scores={"js": [0.25, None], "true_entropy": [1.0, None]},
+        scores={**nothing_scored(2), "js": [0.25, None], "true_entropy": [1.0, None]},
     )
     assert made.schema.equals(PREDICTIONS)
     first, second = made.to_pylist()
@@ -323,7 +338,13 @@ def test_the_union_of_votes_is_understood_as_the_corpus_s_policy_says() -> None:
 
     def union(policy: VotePolicy | None, labels: LabelSet = LABELS) -> list[str]:
         made = predictions_table(
-            [(row, answer)], run="r", model="m", prompt="p", labels=labels, scores={}, policy=policy
+            [(row, answer)],
+            run="r",
+            model="m",
+            prompt="p",
+            labels=labels,
+            scores=nothing_scored(1),
+            policy=policy,
         )
         return made.column("votes_union").to_pylist()[0]
 
@@ -340,7 +361,13 @@ def test_a_word_that_is_only_an_alias_is_outside_without_aliases() -> None:
     answer = Prediction("bon", np.array([0.2, 0.1, 0.7]), "json")
     for policy, expected in [(VotePolicy(), ["anger"]), (VotePolicy(aliases=False), [])]:
         made = predictions_table(
-            [(row, answer)], run="r", model="m", prompt="p", labels=LABELS, scores={}, policy=policy
+            [(row, answer)],
+            run="r",
+            model="m",
+            prompt="p",
+            labels=LABELS,
+            scores=nothing_scored(1),
+            policy=policy,
         )
         assert made.column("votes_union").to_pylist() == [expected]
 

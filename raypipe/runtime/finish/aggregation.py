@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from raypipe.labels import LabelSet
-from raypipe.metrics.distribution import entropy_bits, per_utterance
+from raypipe.metrics.distribution import entropy_bits
+from raypipe.metrics.registry import COLUMNS, per_utterance
 from raypipe.records import EmotionTokens, Failure, Prediction, Utterance
+from raypipe.store.schemas import UTTERANCE_METRICS
 from raypipe.store.tables import predictions_table, read_generations
 from raypipe.strategies import Variant, predict_variants
 from raypipe.strategies.mean import ensemble
@@ -130,20 +132,22 @@ def _tables(
 
 def _scores(rows: Sequence[tuple[Utterance, Prediction]]) -> dict[str, list[float | None]]:
     """Per-utterance metrics of every row, None where there is no label or no prediction."""
+    columns: dict[str, list[float | None]] = {
+        name: [None] * len(rows) for name in UTTERANCE_METRICS
+    }
     scored = [
         index
         for index, (utterance, prediction) in enumerate(rows)
         if utterance.soft_label is not None and prediction.valid
     ]
-    columns: dict[str, list[float | None]] = {}
-    truth = np.array([rows[index][0].soft_label for index in scored], dtype=np.float64)
-    guess = np.array([rows[index][1].probs for index in scored], dtype=np.float64)
     if scored:
-        for metric, values in per_utterance(truth, guess).items():
-            columns[metric] = _spread(values, scored, len(rows))
+        truth = np.array([rows[index][0].soft_label for index in scored], dtype=np.float64)
+        guess = np.array([rows[index][1].probs for index in scored], dtype=np.float64)
+        metrics = per_utterance(truth, guess)
+        columns |= {name: _spread(metrics[name], scored, len(rows)) for name in COLUMNS}
     labelled = [index for index, (utterance, _) in enumerate(rows) if utterance.soft_label]
-    soft = np.array([rows[index][0].soft_label for index in labelled], dtype=np.float64)
     if labelled:
+        soft = np.array([rows[index][0].soft_label for index in labelled], dtype=np.float64)
         columns["true_entropy"] = _spread(entropy_bits(soft), labelled, len(rows))
     return columns
 

@@ -17,12 +17,13 @@ from rich.console import Console
 
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
-from raypipe.metrics.reduce import CorpusSummary, MetricState, metrics_table
+from raypipe.metrics.reduce import CorpusSummary, MetricState
 from raypipe.report.write import html_report
 from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.store.location import Location
+from raypipe.store.metric_tables import metrics_table
 from raypipe.store.objects import object_bytes, object_table
 from raypipe.store.query import table_dataset
 from raypipe.store.run_record import RunRecord

@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 import ray
 from ray.exceptions import RayError
 from rich.console import Console
@@ -29,6 +28,7 @@ from raypipe.runtime.reaggregate.work import reaggregate_part
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.run_record import RECORD, MadeFrom, RunRecord, read_record, write_record
 from raypipe.store.schemas import SETTINGS
+from raypipe.store.strict import table_from_rows
 from raypipe.strategies import SETTINGS as STRATEGY_SETTINGS
 from raypipe.strategies.sweep import used_settings
 
@@ -189,5 +189,6 @@ def _settings_rows(plan: ReaggregationPlan) -> list[dict[str, Any]]:
 
 
 def _settings_bytes(plan: ReaggregationPlan) -> bytes:
-    table = pa.Table.from_pylist(_settings_rows(plan), schema=SETTINGS)
+    empty = dict.fromkeys(SETTINGS.names)
+    table = table_from_rows([{**empty, **row} for row in _settings_rows(plan)], SETTINGS)
     return to_parquet_bytes(table, {"raypipe.fingerprint": plan.work.fingerprint})

@@ -1,0 +1,124 @@
+"""Scores that take any label an annotator gave for right."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raypipe.metrics.classification import ClassCounts, macro_f1
+from raypipe.metrics.kinds import SumsMetric
+from raypipe.metrics.metric import Section
+from raypipe.metrics.scored import Scored
+from raypipe.metrics.sums import PLURALITY, Summand, Sums, ratio
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+
+def annotator_correct(union: Mask, prediction: Indices) -> Mask:
+    """Whether any annotator gave the predicted label (explainable_speechlm, section 3).
+
+    Args:
+        union: labels any annotator gave, shape ``(utterances, labels)``.
+        prediction: predicted classes, shape ``(utterances,)``.
+
+    Returns:
+        Shape ``(utterances,)``.
+    """
+    return np.asarray(union[np.arange(prediction.size), prediction])
+
+
+def annotator_counts(
+    truth: Indices, union: Mask, prediction: Indices, weights: Array | None = None
+) -> ClassCounts:
+    """Class counts of the annotator-aware macro-F1 (explainable_speechlm, section 3).
+
+    A prediction in the union is a true positive of the predicted class; any other is a false
+    positive of the predicted class and a false negative of the plurality class.
+
+    Args:
+        truth: plurality classes, shape ``(utterances,)``.
+        union: labels any annotator gave, shape ``(utterances, labels)``.
+        prediction: predicted classes, shape ``(utterances,)``.
+        weights: shape ``(utterances,)``; 1 each if None.
+
+    Example:
+        >>> counts = annotator_counts(np.array([0, 0]), np.array([[1, 1, 0], [1, 0, 0]]) == 1,
+        ...                           np.array([1, 2]))
+        >>> counts.true_positives, counts.false_positives, counts.false_negatives
+        (array([0., 1., 0.]), array([0., 0., 1.]), array([1., 0., 0.]))
+    """
+    weights = np.ones(prediction.size) if weights is None else weights
+    correct = annotator_correct(union, prediction)
+    size = union.shape[1]
+
+    def count(classes: Indices, chosen: Mask) -> Array:
+        return np.bincount(classes, weights=weights * chosen, minlength=size).astype(np.float64)
+
+    return ClassCounts(
+        count(prediction, correct), count(prediction, ~correct), count(truth, ~correct)
+    )
+
+
+def _known(scored: Scored) -> Mask:
+    """Valid predictions for utterances with any vote inside the label set."""
+    return np.asarray(scored.valid & scored.utterances.union.any(axis=1))
+
+
+def _union_hit(scored: Scored) -> Array:
+    return np.asarray((scored.choice * scored.utterances.union).sum(axis=1))
+
+
+def _class_counts(scored: Scored) -> Array:
+    """True positives, false positives and false negatives of every label side by side."""
+    utterances, choice = scored.utterances, scored.choice
+    wrong = choice * ~utterances.union
+    missed = wrong.sum(axis=1, keepdims=True) * utterances.plurality_matrix
+    both = (_known(scored) & scored.scorable)[:, None]
+    return np.asarray(both * np.hstack([choice * utterances.union, wrong, missed]))
+
+
+UNION = Summand("union", _known)
+UNION_HIT = Summand("union_hit", _union_hit)
+CLASS_COUNTS = Summand("annotator_class_counts", _class_counts, width=3, per_label=True)
+
+
+def _accuracy(sums: Sums) -> Array:
+    return ratio(sums[UNION_HIT], sums[UNION])
+
+
+def _macro(sums: Sums) -> Array:
+    return macro_f1(ClassCounts(*np.split(sums[CLASS_COUNTS], 3, axis=1)))
+
+
+METRICS = (
+    SumsMetric(
+        name="annotator_accuracy",
+        title="Annotator accuracy",
+        description="share of utterances whose dominant label any annotator gave",
+        range=(0.0, 1.0),
+        better="higher",
+        undefined="no utterance has a vote inside the label set",
+        source="explainable_speechlm, section 3",
+        section=Section.ANNOTATORS,
+        rank=10,
+        add=(UNION_HIT,),
+        function=_accuracy,
+        count=UNION,
+    ),
+    SumsMetric(
+        name="annotator_macro_f1",
+        title="Annotator macro-F1",
+        description="macro-F1 in which any label an annotator gave is right",
+        range=(0.0, 1.0),
+        better="higher",
+        undefined="every utterance's plurality is tied",
+        source="explainable_speechlm, section 3",
+        section=Section.ANNOTATORS,
+        rank=20,
+        add=(CLASS_COUNTS,),
+        function=_macro,
+        count=PLURALITY,
+    ),
+)

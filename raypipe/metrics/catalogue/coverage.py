@@ -1,0 +1,61 @@
+"""How many predictions are invalid, and how many utterances have no plurality."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raypipe.metrics.kinds import SumsMetric
+from raypipe.metrics.metric import NEVER, Section
+from raypipe.metrics.sums import PLURALITY, ROWS, VALID, Summand, Sums, ratio
+
+Array = NDArray[np.float64]
+
+ROWS_INVALID = Summand("rows_invalid", lambda scored: scored.present & ~scored.given)
+"""Utterances whose prediction is invalid, labelled or not."""
+
+
+def _invalid_rate(sums: Sums) -> Array:
+    return ratio(sums[ROWS_INVALID], sums[ROWS])
+
+
+def _ties(sums: Sums) -> Array:
+    return sums[VALID] - sums.total(PLURALITY)
+
+
+METRICS = (
+    SumsMetric(
+        name="invalid_rate",
+        title="Invalid",
+        description="share of predictions that are invalid, unlabelled utterances included",
+        range=(0.0, 1.0),
+        better="lower",
+        undefined=NEVER,
+        source="invalid rows / rows",
+        section=Section.COVERAGE,
+        rank=10,
+        add=(ROWS_INVALID,),
+        function=_invalid_rate,
+        count=ROWS,
+        invalid=ROWS_INVALID,
+    ),
+    SumsMetric(
+        name="ties",
+        title="Ties",
+        description="number of valid predictions for utterances with a tied plurality, which have "
+        "no true label",
+        range=(0.0, math.inf),
+        unit="utterances",
+        better="neither",
+        undefined=NEVER,
+        source="a count",
+        section=Section.COVERAGE,
+        rank=30,
+        add=(PLURALITY,),
+        function=_ties,
+        count=VALID,
+        bootstrapped=False,
+    ),
+)

@@ -1,0 +1,125 @@
+"""All metrics as a list for people and programs.
+
+``python -m raypipe.metrics.listing`` writes the table in this folder's README again.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from raypipe.metrics.kinds import UtteranceMetric
+from raypipe.metrics.metric import (
+    MEDIAN_SUFFIX,
+    SKILL_SUFFIX,
+    UNIFORM_SUFFIX,
+    Metric,
+    ScoredMetric,
+    Section,
+)
+from raypipe.metrics.registry import METRICS
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- metrics: generated -->", "<!-- end -->"
+
+_DERIVED = {UNIFORM_SUFFIX: "invalid as uniform", SKILL_SUFFIX: "skill", MEDIAN_SUFFIX: "median"}
+
+
+def documents() -> list[dict[str, object]]:
+    """All metrics as JSON objects, in the order of the tables; an open end of a range is None."""
+    return [
+        {
+            "name": metric.name,
+            "title": metric.title,
+            "description": metric.description,
+            "kind": metric.kind,
+            "section": metric.section.title,
+            "range": [end if math.isfinite(end) else None for end in metric.range],
+            "unit": metric.unit,
+            "better": metric.better,
+            "undefined": metric.undefined,
+            "source": metric.source,
+            "headline": metric.headline,
+            "column": isinstance(metric, UtteranceMetric) and metric.column,
+            "rows": list(metric.row_names),
+            "difference": isinstance(metric, ScoredMetric) and metric.difference,
+        }
+        for metric in METRICS.values()
+    ]
+
+
+def terminal_table() -> Table:
+    """All metrics for a terminal."""
+    table = Table("metric", "what it is", "range", "better", "undefined when", "source")
+    table.columns[0].no_wrap = True
+    table.show_lines = True
+    for metric in METRICS.values():
+        name = f"{metric.name}\n[dim]{escape(metric.title)}[/dim]"
+        texts = (metric.description, _range(metric), metric.better, metric.undefined, metric.source)
+        table.add_row(name, *(escape(text) for text in texts))
+    return table
+
+
+def markdown() -> str:
+    """All metrics as Markdown: a table for each section."""
+    return "\n\n".join(_section(section) for section in Section)
+
+
+def with_table(text: str) -> str:
+    """A README's text with the present list of metrics between its two marks.
+
+    Raises:
+        ValueError: if the text lacks a mark.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"there is no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
+
+
+def _section(section: Section) -> str:
+    lines = [
+        f"**{section.title[0].upper()}{section.title[1:]}**",
+        "",
+        "| `metric` | title | what it is | range | better | undefined when | also | source |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for metric in METRICS.values():
+        if metric.section == section:
+            cells = (
+                metric.title,
+                metric.description,
+                _range(metric),
+                metric.better,
+                metric.undefined,
+                ", ".join(_also(metric)),
+                metric.source,
+            )
+            name = f"`{metric.row_names[0]}`"
+            lines.append(" | ".join(("| " + name, *(cell.replace("|", "\\|") for cell in cells))))
+            lines[-1] += " |"
+    return "\n".join(lines)
+
+
+def _also(metric: Metric) -> list[str]:
+    """The other rows of ``metrics/`` that there are of a metric."""
+    suffixes = [row.removeprefix(metric.name) for row in metric.row_names[1:]]
+    rows = [_DERIVED[suffix] for suffix in suffixes]
+    if isinstance(metric, ScoredMetric) and metric.difference:
+        rows.append("paired difference")
+    return rows
+
+
+def _range(metric: Metric) -> str:
+    low, high = metric.range
+    left = f"[{low:g}" if math.isfinite(low) else "(-\N{INFINITY}"
+    right = f"{high:.4g}]" if math.isfinite(high) else "\N{INFINITY})"
+    return f"{left}, {right} {metric.unit}".rstrip()
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

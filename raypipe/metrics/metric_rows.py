@@ -1,0 +1,79 @@
+"""The rows of ``metrics/``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from raypipe.metrics.bootstrap import intervals
+from raypipe.metrics.sums import Statistic
+
+Key = tuple[str, str, str, str]
+"""(model, prompt, strategy, slice)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One row of ``metrics/``.
+
+    Attributes:
+        versus: the other strategy of a paired difference (strategy minus versus); None otherwise.
+        value: None where undefined, e.g. without any valid utterance.
+        ci_low: lower end of the 95 % interval; None where there is none.
+        ci_high: its upper end; None where there is none.
+        n: number of utterances behind the value.
+        n_invalid: number of invalid predictions left out of it.
+    """
+
+    model: str
+    prompt: str
+    strategy: str
+    slice: str
+    metric: str
+    versus: str | None
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_invalid: int
+
+
+def metric_rows(
+    key: Key, statistics: Mapping[str, Statistic], versus: str | None = None
+) -> list[MetricRow]:
+    """Statistics by metric as rows, with percentile intervals over the replicates.
+
+    Args:
+        key: model, prompt, strategy and slice.
+        statistics: by name of the row.
+        versus: the other strategy, for paired differences.
+    """
+    drawn = [
+        name for name, item in statistics.items() if item.bootstrapped and item.values.size > 1
+    ]
+    ends = dict.fromkeys(statistics, (float("nan"), float("nan")))
+    if drawn:
+        both = intervals(np.stack([statistics[name].values[1:] for name in drawn]))
+        ends |= {name: (low, high) for name, (low, high) in zip(drawn, both, strict=True)}
+    return [
+        metric_row(key, name, versus, (float(item.values[0]), *ends[name]), item.n, item.n_invalid)
+        for name, item in statistics.items()
+    ]
+
+
+def metric_row(
+    key: Key,
+    metric: str,
+    versus: str | None,
+    estimate: tuple[float, float, float],
+    n: int,
+    n_invalid: int,
+) -> MetricRow:
+    """One row: a value, lower and upper end of its interval, each None instead of NaN."""
+    value, low, high = (None if math.isnan(number) else float(number) for number in estimate)
+    if value is None:
+        low = high = None
+    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid)

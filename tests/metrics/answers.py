@@ -1,0 +1,126 @@
+"""One strategy's made-up answers to a made-up corpus, as the oracles of metrics want them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from tables_of_predictions import predictions_table, random_votes
+
+from raypipe.labels import LabelSet
+
+LABELS = LabelSet(("anger", "fear", "neutral", "sadness"))
+K = len(LABELS)
+UNCERTAINTIES = ("aleatoric_uncertainty", "epistemic_uncertainty")
+COSTS = ("model_tokens", "verifier_calls", "escalated")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a strategy said of every utterance.
+
+    Attributes:
+        votes: number of votes for each label, shape ``(utterances, labels)``; no vote at all for
+            an unlabelled utterance.
+        probs: predicted distributions, same shape; NaN rows where invalid.
+        stated: uncertainties and costs by column of ``predictions/``, shape ``(utterances,)``
+            each; NaN where unknown.
+    """
+
+    votes: np.ndarray
+    probs: np.ndarray
+    stated: dict[str, np.ndarray]
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        return self.votes.any(axis=1)
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """Soft labels; zeros where unlabelled."""
+        return self.votes / np.maximum(self.votes.sum(axis=1, keepdims=True), 1.0)
+
+    @cached_property
+    def given(self) -> np.ndarray:
+        return ~np.isnan(self.probs).any(axis=1)
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        return self.given & self.labelled
+
+    @cached_property
+    def plurality(self) -> np.ndarray:
+        """Index of the most voted label; -1 for a tie or without votes."""
+        tied = (self.votes == self.votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
+        return np.where(tied, -1, self.votes.argmax(axis=1))
+
+    @cached_property
+    def scorable(self) -> np.ndarray:
+        return self.valid & (self.plurality >= 0)
+
+    @cached_property
+    def dominant(self) -> np.ndarray:
+        return np.nan_to_num(self.probs).argmax(axis=1)
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Plurality and dominant label of the scorable utterances."""
+        return self.plurality[self.scorable], self.dominant[self.scorable]
+
+    @cached_property
+    def pairs_with_guesses(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same, each K times, with an invalid prediction as one of every label."""
+        counted = self.labelled & (self.plurality >= 0)
+        guessed = np.where(self.given[:, None], self.dominant[:, None], np.arange(K))
+        return np.repeat(self.plurality[counted], K), guessed[counted].ravel()
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """Largest share in the predictions of the scorable utterances."""
+        return self.probs[self.scorable].max(axis=1)
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """1 where the scorable utterances' dominant label is the plurality, else 0."""
+        truth, predicted = self.pairs
+        return (truth == predicted).astype(float)
+
+    @cached_property
+    def ambiguous(self) -> np.ndarray:
+        """Utterances with more entropy in their soft label than the median utterance."""
+        shares = np.where(self.truth > 0, self.truth, 1.0)
+        entropy = np.round(-(shares * np.log2(shares)).sum(axis=1), 9)
+        return entropy > np.median(entropy[self.labelled])
+
+
+def some_answers(count: int = 240, seed: int = 7) -> Answers:
+    rng = np.random.default_rng(seed)
+    votes = random_votes(count, K, seed)
+    votes[::29] = 0.0  # unlabelled
+    votes[3::31] = 1.0  # every label the same: a tie, and a constant soft label
+    truth = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1.0)
+    probs = 0.6 * np.where(truth.any(axis=1)[:, None], truth, 1 / K)
+    probs += 0.4 * rng.dirichlet(np.ones(K), count)
+    probs[5::23] = np.eye(K)[rng.integers(0, K, len(probs[5::23]))]
+    probs[6::37] = 1 / K
+    probs[rng.random(count) < 0.15] = np.nan
+    given = ~np.isnan(probs).any(axis=1)
+    stated = {name: np.where(given, 1.5 * rng.random(count), np.nan) for name in UNCERTAINTIES}
+    known = rng.random(count) < 0.8
+    stated["model_tokens"] = np.where(known, rng.integers(50, 90_000, count), np.nan)
+    stated["verifier_calls"] = np.where(known, rng.integers(0, 6, count), np.nan)
+    stated["escalated"] = np.where(known, rng.random(count) < 0.3, np.nan)
+    return Answers(votes, probs, stated)
+
+
+def table_of(answers: Answers, strategy: str = "w_bon") -> pa.Table:
+    """The answers as ``predictions/``."""
+    names = [f"u{number:04d}" for number in range(len(answers.votes))]
+    table = predictions_table(names, answers.votes, {strategy: answers.probs}, LABELS)
+    kinds = dict.fromkeys(answers.stated, pa.float64()) | {"escalated": pa.bool_()}
+    for name, values in answers.stated.items():
+        column = pa.array(values, pa.float64(), from_pandas=True)
+        table = table.append_column(name, column.cast(kinds[name]))
+    return table
