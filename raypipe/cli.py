@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from raypipe.errors import RaypipeError
-from raypipe.inspection.findings import SliceBy
+from raypipe.reporting.corpus.findings import SliceBy
 from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
 app = typer.Typer(
@@ -157,8 +157,8 @@ def corpora(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the corpora and kinds of own data that can be ingested, with their options."""
-    from raypipe.inspection.catalogue import card, catalogue
-    from raypipe.inspection.catalogue_tables import detail, listing
+    from raypipe.corpora.catalogue import card, catalogue
+    from raypipe.reporting.catalogue import detail, listing
 
     cards = catalogue() if name is None else [card(name)]
     if as_json:
@@ -184,9 +184,9 @@ def inspect(
 
     The exit code is 1 if a shard or row could not be read; the rest is shown.
     """
-    from raypipe.inspection.inspect import inspect_shards
-    from raypipe.inspection.page import write_inspection
-    from raypipe.inspection.tables import inspection
+    from raypipe.reporting.corpus.inspect import inspect_shards
+    from raypipe.reporting.corpus.page import write_inspection
+    from raypipe.reporting.corpus.terminal import inspection
     from raypipe.store.location import Location
 
     # Nothing but JSON on stdout.
@@ -377,8 +377,8 @@ def models() -> None:
 
 
 def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:
-    from raypipe.report.facts import times
-    from raypipe.report.terminal import error_table, summary_table
+    from raypipe.reporting.run.facts import times
+    from raypipe.reporting.run.terminal import error_table, summary_table
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
 

@@ -14,7 +14,7 @@ SHARED = {
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
-    "inspection": {"corpora", "shards", "store", "metrics", "report"},
+    "reporting": {"corpora", "shards", "store", "metrics", "strategies"},
     "strategies": {"parsing", "metrics"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

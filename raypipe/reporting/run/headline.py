@@ -1,0 +1,179 @@
+"""The result of a run in words, computed from its tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from raypipe.reporting.run.digest import Digest
+from raypipe.reporting.run.scores import PRIOR, Approach, Estimate, Scores
+from raypipe.reporting.text import count, difference, interval, listing, percent, score
+
+Tone = Literal["good", "plain", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a reader should know who reads nothing else.
+
+    Attributes:
+        tone: ``good`` if a strategy beats the prior beyond its interval, ``warning`` if nothing
+            could be scored or the best strategy is worse than the prior.
+        sentence: the result.
+        details: what must be known to judge it, a sentence each.
+    """
+
+    tone: Tone
+    sentence: str
+    details: tuple[str, ...] = ()
+
+
+def headline(scores: Scores, digest: Digest) -> Headline:
+    """Say which strategy is best on JS and whether it beats the prior baseline."""
+    best = scores.best("js")
+    if best is None:
+        return _nothing_scored(digest)
+    estimate = scores.get(best, "js")
+    assert estimate is not None  # best() only names an approach that has a value
+    name = scores.name(best)
+    prior = scores.prior(best)
+    reference = scores.get(prior, "js") if prior is not None else None
+    details = (_basis(estimate), *_caveats(scores, best))
+    stated = f"{name} is closest to the annotators: JS {with_interval(estimate)}"
+    if reference is None:
+        return Headline("plain", f"{stated}.", ("There is no prior row to compare with.", *details))
+    paired = scores.get(best, "js", versus=PRIOR)
+    skill = scores.get(best, "js_skill")
+    return _against_prior(stated, name, estimate, reference, paired, skill, details)
+
+
+def _against_prior(
+    stated: str,
+    name: str,
+    estimate: Estimate,
+    prior: Estimate,
+    paired: Estimate | None,
+    skill: Estimate | None,
+    details: tuple[str, ...],
+) -> Headline:
+    verdict = compare(estimate, prior, paired)
+    gap = paired.value if paired is not None else estimate.value - prior.value
+    span = f"{score(abs(gap))} {_gap_interval(paired)}".rstrip()
+    how = (
+        "The difference is taken on the same utterances, those with a valid answer."
+        if paired is not None
+        else "Judged by two separate intervals; the metrics have no paired difference."
+    )
+    if verdict == "better":
+        share = f" or {percent(skill.value, 0)}" if skill is not None else ""
+        sentence = f"{stated}, which is {span}{share} below the prior baseline"
+        return Headline("good", f"{sentence} ({score(prior.value)}).", (how, *details))
+    if verdict == "worse":
+        sentence = (
+            f"No strategy beats the prior baseline: the best one, {name}, has JS "
+            f"{with_interval(estimate)}, {span} above the prior's {score(prior.value)}."
+        )
+        return Headline("warning", sentence, (how, *details))
+    sentence = (
+        f"No strategy can be told apart from the prior baseline: the best one, {name}, has JS "
+        f"{with_interval(estimate)}, the prior {score(prior.value)}; difference "
+        f"{difference(gap)} {_signed_interval(paired)}".rstrip()
+        + "."
+    )
+    return Headline("plain", sentence, (how, *details))
+
+
+def compare(
+    estimate: Estimate, prior: Estimate, paired: Estimate | None
+) -> Literal["better", "worse", "equal"]:
+    """Whether a strategy's JS is below, above, or within the uncertainty of the prior's.
+
+    Args:
+        estimate: the strategy's JS.
+        prior: the constant predictor's JS.
+        paired: the strategy's JS minus the prior's on the same utterances; without it the two
+            intervals must not touch.
+    """
+    if paired is not None and paired.low is not None and paired.high is not None:
+        return "better" if paired.high < 0 else "worse" if paired.low > 0 else "equal"
+    if None in (estimate.low, estimate.high, prior.low, prior.high):
+        return "equal"
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert prior.low is not None
+    assert prior.high is not None
+    if estimate.high < prior.low:
+        return "better"
+    return "worse" if estimate.low > prior.high else "equal"
+
+
+def with_interval(estimate: Estimate, digits: int = 3) -> str:
+    """The value with its interval in brackets, or alone where it has none."""
+    if estimate.low is None or estimate.high is None:
+        return score(estimate.value, digits)
+    bounds = interval(score(estimate.low, digits), score(estimate.high, digits))
+    return f"{score(estimate.value, digits)} {bounds}"
+
+
+def _gap_interval(paired: Estimate | None) -> str:
+    """The interval of how far apart two values are, as positive numbers."""
+    if paired is None or paired.low is None or paired.high is None:
+        return ""
+    low, high = sorted((abs(paired.low), abs(paired.high)))
+    return interval(score(low), score(high))
+
+
+def _signed_interval(paired: Estimate | None) -> str:
+    if paired is None or paired.low is None or paired.high is None:
+        return ""
+    return interval(difference(paired.low), difference(paired.high))
+
+
+def _basis(estimate: Estimate) -> str:
+    left_out = f"; {count(estimate.n_invalid)} invalid left out" if estimate.n_invalid else ""
+    return f"On {count(estimate.n)} labelled utterances{left_out}."
+
+
+def _caveats(scores: Scores, best: Approach) -> tuple[str, ...]:
+    """What changes when an invalid answer is not left out but counted as uniform."""
+    rate = scores.invalid_rate(best)
+    metric = "js.invalid_as_uniform"
+    penalised = scores.get(best, metric)
+    other = scores.best(metric)
+    caveats: list[str] = []
+    if other is not None and other != best:
+        estimate = scores.get(other, metric)
+        assert estimate is not None  # best() only names an approach that has a value
+        caveats.append(
+            f"With invalid answers counted as uniform, {scores.name(other)} is best instead: "
+            f"JS {with_interval(estimate)}."
+        )
+    elif rate is not None and rate.value > 0 and penalised is not None:
+        caveats.append(
+            f"{percent(rate.value)} of its answers are invalid; counted as uniform they make "
+            f"its JS {with_interval(penalised)}."
+        )
+    return tuple(caveats)
+
+
+def _nothing_scored(digest: Digest) -> Headline:
+    rows = sum(tally.rows for tally in digest.tallies.values())
+    valid = sum(tally.valid for tally in digest.tallies.values())
+    if rows == 0:
+        return Headline("warning", "No utterance was predicted, so there is nothing to score.")
+    if valid == 0:
+        reasons = sum((tally.reasons for tally in digest.tallies.values()), start=Counter())
+        common = [f"“{reason}” ({count(n)})" for reason, n in reasons.most_common(2)]
+        return Headline(
+            "warning",
+            f"No strategy gave a valid answer: all {count(rows)} predictions are invalid.",
+            (f"Most frequent: {listing(common)}.",),
+        )
+    if digest.labelled == 0:
+        return Headline(
+            "plain",
+            "No utterance carries annotators' votes, so nothing is scored.",
+            ("The predictions themselves are summarised below.",),
+        )
+    return Headline("warning", "The metrics table holds no JS, so strategies are not ranked.")
