@@ -377,8 +377,9 @@ def models() -> None:
 
 
 def _show_run(output: str, record: dict[str, Any], console: Console, endpoint: str | None) -> None:
+    from raypipe.reporting.errors import error_table
     from raypipe.reporting.run.facts import times
-    from raypipe.reporting.run.terminal import error_table, summary_table
+    from raypipe.reporting.run.terminal import summary_table
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
 

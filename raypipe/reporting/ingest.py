@@ -1,4 +1,4 @@
-"""What an ingest found and wrote, for a terminal."""
+"""Summary of an ingest for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from raypipe.reporting.run.tables import error_groups
+from raypipe.reporting.errors import error_groups
 from raypipe.reporting.text import clean, count, duration
 
 _MB = 1e6
@@ -19,10 +19,10 @@ _MB = 1e6
 def ingest_table(
     index: Mapping[str, Any], failures: pa.Table | None, excluded: pa.Table | None
 ) -> Table:
-    """Counts that add up: found = written + failed + left out.
+    """Table of counts that add up: found = written + failed + left out.
 
     Args:
-        index: what ``shards.json`` says.
+        index: the fields of ``shards.json``.
         failures: ``ingest_errors.parquet``; None if nothing failed.
         excluded: ``ingest_excluded.parquet``; None if nothing was left out.
     """
@@ -38,8 +38,8 @@ def ingest_table(
 def _rows(
     index: Mapping[str, Any], failures: pa.Table | None, excluded: pa.Table | None
 ) -> Iterator[tuple[str, str, str]]:
-    found = index["rows"] + index["failures"] + index["excluded"]
-    yield "clips found", count(found), ""
+    clips = index["rows"] + index["failures"] + index["excluded"]
+    yield "clips found", count(clips), ""
     yield "written", count(index["rows"]), duration(index["duration_s"])
     yield "failed", count(index["failures"]), ""
     yield from _reasons(failures)

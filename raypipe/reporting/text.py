@@ -1,4 +1,4 @@
-"""Text from corpora and models made harmless, and numbers made readable."""
+"""Safe text from corpora and models, and numbers as text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066
 _DROPPED_CATEGORIES: Final = frozenset({"Cc", "Cs"})
 
 NOT_RECORDED: Final = "not recorded"
+NONE: Final = "\N{EN DASH}"
+"""A cell without a value."""
 
 
 def clean(value: object, limit: int = 160) -> str:
@@ -121,7 +123,7 @@ def amount(number: float) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """A name cut in its middle: the readings of a sweep differ at their ends.
+    """A name cut in its middle: names of a sweep differ at their ends.
 
     Example:
         >>> shortened("w_bon[length_normalised=false,tau=0.5]", 20)

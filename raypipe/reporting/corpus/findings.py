@@ -1,4 +1,4 @@
-"""What an inspection finds; the fields are the keys of ``raypipe inspect --json``.
+"""Records of what a corpus of shards holds: the keys of ``raypipe inspect --json``.
 
 Counts are numbers of utterances unless a field says otherwise; shares lie in [0, 1], entropies are
 in bits. A figure that is undefined (no utterance, no votes) is null, never zero.
@@ -20,7 +20,7 @@ class _Finding(BaseModel):
 
 
 class Spread(_Finding):
-    """Where the values of something lie.
+    """Quantiles, mean and standard deviation of a set of values.
 
     Attributes:
         n: number of values.
@@ -37,8 +37,11 @@ class Spread(_Finding):
     std: float | None
 
 
-class Bin(_Finding):
-    """A range of values; which of its ends belongs to it is said where it is used."""
+class HistogramBin(_Finding):
+    """Number of utterances in a range of values.
+
+    Which of its ends belongs to the range is said where the bin is used.
+    """
 
     low: float
     high: float
@@ -46,7 +49,7 @@ class Bin(_Finding):
 
 
 class Durations(_Finding):
-    """How long the utterances are.
+    """Durations of the utterances in seconds.
 
     Attributes:
         total_s: of all utterances, in seconds.
@@ -58,12 +61,12 @@ class Durations(_Finding):
 
     total_s: float
     spread: Spread | None
-    histogram: tuple[Bin, ...]
+    histogram: tuple[HistogramBin, ...]
     zero: int
 
 
 class Speakers(_Finding):
-    """Who speaks.
+    """Speakers and their numbers of utterances.
 
     Attributes:
         distinct: number of different speakers.
@@ -77,13 +80,13 @@ class Speakers(_Finding):
 
 
 class Annotators(_Finding):
-    """Who voted, self-reports left out.
+    """Annotators and their numbers of votes, self-reports left out.
 
     Attributes:
         distinct: number of different annotators; null if ``numbered`` or without votes.
         numbered: every utterance calls its annotators 1, 2, ...: the corpus tells how many votes
             there are, not whose they are.
-        votes: per annotator, inside the label set or not; null likewise.
+        votes: per annotator, inside the label set or not; null where ``distinct`` is.
         per_utterance: number of utterances by how many annotators gave them a label.
     """
 
@@ -94,7 +97,7 @@ class Annotators(_Finding):
 
 
 class LabelFinding(_Finding):
-    """One label of the set.
+    """Votes and soft labels of one label.
 
     Attributes:
         votes: that count for it; not whole only under the rule ``split``.
@@ -115,8 +118,8 @@ class LabelFinding(_Finding):
     mean_share: float | None
 
 
-class Votes(_Finding):
-    """How many votes there are, and how they fall.
+class VoteCounts(_Finding):
+    """Numbers of votes, of ties, of majorities and of words outside the label set.
 
     Attributes:
         counted: votes inside the label set, under the policy.
@@ -148,12 +151,12 @@ class Votes(_Finding):
 
 
 class Entropy(_Finding):
-    """How ambiguous the soft labels are.
+    """Entropies of the soft labels in bits.
 
     Attributes:
         largest: that a soft label can have: log2 of the number of labels.
         spread: of all soft labels; null without any.
-        mean_nats: the mean in nats; null likewise.
+        mean_nats: the mean in nats; null without any.
         steps: exactly 0, then steps of half a bit, ``(low, high]``.
         fine: steps of a tenth of a bit, ``[low, high)``, the last one closed.
         equal_width: the five ambiguity bins of equal width, ``[low, high)``, the last one closed.
@@ -163,18 +166,19 @@ class Entropy(_Finding):
     largest: float
     spread: Spread | None
     mean_nats: float | None
-    steps: tuple[Bin, ...]
-    fine: tuple[Bin, ...]
-    equal_width: tuple[Bin, ...]
-    equal_count: tuple[Bin, ...]
+    steps: tuple[HistogramBin, ...]
+    fine: tuple[HistogramBin, ...]
+    equal_width: tuple[HistogramBin, ...]
+    equal_count: tuple[HistogramBin, ...]
 
 
-class Agreement(_Finding):
-    """How far annotators agree beyond chance, on the first label of each that counts.
+class AnnotatorAgreement(_Finding):
+    """Agreement of annotators beyond chance, on the first label of each that counts.
 
     Attributes:
         krippendorff_alpha: nominal; null where undefined.
-        fleiss_kappa: in its generalised form where numbers of ratings differ; null likewise.
+        fleiss_kappa: in its generalised form where numbers of ratings differ; null where
+            undefined.
         utterances: with two ratings or more.
         ratings: of these utterances.
         fewest: smallest number of ratings among them; null without any.
@@ -192,7 +196,7 @@ class Agreement(_Finding):
 
 
 class SelfReports(_Finding):
-    """Speakers' judgements of themselves.
+    """Numbers of votes that speakers gave on their own recordings.
 
     Attributes:
         votes: number of self-reports with a label.
@@ -207,8 +211,8 @@ class SelfReports(_Finding):
     labels: dict[str, int]
 
 
-class Typed(_Finding):
-    """What annotators wrote instead of, or beside, picking a label.
+class TypedDescriptions(_Finding):
+    """Texts that annotators wrote instead of, or beside, picking a label.
 
     Attributes:
         votes: with a text.
@@ -223,8 +227,8 @@ class Typed(_Finding):
     most_frequent: dict[str, int]
 
 
-class Attribute(_Finding):
-    """Arousal, valence or dominance, on the corpus's own scale.
+class AttributeFinding(_Finding):
+    """Ratings of arousal, valence or dominance, on the corpus's own scale.
 
     Attributes:
         ratings: of single annotators, self-reports left out; null without any.
@@ -235,8 +239,8 @@ class Attribute(_Finding):
     utterances: Spread | None
 
 
-class Reason(_Finding):
-    """Inputs that share a reason.
+class OmissionReason(_Finding):
+    """One reason why inputs are not among the utterances.
 
     Attributes:
         inputs: how many.
@@ -248,8 +252,8 @@ class Reason(_Finding):
     example: str
 
 
-class LeftOut(_Finding):
-    """Inputs that are not among the utterances.
+class OmittedInputs(_Finding):
+    """Number of inputs that are not among the utterances, with the reasons.
 
     Attributes:
         inputs: how many, by ``shards.json``.
@@ -257,11 +261,11 @@ class LeftOut(_Finding):
     """
 
     inputs: int
-    reasons: tuple[Reason, ...]
+    reasons: tuple[OmissionReason, ...]
 
 
 class SliceFinding(_Finding):
-    """The same for a part of the corpus; fields as above.
+    """Figures of one split, speaker or data set; fields as in the records above.
 
     Attributes:
         name: its split, speaker or data set; null for utterances without.
@@ -281,16 +285,19 @@ class SliceFinding(_Finding):
 
 
 class Findings(_Finding):
-    """All that an inspection finds.
+    """All figures about a corpus.
 
     Attributes:
         location: where the shards lie.
         dataset: the corpus's name.
         origin: where its utterances came from, in words.
-        corpus: name of the adapter or reader; null for shards that no ingest made. Likewise
-            ``selection`` (null also for the default one) and ``options``.
-        licence: what may be done with the corpus; empty where nobody says.
-        audio: ``flac`` or ``original``, see :class:`raypipe.shards.ShardIndex`; null likewise.
+        corpus: name of the adapter or reader; null for shards that no ingest made.
+        selection: name of the selection; null for the default one, and where no ingest made the
+            shards.
+        options: of the adapter or reader; empty where no ingest made the shards.
+        licence: what may be done with the corpus; empty if unknown.
+        audio: ``flac`` or ``original``, see :class:`raypipe.shards.ShardIndex`; null for
+            shards that no ingest made.
         kept_original: recordings that are not FLAC, by format.
         labels: every label of the set, in its order.
         policy: how votes became soft labels; null for a corpus that does not say (the default
@@ -302,8 +309,9 @@ class Findings(_Finding):
         failed: inputs that could not be used.
         excluded: good inputs that the policy leaves out.
         problems: what could not be read, in words; all figures leave it out.
-        datasets: utterances by data set; likewise ``splits`` and ``sampling_rates`` (Hz), in which
-            an utterance that has none is missing.
+        datasets: utterances by data set.
+        splits: utterances by split; those without one are left out.
+        sampling_rates: utterances by sampling rate in Hz; those without one are left out.
         slice_by: what ``slices`` are taken by; null for none.
         slices: most utterances first.
     """
@@ -323,8 +331,8 @@ class Findings(_Finding):
     shards: int
     bytes: int | None
     utterances: int
-    failed: LeftOut
-    excluded: LeftOut
+    failed: OmittedInputs
+    excluded: OmittedInputs
     problems: tuple[str, ...]
     datasets: dict[str, int]
     splits: dict[str, int]
@@ -333,11 +341,11 @@ class Findings(_Finding):
     speakers: Speakers
     annotators: Annotators
     labels: tuple[LabelFinding, ...]
-    votes: Votes
+    votes: VoteCounts
     entropy: Entropy
-    agreement: Agreement
+    agreement: AnnotatorAgreement
     self_reports: SelfReports
-    typed: Typed
-    attributes: dict[str, Attribute]
+    typed: TypedDescriptions
+    attributes: dict[str, AttributeFinding]
     slice_by: SliceBy | None
     slices: tuple[SliceFinding, ...]

@@ -1,4 +1,4 @@
-"""Shards to findings: one pass over the small columns, the audio is never read."""
+"""Findings about a corpus of shards, in one pass that reads all columns but the audio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from raypipe.corpora.pending import in_order
 from raypipe.errors import ObjectMissingError, ShardError, StoreError
 from raypipe.labels import LabelSet
-from raypipe.reporting.corpus.findings import Findings, LeftOut, Reason, SliceBy
+from raypipe.reporting.corpus.findings import Findings, OmissionReason, OmittedInputs, SliceBy
 from raypipe.reporting.corpus.tally import CorpusTally, SoftLabelTally
 from raypipe.shards import (
     INGEST_ERRORS,
@@ -35,7 +35,7 @@ _PROBLEMS_NAMED = 20
 
 
 class _Problems:
-    """What could not be read: the first ones in words, the others counted."""
+    """Messages about what could not be read: the first ones in full, the others as a number."""
 
     def __init__(self) -> None:
         self._named: list[str] = []
@@ -52,8 +52,8 @@ class _Problems:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """The small columns of a shard, or why there are none."""
+class _ShardColumns:
+    """The columns of a shard without audio and texts, or the problem that kept them away."""
 
     entry: ShardEntry
     table: pa.Table | None
@@ -66,7 +66,7 @@ def inspect_shards(
     slice_by: SliceBy | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Findings:
-    """Count what is in a corpus of shards.
+    """Findings about a corpus of shards.
 
     Votes are counted under the corpus's own policy, by the functions that made its soft labels.
     Memory holds a few shards' labels and what is counted: ids of speakers and annotators, and
@@ -96,19 +96,19 @@ def inspect_shards(
             counted = tally.add(utterance)
             if slice_by is not None:
                 name = getattr(utterance, slice_by) or None
-                one = slices.setdefault(name, SoftLabelTally(labels, policy))
-                one.add(utterance, *counted)
+                part = slices.setdefault(name, SoftLabelTally(labels, policy))
+                part.add(utterance, *counted)
         if progress is not None:
             progress(done, len(index.shards))
     return _findings(shards, index, tally, slice_by, slices, problems)
 
 
-def _read(shards: Location, entry: ShardEntry, labels: LabelSet) -> _Read:
+def _read(shards: Location, entry: ShardEntry, labels: LabelSet) -> _ShardColumns:
     try:
         table = _small_columns(shards, entry, labels)
     except (ShardError, StoreError) as error:
-        return _Read(entry, None, f"{entry.name} ({entry.rows} utterances): {error}")
-    return _Read(entry, table, None)
+        return _ShardColumns(entry, None, f"{entry.name} ({entry.rows} utterances): {error}")
+    return _ShardColumns(entry, table, None)
 
 
 def _small_columns(shards: Location, entry: ShardEntry, labels: LabelSet) -> pa.Table:
@@ -138,7 +138,9 @@ def _small_columns(shards: Location, entry: ShardEntry, labels: LabelSet) -> pa.
         raise ShardError(f"a column is not what a shard holds: {error}") from error
 
 
-def _rows(read: _Read, label_count: int, problems: _Problems) -> Iterator[Mapping[str, Any]]:
+def _rows(
+    read: _ShardColumns, label_count: int, problems: _Problems
+) -> Iterator[Mapping[str, Any]]:
     if read.table is None:
         problems.add(read.problem or "")
         return
@@ -162,7 +164,7 @@ def _findings(
     slices: Mapping[str | None, SoftLabelTally],
     problems: _Problems,
 ) -> Findings:
-    ordered = sorted(slices.items(), key=lambda one: (-one[1].utterances, one[0] or ""))
+    ordered = sorted(slices.items(), key=lambda item: (-item[1].utterances, item[0] or ""))
     sizes = [entry.bytes for entry in index.shards]
     return Findings(
         location=shards.uri,
@@ -180,8 +182,8 @@ def _findings(
         shards=len(index.shards),
         bytes=None if None in sizes else sum(size or 0 for size in sizes),
         utterances=tally.shares.utterances,
-        failed=_left_out(shards, INGEST_ERRORS, index.failures, problems),
-        excluded=_left_out(shards, INGEST_EXCLUDED, index.excluded, problems),
+        failed=_omitted(shards, INGEST_ERRORS, index.failures, problems),
+        excluded=_omitted(shards, INGEST_EXCLUDED, index.excluded, problems),
         problems=problems.in_words(),
         datasets=dict(tally.datasets.most_common()),
         splits=dict(tally.splits.most_common()),
@@ -197,29 +199,29 @@ def _findings(
         typed=tally.typed(),
         attributes=tally.attributes(),
         slice_by=slice_by,
-        slices=tuple(one.slice_finding(name) for name, one in ordered),
+        slices=tuple(part.slice_finding(name) for name, part in ordered),
     )
 
 
-def _left_out(shards: Location, name: str, stated: int, problems: _Problems) -> LeftOut:
-    """What ingest wrote about inputs that did not become utterances."""
+def _omitted(shards: Location, name: str, stated: int, problems: _Problems) -> OmittedInputs:
+    """Number of inputs that did not become utterances, with the reasons that ingest wrote."""
     if stated == 0:
-        return LeftOut(inputs=0, reasons=())
+        return OmittedInputs(inputs=0, reasons=())
     try:
         table = from_parquet_bytes(shards.read(name))
     except (ObjectMissingError, ShardError) as error:
         problems.add(f"{name}: {error}; shards.json speaks of {stated} inputs in it")
-        return LeftOut(inputs=stated, reasons=())
+        return OmittedInputs(inputs=stated, reasons=())
     reasons: dict[str, list[Any]] = {}
     for batch in table.select(["error_type", "message", "utterances"]).to_batches():
         for row in batch.to_pylist():
-            found = reasons.setdefault(row["error_type"], [0, row["message"]])
-            found[0] += row["utterances"]
-    ordered = sorted(reasons.items(), key=lambda one: (-one[1][0], one[0]))
-    return LeftOut(
+            sums = reasons.setdefault(row["error_type"], [0, row["message"]])
+            sums[0] += row["utterances"]
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1][0], item[0]))
+    return OmittedInputs(
         inputs=stated,
         reasons=tuple(
-            Reason(reason=reason, inputs=inputs, example=example)
+            OmissionReason(reason=reason, inputs=inputs, example=example)
             for reason, (inputs, example) in ordered
         ),
     )

@@ -1,11 +1,10 @@
-"""Counting a corpus, utterance by utterance."""
+"""Counts over a corpus, utterance by utterance."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,20 +14,21 @@ from raypipe.metrics.bins import BINS
 from raypipe.metrics.distribution import entropy_bits
 from raypipe.records import Utterance, Vote
 from raypipe.reporting.corpus.findings import (
-    Agreement,
+    AnnotatorAgreement,
     Annotators,
-    Attribute,
+    AttributeFinding,
     Durations,
     Entropy,
+    HistogramBin,
     LabelFinding,
     SelfReports,
     SliceFinding,
     Speakers,
     Spread,
-    Typed,
-    Votes,
+    TypedDescriptions,
+    VoteCounts,
 )
-from raypipe.reporting.corpus.values import Values, even_edges
+from raypipe.reporting.corpus.values import CountedValues, even_edges
 from raypipe.votes import SELF_REPORT, SoftLabel, VotePolicy, counted_labels, soft_label
 
 ATTRIBUTES = ("arousal", "valence", "dominance")
@@ -41,7 +41,7 @@ _FAR = 2.0  # times the 99.5 % quantile: beyond lie a few recordings of another 
 
 
 class SoftLabelTally:
-    """What soft labels and votes add up to, for the whole corpus or for a slice of it."""
+    """Sums of the soft labels and votes of a corpus or of a slice of it."""
 
     def __init__(self, labels: LabelSet, policy: VotePolicy) -> None:
         self._labels, self._policy = labels, policy
@@ -55,7 +55,7 @@ class SoftLabelTally:
         self.labelled = 0
         self.unanimous = 0
         self.no_reference = 0
-        self.entropies = Values()
+        self.entropies = CountedValues()
         self.patterns: Counter[tuple[int, ...]] = Counter()
 
     def add(self, utterance: Utterance, counted: SoftLabel, ratings: tuple[int, ...]) -> None:
@@ -122,30 +122,30 @@ class SoftLabelTally:
             for index, name in enumerate(self._labels.names)
         )
 
-    def agreement(self) -> Agreement:
+    def agreement(self) -> AnnotatorAgreement:
         """Krippendorff's alpha and Fleiss' kappa over the patterns of first labels."""
         patterns = np.array(list(self.patterns), dtype=np.float64).reshape(-1, len(self._labels))
         times = np.array(list(self.patterns.values()), dtype=np.float64)
         alpha, kappa = krippendorff_alpha(patterns, times), fleiss_kappa(patterns, times)
         ratings = patterns.sum(axis=1)
-        held = ratings >= 2
+        compared = ratings >= 2
         undefined = None
-        if not held.any():
+        if not compared.any():
             undefined = "no utterance has two ratings or more"
         elif alpha is None:
             undefined = "all ratings are for one label"
-        return Agreement(
+        return AnnotatorAgreement(
             krippendorff_alpha=alpha,
             fleiss_kappa=kappa,
-            utterances=int(times[held].sum()),
-            ratings=int(ratings[held] @ times[held]),
-            fewest=int(ratings[held].min()) if held.any() else None,
-            most=int(ratings[held].max()) if held.any() else None,
+            utterances=int(times[compared].sum()),
+            ratings=int(ratings[compared] @ times[compared]),
+            fewest=int(ratings[compared].min()) if compared.any() else None,
+            most=int(ratings[compared].max()) if compared.any() else None,
             undefined=undefined,
         )
 
     def entropy(self) -> Entropy:
-        """How ambiguous the soft labels are."""
+        """Entropies of the soft labels in bits."""
         largest = math.log2(len(self._labels))
         spread = self.entropies.spread()
         return Entropy(
@@ -176,7 +176,7 @@ class SoftLabelTally:
 
 
 class CorpusTally:
-    """Everything that is counted over the whole corpus."""
+    """All counts over the whole corpus."""
 
     def __init__(self, labels: LabelSet, policy: VotePolicy) -> None:
         self._labels, self._policy = labels, policy
@@ -185,7 +185,7 @@ class CorpusTally:
         self.splits: Counter[str] = Counter()
         self.sampling_rates: Counter[int] = Counter()
         self._speakers: Counter[str] = Counter()
-        self._durations = Values()
+        self._durations = CountedValues()
         self._zero = 0
         self._annotators: Counter[str] = Counter()
         self._numbered = True
@@ -198,11 +198,15 @@ class CorpusTally:
         self._self_votes = self._self_utterances = 0
         self._texts: Counter[str] = Counter()
         self._typed_utterances = 0
-        self._ratings = {name: Values() for name in ATTRIBUTES}
-        self._means = {name: Values() for name in ATTRIBUTES}
+        self._ratings = {name: CountedValues() for name in ATTRIBUTES}
+        self._means = {name: CountedValues() for name in ATTRIBUTES}
 
     def add(self, utterance: Utterance) -> tuple[SoftLabel, tuple[int, ...]]:
-        """Count one utterance; what its votes add up to, and its pattern of first labels."""
+        """Count one utterance.
+
+        Returns:
+            Its soft label, and by label the number of annotators whose first label it is.
+        """
         self._facts(utterance)
         counted = soft_label(utterance.votes, self._labels, self._policy)
         own = [vote for vote in utterance.votes if vote.annotator.startswith(SELF_REPORT)]
@@ -267,7 +271,7 @@ class CorpusTally:
         self._typed_utterances += bool(written)
 
     def durations(self) -> Durations:
-        """How long the utterances are."""
+        """Durations of the utterances counted so far."""
         spread = self._durations.spread()
         return Durations(
             total_s=round(self.shares.seconds, 6),
@@ -276,21 +280,21 @@ class CorpusTally:
             zero=self._zero,
         )
 
-    def _duration_bins(self, spread: Spread) -> tuple[Any, ...]:
+    def _duration_bins(self, spread: Spread) -> tuple[HistogramBin, ...]:
         values, times = self._durations.sorted()
         most = float(values[np.searchsorted(np.cumsum(times), 0.995 * spread.n)])
         upper = most if spread.maximum > _FAR * most else spread.maximum
-        found = self._durations.histogram(even_edges(spread.minimum, upper, DURATION_BINS))
-        longer = spread.n - sum(one.utterances for one in found)
+        bins = self._durations.histogram(even_edges(spread.minimum, upper, DURATION_BINS))
+        longer = spread.n - sum(part.utterances for part in bins)
         if longer:
-            last = found[-1].model_copy(
-                update={"high": spread.maximum, "utterances": found[-1].utterances + longer}
+            last = bins[-1].model_copy(
+                update={"high": spread.maximum, "utterances": bins[-1].utterances + longer}
             )
-            found = (*found[:-1], last)
-        return found
+            bins = (*bins[:-1], last)
+        return bins
 
     def speakers(self) -> Speakers:
-        """Who speaks."""
+        """Speakers of the utterances counted so far."""
         return Speakers(
             distinct=len(self._speakers),
             utterances=_of_counts(self._speakers),
@@ -298,7 +302,7 @@ class CorpusTally:
         )
 
     def annotators(self) -> Annotators:
-        """Who voted."""
+        """Annotators of the utterances counted so far."""
         known = bool(self._annotators) and not self._numbered
         return Annotators(
             distinct=len(self._annotators) if known else None,
@@ -307,10 +311,10 @@ class CorpusTally:
             per_utterance=dict(sorted(self._raters.items())),
         )
 
-    def votes(self) -> Votes:
-        """How many votes there are, and how they fall."""
+    def votes(self) -> VoteCounts:
+        """Numbers of votes, ties and majorities so far."""
         shares = self.shares
-        return Votes(
+        return VoteCounts(
             counted=_plain(sum(shares.votes)),
             per_utterance=dict(sorted(self._n_votes.items())),
             outside=dict(self._outside.most_common()),
@@ -325,7 +329,7 @@ class CorpusTally:
         )
 
     def self_reports(self) -> SelfReports:
-        """Speakers' judgements of themselves."""
+        """Votes of speakers on their own recordings."""
         return SelfReports(
             votes=self._self_votes,
             utterances=self._self_utterances,
@@ -333,25 +337,29 @@ class CorpusTally:
             labels=dict(self._self_labels.most_common()),
         )
 
-    def typed(self) -> Typed:
-        """What annotators wrote."""
-        first = sorted(self._texts.items(), key=lambda one: (-one[1], one[0]))[:TYPED_SHOWN]
-        return Typed(
+    def typed(self) -> TypedDescriptions:
+        """Typed descriptions, the most frequent ones with their numbers."""
+        first = sorted(self._texts.items(), key=lambda text: (-text[1], text[0]))[:TYPED_SHOWN]
+        return TypedDescriptions(
             votes=self._texts.total(),
             utterances=self._typed_utterances,
             distinct=len(self._texts),
             most_frequent=dict(first),
         )
 
-    def attributes(self) -> dict[str, Attribute]:
-        """Arousal, valence and dominance, those that the corpus has."""
-        found = {
-            name: Attribute(
+    def attributes(self) -> dict[str, AttributeFinding]:
+        """Spread of arousal, valence and dominance, as far as the corpus has them."""
+        attributes = {
+            name: AttributeFinding(
                 ratings=self._ratings[name].spread(), utterances=self._means[name].spread()
             )
             for name in ATTRIBUTES
         }
-        return {name: one for name, one in found.items() if one.ratings or one.utterances}
+        return {
+            name: attribute
+            for name, attribute in attributes.items()
+            if attribute.ratings or attribute.utterances
+        }
 
 
 def _plain(votes: float) -> float:
@@ -359,26 +367,26 @@ def _plain(votes: float) -> float:
     return round(votes, 6)
 
 
-def _add_number(values: Values, value: float | None) -> None:
+def _add_number(values: CountedValues, value: float | None) -> None:
     if value is not None and math.isfinite(value):
         values.add(value)
 
 
 def _of_counts(counts: Mapping[str, int]) -> Spread | None:
-    values = Values()
+    values = CountedValues()
     for count in counts.values():
         values.add(count)
     return values.spread()
 
 
-def _differ(kept: tuple[float, ...] | None, counted: tuple[float, ...] | None) -> bool:
-    """Whether a soft label that was kept is another one than the votes give."""
-    if kept is None or counted is None:
-        return kept is not counted
-    return any(abs(a - b) > _SAME for a, b in zip(kept, counted, strict=True))
+def _differ(stored: tuple[float, ...] | None, counted: tuple[float, ...] | None) -> bool:
+    """Whether a stored soft label differs from the one that the votes add up to."""
+    if stored is None or counted is None:
+        return stored is not counted
+    return any(abs(a - b) > _SAME for a, b in zip(stored, counted, strict=True))
 
 
 def _up_to(largest: float, step: float) -> np.ndarray:
-    """0, step, 2 step, ... and the largest, which also ends a remainder below half a step."""
+    """Edges 0, step, 2 step, ... and the largest, which also ends a last step that is shorter."""
     whole = max(round(largest / step), 1)
     return np.array([*(round(number * step, 9) for number in range(whole)), largest])

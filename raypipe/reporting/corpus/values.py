@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.reporting.corpus.findings import Bin, Spread
+from raypipe.reporting.corpus.findings import HistogramBin, Spread
 
 Array = NDArray[np.float64]
 
@@ -17,8 +17,8 @@ _EDGE = 1e-9  # values on an edge up to rounding lie on it
 _STEPS = (1.0, 2.0, 5.0)
 
 
-class Values:
-    """Values and how often each occurs.
+class CountedValues:
+    """Numbers and how often each occurs.
 
     Entropies of votes, ratings and durations in whole samples repeat themselves: memory grows with
     the number of different values, not with that of utterances.
@@ -40,7 +40,7 @@ class Values:
         )
 
     def spread(self) -> Spread | None:
-        """Where the values lie; None without any.
+        """Quantiles, mean and standard deviation of the values; None without any.
 
         Quantiles are interpolated between neighbours, as numpy's default does.
         """
@@ -62,31 +62,33 @@ class Values:
             std=math.sqrt(squares / (n - 1)) if n > 1 else None,
         )
 
-    def histogram(self, edges: Array) -> tuple[Bin, ...]:
+    def histogram(self, edges: Array) -> tuple[HistogramBin, ...]:
         """Values in bins ``[low, high)``, the last one closed; those outside are left out."""
         values, times = self.sorted()
         index = np.searchsorted(edges - _EDGE, values, side="right") - 1
         last = len(edges) - 2
         index[(index == last + 1) & (values <= edges[-1] + _EDGE)] = last
-        held = (index >= 0) & (index <= last)
-        counts = np.bincount(index[held], weights=times[held], minlength=last + 1)
+        inside = (index >= 0) & (index <= last)
+        counts = np.bincount(index[inside], weights=times[inside], minlength=last + 1)
         return tuple(
-            Bin(low=float(edges[at]), high=float(edges[at + 1]), utterances=int(counts[at]))
+            HistogramBin(
+                low=float(edges[at]), high=float(edges[at + 1]), utterances=int(counts[at])
+            )
             for at in range(last + 1)
         )
 
-    def steps(self, edges: Array) -> tuple[Bin, ...]:
+    def steps(self, edges: Array) -> tuple[HistogramBin, ...]:
         """Values of exactly ``edges[0]``, then in bins ``(low, high]``."""
         values, times = self.sorted()
         index = np.searchsorted(edges + _EDGE, values, side="left")
         counts = np.bincount(index, weights=times, minlength=len(edges))
         lows = [edges[0], *edges[:-1]]
         return tuple(
-            Bin(low=float(low), high=float(high), utterances=int(count))
+            HistogramBin(low=float(low), high=float(high), utterances=int(count))
             for low, high, count in zip(lows, edges, counts, strict=True)
         )
 
-    def equal_count(self, bins: int) -> tuple[Bin, ...]:
+    def equal_count(self, bins: int) -> tuple[HistogramBin, ...]:
         """Bins whose counts differ by one at most, with the smallest and largest value in each.
 
         Equal values may fall on both sides of an edge. Empty bins are left out.
@@ -94,12 +96,14 @@ class Values:
         values, times = self.sorted()
         n = int(times.sum())
         starts = [position * n // bins for position in range(bins + 1)]
-        found = []
+        parts = []
         for start, stop in pairwise(starts):
             if stop > start:
                 low, high = _at(values, times, np.array([start, stop - 1], dtype=np.float64))
-                found.append(Bin(low=float(low), high=float(high), utterances=stop - start))
-        return tuple(found)
+                parts.append(
+                    HistogramBin(low=float(low), high=float(high), utterances=stop - start)
+                )
+        return tuple(parts)
 
 
 def _at(values: Array, times: NDArray[np.int64], ranks: Array) -> Array:

@@ -1,85 +1,90 @@
-"""Findings in words: the same terms, values and warnings for a terminal and a page."""
+"""Findings about a corpus in words: terms, values and warnings for a terminal and a page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
-from raypipe.reporting.corpus.findings import Bin, Findings, LeftOut, Spread
+from raypipe.reporting.corpus.findings import Findings, HistogramBin, Spread
 from raypipe.reporting.corpus.values import even_edges
-from raypipe.reporting.run.facts import Fact
-from raypipe.reporting.text import clean, count, duration, listing, percent, score
+from raypipe.reporting.page import Fact
+from raypipe.reporting.text import NONE, clean, count, duration, listing, percent, score
 from raypipe.votes import VotePolicy
 
-NONE = "\N{EN DASH}"
-MOST_LINES = 24
-_NAMED = 6
+MOST_LINES: Final = 24
+_MOST_NAMED: Final = 6
 
 
-def facts(found: Findings) -> list[Fact]:
-    """What the corpus is, in the order a reader asks for it."""
+def facts(findings: Findings) -> list[Fact]:
+    """Terms and texts that say what the corpus is, in the order in which a reader asks."""
     pairs = [
-        ("Utterances", _utterances(found)),
-        ("Speech", duration(found.durations.total_s)),
-        ("Duration", _quartiles(found.durations.spread, 2, "s")),
-        ("Sampling rate", _listed({f"{count(r)} Hz": n for r, n in found.sampling_rates.items()})),
-        ("Audio", _audio(found)),
-        ("Data sets", _listed(found.datasets) if len(found.datasets) > 1 else None),
-        ("Splits", _listed(found.splits)),
-        ("Speakers", _speakers(found)),
-        ("Votes", _votes(found)),
-        ("Annotators", _annotators(found)),
-        ("Selection", clean(found.selection, 60) if found.selection else None),
-        ("Policy", policy_in_words(found.policy)),
-        ("Licence", clean(found.licence, 200) if found.licence else None),
-        ("Size", _size(found)),
+        ("Utterances", _utterances(findings)),
+        ("Speech", duration(findings.durations.total_s)),
+        ("Duration", _quartiles(findings.durations.spread, 2, "s")),
+        (
+            "Sampling rate",
+            _listed({f"{count(r)} Hz": n for r, n in findings.sampling_rates.items()}),
+        ),
+        ("Audio", _audio(findings)),
+        ("Data sets", _listed(findings.datasets) if len(findings.datasets) > 1 else None),
+        ("Splits", _listed(findings.splits)),
+        ("Speakers", _speakers(findings)),
+        ("Votes", _votes(findings)),
+        ("Annotators", _annotators(findings)),
+        ("Selection", clean(findings.selection, 60) if findings.selection else None),
+        ("Policy", policy_in_words(findings.policy)),
+        ("Licence", clean(findings.licence, 200) if findings.licence else None),
+        ("Size", _size(findings)),
     ]
     kept = [(term, text) for term, text in pairs if text is not None]
     return [Fact(term, text, missing=text == NONE) for term, text in kept]
 
 
-def alerts(found: Findings) -> list[str]:
-    """What a reader must know before believing the figures."""
-    warned = [f"Not read, and in no figure: {clean(one, 300)}" for one in found.problems]
-    if found.utterances == 0:
+def alerts(findings: Findings) -> list[str]:
+    """Warnings that a reader needs before believing the figures."""
+    warned = [f"Not read, and in no figure: {clean(problem, 300)}" for problem in findings.problems]
+    if findings.utterances == 0:
         warned.append("There is no utterance.")
-    if found.policy is None and found.utterances:
+    if findings.policy is None and findings.utterances:
         warned.append(
             "The shards do not say how their votes were counted; the default policy is taken here."
         )
-    if found.durations.zero:
-        number = found.durations.zero
-        warned.append(f"{count(number)} of {count(found.utterances)} utterances have no duration.")
-    if found.votes.not_from_votes and found.votes.counted:
+    if findings.durations.zero:
+        number = findings.durations.zero
         warned.append(
-            f"{count(found.votes.not_from_votes)} soft labels came with the corpus and are not "
+            f"{count(number)} of {count(findings.utterances)} utterances have no duration."
+        )
+    if findings.votes.not_from_votes and findings.votes.counted:
+        warned.append(
+            f"{count(findings.votes.not_from_votes)} soft labels came with the corpus and are not "
             "what the votes add up to; entropies, ties and majorities are of the soft labels."
         )
     return warned
 
 
-def _audio(found: Findings) -> str | None:
-    if found.audio is None:
+def _audio(findings: Findings) -> str | None:
+    if findings.audio is None:
         return None
-    if found.audio == "original":
+    if findings.audio == "original":
         return "as it was found"
-    kept = [f"{clean(kind, 40)} {count(number)}" for kind, number in found.kept_original.items()]
+    kept = [f"{clean(kind, 40)} {count(number)}" for kind, number in findings.kept_original.items()]
     return f"FLAC, but for {listing(kept)}" if kept else "FLAC"
 
 
-def _utterances(found: Findings) -> str:
-    parts = [count(found.utterances)]
-    if found.failed.inputs:
-        parts.append(f"{count(found.failed.inputs)} more could not be used")
-    if found.excluded.inputs:
-        parts.append(f"{count(found.excluded.inputs)} left out by the policy")
+def _utterances(findings: Findings) -> str:
+    parts = [count(findings.utterances)]
+    if findings.failed.inputs:
+        parts.append(f"{count(findings.failed.inputs)} more could not be used")
+    if findings.excluded.inputs:
+        parts.append(f"{count(findings.excluded.inputs)} left out by the policy")
     return "; ".join(parts)
 
 
-def _size(found: Findings) -> str:
-    shards = f"{count(found.shards)} shard{'' if found.shards == 1 else 's'}"
-    return shards if found.bytes is None else f"{size(found.bytes)} in {shards}"
+def _size(findings: Findings) -> str:
+    shards = f"{count(findings.shards)} shard{'' if findings.shards == 1 else 's'}"
+    return shards if findings.bytes is None else f"{size(findings.bytes)} in {shards}"
 
 
 def size(number: int) -> str:
@@ -109,20 +114,20 @@ def _quartiles(spread: Spread | None, digits: int, unit: str) -> str:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    """Names and numbers of utterances; the largest few of many."""
+    """Names with their numbers of utterances; of many names the most frequent."""
     if not counts:
         return NONE
     if len(counts) == 1:
         return clean(next(iter(counts)), 60)
-    first = list(counts.items())[:_NAMED]
+    first = list(counts.items())[:_MOST_NAMED]
     named = [f"{clean(name, 40)} {count(number)}" for name, number in first]
-    if len(counts) > _NAMED:
-        named.append(f"{count(len(counts) - _NAMED)} more")
+    if len(counts) > _MOST_NAMED:
+        named.append(f"{count(len(counts) - _MOST_NAMED)} more")
     return listing(named)
 
 
-def _speakers(found: Findings) -> str:
-    speakers = found.speakers
+def _speakers(findings: Findings) -> str:
+    speakers = findings.speakers
     if speakers.utterances is None:
         return NONE
     text = f"{count(speakers.distinct)}, each with {_range(speakers.utterances)}"
@@ -138,24 +143,24 @@ def _range(spread: Spread) -> str:
     return f"{low} to {high} utterances (median {spread.median:g})"
 
 
-def _votes(found: Findings) -> str:
-    if not found.votes.counted:
+def _votes(findings: Findings) -> str:
+    if not findings.votes.counted:
         return NONE
-    text = f"{votes(found.votes.counted)} that count"
-    held = {number: times for number, times in found.votes.per_utterance.items() if number}
-    fewest, most = min(held), max(held)
+    text = f"{votes_in_words(findings.votes.counted)} that count"
+    numbers = [number for number in findings.votes.per_utterance if number]
+    fewest, most = min(numbers), max(numbers)
     text += f", {fewest} to {most} per utterance" if fewest < most else f", {most} per utterance"
-    outside = sum(found.votes.outside.values())
+    outside = sum(findings.votes.outside.values())
     return f"{text}; {count(outside)} outside the label set" if outside else text
 
 
-def votes(number: float) -> str:
-    """A number of votes, which a rule may split between labels."""
+def votes_in_words(number: float) -> str:
+    """A number of votes as text; not whole only where a rule splits votes between labels."""
     return count(round(number)) if number == round(number) else f"{number:,.1f}"
 
 
-def _annotators(found: Findings) -> str:
-    annotators = found.annotators
+def _annotators(findings: Findings) -> str:
+    annotators = findings.annotators
     if annotators.numbered:
         return "not known by name: their votes are numbered in every utterance"
     if annotators.distinct is None or annotators.votes is None:
@@ -184,9 +189,9 @@ def policy_in_words(policy: VotePolicy | None) -> str:
     return clean("; ".join(parts), 300)
 
 
-def agreement_in_words(found: Findings) -> list[str]:
-    """The coefficients and what they rest on."""
-    agreement = found.agreement
+def agreement_in_words(findings: Findings) -> list[str]:
+    """Sentences that say on how many ratings the coefficients rest, or why there are none."""
+    agreement = findings.agreement
     if agreement.undefined is not None or agreement.fewest is None:
         return [f"Agreement is undefined: {agreement.undefined}."]
     equal = agreement.fewest == agreement.most
@@ -200,30 +205,36 @@ def agreement_in_words(found: Findings) -> list[str]:
     return [rests, "Fleiss' kappa is in its form for unequal numbers of ratings."]
 
 
-def soft_labels_in_words(found: Findings) -> list[str]:
-    """How many utterances are unanimous, have a majority, are tied."""
-    heard = found.votes
-    if not heard.labelled:
+def reference_label(findings: Findings) -> str:
+    """Name of the reference label: ``consensus`` of the corpus, or ``plurality`` of its votes."""
+    policy = findings.policy
+    return "consensus" if policy is not None and policy.plurality == "corpus" else "plurality"
+
+
+def soft_labels_in_words(findings: Findings) -> list[str]:
+    """Numbers of unanimous utterances, of those with a majority and of ties, in sentences."""
+    votes = findings.votes
+    if not votes.labelled:
         return ["No utterance has a soft label."]
 
     def share(number: int) -> str:
-        return f"{count(number)} ({percent(number / heard.labelled)})"
+        return f"{count(number)} ({percent(number / votes.labelled)})"
 
-    by_ways = [f"{count(number)} of {ways} labels" for ways, number in heard.ties.items()]
-    ties = f"ties {share(sum(heard.ties.values()))}" + (
+    by_ways = [f"{count(number)} of {ways} labels" for ways, number in votes.ties.items()]
+    ties = f"ties {share(sum(votes.ties.values()))}" + (
         f": {listing(by_ways)}" if len(by_ways) > 1 else ""
     )
-    parts = [f"unanimous {share(heard.unanimous)}, majority {share(heard.majority)}, {ties}."]
-    if found.policy is not None and found.policy.plurality == "corpus":
-        parts.append(f"Without a consensus inside the label set: {share(heard.no_reference)}.")
-    if heard.unlabelled:
-        parts.append(f"Without a vote inside the label set: {count(heard.unlabelled)}.")
+    parts = [f"unanimous {share(votes.unanimous)}, majority {share(votes.majority)}, {ties}."]
+    if reference_label(findings) == "consensus":
+        parts.append(f"Without a consensus inside the label set: {share(votes.no_reference)}.")
+    if votes.unlabelled:
+        parts.append(f"Without a vote inside the label set: {count(votes.unlabelled)}.")
     return [parts[0][0].upper() + parts[0][1:], *parts[1:]]
 
 
-def self_reports_in_words(found: Findings) -> str | None:
+def self_reports_in_words(findings: Findings) -> str | None:
     """The speakers' judgements of themselves; None without any."""
-    own = found.self_reports
+    own = findings.self_reports
     if not own.votes:
         return None
     labels = listing([f"{clean(word, 40)} {count(number)}" for word, number in own.labels.items()])
@@ -233,11 +244,12 @@ def self_reports_in_words(found: Findings) -> str | None:
     )
 
 
-def ranges(bins: Sequence[Bin]) -> list[tuple[str, int]]:
-    """Bins with their ends to as many digits as they need, and what is in them."""
-    digits = max((_digits(end) for one in bins for end in (one.low, one.high)), default=0)
+def ranges(bins: Sequence[HistogramBin]) -> list[tuple[str, int]]:
+    """Range of each bin in words, to as many digits as it needs, and its utterances."""
+    digits = max((_digits(end) for part in bins for end in (part.low, part.high)), default=0)
     return [
-        (f"{score(one.low, digits)} to {score(one.high, digits)}", one.utterances) for one in bins
+        (f"{score(part.low, digits)} to {score(part.high, digits)}", part.utterances)
+        for part in bins
     ]
 
 
@@ -247,27 +259,16 @@ def _digits(value: float) -> int:
 
 
 def gathered(counts: Mapping[int, int]) -> list[tuple[str, int]]:
-    """Whole numbers and how often they occur, in ranges where a line each would be too many."""
+    """Whole numbers in words and how often they occur; ranges of them where they are many."""
     if max(counts, default=0) < MOST_LINES:
         return [
             (str(number), counts.get(number, 0)) for number in range(min(counts), max(counts) + 1)
         ]
     width = round(float(np.diff(even_edges(0, max(counts) + 1, MOST_LINES // 2))[0]))
-    found: dict[int, int] = {}
+    sums: dict[int, int] = {}
     for number, times in counts.items():
-        found[number // width] = found.get(number // width, 0) + times
+        sums[number // width] = sums.get(number // width, 0) + times
     return [
-        (f"{at * width} to {(at + 1) * width - 1}", found.get(at, 0))
-        for at in range(max(found) + 1)
+        (f"{place * width} to {(place + 1) * width - 1}", sums.get(place, 0))
+        for place in range(max(sums) + 1)
     ]
-
-
-def left_out_rows(left: LeftOut) -> list[tuple[str, str, str]]:
-    """Reason, inputs and first example of inputs that are not there."""
-    rows = [
-        (clean(one.reason, 60), count(one.inputs), clean(one.example, 240)) for one in left.reasons
-    ]
-    listed = sum(one.inputs for one in left.reasons)
-    if left.inputs > listed:
-        rows.append(("not listed", count(left.inputs - listed), ""))
-    return rows

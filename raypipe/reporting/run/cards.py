@@ -1,4 +1,4 @@
-"""The confusion matrix and the single utterances as plain values, ready for the page."""
+"""The confusion matrix and the example utterances as texts, ready for the page."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 
 from raypipe.labels import LabelSet
-from raypipe.reporting.run.digest import Example, Tally
+from raypipe.reporting.names import PRIMARY, title
+from raypipe.reporting.run.digest import ExampleUtterance, PredictionTally
 from raypipe.reporting.text import listing, score
 
 EXAMPLE_RULES: Final = {
-    "best": "Lowest JS",
-    "median": "Median JS",
-    "worst": "Highest JS",
+    "best": f"Lowest {title(PRIMARY)}",
+    "median": f"Median {title(PRIMARY)}",
+    "worst": f"Highest {title(PRIMARY)}",
     "most ambiguous": "Most ambiguous",
 }
 
@@ -61,8 +62,8 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One utterance: what its annotators and the strategy say.
+class ExampleCard:
+    """Soft label and predicted distribution of one utterance, as texts.
 
     Attributes:
         bars: label, share of the votes and predicted probability, both in percent.
@@ -76,7 +77,7 @@ class Card:
     bars: tuple[tuple[str, float, float], ...]
 
 
-def confusion(tally: Tally, labels: LabelSet) -> Confusion | None:
+def confusion(tally: PredictionTally, labels: LabelSet) -> Confusion | None:
     """The confusion matrix in shares of its rows; None if no utterance can be counted."""
     if not tally.confusion.any():
         return None
@@ -96,17 +97,17 @@ def confusion(tally: Tally, labels: LabelSet) -> Confusion | None:
     return Confusion(heads, rows, int(totals.sum()), tally.ties)
 
 
-def cards(examples: Mapping[str, Example], labels: LabelSet) -> tuple[Card, ...]:
+def cards(examples: Mapping[str, ExampleUtterance], labels: LabelSet) -> tuple[ExampleCard, ...]:
     """Chosen utterances in the order of the rules; one chosen twice is shown once."""
     titles: dict[str, list[str]] = {}
-    chosen: dict[str, Example] = {}
-    for rule, title in EXAMPLE_RULES.items():
+    chosen: dict[str, ExampleUtterance] = {}
+    for rule, rule_title in EXAMPLE_RULES.items():
         if rule in examples:
             _, utterance_id = examples[rule].rank
-            titles.setdefault(utterance_id, []).append(title)
+            titles.setdefault(utterance_id, []).append(rule_title)
             chosen[utterance_id] = examples[rule]
     return tuple(
-        Card(
+        ExampleCard(
             title=listing(titles[key]),
             utterance_id=example.utterance_id,
             dataset=example.dataset,

@@ -1,44 +1,35 @@
-"""From scores and tallies to figures: what is drawn, and what a figure says in words."""
+"""Charts of the page about a run: figures with their captions, also in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
 from raypipe.reporting.canvas import SERIES_COLOURS
+from raypipe.reporting.charts import MOST_CHARACTERS, Chart, label_shares_chart
+from raypipe.reporting.names import PRIMARY, PRIOR, better, title
 from raypipe.reporting.run import figures
-from raypipe.reporting.run.digest import Tally
+from raypipe.reporting.run.digest import PredictionTally
 from raypipe.reporting.run.headline import compare, with_interval
-from raypipe.reporting.run.scores import LOWER_IS_BETTER, PRIOR, Approach, Group, Scores
+from raypipe.reporting.run.scores import Approach, ApproachGroup, Scores
 from raypipe.reporting.text import clean, count, percent, score, shortened
 
 AMBIGUITY_BINS: Final = 5
 MOST_LINES: Final = SERIES_COLOURS
-MOST_CHARACTERS: Final = 26
 MOST_AT_LINES: Final = 18
 MOST_IN_HEADING: Final = 44
 _Z95: Final = 1.959964
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A figure and the sentence under it."""
-
-    svg: Markup
-    caption: str
-
-
-def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
-    """All approaches side by side on one metric, the prior as a line through them."""
-    best = scores.best("js")
-    bars: list[figures.Bar] = []
-    told = []
+def strategies_chart(scores: Scores, metric: str) -> Chart | None:
+    """One metric by approach, the prior as a line through them; None without values."""
+    name, best = title(metric), scores.best()
+    bars: list[figures.StrategyBar] = []
+    in_words = []
     for group in scores.groups():
         rows = [
             (approach, estimate)
@@ -46,22 +37,27 @@ def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
             if (estimate := scores.get(approach, metric)) is not None
         ]
         if rows and group.title:
-            bars.append(figures.Bar(shortened(group.title, MOST_IN_HEADING), None, False, False))
+            heading = shortened(group.title, MOST_IN_HEADING)
+            bars.append(figures.StrategyBar(heading, None, False, False))
         bars += [
-            figures.Bar(_short(scores, one), estimate, one.is_baseline, one == best)
-            for one, estimate in rows
+            figures.StrategyBar(
+                _short(scores, approach), estimate, approach.is_baseline, approach == best
+            )
+            for approach, estimate in rows
         ]
-        told += [f"{_name(scores, one)} {with_interval(estimate)}" for one, estimate in rows]
+        in_words += [
+            f"{_name(scores, approach)} {with_interval(estimate)}" for approach, estimate in rows
+        ]
     if not bars:
         return None
     prior = scores.prior(best)
     reference = scores.get(prior, metric) if prior is not None else None
-    alt = f"{name} by strategy: " + "; ".join(told)
+    alt = f"{name} by strategy: " + "; ".join(in_words)
     svg = figures.interval_panel(
         bars,
         name=name,
         alt=alt,
-        lower_is_better=metric in LOWER_IS_BETTER,
+        better=better(metric),
         reference=reference.value if reference is not None else None,
     )
     caption = f"{name} with 95 % intervals."
@@ -70,30 +66,31 @@ def strategies_chart(scores: Scores, metric: str, name: str) -> Chart | None:
     return Chart(svg, caption)
 
 
-def ambiguity_charts(scores: Scores, metric: str, name: str) -> list[Chart]:
+def ambiguity_charts(scores: Scores, metric: str) -> list[Chart]:
     """One metric by equal-count bin of the annotators' entropy, from agreed to ambiguous.
 
     One chart for every model and prompt: more lines than colours cannot be told apart.
     """
-    charts = (_ambiguity_chart(scores, group, metric, name) for group in _listening(scores))
+    charts = (_ambiguity_chart(scores, group, metric) for group in _listening(scores))
     return [chart for chart in charts if chart is not None]
 
 
-def _listening(scores: Scores) -> list[Group]:
+def _listening(scores: Scores) -> list[ApproachGroup]:
     """The groups of strategies, without the constant predictors."""
     return [group for group in scores.groups() if not group.approaches[0].is_baseline]
 
 
-def _ambiguity_chart(scores: Scores, group: Group, metric: str, name: str) -> Chart | None:
+def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart | None:
+    name = title(metric)
     bins = [f"ambiguity_count_{index}" for index in range(1, AMBIGUITY_BINS + 1)]
-    best = scores.best_of(group.approaches, "js")
+    best = scores.best_of(group.approaches, PRIMARY)
     shown = _shown_lines(scores, group, best, metric, bins)
     if not shown:
         return None
     lines = [
-        figures.Line(
+        figures.AmbiguityLine(
             _short(scores, approach, MOST_AT_LINES),
-            tuple(scores.get(approach, metric, name_) for name_ in bins),
+            tuple(scores.get(approach, metric, slice_name) for slice_name in bins),
             None if approach.is_baseline else position,
             approach == best,
         )
@@ -103,12 +100,12 @@ def _ambiguity_chart(scores: Scores, group: Group, metric: str, name: str) -> Ch
         line.name + " " + ", ".join(score(e.value) if e else "none" for e in line.estimates)
         for line in lines
     )
-    ticks = [_bin_tick(scores, shown, metric, name_, index) for index, name_ in enumerate(bins)]
-    svg = figures.ambiguity_panel(
-        lines, ticks, name=name, alt=alt, lower_is_better=metric in LOWER_IS_BETTER
-    )
+    ticks = [
+        _bin_tick(scores, shown, metric, slice_name, index) for index, slice_name in enumerate(bins)
+    ]
+    svg = figures.ambiguity_panel(lines, ticks, name=name, alt=alt, better=better(metric))
     words = [f"{group.title}:"] if group.title else []
-    if best is not None and metric == "js":
+    if best is not None and metric == PRIMARY:
         words.append(_bins_in_words(scores, best, bins))
     hidden = len(group.approaches) - sum(not approach.is_baseline for approach in shown)
     if hidden > 0:
@@ -126,7 +123,7 @@ def _short(scores: Scores, approach: Approach, limit: int = MOST_CHARACTERS) -> 
 
 
 def _shown_lines(
-    scores: Scores, group: Group, best: Approach | None, metric: str, bins: Sequence[str]
+    scores: Scores, group: ApproachGroup, best: Approach | None, metric: str, bins: Sequence[str]
 ) -> list[Approach]:
     """As many strategies as there are colours, the best one among them, and the prior."""
     scored = [
@@ -160,23 +157,23 @@ def _bins_in_words(scores: Scores, best: Approach, bins: Sequence[str]) -> str:
         return ""
     verdicts: dict[str, list[str]] = {"better": [], "equal": [], "worse": []}
     for index, name in enumerate(bins, start=1):
-        estimate, reference = scores.get(best, "js", name), scores.get(prior, "js", name)
+        estimate, reference = scores.get(best, PRIMARY, name), scores.get(prior, PRIMARY, name)
         if estimate is not None and reference is not None:
-            paired = scores.get(best, "js", name, versus=PRIOR)
+            paired = scores.get(best, PRIMARY, name, versus=PRIOR)
             verdicts[compare(estimate, reference, paired)].append(str(index))
-    judged = sum(len(found) for found in verdicts.values())
-    if judged == 0:
+    compared = sum(len(bins_) for bins_ in verdicts.values())
+    if compared == 0:
         return ""
-    words = [f"below the prior in {len(verdicts['better'])} of {judged} groups"]
+    words = [f"below the prior in {len(verdicts['better'])} of {compared} groups"]
     if verdicts["equal"]:
         words.append(f"not separable from it in {len(verdicts['equal'])}")
     if verdicts["worse"]:
         words.append(f"above it in {len(verdicts['worse'])}")
-    return f"{scores.short_name(best)} has a JS " + ", ".join(words) + "."
+    return f"{scores.short_name(best)} has a {title(PRIMARY)} " + ", ".join(words) + "."
 
 
-def calibration_chart(tally: Tally) -> Chart | None:
-    """Whether the dominant label is right as often as its probability says."""
+def calibration_chart(tally: PredictionTally) -> Chart | None:
+    """How often the dominant label is right, by the probability that it was given."""
     n = tally.confidence_n
     total = int(n.sum())
     if total == 0:
@@ -216,8 +213,8 @@ def _wilson(
     return centre - half, centre + half
 
 
-def shares_chart(tally: Tally, labels: LabelSet) -> Chart | None:
-    """How much of each emotion the annotators and the strategy hear on average."""
+def shares_chart(tally: PredictionTally, labels: LabelSet) -> Chart | None:
+    """Mean share of each label in the soft labels and in the predictions; None without any."""
     shares = {}
     if tally.labelled:
         shares["annotators"] = tally.truth_sum / tally.labelled
@@ -225,11 +222,6 @@ def shares_chart(tally: Tally, labels: LabelSet) -> Chart | None:
         shares["predicted"] = tally.predicted_sum / tally.valid
     if not shares:
         return None
-    alt = "Mean share of each label. " + "; ".join(
-        f"{who}: "
-        + ", ".join(f"{n} {percent(v)}" for n, v in zip(labels.names, values, strict=True))
-        for who, values in shares.items()
-    )
     caption = "Mean share of each label over all utterances, in percent."
     if len(shares) == 2:
         gap = shares["predicted"] - shares["annotators"]
@@ -239,4 +231,4 @@ def shares_chart(tally: Tally, labels: LabelSet) -> Chart | None:
             f" Furthest off: {labels.names[worst]}, heard {score(100 * abs(gap[worst]), 1)} "
             f"points {direction} than by the annotators."
         )
-    return Chart(figures.shares_panel(labels.names, shares, alt=alt), caption)
+    return label_shares_chart("Mean share of each label", labels.names, shares, caption)

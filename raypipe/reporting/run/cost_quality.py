@@ -16,10 +16,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from raypipe.reporting.canvas import INK, MUTED, SERIES, canvas, quiet, svg
-from raypipe.reporting.run.charts import Chart
+from raypipe.reporting.charts import Chart
+from raypipe.reporting.names import PRIMARY, TOKENS, title
 from raypipe.reporting.run.figures import MARKERS
 from raypipe.reporting.run.headline import with_interval
-from raypipe.reporting.run.scores import Approach, Estimate, Group, Scores
+from raypipe.reporting.run.scores import Approach, ApproachGroup, Estimate, Scores
 from raypipe.reporting.text import amount, clean, score, shortened
 
 _THRESHOLD: Final = re.compile(r"(?P<before>.*[\[,])threshold=(?P<value>[^,\]]+)(?P<after>.*)")
@@ -36,8 +37,8 @@ _LOG_FROM: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One strategy.
+class CostPoint:
+    """Cost and quality of one strategy.
 
     Attributes:
         tokens: per utterance.
@@ -54,20 +55,21 @@ class Point:
     threshold: float | None = None
 
 
-def cost_charts(scores: Scores, metric: str = "js", name: str = "JS") -> list[Chart]:
+def cost_charts(scores: Scores, metric: str = PRIMARY) -> list[Chart]:
     """One chart for every model and prompt whose costs are known; lower is better."""
     charts = []
     for group in scores.groups():
         points = _points(scores, group, metric)
         if points:
-            charts.append(_chart(scores, group, points, metric, name))
+            charts.append(_chart(scores, group, points, metric))
     return charts
 
 
-def _chart(scores: Scores, group: Group, points: Sequence[Point], metric: str, name: str) -> Chart:
+def _chart(scores: Scores, group: ApproachGroup, points: Sequence[CostPoint], metric: str) -> Chart:
+    name = title(metric)
     prior = scores.prior(group.approaches[0])
     reference = scores.get(prior, metric) if prior is not None else None
-    told = (
+    in_words = (
         f"{point.name} {amount(point.tokens)} tokens, {with_interval(point.quality)}"
         for point in points
     )
@@ -75,7 +77,7 @@ def _chart(scores: Scores, group: Group, points: Sequence[Point], metric: str, n
         points,
         name=name,
         reference=None if reference is None else reference.value,
-        alt=f"{name} by tokens per utterance: " + "; ".join(told),
+        alt=f"{name} by tokens per utterance: " + "; ".join(in_words),
     )
     words = [f"{group.title}:"] if group.title else []
     words.append(f"{name} with 95 % intervals; points that cost the same stand side by side.")
@@ -88,27 +90,27 @@ def _chart(scores: Scores, group: Group, points: Sequence[Point], metric: str, n
     return Chart(svg_, " ".join(words))
 
 
-def _points(scores: Scores, group: Group, metric: str) -> list[Point]:
+def _points(scores: Scores, group: ApproachGroup, metric: str) -> list[CostPoint]:
     best = scores.best_of(group.approaches, metric)
     points = []
     for approach in group.approaches:
-        cost, quality = scores.get(approach, "model_tokens"), scores.get(approach, metric)
+        cost, quality = scores.get(approach, TOKENS), scores.get(approach, metric)
         if approach.is_baseline or cost is None or quality is None:
             continue
         points.append(_point(approach, cost.value, quality, approach == best))
     return points
 
 
-def _point(approach: Approach, tokens: float, quality: Estimate, is_best: bool) -> Point:
-    """A swept threshold is told from the rest of the name, which all of its curve share."""
+def _point(approach: Approach, tokens: float, quality: Estimate, is_best: bool) -> CostPoint:
+    """A strategy's point; the rest of the name is the same for all thresholds of a curve."""
     name = clean(approach.strategy)
-    found = _THRESHOLD.fullmatch(name)
+    match = _THRESHOLD.fullmatch(name)
     family, threshold = None, None
-    if found is not None and name.startswith("adaptive["):
-        rest = f"{found['before'].rstrip('[,')}{found['after']}"
+    if match is not None and name.startswith("adaptive["):
+        rest = f"{match['before'].rstrip('[,')}{match['after']}"
         family = rest.removesuffix("]") if "[" not in rest else rest
-        threshold = _number(found["value"])
-    return Point(
+        threshold = _number(match["value"])
+    return CostPoint(
         name, tokens, quality, is_best, family if threshold is not None else None, threshold
     )
 
@@ -124,15 +126,15 @@ def _number(text: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """What one line of the legend stands for: a strategy, or a curve of thresholds.
+class CostSeries:
+    """One line of the legend: a strategy, or a curve of thresholds.
 
     Attributes:
         line: how its points are joined; empty for a single strategy.
     """
 
     name: str
-    points: tuple[Point, ...]
+    points: tuple[CostPoint, ...]
     colour: str
     marker: str
     line: LineStyle
@@ -143,7 +145,9 @@ class Series:
         return any(point.is_best for point in self.points)
 
 
-def cost_panel(points: Sequence[Point], *, name: str, alt: str, reference: float | None) -> Markup:
+def cost_panel(
+    points: Sequence[CostPoint], *, name: str, alt: str, reference: float | None
+) -> Markup:
     """Points with their intervals over an axis of tokens, the thresholds of a family joined.
 
     Args:
@@ -153,14 +157,14 @@ def cost_panel(points: Sequence[Point], *, name: str, alt: str, reference: float
         reference: the constant prior, drawn as a dashed line.
     """
     drawn = _series(points)
-    columns = 3 if max(len(one.name) for one in drawn) <= _SHORT else 2
+    columns = 3 if max(len(series.name) for series in drawn) <= _SHORT else 2
     with canvas(_HEIGHT_IN + 0.2 * -(-len(drawn) // columns)) as (figure, axes):
         shifts = _shifts(points)
-        few_curves = sum(one.line != "" for one in drawn) <= _CURVES_WITH_NUMBERS
-        for one in drawn:
-            _draw(figure, axes, one, shifts)
-            for point in _labelled(one.points, _MOST_THRESHOLDS if few_curves else 1):
-                _label(axes, point, one.colour)
+        few_curves = sum(series.line != "" for series in drawn) <= _CURVES_WITH_NUMBERS
+        for series in drawn:
+            _draw(figure, axes, series, shifts)
+            for point in _labelled(series.points, _MOST_THRESHOLDS if few_curves else 1):
+                _label(axes, point, series.colour)
         if reference is not None:
             axes.axhline(reference, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         _token_axis(axes, [point.tokens for point in points])
@@ -175,8 +179,8 @@ def cost_panel(points: Sequence[Point], *, name: str, alt: str, reference: float
         return svg(figure, alt)
 
 
-def _series(points: Sequence[Point]) -> list[Series]:
-    together: dict[str, list[Point]] = {}
+def _series(points: Sequence[CostPoint]) -> list[CostSeries]:
+    together: dict[str, list[CostPoint]] = {}
     for point in points:
         together.setdefault(point.family or point.name, []).append(point)
     drawn = []
@@ -190,27 +194,27 @@ def _series(points: Sequence[Point]) -> list[Series]:
         if members[0].family is not None:
             colour, line = INK, _LINES[curves % len(_LINES)]
             curves += 1
-        drawn.append(Series(name, ordered, colour, marker, line))
+        drawn.append(CostSeries(name, ordered, colour, marker, line))
     return drawn
 
 
-def _shifts(points: Sequence[Point]) -> dict[str, float]:
+def _shifts(points: Sequence[CostPoint]) -> dict[str, float]:
     """Typographic points to the side, for those that cost the same and would cover each other."""
     tokens = [point.tokens for point in points]
     place = np.log if _is_logarithmic(tokens) else np.asarray
     widest = place(max(tokens)) - place(min(tokens))
     shifts: dict[str, float] = {}
-    cluster: list[Point] = []
-    for point in sorted(points, key=lambda one: (one.tokens, one.name)):
+    cluster: list[CostPoint] = []
+    for point in sorted(points, key=lambda point: (point.tokens, point.name)):
         if cluster and place(point.tokens) - place(cluster[0].tokens) > 0.02 * widest:
             cluster = []
         cluster.append(point)
         middle = (len(cluster) - 1) / 2
-        shifts |= {one.name: 7.0 * (at - middle) for at, one in enumerate(cluster)}
+        shifts |= {member.name: 7.0 * (at - middle) for at, member in enumerate(cluster)}
     return shifts
 
 
-def _draw(figure: Figure, axes: Axes, series: Series, shifts: Mapping[str, float]) -> None:
+def _draw(figure: Figure, axes: Axes, series: CostSeries, shifts: Mapping[str, float]) -> None:
     if series.line:  # through the true places: its points are labelled, not shifted
         xs = [point.tokens for point in series.points]
         ys = [point.quality.value for point in series.points]
@@ -234,7 +238,7 @@ def _draw(figure: Figure, axes: Axes, series: Series, shifts: Mapping[str, float
         )
 
 
-def _label(axes: Axes, point: Point, colour: str) -> None:
+def _label(axes: Axes, point: CostPoint, colour: str) -> None:
     axes.annotate(
         f"{point.threshold:g}",
         (point.tokens, point.quality.value),
@@ -245,8 +249,8 @@ def _label(axes: Axes, point: Point, colour: str) -> None:
     )
 
 
-def _labelled(points: Sequence[Point], most: int) -> Sequence[Point]:
-    """Those whose threshold is written: the ends, and between them as many as can be read."""
+def _labelled(points: Sequence[CostPoint], most: int) -> Sequence[CostPoint]:
+    """Points whose threshold is written: the ends, and between them as many as can be read."""
     known = [point for point in points if point.threshold is not None]
     step = -(-len(known) // most)
     return [*known[:-1:step], *known[-1:]] if known else []
@@ -271,33 +275,34 @@ def _token_axis(axes: Axes, tokens: Sequence[float]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value)))
 
 
-def _quality_axis(axes: Axes, points: Sequence[Point], reference: float | None) -> None:
+def _quality_axis(axes: Axes, points: Sequence[CostPoint], reference: float | None) -> None:
     low, high = _span(points, reference)
     margin = 0.07 * (high - low or 0.1)
     axes.set_ylim(low - margin, high + margin)
 
 
-def _span(points: Sequence[Point], reference: float | None) -> tuple[float, float]:
-    """What is shown of the axis: the reference only where it leaves room for the points."""
-    found = [(one.quality.value, one.quality.low, one.quality.high) for one in points]
-    values = [value for ends in found for value in ends if value is not None]
+def _span(points: Sequence[CostPoint], reference: float | None) -> tuple[float, float]:
+    """Ends of the axis; the reference is inside only where it leaves room for the points."""
+    qualities = [point.quality for point in points]
+    ends = [value for q in qualities for value in (q.value, q.low, q.high)]
+    values = [value for value in ends if value is not None]
     low, high = min(values), max(values)
     if reference is None or not 2 * low - high <= reference <= 2 * high - low:
         return low, high
     return min(low, reference), max(high, reference)
 
 
-def _legend(figure: Figure, drawn: Sequence[Series], columns: int) -> None:
+def _legend(figure: Figure, drawn: Sequence[CostSeries], columns: int) -> None:
     handles = [
         Line2D(
             [],
             [],
-            color=one.colour,
-            marker=one.marker,
-            linestyle=one.line,
-            label=shortened(one.name, _MOST_CHARACTERS),
+            color=series.colour,
+            marker=series.marker,
+            linestyle=series.line,
+            label=shortened(series.name, _MOST_CHARACTERS),
         )
-        for one in drawn
+        for series in drawn
     ]
     legend = figure.legend(
         handles=handles,
@@ -308,6 +313,6 @@ def _legend(figure: Figure, drawn: Sequence[Series], columns: int) -> None:
         handlelength=1.4,
         columnspacing=1.0,
     )
-    for text, one in zip(legend.get_texts(), drawn, strict=True):
-        text.set_color(one.colour)
-        text.set_fontweight("bold" if one.is_best else "normal")
+    for text, series in zip(legend.get_texts(), drawn, strict=True):
+        text.set_color(series.colour)
+        text.set_fontweight("bold" if series.is_best else "normal")

@@ -1,4 +1,4 @@
-"""What the report needs of the predictions table, taken in one pass and small whatever its size."""
+"""Sums and example rows of the predictions table, taken in one pass."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ExampleUtterance:
     """One utterance that shows how predicted and annotated distributions compare.
 
     Attributes:
-        rank: what the rule minimises, then the utterance id, so that the order of the stream
-            does not decide.
-        truth: shape ``(labels,)``, sums to 1; ``predicted`` likewise.
+        rank: the value that the rule minimises, then the utterance id, so that the order of the
+            stream does not decide.
+        truth: soft label, shape ``(labels,)``, sums to 1.
+        predicted: predicted distribution, shape ``(labels,)``, sums to 1.
         true_entropy: of ``truth``, in bits; NaN where the table has none.
     """
 
@@ -48,7 +49,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Tally:
+class PredictionTally:
     """Sums over the predictions of one approach.
 
     Attributes:
@@ -78,8 +79,8 @@ class Tally:
     datasets: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def empty(cls, labels: int) -> Tally:
-        """A tally of nothing."""
+    def empty(cls, labels: int) -> PredictionTally:
+        """A tally of no predictions."""
         return cls(
             predicted_sum=np.zeros(labels),
             truth_sum=np.zeros(labels),
@@ -92,15 +93,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Digest:
-    """The predictions of a run in a few kilobytes.
+    """Sums over all predictions of a run, and the rows shown as examples.
 
     Attributes:
         tallies: by approach, in the order of the stream.
         examples: of the focus approach, by the rule that chose them.
     """
 
-    tallies: dict[Approach, Tally] = field(default_factory=dict)
-    examples: dict[str, Example] = field(default_factory=dict)
+    tallies: dict[Approach, PredictionTally] = field(default_factory=dict)
+    examples: dict[str, ExampleUtterance] = field(default_factory=dict)
 
     @property
     def labelled(self) -> int:
@@ -132,15 +133,15 @@ def digest_predictions(
     for table in tables:
         for approach, rows in _by_approach(table):
             if approach not in digest.tallies:
-                digest.tallies[approach] = Tally.empty(len(labels))
-            batch = _Batch(rows, labels)
+                digest.tallies[approach] = PredictionTally.empty(len(labels))
+            batch = _PredictionBatch(rows, labels)
             _add(digest.tallies[approach], batch)
             if approach == focus:
                 _keep_examples(digest.examples, batch, typical_js)
     return digest
 
 
-class _Batch:
+class _PredictionBatch:
     """The columns of one approach's rows as arrays, nulls as NaN, -1 or an empty text."""
 
     def __init__(self, table: pa.Table, labels: LabelSet) -> None:
@@ -166,7 +167,7 @@ def _by_approach(table: pa.Table) -> Iterator[tuple[Approach, pa.Table]]:
         yield approach, table.filter(pc.and_(pc.and_(model, prompt), strategy))
 
 
-def _add(tally: Tally, batch: _Batch) -> None:
+def _add(tally: PredictionTally, batch: _PredictionBatch) -> None:
     tally.rows += len(batch.valid)
     tally.valid += int(batch.valid.sum())
     tally.labelled += int(batch.labelled.sum())
@@ -179,7 +180,7 @@ def _add(tally: Tally, batch: _Batch) -> None:
     _add_decisions(tally, batch)
 
 
-def _add_decisions(tally: Tally, batch: _Batch) -> None:
+def _add_decisions(tally: PredictionTally, batch: _PredictionBatch) -> None:
     decided = batch.valid & (batch.plurality >= 0) & (batch.predicted >= 0)
     truth, predicted = batch.plurality[decided], batch.predicted[decided]
     np.add.at(tally.confusion, (truth, predicted), 1)
@@ -190,7 +191,9 @@ def _add_decisions(tally: Tally, batch: _Batch) -> None:
     np.add.at(tally.confidence_right, bins, (truth == predicted).astype(np.int64))
 
 
-def _keep_examples(kept: dict[str, Example], batch: _Batch, typical_js: float | None) -> None:
+def _keep_examples(
+    kept: dict[str, ExampleUtterance], batch: _PredictionBatch, typical_js: float | None
+) -> None:
     js = _numbers(batch.table, "js")
     entropy = _numbers(batch.table, "true_entropy")
     rules = {"best": js, "worst": -js, "most ambiguous": -entropy}
@@ -210,9 +213,9 @@ def _keep_examples(kept: dict[str, Example], batch: _Batch, typical_js: float | 
 
 
 def _example(
-    batch: _Batch, row: int, rank: tuple[float, str], js: float, true_entropy: float
-) -> Example:
-    return Example(
+    batch: _PredictionBatch, row: int, rank: tuple[float, str], js: float, true_entropy: float
+) -> ExampleUtterance:
+    return ExampleUtterance(
         rank=rank,
         utterance_id=clean(rank[1]),
         dataset=clean(_column(batch.table, "dataset", pa.string())[row].as_py() or ""),
@@ -246,8 +249,8 @@ def _numbers(table: pa.Table, name: str) -> Floats:
 
 def _label_indices(table: pa.Table, name: str, labels: LabelSet) -> NDArray[np.int64]:
     column = _column(table, name, pa.string())
-    found = pc.index_in(column, value_set=pa.array(labels.names), skip_nulls=True)
-    return np.asarray(found.fill_null(-1).to_numpy(), dtype=np.int64)
+    indices = pc.index_in(column, value_set=pa.array(labels.names), skip_nulls=True)
+    return np.asarray(indices.fill_null(-1).to_numpy(), dtype=np.int64)
 
 
 def _matrix(table: pa.Table, name: str, labels: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What ``run.json`` says about a run, and what in it should make a reader doubt."""
+"""Facts about a run from ``run.json``, and warnings about it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,23 @@ from typing import Any
 
 import pyarrow as pa
 
+from raypipe.reporting.errors import error_total
+from raypipe.reporting.page import Fact
 from raypipe.reporting.run.digest import Digest
 from raypipe.reporting.run.scores import Scores
-from raypipe.reporting.run.tables import error_total
 from raypipe.reporting.text import NOT_RECORDED, clean, count, duration, listing
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """A term and what it is in this run; ``missing`` if ``run.json`` does not say."""
-
-    term: str
-    text: str
-    missing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Where the utterances went, by ``run.json``.
+class UtteranceBalance:
+    """Numbers of utterances put in, predicted and failed, by ``run.json``.
 
     Attributes:
-        put_in: utterances of the input; None if not recorded, and ``predicted`` likewise.
+        put_in: utterances of the input; None if not recorded.
+        predicted: utterances with a prediction; None if not recorded.
         failed: utterances that ended as an error, by the errors table if not recorded.
         listed: utterances in the errors table that the report was given.
-        cells: models and prompts that every utterance was put to and counts for.
+        cells: number of models times prompts; every utterance counts once for each.
     """
 
     put_in: int | None
@@ -42,8 +35,8 @@ class Account:
     cells: int = 1
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], errors: pa.Table) -> Account:
-        """The account of a run."""
+    def of(cls, run: Mapping[str, Any], errors: pa.Table) -> UtteranceBalance:
+        """The balance of a run."""
         stated = run.get("counts") or {}
         listed = error_total(errors)
         failed = stated.get("errors")
@@ -64,7 +57,7 @@ class Account:
 
 
 def facts(run: Mapping[str, Any], scores: Scores, digest: Digest) -> list[Fact]:
-    """What was run, in the order a reader asks for it."""
+    """Terms and texts that say what was run, in the order in which a reader asks."""
     approaches = list(digest.tallies) or list(scores.strategies())
     models = sorted({approach.model for approach in approaches if approach.model})
     prompts = sorted({approach.prompt for approach in approaches if approach.prompt})
@@ -86,37 +79,37 @@ def facts(run: Mapping[str, Any], scores: Scores, digest: Digest) -> list[Fact]:
     ]
 
 
-def alerts(run: Mapping[str, Any], account: Account, digest: Digest) -> list[str]:
-    """What makes the whole page doubtful, or something else than it seems."""
-    found = []
-    if account.adds_up is False:
-        found.append(
-            f"The counts do not add up: {count(account.put_in or 0)} utterances in, but "
-            f"{count(account.predicted or 0)} predicted and {count(account.failed)} errors."
+def alerts(run: Mapping[str, Any], balance: UtteranceBalance, digest: Digest) -> list[str]:
+    """Warnings about counts that do not add up, and about ablations."""
+    warnings = []
+    if balance.adds_up is False:
+        warnings.append(
+            f"The counts do not add up: {count(balance.put_in or 0)} utterances in, but "
+            f"{count(balance.predicted or 0)} predicted and {count(balance.failed)} errors."
         )
-    if account.listed > account.failed:
-        found.append(
-            f"run.json states {count(account.failed)} errors, the errors table has "
-            f"{count(account.listed)}."
+    if balance.listed > balance.failed:
+        warnings.append(
+            f"run.json states {count(balance.failed)} errors, the errors table has "
+            f"{count(balance.listed)}."
         )
     largest: dict[tuple[str, str], int] = {}
     for approach, tally in digest.tallies.items():
         cell = approach.model, approach.prompt
         largest[cell] = max(largest.get(cell, 0), tally.rows)
     rows = sum(largest.values()) if largest else None
-    if rows is not None and account.predicted is not None and rows != account.predicted:
-        found.append(
+    if rows is not None and balance.predicted is not None and rows != balance.predicted:
+        warnings.append(
             f"Figures and tables made from single predictions rest on {count(rows)} of "
-            f"{count(account.predicted)} predicted utterances."
+            f"{count(balance.predicted)} predicted utterances."
         )
     config = run.get("config")
     audio = config.get("audio") if isinstance(config, Mapping) else None
     if isinstance(audio, Mapping) and audio.get("replace_with"):
-        found.append(
+        warnings.append(
             f"Ablation: every clip was replaced with {clean(audio['replace_with'])}. "
             "The model heard nothing."
         )
-    return found
+    return warnings
 
 
 def times(run: Mapping[str, Any]) -> list[Fact]:

@@ -1,8 +1,8 @@
-"""The figures of the report: panels of scores, of calibration, of shares."""
+"""Figures of a run: intervals by strategy, lines by ambiguity, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,14 +13,19 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
 from raypipe.reporting.canvas import ACCENT, INK, MUTED, PAPER, SERIES, canvas, quiet, svg
+from raypipe.reporting.names import Better
 from raypipe.reporting.run.scores import Estimate
-from raypipe.reporting.text import score
 
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+_DIRECTIONS: Final = {
+    "lower": "   ← lower is better",
+    "higher": "   higher is better →",
+    None: "",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class StrategyBar:
     """One row of a strategies panel.
 
     Attributes:
@@ -34,7 +39,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AmbiguityLine:
     """One approach across the ambiguity bins.
 
     Attributes:
@@ -49,7 +54,12 @@ class Line:
 
 
 def interval_panel(
-    bars: Sequence[Bar], *, name: str, alt: str, lower_is_better: bool, reference: float | None
+    bars: Sequence[StrategyBar],
+    *,
+    name: str,
+    alt: str,
+    better: Better | None,
+    reference: float | None,
 ) -> Markup:
     """Approaches under each other on one axis with their intervals.
 
@@ -57,7 +67,7 @@ def interval_panel(
         bars: from top to bottom.
         name: of the metric, on the axis.
         alt: the figure in words.
-        lower_is_better: which way the axis is read.
+        better: which way the axis is read; None where neither is better.
         reference: the constant prior, drawn as a dashed line through all rows.
     """
     with canvas(0.9 + 0.29 * len(bars)) as (figure, axes):
@@ -78,8 +88,7 @@ def interval_panel(
         axes.grid(axis="x")
         axes.set_axisbelow(True)
         axes.margins(x=0.08)
-        better = "← lower is better" if lower_is_better else "higher is better →"
-        axes.set_xlabel(f"{name}   {better}")
+        axes.set_xlabel(name + _DIRECTIONS[better])
         quiet(axes, "left", "right", "top", "bottom")
         return svg(figure, alt)
 
@@ -92,7 +101,7 @@ def _heading(axes: Axes, position: int, name: str) -> None:
     text.set_in_layout(False)  # or it would push the panel aside
 
 
-def _interval(axes: Axes, position: int, bar: Bar, estimate: Estimate) -> None:
+def _interval(axes: Axes, position: int, bar: StrategyBar, estimate: Estimate) -> None:
     colour = ACCENT if bar.is_best else MUTED if bar.is_baseline else INK
     if estimate.low is not None and estimate.high is not None:
         axes.plot([estimate.low, estimate.high], [position] * 2, color=colour, linewidth=2.0)
@@ -108,13 +117,18 @@ def _interval(axes: Axes, position: int, bar: Bar, estimate: Estimate) -> None:
 
 
 def ambiguity_panel(
-    lines: Sequence[Line], bins: Sequence[str], *, name: str, alt: str, lower_is_better: bool
+    lines: Sequence[AmbiguityLine],
+    bins: Sequence[str],
+    *,
+    name: str,
+    alt: str,
+    better: Better | None,
 ) -> Markup:
     """One metric by ambiguity bin, one line per approach, each named at its right end."""
     with canvas(3.1) as (figure, axes):
         # Side by side within a bin: intervals that cover each other cannot be compared.
         shifts = np.linspace(-0.16, 0.16, len(lines)) if len(lines) > 1 else np.zeros(1)
-        ends: list[tuple[float, float, Line]] = []
+        ends: list[tuple[float, float, AmbiguityLine]] = []
         for line, shift in zip(lines, shifts, strict=True):
             drawn = _ambiguity_line(axes, line, float(shift))
             if drawn is not None:
@@ -122,8 +136,8 @@ def ambiguity_panel(
         axes.set_xticks(range(len(bins)), list(bins))
         axes.set_xlim(-0.35, len(bins) - 0.65)
         axes.set_xlabel("annotators agree → disagree")
-        better = "lower is better" if lower_is_better else "higher is better"
-        axes.set_title(f"{name} ({better})", loc="left", color=MUTED)
+        direction = "" if better is None else f" ({better} is better)"
+        axes.set_title(name + direction, loc="left", color=MUTED)
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         axes.tick_params(length=0)
@@ -132,7 +146,7 @@ def ambiguity_panel(
         return svg(figure, alt)
 
 
-def _ambiguity_line(axes: Axes, line: Line, shift: float) -> tuple[float, float] | None:
+def _ambiguity_line(axes: Axes, line: AmbiguityLine, shift: float) -> tuple[float, float] | None:
     """Draw one line; its last point, or None if it has none."""
     points = [
         (index + shift, estimate)
@@ -158,14 +172,14 @@ def _ambiguity_line(axes: Axes, line: Line, shift: float) -> tuple[float, float]
     return points[-1][0], points[-1][1].value
 
 
-def _line_colour(line: Line) -> str:
+def _line_colour(line: AmbiguityLine) -> str:
     # The best strategy has the same colour in every figure.
     if line.is_best:
         return ACCENT
     return MUTED if line.colour is None else SERIES[line.colour]
 
 
-def _name_ends(axes: Axes, ends: list[tuple[float, float, Line]], x: float) -> None:
+def _name_ends(axes: Axes, ends: list[tuple[float, float, AmbiguityLine]], x: float) -> None:
     """Name the lines at their ends, pushed apart so that names do not cover each other."""
     low, high = axes.get_ylim()
     gap = 0.068 * (high - low)
@@ -209,9 +223,9 @@ def calibration_panel(
     with canvas(3.9, rows=(4, 1)) as (figure, axes):
         below = figure.axes[1]
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)))
-        held = n > 0
-        axes.vlines(confidence[held], low[held], high[held], color=ACCENT, linewidth=1.4)
-        axes.plot(confidence[held], right[held], color=ACCENT, marker="o", linewidth=2.0)
+        filled = n > 0
+        axes.vlines(confidence[filled], low[filled], high[filled], color=ACCENT, linewidth=1.4)
+        axes.plot(confidence[filled], right[filled], color=ACCENT, marker="o", linewidth=2.0)
         axes.set_ylim(-0.02, 1.02)
         axes.set_ylabel("share that is right")
         axes.grid()
@@ -226,42 +240,4 @@ def calibration_panel(
             panel.set_axisbelow(True)
             quiet(panel, "left", "right", "top")
         axes.tick_params(labelbottom=False)
-        return svg(figure, alt)
-
-
-def shares_panel(
-    labels: Sequence[str], shares: Mapping[str, NDArray[np.float64]], *, alt: str
-) -> Markup:
-    """Mean share of each label: the annotators and the predictions, a bar each.
-
-    Args:
-        labels: from top to bottom.
-        shares: by who says so, at most two, the one to stress last; shape ``(labels,)`` each.
-        alt: the figure in words.
-    """
-    colours = {1: (ACCENT,), 2: (MUTED, ACCENT)}[len(shares)]
-    with canvas(0.9 + 0.42 * len(labels)) as (figure, axes):
-        thickness = 0.36
-        for index, (who, values) in enumerate(shares.items()):
-            rows = np.arange(len(labels)) + (index - (len(shares) - 1) / 2) * thickness
-            axes.barh(rows, values, height=thickness * 0.92, color=colours[index], label=who)
-            for row, value in zip(rows, values, strict=True):
-                axes.annotate(
-                    score(100 * value, 0),
-                    (value, row),
-                    xytext=(4, 0),
-                    textcoords="offset points",
-                    color=colours[index],
-                    verticalalignment="center",
-                )
-        axes.set_yticks(range(len(labels)), list(labels))
-        for label in axes.get_yticklabels():
-            label.set_color(INK)
-        axes.set_ylim(len(labels) - 0.45, -0.55)
-        axes.margins(x=0.1)
-        axes.set_xticks([])
-        axes.set_xlabel("mean share in percent")
-        axes.tick_params(length=0)
-        quiet(axes, "right", "top", "bottom")
-        figure.legend(loc="outside upper left", ncols=2, frameon=False, handlelength=1.0)
         return svg(figure, alt)

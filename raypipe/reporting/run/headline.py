@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from raypipe.reporting.names import PRIMARY, PRIOR, title
 from raypipe.reporting.run.digest import Digest
-from raypipe.reporting.run.scores import PRIOR, Approach, Estimate, Scores
+from raypipe.reporting.run.scores import Approach, Estimate, Scores
 from raypipe.reporting.text import count, difference, interval, listing, percent, score
 
 Tone = Literal["good", "plain", "warning"]
 
+_METRIC: Final = title(PRIMARY)
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What a reader should know who reads nothing else.
+    """The result of a run in a sentence, with the details that are needed to judge it.
 
     Attributes:
         tone: ``good`` if a strategy beats the prior beyond its interval, ``warning`` if nothing
             could be scored or the best strategy is worse than the prior.
         sentence: the result.
-        details: what must be known to judge it, a sentence each.
+        details: a sentence each.
     """
 
     tone: Tone
@@ -30,21 +33,21 @@ class Headline:
 
 
 def headline(scores: Scores, digest: Digest) -> Headline:
-    """Say which strategy is best on JS and whether it beats the prior baseline."""
-    best = scores.best("js")
+    """The best strategy, and whether it beats the prior baseline, in words."""
+    best = scores.best()
     if best is None:
         return _nothing_scored(digest)
-    estimate = scores.get(best, "js")
+    estimate = scores.get(best, PRIMARY)
     assert estimate is not None  # best() only names an approach that has a value
     name = scores.name(best)
     prior = scores.prior(best)
-    reference = scores.get(prior, "js") if prior is not None else None
+    reference = scores.get(prior, PRIMARY) if prior is not None else None
     details = (_basis(estimate), *_caveats(scores, best))
-    stated = f"{name} is closest to the annotators: JS {with_interval(estimate)}"
+    stated = f"{name} is closest to the annotators: {_METRIC} {with_interval(estimate)}"
     if reference is None:
         return Headline("plain", f"{stated}.", ("There is no prior row to compare with.", *details))
-    paired = scores.get(best, "js", versus=PRIOR)
-    skill = scores.get(best, "js_skill")
+    paired = scores.get(best, PRIMARY, versus=PRIOR)
+    skill = scores.get(best, f"{PRIMARY}_skill")
     return _against_prior(stated, name, estimate, reference, paired, skill, details)
 
 
@@ -71,13 +74,13 @@ def _against_prior(
         return Headline("good", f"{sentence} ({score(prior.value)}).", (how, *details))
     if verdict == "worse":
         sentence = (
-            f"No strategy beats the prior baseline: the best one, {name}, has JS "
+            f"No strategy beats the prior baseline: the best one, {name}, has {_METRIC} "
             f"{with_interval(estimate)}, {span} above the prior's {score(prior.value)}."
         )
         return Headline("warning", sentence, (how, *details))
     sentence = (
-        f"No strategy can be told apart from the prior baseline: the best one, {name}, has JS "
-        f"{with_interval(estimate)}, the prior {score(prior.value)}; difference "
+        f"No strategy can be told apart from the prior baseline: the best one, {name}, has "
+        f"{_METRIC} {with_interval(estimate)}, the prior {score(prior.value)}; difference "
         f"{difference(gap)} {_signed_interval(paired)}".rstrip()
         + "."
     )
@@ -87,12 +90,12 @@ def _against_prior(
 def compare(
     estimate: Estimate, prior: Estimate, paired: Estimate | None
 ) -> Literal["better", "worse", "equal"]:
-    """Whether a strategy's JS is below, above, or within the uncertainty of the prior's.
+    """Whether a strategy is better than the prior, worse, or within the uncertainty.
 
     Args:
-        estimate: the strategy's JS.
-        prior: the constant predictor's JS.
-        paired: the strategy's JS minus the prior's on the same utterances; without it the two
+        estimate: the strategy's value of the ranking metric, lower is better.
+        prior: the constant predictor's value of it.
+        paired: the strategy's value minus the prior's on the same utterances; without it the two
             intervals must not touch.
     """
     if paired is not None and paired.low is not None and paired.high is not None:
@@ -138,7 +141,7 @@ def _basis(estimate: Estimate) -> str:
 def _caveats(scores: Scores, best: Approach) -> tuple[str, ...]:
     """What changes when an invalid answer is not left out but counted as uniform."""
     rate = scores.invalid_rate(best)
-    metric = "js.invalid_as_uniform"
+    metric = f"{PRIMARY}.invalid_as_uniform"
     penalised = scores.get(best, metric)
     other = scores.best(metric)
     caveats: list[str] = []
@@ -147,12 +150,12 @@ def _caveats(scores: Scores, best: Approach) -> tuple[str, ...]:
         assert estimate is not None  # best() only names an approach that has a value
         caveats.append(
             f"With invalid answers counted as uniform, {scores.name(other)} is best instead: "
-            f"JS {with_interval(estimate)}."
+            f"{_METRIC} {with_interval(estimate)}."
         )
     elif rate is not None and rate.value > 0 and penalised is not None:
         caveats.append(
             f"{percent(rate.value)} of its answers are invalid; counted as uniform they make "
-            f"its JS {with_interval(penalised)}."
+            f"its {_METRIC} {with_interval(penalised)}."
         )
     return tuple(caveats)
 
@@ -176,4 +179,6 @@ def _nothing_scored(digest: Digest) -> Headline:
             "No utterance carries annotators' votes, so nothing is scored.",
             ("The predictions themselves are summarised below.",),
         )
-    return Headline("warning", "The metrics table holds no JS, so strategies are not ranked.")
+    return Headline(
+        "warning", f"The metrics table holds no {_METRIC}, so strategies are not ranked."
+    )

@@ -1,4 +1,4 @@
-"""The metrics table, indexed for looking things up by approach, slice and metric."""
+"""The metrics table by approach, slice and metric."""
 
 from __future__ import annotations
 
@@ -10,26 +10,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from raypipe.reporting.names import BASELINES, INVALID, PRIMARY, PRIOR, better, strategy_rank
 from raypipe.reporting.text import clean
 
-# The order in which strategies grow out of each other; a strategy not named here comes after
-# these, and the constant predictors always come last.
-STRATEGY_ORDER: Final = (
-    "greedy",
-    "cot",
-    "token",
-    "token_softmax",
-    "bon",
-    "w_bon",
-    "alm_v",
-    "w_alm_v",
-    "adaptive",
-)
-PRIOR: Final = "prior"
-BASELINES: Final = (PRIOR, "uniform")
-LOWER_IS_BETTER: Final = frozenset(
-    {"js", "js_distance", "bd", "kl", "ece", "brier", "invalid_rate", "model_tokens"}
-)
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
 _COLUMNS: Final = (
     "model",
@@ -61,7 +44,7 @@ class Approach:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ApproachGroup:
     """The strategies of one model and prompt, or the constant predictors.
 
     Attributes:
@@ -77,7 +60,8 @@ class Estimate:
     """A value with its 95 % interval.
 
     Attributes:
-        low: None where the table gives no interval; ``high`` likewise.
+        low: lower end of the interval; None where the table gives no interval.
+        high: upper end of the interval; None where the table gives no interval.
         n: number of utterances behind the value.
         n_invalid: number of invalid predictions left out of it.
     """
@@ -90,11 +74,11 @@ class Estimate:
 
 
 class Scores:
-    """What the metrics table says, by approach, slice and metric.
+    """Estimates of the metrics table by approach, slice and metric.
 
     Args:
         metrics: columns model, prompt, strategy, slice, metric, versus, value, ci_low, ci_high,
-            n, n_invalid. A row without a finite value is left out: it says nothing.
+            n, n_invalid. A row without a finite value is left out.
     """
 
     def __init__(self, metrics: pa.Table) -> None:
@@ -110,7 +94,7 @@ class Scores:
                 key = (approach, str(row["slice"]), str(row["metric"]), row["versus"])
                 self._estimates[key] = estimate
         self.slices = tuple(slices)
-        cells = list(dict.fromkeys((one.model, one.prompt) for one in approaches))
+        cells = list(dict.fromkeys((approach.model, approach.prompt) for approach in approaches))
         self._cells = {cell: place for place, cell in enumerate(cells)}
         self.approaches = tuple(sorted(self._without_copies(approaches), key=self._rank))
 
@@ -122,56 +106,62 @@ class Scores:
         *,
         versus: str | None = None,
     ) -> Estimate | None:
-        """One estimate, or None where the table has none."""
+        """Estimate of a metric, or None where the table has none."""
         return self._estimates.get((approach, slice_name, metric, versus))
 
     def strategies(self) -> tuple[Approach, ...]:
         """The approaches that listen: everything but the constant predictors."""
         return tuple(approach for approach in self.approaches if not approach.is_baseline)
 
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[ApproachGroup, ...]:
         """The approaches in order, cut into models and prompts; constant predictors last."""
-        found: dict[tuple[str, str] | None, list[Approach]] = {}
-        for one in self.approaches:
-            found.setdefault(None if one.is_baseline else (one.model, one.prompt), []).append(one)
-        several = len(found.keys() - {None}) > 1
+        by_cell: dict[tuple[str, str] | None, list[Approach]] = {}
+        for approach in self.approaches:
+            cell = None if approach.is_baseline else (approach.model, approach.prompt)
+            by_cell.setdefault(cell, []).append(approach)
+        several = len(by_cell.keys() - {None}) > 1
         titles = {
             cell: "constant predictors" if cell is None else self._cell_name(members[0])
-            for cell, members in found.items()
+            for cell, members in by_cell.items()
         }
         return tuple(
-            Group(titles[cell] if several else "", tuple(members))
-            for cell, members in found.items()
+            ApproachGroup(titles[cell] if several else "", tuple(members))
+            for cell, members in by_cell.items()
         )
 
     def _cell_name(self, approach: Approach) -> str:
         """Model and prompt, as far as the table has several."""
         parts = {"model": approach.model, "prompt": approach.prompt}
-        told = [
+        named = [
             part or "unnamed"
             for name, part in parts.items()
             if len({getattr(other, name) for other in self.strategies()}) > 1
         ]
-        return " · ".join(told)
+        return " · ".join(named)
 
     def _rank(self, approach: Approach) -> tuple[int, int, int, tuple[str | float, ...]]:
-        order = (*STRATEGY_ORDER, "", *BASELINES)
-        rule, _, settings = approach.strategy.partition("[")  # those of a sweep
-        named = order.index(rule) if rule in order else len(STRATEGY_ORDER)
+        _, _, settings = approach.strategy.partition("[")  # those of a sweep
+        rank = strategy_rank(approach.strategy)
         cell = self._cells[approach.model, approach.prompt]
         # sorted() is stable: unknown strategies keep the order of the table.
-        places = (1, named, cell) if approach.is_baseline else (0, cell, named)
+        places = (1, rank, cell) if approach.is_baseline else (0, cell, rank)
         return *places, _natural(settings)
 
-    def best(self, metric: str = "js", slice_name: str = "all") -> Approach | None:
-        """The strategy with the best value, the first of equals; None if none has a value."""
+    def best(self, metric: str = PRIMARY, slice_name: str = "all") -> Approach | None:
+        """The strategy with the best value, the first of equals; None as of :meth:`best_of`."""
         return self.best_of(self.strategies(), metric, slice_name)
 
     def best_of(
         self, approaches: Iterable[Approach], metric: str, slice_name: str = "all"
     ) -> Approach | None:
-        """The best among ``approaches``, the first of equals; None if none has a value."""
-        sign = 1.0 if metric.split(".")[0] in LOWER_IS_BETTER else -1.0
+        """The best among ``approaches``, the first of equals.
+
+        None if none has a value, and for a metric of which no direction is known to be better.
+        """
+        direction = better(metric)
+        if direction is None:
+            return None
+        sign = 1.0 if direction == "lower" else -1.0
         scored = [
             (sign * estimate.value, position, approach)
             for position, approach in enumerate(approaches)
@@ -181,12 +171,29 @@ class Scores:
 
     def prior(self, approach: Approach | None = None) -> Approach | None:
         """The constant predictor ``prior`` of the same model and prompt, or the only one."""
-        priors = [candidate for candidate in self.approaches if candidate.strategy == PRIOR]
-        if approach is not None:
-            for candidate in priors:
-                if (candidate.model, candidate.prompt) == (approach.model, approach.prompt):
-                    return candidate
-        return priors[0] if priors else None
+        return next(
+            (baseline for baseline in self.baselines(approach) if baseline.strategy == PRIOR), None
+        )
+
+    def baselines(self, approach: Approach | None = None) -> tuple[Approach, ...]:
+        """A constant predictor of each name: of the same model and prompt, or else the first."""
+        chosen: dict[str, Approach] = {}
+        for baseline in self.approaches:
+            same = approach is not None and (
+                (baseline.model, baseline.prompt) == (approach.model, approach.prompt)
+            )
+            if baseline.is_baseline and (same or baseline.strategy not in chosen):
+                chosen[baseline.strategy] = baseline
+        return tuple(chosen.values())
+
+    def metrics(self, slice_name: str = "all") -> tuple[str, ...]:
+        """Names of all metrics that have a value on a slice, paired differences left out."""
+        names = (
+            metric
+            for _, where, metric, versus in self._estimates
+            if where == slice_name and versus is None
+        )
+        return tuple(dict.fromkeys(names))
 
     def name(self, approach: Approach) -> str:
         """The strategy, with the prompt and the model where the table has several."""
@@ -207,22 +214,22 @@ class Scores:
 
     def invalid_rate(self, approach: Approach, slice_name: str = "all") -> Estimate | None:
         """Share of invalid predictions; from the counts where the table has no such metric."""
-        stated = self.get(approach, "invalid_rate", slice_name)
+        stated = self.get(approach, INVALID, slice_name)
         if stated is not None:
             return stated
-        scored = self.get(approach, "js", slice_name)
+        scored = self.get(approach, PRIMARY, slice_name)
         if scored is None or scored.n + scored.n_invalid == 0:
             return None
         total = scored.n + scored.n_invalid
         return Estimate(scored.n_invalid / total, None, None, total, scored.n_invalid)
 
     def _without_copies(self, approaches: Iterable[Approach]) -> Iterator[Approach]:
-        """Leave out a constant predictor repeated under another prompt with the same JS."""
+        """Leave out a constant predictor repeated under another prompt with the same score."""
         seen: set[tuple[str, float]] = set()
         for approach in approaches:
             estimate = None
             if approach.is_baseline and self.slices:
-                estimate = self.get(approach, "js", self.slices[0])
+                estimate = self.get(approach, PRIMARY, self.slices[0])
             if estimate is not None:
                 if (key := (approach.strategy, estimate.value)) in seen:
                     continue

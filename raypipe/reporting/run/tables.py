@@ -1,54 +1,43 @@
-"""The tables of the report as plain values, ready for a page or a terminal."""
+"""Tables of the page about a run as texts, ready for a page or a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from raypipe.reporting.run.digest import Tally
-from raypipe.reporting.run.headline import compare
-from raypipe.reporting.run.scores import PRIOR, Approach, Estimate, Scores
-from raypipe.reporting.text import amount, clean, count, difference, interval, percent, score
-
-EXAMPLES_PER_ERROR: Final = 3
-
-
-Shown = Literal["score", "share", "amount"]
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One column of scores.
-
-    Attributes:
-        metric: its name in the metrics table.
-        shown: as a ``score``, in percent (``share``), or as a mean ``amount``.
-    """
-
-    metric: str
-    title: str
-    shown: Shown = "score"
-
-
-MEASURES: Final = (
-    Measure("js", "JS"),
-    Measure("bc", "BC"),
-    Measure("r2", "R²"),
-    Measure("accuracy", "Accuracy"),
-    Measure("macro_f1", "Macro-F1"),
+from raypipe.reporting.names import (
+    CALLS,
+    ESCALATED,
+    INVALID,
+    PRIMARY,
+    PRIOR,
+    TOKENS,
+    NumberFormat,
+    headline_metrics,
+    number_format,
+    title,
 )
-INVALID: Final = Measure("invalid_rate", "Invalid", "share")
-TOKENS: Final = Measure("model_tokens", "Tokens", "amount")
-CALLS: Final = Measure("verifier_calls", "Calls", "amount")
-ESCALATED: Final = Measure("escalated", "Escalated", "share")
+from raypipe.reporting.run.digest import PredictionTally
+from raypipe.reporting.run.headline import compare
+from raypipe.reporting.run.scores import Approach, Estimate, Scores
+from raypipe.reporting.text import (
+    NONE,
+    amount,
+    clean,
+    count,
+    difference,
+    interval,
+    percent,
+    score,
+)
+
+PENALISED: Final = f"{PRIMARY}.invalid_as_uniform"
+"""The ranking metric with every invalid answer counted as the uniform distribution."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One value as text, with its interval where it has one."""
 
     value: str
@@ -56,7 +45,7 @@ class Cell:
     is_best: bool = False
 
 
-EMPTY: Final = Cell("\N{EN DASH}")
+EMPTY: Final = TableCell(NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +60,15 @@ class ScoreRow:
     heading: str
     is_baseline: bool
     is_best: bool
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Approaches by measures.
+    """Approaches by metrics.
 
     Attributes:
-        n: utterances behind the JS column, smallest and largest; (0, 0) if nothing is scored.
+        n: utterances behind the first column, smallest and largest; (0, 0) if nothing is scored.
     """
 
     columns: tuple[str, ...]
@@ -87,91 +76,86 @@ class ScoreTable:
     n: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """The errors of one stage and type."""
-
-    stage: str
-    error_type: str
-    utterances: int
-    examples: tuple[tuple[str, str], ...]
-
-
-def estimate_cell(estimate: Estimate | None, shown: Shown = "score", *, best: bool = False) -> Cell:
+def estimate_cell(
+    estimate: Estimate | None, form: NumberFormat = "score", *, best: bool = False
+) -> TableCell:
     """A value and its interval as text."""
     if estimate is None:
         return EMPTY
-    value = percent(estimate.value) if shown == "share" else _bound(estimate.value, shown)
+    value = percent(estimate.value) if form == "share" else _bound(estimate.value, form)
     if estimate.low is None or estimate.high is None:
-        return Cell(value, is_best=best)
-    return Cell(value, interval(_bound(estimate.low, shown), _bound(estimate.high, shown)), best)
+        return TableCell(value, is_best=best)
+    ends = interval(_bound(estimate.low, form), _bound(estimate.high, form))
+    return TableCell(value, ends, best)
 
 
-def _bound(value: float, shown: Shown) -> str:
-    if shown == "amount":
+def _bound(value: float, form: NumberFormat) -> str:
+    if form == "amount" or (form == "number" and abs(value) >= 100):
         return amount(value)
-    return score(100 * value, 1) if shown == "share" else score(value)
+    return score(100 * value, 1) if form == "share" else score(value)
 
 
-def cost_measures(scores: Scores, slice_name: str = "all") -> tuple[Measure, ...]:
-    """What the table says of costs: calls only where there were any."""
+def cost_metrics(scores: Scores, slice_name: str = "all") -> tuple[str, ...]:
+    """Names of the cost metrics that the table has; verifier calls only if there were any."""
 
-    def known(measure: Measure) -> list[float]:
-        found = (scores.get(one, measure.metric, slice_name) for one in scores.strategies())
-        return [estimate.value for estimate in found if estimate is not None]
+    def values(metric: str) -> list[float]:
+        estimates = (scores.get(approach, metric, slice_name) for approach in scores.strategies())
+        return [estimate.value for estimate in estimates if estimate is not None]
 
-    shown = ((TOKENS, bool(known(TOKENS))), (CALLS, any(known(CALLS))))
-    return tuple(
-        measure for measure, wanted in (*shown, (ESCALATED, bool(known(ESCALATED)))) if wanted
-    )
+    wanted = {
+        TOKENS: bool(values(TOKENS)),
+        CALLS: any(values(CALLS)),
+        ESCALATED: bool(values(ESCALATED)),
+    }
+    return tuple(metric for metric, is_wanted in wanted.items() if is_wanted)
 
 
 def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
-    """Every approach with every measure, the best value of each column marked.
+    """Every approach with every headline metric, the best value of each column marked.
 
     A constant predictor may hold the best value of a score and is marked like any other; it is
     never best at giving valid answers, because it gives none.
     """
-    measures = list(MEASURES)
+    metrics = list(headline_metrics())
     if any(_penalised(scores, approach, slice_name) for approach in scores.strategies()):
-        measures.insert(1, Measure("js.invalid_as_uniform", "JS, invalid as uniform"))
+        metrics.insert(1, PENALISED)
     best = {
-        measure.metric: _best_value(scores, scores.approaches, measure.metric, slice_name)
-        for measure in measures
+        metric: _best_value(scores, scores.approaches, metric, slice_name) for metric in metrics
     }
-    ranked_first = scores.best("js", slice_name)
+    ranked_first = scores.best(PRIMARY, slice_name)
     versus = _versus_prior(scores, slice_name)
-    costs = cost_measures(scores, slice_name)
-    heads = {group.approaches[0]: group.title for group in scores.groups()}
+    costs = cost_metrics(scores, slice_name)
+    headings = {group.approaches[0]: group.title for group in scores.groups()}
     rows = []
     for approach in scores.approaches:
-        cells = [_cell(scores, approach, measure, slice_name, best) for measure in measures]
+        cells = [_cell(scores, approach, metric, slice_name, best[metric]) for metric in metrics]
         if versus:
             cells.insert(1, versus.get(approach, EMPTY))
         invalid = scores.invalid_rate(approach, slice_name)
-        cells.append(EMPTY if approach.is_baseline else estimate_cell(invalid, INVALID.shown))
-        for measure in costs:
-            paid = scores.get(approach, measure.metric, slice_name)
-            cells.append(estimate_cell(paid, measure.shown))
+        form = number_format(INVALID)
+        cells.append(EMPTY if approach.is_baseline else estimate_cell(invalid, form))
+        for metric in costs:
+            cost = scores.get(approach, metric, slice_name)
+            cells.append(estimate_cell(cost, number_format(metric)))
         rows.append(
             ScoreRow(
                 scores.short_name(approach),
-                heads.get(approach, ""),
+                headings.get(approach, ""),
                 approach.is_baseline,
                 approach == ranked_first,
                 tuple(cells),
             )
         )
-    titles = [measure.title for measure in (*measures, INVALID, *costs)]
+    titles = [title(metric) for metric in (*metrics, INVALID, *costs)]
     if versus:
-        titles.insert(1, "JS \N{MINUS SIGN} prior's")
-    found = [scores.get(approach, "js", slice_name) for approach in scores.approaches]
-    sizes = [estimate.n for estimate in found if estimate is not None] or [0]
+        titles.insert(1, f"{title(PRIMARY)} \N{MINUS SIGN} prior's")
+    estimates = [scores.get(approach, PRIMARY, slice_name) for approach in scores.approaches]
+    sizes = [estimate.n for estimate in estimates if estimate is not None] or [0]
     return ScoreTable(tuple(titles), tuple(rows), (min(sizes), max(sizes)))
 
 
 def _penalised(scores: Scores, approach: Approach, slice_name: str) -> bool:
-    estimate = scores.get(approach, "js.invalid_as_uniform", slice_name)
+    estimate = scores.get(approach, PENALISED, slice_name)
     invalid = scores.invalid_rate(approach, slice_name)
     return estimate is not None and invalid is not None and invalid.value > 0
 
@@ -182,32 +166,29 @@ def _best_value(
     """The best value as it is printed: values that print alike are all best."""
     best = scores.best_of(approaches, metric, slice_name)
     estimate = scores.get(best, metric, slice_name) if best is not None else None
-    return score(estimate.value) if estimate is not None else None
+    return None if estimate is None else estimate_cell(estimate, number_format(metric)).value
 
 
 def _cell(
-    scores: Scores,
-    approach: Approach,
-    measure: Measure,
-    slice_name: str,
-    best: Mapping[str, str | None],
-) -> Cell:
-    estimate = scores.get(approach, measure.metric, slice_name)
-    is_best = estimate is not None and score(estimate.value) == best[measure.metric]
-    return estimate_cell(estimate, best=is_best)
+    scores: Scores, approach: Approach, metric: str, slice_name: str, best: str | None
+) -> TableCell:
+    form = number_format(metric)
+    estimate = scores.get(approach, metric, slice_name)
+    is_best = estimate is not None and estimate_cell(estimate, form).value == best
+    return estimate_cell(estimate, form, best=is_best)
 
 
-def _versus_prior(scores: Scores, slice_name: str) -> dict[Approach, Cell]:
-    """Paired differences in JS from the prior, for the approaches that have one."""
+def _versus_prior(scores: Scores, slice_name: str) -> dict[Approach, TableCell]:
+    """Paired differences from the prior in the ranking metric, by approach that has one."""
     cells = {}
     for approach in scores.strategies():
-        paired = scores.get(approach, "js", slice_name, versus=PRIOR)
+        paired = scores.get(approach, PRIMARY, slice_name, versus=PRIOR)
         if paired is None:
             continue
         bounds = ""
         if paired.low is not None and paired.high is not None:
             bounds = interval(difference(paired.low), difference(paired.high))
-        cells[approach] = Cell(difference(paired.value), bounds)
+        cells[approach] = TableCell(difference(paired.value), bounds)
     return cells
 
 
@@ -217,10 +198,10 @@ class SliceRow:
 
     name: str
     n: int
-    best: Cell
-    prior: Cell
+    best: TableCell
+    prior: TableCell
     verdict: str
-    accuracy: Cell
+    accuracy: TableCell
 
 
 VERDICTS: Final = {
@@ -231,17 +212,17 @@ VERDICTS: Final = {
 
 
 def slice_table(scores: Scores, best: Approach) -> tuple[SliceRow, ...]:
-    """JS of the best strategy and of the prior on every slice but the ambiguity bins."""
+    """The best strategy's and the prior's score on every slice but the ambiguity bins."""
     prior = scores.prior(best)
     rows = []
     for name in scores.slices:
-        estimate = scores.get(best, "js", name)
+        estimate = scores.get(best, PRIMARY, name)
         if name.startswith("ambiguity_") or name.startswith("speaker=") or estimate is None:
             continue
-        reference = scores.get(prior, "js", name) if prior is not None else None
+        reference = scores.get(prior, PRIMARY, name) if prior is not None else None
         verdict = ""
         if reference is not None:
-            paired = scores.get(best, "js", name, versus=PRIOR)
+            paired = scores.get(best, PRIMARY, name, versus=PRIOR)
             verdict = VERDICTS[compare(estimate, reference, paired)]
         rows.append(
             SliceRow(
@@ -267,44 +248,9 @@ def slice_title(name: str) -> str:
     return known.get(name, clean(name).replace("label=", "plurality ").replace("=", " ", 1))
 
 
-def error_groups(errors: pa.Table) -> tuple[ErrorGroup, ...]:
-    """Errors by stage and type, most utterances first, with the first examples of each."""
-    groups: dict[tuple[str, str], tuple[list[int], list[tuple[str, str]]]] = {}
-    for batch in errors.to_batches(max_chunksize=4096):
-        for row in batch.to_pylist():
-            key = (clean(row.get("stage"), 40), clean(row.get("error_type"), 60))
-            total, examples = groups.setdefault(key, ([0], []))
-            stated = row.get("utterances")
-            total[0] += 1 if stated is None else stated
-            if len(examples) < EXAMPLES_PER_ERROR:
-                examples.append((_place(row), clean(row.get("message"), 240)))
-    found = [
-        ErrorGroup(stage, kind, total[0], tuple(examples))
-        for (stage, kind), (total, examples) in groups.items()
-    ]
-    return tuple(sorted(found, key=lambda group: (-group.utterances, group.stage)))
-
-
-def _place(row: Mapping[str, object]) -> str:
-    """What failed: the utterance, or else the row of the shard, or else the whole shard."""
-    if row.get("utterance_id") is not None:
-        return clean(row["utterance_id"], 80)
-    parts = [
-        f"{name} {clean(row[name], 60)}" for name in ("shard", "row") if row.get(name) is not None
-    ]
-    return ", ".join(parts) or "unnamed input"
-
-
-def error_total(errors: pa.Table) -> int:
-    """Number of utterances that ended as an error."""
-    if "utterances" not in errors.column_names:
-        return int(errors.num_rows)
-    return int(pc.sum(errors["utterances"]).as_py() or 0)
-
-
 @dataclass(frozen=True, slots=True)
-class ReadingRow:
-    """How the answers of one approach were read, or why they could not be."""
+class ParsingRow:
+    """How the answers of one approach were parsed, and why others could not be."""
 
     name: str
     rows: int
@@ -313,10 +259,12 @@ class ReadingRow:
     reasons: tuple[tuple[str, str], ...]
 
 
-def reading_table(scores: Scores, tallies: Mapping[Approach, Tally]) -> tuple[ReadingRow, ...]:
+def parsing_table(
+    scores: Scores, tallies: Mapping[Approach, PredictionTally]
+) -> tuple[ParsingRow, ...]:
     """Parsing rules and reasons for invalid answers by approach, most frequent first."""
     return tuple(
-        ReadingRow(
+        ParsingRow(
             scores.name(approach),
             tally.rows,
             tally.valid,

@@ -1,4 +1,4 @@
-"""The same tables for a terminal."""
+"""The scores of a run for a terminal."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from raypipe.reporting.run.scores import Approach, Estimate, Scores
-from raypipe.reporting.run.tables import (
+from raypipe.reporting.names import (
     CALLS,
-    EMPTY,
     ESCALATED,
     INVALID,
-    MEASURES,
+    PRIMARY,
     TOKENS,
-    Measure,
-    cost_measures,
-    error_groups,
-    slice_title,
+    better,
+    headline_metrics,
+    narrow_title,
+    title,
 )
-from raypipe.reporting.text import amount, clean, count, percent, score
+from raypipe.reporting.run.scores import Approach, Estimate, Scores
+from raypipe.reporting.run.tables import cost_metrics, slice_title
+from raypipe.reporting.text import NONE, amount, percent, score
 
 _BEST = "bold cyan"
 _NAME_WIDTH = 28
-# Eight columns of numbers leave a narrow terminal room for the longest plain name only so.
-_HEADS = {"accuracy": "Acc.", "macro_f1": "Macro\nF1", "invalid_rate": "Inv-\nalid"}
 
 
 def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
-    """Every approach with its scores, each with half the width of its 95 % interval.
+    """Scores of every approach, each with half the width of its 95 % interval.
 
     Strategies stand under their model and prompt where there are several, the constant predictors
     below a line. What answers cost stands beside them, where it is known. Names come from the
@@ -40,7 +38,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     rich's markup.
     """
     scores = Scores(metrics.filter(pc.equal(metrics["slice"], slice_name)))
-    costs = [one for one in cost_measures(scores, slice_name) if one in (TOKENS, CALLS)]
+    costs = [name for name in cost_metrics(scores, slice_name) if name in (TOKENS, CALLS)]
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
         caption=Text(_caption(costs)),
@@ -50,13 +48,14 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     )
     # Names of a sweep can be long, and differ at their ends: folded, never cut.
     table.add_column("strategy", overflow="fold", max_width=_NAME_WIDTH)
-    for measure in (*MEASURES, INVALID, *costs):
-        # Only names give way in a narrow terminal; the interval stands below its value.
-        head = _HEADS.get(measure.metric, measure.title) if costs else measure.title
+    for metric in (*headline_metrics(), INVALID, *costs):
+        # Only names give way in a narrow terminal; the interval stands below its value. Eight
+        # columns of numbers leave room for the longest plain name only below narrow titles.
+        head = narrow_title(metric) if costs else title(metric)
         table.add_column(head, justify="right", no_wrap=True)
     best = {
-        measure.metric: scores.best_of(scores.approaches, measure.metric, slice_name)
-        for measure in MEASURES
+        metric: scores.best_of(scores.approaches, metric, slice_name)
+        for metric in headline_metrics()
     }
     groups = scores.groups()
     for group in groups:
@@ -64,23 +63,22 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
             table.add_row(Text(group.title.replace(" · ", "\n"), style="bold"))
         for approach in group.approaches:
             cells = [
-                _cell(
-                    scores.get(approach, measure.metric, slice_name),
-                    approach == best[measure.metric],
-                )
-                for measure in MEASURES
+                _cell(scores.get(approach, metric, slice_name), approach == best[metric])
+                for metric in headline_metrics()
             ]
             invalid = None if approach.is_baseline else scores.invalid_rate(approach, slice_name)
-            cells.append(Text(percent(invalid.value) if invalid is not None else EMPTY.value))
-            cells += [_cost(scores.get(approach, one.metric, slice_name)) for one in costs]
+            cells.append(Text(percent(invalid.value) if invalid is not None else NONE))
+            cells += [_cost(scores.get(approach, metric, slice_name)) for metric in costs]
             # Below the last of a group, but for the last group.
             line_below = approach == group.approaches[-1] and group != groups[-1]
             table.add_row(_name(scores, approach, slice_name), *cells, end_section=line_below)
     return table
 
 
-def _caption(costs: Sequence[Measure]) -> str:
-    words = ["± half of the 95 % interval; lower JS is better; bold: the best"]
+def _caption(costs: Sequence[str]) -> str:
+    words = [
+        f"± half of the 95 % interval; {better(PRIMARY)} {title(PRIMARY)} is better; bold: the best"
+    ]
     if TOKENS in costs:
         words.append("tokens: read and written per utterance")
     if CALLS in costs:
@@ -93,39 +91,19 @@ def _name(scores: Scores, approach: Approach, slice_name: str) -> Text:
     if len(words) > _NAME_WIDTH // 2:  # the settings of a sweep: one a line
         words = words.replace("[", "[\n").replace(",", ",\n")
     name = Text(words, style="dim" if approach.is_baseline else "")
-    escalated = scores.get(approach, ESCALATED.metric, slice_name)
+    escalated = scores.get(approach, ESCALATED, slice_name)
     if escalated is not None:
         name.append(f"\nescalated {percent(escalated.value, 0)}", style="dim")
     return name
 
 
-def error_table(errors: pa.Table) -> Table:
-    """Errors by stage and type, most utterances first, each with its first example."""
-    table = Table(title="Errors", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stage")
-    table.add_column("type", overflow="fold")
-    table.add_column("utterances", justify="right")
-    table.add_column("first example", overflow="fold")
-    for group in error_groups(errors):
-        place, message = group.examples[0]
-        table.add_row(
-            Text(group.stage),
-            Text(group.error_type),
-            Text(count(group.utterances)),
-            Text(clean(f"{place}: {message}")),
-        )
-    if table.row_count == 0:
-        table.add_row(Text("none"), Text(""), Text("0"), Text(""))
-    return table
-
-
 def _cost(estimate: Estimate | None) -> Text:
-    return Text(EMPTY.value if estimate is None else amount(estimate.value))
+    return Text(NONE if estimate is None else amount(estimate.value))
 
 
 def _cell(estimate: Estimate | None, is_best: bool) -> Text:
     if estimate is None:
-        return Text(EMPTY.value)
+        return Text(NONE)
     text = Text(score(estimate.value), style=_BEST if is_best else "")
     if estimate.low is not None and estimate.high is not None:
         half = score((estimate.high - estimate.low) / 2)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 from rich.console import Console
 
+from raypipe.reporting.errors import error_table
 from raypipe.reporting.ingest import ingest_table
-from raypipe.reporting.run.terminal import error_table
 from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes

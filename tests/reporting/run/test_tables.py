@@ -1,10 +1,11 @@
 import pyarrow as pa
 import pytest
 
+from raypipe.reporting.errors import error_groups
 from raypipe.reporting.run.cards import confusion, short_names
-from raypipe.reporting.run.digest import Tally
+from raypipe.reporting.run.digest import PredictionTally
 from raypipe.reporting.run.scores import Scores
-from raypipe.reporting.run.tables import error_groups, score_table, slice_table
+from raypipe.reporting.run.tables import score_table, slice_table
 
 
 def test_the_best_value_of_a_column_is_marked_even_if_a_baseline_has_it(metric_rows):
@@ -71,7 +72,7 @@ def test_errors_count_utterances_not_rows():
 
 
 def test_a_label_nobody_chose_has_a_row_without_shares(made_up_run):
-    tally = Tally.empty(len(made_up_run.labels))
+    tally = PredictionTally.empty(len(made_up_run.labels))
     tally.confusion[0, 1] = 3
     found = confusion(tally, made_up_run.labels)
     assert found is not None

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from raypipe.reporting.run.terminal import error_table, summary_table
+from raypipe.reporting.errors import error_table
+from raypipe.reporting.run.terminal import summary_table
 
 
 def _printed(table, width=120):

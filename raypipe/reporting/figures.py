@@ -1,15 +1,16 @@
-"""Figures of how often something occurs."""
+"""Figures that several pages show: histograms, named counts, shares of labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from raypipe.reporting.canvas import ACCENT, INK, MUTED, PAPER, canvas, quiet, svg
-from raypipe.reporting.text import count
+from raypipe.reporting.text import count, score
 
 
 def histogram_panel(
@@ -86,4 +87,42 @@ def counts_panel(rows: Sequence[tuple[str, int]], *, name: str, alt: str) -> Mar
         axes.set_xlabel(name)
         axes.tick_params(length=0)
         quiet(axes, "right", "top", "bottom")
+        return svg(figure, alt)
+
+
+def shares_panel(
+    labels: Sequence[str], shares: Mapping[str, NDArray[np.float64]], *, alt: str
+) -> Markup:
+    """Mean share of each label: the annotators and the predictions, a bar each.
+
+    Args:
+        labels: from top to bottom.
+        shares: by who says so, at most two, the one to stress last; shape ``(labels,)`` each.
+        alt: the figure in words.
+    """
+    colours = {1: (ACCENT,), 2: (MUTED, ACCENT)}[len(shares)]
+    with canvas(0.9 + 0.42 * len(labels)) as (figure, axes):
+        thickness = 0.36
+        for index, (who, values) in enumerate(shares.items()):
+            rows = np.arange(len(labels)) + (index - (len(shares) - 1) / 2) * thickness
+            axes.barh(rows, values, height=thickness * 0.92, color=colours[index], label=who)
+            for row, value in zip(rows, values, strict=True):
+                axes.annotate(
+                    score(100 * value, 0),
+                    (value, row),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    color=colours[index],
+                    verticalalignment="center",
+                )
+        axes.set_yticks(range(len(labels)), list(labels))
+        for label in axes.get_yticklabels():
+            label.set_color(INK)
+        axes.set_ylim(len(labels) - 0.45, -0.55)
+        axes.margins(x=0.1)
+        axes.set_xticks([])
+        axes.set_xlabel("mean share in percent")
+        axes.tick_params(length=0)
+        quiet(axes, "right", "top", "bottom")
+        figure.legend(loc="outside upper left", ncols=2, frameon=False, handlelength=1.0)
         return svg(figure, alt)
