@@ -182,8 +182,8 @@ def labels_given(votes: Sequence[Vote], labels: LabelSet, policy: VotePolicy) ->
 def _typed(text: str, labels: LabelSet, policy: VotePolicy) -> set[int]:
     """Indices of the labels that a typed description names; here any word for a label will do."""
     words = [piece.strip(" \t.?!\"'").lower() for piece in re.split("[,;/]", text)]
-    found = {labels.index(policy.merges.get(word, word)) for word in words if word}
-    return {index for index in found if index is not None}
+    indices = {labels.index(policy.merges.get(word, word)) for word in words if word}
+    return {index for index in indices if index is not None}
 
 
 def label_index(word: str, labels: LabelSet, policy: VotePolicy) -> int | None:

@@ -1,10 +1,9 @@
-"""Which corpora and which kinds of users' own data raypipe reads, and with which options."""
+"""Catalogue of the corpora and of the formats of users' own data, with their options."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import re
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -12,25 +11,22 @@ from pydantic import BaseModel, ConfigDict
 
 from raypipe.corpora import CORPORA, load_corpus
 from raypipe.corpora.base import Corpus
-from raypipe.corpora.sources import READERS
+from raypipe.corpora.readers import READERS
 from raypipe.errors import ConfigError
 from raypipe.votes import VotePolicy
 
-_ENTRY = re.compile(r"(?m)^ {4}(?P<name>\w+): (?P<text>.*(?:\n {8}.*)*)")
-_ROLE = re.compile(r":\w+:`~?([^`]*)`")
 
-
-class _Card(BaseModel):
+class _CatalogueCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Option(_Card):
+class OptionCard(_CatalogueCard):
     """One option of an adapter or reader.
 
     Attributes:
-        values: what it takes, in words.
+        values: the values that it takes, in words.
         default: null for none.
-        about: what it does.
+        about: its effect, in a sentence.
     """
 
     name: str
@@ -39,7 +35,7 @@ class Option(_Card):
     about: str
 
 
-class SelectionCard(_Card):
+class SelectionCard(_CatalogueCard):
     """A usual way to read a corpus.
 
     Attributes:
@@ -54,13 +50,13 @@ class SelectionCard(_Card):
     note: str
 
 
-class SourceCard(_Card):
-    """A corpus, or a kind of users' own data.
+class SourceCard(_CatalogueCard):
+    """A corpus, or a format of users' own data.
 
     Attributes:
         kind: ``corpus`` or ``own data``.
-        title: what it is, in a line.
-        about: layout and quirks.
+        title: name or format, in a line.
+        about: layout and quirks, in paragraphs.
         licence: what may be done with it; null for users' own data.
         fixed_sentences: the speakers were given their sentences; null for users' own data.
         selections: the default first; none for users' own data, which need a label set.
@@ -72,7 +68,7 @@ class SourceCard(_Card):
     about: str
     licence: str | None
     fixed_sentences: bool | None
-    options: tuple[Option, ...]
+    options: tuple[OptionCard, ...]
     selections: tuple[SelectionCard, ...]
 
 
@@ -82,7 +78,7 @@ def catalogue() -> list[SourceCard]:
 
 
 def card(name: str) -> SourceCard:
-    """What there is to know about one corpus or reader.
+    """Card of one corpus or reader.
 
     Raises:
         ConfigError: for an unknown name.
@@ -100,25 +96,29 @@ def _corpus_card(corpus: Corpus) -> SourceCard:
         name=corpus.name,
         kind="corpus",
         title=corpus.title,
-        about=_paragraphs(importlib.import_module(type(corpus).__module__)),
+        about=flowing(corpus.about),
         licence=corpus.licence,
         fixed_sentences=corpus.fixed_sentences,
         options=_options(type(corpus)),
         selections=tuple(
-            SelectionCard(name=name, labels=one.labels.names, policy=one.policy, note=one.note)
-            for name, one in corpus.selections.items()
+            SelectionCard(
+                name=name,
+                labels=selection.labels.names,
+                policy=selection.policy,
+                note=selection.note,
+            )
+            for name, selection in corpus.selections.items()
         ),
     )
 
 
 def _reader_card(name: str) -> SourceCard:
     reader = READERS[name]
-    title, _, _ = _paragraphs(reader).partition("\n\n")
     return SourceCard(
         name=name,
         kind="own data",
-        title=title.rstrip("."),
-        about=_paragraphs(importlib.import_module(reader.layout)),
+        title=reader.summary,
+        about=flowing(importlib.import_module(reader.layout).LAYOUT),
         licence=None,
         fixed_sentences=None,
         options=_options(reader),
@@ -126,55 +126,59 @@ def _reader_card(name: str) -> SourceCard:
     )
 
 
-def _options(source: type[BaseModel]) -> tuple[Option, ...]:
-    told = {name: text for one in reversed(source.__mro__) for name, text in _entries(one).items()}
+def _options(source: type[BaseModel]) -> tuple[OptionCard, ...]:
     return tuple(
-        Option(
+        OptionCard(
             name=name,
             values=_values(field.annotation),
             default=field.get_default(call_default_factory=True),
-            about=told.get(name, ""),
+            about=field.description or "",
         )
         for name, field in source.model_fields.items()
     )
 
 
-def _entries(documented: object) -> dict[str, str]:
-    """Names and texts of the entries of a docstring's sections."""
-    # Not inspect.getdoc, which gives a class without a docstring that of its base.
-    text = inspect.cleandoc(documented.__doc__ or "")
-    found = {match["name"]: " ".join(match["text"].split()) for match in _ENTRY.finditer(text)}
-    return {name: _ROLE.sub(r"\1", one).replace("``", "") for name, one in found.items()}
+def flowing(text: str) -> str:
+    r"""A text whose paragraphs are one line each; items of a list stay lines of their own.
 
-
-def _paragraphs(documented: object) -> str:
-    """A docstring's paragraphs, each on one line; a row of a table is a line of its own."""
-    blocks = (inspect.getdoc(documented) or "").split("\n\n")
-    joined = [_table_rows(one) if one.startswith("==") else " ".join(one.split()) for one in blocks]
-    text = _ROLE.sub(r"\1", "\n\n".join(joined))
-    return text.replace("``", "").replace("**", "").replace("::\n", ":\n")
-
-
-def _table_rows(block: str) -> str:
-    """The rows of a docstring's table with two columns, as ``first: second``."""
-    ruler, *lines, _ = block.splitlines()
-    start = ruler.rindex(" ") + 1
-    rows: list[list[str]] = []
-    for line in lines:
-        first, second = line[:start].strip(), line[start:].strip()
-        if rows and (not first or not second):
-            rows[-1] = [f"{rows[-1][0]} {first}".strip(), f"{rows[-1][1]} {second}".strip()]
+    Example:
+        >>> flowing("one\nline\n\n- first\n  item\n- second")
+        'one line\n\n- first item\n- second'
+    """
+    lines: list[str] = []
+    for line in inspect.cleandoc(text).splitlines():
+        starts_anew = not line or line.startswith("- ") or not lines or not lines[-1]
+        if starts_anew:
+            lines.append(line)
         else:
-            rows.append([first, second])
-    return "\n".join(f"{first}: {second}" for first, second in rows)
+            lines[-1] += f" {line.strip()}"
+    return "\n".join(lines)
 
 
 def _values(annotation: Any) -> str:
-    """What an option of this type takes, in words."""
+    """The values that an option of this type takes, in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
-        return " | ".join(_values(one) for one in arguments if one is not type(None))
+        return " | ".join(_values(part) for part in arguments if part is not type(None))
     names = {bool: "true | false", int: "whole number", float: "number", str: "text"}
     return names.get(annotation, "texts, separated by commas")
+
+
+def markdown() -> str:
+    """The table of all corpora and formats in this folder's README."""
+    rows = ["| name | source | options | selections |", "| --- | --- | --- | --- |"]
+    together: dict[str, list[SourceCard]] = {}
+    for source in catalogue():
+        together.setdefault(source.title, []).append(source)
+    for title, sources in together.items():
+        names = ", ".join(f"`{source.name}`" for source in sources)
+        options = ", ".join(f"`{option.name}`" for option in sources[0].options)
+        selections = ", ".join(f"`{selection.name}`" for selection in sources[0].selections)
+        rows.append(f"| {names} | {title} | {options or 'none'} | {selections or 'none'} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(markdown())

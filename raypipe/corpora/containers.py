@@ -14,7 +14,7 @@ from raypipe.store.location import Location
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ClipEntry:
     """What a container holds in one place, as far as it is known without its audio.
 
     Attributes:
@@ -39,7 +39,7 @@ class Container(Protocol):
         """Of the file there."""
         ...
 
-    def scan(self) -> Iterator[Held]:
+    def scan(self) -> Iterator[ClipEntry]:
         """Every clip in order, one entry for each result of :meth:`read`.
 
         Raises:
@@ -73,7 +73,7 @@ def found_files(
         ConfigError: if it is no location.
     """
     if uri.lower().endswith(endings):
-        return [Location.parse_object(one, endpoint) for one in expanded(uri)]
+        return [Location.parse_object(name, endpoint) for name in expanded(uri)]
     folder = Location.parse(uri, endpoint)
     names = [name for name in folder.list("") if name.lower().endswith(endings)]
     if not names:

@@ -137,11 +137,11 @@ def supervised(supervisions: object) -> dict[str, Any]:
         raise BadLineError("bad_type", f"supervisions are no list: {shown(supervisions)}")
     if len(supervisions) > 1:
         raise BadLineError("unsupported_cut", "several supervisions are not one utterance")
-    told = supervisions[0] if supervisions else {}
-    custom = told.get("custom") or {} if isinstance(told, dict) else None
+    supervision = supervisions[0] if supervisions else {}
+    custom = supervision.get("custom") or {} if isinstance(supervision, dict) else None
     if not isinstance(custom, dict):
-        raise BadLineError("bad_type", f"not a supervision: {shown(told)}")
-    return with_usual_names({**custom, **told})
+        raise BadLineError("bad_type", f"not a supervision: {shown(supervision)}")
+    return with_usual_names({**custom, **supervision})
 
 
 def _seconds(value: object, field: str) -> float:

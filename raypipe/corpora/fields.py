@@ -33,7 +33,7 @@ class BadLineError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class FieldRules:
     """How the fields of users' own data are read.
 
     Attributes:
@@ -122,14 +122,14 @@ def utterance_id(fields: Mapping[str, Any]) -> str:
     Raises:
         BadLineError: ``missing_id``, or ``bad_id`` for control characters or an endless text.
     """
-    found = optional_text(fields, "id") or optional_text(fields, "utterance_id")
-    if found is None:
+    name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+    if name is None:
         raise BadLineError("missing_id", "no id")
-    if len(found) > LONGEST_ID or not found.isprintable():
+    if len(name) > LONGEST_ID or not name.isprintable():
         raise BadLineError(
-            "bad_id", f"id is longer than {LONGEST_ID} or holds control characters: {shown(found)}"
+            "bad_id", f"id is longer than {LONGEST_ID} or holds control characters: {shown(name)}"
         )
-    return found
+    return name
 
 
 USUAL_NAMES: Mapping[str, str] = {
@@ -192,13 +192,13 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
         value = [word for word, count in value.items() for _ in range(_count(count))]
     if not isinstance(value, list):
         raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
-    found = tuple(_vote(one, number) for number, one in enumerate(value, start=1))
-    for word in (word for vote in found for word in vote.labels):
+    parsed = tuple(_vote(judgement, number) for number, judgement in enumerate(value, start=1))
+    for word in (word for vote in parsed for word in vote.labels):
         if labels.index(word) is None and word.lower() not in other_labels:
             raise BadLineError(
                 "unknown_label", f"votes: {shown(word)} is none of {', '.join(labels.names)}"
             )
-    return found
+    return parsed
 
 
 def _count(value: object) -> int:
@@ -260,7 +260,7 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
     if isinstance(value, dict):
         numbers = _aligned(value.items(), labels)
     elif isinstance(value, list) and len(value) == len(labels):
-        numbers = [_share(one) for one in value]
+        numbers = [_share(share) for share in value]
     else:
         raise BadLineError(
             "bad_soft_label", f"soft_label is no list of {len(labels)} shares: {shown(value)}"

@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 
-from raypipe.corpora.clips import Tree, failure
+from raypipe.corpora.clips import FileTree, failure
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, open_text
 from raypipe.errors import CorpusError
@@ -58,7 +58,7 @@ class Dialogue:
 class Transcripts:
     """The transcripts of the dialogue at hand; a corpus without them has none to offer."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FileTree) -> None:
         self._tree = tree
         self._files = tree.texts("transcriptions")
         self._name: str | None = None

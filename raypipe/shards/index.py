@@ -186,8 +186,8 @@ def _index_of_plain_folder(location: Location) -> ShardIndex:
         digests.append(digest)
         label_sets.add(labels)
     if len(label_sets) > 1:
-        names = sorted(label_set.names for label_set in label_sets)
-        raise ConfigError(f"{location.uri} mixes label sets: {names}")
+        name_lists = sorted(label_set.names for label_set in label_sets)
+        raise ConfigError(f"{location.uri} mixes label sets: {name_lists}")
     [labels] = label_sets
     return ShardIndex(
         dataset=location.uri.rsplit("/", 1)[-1],

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 
 from raypipe.corpora import CORPORA, load_corpus
 from raypipe.corpora.catalogue import card, catalogue
-from raypipe.corpora.sources import READERS
+from raypipe.corpora.readers import READERS
 from raypipe.errors import ConfigError
 from raypipe.reporting.catalogue import detail, listing
 
@@ -25,6 +28,7 @@ def test_every_adapter_and_reader_is_in_it() -> None:
     assert [one.name for one in cards] == [*CORPORA, *READERS]
     for one in cards:
         assert one.title, one.name
+        assert one.about, one.name
         assert (one.licence is not None) == bool(one.selections) == (one.name in CORPORA)
 
 
@@ -32,7 +36,7 @@ def test_every_adapter_and_reader_is_in_it() -> None:
 def test_a_card_is_what_the_adapter_has(name: str) -> None:
     corpus, one = load_corpus(name), card(name)
     assert {option.name: option.default for option in one.options} == corpus.model_dump()
-    assert all(option.about for option in one.options), "an option without a word in the docstring"
+    assert all(option.about for option in one.options), "an option without a description"
     assert [chosen.name for chosen in one.selections] == list(corpus.selections)
     for chosen in one.selections:
         theirs = corpus.selections[chosen.name]
@@ -79,3 +83,14 @@ def test_the_detail_holds_all_of_the_card(name: str) -> None:
         assert option.about in words
     for chosen in one.selections:
         assert " ".join(chosen.note.split()) in words
+
+
+def test_the_catalogue_is_data_and_no_docstrings() -> None:
+    """An interpreter without docstrings prints the same."""
+
+    def printed_by(*flags: str) -> list[object]:
+        command = [sys.executable, *flags, "-m", "raypipe", "corpora", "--json"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        return json.loads(result.stdout)
+
+    assert printed_by("-OO") == printed_by()

@@ -1,4 +1,4 @@
-"""What is printed at the end of an ingest, by the command line and in a job's log alike."""
+"""Summary printed at the end of an ingest, by the command line and in a job's log."""
 
 from __future__ import annotations
 
