@@ -162,7 +162,7 @@ def corpora(
 
     cards = catalogue() if name is None else [card(name)]
     if as_json:
-        documents = [one.model_dump(mode="json") for one in cards]
+        documents = [source.model_dump(mode="json") for source in cards]
         _print_json(documents if name is None else documents[0])
     else:
         Console().print(listing(cards) if name is None else detail(cards[0]))
@@ -191,18 +191,18 @@ def inspect(
 
     # Nothing but JSON on stdout.
     with Console(stderr=as_json).status("counting") as status:
-        found = inspect_shards(
+        findings = inspect_shards(
             Location.parse(shards, endpoint),
             slice_by=slice_by,
             progress=lambda done, total: status.update(f"counting, {done} of {total} shards"),
         )
     if output is not None:
-        write_inspection(found, Location.parse(output, endpoint))
+        write_inspection(findings, Location.parse(output, endpoint))
     if as_json:
-        _print_json(found.model_dump(mode="json"))
+        _print_json(findings.model_dump(mode="json"))
     else:
-        Console().print(inspection(found))
-    if found.problems:
+        Console().print(inspection(findings))
+    if findings.problems:
         raise typer.Exit(1)
 
 

@@ -70,7 +70,7 @@ class Corpus(BaseModel):
         yield from read_ahead(self.pending(source))
 
     def pending(self, source: Location) -> Iterator[PendingClip | Failure]:
-        """The same clips in the same order, before their audio is read.
+        """The clips of :meth:`read` in the same order, before their audio is read.
 
         Args:
             source: as of :meth:`read`, whose errors it raises.
@@ -79,7 +79,7 @@ class Corpus(BaseModel):
         yield from pending(tree, self.listed(tree))
 
     def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
-        """What the label files say of every clip, lazily."""
+        """Every clip of the label files, lazily, or a failure in its place."""
         raise NotImplementedError
 
     def bare_utterance(self, utterance_id: str, **fields: object) -> Utterance:

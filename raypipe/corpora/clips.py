@@ -1,4 +1,4 @@
-"""From what a label file says about a clip to where its recording lies."""
+"""The clips of a corpus's label files, and the recordings that belong to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _VIDEO_SUFFIXES = (".mp4", ".m4a", ".avi")
 
 @dataclass(frozen=True, slots=True)
 class ListedClip:
-    """A clip as the label files know it, before its audio is read.
+    """A clip of a label file, before its audio is read.
 
     Attributes:
         utterance: everything but the audio.

@@ -15,10 +15,10 @@ from raypipe.store.location import Location
 
 @dataclass(frozen=True, slots=True)
 class ClipEntry:
-    """What a container holds in one place, as far as it is known without its audio.
+    """Id and size of a clip in a container, known without its audio.
 
     Attributes:
-        utterance_id: None where no id can be told.
+        utterance_id: None where it has no id.
         size: bytes of audio, maybe an estimate; 0 where there is none.
     """
 
@@ -27,16 +27,16 @@ class ClipEntry:
 
 
 class Container(Protocol):
-    """One such file; it can be pickled to where it is read."""
+    """A file with many clips; it can be pickled to where it is read."""
 
     @property
     def place(self) -> Location:
-        """Where it lies."""
+        """Folder of the file."""
         ...
 
     @property
     def name(self) -> str:
-        """Of the file there."""
+        """Name of the file in its folder."""
         ...
 
     def scan(self) -> Iterator[ClipEntry]:
@@ -53,7 +53,7 @@ class Container(Protocol):
         ...
 
     def position(self, number: int) -> str:
-        """Where clip ``number``, counted from 0, stands, in words."""
+        """Position of clip ``number``, counted from 0, in words."""
         ...
 
 

@@ -147,7 +147,7 @@ class CremaD(Corpus):
         return self._clip(file, line, fields.get("fileName", ""), votes)
 
     def _from_responses(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
-        """Votes in the order of clips; a row that cannot be used costs one vote and is told."""
+        """Votes in the order of clips; a row that cannot be used is a failure of its own."""
         name = tree.need("finishedResponses.csv")
         late: set[_Question] = set()
         if self.within_s is not None:

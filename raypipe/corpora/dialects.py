@@ -20,7 +20,7 @@ from raypipe.corpora.fields import BadLineError, shown, with_usual_names
 from raypipe.errors import DecodeError
 
 SEGMENT = "segment"
-"""Under which a line's :class:`Segment` stands among its fields."""
+"""Name of the field that holds a line's :class:`Segment`."""
 
 _SLACK_S = 0.05  # durations in manifests are rounded
 
@@ -128,7 +128,7 @@ def _lhotse(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def supervised(supervisions: object) -> dict[str, Any]:
-    """What the one supervision of a Lhotse cut says, its ``custom`` fields included.
+    """Fields of the one supervision of a Lhotse cut, its ``custom`` fields included.
 
     Raises:
         BadLineError: ``unsupported_cut`` for several supervisions, ``bad_type`` for what is none.

@@ -209,7 +209,7 @@ def _columns(
 
 @dataclass(frozen=True, slots=True)
 class _ShareRows:
-    """Turns the rows of a table into the fields of a manifest's line."""
+    """Rows of a table as the fields of a manifest's line."""
 
     tree: FileTree
     columns: Mapping[str, str | None]

@@ -87,7 +87,7 @@ class EmoDb(Corpus):
     )
 
     def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
-        """Every recording whose name says what it is; the others are failures."""
+        """Every recording with a name of this corpus; the others are failures."""
         judged: dict[str, _Perception] = {}
         asked = self.recognised > 0 or self.natural > 0
         if asked:
@@ -119,7 +119,7 @@ class EmoDb(Corpus):
 
 @dataclass(frozen=True, slots=True)
 class _Perception:
-    """What 20 listeners said of a clip, both in percent of them."""
+    """Result of the perception test for a clip, in percent of 20 listeners."""
 
     recognised: float
     natural: float

@@ -1,4 +1,4 @@
-"""The fields of a label file's line: texts, votes and soft labels, checked one by one."""
+"""Checked fields of a label file's line: texts, votes and soft labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_VOTES = 1000
 
 
 class BadLineError(Exception):
-    """One line cannot be used; caught by the reader of the file, which makes it a failure.
+    """A line that cannot be used; the reader of its file makes it a failure.
 
     Args:
         reason: short stable name, stored as ``error_type``.
@@ -34,7 +34,7 @@ class BadLineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FieldRules:
-    """How the fields of users' own data are read.
+    """Rules by which the fields of users' own data are read.
 
     Attributes:
         labels: the label set; votes are matched through its aliases.
@@ -71,7 +71,7 @@ class FieldRules:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message: quoted, and not the whole of a long one."""
+    """A value for a message: quoted, and cut if it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -208,7 +208,7 @@ def _count(value: object) -> int:
 
 
 def _vote(value: object, number: int) -> Vote:
-    """One vote; an annotator without a name is called by the vote's position."""
+    """A vote; an annotator without a name is named by the vote's position."""
     if not isinstance(value, dict):
         return Vote(str(number), (as_text(value, "votes"),))
     words = value.get("labels", value.get("label"))

@@ -48,7 +48,7 @@ _VOTE_COLUMNS = {"votes", *(name for name, ours in USUAL_NAMES.items() if ours =
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """One file; see :class:`raypipe.corpora.containers.Container`."""
+    """A Parquet or Arrow file; see :class:`raypipe.corpora.containers.Container`."""
 
     place: Location
     name: str
@@ -76,7 +76,7 @@ class TableFile:
         return f"{self.name} row {number + 1}"
 
     def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, Any], int, _TableSchema]]:
-        """Rows, the size of their audio, and what the schema says."""
+        """Rows, the size of their audio in bytes, and the schema."""
         where = f"{self.place.uri}/{self.name}"
         try:
             stream = self.place.open(self.name)
@@ -132,7 +132,7 @@ def tables(
 
 @dataclass(frozen=True, slots=True)
 class _TableSchema:
-    """What a table's schema says: the audio column, and the words behind whole numbers."""
+    """Audio column of a table, and the words behind its whole numbers."""
 
     audio: str
     words: Mapping[str, Sequence[str]]

@@ -1,4 +1,4 @@
-"""The turns of IEMOCAP's dialogues: what was said, by whom, and what was said before."""
+"""The turns of IEMOCAP's dialogues: speakers, words and previous turns."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Dialogue:
 
 
 class Transcripts:
-    """The transcripts of the dialogue at hand; a corpus without them has none to offer."""
+    """The transcripts of one dialogue at a time; empty for a corpus without them."""
 
     def __init__(self, tree: FileTree) -> None:
         self._tree = tree
@@ -66,7 +66,7 @@ class Transcripts:
         self._faults: list[Failure] = []
 
     def take_faults(self) -> list[Failure]:
-        """Lines of transcripts that could not be used, each told once."""
+        """Lines of transcripts that could not be used, each returned once."""
         faults, self._faults = self._faults, []
         return faults
 

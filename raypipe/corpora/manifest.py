@@ -207,7 +207,7 @@ def _id_or_none(record: Fields | BadLineError) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AudioPaths:
-    """Finds a clip from what a manifest says, and nothing outside of where clips may lie."""
+    """Locations of clips that a manifest names, all inside of one folder where one is given."""
 
     manifest: Location
     root: Location | None
@@ -250,7 +250,7 @@ def _outside(path: str, root: Location) -> BadLineError:
 
 
 def _records(text: Iterable[str], name: str) -> Iterator[Record]:
-    """Line numbers and fields, by what the file's ending says it is."""
+    """Line numbers and fields, by the format that the file's ending names."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
         return json_records(text)
@@ -265,7 +265,7 @@ def _records(text: Iterable[str], name: str) -> Iterator[Record]:
 
 
 def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
-    """One large object, as SpeechBrain's recipes write it: ``{"u1": {"wav": ..., "emo": ...}}``."""
+    """Entries of SpeechBrain's JSON object, such as ``{"u1": {"wav": ..., "emo": ...}}``."""
     for line, key, value in json_entries("".join(text), name):
         if isinstance(value, dict):
             audio = value.get("audio", value.get("wav"))

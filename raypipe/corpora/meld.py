@@ -89,7 +89,7 @@ class Meld(Corpus):
 
 
 class _DialogueRows:
-    """Turns a split's rows into clips; the dialogue so far is remembered."""
+    """Clips from the rows of a split, with the previous turns of their dialogue."""
 
     def __init__(
         self, corpus: Meld, tree: FileTree, split: str, file: str, stems: set[str]

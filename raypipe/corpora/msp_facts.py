@@ -1,4 +1,4 @@
-"""What MSP-Podcast's files say of a clip beyond its votes: consensus, speaker, split."""
+"""Consensus, speaker and split of a clip from MSP-Podcast's files."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _split(text: str | None) -> str | None:
 
 @dataclass(slots=True)
 class ClipValues:
-    """What a file with one clip and one value a line says; a corpus without it says nothing."""
+    """Values by clip from a file with one clip and one value a line; empty without the file."""
 
     values: dict[str, str] = field(default_factory=dict)
     faults: list[Failure] = field(default_factory=list)

@@ -168,7 +168,7 @@ def _from_text(tree: FileTree, file: str) -> Iterator[RatedClip | BadRecord]:
 
 
 def _from_csv(tree: FileTree, file: str) -> Iterator[RatedClip | BadRecord]:
-    """Neighbouring rows of one clip belong together; a clip that comes back is told later."""
+    """Clips from neighbouring rows; one that comes back becomes a duplicate later."""
     rated: RatedClip | None = None
     with open_text(tree.source, file, newline="") as text:
         columns = [("FileName",), ("EmoDetail", "EmoClass_Major")]

@@ -1,4 +1,4 @@
-"""How the MSP lab writes down what its workers said; shared by MSP-Podcast and MSP-IMPROV."""
+"""The MSP lab's format of workers' votes, which MSP-Podcast and MSP-IMPROV share."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ _SUMMARY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What the files say of a clip beyond the votes.
+    """Consensus, attributes, speaker and split of a clip.
 
     Attributes:
         file: where it is said.
         line: in that file.
         consensus: a label, ``other`` or ``no_agreement``.
-        arousal: the workers' mean, on the corpus's scale; likewise the two below.
+        arousal: the workers' mean, on the corpus's scale, as for valence and dominance.
     """
 
     file: str
@@ -168,7 +168,7 @@ def _primary(text: str) -> tuple[str, str | None]:
 
 
 def _secondary(text: str) -> tuple[list[str], list[str]]:
-    """Labels and typed texts; a comma inside a typed text is told by what follows it."""
+    """Labels and typed texts; text after a comma tells whether the comma is inside a typed text."""
     labels: list[str] = []
     typed: list[str] = []
     in_typed = False

@@ -63,7 +63,7 @@ def nemo_tars(
 
 
 def _line(document: Mapping[str, Any], shard: int | None) -> Described | None:
-    """What a line says; ``shard`` is None where there is only one, or the lines name none."""
+    """Member and fields of a line; ``shard`` is None where only one tar file is read."""
     number = document.get("shard_id")
     if shard is not None:
         if isinstance(number, bool) or not isinstance(number, int):

@@ -1,4 +1,4 @@
-"""From what is known about a clip to the clip itself: read, cut, measured."""
+"""Clips whose audio is yet to be read: read, cut and measured."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class PendingClip:
     transcript_file: str | None = None
 
     def failure(self, reason: str, message: str) -> Failure:
-        """Why the clip cannot be used."""
+        """A failure of this clip."""
         return failure(self.file, self.line, self.utterance.utterance_id, reason, message)
 
     def sized(self) -> PendingClip | Failure:
-        """The clip with the size that the storage tells of its recording."""
+        """The clip with the size of its recording in the storage, in bytes."""
         try:
             size = self.place.size(self.name)
         except ObjectMissingError as error:

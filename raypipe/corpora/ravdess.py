@@ -61,7 +61,7 @@ class Ravdess(Corpus):
     )
 
     def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
-        """Every recording whose name says what it is; the others are failures."""
+        """Every recording with a name of this corpus; the others are failures."""
         for stem, names in tree.recordings():
             match = _NAME.fullmatch(stem)
             if match is None:

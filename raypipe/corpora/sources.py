@@ -60,7 +60,7 @@ class Source(Protocol):
         ...
 
     def open(self, request: ReadRequest) -> Iterator[PendingClip | Failure] | Sequence[Container]:
-        """The clips one by one, or the files that hold them with their audio.
+        """The clips, or the files that hold them with their audio.
 
         Raises:
             CorpusError: if the source cannot be read as a whole.

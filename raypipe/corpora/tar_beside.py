@@ -44,7 +44,7 @@ class _TarRecording:
 
 @dataclass(frozen=True, slots=True)
 class TarBeside:
-    """One tar file and the lines about it; see :class:`raypipe.corpora.containers.Container`.
+    """A tar file and the lines about it; see :class:`raypipe.corpora.containers.Container`.
 
     The lines are held in memory, some thousand as these tools write them; the audio is streamed.
 

@@ -1,4 +1,4 @@
-"""What every figure is drawn on: inline SVG that follows the page's light or dark colours.
+"""Inline SVG figures that follow the page's light or dark colours.
 
 Matplotlib draws with stand-in colours that are replaced by CSS variables afterwards, and leaves
 text as text: it stays sharp, searchable, and set in the font of the page.
@@ -73,7 +73,7 @@ def quiet(axes: Axes, *sides: str) -> None:
 
 
 def svg(figure: Figure, alt: str) -> Markup:
-    """A finished figure as an element of the page; ``alt`` says it in words."""
+    """A finished figure as an element of the page; ``alt`` describes it."""
     stream = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with warnings.catch_warnings():

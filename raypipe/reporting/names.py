@@ -175,7 +175,7 @@ def better(metric: str) -> Better | None:
 
 
 def number_format(metric: str) -> NumberFormat:
-    """How values of a metric are written; ``number`` where it is not known."""
+    """Format of a metric's values; ``number`` where the metric is not known."""
     facts = _base_facts(metric.removesuffix(_SKILL))
     return "number" if facts is None else facts.number_format
 
@@ -185,7 +185,7 @@ def _base_facts(metric: str) -> _MetricFacts | None:
 
 
 def definition(metric: str) -> str:
-    """What a metric is, in a sentence; empty where none is known."""
+    """Definition of a metric in a sentence; empty where none is known."""
     facts = _METRICS.get(metric)
     return "" if facts is None else facts.definition
 

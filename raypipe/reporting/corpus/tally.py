@@ -28,7 +28,7 @@ from raypipe.reporting.corpus.findings import (
     TypedDescriptions,
     VoteCounts,
 )
-from raypipe.reporting.corpus.values import CountedValues, even_edges
+from raypipe.reporting.corpus.values import RepeatedValues, even_edges
 from raypipe.votes import SELF_REPORT, SoftLabel, VotePolicy, counted_labels, soft_label
 
 ATTRIBUTES = ("arousal", "valence", "dominance")
@@ -55,7 +55,7 @@ class SoftLabelTally:
         self.labelled = 0
         self.unanimous = 0
         self.no_reference = 0
-        self.entropies = CountedValues()
+        self.entropies = RepeatedValues()
         self.patterns: Counter[tuple[int, ...]] = Counter()
 
     def add(self, utterance: Utterance, counted: SoftLabel, ratings: tuple[int, ...]) -> None:
@@ -185,7 +185,7 @@ class CorpusTally:
         self.splits: Counter[str] = Counter()
         self.sampling_rates: Counter[int] = Counter()
         self._speakers: Counter[str] = Counter()
-        self._durations = CountedValues()
+        self._durations = RepeatedValues()
         self._zero = 0
         self._annotators: Counter[str] = Counter()
         self._numbered = True
@@ -198,8 +198,8 @@ class CorpusTally:
         self._self_votes = self._self_utterances = 0
         self._texts: Counter[str] = Counter()
         self._typed_utterances = 0
-        self._ratings = {name: CountedValues() for name in ATTRIBUTES}
-        self._means = {name: CountedValues() for name in ATTRIBUTES}
+        self._ratings = {name: RepeatedValues() for name in ATTRIBUTES}
+        self._means = {name: RepeatedValues() for name in ATTRIBUTES}
 
     def add(self, utterance: Utterance) -> tuple[SoftLabel, tuple[int, ...]]:
         """Count one utterance.
@@ -367,13 +367,13 @@ def _plain(votes: float) -> float:
     return round(votes, 6)
 
 
-def _add_number(values: CountedValues, value: float | None) -> None:
+def _add_number(values: RepeatedValues, value: float | None) -> None:
     if value is not None and math.isfinite(value):
         values.add(value)
 
 
 def _of_counts(counts: Mapping[str, int]) -> Spread | None:
-    values = CountedValues()
+    values = RepeatedValues()
     for count in counts.values():
         values.add(count)
     return values.spread()

@@ -17,7 +17,7 @@ _EDGE = 1e-9  # values on an edge up to rounding lie on it
 _STEPS = (1.0, 2.0, 5.0)
 
 
-class CountedValues:
+class RepeatedValues:
     """Numbers and how often each occurs.
 
     Entropies of votes, ratings and durations in whole samples repeat themselves: memory grows with

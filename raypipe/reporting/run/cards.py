@@ -23,7 +23,7 @@ EXAMPLE_RULES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ConfusionCell:
-    """How often one label was predicted where another was the plurality.
+    """Number of utterances with one plurality and one predicted label.
 
     Attributes:
         share: of the row, in [0, 1], as CSS reads it.
@@ -38,7 +38,7 @@ class ConfusionCell:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionRow:
-    """The utterances whose plurality is one label."""
+    """Utterances whose plurality is one label, by predicted label."""
 
     label: str
     n: int

@@ -173,7 +173,7 @@ def _bins_in_words(scores: Scores, best: Approach, bins: Sequence[str]) -> str:
 
 
 def calibration_chart(tally: PredictionTally) -> Chart | None:
-    """How often the dominant label is right, by the probability that it was given."""
+    """Share of right dominant labels by confidence; None without plurality."""
     n = tally.confidence_n
     total = int(n.sum())
     if total == 0:

@@ -113,7 +113,7 @@ def alerts(run: Mapping[str, Any], balance: UtteranceBalance, digest: Digest) ->
 
 
 def times(run: Mapping[str, Any]) -> list[Fact]:
-    """How long each kind of question took the engine, as far as it is recorded."""
+    """Seconds and answers of each kind of question, as far as they are recorded."""
     stated = run.get("timings")
     rows = stated if isinstance(stated, list) else []
     several = len({row["model"] for row in rows}) > 1
@@ -144,7 +144,7 @@ def config_text(run: Mapping[str, Any]) -> str | None:
 
 
 def _origin(run: Mapping[str, Any]) -> list[Fact]:
-    """Where the hypotheses come from, if not from this run."""
+    """The run that the hypotheses come from, if it is another."""
     made_from = run.get("made_from")
     if not isinstance(made_from, Mapping):
         return []

@@ -94,7 +94,7 @@ def interval_panel(
 
 
 def _heading(axes: Axes, position: int, name: str) -> None:
-    """From the left edge: names of models and prompts are longer than those of strategies."""
+    """Draw a heading from the left edge, as it may be longer than a strategy's name."""
     place = blended_transform_factory(axes.figure.transFigure, axes.transData)
     text = axes.text(0.01, position + 0.1, name, transform=place, fontsize=9, fontweight="bold")
     text.set_verticalalignment("center")

@@ -139,7 +139,7 @@ def _basis(estimate: Estimate) -> str:
 
 
 def _caveats(scores: Scores, best: Approach) -> tuple[str, ...]:
-    """What changes when an invalid answer is not left out but counted as uniform."""
+    """Differences in the result if invalid answers count as uniform, in sentences."""
     rate = scores.invalid_rate(best)
     metric = f"{PRIMARY}.invalid_as_uniform"
     penalised = scores.get(best, metric)

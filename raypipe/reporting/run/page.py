@@ -102,7 +102,7 @@ def html_report(
 
 
 def _directions() -> str:
-    """A sentence that says which way each score of the main table improves."""
+    """Directions in which the scores of the main table improve, in a sentence."""
     parts = []
     for direction in ("lower", "higher"):
         names = [title(metric) for metric in headline_metrics() if better(metric) == direction]

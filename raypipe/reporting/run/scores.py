@@ -31,7 +31,7 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """One way of answering: a model, a prompt and a strategy."""
+    """A model, a prompt and a strategy, which together give predictions."""
 
     model: str
     prompt: str

@@ -238,7 +238,7 @@ def slice_table(scores: Scores, best: Approach) -> tuple[SliceRow, ...]:
 
 
 def slice_title(name: str) -> str:
-    """A slice's name as a reader says it.
+    """Title of a slice.
 
     Example:
         >>> slice_title("label=anger")
@@ -250,7 +250,7 @@ def slice_title(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ParsingRow:
-    """How the answers of one approach were parsed, and why others could not be."""
+    """Parsing rules of an approach's valid answers, and reasons for the invalid ones."""
 
     name: str
     rows: int

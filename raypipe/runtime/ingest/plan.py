@@ -208,7 +208,7 @@ def repeated_clips(
 
 
 def refuse_another(shards: Location, settings: Mapping[str, Any]) -> None:
-    """Make sure that a place holds nothing, or (a part of) an ingest with these settings.
+    """Refuse a place that holds anything but (a part of) an ingest with these settings.
 
     Raises:
         FingerprintError: naming the settings that differ.

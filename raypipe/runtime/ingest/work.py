@@ -203,7 +203,7 @@ def _encoded(row: Utterance, context: IngestContext) -> EncodedUtterance:
 def counted(
     utterance: Utterance, labels: LabelSet, policy: VotePolicy, where: str, row: int | None
 ) -> Utterance | ExcludedInput:
-    """An utterance with its soft label, or why the policy leaves it out and where it stands."""
+    """An utterance with its soft label, or its exclusion by the policy with its position."""
     result = labelled(utterance, labels, policy)
     if not isinstance(result, Excluded):
         return result

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raypipe.reporting.corpus.values import CountedValues, even_edges
+from raypipe.reporting.corpus.values import RepeatedValues, even_edges
 
 
-def filled(values: np.ndarray) -> CountedValues:
-    made = CountedValues()
+def filled(values: np.ndarray) -> RepeatedValues:
+    made = RepeatedValues()
     for value in values.tolist():
         made.add(value)
     return made
@@ -27,9 +27,9 @@ def test_the_spread_is_numpy_s(n: int) -> None:
 
 
 def test_without_values_there_is_no_spread() -> None:
-    assert CountedValues().spread() is None
-    assert CountedValues().equal_count(5) == ()
-    assert [one.utterances for one in CountedValues().histogram(np.array([0.0, 1.0]))] == [0]
+    assert RepeatedValues().spread() is None
+    assert RepeatedValues().equal_count(5) == ()
+    assert [one.utterances for one in RepeatedValues().histogram(np.array([0.0, 1.0]))] == [0]
 
 
 def test_the_histogram_is_numpy_s() -> None:
