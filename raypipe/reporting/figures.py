@@ -46,7 +46,7 @@ def histogram_panel(
             axes.axvline(mark, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
         axes.set_xlim(edges[0], edges[-1])
         if whole:
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
         axes.yaxis.set_major_formatter(lambda value, _: count(round(value)))
         axes.set_xlabel(name)
