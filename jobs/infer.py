@@ -12,7 +12,7 @@ from rich.console import Console
 
 from raypipe.config import load_config
 from raypipe.errors import RaypipeError
-from raypipe.report.terminal import summary_table
+from raypipe.reporting.run.terminal import summary_table
 from raypipe.runtime.infer.pipeline import run
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset

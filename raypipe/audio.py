@@ -1,4 +1,4 @@
-"""Encoded bytes to mono float32 at a model's rate, or the reason why not.
+"""Decoded audio: mono float32 at a model's rate, or the reason why there is none.
 
 libsndfile answers many broken files with fewer or other samples and no error. What it does not
 tell is checked here: sizes that a container declares but does not hold, frames that a header
@@ -29,7 +29,7 @@ _MP3_SHORTFALL = 0.05  # an MP3 without a length header is measured by its avera
 
 @dataclass(frozen=True, slots=True)
 class AudioLimits:
-    """What a clip may be; anything beyond is refused before it is decoded.
+    """Limits of a clip; anything beyond is refused before it is decoded.
 
     Attributes:
         max_duration_s: longest clip, in seconds.
@@ -46,7 +46,7 @@ class AudioLimits:
 
 @dataclass(frozen=True, slots=True)
 class AudioHeader:
-    """What a clip says about itself.
+    """Sampling rate, channels and length of a clip, from its header.
 
     Attributes:
         sampling_rate: in Hz.
@@ -78,7 +78,7 @@ class _Stream(io.BytesIO):
             return self.tell()
 
 
-class _Reader(soundfile.SoundFile):  # type: ignore[misc]
+class _ForwardReader(soundfile.SoundFile):  # type: ignore[misc]
     """A sound file read front to back.
 
     soundfile seeks after every read, which makes FLAC decoding slow and fails at the end of a
@@ -103,11 +103,11 @@ def open_sound(audio: bytes) -> soundfile.SoundFile:
 
 
 def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
-    """What a clip says about itself, without decoding it.
+    """Header of a clip, read without decoding it.
 
     Args:
         audio: the encoded file.
-        limits: what the clip may be.
+        limits: of the clip; default: those of :class:`AudioLimits`.
 
     Raises:
         DecodeError: as :func:`decode`, for everything that can be told without decoding.
@@ -122,7 +122,7 @@ def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = Non
     Args:
         audio: the encoded file: WAV, FLAC, Ogg, MP3, AIFF or what else libsndfile reads.
         sampling_rate: of the result, in Hz.
-        limits: what the clip may be.
+        limits: of the clip; default: those of :class:`AudioLimits`.
 
     Returns:
         Mono samples, shape ``(samples,)``, float32, full scale at 1.
@@ -169,15 +169,15 @@ def resample(samples: FloatArray, source: int, target: int) -> FloatArray:
     return np.pad(resampled, (0, length - len(resampled))).astype(np.float32, copy=False)
 
 
-def _open(stream: _Stream) -> _Reader:
+def _open(stream: _Stream) -> _ForwardReader:
     try:
-        return _Reader(stream)
+        return _ForwardReader(stream)
     except soundfile.LibsndfileError as error:
         start = stream.getvalue()[:12]
         raise DecodeError("not_audio", f"no audio format begins with {start!r}") from error
 
 
-def _checked_header(reader: _Reader, limits: AudioLimits) -> AudioHeader:
+def _checked_header(reader: _ForwardReader, limits: AudioLimits) -> AudioHeader:
     frames = None if reader.frames >= _UNKNOWN_FRAMES else reader.frames
     header = AudioHeader(reader.samplerate, reader.channels, frames)
     if not limits.min_sampling_rate <= header.sampling_rate <= limits.max_sampling_rate:
@@ -202,7 +202,7 @@ def _too_long(duration_s: float, limits: AudioLimits) -> DecodeError:
 
 
 def _mono(
-    reader: _Reader, header: AudioHeader, limits: AudioLimits, stream: _Stream, size: int
+    reader: _ForwardReader, header: AudioHeader, limits: AudioLimits, stream: _Stream, size: int
 ) -> FloatArray:
     """All samples, channels averaged; headers can lie, so the limit holds while reading too."""
     block_frames = _BLOCK_S * header.sampling_rate

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from raypipe.cli_settings import values_given, with_settings
 from raypipe.errors import RaypipeError
-from raypipe.inspection.findings import SliceBy
+from raypipe.reporting.corpus.findings import SliceBy
 from raypipe.store.run_record import RunRecord
 from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
@@ -159,12 +159,12 @@ def corpora(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the corpora and kinds of own data that can be ingested, with their options."""
-    from raypipe.inspection.catalogue import card, catalogue
-    from raypipe.inspection.catalogue_tables import detail, listing
+    from raypipe.corpora.catalogue import card, catalogue
+    from raypipe.reporting.catalogue import detail, listing
 
     cards = catalogue() if name is None else [card(name)]
     if as_json:
-        documents = [one.model_dump(mode="json") for one in cards]
+        documents = [source.model_dump(mode="json") for source in cards]
         _print_json(documents if name is None else documents[0])
     else:
         Console().print(listing(cards) if name is None else detail(cards[0]))
@@ -186,25 +186,25 @@ def inspect(
 
     The exit code is 1 if a shard or row could not be read; the rest is shown.
     """
-    from raypipe.inspection.inspect import inspect_shards
-    from raypipe.inspection.page import write_inspection
-    from raypipe.inspection.tables import inspection
+    from raypipe.reporting.corpus.inspect import inspect_shards
+    from raypipe.reporting.corpus.page import write_inspection
+    from raypipe.reporting.corpus.terminal import inspection
     from raypipe.store.location import Location
 
     # Nothing but JSON on stdout.
     with Console(stderr=as_json).status("counting") as status:
-        found = inspect_shards(
+        findings = inspect_shards(
             Location.parse(shards, endpoint),
             slice_by=slice_by,
             progress=lambda done, total: status.update(f"counting, {done} of {total} shards"),
         )
     if output is not None:
-        write_inspection(found, Location.parse(output, endpoint))
+        write_inspection(findings, Location.parse(output, endpoint))
     if as_json:
-        _print_json(found.model_dump(mode="json"))
+        _print_json(findings.model_dump(mode="json"))
     else:
-        Console().print(inspection(found))
-    if found.problems:
+        Console().print(inspection(findings))
+    if findings.problems:
         raise typer.Exit(1)
 
 
@@ -382,8 +382,9 @@ def models() -> None:
 
 
 def _show_run(output: str, record: RunRecord, console: Console, endpoint: str | None) -> None:
-    from raypipe.report.facts import times
-    from raypipe.report.terminal import error_table, summary_table
+    from raypipe.reporting.errors import error_table
+    from raypipe.reporting.run.facts import times
+    from raypipe.reporting.run.terminal import summary_table
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
 

@@ -1,4 +1,4 @@
-"""How a clip sounds, in numbers that a text-only language model can be told.
+"""Acoustic measures of a clip, for language models that only read.
 
 Pitch is librosa's pYIN (Mauch & Dixon 2014). Speech, pauses and syllables follow the intensity
 rules of de Jong & Wempe (2009): what lies within 25 dB of the loudest parts is speech, a quarter of
@@ -17,7 +17,7 @@ from raypipe.errors import DecodeError
 from raypipe.records import Descriptors, FloatArray
 
 SHORTEST_S = 0.1
-"""Of less nothing can be measured."""
+"""Shortest clip that can be measured, in seconds."""
 
 _HOP_S = 0.01
 _LEVEL_FRAME_S = 0.03  # short, as a pause begins and ends within it
@@ -41,7 +41,7 @@ Mask = NDArray[np.bool_]
 
 
 def describe(samples: FloatArray, sampling_rate: int) -> Descriptors:
-    """Measure a clip.
+    """Acoustic descriptors of a clip.
 
     Args:
         samples: mono audio, shape ``(samples,)``, full scale at 1.

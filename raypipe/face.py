@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from raypipe.config import RunConfig
-    from raypipe.inspection.findings import Findings, SliceBy
+    from raypipe.reporting.corpus.findings import Findings, SliceBy
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
     from raypipe.shards import ShardIndex
@@ -145,7 +145,7 @@ def inspect(
         slice_by: count each of these on its own, too.
         endpoint: of an S3-compatible server; None for the environment's.
     """
-    from raypipe.inspection.inspect import inspect_shards
+    from raypipe.reporting.corpus.inspect import inspect_shards
     from raypipe.store.location import Location
 
     return inspect_shards(Location.parse(str(shards), endpoint), slice_by=slice_by)

@@ -1,4 +1,4 @@
-"""Integer PCM to FLAC of the same depth, sample for sample; everything else stays as it is.
+"""Integer PCM as FLAC of the same depth, sample for sample; all else unchanged.
 
 FLAC holds whole numbers. Floating-point recordings and those that were compressed with loss (MP3,
 Ogg, Opus, ...) could only become FLAC with other samples or at many times their size.
@@ -23,19 +23,19 @@ _MAX_SAMPLING_RATE = 655_350
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A recording as it is to be stored.
+class StoredAudio:
+    """A recording as it is stored in a shard.
 
     Attributes:
         audio: the encoded file.
-        kept: why it was not made FLAC, as ``WAV/FLOAT``; None for FLAC, old or new.
+        kept: reason why it is not FLAC, such as ``WAV/FLOAT``; None for FLAC.
     """
 
     audio: bytes
     kept: str | None
 
 
-def as_flac(audio: bytes) -> Stored:
+def as_flac(audio: bytes) -> StoredAudio:
     """A recording as FLAC if that loses nothing, else as it is.
 
     The samples of the FLAC file are decoded and compared. What a WAV file holds beside its samples
@@ -50,10 +50,10 @@ def as_flac(audio: bytes) -> Stored:
     with open_sound(audio) as reader:
         kind, subtype, rate = reader.format, reader.subtype, reader.samplerate
         if kind == "FLAC":
-            return Stored(audio, None)
+            return StoredAudio(audio, None)
         fits = reader.channels <= _MAX_CHANNELS and rate <= _MAX_SAMPLING_RATE
         if kind not in _CONTAINERS or subtype not in _DEPTHS or not fits:
-            return Stored(audio, f"{kind}/{subtype}")
+            return StoredAudio(audio, f"{kind}/{subtype}")
         dtype = "int16" if subtype == "PCM_16" else "int32"
         frames = reader.frames
         # A sample takes a byte or more: a header that lies must not cost memory.
@@ -66,9 +66,9 @@ def as_flac(audio: bytes) -> Stored:
     soundfile.write(buffer, samples, rate, format="FLAC", subtype=_DEPTHS[subtype])
     flac = buffer.getvalue()
     with open_sound(flac) as reader:
-        again = _samples(reader, frames + 1, dtype)
-        same = reader.samplerate == rate and np.array_equal(again, samples)
-    return Stored(flac, None) if same else Stored(audio, "not the same as FLAC")
+        decoded = _samples(reader, frames + 1, dtype)
+        same = reader.samplerate == rate and np.array_equal(decoded, samples)
+    return StoredAudio(flac, None) if same else StoredAudio(audio, "not the same as FLAC")
 
 
 def _samples(reader: soundfile.SoundFile, frames: int, dtype: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From votes to a soft label, under a policy in which every choice has a name.
+"""Soft labels from votes, under a policy in which every choice has a name.
 
 Published work on one corpus differs in what a vote is, in what becomes of votes outside the label
 set, in when labels are merged, and in which clips stay. Here each is a field of
@@ -29,14 +29,14 @@ OTHER = "other"
 """The word of a vote for none of the labels on offer."""
 
 NO_AGREEMENT = "no_agreement"
-"""The consensus of a corpus that says its annotators found none."""
+"""The consensus of a clip on which the annotators do not agree, by the corpus itself."""
 
 SELF_REPORT = "self:"
-"""How the annotator id of a speaker's judgement of their own recording begins."""
+"""Prefix of the annotator id of a speaker's judgement of their own recording."""
 
 
 class VotePolicy(BaseModel):
-    """How votes become a soft label, and which clips stay.
+    """Rules by which votes become a soft label, and clips stay.
 
     Attributes:
         rule: ``primary``: an annotator's first label is one vote. ``primary+secondary``: each
@@ -76,7 +76,7 @@ class Excluded(Failure):
 
 @dataclass(frozen=True, slots=True)
 class SoftLabel:
-    """What the votes for one utterance add up to.
+    """Sum of the votes for one utterance.
 
     Attributes:
         probs: shape ``(labels,)``, sums to 1; None without a vote inside the label set.
@@ -182,8 +182,8 @@ def labels_given(votes: Sequence[Vote], labels: LabelSet, policy: VotePolicy) ->
 def _typed(text: str, labels: LabelSet, policy: VotePolicy) -> set[int]:
     """Indices of the labels that a typed description names; here any word for a label will do."""
     words = [piece.strip(" \t.?!\"'").lower() for piece in re.split("[,;/]", text)]
-    found = {labels.index(policy.merges.get(word, word)) for word in words if word}
-    return {index for index in found if index is not None}
+    indices = {labels.index(policy.merges.get(word, word)) for word in words if word}
+    return {index for index in indices if index is not None}
 
 
 def label_index(word: str, labels: LabelSet, policy: VotePolicy) -> int | None:

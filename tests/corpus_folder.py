@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from raypipe.corpora import load_corpus
-from raypipe.corpora.containers import Held
+from raypipe.corpora.containers import ClipEntry
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -29,7 +29,7 @@ def clip(
 CLIP = clip()
 
 
-def assert_same_clips(held: Sequence[Held], found: Sequence[Utterance | Failure]) -> None:
+def assert_same_clips(held: Sequence[ClipEntry], found: Sequence[Utterance | Failure]) -> None:
     """A container must list what it will give: an entry each, and no failure as somebody's id."""
     assert len(held) == len(found)
     for entry, row in zip(held, found, strict=True):

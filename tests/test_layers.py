@@ -19,8 +19,7 @@ SHARED = {
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
-    "inspection": {"corpora", "shards", "store", "metrics", "report"},
-    "report": {"metrics"},
+    "reporting": {"corpora", "shards", "store", "metrics", "strategies"},
     "strategies": {"parsing", "metrics", "questions"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

@@ -1,4 +1,4 @@
-"""Corpora as people have them on disk, one layout per file, imported only when asked for.
+"""Adapters of corpora, one per file, imported only when asked for.
 
 To add one: a class in a file of its own, a line in :data:`CORPORA`, and a test.
 """
@@ -22,7 +22,7 @@ CORPORA: Mapping[str, str] = {
     "msp-podcast": "raypipe.corpora.msp_podcast:MspPodcast",
     "ravdess": "raypipe.corpora.ravdess:Ravdess",
 }
-"""Where the adapter of each corpus lives, as ``module:class``."""
+"""Adapter of each corpus by name, as ``module:class``."""
 
 
 def load_corpus(name: str, options: Mapping[str, object] | None = None) -> Corpus:
@@ -51,7 +51,7 @@ def load_corpus(name: str, options: Mapping[str, object] | None = None) -> Corpu
 
 
 def selection(corpus: Corpus, name: str | None = None) -> Selection:
-    """One of a corpus's usual selections, the default one without a name.
+    """A selection of a corpus, the default one without a name.
 
     Raises:
         ConfigError: for an unknown name.

@@ -1,11 +1,4 @@
-"""Users' own data as a Hugging Face AudioFolder: recordings with a table beside them, or sorted.
-
-With a ``metadata.csv`` or ``metadata.jsonl`` (one at the top, or one in each split's folder), its
-``file_name`` is relative to its own folder and the other columns are those of a manifest (see
-:mod:`raypipe.corpora.manifest`) under their own or usual other names. Without any, the folder that
-holds a recording is its label. A folder named ``train``, ``validation``, ``dev`` or ``test`` on the
-way to a recording is its split.
-"""
+"""Users' own data as a Hugging Face AudioFolder."""
 
 from __future__ import annotations
 
@@ -13,15 +6,25 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from raypipe.corpora.clips import AUDIO_SUFFIXES, Tree
-from raypipe.corpora.fields import BadLineError, Rules, with_usual_names
+from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
+from raypipe.corpora.fields import BadLineError, FieldRules, with_usual_names
 from raypipe.corpora.lines import csv_records, open_text
-from raypipe.corpora.manifest import AudioPaths, Parser, Record, json_records
-from raypipe.corpora.pending import Pending, failure, sized_ahead
+from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record, json_records
+from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
+
+LAYOUT = """
+Recordings with a table beside them, or sorted into folders.
+
+With a metadata.csv or metadata.jsonl (one at the top, or one in each split's folder), its file_name
+is relative to its own folder and the other columns are those of a manifest under their own or usual
+other names. Without any, the folder that holds a recording is its label. A folder named train,
+validation, dev or test on the way to a recording is its split.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 _TABLES = ("metadata.csv", "metadata.jsonl")
 _SPLITS = ("train", "validation", "valid", "dev", "test")
@@ -34,7 +37,7 @@ def pending_audio_folder(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> Iterator[Pending | Failure]:
+) -> Iterator[PendingClip | Failure]:
     """The clips of a folder, before their audio is read.
 
     Args:
@@ -53,9 +56,9 @@ def pending_audio_folder(
         StoreError: if the storage refuses.
     """
     place = Location.parse(folder, endpoint)
-    tree = Tree(place)
+    tree = FileTree(place)
     others = frozenset(word.strip().lower() for word in other_labels)
-    rules = Rules(labels, others, dataset or posixpath.basename(place.uri))
+    rules = FieldRules(labels, others, dataset or posixpath.basename(place.uri))
     tables = [name for name in tree.names if posixpath.basename(name).lower() in _TABLES]
     recordings = [name for name in tree.names if name.lower().endswith(AUDIO_SUFFIXES)]
     if not recordings:
@@ -66,7 +69,7 @@ def pending_audio_folder(
     seen: set[bytes] = set()
     named: set[str] = set()
     for table in tables:
-        parser = Parser(table, rules, AudioPaths(place, place), seen)
+        parser = ManifestParser(table, rules, AudioPaths(place, place), seen)
         yield from sized_ahead(parser.lines(_rows(place, table, named)))
     for name in recordings:
         if name not in named:
@@ -95,8 +98,8 @@ def _rows(place: Location, table: str, named: set[str]) -> Iterator[Record]:
 
 
 def _sorted_by_label(
-    tree: Tree, recordings: Iterable[str], rules: Rules
-) -> Iterator[Pending | Failure]:
+    tree: FileTree, recordings: Iterable[str], rules: FieldRules
+) -> Iterator[PendingClip | Failure]:
     seen: dict[str, str] = {}
     for name in recordings:
         clip = _id(name)
@@ -112,7 +115,7 @@ def _sorted_by_label(
             yield failure(name, None, clip, error.reason, str(error))
         else:
             size = tree.sizes[name]
-            yield Pending(utterance, tree.source, name, name, None, path=name, size=size)
+            yield PendingClip(utterance, tree.source, name, name, None, path=name, size=size)
 
 
 def _id(path: str) -> str:

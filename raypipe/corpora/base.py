@@ -1,4 +1,4 @@
-"""What every corpus adapter offers."""
+"""Base class of the corpus adapters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from raypipe.corpora.clips import Listed, Tree, pending
-from raypipe.corpora.pending import Pending, read_ahead
+from raypipe.corpora.clips import FileTree, ListedClip, pending
+from raypipe.corpora.pending import PendingClip, read_ahead
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
@@ -34,10 +34,13 @@ class Selection:
 class Corpus(BaseModel):
     """A corpus's layout on disk; the fields of a subclass are its options.
 
+    An option is a :func:`pydantic.Field` with a description, which the catalogue shows.
+
     Attributes:
-        name: in :data:`raypipe.corpora.CORPORA` and of the dataset in the tables.
-        title: what it is, in a line.
-        licence: what may be done with it, in a line.
+        name: key in :data:`raypipe.corpora.CORPORA`, and name of the data set in the tables.
+        title: full name of the corpus, in a line.
+        about: layout and quirks, in paragraphs; text of the catalogue.
+        licence: licence in a line.
         fixed_sentences: the speakers were given their sentences, so words carry no emotion.
         selections: usual ways to read it by name, the default first.
     """
@@ -46,6 +49,7 @@ class Corpus(BaseModel):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    about: ClassVar[str]
     licence: ClassVar[str]
     fixed_sentences: ClassVar[bool] = False
     selections: ClassVar[Mapping[str, Selection]]
@@ -65,17 +69,17 @@ class Corpus(BaseModel):
         """
         yield from read_ahead(self.pending(source))
 
-    def pending(self, source: Location) -> Iterator[Pending | Failure]:
-        """The same clips in the same order, before their audio is read.
+    def pending(self, source: Location) -> Iterator[PendingClip | Failure]:
+        """The clips of :meth:`read` in the same order, before their audio is read.
 
         Args:
-            source: as of :meth:`read`; raises likewise.
+            source: as of :meth:`read`, whose errors it raises.
         """
-        tree = Tree(source)
+        tree = FileTree(source)
         yield from pending(tree, self.listed(tree))
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
-        """What the label files say of every clip, lazily."""
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
+        """Every clip of the label files, lazily, or a failure in its place."""
         raise NotImplementedError
 
     def bare_utterance(self, utterance_id: str, **fields: object) -> Utterance:

@@ -20,13 +20,13 @@ def expanded(pattern: str) -> list[str]:
         >>> expanded("s3://b/train-{08..10}.tar")
         ['s3://b/train-08.tar', 's3://b/train-09.tar', 's3://b/train-10.tar']
     """
-    found = _RANGE.search(pattern)
-    if found is None:
+    match = _RANGE.search(pattern)
+    if match is None:
         return [pattern]
-    first, last = int(found["first"]), int(found["last"])
+    first, last = int(match["first"]), int(match["last"])
     if not 0 <= last - first < _MOST:
-        raise ConfigError(f"{pattern!r}: {found.group()} is no range of shards")
-    head, tail, width = pattern[: found.start()], pattern[found.end() :], len(found["first"])
+        raise ConfigError(f"{pattern!r}: {match.group()} is no range of shards")
+    head, tail, width = pattern[: match.start()], pattern[match.end() :], len(match["first"])
     return [
         name
         for number in range(first, last + 1)

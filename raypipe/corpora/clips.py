@@ -1,4 +1,4 @@
-"""From what a label file says about a clip to where its recording lies."""
+"""The clips of a corpus's label files, and the recordings that belong to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from raypipe.corpora.fields import BadLineError, shown
-from raypipe.corpora.pending import Pending
+from raypipe.corpora.pending import PendingClip
 
 # What adapters and readers need, in one place.
 from raypipe.corpora.pending import failure as failure
@@ -27,8 +27,8 @@ _VIDEO_SUFFIXES = (".mp4", ".m4a", ".avi")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A clip as the label files know it, before its audio is read.
+class ListedClip:
+    """A clip of a label file, before its audio is read.
 
     Attributes:
         utterance: everything but the audio.
@@ -47,7 +47,7 @@ class Listed:
     transcript_file: str | None = None
 
 
-class Tree:
+class FileTree:
     """The files of a corpus, listed once.
 
     Args:
@@ -73,8 +73,8 @@ class Tree:
             stem, suffix = posixpath.splitext(posixpath.basename(name))
             if suffix.lower() in AUDIO_SUFFIXES:
                 self._audio.setdefault(stem, []).append(name)
-        for found in self._audio.values():
-            found.sort(key=_preference)
+        for names in self._audio.values():
+            names.sort(key=_preference)
 
     def find(self, *file_names: str) -> str | None:
         """The file of one of these names, whatever its case.
@@ -83,12 +83,12 @@ class Tree:
         the names.
         """
         ranks = {wanted.lower(): rank for rank, wanted in enumerate(file_names)}
-        found = [
+        candidates = [
             (name.count("/"), ranks[base], name)
             for name in self.names
             if (base := posixpath.basename(name).lower()) in ranks
         ]
-        return min(found)[2] if found else None
+        return min(candidates)[2] if candidates else None
 
     def need(self, *file_names: str) -> str:
         """As :meth:`find`.
@@ -96,10 +96,10 @@ class Tree:
         Raises:
             CorpusError: if there is none.
         """
-        found = self.find(*file_names)
-        if found is None:
+        name = self.find(*file_names)
+        if name is None:
             raise CorpusError(f"there is no {' or '.join(file_names)} in {self.source.uri}")
-        return found
+        return name
 
     def audio(self, stem: str, folder: str = "") -> str | None:
         """The audio file of a clip, by its name without folder and ending."""
@@ -116,9 +116,9 @@ class Tree:
     def recordings(self, folder: str = "") -> Iterator[tuple[str, list[str]]]:
         """Stem and files of every recording below a folder, in the order of stems."""
         for stem, names in sorted(self._audio.items()):
-            found = [name for name in names if _below(name, folder)]
-            if found:
-                yield stem, found
+            inside = [name for name in names if _below(name, folder)]
+            if inside:
+                yield stem, inside
 
 
 def _below(name: str, folder: str) -> bool:
@@ -141,9 +141,9 @@ def copies(stem: str, names: list[str]) -> Iterator[Failure]:
 def parsed(
     file: str,
     records: Iterable[tuple[int, Item | BadLineError]],
-    parse: Callable[[int, Item], Listed | None],
+    parse: Callable[[int, Item], ListedClip | None],
     name_of: Callable[[Item], str | None],
-) -> Iterator[Listed | Failure]:
+) -> Iterator[ListedClip | Failure]:
     """The clips of a label file; a record that cannot be used is a failure in its place.
 
     Args:
@@ -165,49 +165,51 @@ def parsed(
                 yield listed
 
 
-def pending(tree: Tree, listed: Iterable[Listed | Failure]) -> Iterator[Pending | Failure]:
+def pending(
+    tree: FileTree, listed: Iterable[ListedClip | Failure]
+) -> Iterator[PendingClip | Failure]:
     """Find every clip's recording among the files; a second clip of one id is a failure."""
-    for one in _unique(listed):
-        yield one if isinstance(one, Failure) else _placed(tree, one)
+    for clip in _unique(listed):
+        yield clip if isinstance(clip, Failure) else _placed(tree, clip)
 
 
-def _unique(listed: Iterable[Listed | Failure]) -> Iterator[Listed | Failure]:
+def _unique(listed: Iterable[ListedClip | Failure]) -> Iterator[ListedClip | Failure]:
     places: dict[str, tuple[str, int | None]] = {}
-    for one in listed:
-        if isinstance(one, Failure):
-            yield one
+    for clip in listed:
+        if isinstance(clip, Failure):
+            yield clip
             continue
-        name = one.utterance.utterance_id
-        file, line = places.setdefault(name, (one.file, one.line))
-        if (file, line) == (one.file, one.line):
-            yield one
+        name = clip.utterance.utterance_id
+        file, line = places.setdefault(name, (clip.file, clip.line))
+        if (file, line) == (clip.file, clip.line):
+            yield clip
         else:
             before = file if line is None else f"{file} line {line}"
             message = f"{shown(name)} came before, in {before}"
-            yield failure(one.file, one.line, name, "duplicate_id", message)
+            yield failure(clip.file, clip.line, name, "duplicate_id", message)
 
 
-def _placed(tree: Tree, listed: Listed) -> Pending | Failure:
+def _placed(tree: FileTree, listed: ListedClip) -> PendingClip | Failure:
     file, line, name = listed.file, listed.line, listed.utterance.utterance_id
-    found = tree.audio(listed.stem, listed.folder)
-    if found is None:
+    recording = tree.audio(listed.stem, listed.folder)
+    if recording is None:
         below = f" below {listed.folder}" if listed.folder else ""
         message = f"there is no recording {shown(listed.stem)}{below}"
         return failure(file, line, name, "missing_audio", message)
-    if posixpath.splitext(found)[1].lower() in _VIDEO_SUFFIXES:
+    if posixpath.splitext(recording)[1].lower() in _VIDEO_SUFFIXES:
         message = (
-            f"{found} must be made audio first: "
-            f"ffmpeg -i {posixpath.basename(found)} -vn -ac 1 {listed.stem}.wav"
+            f"{recording} must be made audio first: "
+            f"ffmpeg -i {posixpath.basename(recording)} -vn -ac 1 {listed.stem}.wav"
         )
         return failure(file, line, name, "video", message)
-    return Pending(
+    return PendingClip(
         listed.utterance,
         tree.source,
-        found,
+        recording,
         file,
         line,
-        path=found,
-        size=tree.sizes[found],
+        path=recording,
+        size=tree.sizes[recording],
         transcript_file=listed.transcript_file,
     )
 
@@ -218,7 +220,7 @@ def label_of(word: str, words: Mapping[str, str], what: str) -> str:
     Raises:
         BadLineError: ``unknown_label``.
     """
-    found = words.get(word.strip().lower())
-    if found is None:
+    label = words.get(word.strip().lower())
+    if label is None:
         raise BadLineError("unknown_label", f"{what}: {shown(word)} is none of {', '.join(words)}")
-    return found
+    return label

@@ -14,11 +14,11 @@ from raypipe.store.location import Location
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What a container holds in one place, as far as it is known without its audio.
+class ClipEntry:
+    """Id and size of a clip in a container, known without its audio.
 
     Attributes:
-        utterance_id: None where no id can be told.
+        utterance_id: None where it has no id.
         size: bytes of audio, maybe an estimate; 0 where there is none.
     """
 
@@ -27,19 +27,19 @@ class Held:
 
 
 class Container(Protocol):
-    """One such file; it can be pickled to where it is read."""
+    """A file with many clips; it can be pickled to where it is read."""
 
     @property
     def place(self) -> Location:
-        """Where it lies."""
+        """Folder of the file."""
         ...
 
     @property
     def name(self) -> str:
-        """Of the file there."""
+        """Name of the file in its folder."""
         ...
 
-    def scan(self) -> Iterator[Held]:
+    def scan(self) -> Iterator[ClipEntry]:
         """Every clip in order, one entry for each result of :meth:`read`.
 
         Raises:
@@ -53,7 +53,7 @@ class Container(Protocol):
         ...
 
     def position(self, number: int) -> str:
-        """Where clip ``number``, counted from 0, stands, in words."""
+        """Position of clip ``number``, counted from 0, in words."""
         ...
 
 
@@ -73,7 +73,7 @@ def found_files(
         ConfigError: if it is no location.
     """
     if uri.lower().endswith(endings):
-        return [Location.parse_object(one, endpoint) for one in expanded(uri)]
+        return [Location.parse_object(name, endpoint) for name in expanded(uri)]
     folder = Location.parse(uri, endpoint)
     names = [name for name in folder.list("") if name.lower().endswith(endings)]
     if not names:

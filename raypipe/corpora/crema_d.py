@@ -1,10 +1,4 @@
-"""CREMA-D: 7,442 clips of 91 actors who say 12 sentences, judged by voice, by face and by both.
-
-Layout and quirks: https://github.com/CheyneyComputerScience/CREMA-D. One clip name stands three
-times in ``tabulatedVotes.csv``, once per modality; the row id tells which: 1xxxxx voice only,
-2xxxxx face only, 3xxxxx audio-visual. The letters in a clip's name are the emotion the actor was
-asked for, not what anybody heard.
-"""
+"""CREMA-D: clips of actors, judged by voice, by face and by both."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, failure, label_of, parsed
+from raypipe.corpora.clips import FileTree, ListedClip, failure, label_of, parsed
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, open_text
 from raypipe.labels import LABEL_SETS
@@ -59,19 +53,18 @@ _Question = tuple[int, int, int]
 
 
 class CremaD(Corpus):
-    """The adapter of CREMA-D.
-
-    Attributes:
-        modality: what the annotators were given.
-        responses: take ``finishedResponses.csv``, in which every vote has its annotator (about 10
-            votes a clip), in place of ``tabulatedVotes.csv``, which has only counts (about 9).
-        within_s: with ``responses``: leave out answers whose first click came later than this, in
-            seconds, by ``finishedEmoResponses.csv``. With 10 they are the answers that the
-            authors' ``processFinishedResponses.R`` counts into ``tabulatedVotes.csv``.
-    """
+    """Adapter of CREMA-D; the fields are its options."""
 
     name: ClassVar[str] = "crema-d"
     title: ClassVar[str] = "CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset"
+    about: ClassVar[str] = """
+        7,442 clips of 91 actors who say 12 sentences, judged by voice, by face and by both. Layout
+        and quirks: github.com/CheyneyComputerScience/CREMA-D.
+
+        One clip name stands three times in tabulatedVotes.csv, once per modality; the row id tells
+        which: 1xxxxx voice only, 2xxxxx face only, 3xxxxx audio-visual. The letters in a clip's
+        name are the emotion the actor was asked for, not what anybody heard.
+    """
     licence: ClassVar[str] = "Open Database License 1.0, contents under DbCL 1.0"
     fixed_sentences: ClassVar[bool] = True
     selections: ClassVar[Mapping[str, Selection]] = {
@@ -87,9 +80,21 @@ class CremaD(Corpus):
         ),
     }
 
-    modality: Literal["voice", "face", "audio_visual"] = "voice"
-    responses: bool = False
-    within_s: float | None = Field(default=None, gt=0)
+    modality: Literal["voice", "face", "audio_visual"] = Field(
+        default="voice", description="what the annotators were given"
+    )
+    responses: bool = Field(
+        default=False,
+        description="take finishedResponses.csv, in which every vote has its annotator (about 10 "
+        "votes a clip), in place of tabulatedVotes.csv, which has only counts (about 9)",
+    )
+    within_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="with responses: leave out answers whose first click came later than this, in "
+        "seconds, by finishedEmoResponses.csv. With 10 they are the answers that the authors' "
+        "processFinishedResponses.R counts into tabulatedVotes.csv",
+    )
 
     @model_validator(mode="after")
     def _only_responses_have_times(self) -> Self:
@@ -97,21 +102,21 @@ class CremaD(Corpus):
             raise ValueError("within_s is about single responses: it needs responses=true")
         return self
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         """Every clip with votes of the modality, then recordings nobody voted on."""
         stems: set[str] = set()
         votes = self._from_responses(tree) if self.responses else self._from_counts(tree)
-        for one in votes:
-            stem = one.stem if isinstance(one, Listed) else one.utterance_id
+        for clip in votes:
+            stem = clip.stem if isinstance(clip, ListedClip) else clip.utterance_id
             if stem is not None:
                 stems.add(stem)
-            yield one
+            yield clip
         for stem, names in tree.recordings():
             if stem not in stems:
                 message = f"no {self.modality} votes for this recording"
                 yield failure(names[0], None, stem, "no_votes", message)
 
-    def _from_counts(self, tree: Tree) -> Iterator[Listed | Failure]:
+    def _from_counts(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         name = tree.need("tabulatedVotes.csv")
         columns = [("fileName",), ("numResponses",), *((letter,) for letter in "ADFHNS")]
         with open_text(tree.source, name, newline="") as text:
@@ -123,7 +128,7 @@ class CremaD(Corpus):
                 lambda fields: fields.get("fileName"),
             )
 
-    def _counted(self, file: str, line: int, fields: Fields) -> Listed | None:
+    def _counted(self, file: str, line: int, fields: Fields) -> ListedClip | None:
         row = _whole(fields, "")
         if row // 100_000 not in _MODALITIES.values():
             raise BadLineError("bad_row_id", f"row id {row} belongs to no modality")
@@ -141,8 +146,8 @@ class CremaD(Corpus):
         _check_winner(fields.get("emoVote"), votes)
         return self._clip(file, line, fields.get("fileName", ""), votes)
 
-    def _from_responses(self, tree: Tree) -> Iterator[Listed | Failure]:
-        """Votes in the order of clips; a row that cannot be used costs one vote and is told."""
+    def _from_responses(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
+        """Votes in the order of clips; a row that cannot be used is a failure of its own."""
         name = tree.need("finishedResponses.csv")
         late: set[_Question] = set()
         if self.within_s is not None:
@@ -163,8 +168,8 @@ class CremaD(Corpus):
         yield from parsed(
             name,
             records,
-            lambda line, found: self._clip(name, line, *found),
-            lambda found: found[0],
+            lambda line, record: self._clip(name, line, *record),
+            lambda record: record[0],
         )
 
     def _response(self, fields: Fields | BadLineError, late: set[_Question]) -> Vote | None:
@@ -183,7 +188,7 @@ class CremaD(Corpus):
             raise BadLineError("missing_annotator", "no localid")
         return Vote(annotator, (label,))
 
-    def _clip(self, file: str, line: int, clip: str, votes: tuple[Vote, ...]) -> Listed:
+    def _clip(self, file: str, line: int, clip: str, votes: tuple[Vote, ...]) -> ListedClip:
         match = _CLIP.fullmatch(clip.strip())
         if match is None:
             raise BadLineError("bad_name", f"{shown(clip)} is not the name of a clip")
@@ -195,7 +200,7 @@ class CremaD(Corpus):
             votes=votes,
             consensus=consensus(votes),
         )
-        return Listed(utterance, clip.strip(), file, line)
+        return ListedClip(utterance, clip.strip(), file, line)
 
 
 def _question(fields: Fields) -> _Question:
@@ -203,7 +208,7 @@ def _question(fields: Fields) -> _Question:
     return session, query, number
 
 
-def _late(tree: Tree, within_s: float, late: set[_Question]) -> Iterator[Failure]:
+def _late(tree: FileTree, within_s: float, late: set[_Question]) -> Iterator[Failure]:
     """Put into ``late`` the questions whose first click came too late; what cannot be used."""
     name = tree.need("finishedEmoResponses.csv")
     with open_text(tree.source, name, newline="") as text:

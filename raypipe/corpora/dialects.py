@@ -20,7 +20,7 @@ from raypipe.corpora.fields import BadLineError, shown, with_usual_names
 from raypipe.errors import DecodeError
 
 SEGMENT = "segment"
-"""Under which a line's :class:`Segment` stands among its fields."""
+"""Name of the field that holds a line's :class:`Segment`."""
 
 _SLACK_S = 0.05  # durations in manifests are rounded
 
@@ -128,7 +128,7 @@ def _lhotse(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def supervised(supervisions: object) -> dict[str, Any]:
-    """What the one supervision of a Lhotse cut says, its ``custom`` fields included.
+    """Fields of the one supervision of a Lhotse cut, its ``custom`` fields included.
 
     Raises:
         BadLineError: ``unsupported_cut`` for several supervisions, ``bad_type`` for what is none.
@@ -137,11 +137,11 @@ def supervised(supervisions: object) -> dict[str, Any]:
         raise BadLineError("bad_type", f"supervisions are no list: {shown(supervisions)}")
     if len(supervisions) > 1:
         raise BadLineError("unsupported_cut", "several supervisions are not one utterance")
-    told = supervisions[0] if supervisions else {}
-    custom = told.get("custom") or {} if isinstance(told, dict) else None
+    supervision = supervisions[0] if supervisions else {}
+    custom = supervision.get("custom") or {} if isinstance(supervision, dict) else None
     if not isinstance(custom, dict):
-        raise BadLineError("bad_type", f"not a supervision: {shown(told)}")
-    return with_usual_names({**custom, **told})
+        raise BadLineError("bad_type", f"not a supervision: {shown(supervision)}")
+    return with_usual_names({**custom, **supervision})
 
 
 def _seconds(value: object, field: str) -> float:

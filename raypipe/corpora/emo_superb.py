@@ -1,16 +1,6 @@
 """Label tables of EMO-SUPERB: one share per emotion and clip, smoothed.
 
-A table is ``<corpus>/Primary/labels_consensus_<fold>.csv`` (or ``Secondary``): ``FileName`` (no
-name at all in some), a column for each emotion, often ``EmoAct,EmoVal,EmoDom``, then ``SpkrID``,
-``Gender`` and ``Split_Set``. ``config.json`` beside it names the emotions. Its ``flip_aro`` is not
-acted on: in MSP-IMPROV's tables, which have it, the angry clips are the active ones already.
-Recordings are found by name below the corpus's folder, whose ``Audios`` need not be EMO-SUPERB's.
-
-The tables of typed descriptions (``chatGPT/input_*.csv``) are read as well: they are not smoothed,
-and ``words`` holds what the annotators wrote, joined by commas: it becomes the typed text of one
-vote without labels.
-
-**Smoothing.** With K emotions and eps = 0.05 a share p is published as::
+With K emotions and eps = 0.05 a share p is published as::
 
     y = (1 - eps) p + (1 - p) eps / (K - 1)
 
@@ -36,16 +26,33 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from raypipe.corpora.clips import Tree
-from raypipe.corpora.fields import BadLineError, Rules, shown
+from raypipe.corpora.clips import FileTree
+from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, csv_columns, csv_records, open_text
-from raypipe.corpora.manifest import AudioPaths, Parser, Record
+from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record
 from raypipe.corpora.msp_votes import SECONDARY, stem
-from raypipe.corpora.pending import Pending, sized_ahead
+from raypipe.corpora.pending import PendingClip, sized_ahead
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
+
+LAYOUT = """
+A table is <corpus>/Primary/labels_consensus_<fold>.csv (or Secondary): FileName (no name at all in
+some), a column for each emotion, often EmoAct,EmoVal,EmoDom, then SpkrID, Gender and Split_Set.
+config.json beside it names the emotions. Its flip_aro is not acted on: in MSP-IMPROV's tables,
+which have it, the angry clips are the active ones already. Recordings are found by name below the
+corpus's folder, whose Audios need not be EMO-SUPERB's.
+
+The tables of typed descriptions (chatGPT/input_*.csv) are read as well: they are not smoothed, and
+words holds what the annotators wrote, joined by commas: it becomes the typed text of one vote
+without labels.
+
+With K emotions and eps = 0.05 a share p is published as (1 - eps) p + (1 - p) eps / (K - 1). With
+invert_smoothing the shares become what they were before; those that this smoothing cannot have
+produced are refused.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 SMOOTHING = Decimal("0.05")
 """The eps of all published tables."""
@@ -113,7 +120,7 @@ def pending_emo_superb(
     other_labels: Iterable[str] = (),
     invert_smoothing: bool = False,
     smoothing: float = float(SMOOTHING),
-) -> Iterator[Pending | Failure]:
+) -> Iterator[PendingClip | Failure]:
     """The clips of a label table, before their audio is read.
 
     Args:
@@ -137,14 +144,14 @@ def pending_emo_superb(
     """
     place, name = Location.parse_object(table, endpoint)
     root = _folder(place, audio_root, endpoint)
-    rules = Rules(labels, frozenset(), dataset or posixpath.basename(root.uri))
+    rules = FieldRules(labels, frozenset(), dataset or posixpath.basename(root.uri))
     named = _emotions(place)
     with open_text(place, name, newline="") as text:
         header = csv_columns(text, name, [_FILE_NAME])
         columns = _columns(name, header, named, labels, other_labels)
         eps = _checked(smoothing, len(columns)) if invert_smoothing else None
-        rows = _Rows(Tree(root), columns, eps)
-        parser = Parser(name, rules, AudioPaths(root, root))
+        rows = _ShareRows(FileTree(root), columns, eps)
+        parser = ManifestParser(name, rules, AudioPaths(root, root))
         records = csv_records(text, name, [_FILE_NAME])
         yield from sized_ahead(parser.lines(rows.read(records)))
 
@@ -182,29 +189,29 @@ def _columns(
     other_labels: Iterable[str],
 ) -> Mapping[str, str | None]:
     """The label of each emotion's column, None for one that is dropped."""
-    emotions = named or [one for one in header if one not in (*_FILE_NAME, *_FACTS)]
-    missing = [one for one in emotions if one not in header]
+    emotions = named or [emotion for emotion in header if emotion not in (*_FILE_NAME, *_FACTS)]
+    missing = [emotion for emotion in emotions if emotion not in header]
     if missing or len({*emotions}) < 2:
         raise CorpusError(f"{file} has the columns {header}, but not {missing or 'two emotions'}")
     others = {word.strip().lower() for word in other_labels}
     columns: dict[str, str | None] = {}
-    for one in emotions:
-        word = one.strip().lower()
+    for emotion in emotions:
+        word = emotion.strip().lower()
         known = SECONDARY.get(word, word)
-        columns[one] = known if known in labels.names else None
-        if columns[one] is None and word not in others:
+        columns[emotion] = known if known in labels.names else None
+        if columns[emotion] is None and word not in others:
             raise CorpusError(
-                f"{file}: the emotion {shown(one)} is none of {', '.join(labels.names)}; take "
+                f"{file}: the emotion {shown(emotion)} is none of {', '.join(labels.names)}; take "
                 "another label set, or drop its share by naming it in other_labels"
             )
     return columns
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """Turns the rows of a table into the fields of a manifest's line."""
+class _ShareRows:
+    """Rows of a table as the fields of a manifest's line."""
 
-    tree: Tree
+    tree: FileTree
     columns: Mapping[str, str | None]
     eps: Decimal | None
 
@@ -238,13 +245,13 @@ class _Rows:
 
     def _shares(self, cells: Mapping[str, str]) -> dict[str, float] | None:
         """Shares by label; None where all of them went to something outside the set."""
-        found = [_share(cells, column) for column in self.columns]
+        emotion_shares = [_share(cells, column) for column in self.columns]
         if self.eps is not None:
-            found = list(unsmoothed(found, self.eps))
-        elif any(found):  # all zero: everybody wrote a description of their own
-            _check_sum(found)
+            emotion_shares = list(unsmoothed(emotion_shares, self.eps))
+        elif any(emotion_shares):  # all zero: everybody wrote a description of their own
+            _check_sum(emotion_shares)
         by_label: dict[str, Decimal] = {}
-        for label, share in zip(self.columns.values(), found, strict=True):
+        for label, share in zip(self.columns.values(), emotion_shares, strict=True):
             if label is not None:
                 by_label[label] = by_label.get(label, Decimal(0)) + share
         total = sum(by_label.values())
@@ -254,8 +261,8 @@ class _Rows:
 
 
 def _clip_name(cells: Mapping[str, str]) -> str:
-    found = next((cells[column] for column in _FILE_NAME if column in cells), "")
-    name = stem(checked_text(found, "FileName"))
+    cell = next((cells[column] for column in _FILE_NAME if column in cells), "")
+    name = stem(checked_text(cell, "FileName"))
     if not name:
         raise BadLineError("missing_id", "no FileName")
     return name

@@ -1,10 +1,4 @@
-"""Emo-DB: 535 clips of 10 Berlin actors who say ten German sentences in seven emotions.
-
-The letter in a file's name is the German word for the emotion the actor was asked for: that is the
-clip's one vote, by ``intended``. Of the perception test (``erkennung.txt``) only the share of the
-20 listeners who named that very emotion is published, at least 80 % for each of the 535, and the
-share who found it natural: not what the others heard, so it can select clips and no more.
-"""
+"""Emo-DB: German sentences in seven acted emotions."""
 
 from __future__ import annotations
 
@@ -17,7 +11,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, copies, failure
+from raypipe.corpora.clips import FileTree, ListedClip, copies, failure
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, open_text
 from raypipe.labels import LABEL_SETS
@@ -54,17 +48,19 @@ _COLUMNS = [("Satz",), (_RECOGNISED,), (_NATURAL,)]
 
 
 class EmoDb(Corpus):
-    """The adapter of Emo-DB.
-
-    Attributes:
-        recognised: take only clips in which at least this percentage of the listeners named the
-            intended emotion, by ``erkennung.txt``.
-        natural: take only clips that at least this percentage of them found natural; 60 gives
-            the often used part of 493 or 494 clips.
-    """
+    """Adapter of Emo-DB; the fields are its options."""
 
     name: ClassVar[str] = "emodb"
     title: ClassVar[str] = "Emo-DB: Berlin Database of Emotional Speech"
+    about: ClassVar[str] = """
+        535 clips of 10 Berlin actors who say ten German sentences in seven emotions.
+
+        The letter in a file's name is the German word for the emotion the actor was asked for: that
+        is the clip's one vote, by "intended". Of the perception test (erkennung.txt) only the share
+        of the 20 listeners who named that very emotion is published, at least 80 % for each of the
+        535, and the share who thought it natural: not what the others heard, so it can select clips
+        and no more.
+    """
     licence: ClassVar[str] = "free for research; later mirrors say CC0"
     fixed_sentences: ClassVar[bool] = True
     selections: ClassVar[Mapping[str, Selection]] = {
@@ -75,12 +71,24 @@ class EmoDb(Corpus):
         )
     }
 
-    recognised: float = Field(default=0, ge=0, le=100)
-    natural: float = Field(default=0, ge=0, le=100)
+    recognised: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="take only clips in which at least this percentage of the listeners named the "
+        "intended emotion, by erkennung.txt",
+    )
+    natural: float = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="take only clips that at least this percentage of them thought natural; 60 "
+        "gives the often used part of 493 or 494 clips",
+    )
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
-        """Every recording whose name says what it is; the others are failures."""
-        judged: dict[str, _Judged] = {}
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
+        """Every recording with a name of this corpus; the others are failures."""
+        judged: dict[str, _Perception] = {}
         asked = self.recognised > 0 or self.natural > 0
         if asked:
             yield from _perception(tree, judged)
@@ -102,22 +110,22 @@ class EmoDb(Corpus):
                 transcript=sentence,
                 votes=(Vote("intended", (EMOTIONS[match["emotion"]],)),),
             )
-            yield Listed(utterance, stem, names[0])
+            yield ListedClip(utterance, stem, names[0])
             yield from copies(stem, names)
 
-    def _wants(self, judged: _Judged) -> bool:
+    def _wants(self, judged: _Perception) -> bool:
         return judged.recognised >= self.recognised and judged.natural >= self.natural
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """What 20 listeners said of a clip, both in percent of them."""
+class _Perception:
+    """Result of the perception test for a clip, in percent of 20 listeners."""
 
     recognised: float
     natural: float
 
 
-def _perception(tree: Tree, judged: dict[str, _Judged]) -> Iterator[Failure]:
+def _perception(tree: FileTree, judged: dict[str, _Perception]) -> Iterator[Failure]:
     """Read the perception test into ``judged``, by the clip's stem; what cannot be used of it."""
     file = tree.need(_PERCEPTION)
     with open_text(tree.source, file, "latin-1") as text:
@@ -132,8 +140,10 @@ def _perception(tree: Tree, judged: dict[str, _Judged]) -> Iterator[Failure]:
                     raise BadLineError("missing_id", "no Satz")
                 if name in judged:
                     raise BadLineError("duplicate_id", f"{shown(name)} came before")
-                recognised, natural = (_percent(fields, one) for one in (_RECOGNISED, _NATURAL))
-                judged[name] = _Judged(recognised, natural)
+                recognised, natural = (
+                    _percent(fields, column) for column in (_RECOGNISED, _NATURAL)
+                )
+                judged[name] = _Perception(recognised, natural)
             except BadLineError as error:
                 yield failure(file, line, name, error.reason, str(error))
 

@@ -1,4 +1,4 @@
-"""The fields of a label file's line: texts, votes and soft labels, checked one by one."""
+"""Checked fields of a label file's line: texts, votes and soft labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_VOTES = 1000
 
 
 class BadLineError(Exception):
-    """One line cannot be used; caught by the reader of the file, which makes it a failure.
+    """A line that cannot be used; the reader of its file makes it a failure.
 
     Args:
         reason: short stable name, stored as ``error_type``.
@@ -33,8 +33,8 @@ class BadLineError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """How the fields of users' own data are read.
+class FieldRules:
+    """Rules by which the fields of users' own data are read.
 
     Attributes:
         labels: the label set; votes are matched through its aliases.
@@ -71,7 +71,7 @@ class Rules:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message: quoted, and not the whole of a long one."""
+    """A value for a message: quoted, and cut if it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -122,14 +122,14 @@ def utterance_id(fields: Mapping[str, Any]) -> str:
     Raises:
         BadLineError: ``missing_id``, or ``bad_id`` for control characters or an endless text.
     """
-    found = optional_text(fields, "id") or optional_text(fields, "utterance_id")
-    if found is None:
+    name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+    if name is None:
         raise BadLineError("missing_id", "no id")
-    if len(found) > LONGEST_ID or not found.isprintable():
+    if len(name) > LONGEST_ID or not name.isprintable():
         raise BadLineError(
-            "bad_id", f"id is longer than {LONGEST_ID} or holds control characters: {shown(found)}"
+            "bad_id", f"id is longer than {LONGEST_ID} or holds control characters: {shown(name)}"
         )
-    return found
+    return name
 
 
 USUAL_NAMES: Mapping[str, str] = {
@@ -192,13 +192,13 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
         value = [word for word, count in value.items() for _ in range(_count(count))]
     if not isinstance(value, list):
         raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
-    found = tuple(_vote(one, number) for number, one in enumerate(value, start=1))
-    for word in (word for vote in found for word in vote.labels):
+    parsed = tuple(_vote(judgement, number) for number, judgement in enumerate(value, start=1))
+    for word in (word for vote in parsed for word in vote.labels):
         if labels.index(word) is None and word.lower() not in other_labels:
             raise BadLineError(
                 "unknown_label", f"votes: {shown(word)} is none of {', '.join(labels.names)}"
             )
-    return found
+    return parsed
 
 
 def _count(value: object) -> int:
@@ -208,7 +208,7 @@ def _count(value: object) -> int:
 
 
 def _vote(value: object, number: int) -> Vote:
-    """One vote; an annotator without a name is called by the vote's position."""
+    """A vote; an annotator without a name is named by the vote's position."""
     if not isinstance(value, dict):
         return Vote(str(number), (as_text(value, "votes"),))
     words = value.get("labels", value.get("label"))
@@ -260,7 +260,7 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
     if isinstance(value, dict):
         numbers = _aligned(value.items(), labels)
     elif isinstance(value, list) and len(value) == len(labels):
-        numbers = [_share(one) for one in value]
+        numbers = [_share(share) for share in value]
     else:
         raise BadLineError(
             "bad_soft_label", f"soft_label is no list of {len(labels)} shares: {shown(value)}"

@@ -1,12 +1,4 @@
-"""Users' own data as Hugging Face style Parquet or Arrow files with an audio struct.
-
-The audio column is a struct of ``bytes`` (a whole encoded file) and ``path``, or the encoded bytes
-themselves, or what is left after decoding: ``array`` and ``sampling_rate``. Where ``bytes`` is null
-the path is read, relative to ``audio_root`` or to the file's own folder. The other columns are
-those of a manifest (see :mod:`raypipe.corpora.manifest`) under their own or usual other names. The
-words behind whole-number labels are taken from the schema's ``huggingface`` metadata, never
-guessed.
-"""
+"""Users' own data as Hugging Face style Parquet or Arrow files."""
 
 from __future__ import annotations
 
@@ -23,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from raypipe.corpora.containers import Held, found_files
+from raypipe.corpora.containers import ClipEntry, found_files
 from raypipe.corpora.fields import (
     USUAL_NAMES,
     BadLineError,
-    Rules,
+    FieldRules,
     optional_text,
     shown,
     with_usual_names,
@@ -39,30 +31,40 @@ from raypipe.records import Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
+LAYOUT = """
+Tables with an audio column: a struct of bytes (a whole encoded file) and path, or the encoded bytes
+themselves, or what is left after decoding: array and sampling_rate. Where bytes is null the path is
+read, relative to audio_root or to the file's own folder.
+
+The other columns are those of a manifest under their own or usual other names. The words behind
+whole-number labels are taken from the schema's huggingface metadata, never guessed.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
+
 _ROWS_AT_ONCE = 32
 _SPLIT = re.compile(r"(?P<split>train|validation|valid|dev|test)\b[-_.\w]*")
 _VOTE_COLUMNS = {"votes", *(name for name, ours in USUAL_NAMES.items() if ours == "votes")}
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """One file; see :class:`raypipe.corpora.containers.Container`."""
+class TableFile:
+    """A Parquet or Arrow file; see :class:`raypipe.corpora.containers.Container`."""
 
     place: Location
     name: str
     root: Location
-    rules: Rules
+    rules: FieldRules
 
-    def scan(self) -> Iterator[Held]:
+    def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; of Parquet only the other columns are read, a size is a mean."""
         for number, (row, size, facts) in enumerate(self._rows(with_audio=False), start=1):
-            held = row.pop(facts.audio, None)
+            audio = row.pop(facts.audio, None)
             try:
-                name, _ = _name_and_fields(row, held, number, self.name, facts)
+                name, _ = _name_and_fields(row, audio, number, self.name, facts)
             except BadLineError:
-                yield Held(None, size)
+                yield ClipEntry(None, size)
             else:
-                yield Held(name, size)
+                yield ClipEntry(name, size)
 
     def read(self) -> Iterator[Utterance | RowFailure]:
         """Utterances, and failures that name file and row."""
@@ -73,8 +75,8 @@ class Table:
         """File and row, counted from 1."""
         return f"{self.name} row {number + 1}"
 
-    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, Any], int, _Facts]]:
-        """Rows, the size of their audio, and what the schema says."""
+    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, Any], int, _TableSchema]]:
+        """Rows, the size of their audio in bytes, and the schema."""
         where = f"{self.place.uri}/{self.name}"
         try:
             stream = self.place.open(self.name)
@@ -100,7 +102,7 @@ def tables(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> list[Table]:
+) -> list[TableFile]:
     """The files a user means.
 
     Args:
@@ -118,19 +120,19 @@ def tables(
     others = frozenset(word.strip().lower() for word in other_labels)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     return [
-        Table(
+        TableFile(
             place,
             name,
             root or place,
-            Rules(labels, others, dataset or posixpath.basename(place.uri)),
+            FieldRules(labels, others, dataset or posixpath.basename(place.uri)),
         )
         for place, name in found_files(uri, (".parquet", ".arrow"), endpoint)
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a table's schema says: the audio column, and the words behind whole numbers."""
+class _TableSchema:
+    """Audio column of a table, and the words behind its whole numbers."""
 
     audio: str
     words: Mapping[str, Sequence[str]]
@@ -138,8 +140,8 @@ class _Facts:
 
 def _opened(
     stream: BinaryIO, name: str, where: str, with_audio: bool
-) -> tuple[_Facts, Iterator[tuple[pa.RecordBatch, int]]]:
-    """Facts, and batches of rows with the mean size of their audio."""
+) -> tuple[_TableSchema, Iterator[tuple[pa.RecordBatch, int]]]:
+    """The schema, and batches of rows with the mean size of their audio in bytes."""
     if name.lower().endswith(".parquet"):
         table = pq.ParquetFile(stream)
         facts = _facts(table.schema_arrow, where)
@@ -176,7 +178,7 @@ def _row_groups(
         kept = [*dict.fromkeys(outside), *({f"{audio}.path"} & {*paths})]
     for number in range(table.num_row_groups):
         group = table.metadata.row_group(number)
-        total = sum(group.column(one).total_uncompressed_size for one in inside)
+        total = sum(group.column(column).total_uncompressed_size for column in inside)
         # No threads, for the same reason as in _arrow.
         for batch in table.iter_batches(
             _ROWS_AT_ONCE, row_groups=[number], columns=kept, use_threads=False
@@ -184,22 +186,22 @@ def _row_groups(
             yield batch, total // max(1, group.num_rows)
 
 
-def _facts(schema: pa.Schema, where: str) -> _Facts:
-    return _Facts(_audio_column(schema, where), _class_names(schema, where))
+def _facts(schema: pa.Schema, where: str) -> _TableSchema:
+    return _TableSchema(_audio_column(schema, where), _class_names(schema, where))
 
 
 def _audio_column(schema: pa.Schema, where: str) -> str:
     """The column named audio, else the only one with bytes inside."""
     if "audio" in schema.names:
         return "audio"
-    found = [
+    columns = [
         field.name
         for field in schema
         if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
     ]
-    if len(found) != 1:
+    if len(columns) != 1:
         raise CorpusError(f"{where} needs a column audio, has {', '.join(schema.names)}")
-    return str(found[0])
+    return str(columns[0])
 
 
 def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
@@ -220,27 +222,32 @@ def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
 
 
 def _row(
-    row: dict[str, Any], number: int, file: str, facts: _Facts, root: Location, rules: Rules
+    row: dict[str, Any],
+    number: int,
+    file: str,
+    facts: _TableSchema,
+    root: Location,
+    rules: FieldRules,
 ) -> Utterance | RowFailure:
     name: str | None = None
-    held = row.pop(facts.audio)
+    audio = row.pop(facts.audio)
     try:
-        name, fields = _name_and_fields(row, held, number, file, facts)
-        return measured(rules.utterance(fields, name), _bytes(held, root))
+        name, fields = _name_and_fields(row, audio, number, file, facts)
+        return measured(rules.utterance(fields, name), _bytes(audio, root))
     except BadLineError as error:
         message = f"{file} row {number}: {error}"
         return RowFailure(name, "ingest", error.reason, message, number)
 
 
 def _name_and_fields(
-    row: dict[str, Any], held: object, number: int, file: str, facts: _Facts
+    row: dict[str, Any], audio: object, number: int, file: str, facts: _TableSchema
 ) -> tuple[str, dict[str, Any]]:
     fields = with_usual_names({key: _worded(key, row[key], facts.words) for key in row})
     name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
     split = _SPLIT.match(posixpath.basename(file))
     if split is not None:
         fields.setdefault("split", split["split"])
-    return name or _stem_of(held) or f"{posixpath.splitext(file)[0]}-{number}", fields
+    return name or _stem_of(audio) or f"{posixpath.splitext(file)[0]}-{number}", fields
 
 
 def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> object:
@@ -248,9 +255,9 @@ def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> o
     if column not in _VOTE_COLUMNS:
         return value
     if isinstance(value, list):
-        return [_worded(column, one, words) for one in value]
+        return [_worded(column, item, words) for item in value]
     if isinstance(value, dict):  # a struct has every key in every row
-        return {key: one for key, one in value.items() if one is not None}
+        return {key: item for key, item in value.items() if item is not None}
     if isinstance(value, bool) or not isinstance(value, int):
         return value
     names = words.get(column, ())
@@ -262,21 +269,21 @@ def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> o
     return names[value]
 
 
-def _stem_of(held: object) -> str | None:
-    path = held.get("path") if isinstance(held, dict) else None
+def _stem_of(audio: object) -> str | None:
+    path = audio.get("path") if isinstance(audio, dict) else None
     return posixpath.splitext(posixpath.basename(path))[0] if isinstance(path, str) else None
 
 
-def _bytes(held: object, root: Location) -> bytes:
-    if isinstance(held, bytes):
-        return held
-    if not isinstance(held, dict):
-        raise BadLineError("missing_audio", f"audio is {shown(held)}")
-    if held.get("bytes") is not None:
-        return bytes(held["bytes"])
-    if held.get("array") is not None:
-        return _encoded(held["array"], held.get("sampling_rate"))
-    path = held.get("path")
+def _bytes(audio: object, root: Location) -> bytes:
+    if isinstance(audio, bytes):
+        return audio
+    if not isinstance(audio, dict):
+        raise BadLineError("missing_audio", f"audio is {shown(audio)}")
+    if audio.get("bytes") is not None:
+        return bytes(audio["bytes"])
+    if audio.get("array") is not None:
+        return _encoded(audio["array"], audio.get("sampling_rate"))
+    path = audio.get("path")
     if not path:
         raise BadLineError("missing_audio", "audio has neither bytes nor a path")
     try:

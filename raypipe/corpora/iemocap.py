@@ -1,10 +1,4 @@
-"""IEMOCAP: 10,039 utterances of 10 actors in 151 dialogues, judged in order while watching.
-
-The letter after the session in a dialogue's name is who wears the motion-capture markers; the
-speaker is the letter in the last part of an utterance's name. ``C-E*`` lines are external
-evaluators' categories, ``A-E*`` external evaluators' attributes, ``C-F1``, ``C-M1``, ``A-F1`` and
-``A-M1`` the speakers' judgements of themselves.
-"""
+"""IEMOCAP: acted dialogues, judged utterance by utterance in their order."""
 
 from __future__ import annotations
 
@@ -16,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, failure, label_of
+from raypipe.corpora.clips import FileTree, ListedClip, failure, label_of
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.iemocap_turns import Transcripts, seconds
 from raypipe.corpora.lines import checked_text, open_text
@@ -80,18 +74,21 @@ class _Block:
 
 
 class Iemocap(Corpus):
-    """The adapter of IEMOCAP.
-
-    Speakers' judgements of themselves are kept as votes whose annotator begins with ``self:`` and
-    count only where the policy says so. ``split`` names the session, for leave-one-session-out.
-
-    Attributes:
-        dialogues: only improvised or only scripted ones.
-        context_turns: how many previous turns of the dialogue are kept as context.
-    """
+    """Adapter of IEMOCAP; the fields are its options."""
 
     name: ClassVar[str] = "iemocap"
     title: ClassVar[str] = "IEMOCAP: Interactive Emotional Dyadic Motion Capture"
+    about: ClassVar[str] = """
+        10,039 utterances of 10 actors in 151 dialogues, judged in order while watching.
+
+        The letter after the session in a dialogue's name is who wears the motion-capture markers;
+        the speaker is the letter in the last part of an utterance's name. C-E* lines are external
+        evaluators' categories, A-E* external evaluators' attributes, C-F1, C-M1, A-F1 and A-M1 the
+        speakers' judgements of themselves.
+
+        Speakers' judgements of themselves are kept as votes whose annotator begins with "self:" and
+        count only where the policy says so. The split names the session, for leave-one-session-out.
+    """
     licence: ClassVar[str] = "signed academic form of USC SAIL; no redistribution"
     selections: ClassVar[Mapping[str, Selection]] = {
         "4-unanimous-set": Selection(
@@ -160,29 +157,37 @@ class Iemocap(Corpus):
         ),
     }
 
-    dialogues: Literal["all", "impro", "script"] = "all"
-    context_turns: int = Field(default=5, ge=0)
+    dialogues: Literal["all", "impro", "script"] = Field(
+        default="all", description="only improvised or only scripted ones"
+    )
+    context_turns: int = Field(
+        default=5,
+        ge=0,
+        description="how many previous turns of the dialogue are kept as context",
+    )
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         """Every evaluated utterance, then recordings of sentences that nobody evaluated."""
         stems: set[str] = set()
         transcripts = Transcripts(tree)
         for file in _evaluation_files(tree):
-            for one in _read_blocks(tree, file):
-                if isinstance(one, Failure):
-                    yield one
+            for block in _read_blocks(tree, file):
+                if isinstance(block, Failure):
+                    yield block
                     continue
-                found = self._clip(file, one, transcripts)
+                clip = self._clip(file, block, transcripts)
                 yield from transcripts.take_faults()
-                stems.add(_name_of(one) or "")
-                if found is not None:
-                    yield found
+                stems.add(_name_of(block) or "")
+                if clip is not None:
+                    yield clip
         for stem, names in tree.recordings("sentences"):
             if stem not in stems:
                 message = "no evaluation of this recording"
                 yield failure(names[0], None, stem, "no_votes", message)
 
-    def _clip(self, file: str, block: _Block, transcripts: Transcripts) -> Listed | Failure | None:
+    def _clip(
+        self, file: str, block: _Block, transcripts: Transcripts
+    ) -> ListedClip | Failure | None:
         line, name = block.line, _name_of(block)
         try:
             if block.fault is not None:
@@ -192,7 +197,7 @@ class Iemocap(Corpus):
         except BadLineError as error:
             return failure(file, line, name, error.reason, str(error))
 
-    def _listed(self, file: str, block: _Block, transcripts: Transcripts) -> Listed | None:
+    def _listed(self, file: str, block: _Block, transcripts: Transcripts) -> ListedClip | None:
         summary = _SUMMARY.match(block.summary)
         if summary is None:
             raise BadLineError("bad_line", f"not a summary line: {shown(block.summary)}")
@@ -216,10 +221,10 @@ class Iemocap(Corpus):
             arousal=arousal,
             dominance=dominance,
         )
-        return Listed(utterance, match.string, file, block.line)
+        return ListedClip(utterance, match.string, file, block.line)
 
 
-def _evaluation_files(tree: Tree) -> list[str]:
+def _evaluation_files(tree: FileTree) -> list[str]:
     files = [name for name in tree.names if _EVALUATION.search(name)]
     if files:
         return files
@@ -237,7 +242,7 @@ def _name_of(block: _Block) -> str | None:
     return None if summary is None else summary["name"]
 
 
-def _read_blocks(tree: Tree, file: str) -> Iterator[_Block | Failure]:
+def _read_blocks(tree: FileTree, file: str) -> Iterator[_Block | Failure]:
     """Blocks of one of many files: a file that cannot be read costs its dialogue only."""
     try:
         with open_text(tree.source, file, "latin-1") as text:

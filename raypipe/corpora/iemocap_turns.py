@@ -1,4 +1,4 @@
-"""The turns of IEMOCAP's dialogues: what was said, by whom, and what was said before."""
+"""The turns of IEMOCAP's dialogues: speakers, words and previous turns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
 
-from raypipe.corpora.clips import Tree, failure
+from raypipe.corpora.clips import FileTree, failure
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, open_text
 from raypipe.errors import CorpusError
@@ -56,9 +56,9 @@ class Dialogue:
 
 
 class Transcripts:
-    """The transcripts of the dialogue at hand; a corpus without them has none to offer."""
+    """The transcripts of one dialogue at a time; empty for a corpus without them."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FileTree) -> None:
         self._tree = tree
         self._files = tree.texts("transcriptions")
         self._name: str | None = None
@@ -66,7 +66,7 @@ class Transcripts:
         self._faults: list[Failure] = []
 
     def take_faults(self) -> list[Failure]:
-        """Lines of transcripts that could not be used, each told once."""
+        """Lines of transcripts that could not be used, each returned once."""
         faults, self._faults = self._faults, []
         return faults
 

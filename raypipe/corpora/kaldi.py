@@ -1,10 +1,4 @@
-"""Users' own data as a Kaldi data directory.
-
-``wav.scp`` says where recordings lie, ``segments`` (if there) which part of which is an utterance;
-``text``, ``utt2spk`` and ``utt2emo`` add transcript, speaker and labels (several with blanks
-between them). Nothing is ever executed: a line of ``wav.scp`` that is a command, which Kaldi would
-run, is refused, and so is a place inside an archive (``foo.ark:123``).
-"""
+"""Users' own data as a Kaldi data directory."""
 
 from __future__ import annotations
 
@@ -15,14 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raypipe.corpora.dialects import SEGMENT, Segment
-from raypipe.corpora.fields import BadLineError, Rules, shown
+from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, open_text
-from raypipe.corpora.manifest import AudioPaths, Parser, Record
-from raypipe.corpora.pending import Pending, failure, sized_ahead
+from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record
+from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
+
+LAYOUT = """
+wav.scp says where recordings lie, segments (if there) which part of which is an utterance; text,
+utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them).
+
+Nothing is ever executed: a line of wav.scp that is a command, which Kaldi would run, is refused,
+and so is a place inside an archive (foo.ark:123).
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 _RECORDINGS, _SEGMENTS = "wav.scp", "segments"
 _SIDE_FILES = {"text": "transcript", "utt2spk": "speaker", "utt2emo": "votes"}
@@ -37,7 +40,7 @@ def pending_kaldi(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> Iterator[Pending | Failure]:
+) -> Iterator[PendingClip | Failure]:
     """The utterances of a data directory, before their audio is read.
 
     Args:
@@ -56,26 +59,26 @@ def pending_kaldi(
     place = Location.parse(folder, endpoint)
     root = place if audio_root is None else Location.parse(audio_root, endpoint)
     others = frozenset(word.strip().lower() for word in other_labels)
-    rules = Rules(labels, others, dataset or posixpath.basename(place.uri))
+    rules = FieldRules(labels, others, dataset or posixpath.basename(place.uri))
     if not place.exists(_RECORDINGS):
         raise CorpusError(f"there is no {_RECORDINGS} in {place.uri}")
-    told = {name: _SideFile.of(place, name) for name in _SIDE_FILES}
+    side_files = {name: _SideFile.of(place, name) for name in _SIDE_FILES}
     if place.exists(_SEGMENTS):
         recordings = _SideFile.of(place, _RECORDINGS, _plain_path)
         yield from recordings.faults
         file, records = _SEGMENTS, _segments(place, recordings)
     else:
         file, records = _RECORDINGS, _whole(place)
-    parser = Parser(file, rules, AudioPaths(root, root))
-    yield from sized_ahead(parser.lines(_with_side_files(records, told)))
-    for one in told.values():
-        yield from one.faults
-        yield from one.unused(file)
+    parser = ManifestParser(file, rules, AudioPaths(root, root))
+    yield from sized_ahead(parser.lines(_with_side_files(records, side_files)))
+    for side_file in side_files.values():
+        yield from side_file.faults
+        yield from side_file.unused(file)
 
 
 @dataclass(slots=True)
 class _SideFile:
-    """What a file with ``<id> <value>`` a line says; nothing if it is not there."""
+    """Values of a file with ``<id> <value>`` a line, by id; none if the file is not there."""
 
     name: str
     values: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -84,21 +87,22 @@ class _SideFile:
 
     @classmethod
     def of(cls, place: Location, name: str, check: Any = None) -> _SideFile:
-        found = cls(name)
+        side_file = cls(name)
         try:
             for line, key, value in _pairs(place, name):
                 try:
                     if isinstance(value, BadLineError):
                         raise value
-                    if key in found.values:
-                        first = found.values[key][0]
+                    if key in side_file.values:
+                        first = side_file.values[key][0]
                         raise BadLineError("duplicate_id", f"{shown(key)} is also in line {first}")
-                    found.values[key] = line, check(value) if check else value
+                    side_file.values[key] = line, check(value) if check else value
                 except BadLineError as error:
-                    found.faults.append(failure(name, line, key or None, error.reason, str(error)))
+                    fault = failure(name, line, key or None, error.reason, str(error))
+                    side_file.faults.append(fault)
         except ObjectMissingError:
             return cls(name)
-        return found
+        return side_file
 
     def take(self, key: str) -> str | None:
         """The value of an id, which is used from now on."""
@@ -179,16 +183,18 @@ def _times(value: str) -> tuple[str, float, float]:
     return recording, start_s, end_s
 
 
-def _with_side_files(records: Iterable[Record], told: dict[str, _SideFile]) -> Iterator[Record]:
+def _with_side_files(
+    records: Iterable[Record], side_files: dict[str, _SideFile]
+) -> Iterator[Record]:
     for line, record in records:
         if isinstance(record, BadLineError):
-            for one in told.values():
-                one.take(record.utterance_id or "")
+            for side_file in side_files.values():
+                side_file.take(record.utterance_id or "")
             yield line, record
             continue
         fields = dict(record)
         for name, column in _SIDE_FILES.items():
-            fields[column] = told[name].take(fields["id"])
+            fields[column] = side_files[name].take(fields["id"])
         if fields["votes"] is not None:
             fields["votes"] = fields["votes"].split()
         yield line, fields

@@ -196,6 +196,7 @@ def _skip(text: str, position: int, mark: str, name: str) -> int:
     position = _blank(text, position)
     if text[position : position + 1] != mark:
         line = text.count("\n", 0, position) + 1
-        found = shown(text[position : position + 1])
-        raise CorpusError(f"{name} line {line}: expected {mark!r} in a JSON object, found {found}")
+        character = shown(text[position : position + 1])
+        message = f"expected {mark!r} in a JSON object, found {character}"
+        raise CorpusError(f"{name} line {line}: {message}")
     return position + 1

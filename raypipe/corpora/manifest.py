@@ -1,29 +1,4 @@
-"""Users' own data: a JSONL or CSV file that names each clip, where it lies and what was heard.
-
-One line is one utterance. Columns (others are ignored):
-
-========================  =====================================================================
-``id``                    or ``utterance_id``: unique text
-``audio``                 path relative to the manifest (or ``audio_root``), absolute path below
-                          it, or ``s3://`` URI
-``votes``                 labels, ``["anger", "sadness"]``; or votes, ``[{"annotator": "a1",
-                          "labels": ["anger"], "typed": "fed up"}]``; or counts, ``{"anger": 2}``;
-                          in CSV ``anger|sadness`` or the same JSON
-``soft_label``            instead of, or overruling, the votes: ``{"anger": 0.8, "sadness": 0.2}``
-                          or a list in the label set's order; in CSV the same JSON
-``transcript``            text
-``speaker``, ``split``,   text
-``dataset``
-``context``               previous turns, oldest first: a list of texts; in CSV as JSON
-``arousal``, ``valence``  numbers: the annotators' mean; ``dominance`` likewise. A vote may have
-                          these three as well
-========================  =====================================================================
-
-Lines of NeMo and EmoBox manifests and of Lhotse cuts are understood too
-(:mod:`raypipe.corpora.dialects`), and SpeechBrain's JSON files.
-
-A line that cannot be used is a failure of its own with its reason; all the others go on.
-"""
+"""Users' own data as a manifest."""
 
 from __future__ import annotations
 
@@ -40,7 +15,7 @@ from typing import Any, BinaryIO, cast
 from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
 from raypipe.corpora.fields import (
     BadLineError,
-    Rules,
+    FieldRules,
     optional_text,
     parse_json,
     shown,
@@ -48,11 +23,32 @@ from raypipe.corpora.fields import (
     with_usual_names,
 )
 from raypipe.corpora.lines import as_lines, csv_records, json_entries
-from raypipe.corpora.pending import Pending, failure, sized_ahead
+from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
+
+LAYOUT = """
+A JSONL, CSV or TSV file that names each clip, where it lies and what was heard. One line is one
+utterance. Columns (others are ignored):
+
+- id (or utterance_id): unique text
+- audio: path relative to the manifest (or audio_root), absolute path below it, or s3:// URI
+- votes: labels, ["anger", "sadness"]; or votes, [{"annotator": "a1", "labels": ["anger"], "typed":
+  "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON
+- soft_label: instead of, or overruling, the votes: {"anger": 0.8, "sadness": 0.2} or a list in the
+  label set's order; in CSV the same JSON
+- transcript, speaker, split, dataset: text
+- context: previous turns, oldest first: a list of texts; in CSV as JSON
+- arousal, valence, dominance: numbers, the annotators' mean; a vote may have these three as well
+
+Lines of NeMo and EmoBox manifests and of Lhotse cuts are understood too, and SpeechBrain's JSON
+files. A file may be packed with gzip (.gz).
+
+A line that cannot be used is a failure of its own with its reason; all the others go on.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 Fields = Mapping[str, Any]
 Record = tuple[int, Fields | BadLineError]
@@ -69,7 +65,7 @@ def pending_manifest(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
-) -> Iterator[Pending | Failure]:
+) -> Iterator[PendingClip | Failure]:
     """The clips of a manifest in its order, before their audio is read.
 
     Their sizes are asked for, a few at a time, so a clip that is not there is a failure already.
@@ -104,12 +100,12 @@ def _pending(
     endpoint: str | None,
     dataset: str | None,
     other_labels: frozenset[str],
-) -> Iterator[Pending | Failure]:
+) -> Iterator[PendingClip | Failure]:
     place, name = Location.parse_object(manifest, endpoint)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     others = frozenset(word.strip().lower() for word in other_labels)
-    rules = Rules(labels, others, dataset or _unpacked(name).rpartition(".")[0])
-    parser = Parser(name, rules, AudioPaths(place, root))
+    rules = FieldRules(labels, others, dataset or _unpacked(name).rpartition(".")[0])
+    parser = ManifestParser(name, rules, AudioPaths(place, root))
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
@@ -150,7 +146,7 @@ def until_torn(records: Iterable[Record]) -> Iterator[Record]:
 
 
 @dataclass(frozen=True, slots=True)
-class Parser:
+class ManifestParser:
     """Turns a label file's records into clips or failures.
 
     Attributes:
@@ -161,11 +157,11 @@ class Parser:
     """
 
     manifest: str
-    rules: Rules
+    rules: FieldRules
     paths: AudioPaths
     seen: set[bytes] = field(default_factory=set)
 
-    def lines(self, records: Iterable[Record]) -> Iterator[Pending | Failure]:
+    def lines(self, records: Iterable[Record]) -> Iterator[PendingClip | Failure]:
         """The clips of these records, in order."""
         for number, record in records:
             try:
@@ -176,7 +172,7 @@ class Parser:
                 name = _id_or_none(record)
                 yield failure(self.manifest, number, name, error.reason, str(error))
 
-    def _clip(self, number: int, fields: Fields) -> Pending:
+    def _clip(self, number: int, fields: Fields) -> PendingClip:
         name = utterance_id(fields)
         digest = blake2b(name.encode(), digest_size=16).digest()
         if digest in self.seen:
@@ -189,7 +185,7 @@ class Parser:
         place, recording = self.paths.find(path)
         # A user's own field may have the name under which a dialect puts a part of a recording.
         segment = fields.get(SEGMENT)
-        return Pending(
+        return PendingClip(
             utterance,
             place,
             recording,
@@ -211,7 +207,7 @@ def _id_or_none(record: Fields | BadLineError) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AudioPaths:
-    """Finds a clip from what a manifest says, and nothing outside of where clips may lie."""
+    """Locations of clips that a manifest names, all inside of one folder where one is given."""
 
     manifest: Location
     root: Location | None
@@ -254,7 +250,7 @@ def _outside(path: str, root: Location) -> BadLineError:
 
 
 def _records(text: Iterable[str], name: str) -> Iterator[Record]:
-    """Line numbers and fields, by what the file's ending says it is."""
+    """Line numbers and fields, by the format that the file's ending names."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
         return json_records(text)
@@ -269,7 +265,7 @@ def _records(text: Iterable[str], name: str) -> Iterator[Record]:
 
 
 def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
-    """One large object, as SpeechBrain's recipes write it: ``{"u1": {"wav": ..., "emo": ...}}``."""
+    """Entries of SpeechBrain's JSON object, such as ``{"u1": {"wav": ..., "emo": ...}}``."""
     for line, key, value in json_entries("".join(text), name):
         if isinstance(value, dict):
             audio = value.get("audio", value.get("wav"))

@@ -1,9 +1,4 @@
-"""MELD: 13,708 utterances of the series Friends, in dialogues, with the majority of 3 annotators.
-
-Single votes are not published: each clip has one vote, the majority's. Ids restart in every split,
-so the split is part of ours. The clips are MP4 files with sound in 2 or 6 channels; make them
-audio files of the same name, next to them or in place of them, before ingest.
-"""
+"""MELD: utterances of the series Friends, in dialogues."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, failure, label_of, parsed
+from raypipe.corpora.clips import FileTree, ListedClip, failure, label_of, parsed
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, open_text
 from raypipe.errors import CorpusError
@@ -41,16 +36,17 @@ _COLUMNS = [("Utterance",), ("Emotion",), ("Dialogue_ID",), ("Utterance_ID",)]
 
 
 class Meld(Corpus):
-    """The adapter of MELD.
-
-    Attributes:
-        context_turns: how many previous turns of the dialogue are kept as context, each with the
-            name of its speaker.
-        encoding: of the CSV files; some copies are in cp1252.
-    """
+    """Adapter of MELD; the fields are its options."""
 
     name: ClassVar[str] = "meld"
     title: ClassVar[str] = "MELD: Multimodal EmotionLines Dataset"
+    about: ClassVar[str] = """
+        13,708 utterances of the series Friends, in dialogues, with the majority of 3 annotators.
+
+        Single votes are not published: each clip has one vote, the majority's. Ids restart in every
+        split, so the split is part of ours. The clips are MP4 files with sound in 2 or 6 channels;
+        make them audio files of the same name, next to them or in place of them, before ingest.
+    """
     licence: ClassVar[str] = "repository under GPL-3.0; the clips are television material"
     selections: ClassVar[Mapping[str, Selection]] = {
         "all": Selection(
@@ -60,10 +56,17 @@ class Meld(Corpus):
         )
     }
 
-    context_turns: int = Field(default=5, ge=0)
-    encoding: Literal["utf-8-sig", "cp1252", "latin-1"] = "utf-8-sig"
+    context_turns: int = Field(
+        default=5,
+        ge=0,
+        description="how many previous turns of the dialogue are kept as context, each with the "
+        "name of its speaker",
+    )
+    encoding: Literal["utf-8-sig", "cp1252", "latin-1"] = Field(
+        default="utf-8-sig", description="of the CSV files; some copies are in cp1252"
+    )
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         """The rows of every split that is there, each followed by its clips without a row."""
         files = {split: tree.find(f"{split}_sent_emo.csv") for split in _FOLDERS}
         if not any(files.values()):
@@ -74,7 +77,7 @@ class Meld(Corpus):
                 continue
             stems: set[str] = set()
             with open_text(tree.source, file, self.encoding, newline="") as text:
-                rows = _Rows(self, tree, split, file, stems)
+                rows = _DialogueRows(self, tree, split, file, stems)
                 records = csv_records(text, file, _COLUMNS)
                 yield from parsed(file, records, rows.clip, rows.name_of)
             for folder in _FOLDERS[split]:
@@ -85,10 +88,12 @@ class Meld(Corpus):
                         yield failure(clips[0], None, name, "no_votes", "no row for this clip")
 
 
-class _Rows:
-    """Turns a split's rows into clips; the dialogue so far is remembered."""
+class _DialogueRows:
+    """Clips from the rows of a split, with the previous turns of their dialogue."""
 
-    def __init__(self, corpus: Meld, tree: Tree, split: str, file: str, stems: set[str]) -> None:
+    def __init__(
+        self, corpus: Meld, tree: FileTree, split: str, file: str, stems: set[str]
+    ) -> None:
         self._corpus = corpus
         self._tree = tree
         self._split = split
@@ -97,7 +102,7 @@ class _Rows:
         self._dialogue: str | None = None
         self._turns: deque[str] = deque(maxlen=corpus.context_turns)
 
-    def clip(self, line: int, fields: Mapping[str, str]) -> Listed:
+    def clip(self, line: int, fields: Mapping[str, str]) -> ListedClip:
         """The clip of a row; a row that cannot be used is still a turn of its dialogue."""
         stem = _stem(fields)
         self._stems.add(stem)
@@ -118,11 +123,11 @@ class _Rows:
             votes=(Vote("majority of 3", (label,)),),
             consensus=label,
         )
-        return Listed(utterance, stem, self._file, line, folder=self._folder(stem))
+        return ListedClip(utterance, stem, self._file, line, folder=self._folder(stem))
 
     def _folder(self, stem: str) -> str:
         folders = _FOLDERS[self._split]
-        return next((one for one in folders if self._tree.audio(stem, one)), folders[0])
+        return next((folder for folder in folders if self._tree.audio(stem, folder)), folders[0])
 
     def name_of(self, fields: Mapping[str, str]) -> str | None:
         """A row's id, as far as it has one."""

@@ -1,4 +1,4 @@
-"""What MSP-Podcast's files say of a clip beyond its votes: consensus, speaker, split."""
+"""Consensus, speaker and split of a clip from MSP-Podcast's files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from raypipe.corpora.clips import Tree, failure, label_of
+from raypipe.corpora.clips import FileTree, failure, label_of
 from raypipe.corpora.fields import BadLineError, rating, shown
 from raypipe.corpora.lines import Record, checked_text, csv_records, json_entries, open_text
-from raypipe.corpora.msp_votes import CODES, Facts, stem
+from raypipe.corpora.msp_votes import CODES, ClipFacts, stem
 from raypipe.records import Failure
 
 _CONSENSUS = ("labels_consensus", "labels_concensus")
@@ -36,7 +36,7 @@ def file_name(fields: Mapping[str, str]) -> str:
     return name
 
 
-def read_facts(tree: Tree, facts: dict[str, Facts]) -> Iterator[Failure]:
+def read_facts(tree: FileTree, facts: dict[str, ClipFacts]) -> Iterator[Failure]:
     """Read the consensus file into ``facts``; what of it cannot be used."""
     file = tree.find(*(f"{name}.csv" for name in _CONSENSUS))
     if file is not None:
@@ -60,10 +60,12 @@ def _json_records(document: str, file: str) -> Iterator[Record]:
 
 
 def _texts(value: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(one) for name, one in value.items() if one is not None}
+    return {name: str(cell) for name, cell in value.items() if cell is not None}
 
 
-def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -> Iterator[Failure]:
+def _read_facts(
+    file: str, records: Iterator[Record], facts: dict[str, ClipFacts]
+) -> Iterator[Failure]:
     for line, fields in records:
         name = None
         try:
@@ -74,7 +76,7 @@ def _read_facts(file: str, records: Iterator[Record], facts: dict[str, Facts]) -
                 message = f"{shown(name)} came before, in line {facts[name].line}"
                 yield failure(file, line, None, "duplicate_id", message)
                 continue
-            facts[name] = Facts(
+            facts[name] = ClipFacts(
                 file,
                 line,
                 consensus=label_of(fields.get("EmoClass", ""), CODES, "EmoClass"),
@@ -100,26 +102,26 @@ def _split(text: str | None) -> str | None:
 
 
 @dataclass(slots=True)
-class Pairs:
-    """What a file with one clip and one value a line says; a corpus without it says nothing."""
+class ClipValues:
+    """Values by clip from a file with one clip and one value a line; empty without the file."""
 
     values: dict[str, str] = field(default_factory=dict)
     faults: list[Failure] = field(default_factory=list)
 
     @classmethod
-    def speakers(cls, tree: Tree) -> Pairs:
+    def speakers(cls, tree: FileTree) -> ClipValues:
         """Speaker of a clip; the file's lines on a speaker's gender are passed over."""
         return cls()._read(tree, tree.find("Speaker_ids.txt"), _known, clip_first=True)
 
     @classmethod
-    def partitions(cls, tree: Tree) -> Pairs:
+    def partitions(cls, tree: FileTree) -> ClipValues:
         """Split of a clip."""
         file = tree.find("Partitions.txt", "Partition.txt")
         return cls()._read(tree, file, _split, clip_first=False)
 
     def _read(
-        self, tree: Tree, file: str | None, value: Callable[[str], str | None], clip_first: bool
-    ) -> Pairs:
+        self, tree: FileTree, file: str | None, value: Callable[[str], str | None], clip_first: bool
+    ) -> ClipValues:
         if file is not None:
             with open_text(tree.source, file) as text:
                 for number_, line in enumerate(text, start=1):

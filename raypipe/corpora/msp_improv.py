@@ -1,9 +1,4 @@
-"""MSP-IMPROV: acted dialogues of 12 actors, judged by five or more workers from video.
-
-``Evaluation.txt`` (or ``Evalution.txt``) has the block layout of MSP-Podcast, with the names of the
-videos, ``UTD-IMPROV-….avi``. Ratings go from 1 to 5, and 1 is the *most* active: arousal is turned
-round here, so that higher means more active as everywhere.
-"""
+"""MSP-IMPROV: acted dialogues, judged by crowd workers from video."""
 
 from __future__ import annotations
 
@@ -13,10 +8,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, failure
+from raypipe.corpora.clips import FileTree, ListedClip, failure
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import open_text
-from raypipe.corpora.msp_votes import Rated, blocks
+from raypipe.corpora.msp_votes import RatedClip, blocks
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Vote
 from raypipe.votes import VotePolicy
@@ -29,10 +24,18 @@ _SCALE_ENDS = 1 + 5
 
 
 class MspImprov(Corpus):
-    """The adapter of MSP-IMPROV; ``split`` names the session, for leave-one-session-out."""
+    """Adapter of MSP-IMPROV, which has no options."""
 
     name: ClassVar[str] = "msp-improv"
     title: ClassVar[str] = "MSP-IMPROV"
+    about: ClassVar[str] = """
+        Acted dialogues of 12 actors, judged by five or more workers from video.
+
+        Evaluation.txt (or Evalution.txt) has the block layout of MSP-Podcast, with the names of the
+        videos, UTD-IMPROV-*.avi. Ratings go from 1 to 5, and 1 is the most active: arousal is
+        turned round here, so that higher means more active as everywhere. The split names the
+        session, for leave-one-session-out.
+    """
     licence: ClassVar[str] = "academic agreement signed by the institution; no redistribution"
     selections: ClassVar[Mapping[str, Selection]] = {
         "4-primary": Selection(
@@ -47,14 +50,14 @@ class MspImprov(Corpus):
         ),
     }
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         """Every clip with votes, then recordings without."""
         file = tree.need("Evaluation.txt", "Evalution.txt")
         transcripts = tree.texts()
         stems: set[str] = set()
         with open_text(tree.source, file) as text:
             for rated in blocks(file, text):
-                if isinstance(rated, Rated):
+                if isinstance(rated, RatedClip):
                     name = rated.name.replace("UTD-IMPROV-", "MSP-IMPROV-", 1)
                     stems.add(name)
                     yield self._clip(rated, name, transcripts.get(name))
@@ -65,7 +68,9 @@ class MspImprov(Corpus):
             if stem not in stems:
                 yield failure(names[0], None, stem, "no_votes", "no votes for this recording")
 
-    def _clip(self, rated: Rated, name: str, transcript_file: str | None) -> Listed | Failure:
+    def _clip(
+        self, rated: RatedClip, name: str, transcript_file: str | None
+    ) -> ListedClip | Failure:
         try:
             line = rated.line
             match = _NAME.fullmatch(name)
@@ -87,7 +92,7 @@ class MspImprov(Corpus):
             valence=rated.facts.valence,
             dominance=rated.facts.dominance,
         )
-        return Listed(utterance, name, rated.file, rated.line, transcript_file=transcript_file)
+        return ListedClip(utterance, name, rated.file, rated.line, transcript_file=transcript_file)
 
 
 def _turned(vote: Vote) -> Vote:

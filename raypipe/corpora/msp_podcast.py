@@ -1,11 +1,4 @@
-"""MSP-Podcast, releases 1.6 to 2.0: podcast turns, each judged by five or more crowd workers.
-
-The votes are taken from ``labels_detailed.csv`` (in any of its layouts, told apart by the header),
-else ``labels.txt``, else ``labels_detailed.json``; consensus, speaker and split from
-``labels_consensus.csv`` or ``.json`` (``labels_concensus`` up to release 1.9), where missing from
-``labels.txt``, ``Speaker_ids.txt`` and ``Partitions.txt``. The consensus is the plurality of the
-primary labels with all ``Other-…`` as one class; a tie for the first place is no agreement.
-"""
+"""MSP-Podcast: podcast turns, judged by crowd workers."""
 
 from __future__ import annotations
 
@@ -14,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+from pydantic import Field
+
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, failure
+from raypipe.corpora.clips import FileTree, ListedClip, failure
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, json_entries, open_text
-from raypipe.corpora.msp_facts import Pairs, file_name, read_facts
-from raypipe.corpora.msp_votes import Facts, Rated, blocks, stem, vote, worker_line
+from raypipe.corpora.msp_facts import ClipValues, file_name, read_facts
+from raypipe.corpora.msp_votes import ClipFacts, RatedClip, blocks, stem, vote, worker_line
 from raypipe.errors import CorpusError
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Vote
@@ -33,15 +28,19 @@ _WITHHELD = re.compile(r".*_test3_\d+", re.IGNORECASE)
 
 
 class MspPodcast(Corpus):
-    """The adapter of MSP-Podcast.
-
-    Attributes:
-        withheld: also take the recordings of Test3, whose labels, speakers and transcripts are
-            not published; they have no votes.
-    """
+    """Adapter of MSP-Podcast; the field is its option."""
 
     name: ClassVar[str] = "msp-podcast"
     title: ClassVar[str] = "MSP-Podcast"
+    about: ClassVar[str] = """
+        Releases 1.6 to 2.0: podcast turns, each judged by five or more crowd workers.
+
+        The votes are taken from labels_detailed.csv (in any of its layouts, told apart by the
+        header), else labels.txt, else labels_detailed.json; consensus, speaker and split from
+        labels_consensus.csv or .json (labels_concensus up to release 1.9), where missing from
+        labels.txt, Speaker_ids.txt and Partitions.txt. The consensus is the plurality of the
+        primary labels with all "Other-..." as one class; a tie for the first place is no agreement.
+    """
     licence: ClassVar[str] = "academic agreement signed by the institution; no redistribution"
     selections: ClassVar[Mapping[str, Selection]] = {
         "8-primary": Selection(
@@ -77,16 +76,20 @@ class MspPodcast(Corpus):
         ),
     }
 
-    withheld: bool = False
+    withheld: bool = Field(
+        default=False,
+        description="also take the recordings of Test3, whose labels, speakers and transcripts "
+        "are not published; they have no votes",
+    )
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         """Every clip with votes, then clips and recordings without."""
-        facts: dict[str, Facts] = {}
+        facts: dict[str, ClipFacts] = {}
         failed: set[str] = set()
-        for one in read_facts(tree, facts):
-            failed.add(one.utterance_id or "")
-            yield one
-        speakers, splits = Pairs.speakers(tree), Pairs.partitions(tree)
+        for fault in read_facts(tree, facts):
+            failed.add(fault.utterance_id or "")
+            yield fault
+        speakers, splits = ClipValues.speakers(tree), ClipValues.partitions(tree)
         yield from (*speakers.faults, *splits.faults)
         transcripts = tree.texts("transcripts")
         rated_names: set[str] = set()
@@ -103,7 +106,7 @@ class MspPodcast(Corpus):
                 line, error = rated.fault
                 yield failure(file, line, rated.name, error.reason, str(error))
                 continue
-            known = facts.get(rated.name) or rated.facts or Facts(file, rated.line)
+            known = facts.get(rated.name) or rated.facts or ClipFacts(file, rated.line)
             known = replace(
                 known,
                 consensus=known.consensus or consensus(rated.votes),
@@ -117,7 +120,7 @@ class MspPodcast(Corpus):
                 yield failure(known.file, known.line, name, "no_votes", message)
         yield from self._unrated(tree, {*rated_names, *facts, *failed})
 
-    def _clip(self, rated: Rated, facts: Facts, transcript_file: str | None) -> Listed:
+    def _clip(self, rated: RatedClip, facts: ClipFacts, transcript_file: str | None) -> ListedClip:
         utterance = self.bare_utterance(
             rated.name,
             split=facts.split,
@@ -128,11 +131,11 @@ class MspPodcast(Corpus):
             valence=facts.valence,
             dominance=facts.dominance,
         )
-        return Listed(
+        return ListedClip(
             utterance, rated.name, rated.file, rated.line, transcript_file=transcript_file
         )
 
-    def _unrated(self, tree: Tree, known: set[str]) -> Iterator[Listed | Failure]:
+    def _unrated(self, tree: FileTree, known: set[str]) -> Iterator[ListedClip | Failure]:
         for name, files in tree.recordings():
             if name in known:
                 continue
@@ -140,10 +143,10 @@ class MspPodcast(Corpus):
                 message = "no votes for this recording"
                 yield failure(files[0], None, name, "no_votes", message)
             elif self.withheld:
-                yield Listed(self.bare_utterance(name, split="Test3"), name, files[0])
+                yield ListedClip(self.bare_utterance(name, split="Test3"), name, files[0])
 
 
-def _details(tree: Tree) -> tuple[str, Iterator[Rated | BadRecord]]:
+def _details(tree: FileTree) -> tuple[str, Iterator[RatedClip | BadRecord]]:
     """The file with the votes, and its clips."""
     file = tree.find("labels_detailed.csv")
     if file is not None:
@@ -159,14 +162,14 @@ def _details(tree: Tree) -> tuple[str, Iterator[Rated | BadRecord]]:
     )
 
 
-def _from_text(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
+def _from_text(tree: FileTree, file: str) -> Iterator[RatedClip | BadRecord]:
     with open_text(tree.source, file) as text:
         yield from blocks(file, text)
 
 
-def _from_csv(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
-    """Neighbouring rows of one clip belong together; a clip that comes back is told later."""
-    rated: Rated | None = None
+def _from_csv(tree: FileTree, file: str) -> Iterator[RatedClip | BadRecord]:
+    """Clips from neighbouring rows; one that comes back becomes a duplicate later."""
+    rated: RatedClip | None = None
     with open_text(tree.source, file, newline="") as text:
         columns = [("FileName",), ("EmoDetail", "EmoClass_Major")]
         for line, fields in csv_records(text, file, columns):
@@ -181,13 +184,13 @@ def _from_csv(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
             if rated is None or rated.name != name:
                 if rated is not None:
                     yield rated
-                rated = Rated(file, line, name)
+                rated = RatedClip(file, line, name)
             _vote_of(rated, line, fields)
     if rated is not None:
         yield rated
 
 
-def _vote_of(rated: Rated, line: int, fields: Fields) -> None:
+def _vote_of(rated: RatedClip, line: int, fields: Fields) -> None:
     try:
         if "EmoDetail" in fields:
             rated.votes.append(worker_line(str(fields["EmoDetail"])))
@@ -209,11 +212,11 @@ def _column_vote(worker: object, fields: Fields) -> Vote:
     )
 
 
-def _from_json(tree: Tree, file: str) -> Iterator[Rated | BadRecord]:
+def _from_json(tree: FileTree, file: str) -> Iterator[RatedClip | BadRecord]:
     with open_text(tree.source, file) as text:
         document = text.read()
     for line, key, value in json_entries(document, file):
-        rated = Rated(file, line, stem(key))
+        rated = RatedClip(file, line, stem(key))
         try:
             checked_text(key, "file name")
             if not isinstance(value, dict):

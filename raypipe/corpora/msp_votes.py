@@ -1,4 +1,4 @@
-"""How the MSP lab writes down what its workers said; shared by MSP-Podcast and MSP-IMPROV."""
+"""The MSP lab's format of workers' votes, which MSP-Podcast and MSP-IMPROV share."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ _SUMMARY = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the files say of a clip beyond the votes.
+class ClipFacts:
+    """Consensus, attributes, speaker and split of a clip.
 
     Attributes:
         file: where it is said.
         line: in that file.
         consensus: a label, ``other`` or ``no_agreement``.
-        arousal: the workers' mean, on the corpus's scale; likewise the two below.
+        arousal: the workers' mean, on the corpus's scale, as for valence and dominance.
     """
 
     file: str
@@ -83,7 +83,7 @@ class Facts:
 
 
 @dataclass(slots=True)
-class Rated:
+class RatedClip:
     """A clip and its votes, as found in one stretch of a label file.
 
     Attributes:
@@ -96,7 +96,7 @@ class Rated:
     line: int
     name: str
     votes: list[Vote] = field(default_factory=list)
-    facts: Facts | None = None
+    facts: ClipFacts | None = None
     fault: tuple[int, BadLineError] | None = None
 
 
@@ -168,7 +168,7 @@ def _primary(text: str) -> tuple[str, str | None]:
 
 
 def _secondary(text: str) -> tuple[list[str], list[str]]:
-    """Labels and typed texts; a comma inside a typed text is told by what follows it."""
+    """Labels and typed texts; text after a comma tells whether the comma is inside a typed text."""
     labels: list[str] = []
     typed: list[str] = []
     in_typed = False
@@ -189,9 +189,9 @@ def _secondary(text: str) -> tuple[list[str], list[str]]:
     return labels, typed
 
 
-def blocks(file: str, lines: Iterable[str]) -> Iterator[Rated | tuple[int, BadLineError]]:
+def blocks(file: str, lines: Iterable[str]) -> Iterator[RatedClip | tuple[int, BadLineError]]:
     """The clips of a ``labels.txt``: a line for the clip, then one for each worker."""
-    rated: Rated | None = None
+    rated: RatedClip | None = None
     for number_, raw in enumerate(lines, start=1):
         line = raw.strip()
         if not line:
@@ -209,15 +209,15 @@ def blocks(file: str, lines: Iterable[str]) -> Iterator[Rated | tuple[int, BadLi
         yield rated
 
 
-def _begin(file: str, line: int, text: str) -> Rated:
+def _begin(file: str, line: int, text: str) -> RatedClip:
     match = _SUMMARY.fullmatch(text)
     if match is None:
         fault = (line, BadLineError("bad_line", f"not a clip's line: {shown(text)}"))
-        return Rated(file, line, stem(text.partition(";")[0].strip()), fault=fault)
-    rated = Rated(file, line, stem(match["name"].strip()))
+        return RatedClip(file, line, stem(text.partition(";")[0].strip()), fault=fault)
+    rated = RatedClip(file, line, stem(match["name"].strip()))
     try:
         checked_text(match["name"], "file name")
-        rated.facts = Facts(
+        rated.facts = ClipFacts(
             file,
             line,
             consensus=label_of(match["code"], CODES, "consensus"),
@@ -230,7 +230,7 @@ def _begin(file: str, line: int, text: str) -> Rated:
     return rated
 
 
-def _add(rated: Rated, line: int, text: str) -> None:
+def _add(rated: RatedClip, line: int, text: str) -> None:
     try:
         rated.votes.append(worker_line(text))
     except BadLineError as error:

@@ -1,8 +1,4 @@
-"""Users' own data as NeMo's tarred datasets: ``audio_0.tar`` … and one manifest for all of them.
-
-``audio_filepath`` is the name of a member, ``shard_id`` the number in its tar file's name. NeMo
-writes ``_OP_0..15_CL_`` for ``{0..15}``; both are understood.
-"""
+"""Users' own data as NeMo's tarred datasets."""
 
 from __future__ import annotations
 
@@ -14,10 +10,18 @@ from typing import Any
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import as_fields
-from raypipe.corpora.fields import BadLineError, Rules, shown
+from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
+
+LAYOUT = """
+audio_0.tar, audio_1.tar and so on, with one manifest for all of them.
+
+audio_filepath is the name of a member, shard_id the number in its tar file's name. NeMo writes
+_OP_0..15_CL_ for {0..15}; both are understood.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 _NUMBER = re.compile(r"(?P<number>\d+)\.tar", re.IGNORECASE)
 
@@ -44,22 +48,22 @@ def nemo_tars(
     Raises:
         CorpusError: if there is no tar file, or one without a number among several.
     """
-    found = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint)
+    files = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint)
     others = frozenset(word.strip().lower() for word in other_labels)
-    rules = Rules(labels, others, dataset or posixpath.basename(found[0][0].uri))
+    rules = FieldRules(labels, others, dataset or posixpath.basename(files[0][0].uri))
     tars: list[TarBeside] = []
-    for place, name in found:
+    for place, name in files:
         match = _NUMBER.search(name)
-        if match is None and len(found) > 1:
+        if match is None and len(files) > 1:
             raise CorpusError(f"{place.uri}/{name} has no number for shard_id to name")
-        shard = int(match["number"]) if match and len(found) > 1 else None
+        shard = int(match["number"]) if match and len(files) > 1 else None
         describe = partial(_line, shard=shard)
         tars.append(TarBeside(place, name, manifest, describe, rules, tells_faults=not tars))
     return tars
 
 
 def _line(document: Mapping[str, Any], shard: int | None) -> Described | None:
-    """What a line says; ``shard`` is None where there is only one, or the lines name none."""
+    """Member and fields of a line; ``shard`` is None where only one tar file is read."""
     number = document.get("shard_id")
     if shard is not None:
         if isinstance(number, bool) or not isinstance(number, int):

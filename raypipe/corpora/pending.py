@@ -1,4 +1,4 @@
-"""From what is known about a clip to the clip itself: read, cut, measured."""
+"""Clips whose audio is yet to be read: read, cut and measured."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SEGMENT_BYTES_PER_S = 192_000  # 16 bits, 48 kHz, 2 channels: more than nearly 
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingClip:
     """A clip whose label is known and whose audio has not been read.
 
     It can be pickled to where the audio is read.
@@ -57,11 +57,11 @@ class Pending:
     transcript_file: str | None = None
 
     def failure(self, reason: str, message: str) -> Failure:
-        """Why the clip cannot be used."""
+        """A failure of this clip."""
         return failure(self.file, self.line, self.utterance.utterance_id, reason, message)
 
-    def sized(self) -> Pending | Failure:
-        """The clip with the size that the storage tells of its recording."""
+    def sized(self) -> PendingClip | Failure:
+        """The clip with the size of its recording in the storage, in bytes."""
         try:
             size = self.place.size(self.name)
         except ObjectMissingError as error:
@@ -123,22 +123,22 @@ def failure(
     name = None if utterance_id is None else _escaped(utterance_id)
     if line is None:
         return Failure(name, "ingest", reason, _escaped(f"{file}: {message}"))
-    told = _escaped(f"{file} line {line}: {message}")
-    return RowFailure(name, "ingest", reason, told, line)
+    text = _escaped(f"{file} line {line}: {message}")
+    return RowFailure(name, "ingest", reason, text, line)
 
 
 def _escaped(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def read_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Utterance | Failure]:
+def read_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[Utterance | Failure]:
     """Read the audio of every clip, a few clips ahead; failures pass through in place."""
-    return in_order(lambda one: one.read() if isinstance(one, Pending) else one, clips)
+    return in_order(lambda clip: clip.read() if isinstance(clip, PendingClip) else clip, clips)
 
 
-def sized_ahead(clips: Iterable[Pending | Failure]) -> Iterator[Pending | Failure]:
+def sized_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[PendingClip | Failure]:
     """Ask for the size of every recording, a few clips ahead; one that is missing is a failure."""
-    return in_order(lambda one: one.sized() if isinstance(one, Pending) else one, clips)
+    return in_order(lambda clip: clip.sized() if isinstance(clip, PendingClip) else clip, clips)
 
 
 def rate_and_duration(audio: bytes) -> tuple[int, float]:

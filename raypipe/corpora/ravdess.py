@@ -1,8 +1,4 @@
-"""RAVDESS: 24 actors who speak (and sing) two sentences in eight emotions.
-
-A file's name says which emotion the actor was asked for. That is its one vote, by ``intended``: the
-published ratings give hit rates, not which emotion each listener chose.
-"""
+"""RAVDESS: two sentences, spoken and sung in eight acted emotions."""
 
 from __future__ import annotations
 
@@ -10,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from raypipe.corpora.base import Corpus, Selection
-from raypipe.corpora.clips import Listed, Tree, copies, failure
+from raypipe.corpora.clips import FileTree, ListedClip, copies, failure
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Vote
 from raypipe.votes import VotePolicy
@@ -38,14 +36,16 @@ _NAME = re.compile(
 
 
 class Ravdess(Corpus):
-    """The adapter of RAVDESS.
-
-    Attributes:
-        channel: ``speech``, ``song`` or ``both``.
-    """
+    """Adapter of RAVDESS; the field is its option."""
 
     name: ClassVar[str] = "ravdess"
     title: ClassVar[str] = "RAVDESS: Ryerson Audio-Visual Database of Emotional Speech and Song"
+    about: ClassVar[str] = """
+        24 actors who speak (and sing) two sentences in eight emotions.
+
+        A file's name says which emotion the actor was asked for. That is its one vote, by
+        "intended": the published ratings give hit rates, not which emotion each listener chose.
+    """
     licence: ClassVar[str] = "CC BY-NC-SA 4.0"
     fixed_sentences: ClassVar[bool] = True
     selections: ClassVar[Mapping[str, Selection]] = {
@@ -56,10 +56,12 @@ class Ravdess(Corpus):
         )
     }
 
-    channel: Literal["speech", "song", "both"] = "speech"
+    channel: Literal["speech", "song", "both"] = Field(
+        default="speech", description="spoken clips, sung clips, or both"
+    )
 
-    def listed(self, tree: Tree) -> Iterator[Listed | Failure]:
-        """Every recording whose name says what it is; the others are failures."""
+    def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
+        """Every recording with a name of this corpus; the others are failures."""
         for stem, names in tree.recordings():
             match = _NAME.fullmatch(stem)
             if match is None:
@@ -74,5 +76,5 @@ class Ravdess(Corpus):
                 transcript=STATEMENTS[match["statement"]],
                 votes=(Vote("intended", (label,)),),
             )
-            yield Listed(utterance, stem, names[0])
+            yield ListedClip(utterance, stem, names[0])
             yield from copies(stem, names)

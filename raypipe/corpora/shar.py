@@ -1,8 +1,4 @@
-"""Users' own data as Lhotse Shar: ``cuts.000000.jsonl.gz`` with ``recording.000000.tar`` beside it.
-
-A member of the tar file is the audio of the cut it is named after, all of it, in the cuts' order;
-the ``.json`` after it repeats the recording's manifest. ``.nodata`` stands for a cut without audio.
-"""
+"""Users' own data as Lhotse Shar."""
 
 from __future__ import annotations
 
@@ -13,10 +9,19 @@ from typing import Any
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import supervised
-from raypipe.corpora.fields import BadLineError, Rules, utterance_id
+from raypipe.corpora.fields import BadLineError, FieldRules, utterance_id
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
+
+LAYOUT = """
+cuts.000000.jsonl.gz with recording.000000.tar beside it.
+
+A member of the tar file is the audio of the cut it is named after, all of it, in the cuts' order;
+the .json after it repeats the recording's manifest. A .nodata member stands for a cut without
+audio.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 _CUTS = re.compile(r"cuts\.(?P<number>\d+)\.jsonl(?:\.gz)?")
 
@@ -42,25 +47,25 @@ def shar_files(
     Raises:
         CorpusError: if there are no cuts.
     """
-    found = [
+    cuts = [
         (place, match)
         for place, name in found_files(uri, (".jsonl", ".jsonl.gz"), endpoint)
         if (match := _CUTS.fullmatch(name))
     ]
-    if not found:
+    if not cuts:
         raise CorpusError(f"there is no cuts.000000.jsonl.gz in {uri}")
     others = frozenset(word.strip().lower() for word in other_labels)
-    rules = Rules(labels, others, dataset or posixpath.basename(found[0][0].uri))
+    rules = FieldRules(labels, others, dataset or posixpath.basename(cuts[0][0].uri))
     return [
         TarBeside(place, f"recording.{match['number']}.tar", match.string, _cut, rules)
-        for place, match in found
+        for place, match in cuts
     ]
 
 
 def _cut(document: Mapping[str, Any]) -> Described:
     name = utterance_id({"id": document.get("id")})
     try:
-        told = supervised(document.get("supervisions", []))
+        fields = supervised(document.get("supervisions", []))
     except BadLineError as error:
         raise BadLineError(error.reason, str(error), name) from error
-    return name, {**told, "id": name}
+    return name, {**fields, "id": name}

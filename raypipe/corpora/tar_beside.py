@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from raypipe.corpora.containers import Held
+from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.dialects import SEGMENT, Segment
-from raypipe.corpora.fields import BadLineError, Rules, shown, utterance_id
+from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
 from raypipe.corpora.pending import failure, in_order, measured
 from raypipe.corpora.webdataset import content
@@ -25,7 +25,7 @@ Described = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _DescribedClip:
     """A line of the JSONL file."""
 
     number: int
@@ -34,7 +34,7 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sound:
+class _TarRecording:
     """A member of the tar file; without its bytes where only the size was asked for."""
 
     key: str
@@ -44,7 +44,7 @@ class _Sound:
 
 @dataclass(frozen=True, slots=True)
 class TarBeside:
-    """One tar file and the lines about it; see :class:`raypipe.corpora.containers.Container`.
+    """A tar file and the lines about it; see :class:`raypipe.corpora.containers.Container`.
 
     The lines are held in memory, some thousand as these tools write them; the audio is streamed.
 
@@ -61,16 +61,16 @@ class TarBeside:
     name: str
     lines: str
     describe: Callable[[Mapping[str, Any]], Described | None]
-    rules: Rules
+    rules: FieldRules
     tells_faults: bool = True
 
-    def scan(self) -> Iterator[Held]:
+    def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; the audio is passed over."""
-        for one in self._joined(with_audio=False):
-            if isinstance(one, Failure):  # its id may be that of a good clip: a line told twice
-                yield Held(None, 0)
+        for entry in self._joined(with_audio=False):
+            if isinstance(entry, Failure):  # its id may be that of a good clip: a line told twice
+                yield ClipEntry(None, 0)
             else:
-                yield Held(one[0].utterance_id, one[1].size)
+                yield ClipEntry(entry[0].utterance_id, entry[1].size)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and line."""
@@ -80,10 +80,12 @@ class TarBeside:
         """File and recording, counted from 1."""
         return f"{self.name} recording {number + 1}"
 
-    def _utterance(self, one: Failure | tuple[_Line, _Sound]) -> Utterance | Failure:
-        if isinstance(one, Failure):
-            return one
-        line, sound = one
+    def _utterance(
+        self, entry: Failure | tuple[_DescribedClip, _TarRecording]
+    ) -> Utterance | Failure:
+        if isinstance(entry, Failure):
+            return entry
+        line, sound = entry
         try:
             segment = line.fields.get(SEGMENT)
             audio = segment.cut(sound.audio) if isinstance(segment, Segment) else sound.audio
@@ -94,25 +96,27 @@ class TarBeside:
             reason, message = error.code, f"audio: {error}"
         return failure(self.lines, line.number, line.utterance_id, reason, message)
 
-    def _joined(self, *, with_audio: bool) -> Iterator[Failure | tuple[_Line, _Sound]]:
+    def _joined(
+        self, *, with_audio: bool
+    ) -> Iterator[Failure | tuple[_DescribedClip, _TarRecording]]:
         """Bad lines, then every recording with its line, then the lines left without one."""
-        told: dict[str, _Line] = {}
-        for fault in self._told(told):
+        described: dict[str, _DescribedClip] = {}
+        for fault in self._read_lines(described):
             if self.tells_faults:
                 yield fault
-        for sound in self._sounds(with_audio):
-            if isinstance(sound, Failure):
-                yield sound
-            elif sound.key in told:
-                yield told.pop(sound.key), sound
+        for recording in self._recordings(with_audio):
+            if isinstance(recording, Failure):
+                yield recording
+            elif recording.key in described:
+                yield described.pop(recording.key), recording
             else:
-                message = f"{shown(sound.key)} has no line in {self.lines}, or came before"
-                yield failure(self.name, None, sound.key, "no_votes", message)
-        for key, line in told.items():
+                message = f"{shown(recording.key)} has no line in {self.lines}, or came before"
+                yield failure(self.name, None, recording.key, "no_votes", message)
+        for key, line in described.items():
             message = f"{shown(key)} is not in {self.name}"
             yield failure(self.lines, line.number, line.utterance_id, "missing_audio", message)
 
-    def _told(self, told: dict[str, _Line]) -> Iterator[Failure]:
+    def _read_lines(self, clips: dict[str, _DescribedClip]) -> Iterator[Failure]:
         with (
             _opened(self.place, self.lines) as stream,
             text_of(stream, self.lines) as text,
@@ -122,21 +126,21 @@ class TarBeside:
                 try:
                     if isinstance(record, BadLineError):
                         raise record
-                    described = self.describe(record)
-                    if described is None:
+                    description = self.describe(record)
+                    if description is None:
                         continue
-                    key, fields = described
+                    key, fields = description
                     name = utterance_id(fields)
-                    if key in told:
-                        message = f"{shown(key)} is also in line {told[key].number}"
+                    if key in clips:
+                        message = f"{shown(key)} is also in line {clips[key].number}"
                         raise BadLineError("duplicate_id", message)
-                    told[key] = _Line(number, name, fields)
+                    clips[key] = _DescribedClip(number, name, fields)
                 except BadLineError as error:
                     name = name or error.utterance_id
                     yield failure(self.lines, number, name, error.reason, str(error))
 
-    def _sounds(self, with_audio: bool) -> Iterator[_Sound | Failure]:
-        last: _Sound | None = None
+    def _recordings(self, with_audio: bool) -> Iterator[_TarRecording | Failure]:
+        last: _TarRecording | None = None
         with _opened(self.place, self.name) as stream:
             try:
                 with tarfile.open(fileobj=stream, mode="r|*") as tar:
@@ -148,7 +152,7 @@ class TarBeside:
                         key, ending = posixpath.splitext(posixpath.normpath(member.name))
                         if member.isfile() and ending.lower() not in _NOT_AUDIO:
                             audio = content(tar, member) if with_audio else b""
-                            last = _Sound(key, member.size, audio)
+                            last = _TarRecording(key, member.size, audio)
                 if last is not None:
                     yield last
             except (tarfile.TarError, EOFError, OSError) as error:

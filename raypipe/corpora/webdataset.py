@@ -1,10 +1,4 @@
-"""Users' own data as WebDataset: tar files in which neighbours of one name are one sample.
-
-A member's name up to the first dot is the sample, the rest is the field: ``utt1.wav`` (or
-``.flac``, …) is the audio, ``utt1.json`` holds the fields of a manifest's line (see
-:mod:`raypipe.corpora.manifest`; usual other names such as ``spk`` and ``text`` are understood),
-``utt1.txt`` the transcript, ``utt1.cls`` one label.
-"""
+"""Users' own data as WebDataset."""
 
 from __future__ import annotations
 
@@ -16,10 +10,10 @@ from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-
 from typing import Any, Self
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES
-from raypipe.corpora.containers import Held, found_files
+from raypipe.corpora.containers import ClipEntry, found_files
 from raypipe.corpora.fields import (
     BadLineError,
-    Rules,
+    FieldRules,
     optional_text,
     parse_json,
     shown,
@@ -32,6 +26,15 @@ from raypipe.labels import LabelSet
 from raypipe.records import Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
+
+LAYOUT = """
+Tar files in which neighbours of one name are one sample.
+
+A member's name up to the first dot is the sample, the rest is the field: utt1.wav (or .flac, ...)
+is the audio, utt1.json holds the fields of a manifest's line (usual other names such as spk and
+text are understood), utt1.txt the transcript, utt1.cls one label.
+"""
+"""Text of the catalogue about the files, in paragraphs."""
 
 _FIELDS = {".txt": "transcript", ".cls": "votes"}
 
@@ -53,20 +56,20 @@ class Tarball:
 
     place: Location
     name: str
-    rules: Rules
+    rules: FieldRules
 
-    def scan(self) -> Iterator[Held]:
+    def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; the audio is passed over."""
         for sample in _samples(self.place, self.name, with_audio=False):
             if isinstance(sample, RowFailure):
-                yield Held(None, 0)
+                yield ClipEntry(None, 0)
                 continue
             try:
                 name, _ = _name_and_fields(sample)
             except BadLineError:
-                yield Held(None, sample.audio_size)
+                yield ClipEntry(None, sample.audio_size)
             else:
-                yield Held(name, sample.audio_size)
+                yield ClipEntry(name, sample.audio_size)
 
     def read(self) -> Iterator[Utterance | RowFailure]:
         """Utterances, and failures that name file and sample."""
@@ -100,7 +103,7 @@ def tar_files(
         CorpusError: for a folder without any.
     """
     base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
-    rules = Rules(
+    rules = FieldRules(
         labels,
         frozenset(word.strip().lower() for word in other_labels),
         dataset or base.rstrip("-_0123456789") or "webdataset",
@@ -166,14 +169,14 @@ def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     Raises:
         EOFError: if the file ends before they do.
     """
-    held = tar.extractfile(member)
-    data = b"" if held is None else held.read()
+    stream = tar.extractfile(member)
+    data = b"" if stream is None else stream.read()
     if len(data) != member.size:
         raise EOFError(f"{member.name} ends after {len(data)} of {member.size} bytes")
     return data
 
 
-def _utterance(sample: _Sample | RowFailure, rules: Rules) -> Utterance | RowFailure:
+def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | RowFailure:
     if isinstance(sample, RowFailure):
         return sample
     name = posixpath.basename(sample.name)
@@ -219,5 +222,5 @@ def _audio(sample: _Sample) -> bytes:
             "bad_name",
             f"{shown(sample.name + dotted[0])} has a dot in its name, where WebDataset cuts it",
         )
-    held = ", ".join(sample.members)
-    raise BadLineError("missing_audio", f"no audio among the members {held}")
+    members = ", ".join(sample.members)
+    raise BadLineError("missing_audio", f"no audio among the members {members}")

@@ -71,6 +71,7 @@ class Metric:
         kind: how the value is worked out, for people.
         name: in ``metrics/`` and ``predictions/``: lower-case letters, digits and underscores.
         title: a few characters for the head of a column.
+        narrow: the title in a column of five characters, with line breaks; empty for the same.
         description: one line on what the value is.
         range: smallest and largest value; infinite where there is no bound.
         unit: of the value; empty for a pure number.
@@ -95,6 +96,7 @@ class Metric:
     section: Section
     rank: int
     headline: bool = False
+    narrow: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a declaration that lacks a part or contradicts itself, with ValueError."""

@@ -11,7 +11,8 @@ from corpus_folder import CLIP, CorpusFolder
 
 from raypipe.corpora.audio_folder import pending_audio_folder
 from raypipe.corpora.pending import read_ahead
-from raypipe.corpora.sources import Reading, open_source
+from raypipe.corpora.readers import ReadRequest
+from raypipe.corpora.sources import open_source
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
@@ -113,7 +114,7 @@ def test_what_is_no_audio_folder_is_refused(folder: CorpusFolder) -> None:
 def test_it_is_in_the_table_of_readers_and_reads_object_storage(bucket: Location) -> None:
     bucket.write("data/train/metadata.jsonl", b'{"file_name": "../b.wav", "label": "sad"}\n')
     bucket.write("data/b.wav", CLIP)
-    reading = Reading(f"{bucket.uri}/data", None, LABELS, VotePolicy())
+    reading = ReadRequest(f"{bucket.uri}/data", None, LABELS, VotePolicy())
     [clip] = open_source("audio-folder").open(reading)
     found = clip.read()
     assert isinstance(found, Utterance)

@@ -14,8 +14,9 @@ import pytest
 from corpus_folder import CLIP, CorpusFolder, clip
 from mutilated import mutilated
 
-from raypipe.corpora.pending import Pending
-from raypipe.corpora.sources import READERS, Reading, open_source
+from raypipe.corpora.pending import PendingClip
+from raypipe.corpora.readers import READERS, ReadRequest
+from raypipe.corpora.sources import open_source
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
@@ -124,8 +125,8 @@ OPTIONS: dict[str, dict[str, object]] = {"emo-superb": {"invert_smoothing": True
 def read(folder: CorpusFolder, name: str) -> Iterator[Utterance | Failure]:
     source = open_source(name, OPTIONS.get(name))
     uri = str(folder.root / DATA[name][0])
-    for one in source.open(Reading(uri, None, LABELS, VotePolicy())):
-        if isinstance(one, Pending):
+    for one in source.open(ReadRequest(uri, None, LABELS, VotePolicy())):
+        if isinstance(one, PendingClip):
             yield one.read()
         elif isinstance(one, Failure):
             yield one

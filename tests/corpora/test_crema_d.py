@@ -15,7 +15,7 @@ from scipy.spatial.distance import jensenshannon
 
 from raypipe import metrics
 from raypipe.corpora import load_corpus, selection
-from raypipe.corpora.clips import Listed, Tree
+from raypipe.corpora.clips import FileTree, ListedClip
 from raypipe.corpora.crema_d import LETTERS
 from raypipe.errors import ConfigError
 from raypipe.records import Utterance, Vote
@@ -32,8 +32,8 @@ def counted(folder: Path, name: str | None = None, **options: Any) -> list[Utter
     corpus = load_corpus("crema-d", options)
     chosen = selection(corpus, name)
     rows = []
-    for one in corpus.listed(Tree(Location.parse(str(folder)))):
-        assert isinstance(one, Listed)
+    for one in corpus.listed(FileTree(Location.parse(str(folder)))):
+        assert isinstance(one, ListedClip)
         rows.append(labelled(one.utterance, chosen.labels, chosen.policy))
     return [row for row in rows if not isinstance(row, Excluded)]
 

@@ -13,7 +13,8 @@ from corpus_folder import CorpusFolder
 from raypipe.corpora.emo_superb import SMOOTHING, pending_emo_superb, unsmoothed
 from raypipe.corpora.fields import BadLineError
 from raypipe.corpora.pending import read_ahead
-from raypipe.corpora.sources import Reading, open_source
+from raypipe.corpora.readers import ReadRequest
+from raypipe.corpora.sources import open_source
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LABEL_SETS, LabelSet
 from raypipe.records import Failure, Utterance
@@ -195,7 +196,7 @@ def test_it_is_in_the_table_of_readers(folder: CorpusFolder) -> None:
     folder.file(TABLE, HEADER + "a.wav,0.95,0.01,0.01,0.01,0.01,0.01,1,Male,Train\n")
     folder.clips("CREMA-D/Audios", "a")
     source = open_source("emo-superb", {"invert_smoothing": "true"})
-    reading = Reading(str(folder.root / TABLE), None, CREMA_D, VotePolicy())
+    reading = ReadRequest(str(folder.root / TABLE), None, CREMA_D, VotePolicy())
     [clip] = source.open(reading)
     assert clip.utterance.soft_label == (1, 0, 0, 0, 0, 0)
     wrong = open_source("emo-superb", {"invert_smoothing": True, "smoothing": 0.9})

@@ -10,7 +10,8 @@ from corpus_folder import CorpusFolder, clip
 
 from raypipe.corpora.kaldi import pending_kaldi
 from raypipe.corpora.pending import read_ahead
-from raypipe.corpora.sources import Reading, open_source
+from raypipe.corpora.readers import ReadRequest
+from raypipe.corpora.sources import open_source
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
@@ -120,7 +121,7 @@ def test_paths_may_lie_below_an_audio_root(data: CorpusFolder) -> None:
 
 
 def test_it_is_in_the_table_of_readers(data: CorpusFolder) -> None:
-    reading = Reading(str(data.root / "data"), None, LABELS, VotePolicy())
+    reading = ReadRequest(str(data.root / "data"), None, LABELS, VotePolicy())
     assert len(list(open_source("kaldi").open(reading))) == 2
     with pytest.raises(CorpusError, match=r"there is no wav\.scp"):
-        list(open_source("kaldi").open(Reading(str(data.root), None, LABELS, VotePolicy())))
+        list(open_source("kaldi").open(ReadRequest(str(data.root), None, LABELS, VotePolicy())))

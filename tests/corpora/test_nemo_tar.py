@@ -13,7 +13,8 @@ import pytest
 from corpus_folder import CLIP, assert_same_clips, clip
 
 from raypipe.corpora.nemo_tar import nemo_tars
-from raypipe.corpora.sources import Reading, open_source
+from raypipe.corpora.readers import ReadRequest
+from raypipe.corpora.sources import open_source
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
@@ -91,7 +92,7 @@ def test_each_fault_is_told_once_with_its_line(tmp_path: Path) -> None:
 def test_it_is_in_the_table_of_readers(tmp_path: Path) -> None:
     corpus(tmp_path, [json.dumps({"audio_filepath": "u1.wav"})], {"u1": CLIP})
     (tmp_path / "tarred_audio_manifest.json").rename(tmp_path / "mine.json")
-    reading = Reading(str(tmp_path / "audio_0.tar"), None, LABELS, VotePolicy())
+    reading = ReadRequest(str(tmp_path / "audio_0.tar"), None, LABELS, VotePolicy())
     [one] = open_source("nemo-tarred", {"manifest": "mine.json"}).open(reading)
     assert len(list(one.read())) == 1
     [one] = open_source("nemo-tarred").open(reading)

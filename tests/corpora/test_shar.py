@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from corpus_folder import CLIP, assert_same_clips
 
-from raypipe.corpora.pending import Pending
+from raypipe.corpora.pending import PendingClip
+from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.shar import shar_files
-from raypipe.corpora.sources import Reading, open_source
+from raypipe.corpora.sources import open_source
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
@@ -149,7 +150,7 @@ def test_what_is_no_shar_is_refused(tmp_path: Path) -> None:
 
 def test_it_is_in_the_table_of_readers(tmp_path: Path) -> None:
     shard(tmp_path, 0, [cut("a")], {"a.wav": CLIP})
-    reading = Reading(str(tmp_path), None, LABELS, VotePolicy())
+    reading = ReadRequest(str(tmp_path), None, LABELS, VotePolicy())
     [found] = open_source("lhotse-shar").open(reading)
-    assert not isinstance(found, Pending | Failure)
+    assert not isinstance(found, PendingClip | Failure)
     assert found.position(0) == "recording.000000.tar recording 1"

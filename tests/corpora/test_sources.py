@@ -8,8 +8,9 @@ import pytest
 from corpus_folder import CLIP
 
 from raypipe.corpora import CORPORA
-from raypipe.corpora.pending import Pending
-from raypipe.corpora.sources import READERS, Adapter, Reading, open_source, resolved
+from raypipe.corpora.pending import PendingClip
+from raypipe.corpora.readers import READERS, ReadRequest
+from raypipe.corpora.sources import CorpusSource, open_source, resolved
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
@@ -21,7 +22,7 @@ LABELS = LabelSet(("anger", "happiness", "sadness"))
 @pytest.mark.parametrize("name", [*CORPORA, *READERS])
 def test_every_name_opens(name: str) -> None:
     source = open_source(name)
-    assert isinstance(source, Adapter) == (name in CORPORA)
+    assert isinstance(source, CorpusSource) == (name in CORPORA)
     assert bool(source.licence) == bool(source.title) == (name in CORPORA)
     assert dict(source.options) == dict(open_source(name, source.options).options)
 
@@ -47,8 +48,8 @@ def test_a_reader_passes_its_options_on(tmp_path: Path) -> None:
     source = open_source("manifest", {**options, "fixed_sentences": "true"})
     assert source.fixed_sentences
     policy = VotePolicy(merges={"glad": "happiness"})
-    clip, missing, unknown = source.open(Reading(str(manifest), None, LABELS, policy))
-    assert isinstance(clip, Pending)
+    clip, missing, unknown = source.open(ReadRequest(str(manifest), None, LABELS, policy))
+    assert isinstance(clip, PendingClip)
     assert (clip.size, clip.line, clip.utterance.dataset) == (len(CLIP), 1, "d")
     assert [vote.labels for vote in clip.utterance.votes] == [("bored",), ("glad",), ("angry",)]
     assert isinstance(missing, Failure)
@@ -62,15 +63,15 @@ def test_a_part_of_a_long_recording_counts_for_its_part(tmp_path: Path) -> None:
     (tmp_path / "long.wav").write_bytes(CLIP + bytes(10_000_000))
     manifest = tmp_path / "m.jsonl"
     manifest.write_text('{"audio_filepath": "long.wav", "offset": 3.0, "duration": 0.5}\n')
-    [clip] = open_source("nemo").open(Reading(str(manifest), None, LABELS, VotePolicy()))
-    assert isinstance(clip, Pending)
+    [clip] = open_source("nemo").open(ReadRequest(str(manifest), None, LABELS, VotePolicy()))
+    assert isinstance(clip, PendingClip)
     assert clip.size == 96_000
 
 
 def test_a_folder_without_files_of_the_kind_is_refused(tmp_path: Path) -> None:
     for name, ending in (("webdataset", ".tar"), ("parquet", ".parquet or .arrow")):
         with pytest.raises(CorpusError, match=f"there is no {ending} file in"):
-            open_source(name).open(Reading(str(tmp_path), None, LABELS, VotePolicy()))
+            open_source(name).open(ReadRequest(str(tmp_path), None, LABELS, VotePolicy()))
 
 
 def test_the_selection_s_way_of_counting_is_changed_where_asked() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raypipe.corpora import load_corpus, selection
-from raypipe.inspection.inspect import inspect_shards
+from raypipe.reporting.corpus.inspect import inspect_shards
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 

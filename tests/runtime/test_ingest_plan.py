@@ -8,13 +8,20 @@ from dataclasses import dataclass
 
 import pytest
 
-from raypipe.corpora.containers import Held
-from raypipe.corpora.pending import Pending
+from raypipe.corpora.containers import ClipEntry
+from raypipe.corpora.pending import PendingClip
 from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance, Vote
-from raypipe.runtime.ingest.plan import Limits, Plan, claim, refuse_another, repeated_clips, scanned
-from raypipe.runtime.ingest.work import ClipShard, ContainerShards, LeftOut
+from raypipe.runtime.ingest.plan import (
+    IngestPlan,
+    ShardLimits,
+    claim,
+    refuse_another,
+    repeated_clips,
+    scanned,
+)
+from raypipe.runtime.ingest.work import ClipShard, ContainerShards, ExcludedInput
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 from raypipe.votes import VotePolicy
@@ -23,9 +30,11 @@ LABELS = LabelSet(("anger", "sadness"))
 HERE = Location("/nowhere")
 
 
-def clip(number: int, size: int | None = 10, vote: str = "anger") -> Pending:
+def clip(number: int, size: int | None = 10, vote: str = "anger") -> PendingClip:
     utterance = Utterance(f"c{number}", "d", None, None, b"", 0, 0.0, votes=(Vote("a", (vote,)),))
-    return Pending(utterance, HERE, f"c{number}.wav", "votes.csv", number, f"c{number}.wav", size)
+    return PendingClip(
+        utterance, HERE, f"c{number}.wav", "votes.csv", number, f"c{number}.wav", size
+    )
 
 
 def bad(number: int) -> Failure:
@@ -33,51 +42,53 @@ def bad(number: int) -> Failure:
 
 
 def parts(
-    plan: Plan, *clips: Pending | Failure, rows: int = 3, size: int = 1000
+    plan: IngestPlan, *clips: PendingClip | Failure, rows: int = 3, size: int = 1000
 ) -> list[ClipShard]:
-    plan.add_clips(clips, LABELS, VotePolicy(outside="drop_clip"), Limits(rows, size))
+    plan.add_clips(clips, LABELS, VotePolicy(outside="drop_clip"), ShardLimits(rows, size))
     found = list(plan)
     assert all(isinstance(one, ClipShard) for one in found)
     return [one for one in found if isinstance(one, ClipShard)]
 
 
 def ids(part: ClipShard) -> list[str | None]:
-    return [one.utterance.utterance_id if isinstance(one, Pending) else "-" for one in part.inputs]
+    return [
+        one.utterance.utterance_id if isinstance(one, PendingClip) else "-" for one in part.inputs
+    ]
 
 
 def test_shards_close_by_rows_and_bytes() -> None:
-    with Plan() as plan:
+    with IngestPlan() as plan:
         by_rows = parts(plan, *(clip(number) for number in range(7)))
         assert [one.name for one in by_rows] == [f"shard-00000{n}.parquet" for n in range(3)]
         assert [len(one.inputs) for one in by_rows] == [3, 3, 1]
         assert (plan.inputs, plan.parts) == (7, 3)
-    with Plan() as plan:
+    with IngestPlan() as plan:
         clips = [clip(0, 999), clip(1, 1), clip(2, 5000), clip(3, None), clip(4)]
         assert [ids(one) for one in parts(plan, *clips)] == [["c0", "c1"], ["c2"], ["c3", "c4"]]
 
 
 def test_failures_open_no_shard_of_their_own() -> None:
-    with Plan() as plan:
+    with IngestPlan() as plan:
         found = parts(plan, bad(0), clip(1), clip(2), bad(3), clip(4), bad(5), bad(6))
         assert [ids(one) for one in found] == [["-", "c1", "c2", "-", "c4", "-", "-"]]
-    with Plan() as plan:  # unless there are more than a footer should hold
+    with IngestPlan() as plan:  # unless there are more than a footer should hold
         found = parts(plan, *(bad(number) for number in range(7_000)))
         assert [len(one.inputs) for one in found] == [5_000, 2_000]
 
 
 def test_what_the_policy_leaves_out_knows_its_line_and_is_never_read() -> None:
-    with Plan() as plan:
+    with IngestPlan() as plan:
         [part] = parts(plan, clip(1), clip(2, vote="ennui"))
     left_out = part.inputs[1]
-    assert isinstance(left_out, LeftOut)
+    assert isinstance(left_out, ExcludedInput)
     assert isinstance(left_out.reason, RowFailure)
     assert (left_out.reason.row, left_out.reason.error_type) == (2, "outside_label")
     assert left_out.reason.message.startswith("votes.csv line 2: voted for outside")
 
 
 def test_the_digest_changes_with_everything_that_is_listed() -> None:
-    def digest(*clips: Pending | Failure) -> str:
-        with Plan() as plan:
+    def digest(*clips: PendingClip | Failure) -> str:
+        with IngestPlan() as plan:
             parts(plan, *clips)
             return plan.digest
 
@@ -99,10 +110,10 @@ class Box:
     """A container that is only listed."""
 
     name: str
-    held: tuple[Held, ...]
+    held: tuple[ClipEntry, ...]
     place: Location = HERE
 
-    def scan(self) -> Iterator[Held]:
+    def scan(self) -> Iterator[ClipEntry]:
         yield from self.held
 
     def read(self) -> Iterator[Utterance | Failure]:
@@ -113,13 +124,13 @@ class Box:
 
 
 def box(name: str, *names: str | None) -> Box:
-    return Box(name, tuple(Held(one, 10) for one in names))
+    return Box(name, tuple(ClipEntry(one, 10) for one in names))
 
 
 def test_a_shard_never_holds_clips_of_two_containers() -> None:
     boxes = [box("x", "a", "b", "c", "d"), box("y"), box("z", "e")]
-    with Plan() as plan:
-        plan.add_containers(boxes, [scanned(one) for one in boxes], Limits(3, 1000))
+    with IngestPlan() as plan:
+        plan.add_containers(boxes, [scanned(one) for one in boxes], ShardLimits(3, 1000))
         first, second = plan
         assert (plan.inputs, plan.parts) == (5, 2)
     assert isinstance(first, ContainerShards)
@@ -138,7 +149,7 @@ def test_ids_that_come_again_are_found_across_containers() -> None:
 
 def test_a_place_is_claimed_once(place: Location) -> None:
     settings = {"audio": "flac", "labels": ["anger", "sadness"]}
-    with Plan() as plan, Plan() as other:
+    with IngestPlan() as plan, IngestPlan() as other:
         parts(plan, clip(1))
         parts(other, clip(1), clip(2))
         refuse_another(place, settings)

@@ -43,6 +43,7 @@ METRICS = (
     SumsMetric(
         name="accuracy",
         title="Accuracy",
+        narrow="Acc.",
         description="share of utterances whose dominant label is the plurality of the annotators",
         range=(0.0, 1.0),
         better="higher",

@@ -29,6 +29,7 @@ METRICS = (
     SumsMetric(
         name="invalid_rate",
         title="Invalid",
+        narrow="Inv-\nalid",
         description="share of predictions that are invalid, unlabelled utterances included",
         range=(0.0, 1.0),
         better="lower",

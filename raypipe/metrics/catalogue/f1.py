@@ -43,6 +43,7 @@ METRICS = (
     SumsMetric(
         name="macro_f1",
         title="Macro-F1",
+        narrow="Macro\nF1",
         description="unweighted mean F1 over the labels that occur as plurality or prediction",
         range=(0.0, 1.0),
         better="higher",

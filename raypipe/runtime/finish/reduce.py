@@ -18,7 +18,7 @@ from rich.console import Console
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricState
-from raypipe.report.write import html_report
+from raypipe.reporting.run.page import html_report
 from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.ray.tasks import in_order

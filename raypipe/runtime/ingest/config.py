@@ -13,12 +13,12 @@ from raypipe.shards import BYTES_PER_SHARD, ROWS_PER_SHARD
 from raypipe.votes import ClipRule, OutsideRule, PluralityRule, SoftLabelRule
 
 
-class _Section(BaseModel):
+class _IngestSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class VotesConfig(_Section):
-    """What is changed in how the selection counts votes; see :class:`raypipe.votes.VotePolicy`.
+class VotesConfig(_IngestSection):
+    """Changes to how the selection counts votes; see :class:`raypipe.votes.VotePolicy`.
 
     Attributes:
         soft_label_rule: what an annotator with several labels counts for.
@@ -46,8 +46,8 @@ class VotesConfig(_Section):
         return given
 
 
-class IngestConfig(_Section):
-    """A whole ingest: a corpus in, shards out.
+class IngestConfig(_IngestSection):
+    """Settings of an ingest, from a corpus to shards.
 
     Attributes:
         corpus: name of an adapter or of a reader (:mod:`raypipe.corpora.sources`).

@@ -13,20 +13,29 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.corpora.containers import Container
-from raypipe.corpora.sources import Reading, Source, open_source, resolved
+from raypipe.corpora.readers import ReadRequest
+from raypipe.corpora.sources import Source, open_source, resolved
 from raypipe.errors import AccountingError, RaypipeError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.ingest.config import IngestConfig
-from raypipe.runtime.ingest.plan import Limits, Plan, Scan, claim, refuse_another, scanned
+from raypipe.runtime.ingest.plan import (
+    ContainerScan,
+    IngestPlan,
+    ShardLimits,
+    claim,
+    refuse_another,
+    scanned,
+)
 from raypipe.runtime.ingest.work import (
     IngestContext,
-    Written,
+    WrittenShard,
     carry_out,
     names_of,
 )
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.shards import (
+    FORMAT_VERSION,
     INGEST_ERRORS,
     INGEST_EXCLUDED,
     ShardIndex,
@@ -76,10 +85,10 @@ def ingest(
     settings = _settings(config, source, labels, policy)
     shards.probe_conditional_writes()
     refuse_another(shards, settings)
-    reading = Reading(config.source, config.source_endpoint or endpoint, labels, policy)
-    limits = Limits(config.rows_per_shard, config.bytes_per_shard)
-    with ExitStack() as stack, Plan() as plan:
-        opened = source.open(reading)
+    request = ReadRequest(config.source, config.source_endpoint or endpoint, labels, policy)
+    limits = ShardLimits(config.rows_per_shard, config.bytes_per_shard)
+    with ExitStack() as stack, IngestPlan() as plan:
+        opened = source.open(request)
         if isinstance(opened, Sequence):
             stack.enter_context(ray_session(address))
             plan.add_containers(opened, _scans(opened, config.workers, console), limits)
@@ -96,7 +105,7 @@ def ingest(
 def _settings(
     config: IngestConfig, source: Source, labels: LabelSet, policy: VotePolicy
 ) -> dict[str, Any]:
-    """Everything in a config that decides what the shards hold."""
+    """The settings of a config that decide what the shards hold."""
     return {
         "corpus": config.corpus,
         "options": dict(source.options),
@@ -106,12 +115,15 @@ def _settings(
         "audio": config.audio,
         "rows_per_shard": config.rows_per_shard,
         "bytes_per_shard": config.bytes_per_shard,
+        "format_version": FORMAT_VERSION,
     }
 
 
-def _scans(containers: Sequence[Container], workers: int | None, console: Console) -> list[Scan]:
-    """What every container holds, in order; the audio is passed over."""
-    found: dict[int, Scan] = {}
+def _scans(
+    containers: Sequence[Container], workers: int | None, console: Console
+) -> list[ContainerScan]:
+    """Ids and sizes in every container, in order; no audio is read."""
+    scans: dict[int, ContainerScan] = {}
     scan = _task(_scan)
     jobs = (
         (number, scan.remote(container), container.name)
@@ -120,25 +132,25 @@ def _scans(containers: Sequence[Container], workers: int | None, console: Consol
     with RunProgress(
         len(containers), 0, console, what="files", waiting="listing their clips"
     ) as progress:
-        for number, held in _results(jobs, workers):
-            found[number] = held
+        for number, result in _results(jobs, workers):
+            scans[number] = result
             progress.advance(1, 0)
-    return [found[number] for number in range(len(containers))]
+    return [scans[number] for number in range(len(containers))]
 
 
-def _scan(container: Container) -> Iterator[Scan]:
+def _scan(container: Container) -> Iterator[ContainerScan]:
     yield scanned(container)
 
 
-def _write_part(part: bytes, context: IngestContext) -> Iterator[Written]:
+def _write_part(part: bytes, context: IngestContext) -> Iterator[WrittenShard]:
     yield from carry_out(pickle.loads(part), context)
 
 
 def _carry_out(
-    plan: Plan, context: IngestContext, workers: int | None, console: Console
-) -> list[Written]:
+    plan: IngestPlan, context: IngestContext, workers: int | None, console: Console
+) -> list[WrittenShard]:
     """Every shard, in order."""
-    found: list[Written] = []
+    shards: list[WrittenShard] = []
     write = _task(_write_part)
     jobs = (
         (number, write.remote(pickle.dumps(part, protocol=5), context), names_of(part)[0])
@@ -146,15 +158,15 @@ def _carry_out(
     )
     with RunProgress(plan.inputs, 0, console, what="clips", waiting="reading audio") as progress:
         for _, written in _results(jobs, workers):
-            found.append(written)
+            shards.append(written)
             progress.advance(written.outcome.inputs, len(written.outcome.failures))
-    return sorted(found, key=lambda one: (len(one.entry.name), one.entry.name))
+    return sorted(shards, key=lambda shard: (len(shard.entry.name), shard.entry.name))
 
 
 def _results(
     jobs: Iterator[tuple[int, Any, str]], workers: int | None
 ) -> Iterator[tuple[int, Any]]:
-    """What streaming tasks yield, in the order in which it arrives.
+    """Number of the task and result, for every result of streaming tasks as it arrives.
 
     A few more tasks than there are CPUs wait at Ray, so that no CPU waits for the driver; a task
     is made only then, so that its input is in no memory before.
@@ -194,15 +206,15 @@ def _finish(
     config: IngestConfig,
     source: Source,
     context: IngestContext,
-    plan: Plan,
-    written: Sequence[Written],
+    plan: IngestPlan,
+    written: Sequence[WrittenShard],
 ) -> ShardIndex:
     """Write the tables of what was left out, then the index."""
-    outcomes = [one.outcome for one in written]
-    done = sum(one.inputs for one in outcomes)
-    rows = sum(one.entry.rows for one in written)
-    failures = [failure for one in outcomes for failure in one.failures]
-    excluded = [failure for one in outcomes for failure in one.excluded]
+    outcomes = [shard.outcome for shard in written]
+    done = sum(outcome.inputs for outcome in outcomes)
+    rows = sum(shard.entry.rows for shard in written)
+    failures = [failure for outcome in outcomes for failure in outcome.failures]
+    excluded = [failure for outcome in outcomes for failure in outcome.excluded]
     if not plan.inputs == done == rows + len(failures) + len(excluded):
         raise AccountingError(
             f"{plan.inputs} inputs were listed and {done} are done: {rows} utterances, "
@@ -211,13 +223,13 @@ def _finish(
     write_failures(context.shards, INGEST_ERRORS, failures)
     write_failures(context.shards, INGEST_EXCLUDED, excluded)
     kept: Counter[str] = Counter()
-    for one in outcomes:
-        kept.update(one.kept_original)
+    for outcome in outcomes:
+        kept.update(outcome.kept_original)
     return publish_index(
         context.shards,
-        [one.entry for one in written if one.entry.rows],
+        [shard.entry for shard in written if shard.entry.rows],
         context.labels,
-        dataset="+".join(sorted({name for one in outcomes for name in one.datasets})),
+        dataset="+".join(sorted({name for outcome in outcomes for name in outcome.datasets})),
         soft_label_rule=context.policy.rule,
         policy=context.policy,
         fixed_sentences=source.fixed_sentences,
@@ -230,7 +242,7 @@ def _finish(
         licence=source.licence,
         audio=config.audio,
         kept_original=_sorted(kept),
-        votes=sum(one.votes for one in outcomes),
+        votes=sum(outcome.votes for outcome in outcomes),
     )
 
 

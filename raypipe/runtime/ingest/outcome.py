@@ -1,4 +1,4 @@
-"""What became of the inputs of a shard, as it stands in the shard's footer."""
+"""Results for the inputs of a shard, as kept in the shard's footer."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ OUTCOME_KEY = "raypipe.ingest"
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What became of the inputs of a shard.
+class ShardOutcome:
+    """Numbers, failures and exclusions of the inputs of a shard.
 
     Attributes:
-        inputs: their number: utterances, failures and those left out.
+        inputs: number of utterances, failures and exclusions.
         duration_s: seconds of audio in the utterances.
         votes: inside the label set, of the utterances.
         datasets: names in the utterances, sorted.
         kept_original: recordings that could not become FLAC, by format.
-        failures: in the corpus's order, as ``excluded``.
-        excluded: what the policy leaves out.
+        failures: in the corpus's order.
+        excluded: clips that the policy leaves out, in the corpus's order.
     """
 
     inputs: int = 0
@@ -34,7 +34,7 @@ class Outcome:
     excluded: list[Failure] = field(default_factory=list)
 
     def as_json(self) -> str:
-        """As it stands in a shard's footer."""
+        """JSON for a shard's footer."""
         return json.dumps(
             {
                 "inputs": self.inputs,
@@ -42,14 +42,14 @@ class Outcome:
                 "votes": self.votes,
                 "datasets": self.datasets,
                 "kept_original": dict(sorted(self.kept_original.items())),
-                "failures": [_failure_row(one) for one in self.failures],
-                "excluded": [_failure_row(one) for one in self.excluded],
+                "failures": [_failure_row(failure) for failure in self.failures],
+                "excluded": [_failure_row(failure) for failure in self.excluded],
             }
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Outcome:
-        """Back from a shard's footer."""
+    def from_json(cls, text: str) -> ShardOutcome:
+        """The outcome that :meth:`as_json` wrote."""
         document = json.loads(text)
         for name in ("failures", "excluded"):
             document[name] = [_failure_of(row) for row in document[name]]

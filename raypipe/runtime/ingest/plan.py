@@ -18,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.corpora.containers import Container
-from raypipe.corpora.pending import Pending
+from raypipe.corpora.pending import PendingClip
 from raypipe.errors import FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.runtime.ingest.work import (
     ClipShard,
     ContainerShards,
-    Input,
-    LeftOut,
-    Part,
+    ExcludedInput,
+    IngestInput,
+    IngestTask,
     counted,
 )
 from raypipe.shards import INDEX
@@ -40,16 +40,16 @@ _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a shard is closed: after so many utterances, or so many bytes of audio."""
+class ShardLimits:
+    """Number of utterances, and bytes of audio, after which a shard is closed."""
 
     rows: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """What a container holds.
+class ContainerScan:
+    """Ids and sizes of a container's clips.
 
     Attributes:
         digests: 16 bytes of every clip's id, zeros where there is none, shape ``(clips,)``.
@@ -60,12 +60,12 @@ class Scan:
     sizes: NDArray[np.int64]
 
 
-class Plan:
-    """The parts of an ingest, in order.
+class IngestPlan:
+    """The tasks of an ingest, in order.
 
     Attributes:
-        inputs: number of clips, and of what did not become one.
-        parts: their number.
+        inputs: number of clips, failures and excluded clips.
+        parts: number of tasks.
     """
 
     def __init__(self) -> None:
@@ -81,83 +81,90 @@ class Plan:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[IngestTask]:
         self._file.seek(0)
         for _ in range(self.parts):
             yield pickle.load(self._file)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything that was listed."""
+        """SHA-256 of all inputs that were listed."""
         return self._hash.hexdigest()
 
     def add_clips(
         self,
-        clips: Iterable[Pending | Failure],
+        clips: Iterable[PendingClip | Failure],
         labels: LabelSet,
         policy: VotePolicy,
-        limits: Limits,
+        limits: ShardLimits,
     ) -> None:
         """Plan clips that lie in files of their own; what the policy leaves out is not read."""
-        inputs: list[Input] = []
+        inputs: list[IngestInput] = []
         rows = size = 0
         for clip in clips:
-            one = _counted(clip, labels, policy) if isinstance(clip, Pending) else clip
+            source = _counted(clip, labels, policy) if isinstance(clip, PendingClip) else clip
             full = rows >= limits.rows or size >= limits.bytes
             # Failures do not open a shard of their own behind a full one.
-            if (full and isinstance(one, Pending)) or len(inputs) >= _MOST_INPUTS:
+            if (full and isinstance(source, PendingClip)) or len(inputs) >= _MOST_INPUTS:
                 self._add(ClipShard(self._next_name(), tuple(inputs)), len(inputs))
                 inputs, rows, size = [], 0, 0
-            inputs.append(one)
-            self._hash.update(_identity(one).encode("utf-8", "surrogatepass"))
-            if isinstance(one, Pending):
+            inputs.append(source)
+            self._hash.update(_identity(source).encode("utf-8", "surrogatepass"))
+            if isinstance(source, PendingClip):
                 rows += 1
-                size += one.size or 0
+                size += source.size or 0
         if inputs:
             self._add(ClipShard(self._next_name(), tuple(inputs)), len(inputs))
 
     def add_containers(
-        self, containers: Sequence[Container], scans: Sequence[Scan], limits: Limits
+        self, containers: Sequence[Container], scans: Sequence[ContainerScan], limits: ShardLimits
     ) -> None:
         """Plan containers: each is read once, and a shard never holds clips of two."""
-        repeated = repeated_clips(containers, scans)
-        for container, scan, again in zip(containers, scans, repeated, strict=True):
+        for container, scan, repeated in zip(
+            containers, scans, repeated_clips(containers, scans), strict=True
+        ):
             self._hash.update(json.dumps([container.name, len(scan.sizes)]).encode())
             self._hash.update(scan.digests.tobytes() + scan.sizes.tobytes())
             counts = list(_counts(scan.sizes, limits))
             shards = tuple((self._next_name(), count) for count in counts)
             if shards:
-                self._add(ContainerShards(container, shards, again), len(scan.sizes))
+                self._add(ContainerShards(container, shards, repeated), len(scan.sizes))
 
     def _next_name(self) -> str:
         self._shards += 1
         return f"shard-{self._shards - 1:06d}.parquet"
 
-    def _add(self, part: Part, inputs: int) -> None:
+    def _add(self, part: IngestTask, inputs: int) -> None:
         self._file.seek(0, 2)
         pickle.dump(part, self._file, protocol=5)
         self.parts += 1
         self.inputs += inputs
 
 
-def _counted(clip: Pending, labels: LabelSet, policy: VotePolicy) -> Pending | LeftOut:
+def _counted(
+    clip: PendingClip, labels: LabelSet, policy: VotePolicy
+) -> PendingClip | ExcludedInput:
     where = clip.file if clip.line is None else f"{clip.file} line {clip.line}"
-    found = counted(clip.utterance, labels, policy, where, clip.line)
-    return found if isinstance(found, LeftOut) else replace(clip, utterance=found)
+    result = counted(clip.utterance, labels, policy, where, clip.line)
+    return result if isinstance(result, ExcludedInput) else replace(clip, utterance=result)
 
 
-def _identity(one: Input) -> str:
-    """Everything about an input that decides what its shard holds."""
-    if isinstance(one, Pending):
-        return repr((one.utterance, one.path, one.size, one.segment, one.transcript_file))
-    return repr(one)
+def _identity(source: IngestInput) -> str:
+    """Text of everything about an input that decides what its shard holds."""
+    if isinstance(source, PendingClip):
+        fields = (source.utterance, source.path, source.size, source.segment)
+        return repr((*fields, source.transcript_file))
+    if isinstance(source, ExcludedInput):
+        # This very text stands in the fingerprints of ingests that began before: do not change it.
+        return f"LeftOut(reason={source.reason!r})"
+    return repr(source)
 
 
-def _counts(sizes: NDArray[np.int64], limits: Limits) -> Iterator[int]:
+def _counts(sizes: NDArray[np.int64], limits: ShardLimits) -> Iterator[int]:
     """Numbers of clips in the shards of a container."""
     rows = size = 0
-    for one in sizes.tolist():
-        rows, size = rows + 1, size + one
+    for clip_size in sizes.tolist():
+        rows, size = rows + 1, size + clip_size
         if rows == limits.rows or size >= limits.bytes:
             yield rows
             rows = size = 0
@@ -165,26 +172,28 @@ def _counts(sizes: NDArray[np.int64], limits: Limits) -> Iterator[int]:
         yield rows
 
 
-def scanned(container: Container) -> Scan:
+def scanned(container: Container) -> ContainerScan:
     """Ids and sizes of a container's clips; raises as :meth:`Container.scan`."""
     digests, sizes = bytearray(), []
-    for held in container.scan():
-        name = held.utterance_id
+    for entry in container.scan():
+        name = entry.utterance_id
         digests += (
             bytes(_DIGEST_BYTES)
             if name is None
             else hashlib.blake2b(name.encode(), digest_size=_DIGEST_BYTES).digest()
         )
-        sizes.append(held.size)
+        sizes.append(entry.size)
     kind = f"S{_DIGEST_BYTES}"
-    return Scan(np.frombuffer(bytes(digests), dtype=kind), np.array(sizes, dtype=np.int64))
+    return ContainerScan(np.frombuffer(bytes(digests), dtype=kind), np.array(sizes, dtype=np.int64))
 
 
-def repeated_clips(containers: Sequence[Container], scans: Sequence[Scan]) -> list[dict[int, str]]:
+def repeated_clips(
+    containers: Sequence[Container], scans: Sequence[ContainerScan]
+) -> list[dict[int, str]]:
     """For every container its clips whose id came before, by number, with where it did."""
-    found: list[dict[int, str]] = [{} for _ in containers]
+    repeated: list[dict[int, str]] = [{} for _ in containers]
     if not scans:
-        return found
+        return repeated
     digests = np.concatenate([scan.digests for scan in scans])
     _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
     earlier = first[inverse]
@@ -194,34 +203,41 @@ def repeated_clips(containers: Sequence[Container], scans: Sequence[Scan]) -> li
             int(np.searchsorted(starts, at, "right")) - 1 for at in (clip, earlier[clip])
         )
         where = containers[there].position(int(earlier[clip] - starts[there]))
-        found[here][int(clip - starts[here])] = where
-    return found
+        repeated[here][int(clip - starts[here])] = where
+    return repeated
 
 
 def refuse_another(shards: Location, settings: Mapping[str, Any]) -> None:
-    """Make sure that a place holds nothing, or (a part of) an ingest with these settings.
+    """Refuse a place that holds anything but (a part of) an ingest with these settings.
 
     Raises:
         FingerprintError: naming the settings that differ.
     """
-    found = _claimed(shards)
-    if found is None:
+    claimed = _claimed(shards)
+    if claimed is None:
         if shards.exists(INDEX):
             raise FingerprintError(
                 f"{shards.uri} holds shards that another program wrote; choose another place"
             )
         return
-    there = found.get("settings", {})
+    there = claimed.get("settings", {})
     names = [name for name in {**settings, **there} if settings.get(name) != there.get(name)]
+    if names == ["format_version"]:
+        raise FingerprintError(
+            f"{shards.uri} holds an ingest of an older version of raypipe; its finished shards are "
+            "read as they are, an unfinished one needs another place"
+        )
     if names:
-        told = "; ".join(
+        differences = "; ".join(
             f"{name} was {json.dumps(there.get(name))}, is now {json.dumps(settings.get(name))}"
             for name in names
         )
-        raise FingerprintError(f"{shards.uri} holds another ingest: {told}. Choose another place")
+        raise FingerprintError(
+            f"{shards.uri} holds another ingest: {differences}. Choose another place"
+        )
 
 
-def claim(shards: Location, settings: Mapping[str, Any], plan: Plan) -> str:
+def claim(shards: Location, settings: Mapping[str, Any], plan: IngestPlan) -> str:
     """Say in ``ingest.json`` what a place holds, before anything else is written there.
 
     Returns:
@@ -243,10 +259,10 @@ def claim(shards: Location, settings: Mapping[str, Any], plan: Plan) -> str:
     if shards.create(CLAIM, data):
         return fingerprint
     refuse_another(shards, settings)
-    found = _claimed(shards) or {}
-    if found.get("fingerprint") != fingerprint:
+    claimed = _claimed(shards) or {}
+    if claimed.get("fingerprint") != fingerprint:
         raise FingerprintError(
-            f"{shards.uri} holds an ingest of {found.get('inputs')} inputs that began when the "
+            f"{shards.uri} holds an ingest of {claimed.get('inputs')} inputs that began when the "
             f"source was another: now there are {plan.inputs}, or labels or sizes of files have "
             "changed. Choose another place"
         )

@@ -1,12 +1,12 @@
-"""What is printed at the end of an ingest, by the command line and in a job's log alike."""
+"""Summary printed at the end of an ingest, by the command line and in a job's log."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 from rich.console import Console
 
-from raypipe.report.ingest import ingest_table
-from raypipe.report.terminal import error_table
+from raypipe.reporting.errors import error_table
+from raypipe.reporting.ingest import ingest_table
 from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes

@@ -1,7 +1,7 @@
-"""What is done with a part of a corpus: read, encode, write its shards. Free of Ray.
+"""Shards of a part of a corpus: read, encoded and written, without Ray.
 
-A shard is written in one step under a name that is known before. Its footer holds what became of
-every input it stands for, so that a later attempt need not read any audio to know it.
+A shard is written in one step under a name that is known before. Its footer holds the
+results of all its inputs, so that a later attempt need not read any audio to know them.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.corpora.containers import Container
-from raypipe.corpora.pending import Pending, in_order
+from raypipe.corpora.pending import PendingClip, in_order
 from raypipe.errors import CorpusError, DecodeError, FingerprintError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.lossless import as_flac
 from raypipe.records import Failure, Utterance
-from raypipe.runtime.ingest.outcome import OUTCOME_KEY, Outcome
+from raypipe.runtime.ingest.outcome import OUTCOME_KEY, ShardOutcome
 from raypipe.shards import RowFailure, ShardEntry, encoded_shard, shard_entry
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.votes import Excluded, VotePolicy, labelled
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A clip that the policy leaves out, with the place that names it."""
+class ExcludedInput:
+    """A clip that the policy leaves out, with the reason and the place that names it."""
 
     reason: Failure
 
 
-Input = Pending | Failure | LeftOut
+IngestInput = PendingClip | Failure | ExcludedInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class ClipShard:
 
     Attributes:
         name: of the shard.
-        inputs: clips, and what did not become one, in the corpus's order.
+        inputs: clips, failures and excluded clips, in the corpus's order.
     """
 
     name: str
-    inputs: tuple[Input, ...]
+    inputs: tuple[IngestInput, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ContainerShards:
     """The shards of one container.
 
     Attributes:
-        container: what is read, once, from front to back.
+        container: read once, from front to back.
         shards: names and numbers of clips, in order.
         repeated: clips by number whose id came before, with where it did.
     """
@@ -66,26 +66,31 @@ class ContainerShards:
     repeated: Mapping[int, str]
 
 
-Part = ClipShard | ContainerShards
+IngestTask = ClipShard | ContainerShards
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """An utterance as it is to be stored; ``kept`` is why it is not FLAC, None if it is."""
+class EncodedUtterance:
+    """An utterance as it is stored.
+
+    Attributes:
+        kept: format of a recording that could not become FLAC, such as ``WAV/FLOAT``; None for one
+            that is FLAC, or where FLAC is not asked for.
+    """
 
     utterance: Utterance
     kept: str | None
 
 
-Result = Ready | Failure | LeftOut
+IngestResult = EncodedUtterance | Failure | ExcludedInput
 
 
 @dataclass(frozen=True, slots=True)
 class IngestContext:
-    """What every part of an ingest is made with.
+    """Settings that all tasks of an ingest share.
 
     Attributes:
-        shards: where they go.
+        shards: place of the shards.
         flac: whether integer PCM becomes FLAC.
         fingerprint: of the ingest, kept in every shard.
     """
@@ -98,19 +103,19 @@ class IngestContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A finished shard: what the index says of it, and what became of its inputs."""
+class WrittenShard:
+    """Index entry of a finished shard, and the results for its inputs."""
 
     entry: ShardEntry
-    outcome: Outcome
+    outcome: ShardOutcome
 
 
-def names_of(part: Part) -> list[str]:
-    """Names of the shards that a part becomes."""
+def names_of(part: IngestTask) -> list[str]:
+    """Names of the shards that a task writes."""
     return [part.name] if isinstance(part, ClipShard) else [name for name, _ in part.shards]
 
 
-def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
+def carry_out(part: IngestTask, context: IngestContext) -> Iterator[WrittenShard]:
     """Write those shards of a part that are not there yet.
 
     Yields:
@@ -121,16 +126,16 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
         ShardError: if an object of such a name is no shard.
         StoreError: if the storage refuses.
     """
-    found = {name: _existing(context, name) for name in names_of(part)}
-    if all(found.values()):
-        yield from (one for one in found.values() if one is not None)
+    written = {name: _existing(context, name) for name in names_of(part)}
+    if all(written.values()):
+        yield from (shard for shard in written.values() if shard is not None)
     elif isinstance(part, ClipShard):
         yield _write(part.name, _read_clips(part.inputs, context), context)
     else:
         rows = _read_container(part, context)
         for name, count in part.shards:
             results = islice(rows, count)
-            existing = found[name]
+            existing = written[name]
             if existing is None:
                 yield _write(name, results, context)
             else:
@@ -139,23 +144,23 @@ def carry_out(part: Part, context: IngestContext) -> Iterator[Written]:
                 yield existing
 
 
-def _read_clips(inputs: Iterable[Input], context: IngestContext) -> Iterator[Result]:
+def _read_clips(inputs: Iterable[IngestInput], context: IngestContext) -> Iterator[IngestResult]:
     """Reading runs a few clips ahead in threads; encoding does not, a task has one CPU."""
 
-    def read(one: Input) -> tuple[Input, Utterance | Failure | LeftOut]:
-        return one, one.read() if isinstance(one, Pending) else one
+    def read(source: IngestInput) -> tuple[IngestInput, Utterance | Failure | ExcludedInput]:
+        return source, source.read() if isinstance(source, PendingClip) else source
 
-    for one, row in in_order(read, inputs):
-        if isinstance(one, Pending) and isinstance(row, Utterance):
+    for source, row in in_order(read, inputs):
+        if isinstance(source, PendingClip) and isinstance(row, Utterance):
             try:
-                yield _ready(row, context)
+                yield _encoded(row, context)
             except DecodeError as error:
-                yield one.failure(error.code, f"audio {one.path!r}: {error}")
+                yield source.failure(error.code, f"audio {source.path!r}: {error}")
         elif not isinstance(row, Utterance):
             yield row
 
 
-def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[Result]:
+def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[IngestResult]:
     """One result for every clip that was listed, also where the file turns out to be damaged."""
     done = 0
     reason = "the file ends before this clip, which it was listed with"
@@ -170,7 +175,7 @@ def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[R
         yield RowFailure(None, "ingest", "bad_container", message, number + 1)
 
 
-def _container_results(part: ContainerShards, context: IngestContext) -> Iterator[Result]:
+def _container_results(part: ContainerShards, context: IngestContext) -> Iterator[IngestResult]:
     for number, row in enumerate(part.container.read()):
         where = part.container.position(number)
         if isinstance(row, Failure):
@@ -181,42 +186,42 @@ def _container_results(part: ContainerShards, context: IngestContext) -> Iterato
             message = f"{where}: {name!r} came before, in {part.repeated[number]}"
             yield RowFailure(name, "ingest", "duplicate_id", message, number + 1)
             continue
-        one = counted(row, context.labels, context.policy, where, number + 1)
+        result = counted(row, context.labels, context.policy, where, number + 1)
         try:
-            yield _ready(one, context) if isinstance(one, Utterance) else one
+            yield _encoded(result, context) if isinstance(result, Utterance) else result
         except DecodeError as error:
             yield RowFailure(name, "ingest", error.code, f"{where}: audio: {error}", number + 1)
 
 
-def _ready(row: Utterance, context: IngestContext) -> Ready:
+def _encoded(row: Utterance, context: IngestContext) -> EncodedUtterance:
     if not context.flac:
-        return Ready(row, None)
+        return EncodedUtterance(row, None)
     stored = as_flac(row.audio)
-    return Ready(replace(row, audio=stored.audio), stored.kept)
+    return EncodedUtterance(replace(row, audio=stored.audio), stored.kept)
 
 
 def counted(
     utterance: Utterance, labels: LabelSet, policy: VotePolicy, where: str, row: int | None
-) -> Utterance | LeftOut:
-    """An utterance with its soft label, or why the policy leaves it out and where it stands."""
-    found = labelled(utterance, labels, policy)
-    if not isinstance(found, Excluded):
-        return found
-    values = (found.utterance_id, found.stage, found.error_type, f"{where}: {found.message}")
-    return LeftOut(Failure(*values) if row is None else RowFailure(*values, row))
+) -> Utterance | ExcludedInput:
+    """An utterance with its soft label, or its exclusion by the policy with its position."""
+    result = labelled(utterance, labels, policy)
+    if not isinstance(result, Excluded):
+        return result
+    values = (result.utterance_id, result.stage, result.error_type, f"{where}: {result.message}")
+    return ExcludedInput(Failure(*values) if row is None else RowFailure(*values, row))
 
 
-def _write(name: str, results: Iterable[Result], context: IngestContext) -> Written:
+def _write(name: str, results: Iterable[IngestResult], context: IngestContext) -> WrittenShard:
     rows: list[Utterance] = []
-    outcome = Outcome()
+    outcome = ShardOutcome()
     kept: Counter[str] = Counter()
     for result in results:
         outcome.inputs += 1
-        if isinstance(result, Ready):
+        if isinstance(result, EncodedUtterance):
             rows.append(result.utterance)
             if result.kept is not None:
                 kept[result.kept] += 1
-        elif isinstance(result, LeftOut):
+        elif isinstance(result, ExcludedInput):
             outcome.excluded.append(result.reason)
         else:
             outcome.failures.append(result)
@@ -227,10 +232,10 @@ def _write(name: str, results: Iterable[Result], context: IngestContext) -> Writ
     metadata = {FINGERPRINT_KEY: context.fingerprint, OUTCOME_KEY: outcome.as_json()}
     data = encoded_shard(rows, context.labels, metadata)
     context.shards.write_new(name, data, context.fingerprint)
-    return Written(shard_entry(name, data, rows), outcome)
+    return WrittenShard(shard_entry(name, data, rows), outcome)
 
 
-def _existing(context: IngestContext, name: str) -> Written | None:
+def _existing(context: IngestContext, name: str) -> WrittenShard | None:
     """A shard that an earlier attempt wrote; only its footer is read."""
     if not context.shards.exists(name):
         return None
@@ -242,10 +247,10 @@ def _existing(context: IngestContext, name: str) -> Written | None:
             footer = pq.read_metadata(stream)
     except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{where} is no shard: {error}; remove it and repeat") from error
-    found = footer.metadata or {}
-    if found.get(FINGERPRINT_KEY.encode()) != context.fingerprint.encode():
+    metadata = footer.metadata or {}
+    if metadata.get(FINGERPRINT_KEY.encode()) != context.fingerprint.encode():
         raise FingerprintError(f"{where} is not of this ingest; give this one a place of its own")
-    outcome = Outcome.from_json(str(found[OUTCOME_KEY.encode()], "utf-8"))
+    outcome = ShardOutcome.from_json(str(metadata[OUTCOME_KEY.encode()], "utf-8"))
     digest = context.shards.digest(name)
     if not digest.startswith("sha256:"):  # an object copied by other hands
         digest = f"sha256:{hashlib.sha256(context.shards.read(name)).hexdigest()}"
@@ -256,4 +261,4 @@ def _existing(context: IngestContext, name: str) -> Written | None:
         sha256=digest.removeprefix("sha256:"),
         duration_s=outcome.duration_s,
     )
-    return Written(entry, outcome)
+    return WrittenShard(entry, outcome)

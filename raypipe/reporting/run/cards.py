@@ -1,0 +1,150 @@
+"""The confusion matrix and the example utterances as texts, ready for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from raypipe.labels import LabelSet
+from raypipe.reporting.names import PRIMARY, title
+from raypipe.reporting.run.digest import ExampleUtterance, PredictionTally
+from raypipe.reporting.text import listing, score
+
+EXAMPLE_RULES: Final = {
+    "best": f"Lowest {title(PRIMARY)}",
+    "median": f"Median {title(PRIMARY)}",
+    "worst": f"Highest {title(PRIMARY)}",
+    "most ambiguous": "Most ambiguous",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionCell:
+    """Number of utterances with one plurality and one predicted label.
+
+    Attributes:
+        share: of the row, in [0, 1], as CSS reads it.
+        text: the share in percent, or a dash in a row without utterances.
+    """
+
+    n: int
+    share: str
+    text: str
+    is_diagonal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionRow:
+    """Utterances whose plurality is one label, by predicted label."""
+
+    label: str
+    n: int
+    cells: tuple[ConfusionCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Plurality of the votes against predicted label.
+
+    Attributes:
+        heads: short and full name of each predicted label.
+        n: utterances counted.
+        ties: utterances left out because their votes have no plurality.
+    """
+
+    heads: tuple[tuple[str, str], ...]
+    rows: tuple[ConfusionRow, ...]
+    n: int
+    ties: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleCard:
+    """Soft label and predicted distribution of one utterance, as texts.
+
+    Attributes:
+        bars: label, share of the votes and predicted probability, both in percent.
+    """
+
+    title: str
+    utterance_id: str
+    dataset: str
+    n_votes: int
+    js: str
+    bars: tuple[tuple[str, float, float], ...]
+
+
+def confusion(tally: PredictionTally, labels: LabelSet) -> Confusion | None:
+    """The confusion matrix in shares of its rows; None if no utterance can be counted."""
+    if not tally.confusion.any():
+        return None
+    totals = tally.confusion.sum(axis=1)
+    rows = tuple(
+        ConfusionRow(
+            name,
+            int(totals[index]),
+            tuple(
+                _cell(int(number), int(totals[index]), index == position)
+                for position, number in enumerate(tally.confusion[index])
+            ),
+        )
+        for index, name in enumerate(labels.names)
+    )
+    heads = tuple(zip(short_names(labels.names), labels.names, strict=True))
+    return Confusion(heads, rows, int(totals.sum()), tally.ties)
+
+
+def cards(examples: Mapping[str, ExampleUtterance], labels: LabelSet) -> tuple[ExampleCard, ...]:
+    """Chosen utterances in the order of the rules; one chosen twice is shown once."""
+    titles: dict[str, list[str]] = {}
+    chosen: dict[str, ExampleUtterance] = {}
+    for rule, rule_title in EXAMPLE_RULES.items():
+        if rule in examples:
+            _, utterance_id = examples[rule].rank
+            titles.setdefault(utterance_id, []).append(rule_title)
+            chosen[utterance_id] = examples[rule]
+    return tuple(
+        ExampleCard(
+            title=listing(titles[key]),
+            utterance_id=example.utterance_id,
+            dataset=example.dataset,
+            n_votes=example.n_votes,
+            js=score(example.js),
+            bars=tuple(
+                zip(
+                    labels.names,
+                    np.round(100 * example.truth, 1).tolist(),
+                    np.round(100 * example.predicted, 1).tolist(),
+                    strict=True,
+                )
+            ),
+        )
+        for key, example in chosen.items()
+    )
+
+
+def short_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """Three letters of each label, more where two labels would look the same.
+
+    Example:
+        >>> short_names(["anger", "contempt", "concern"])
+        ('ang', 'cont', 'conc')
+    """
+    return tuple(_shortest(label, labels) for label in labels)
+
+
+def _shortest(label: str, labels: Sequence[str]) -> str:
+    length = 3
+    while length < len(label) and sum(other[:length] == label[:length] for other in labels) > 1:
+        length += 1
+    return label[:length]
+
+
+def _cell(n: int, total: int, is_diagonal: bool) -> ConfusionCell:
+    share = n / total if total else 0.0
+    return ConfusionCell(
+        n, f"{share:.3f}", score(100 * share, 0) if total else "\N{EN DASH}", is_diagonal
+    )

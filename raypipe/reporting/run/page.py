@@ -1,0 +1,142 @@
+"""The page about a run: one self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raypipe.labels import LabelSet
+from raypipe.reporting.errors import error_groups
+from raypipe.reporting.names import (
+    PRIMARY,
+    better,
+    calibration_metrics,
+    charted_metrics,
+    definition,
+    headline_metrics,
+    title,
+)
+from raypipe.reporting.page import environment
+from raypipe.reporting.run import charts, tables
+from raypipe.reporting.run.cards import cards, confusion
+from raypipe.reporting.run.cost_quality import cost_charts
+from raypipe.reporting.run.digest import PredictionTally, digest_predictions
+from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
+from raypipe.reporting.run.headline import headline
+from raypipe.reporting.run.metric_tables import metric_tables
+from raypipe.reporting.run.scores import Approach, Scores
+from raypipe.reporting.text import clean, listing
+
+
+def html_report(
+    run: Mapping[str, Any],
+    metrics: pa.Table,
+    predictions: pa.Table | Iterable[pa.Table],
+    errors: pa.Table,
+    labels: LabelSet,
+) -> str:
+    """The page about a run, as HTML.
+
+    Everything that comes from a corpus or a model (ids, labels, messages, reasons) is treated as
+    hostile: stripped of control characters, escaped, and the page may load or run nothing.
+
+    Args:
+        run: the fields of ``run.json``; a missing key is shown as not recorded.
+        metrics: the ``metrics/`` table of the run.
+        predictions: the ``predictions/`` table, read once, table by table.
+        errors: the ``errors/`` table, or its first rows.
+        labels: the label set that ``probs`` and ``soft_label`` are aligned with.
+
+    Returns:
+        The page, with its style and figures inside.
+
+    Raises:
+        ConfigError: if the predictions' distributions do not have one entry per label.
+    """
+    # One slice per speaker can be most of the table, and none of it is on the page.
+    scores = Scores(
+        metrics.filter(pc.invert(pc.starts_with(metrics["slice"].cast(pa.string()), "speaker=")))
+    )
+    best = scores.best()
+    typical = None
+    if best is not None:
+        typical = scores.get(best, f"{PRIMARY}.median") or scores.get(best, PRIMARY)
+    digest = digest_predictions(
+        predictions, labels, focus=best, typical_js=typical.value if typical is not None else None
+    )
+    # Without scores there is no best strategy; the first one can still be shown.
+    shown = best if best in digest.tallies else next(iter(digest.tallies), None)
+    balance = UtteranceBalance.of(run, errors)
+    context = {
+        "title": clean(run.get("name") or "unnamed run"),
+        "headline": headline(scores, digest),
+        "alerts": alerts(run, balance, digest),
+        "balance": balance,
+        "facts": facts(run, scores, digest),
+        "scores": tables.score_table(scores),
+        "best": scores.name(best) if best is not None else None,
+        "shown": scores.name(shown) if shown is not None else None,
+        "cards": cards(digest.examples, labels),
+        "slices": tables.slice_table(scores, best) if best is not None else (),
+        "parsing": tables.parsing_table(scores, digest.tallies),
+        "errors": error_groups(errors),
+        "metric_tables": metric_tables(scores),
+        "directions": _directions(),
+        "definitions": [
+            (title(metric), definition(metric))
+            for metric in headline_metrics()
+            if definition(metric)
+        ],
+        "ranked_by": title(PRIMARY),
+        "label_count": len(labels),
+        "versions": versions(run),
+        "config": config_text(run),
+        **_score_charts(scores, best),
+        **_tally_charts(digest.tallies[shown] if shown is not None else None, labels),
+    }
+    return environment().get_template("run/page.html.jinja").render(context)
+
+
+def _directions() -> str:
+    """Directions in which the scores of the main table improve, in a sentence."""
+    parts = []
+    for direction in ("lower", "higher"):
+        names = [title(metric) for metric in headline_metrics() if better(metric) == direction]
+        if names:
+            parts.append(f"{listing(names)}: {direction} is better")
+    return "; ".join(parts) + "."
+
+
+def _score_charts(scores: Scores, best: Approach | None) -> dict[str, Any]:
+    strategies = (charts.strategies_chart(scores, metric) for metric in charted_metrics())
+    by_metric = [charts.ambiguity_charts(scores, metric) for metric in charted_metrics()]
+    calibration = []
+    if best is not None:
+        calibration = [
+            (title(metric), tables.estimate_cell(estimate))
+            for metric in calibration_metrics()
+            if (estimate := scores.get(best, metric)) is not None
+        ]
+    return {
+        "strategy_charts": [chart for chart in strategies if chart is not None],
+        # The metrics of one model and prompt stand beside each other.
+        "ambiguity_charts": [
+            chart for pair in zip_longest(*by_metric) for chart in pair if chart is not None
+        ],
+        "cost_charts": cost_charts(scores),
+        "calibration": calibration,
+    }
+
+
+def _tally_charts(tally: PredictionTally | None, labels: LabelSet) -> dict[str, Any]:
+    if tally is None:
+        return dict.fromkeys(("calibration_chart", "shares_chart", "confusion"))
+    return {
+        "calibration_chart": charts.calibration_chart(tally),
+        "shares_chart": charts.shares_chart(tally, labels),
+        "confusion": confusion(tally, labels),
+    }

@@ -1,0 +1,111 @@
+"""The scores of a run for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from raypipe.reporting.names import (
+    CALLS,
+    ESCALATED,
+    INVALID,
+    PRIMARY,
+    TOKENS,
+    better,
+    headline_metrics,
+    narrow_title,
+    title,
+)
+from raypipe.reporting.run.scores import Approach, Estimate, Scores
+from raypipe.reporting.run.tables import cost_metrics, slice_title
+from raypipe.reporting.text import NONE, amount, percent, score
+
+_BEST = "bold cyan"
+_NAME_WIDTH = 28
+
+
+def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
+    """Scores of every approach, each with half the width of its 95 % interval.
+
+    Strategies stand under their model and prompt where there are several, the constant predictors
+    below a line. What answers cost stands beside them, where it is known. Names come from the
+    run's tables and may hold anything: they are stripped of control characters and never read as
+    rich's markup.
+    """
+    scores = Scores(metrics.filter(pc.equal(metrics["slice"], slice_name)))
+    costs = [name for name in cost_metrics(scores, slice_name) if name in (TOKENS, CALLS)]
+    table = Table(
+        title=Text(f"Scores on {slice_title(slice_name)}"),
+        caption=Text(_caption(costs)),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=bool(costs),
+    )
+    # Names of a sweep can be long, and differ at their ends: folded, never cut.
+    table.add_column("strategy", overflow="fold", max_width=_NAME_WIDTH)
+    for metric in (*headline_metrics(), INVALID, *costs):
+        # Only names give way in a narrow terminal; the interval stands below its value. Eight
+        # columns of numbers leave room for the longest plain name only below narrow titles.
+        head = narrow_title(metric) if costs else title(metric)
+        table.add_column(head, justify="right", no_wrap=True)
+    best = {
+        metric: scores.best_of(scores.approaches, metric, slice_name)
+        for metric in headline_metrics()
+    }
+    groups = scores.groups()
+    for group in groups:
+        if group.title:
+            table.add_row(Text(group.title.replace(" · ", "\n"), style="bold"))
+        for approach in group.approaches:
+            cells = [
+                _cell(scores.get(approach, metric, slice_name), approach == best[metric])
+                for metric in headline_metrics()
+            ]
+            invalid = None if approach.is_baseline else scores.invalid_rate(approach, slice_name)
+            cells.append(Text(percent(invalid.value) if invalid is not None else NONE))
+            cells += [_cost(scores.get(approach, metric, slice_name)) for metric in costs]
+            # Below the last of a group, but for the last group.
+            line_below = approach == group.approaches[-1] and group != groups[-1]
+            table.add_row(_name(scores, approach, slice_name), *cells, end_section=line_below)
+    return table
+
+
+def _caption(costs: Sequence[str]) -> str:
+    words = [
+        f"± half of the 95 % interval; {better(PRIMARY)} {title(PRIMARY)} is better; bold: the best"
+    ]
+    if TOKENS in costs:
+        words.append("tokens: read and written per utterance")
+    if CALLS in costs:
+        words.append("calls: of the verifier")
+    return "; ".join(words)
+
+
+def _name(scores: Scores, approach: Approach, slice_name: str) -> Text:
+    words = scores.short_name(approach)
+    if len(words) > _NAME_WIDTH // 2:  # the settings of a sweep: one a line
+        words = words.replace("[", "[\n").replace(",", ",\n")
+    name = Text(words, style="dim" if approach.is_baseline else "")
+    escalated = scores.get(approach, ESCALATED, slice_name)
+    if escalated is not None:
+        name.append(f"\nescalated {percent(escalated.value, 0)}", style="dim")
+    return name
+
+
+def _cost(estimate: Estimate | None) -> Text:
+    return Text(NONE if estimate is None else amount(estimate.value))
+
+
+def _cell(estimate: Estimate | None, is_best: bool) -> Text:
+    if estimate is None:
+        return Text(NONE)
+    text = Text(score(estimate.value), style=_BEST if is_best else "")
+    if estimate.low is not None and estimate.high is not None:
+        half = score((estimate.high - estimate.low) / 2)
+        text.append(f"\n±{half.removeprefix('0')}", style="dim")
+    return text
