@@ -48,7 +48,7 @@ def test_no_part_may_be_left_out(kind: type[Metric], part: str) -> None:
 
 
 def test_every_declared_part_without_a_default_is_tried() -> None:
-    assert {field.name for field in fields(CostMetric)} == {*BASE, "unit", "headline"}
+    assert {field.name for field in fields(CostMetric)} == {*BASE, "unit", "headline", "narrow"}
 
 
 @pytest.mark.parametrize(
