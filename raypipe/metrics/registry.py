@@ -84,10 +84,10 @@ def _of_kind(kind: type[_Kind]) -> tuple[_Kind, ...]:
 METRICS: Mapping[str, Metric] = MappingProxyType(collect(catalogue))
 """Every metric by name, in the order of the tables."""
 
-UTTERANCE_METRICS = _of_kind(UtteranceMetric)
+PER_UTTERANCE = _of_kind(UtteranceMetric)
 """Functions of (truth, prediction)."""
 
-COLUMNS = tuple(metric.name for metric in UTTERANCE_METRICS if metric.column)
+COLUMNS = tuple(metric.name for metric in PER_UTTERANCE if metric.column)
 """Metrics that are columns of ``predictions/``, in order."""
 
 SCORED_METRICS = _of_kind(ScoredMetric)
@@ -99,7 +99,7 @@ SKILLED = tuple(metric for metric in SCORED_METRICS if metric.skill)
 COMPARED = tuple(metric for metric in SCORED_METRICS if metric.difference)
 """Metrics with paired differences between strategies."""
 
-WITH_MEDIAN = tuple(metric for metric in UTTERANCE_METRICS if metric.median)
+WITH_MEDIAN = tuple(metric for metric in PER_UTTERANCE if metric.median)
 """Metrics with a row of their median."""
 
 AUROC_METRICS = _of_kind(AurocMetric)
@@ -150,7 +150,7 @@ def per_utterance(truth: Array, prediction: Array) -> dict[str, Array]:
             columns[metric.name] = values
         return columns[metric.name]
 
-    return {metric.name: column(metric) for metric in UTTERANCE_METRICS}
+    return {metric.name: column(metric) for metric in PER_UTTERANCE}
 
 
 def metric_of(row: str) -> Metric:

@@ -20,10 +20,10 @@ from raypipe.metrics.kinds import UtteranceMetric
 from raypipe.metrics.metric import SKILL_SUFFIX, ScoredMetric, Section
 from raypipe.metrics.registry import (
     COMPARED,
+    PER_UTTERANCE,
     SCORED_METRICS,
     SKILLED,
     SUMMANDS,
-    UTTERANCE_METRICS,
     per_utterance,
 )
 from raypipe.metrics.scored import Scored
@@ -79,7 +79,7 @@ def _filled(utterances: Utterances, invalid: Mask) -> dict[str, Array]:
     rows = np.flatnonzero(invalid)
     truth = utterances.truth[rows]
     columns = per_utterance(truth, uniform(*truth.shape))
-    for metric in UTTERANCE_METRICS:
+    for metric in PER_UTTERANCE:
         if metric.uniform_value is not None:
             columns[metric.name] = metric.uniform_value(truth)
     return _placed(columns, rows, invalid.size)
@@ -90,7 +90,7 @@ def _placed(
 ) -> dict[str, Array]:
     """Columns of some rows as columns of all, NaN elsewhere."""
     placed = {}
-    for metric in UTTERANCE_METRICS:
+    for metric in PER_UTTERANCE:
         values = columns[metric.name]
         if metric.always_defined and np.isnan(values).any():
             raise AccountingError(

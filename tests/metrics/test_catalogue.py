@@ -23,14 +23,13 @@ from raypipe.metrics.registry import (
     COLUMNS,
     COSTS,
     METRICS,
+    PER_UTTERANCE,
     UNCERTAINTY_COLUMNS,
-    UTTERANCE_METRICS,
     better,
     metric_of,
     per_utterance,
 )
-from raypipe.store.schemas import PREDICTIONS
-from raypipe.store.schemas import UTTERANCE_METRICS as UTTERANCE_COLUMNS
+from raypipe.store.schemas import PREDICTIONS, UTTERANCE_METRICS
 
 TESTS = Path(__file__).parent / "catalogue"
 MODULES = sorted(path.stem for path in Path(catalogue.__path__[0]).glob("[a-z]*.py"))
@@ -38,9 +37,7 @@ ANSWERS = some_answers()
 OTHER = some_answers(seed=8).probs  # another strategy's, of the same utterances
 
 every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
-every_function = pytest.mark.parametrize(
-    "metric", UTTERANCE_METRICS, ids=lambda metric: metric.name
-)
+every_function = pytest.mark.parametrize("metric", PER_UTTERANCE, ids=lambda metric: metric.name)
 
 
 @cache
@@ -107,9 +104,10 @@ def test_rows_know_their_metric(metric: Metric) -> None:
 
 def test_columns_of_predictions_are_the_metrics_in_order() -> None:
     known = ("true_entropy", "js", "js_distance", "bc", "bd", "kl", "r2", "r2_det")
-    assert tuple(name for name in UTTERANCE_COLUMNS if name in known) == known
-    assert ("true_entropy", *COLUMNS) == UTTERANCE_COLUMNS
-    assert tuple(PREDICTIONS.names[-len(UTTERANCE_COLUMNS) :]) == UTTERANCE_COLUMNS
+    assert tuple(name for name in UTTERANCE_METRICS if name in known) == known
+    assert ("true_entropy", *COLUMNS) == UTTERANCE_METRICS
+    in_order = [name for name in PREDICTIONS.names if name in UTTERANCE_METRICS]
+    assert tuple(in_order) == UTTERANCE_METRICS
 
 
 @pytest.mark.parametrize("column", [*COSTS, *UNCERTAINTY_COLUMNS])
@@ -184,10 +182,10 @@ def test_misshaped_rows_are_refused(metric: UtteranceMetric) -> None:
 def test_a_function_of_another_column_gives_what_it_gives_alone() -> None:
     truth, prediction = some_rows(6)
     columns = per_utterance(truth, prediction)
-    assert list(columns) == [metric.name for metric in UTTERANCE_METRICS]
-    for metric in UTTERANCE_METRICS:
+    assert list(columns) == [metric.name for metric in PER_UTTERANCE]
+    for metric in PER_UTTERANCE:
         np.testing.assert_array_equal(columns[metric.name], metric(truth, prediction))
-    assert any(isinstance(metric.function, Of) for metric in UTTERANCE_METRICS)
+    assert any(isinstance(metric.function, Of) for metric in PER_UTTERANCE)
 
 
 # --- the rows of metrics/ ---------------------------------------------------------------------

@@ -196,8 +196,8 @@ def test_a_metric_may_be_imported_by_another_module(package: Package) -> None:
 
 def reduce_with(metric: UtteranceMetric, monkeypatch: pytest.MonkeyPatch) -> None:
     table = table_of(some_answers(60))
-    monkeypatch.setattr("raypipe.metrics.registry.UTTERANCE_METRICS", (metric,))
-    monkeypatch.setattr(statistics, "UTTERANCE_METRICS", (metric,))
+    monkeypatch.setattr("raypipe.metrics.registry.PER_UTTERANCE", (metric,))
+    monkeypatch.setattr(statistics, "PER_UTTERANCE", (metric,))
     summary = CorpusSummary.from_table(table, LABELS)
     MetricState.from_table(table, summary, LABELS, replicates=0)
 
