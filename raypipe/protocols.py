@@ -46,7 +46,7 @@ class Frontend(Protocol[Prepared]):
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         ...
 
-    def again(self, prepared: Prepared, prompt: str) -> Prepared | Failure:
+    def with_prompt(self, prepared: Prepared, prompt: str) -> Prepared | Failure:
         """The same clip with another prompt; nothing is made of the clip anew."""
         ...
 
@@ -68,9 +68,9 @@ class Engine(Protocol[Taken]):
         """
         ...
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def audio_cache(self) -> AbstractContextManager[None]:
         """While it lasts, what is worked out of a clip is kept for further questions about it.
 
-        Inputs ask about the same clip if one was made of the other by :meth:`Frontend.again`.
+        Inputs ask about the same clip if one was made of the other by :meth:`Frontend.with_prompt`.
         """
         ...

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SPINE = {"records", "labels", "votes", "protocols", "config", "errors"}
+SPINE = {"records", "labels", "votes", "protocols", "config", "errors", "installation"}
 ROOMS_THAT_KNOW_THE_ORDER = {"runtime", "cli", "__main__"}
 # A room may also use these: pure functions and places that several rooms stand on.
 SHARED = {

@@ -55,9 +55,9 @@ class CheckedFrontend:
             for utterance_id, reply in zip(ids, replies, strict=True)
         ]
 
-    def again(self, prepared: Tagged, prompt: str) -> Tagged | Failure:
+    def with_prompt(self, prepared: Tagged, prompt: str) -> Tagged | Failure:
         """The same clip with another prompt."""
-        reply = self._frontend.again(prepared.prepared, prompt)
+        reply = self._frontend.with_prompt(prepared.prepared, prompt)
         if isinstance(reply, Failure):
             failure: Failure = _of(self._name, reply, prepared.utterance_id)
             return failure
@@ -82,9 +82,9 @@ class CheckedEngine:
         self._name, self._engine, self._recorded, self._beams = name, engine, recorded, beams
         self.capabilities = engine.capabilities
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def audio_cache(self) -> AbstractContextManager[None]:
         """While it lasts, what is worked out of a clip is kept."""
-        return self._engine.remembering()
+        return self._engine.audio_cache()
 
     def generate(self, inputs: Sequence[Tagged], search: Search) -> list[Generation | Failure]:
         """Answer every input: same length, same order.

@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
-from raypipe.engines.processors import PROCESSORS, Heard, Processor
+from raypipe.engines.processors import PROCESSORS, AudioFeatures, Processor
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request
@@ -69,10 +69,10 @@ class TransformersFrontend:
         ``error_type`` is ``too_long``, ``too_short``, ``not_finite``, ``not_mono``,
         ``no_audio_input``, ``special_token_in_prompt`` or ``not_processed``.
         """
-        heard: dict[int, Heard] = {}
+        heard: dict[int, AudioFeatures] = {}
         return [self._refuse(request) or self._prepare(request, heard) for request in requests]
 
-    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+    def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
         """The same clip with another prompt; a failure as :meth:`prepare` gives it."""
         refused = self._refuse_prompt(prepared.utterance_id, prompt)
         if refused is not None:
@@ -84,7 +84,7 @@ class TransformersFrontend:
         """The sub-tokens of every surface form of every label."""
         return emotion_token_table.emotion_tokens(self._tokenizer, labels)
 
-    def _prepare(self, request: Request, heard: dict[int, Heard]) -> ModelInput | Failure:
+    def _prepare(self, request: Request, heard: dict[int, AudioFeatures]) -> ModelInput | Failure:
         try:
             if request.samples is None:
                 token_ids = self._ids(request.prompt, 0)
@@ -98,7 +98,7 @@ class TransformersFrontend:
             return Failure(request.utterance_id, "prompt", "not_processed", str(error))
         return ModelInput(request.utterance_id, token_ids, features, frames, tensors)
 
-    def _hear(self, samples: FloatArray) -> Heard:
+    def _hear(self, samples: FloatArray) -> AudioFeatures:
         try:
             return self._processor.hear(samples)
         except (ValueError, RuntimeError, IndexError) as error:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError, UnsupportedError
+from raypipe.installation import install_hint
 from raypipe.records import Grammar
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def require_llguidance() -> None:
     """
     if find_spec("llguidance") is None:
         raise ConfigError(
-            "decoding.grammar needs the library llguidance: pip install 'raypipe[grammar]'"
+            f"decoding.grammar needs the library llguidance; {install_hint('grammar')}"
         )
 
 

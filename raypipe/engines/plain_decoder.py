@@ -59,7 +59,7 @@ class PlainDecoder:
         inputs: Sequence[ModelInput],
         row_count: int,
         on_answer: OnAnswer,
-        remembered: EncodedClips | None = None,
+        audio_cache: EncodedClips | None = None,
     ) -> None:
         """Answer any number of inputs.
 
@@ -68,9 +68,9 @@ class PlainDecoder:
             row_count: without effect; part of the decoders' interface.
             on_answer: told the index of an input and its answer: the greedy trace, if asked for,
                 and the beams, best first; or the error that makes its numbers worthless.
-            remembered: likewise; a clip is encoded as often as it is asked about.
+            audio_cache: likewise; a clip is encoded as often as it is asked about.
         """
-        del row_count, remembered
+        del row_count, audio_cache
         for index, one in enumerate(inputs):
             on_answer(index, self._answer(one))
 

@@ -29,7 +29,7 @@ _AUDIO_MARK = "<|audio|>"
 _ABOUT_THE_TEXT = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
-class Heard(NamedTuple):
+class AudioFeatures(NamedTuple):
     """A clip made ready; fields as in :class:`raypipe.records.ModelInput`.
 
     Attributes:
@@ -67,7 +67,7 @@ class Processor(Protocol):
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
         ...
 
-    def hear(self, samples: FloatArray) -> Heard:
+    def hear(self, samples: FloatArray) -> AudioFeatures:
         """Make a mono clip ready, shape ``(samples,)``."""
         ...
 
@@ -111,7 +111,7 @@ class WholeProcessor:
             raise EngineError(f"the audio tokens of {self._family.name} do not stand side by side")
         return np.concatenate([token_ids[: places[0] + 1], token_ids[places[-1] + 1 :]])
 
-    def hear(self, samples: FloatArray) -> Heard:
+    def hear(self, samples: FloatArray) -> AudioFeatures:
         """Make a mono clip ready, shape ``(samples,)``."""
         asked = self._ask("", samples)
         tensors = {
@@ -120,7 +120,7 @@ class WholeProcessor:
             if name not in _ABOUT_THE_TEXT and value is not None
         }
         audio_tokens = int((np.asarray(asked["input_ids"][0]) == self.audio_token_id).sum())
-        return Heard(tensors.pop(self._family.features), audio_tokens, tensors, audio_tokens)
+        return AudioFeatures(tensors.pop(self._family.features), audio_tokens, tensors, audio_tokens)
 
     def _control_tokens(self) -> tuple[str, ...]:
         return _control_tokens(self.tokenizer)
@@ -178,7 +178,7 @@ class WindowProcessor(WholeProcessor):
         self.shortest = 2 * int(self._extractor.hop_length) + 1
         self.silence = np.zeros((self._extractor.feature_size, 0), dtype=np.float32)
 
-    def hear(self, samples: FloatArray) -> Heard:
+    def hear(self, samples: FloatArray) -> AudioFeatures:
         """Make a mono clip ready, shape ``(samples,)``."""
         window = int(self._extractor.n_samples)
         if len(samples) <= window:
@@ -188,7 +188,7 @@ class WindowProcessor(WholeProcessor):
             made = self._extractor(parts, sampling_rate=self.sampling_rate, return_tensors="np")
             features = made["input_features"].astype(np.float32)
             frames = -(-len(samples) // int(self._extractor.hop_length))
-        return Heard(features, frames, {}, audio_token_count(frames))
+        return AudioFeatures(features, frames, {}, audio_token_count(frames))
 
     def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
@@ -206,12 +206,12 @@ class CroppedProcessor(WindowProcessor):
         super().__init__(family, model_path, origin)
         self.silence = WholeProcessor.silence
 
-    def hear(self, samples: FloatArray) -> Heard:
+    def hear(self, samples: FloatArray) -> AudioFeatures:
         """Make a mono clip ready, shape ``(samples,)``."""
         features, frames, _, audio_tokens = super().hear(samples)
         mask = np.ones((1, frames), dtype=np.int64)
         features = np.ascontiguousarray(features[None, :, :frames])
-        return Heard(features, frames, {"feature_attention_mask": mask}, audio_tokens)
+        return AudioFeatures(features, frames, {"feature_attention_mask": mask}, audio_tokens)
 
 
 class MistralProcessor(WholeProcessor):
@@ -295,7 +295,7 @@ class StackedProcessor:
             token_ids += [self.audio_token_id, *part]
         return np.asarray(token_ids, dtype=np.int64)
 
-    def hear(self, samples: FloatArray) -> Heard:
+    def hear(self, samples: FloatArray) -> AudioFeatures:
         """Make a mono clip ready, shape ``(samples,)``."""
         features = self._extractor(
             samples,
@@ -306,7 +306,7 @@ class StackedProcessor:
             return_tensors="np",
         )["input_features"][0].astype(np.float32)
         frames = features.shape[1]
-        return Heard(features, frames, {}, stacked_token_count(frames, self._stack))
+        return AudioFeatures(features, frames, {}, stacked_token_count(frames, self._stack))
 
 
 class TextProcessor:
@@ -346,7 +346,7 @@ class TextProcessor:
         )
         return np.asarray(token_ids, dtype=np.int64)
 
-    def hear(self, samples: FloatArray) -> Heard:
+    def hear(self, samples: FloatArray) -> AudioFeatures:
         """Never.
 
         Raises:

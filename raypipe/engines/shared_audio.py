@@ -69,18 +69,18 @@ class SharedAudio:
     Args:
         inputs: all inputs of a call.
         encode: gives each input's audio embeddings, shape ``(audio tokens, hidden)``.
-        remembered: encodings of earlier calls; None where none are kept.
+        audio_cache: encodings of earlier calls; None where none are kept.
     """
 
     def __init__(
         self,
         inputs: Sequence[ModelInput],
         encode: Callable[[Sequence[ModelInput]], Sequence[Tensor]],
-        remembered: EncodedClips | None = None,
+        audio_cache: EncodedClips | None = None,
     ) -> None:
         self._inputs = inputs
         self._encode = encode
-        self._remembered = remembered
+        self._audio_cache = audio_cache
         self.clips = same_clips(inputs)
         self._waiting = Counter(self.clips)
         self._encoded: dict[int, Tensor] = {}
@@ -92,9 +92,9 @@ class SharedAudio:
         if missing:
             encoded = self._encode([self._inputs[clip] for clip in missing])
             self._encoded.update(zip(missing, encoded, strict=True))
-            if self._remembered is not None:
+            if self._audio_cache is not None:
                 for clip in missing:
-                    self._remembered.keep(self._inputs[clip], self._encoded[clip])
+                    self._audio_cache.keep(self._inputs[clip], self._encoded[clip])
         taken = [self._encoded[clip] for clip in clips]
         self._waiting.subtract(clips)
         for clip in dict.fromkeys(clips):
@@ -104,8 +104,8 @@ class SharedAudio:
 
     def _has(self, clip: int) -> bool:
         """Whether a clip need not be encoded."""
-        if clip not in self._encoded and self._remembered is not None:
-            found = self._remembered.find(self._inputs[clip])
+        if clip not in self._encoded and self._audio_cache is not None:
+            found = self._audio_cache.find(self._inputs[clip])
             if found is not None:
                 self._encoded[clip] = found
         return clip in self._encoded

@@ -67,7 +67,7 @@ class _Frontend:
     def prepare(self, requests: Sequence[Request]) -> list[Request | Failure]:
         return [self._refuse(one) or one for one in requests]
 
-    def again(self, prepared: Request, prompt: str) -> Request:
+    def with_prompt(self, prepared: Request, prompt: str) -> Request:
         return dataclasses.replace(prepared, prompt=prompt)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
@@ -91,7 +91,7 @@ class _Engine:
     ) -> None:
         self._model, self._batch_size = model(settings), settings.batch_size
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def audio_cache(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def generate(self, inputs: Sequence[Request], search: Search) -> list[Generation | Failure]:

@@ -117,19 +117,19 @@ class TransformersEngine:
         self._make_capture = CudaCapture if captures else None
         self._decoders: dict[Search, TreeDecoder | PlainDecoder] = {}
         self._grammars: GrammarCompiler | None = None
-        self._remembered: EncodedClips | None = None
+        self._audio_cache: EncodedClips | None = None
         # The plain path takes one utterance after the other.
         self._batch_size = batch_size if self._model is not None else 1
         self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
+    def audio_cache(self) -> Iterator[None]:
         """While it lasts, encodings of clips are kept for further questions, up to 1 GiB."""
-        self._remembered = EncodedClips()
+        self._audio_cache = EncodedClips()
         try:
             yield
         finally:
-            self._remembered = None
+            self._audio_cache = None
 
     def generate(self, inputs: Sequence[ModelInput], search: Search) -> list[Generation | Failure]:
         """Answer any number of inputs: same length, same order.
@@ -197,8 +197,8 @@ class TransformersEngine:
         """Let go of all that is only held to save work."""
         for decoder in self._decoders.values():
             decoder.forget()
-        if self._remembered is not None:
-            self._remembered = EncodedClips()
+        if self._audio_cache is not None:
+            self._audio_cache = EncodedClips()
         torch.cuda.empty_cache()
 
     def _answer(
@@ -216,7 +216,7 @@ class TransformersEngine:
             answers[index] = self._reply(inputs[index], row, row_count)
 
         try:
-            decoder.decode(inputs, row_count, keep, self._remembered)
+            decoder.decode(inputs, row_count, keep, self._audio_cache)
         except torch.AcceleratorError:
             raise
         except (RuntimeError, ValueError, IndexError) as error:

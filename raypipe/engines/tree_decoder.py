@@ -110,7 +110,7 @@ class TreeDecoder:
         inputs: Sequence[ModelInput],
         row_count: int,
         on_answer: OnAnswer,
-        remembered: EncodedClips | None = None,
+        audio_cache: EncodedClips | None = None,
     ) -> None:
         """Answer any number of inputs.
 
@@ -120,7 +120,7 @@ class TreeDecoder:
             on_answer: told the index of an input and its answer as soon as there is one: the
                 greedy trace, if asked for, and the beams, best first; or the error that makes
                 its numbers worthless. Order is that of finishing.
-            remembered: where encodings are looked up and kept; None to forget them.
+            audio_cache: where encodings are looked up and kept; None to forget them.
         """
         if not inputs:
             return
@@ -128,7 +128,7 @@ class TreeDecoder:
         refill_at = max(1, row_count // self._refilled_share) if self._refilled_share else 1
         with torch.inference_mode(), self._model.attending():
             slots = self._take_slots(row_count, max(len(one.token_ids) for one in inputs))
-            audio = SharedAudio(inputs, self._model.encode, remembered)
+            audio = SharedAudio(inputs, self._model.encode, audio_cache)
             call = _Call(self._model, slots, inputs, audio, self._settings, refill_at)
             call.run(on_answer, self._check_interval)
             # Not after an error: what did not fit into memory is not held on to.

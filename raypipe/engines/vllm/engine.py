@@ -148,7 +148,7 @@ class VllmEngine:
         """Give the model's memory back; the engine answers nothing more."""
         self._core.close()
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def audio_cache(self) -> AbstractContextManager[None]:
         """Nothing more to remember: vLLM's prefix cache knows a clip by its sound."""
         return nullcontext()
 

@@ -44,9 +44,9 @@ class VllmFrontend:
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         return self._frontend.prepare(requests)
 
-    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+    def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
         """The same clip with another prompt."""
-        return self._frontend.again(prepared, prompt)
+        return self._frontend.with_prompt(prepared, prompt)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""

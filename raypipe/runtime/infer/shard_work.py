@@ -101,7 +101,7 @@ def answer_shard(
         judge: the same model as its own verifier; None if nothing is verified, or by another.
     """
     answers = Answers(shard.parts, len(context.prompts))
-    with engine.remembering():
+    with engine.audio_cache():
         for question in context.questions:
             answers.ask(question, engine, context.is_ambiguous)
         answered = AnsweredShard(

@@ -87,7 +87,7 @@ def verify(
     for one in wanted:
         clip = clips[one.row, one.window]
         prompt = prompt_of(one.row, one.text)
-        given.append(clip if isinstance(clip, Failure) else frontend.again(clip, prompt))
+        given.append(clip if isinstance(clip, Failure) else frontend.with_prompt(clip, prompt))
     started = time.monotonic()
     ready = [one for one in given if not isinstance(one, Failure)]
     replies = iter(engine.generate(ready, judging.search) if ready else ())
