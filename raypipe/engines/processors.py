@@ -120,7 +120,9 @@ class WholeProcessor:
             if name not in _ABOUT_THE_TEXT and value is not None
         }
         audio_tokens = int((np.asarray(asked["input_ids"][0]) == self.audio_token_id).sum())
-        return AudioFeatures(tensors.pop(self._family.features), audio_tokens, tensors, audio_tokens)
+        return AudioFeatures(
+            tensors.pop(self._family.features), audio_tokens, tensors, audio_tokens
+        )
 
     def _control_tokens(self) -> tuple[str, ...]:
         return _control_tokens(self.tokenizer)

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.families import Family, family_of
 from raypipe.engines.frontend import TransformersFrontend
 from raypipe.engines.generation_config import check_generation_config
@@ -31,12 +32,11 @@ from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.model_loading import end_ids, load_model
 from raypipe.engines.plain_decoder import PlainDecoder
-from raypipe.engines.qwen2_audio import Qwen2Audio
+from raypipe.engines.qwen2_audio import Qwen2AudioAdapter
 from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.step_graphs import CudaCapture
-from raypipe.engines.taken_apart import TakenApart
-from raypipe.engines.tree_decoder import AudioLanguageModel, TreeDecoder
+from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, DeadEndError, EngineError, UnsupportedError
 from raypipe.protocols import Capabilities
 from raypipe.records import (
@@ -106,7 +106,7 @@ class TransformersEngine:
         self._recorded_ids = emotion_tokens.token_ids
         self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
         self._end_ids = end_ids(self._family, model.generation_config, self._tokenizer)
-        self._whole, self._model = model, _take_apart(self._family, model)
+        self._whole, self._model = model, _adapter_of(self._family, model)
         self._limits = PromptLimits.of(model) if self._model is None else self._model.limits
         on_gpu = model.device.type == "cuda"
         if cuda_graphs and not on_gpu:
@@ -174,7 +174,7 @@ class TransformersEngine:
             )
         return self._decoders[search]
 
-    def _tree_decoder(self, model: AudioLanguageModel, settings: SearchSettings) -> TreeDecoder:
+    def _tree_decoder(self, model: DecoderAdapter, settings: SearchSettings) -> TreeDecoder:
         # A graph cannot wait for the host, which follows a grammar token by token.
         make_capture = self._make_capture if settings.grammar is None else None
         return TreeDecoder(model, settings, make_capture=make_capture)
@@ -260,17 +260,17 @@ class TransformersEngine:
         )
 
 
-def _take_apart(family: Family, model: Any) -> AudioLanguageModel | None:
+def _adapter_of(family: Family, model: Any) -> DecoderAdapter | None:
     """The model for the tree decoder; None if the tree does not reproduce it.
 
     Raises:
         UnsupportedError: for a variant that no decoder here reproduces.
     """
     if family.made == "window":
-        return Qwen2Audio(model)
+        return Qwen2AudioAdapter(model)
     if family.decoder == "tree":
         try:
-            return TakenApart(model)
+            return DecoderAdapter(model)
         except UnsupportedError as error:
             _logger.warning("%s goes through its own forward pass: %s", family.name, error)
     return None

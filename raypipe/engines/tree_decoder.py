@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
+from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.lanes import Lanes, SearchSettings, Trace
-from raypipe.engines.model_input import InputLimits, PromptLimits
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.step_graphs import Step, StepGraphs
-from raypipe.engines.tree_cache import ALIGNMENT, PromptSlots, TreeCache
+from raypipe.engines.tree_cache import ALIGNMENT, TreeCache
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
 
@@ -42,37 +40,6 @@ MakeCapture = Callable[[], Callable[[Step], Step]]
 OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
 
 
-class AudioLanguageModel(Protocol):
-    """What the decoder needs of an architecture; see :class:`raypipe.engines.qwen2_audio`."""
-
-    device: torch.device
-
-    @property
-    def limits(self) -> InputLimits | PromptLimits:
-        """What an input must be like."""
-        ...
-
-    def attending(self) -> AbstractContextManager[None]:
-        """Attend the way the tree needs it while the context lasts."""
-        ...
-
-    def encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
-        """Audio embeddings of each input, shape ``(audio tokens, hidden)``."""
-        ...
-
-    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Right-padded prompt embeddings and prompt lengths."""
-        ...
-
-    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: PromptSlots) -> Tensor:
-        """Read the prompts; logits after their last tokens, ``(rows, vocabulary)``."""
-        ...
-
-    def step(self, tokens: Tensor, positions: Tensor, visible: Tensor, cache: TreeCache) -> Tensor:
-        """Feed one token per lane; logits ``(rows, lanes, vocabulary)``."""
-        ...
-
-
 class TreeDecoder:
     """Decodes with one model and one set of settings.
 
@@ -87,7 +54,7 @@ class TreeDecoder:
 
     def __init__(
         self,
-        model: AudioLanguageModel,
+        model: DecoderAdapter,
         settings: SearchSettings,
         check_interval: int | None = None,
         refilled_share: int | None = None,
@@ -153,7 +120,7 @@ class _Slots:
 
     def __init__(
         self,
-        model: AudioLanguageModel,
+        model: DecoderAdapter,
         settings: SearchSettings,
         row_count: int,
         prompt_capacity: int,
@@ -210,7 +177,7 @@ class _Call:
 
     def __init__(
         self,
-        model: AudioLanguageModel,
+        model: DecoderAdapter,
         slots: _Slots,
         inputs: Sequence[ModelInput],
         audio: SharedAudio,
