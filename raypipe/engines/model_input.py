@@ -22,11 +22,6 @@ def audio_token_count(feature_frames: int) -> int:
     return (encoder_frame_count(feature_frames) - 2) // 2 + 1
 
 
-def stacked_token_count(feature_frames: int, stack: int) -> int:
-    """Audio tokens of a clip whose encoder outputs are stacked, the last stack filled up."""
-    return -(-encoder_frame_count(feature_frames) // stack)
-
-
 @dataclass(frozen=True, slots=True)
 class InputLimits:
     """A Qwen2-Audio checkpoint's limits.

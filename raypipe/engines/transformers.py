@@ -24,15 +24,16 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from raypipe.engines.decoder_adapter import DecoderAdapter
-from raypipe.engines.families import Family, family_of
+from raypipe.engines.families import family_of
+from raypipe.engines.families.family import Family
 from raypipe.engines.frontend import TransformersFrontend
 from raypipe.engines.generation_config import check_generation_config
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings, Trace
+from raypipe.engines.lazy import load_object
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.model_loading import end_ids, load_model
 from raypipe.engines.plain_decoder import PlainDecoder
-from raypipe.engines.qwen2_audio import Qwen2AudioAdapter
 from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.step_graphs import CudaCapture
@@ -266,11 +267,13 @@ def _adapter_of(family: Family, model: Any) -> DecoderAdapter | None:
     Raises:
         UnsupportedError: for a variant that no decoder here reproduces.
     """
-    if family.made == "window":
-        return Qwen2AudioAdapter(model)
-    if family.decoder == "tree":
-        try:
-            return DecoderAdapter(model)
-        except UnsupportedError as error:
-            _logger.warning("%s goes through its own forward pass: %s", family.name, error)
-    return None
+    if family.decoder != "tree":
+        return None
+    try:
+        adapter: DecoderAdapter = load_object(family.adapter)(model)
+    except UnsupportedError as error:
+        if not family.plain_fallback:
+            raise
+        _logger.warning("%s goes through its own forward pass: %s", family.name, error)
+        return None
+    return adapter
