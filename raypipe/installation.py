@@ -1,18 +1,17 @@
-"""Telling a user how to install what is missing."""
+"""How to install raypipe with its optional parts, for messages that ask for one."""
 
 from __future__ import annotations
 
+# A path, because no public address of this project is known and the name "raypipe" is another
+# project's on PyPI.
+_FROM_SOURCE = "pip install '.[{extra}]' in the folder of raypipe's source"
+
 
 def install_hint(extra: str) -> str:
-    """Sentence that says how one of the optional parts of raypipe is installed.
-
-    It names a folder, as the package called raypipe on public registries is somebody else's.
-
-    Args:
-        extra: name of the part, a key of ``optional-dependencies`` in ``pyproject.toml``.
+    """Command that installs raypipe with an extra of ``pyproject.toml``.
 
     Example:
         >>> install_hint("vllm")
-        "install it with: pip install '.[vllm]' (run in the folder of raypipe's source)"
+        "pip install '.[vllm]' in the folder of raypipe's source"
     """
-    return f"install it with: pip install '.[{extra}]' (run in the folder of raypipe's source)"
+    return _FROM_SOURCE.format(extra=extra)

@@ -1,4 +1,4 @@
-"""Holding an engine to its contract, for engines that raypipe's own tests do not cover.
+"""Holding every engine to its contract while it runs.
 
 An answer in the wrong place would look like a wrong answer, so every input travels with the id of
 its utterance and every answer is compared with it.
@@ -75,11 +75,12 @@ class CheckedEngine:
         name: of the engine, for messages.
         engine: that does the work.
         recorded: number of emotion tokens whose logits are recorded.
-        beams: whether it gives any; without, it is asked for greedy answers only.
+        several: whether it gives several hypotheses; without, it is asked for greedy answers
+            only.
     """
 
-    def __init__(self, name: str, engine: Engine[Any], recorded: int, *, beams: bool) -> None:
-        self._name, self._engine, self._recorded, self._beams = name, engine, recorded, beams
+    def __init__(self, name: str, engine: Engine[Any], recorded: int, *, several: bool) -> None:
+        self._name, self._engine, self._recorded, self._several = name, engine, recorded, several
         self.capabilities = engine.capabilities
 
     def audio_cache(self) -> AbstractContextManager[None]:
@@ -92,7 +93,7 @@ class CheckedEngine:
         Raises:
             EngineError: if an answer is missing, about another utterance or inconsistent.
         """
-        if not self._beams:
+        if not self._several:
             search = replace(search, beam_count=0)
         ids = [one.utterance_id for one in inputs]
         replies = self._engine.generate([one.prepared for one in inputs], search)

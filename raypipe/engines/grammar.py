@@ -23,6 +23,9 @@ from raypipe.records import Grammar
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
+    from raypipe.engines.engine import ModelSettings
+    from raypipe.protocols import Demand
+
 PackedBits = NDArray[np.uint8]
 """One bit per token id, the lowest bit of the first byte for id 0; a whole number of words."""
 
@@ -41,8 +44,21 @@ def require_llguidance() -> None:
     """
     if find_spec("llguidance") is None:
         raise ConfigError(
-            f"decoding.grammar needs the library llguidance; {install_hint('grammar')}"
+            f"decoding.grammar needs the library llguidance: {install_hint('grammar')}"
         )
+
+
+def check_demanded_grammar(settings: ModelSettings, demand: Demand) -> None:
+    """Refuse a run whose grammar an engine that searches here cannot follow.
+
+    Raises:
+        ConfigError: if the library is missing, or naming what it does not understand.
+    """
+    if demand.grammar is None:
+        return
+    require_llguidance()
+    if demand.grammar != "distribution":
+        check_grammar(demand.grammar)
 
 
 def check_grammar(grammar: Grammar) -> None:

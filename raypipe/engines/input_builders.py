@@ -227,9 +227,9 @@ class TextInputBuilder:
         UnsupportedError: for a tokenizer without a chat template.
     """
 
-    longest = None
-    shortest = 0
-    audio_token_id = None
+    longest: int | None = None
+    shortest: int = 0
+    audio_token_id: int | None = None
     silence = NO_FEATURES
 
     def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ def load_processor(family: Family, model_path: str, origin: Mapping[str, Any]) -
 
 def missing_package(family: Family, error: ImportError) -> UnsupportedError:
     """What to raise where a family needs a package that is not installed."""
-    hint = "" if family.extra is None else f"; {install_hint(family.extra)}"
+    hint = "" if family.extra is None else f": {install_hint(family.extra)}"
     return UnsupportedError(f"{family.name} needs a package that is missing: {error}{hint}")
 
 

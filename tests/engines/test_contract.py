@@ -50,8 +50,8 @@ class Fake:
         return self.replies
 
 
-def engine(fake, beams=True):
-    return CheckedEngine("odd", fake, RECORDED, beams=beams)
+def engine(fake, several=True):
+    return CheckedEngine("odd", fake, RECORDED, several=several)
 
 
 def ask(*replies):
@@ -68,7 +68,7 @@ def test_good_answers_pass_and_the_engine_sees_its_own_inputs():
 
 def test_an_engine_without_beams_is_asked_for_none():
     fake = Fake(*(generation(name, GREEDY) for name in "ab"))
-    engine(fake, beams=False).generate(INPUTS, SEARCH)
+    engine(fake, several=False).generate(INPUTS, SEARCH)
     assert fake.search == dataclasses.replace(SEARCH, beam_count=0)
 
 

@@ -25,7 +25,6 @@ from unittest.mock import patch
 import numpy as np
 from searching import split_search
 
-from raypipe.engines import load_engine
 from raypipe.engines.vllm.exchange import Prompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment
@@ -105,8 +104,10 @@ def answer(job: Job) -> Answer:
 
 def use(job: Job, made: Answer, before: list[str]) -> None:
     with sabotaged(job.sabotage):
+        from raypipe.engines.vllm.engine import VllmEngine
+
         search, own = split_search(job.settings)
-        engine = load_engine("vllm")(job.checkpoint, searches=[search], **own)
+        engine = VllmEngine(job.checkpoint, searches=[search], **own)
 
     def call_all() -> None:
         made.replies = [engine.generate(inputs, search) for inputs in job.calls]

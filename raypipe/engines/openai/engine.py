@@ -13,12 +13,11 @@ from raypipe.engines.openai.cache import Objects, ResponseCache
 from raypipe.engines.openai.client import AskError, Caller, Health
 from raypipe.engines.openai.hypotheses import HypothesisReader
 from raypipe.engines.openai.messages import Draw, RequestWriter
-from raypipe.engines.openai.presets import api_key, endpoint_of
+from raypipe.engines.openai.presets import api_key, capabilities_of, endpoint_of
 from raypipe.engines.openai.replies import Choice, Reply
 from raypipe.engines.openai.throttle import Throttle
 from raypipe.engines.openai.usage import Account, Ledger
 from raypipe.errors import ConfigError, StoppedError, UnsupportedError
-from raypipe.protocols import Capabilities
 from raypipe.records import ChatInput, EmotionTokens, Failure, Generation, Hypothesis, Search
 
 _NO_KEY = "none"  # the client insists on one; servers without keys do not look at it
@@ -55,11 +54,7 @@ class OpenAIEngine:
         self._cache = ResponseCache(cache)
         self._account = Account(ledger, api.budget, api.prices)
         self._health = Health()
-        self.capabilities = Capabilities(
-            beams=False,
-            emotion_logits=False,
-            token_logprobs=self._endpoint.logprobs,
-        )
+        self.capabilities = capabilities_of(api)
 
     def audio_cache(self) -> AbstractContextManager[None]:
         """An endpoint remembers what it likes."""

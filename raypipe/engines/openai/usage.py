@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Protocol
 
 from raypipe.config.api import BudgetConfig, PricesConfig
+from raypipe.engines.engine import Usage
 from raypipe.engines.openai.replies import Tokens
 from raypipe.errors import StoppedError
 
@@ -30,27 +31,6 @@ class Ledger(Protocol):
     def write(self, name: str, data: bytes) -> None:
         """Publish an account in place of what the name held."""
         ...
-
-
-@dataclass(slots=True)
-class Usage:
-    """Sums over requests.
-
-    Attributes:
-        requests: sent, repetitions included.
-        cached: answers that came from the cache instead.
-        prompt_tokens: of answered requests, audio included.
-        audio_tokens: of them, those of audio.
-        output_tokens: thoughts included.
-        cost: in the currency of the prices; 0 without prices.
-    """
-
-    requests: int = 0
-    cached: int = 0
-    prompt_tokens: int = 0
-    audio_tokens: int = 0
-    output_tokens: int = 0
-    cost: float = 0.0
 
 
 def total_usage(accounts: Iterable[Usage]) -> Usage:

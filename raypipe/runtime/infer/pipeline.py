@@ -23,7 +23,7 @@ from raypipe.runtime.finish.record import (
 from raypipe.runtime.finish.reduce import reduce_run
 from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
-from raypipe.runtime.infer.models import api_usage
+from raypipe.runtime.infer.models import run_usage
 from raypipe.runtime.infer.plan import Leg, Plan, make_plan
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
@@ -95,9 +95,9 @@ def run_plan(plan: Plan, console: Console) -> dict[str, Any]:
 
 
 def _note_usage(plan: Plan, record: dict[str, Any]) -> None:
-    models = [*plan.config.all_models, plan.config.as_judge().model]
-    if any(model.api is not None for model in models):
-        record["api_usage"] = dataclasses.asdict(api_usage(plan.context.tables))
+    usage = run_usage(plan.config)
+    if usage is not None:
+        record["api_usage"] = dataclasses.asdict(usage)
 
 
 def _stream(leg: Leg, console: Console, name: str | None) -> None:
@@ -142,6 +142,8 @@ def _record(plan: Plan, started: datetime) -> dict[str, Any]:
         "vote_policy": context.policy and context.policy.model_dump(mode="json"),
         "config": plan.config.model_dump(mode="json"),
         "seed": plan.config.metrics.seed,
-        "versions": versions([model.engine for model in plan.config.all_models]),
+        "versions": versions(
+            [model.engine for model in (*plan.config.all_models, plan.config.as_judge().model)]
+        ),
         "started": started.isoformat(timespec="seconds"),
     }

@@ -19,7 +19,12 @@ from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
 from raypipe.records import Failure
 from raypipe.runtime.infer.context import RunContext, ShardTask
-from raypipe.runtime.infer.models import main_search, make_engine, make_frontend
+from raypipe.runtime.infer.models import (
+    check_batches,
+    main_search,
+    make_engine,
+    make_frontend,
+)
 from raypipe.runtime.infer.plan import run_contexts
 from raypipe.runtime.infer.preparing import prepare_shard
 from raypipe.shards import ShardIndex, read_index
@@ -60,11 +65,10 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
         sample: number of utterances; by default twice the batch size, at most 64.
 
     Raises:
-        ConfigError: if no utterance of the sample can be heard, or the model is behind an endpoint.
+        ConfigError: if no utterance of the sample can be heard, or the engine knows no batches.
         RaypipeError: if the config, the input or the model is wrong.
     """
-    if config.model.api is not None:
-        raise ConfigError("an endpoint answers every request by itself; there is no batch to check")
+    check_batches(config.all_models[0])
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)

@@ -59,7 +59,9 @@ def _asked(config: RunConfig, labels: LabelSet) -> Asked:
     wanted = needs_of(config)
     every = wanted.every & {"verifier"}
     ambiguous = wanted.ambiguous & {"verifier"}
-    for question in questions(config, labels):
+    # A grammar changes none of it, and its form is a matter of an engine that may not be here.
+    free = config.decoding.model_copy(update={"grammar": None})
+    for question in questions(config.model_copy(update={"decoding": free}), labels):
         kinds: set[Question] = {"cot"} if question.cot else set()
         if not question.cot:
             kinds |= {"greedy"} if question.search.greedy else set()
