@@ -221,7 +221,7 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
         assert again.features is one.features
 
 
-def test_a_clip_is_encoded_once_while_it_is_audio_cache(checkpoints, monkeypatch):
+def test_a_clip_is_encoded_once_while_the_audio_cache_lasts(checkpoints, monkeypatch):
     path = str(checkpoints("Qwen2.5-Omni (thinker)"))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
