@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint is told and asked; the ``model.api`` section of a config.
+"""Options of the engine ``openai``: the ``model.api`` section of a config.
 
 A key never stands here, only the name of the environment variable that holds it.
 """
@@ -39,7 +39,7 @@ _OWN_FIELDS = frozenset(
 
 
 class OffersConfig(Section):
-    """What the endpoint can do, where the preset does not know or is out of date.
+    """Abilities of the endpoint, where the preset does not know them or is out of date.
 
     Attributes:
         candidates: most answers to one request (``n``).
@@ -65,7 +65,7 @@ class OffersConfig(Section):
 
 
 class PricesConfig(Section):
-    """What a million tokens cost, in any one currency.
+    """Prices of a million tokens, in any one currency.
 
     Attributes:
         input: of the prompt.
@@ -79,7 +79,7 @@ class PricesConfig(Section):
 
 
 class BudgetConfig(Section):
-    """What a run may spend, over all its attempts; then it stops and can be continued.
+    """Most that a run may spend over all its attempts; it then stops and can be continued.
 
     Attributes:
         requests: requests sent, repetitions included; answers from the cache are free.

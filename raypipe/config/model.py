@@ -1,4 +1,4 @@
-"""Which model is run, by which engine, in which arithmetic."""
+"""The ``model`` section of a config: model, engine, arithmetic."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class ModelConfig(Section):
         return self.options if self.section is None else self.section.model_dump()
 
     def identity(self) -> list[object]:
-        """What of it can change an answer, beside the model's own files and a plug-in's options."""
+        """The settings that can change an answer, beside the files and a plug-in's options."""
         sections = {name for name in ENGINE_SECTIONS.values() if name is not None}
         return [
             self.model_dump(exclude={"path", "device", "options", *sections}),

@@ -1,4 +1,4 @@
-"""What an engine is to raypipe: two halves, what they can do, their options and their identity.
+"""The object that an engine is to raypipe: two halves, capabilities, options, identity.
 
 The built-in engines are objects of the same class as those that other packages bring;
 :mod:`raypipe.engines.plugins` finds both by name. Nothing here imports a back end.
@@ -64,7 +64,7 @@ class Folder(Protocol):
 
 
 class Folders(Protocol):
-    """Where an engine of a run may keep things."""
+    """Folders in which an engine of a run may keep files."""
 
     def in_output(self, name: str) -> Folder:
         """A folder of the run's own, beside its tables."""
@@ -77,7 +77,7 @@ class Folders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine gets of a run; which of its searches is wanted comes with every call.
+    """Everything that an engine gets of a run, but the search, which comes with every call.
 
     Attributes:
         model: the same that the frontend got.
@@ -100,7 +100,7 @@ class EngineSettings:
 
 @dataclass(slots=True)
 class Usage:
-    """What a run has asked a service for, summed over its requests.
+    """Requests, tokens and cost of a run at a service.
 
     Attributes:
         requests: sent, repetitions included.
@@ -124,7 +124,7 @@ def _loads_nothing_else(options: Any) -> Sequence[str]:
 
 
 def _refuses_nothing(settings: ModelSettings, demand: Demand) -> None:
-    """Leave the checks to what the capabilities say."""
+    """No refusal beyond what the capabilities say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class EnginePlugin:
         return checked(self.options, options, "model.options")
 
     def offered(self, settings: ModelSettings) -> Capabilities:
-        """What the engine gives under some settings."""
+        """Capabilities of the engine under some settings."""
         return self.capabilities_of(settings) if self.capabilities_of else self.capabilities
 
     def fingerprint(self, settings: ModelSettings) -> str:

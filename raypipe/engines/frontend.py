@@ -1,4 +1,4 @@
-"""The CPU half of the transformers engine: requests become what a model takes, without weights."""
+"""The CPU half of the transformers engine: requests to model inputs, without weights."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TransformersFrontend:
         return [self._refuse(request) or self._prepare(request, extracted) for request in requests]
 
     def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
-        """The same clip with another prompt; a failure as :meth:`prepare` gives it."""
+        """A model input of the same clip with another prompt; fails as :meth:`prepare`."""
         refused = self._refuse_prompt(prepared.utterance_id, prompt)
         if refused is not None:
             return refused

@@ -37,7 +37,7 @@ says otherwise."""
 
 
 def require_llguidance() -> None:
-    """Find out whether the library is there, without importing it.
+    """Refuse to go on without the library, which is not imported.
 
     Raises:
         ConfigError: if it is missing.
@@ -76,7 +76,7 @@ def check_grammar(grammar: Grammar) -> None:
 
 
 class GrammarCompiler:
-    """Compiles grammars for one model.
+    """Compiler of grammars for one model's tokenizer.
 
     Args:
         tokenizer: the model's, a fast one whose tokens are bytes, or fall back to bytes.
@@ -108,7 +108,7 @@ class GrammarCompiler:
         self._ends = _packed(end_ids, size)
 
     def compile(self, grammar: Grammar) -> GrammarState:
-        """Where every answer begins.
+        """State at which every answer begins.
 
         Raises:
             ConfigError: if the grammar cannot be followed.
@@ -122,7 +122,7 @@ class GrammarCompiler:
 
 
 class GrammarState:
-    """A place in an answer. It never changes: hypotheses that came the same way share it.
+    """State of a grammar after some tokens. It never changes; equal hypotheses share it.
 
     Args:
         matcher: the library's own state; None where nothing may follow.
@@ -137,7 +137,7 @@ class GrammarState:
         self._after: WeakValueDictionary[int, GrammarState] = WeakValueDictionary()
 
     def nowhere(self) -> GrammarState:
-        """A place where nothing may follow."""
+        """State after which nothing may follow."""
         return GrammarState(None, self._ends)
 
     @property
@@ -148,14 +148,14 @@ class GrammarState:
         return self._allowed
 
     def after(self, token_id: int) -> GrammarState:
-        """The place behind one more token; one that allows nothing if there is none."""
+        """State after one more token; one that allows nothing if there is none."""
         if self._matcher is None:
             return self
-        found = self._after.get(token_id)
-        if found is None:
-            found = GrammarState(self._matcher_after(token_id), self._ends)
-            self._after[token_id] = found
-        return found
+        state = self._after.get(token_id)
+        if state is None:
+            state = GrammarState(self._matcher_after(token_id), self._ends)
+            self._after[token_id] = state
+        return state
 
     def _matcher_after(self, token_id: int) -> LLMatcher | None:
         if self._matcher is None or not _holds(self.allowed, token_id):

@@ -1,4 +1,4 @@
-"""Loading a checkpoint whole, or not at all."""
+"""Loading of whole checkpoints; one with weights missing is refused."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class TransformersEngine:
 
     @contextmanager
     def audio_cache(self) -> Iterator[None]:
-        """While it lasts, encodings of clips are kept for further questions, up to 1 GiB."""
+        """Context in which encodings of clips are kept for further questions, up to 1 GiB."""
         self._audio_cache = EncodedClips()
         try:
             yield
@@ -147,11 +147,11 @@ class TransformersEngine:
         """
         decoder = self._decoder(search)
         replies: dict[int, Generation | Failure] = {}
-        for index, one in enumerate(inputs):
+        for index, model_input in enumerate(inputs):
             try:
-                self._limits.check(one, search.max_new_tokens)
+                self._limits.check(model_input, search.max_new_tokens)
             except EngineError as error:
-                replies[index] = failure(one, "invalid_input", str(error))
+                replies[index] = failure(model_input, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
         answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
         replies.update(zip(waiting, answers, strict=True))
@@ -195,7 +195,7 @@ class TransformersEngine:
         return self._grammars.compile(grammar)
 
     def _forget(self) -> None:
-        """Let go of all that is only held to save work."""
+        """Release all memory that is only held to save work."""
         for decoder in self._decoders.values():
             decoder.forget()
         if self._audio_cache is not None:
@@ -247,22 +247,22 @@ class TransformersEngine:
         return [answers[index] for index in range(len(inputs))]
 
     def _reply(
-        self, one: ModelInput, row: list[Trace] | EngineError, row_count: int
+        self, model_input: ModelInput, row: list[Trace] | EngineError, row_count: int
     ) -> Generation | Failure:
         if isinstance(row, EngineError):
             stuck = isinstance(row, DeadEndError)
-            return failure(one, "grammar" if stuck else "not_finite", str(row))
+            return failure(model_input, "grammar" if stuck else "not_finite", str(row))
         return Generation(
-            one.utterance_id,
+            model_input.utterance_id,
             tuple(hypothesis(trace, self._tokenizer) for trace in row),
-            prompt_tokens=len(one.token_ids),
-            audio_tokens=int((one.token_ids == self._limits.audio_token_id).sum()),
+            prompt_tokens=len(model_input.token_ids),
+            audio_tokens=int((model_input.token_ids == self._limits.audio_token_id).sum()),
             batch_size=row_count,
         )
 
 
 def _adapter_of(family: Family, model: Any) -> DecoderAdapter | None:
-    """The model for the tree decoder; None if the tree does not reproduce it.
+    """Adapter of the model for the tree decoder; None if the tree does not reproduce it.
 
     Raises:
         UnsupportedError: for a variant that no decoder here reproduces.

@@ -1,4 +1,4 @@
-"""Model families that the engines decode: one file each, found by looking into this folder.
+"""Model families that the engines decode: one file each, collected from this folder.
 
 To add a family, write a file here that defines ``FAMILY`` (:mod:`raypipe.engines.families.family`
 says what that is) and let ``tests/engines/family_checkpoints.py`` make a small checkpoint of it.

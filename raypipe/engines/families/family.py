@@ -1,4 +1,4 @@
-"""What a model family is: architecture, inputs, limits and decoder of its checkpoints."""
+"""The object that a model family is: architecture, inputs, limits and decoder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ClipLimits:
 
 
 def _as_it_is(model: Any) -> None:
-    """Leave a loaded model unchanged."""
+    """No preparation: the loaded model is used unchanged."""
 
 
 def _config_of_transformers(model_path: str, origin: Mapping[str, Any]) -> Any:
@@ -54,7 +54,7 @@ def _config_of_transformers(model_path: str, origin: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VllmSupport:
-    """What the vLLM engine has to know of a family beside vLLM's own class of the model.
+    """What the vLLM engine needs of a family beside vLLM's own class of the model.
 
     Attributes:
         encode: from vLLM's loaded model and an input, the embeddings that stand in the place of
@@ -156,7 +156,7 @@ class Family:
         return (self.architecture, *self.published_as)
 
     def limits_in_words(self) -> tuple[str, ...]:
-        """What it does not do, one limit a phrase."""
+        """Its limits as short phrases."""
         phrases = [_clips_in_words(self.clips)]
         phrases += [f"no {capability}" for capability in self.unused]
         if self.has_clip_adapter:

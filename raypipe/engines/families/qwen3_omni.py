@@ -1,4 +1,4 @@
-"""The thinker of Qwen3-Omni, the part that listens and writes."""
+"""The thinker of Qwen3-Omni, the part that takes audio and writes text."""
 
 from __future__ import annotations
 

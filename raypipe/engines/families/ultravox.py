@@ -27,7 +27,7 @@ def stacked_token_count(feature_frames: int, stack: int) -> int:
 
 
 class StackedInputBuilder:
-    """Inputs as the processor makes them that comes as code with each checkpoint, without it.
+    """Inputs equal to those of the processor that comes as code with each checkpoint.
 
     Whisper's feature extractor takes a clip at its length, which is padded to whole frames. The
     projector stacks the encoder's frames; one stack is one audio token.

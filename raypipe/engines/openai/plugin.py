@@ -56,7 +56,7 @@ def _refuse(model: ModelSettings, demand: Demand) -> None:
 
 
 def _fingerprint_of(model: ModelSettings) -> str:
-    """The model's name, which is all that an endpoint tells, and what it is taken to be able to do.
+    """The model's name, which is all that an endpoint says, and its assumed abilities.
 
     The latter decides how it is asked.
     """

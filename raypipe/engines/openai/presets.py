@@ -1,4 +1,4 @@
-"""Endpoints that are known by name, what they can do, and what a run may therefore ask.
+"""Endpoints known by name, their abilities, and checks of what a run asks of them.
 
 What a preset says was true of the endpoint when it was written; ``model.api.offers`` corrects it.
 Sampled candidates stand in for beams. The audio models of OpenAI and Gemini's compatible endpoint
@@ -27,7 +27,7 @@ _MOST_TOKEN_IDS = 128
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an endpoint is and what it can do.
+    """Address and abilities of an endpoint.
 
     Attributes:
         base_url: None where only the user can know.
@@ -155,14 +155,14 @@ def endpoint_of(api: ApiConfig) -> Endpoint:
 
 
 def capabilities_of(api: ApiConfig) -> Capabilities:
-    """What an endpoint gives; its samples stand in for beams.
+    """Capabilities of an endpoint, whose samples stand in for beams.
 
     Raises:
         ConfigError: as :func:`endpoint_of`.
     """
     endpoint = endpoint_of(api)
-    told = endpoint.logprobs and (endpoint.token_ids or endpoint.top_logprobs > 0)
-    more = {"emotion_logprobs"} if told and api.tokenizer is not None else set()
+    lists_emotion_words = endpoint.logprobs and (endpoint.token_ids or endpoint.top_logprobs > 0)
+    more = {"emotion_logprobs"} if lists_emotion_words and api.tokenizer is not None else set()
     return Capabilities(
         beams=False,
         emotion_logits=False,

@@ -1,4 +1,4 @@
-"""What a run has sent and spent, kept beside its tables, and the budget it stops at."""
+"""Account of what a run has sent and spent, kept beside its tables, and its budget."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, fields
-from typing import Protocol
 
 from raypipe.config.api import BudgetConfig, PricesConfig
-from raypipe.engines.engine import Usage
+from raypipe.engines.engine import Folder, Usage
 from raypipe.engines.openai.replies import Tokens
 from raypipe.errors import StoppedError
 
@@ -17,32 +16,19 @@ _MILLION = 1e6
 _WRITE_EVERY = 25
 
 
-class Ledger(Protocol):
-    """The part of :class:`raypipe.store.location.Location` that accounts are kept with."""
-
-    def list(self, suffix: str) -> list[str]:
-        """Names of the accounts."""
-        ...
-
-    def read(self, name: str) -> bytes:
-        """One account."""
-        ...
-
-    def write(self, name: str, data: bytes) -> None:
-        """Publish an account in place of what the name held."""
-        ...
-
-
 def total_usage(accounts: Iterable[Usage]) -> Usage:
     """The sum of several accounts."""
     listed = list(accounts)
     return Usage(
-        **{field.name: sum(getattr(one, field.name) for one in listed) for field in fields(Usage)}
+        **{
+            field.name: sum(getattr(usage, field.name) for usage in listed)
+            for field in fields(Usage)
+        }
     )
 
 
-def read_usage(ledger: Ledger) -> Usage:
-    """What all attempts of a run have spent together."""
+def read_usage(ledger: Folder) -> Usage:
+    """Usage of all attempts of a run together."""
     return total_usage(Usage(**json.loads(ledger.read(name))) for name in ledger.list(".json"))
 
 
@@ -56,7 +42,7 @@ def cost_of(tokens: Tokens, prices: PricesConfig) -> float:
     return (asked + tokens.output * prices.output) / _MILLION
 
 
-class Account:
+class SpendingAccount:
     """One engine's spending, on top of what earlier attempts of the run spent.
 
     Args:
@@ -66,7 +52,7 @@ class Account:
     """
 
     def __init__(
-        self, ledger: Ledger, budget: BudgetConfig | None, prices: PricesConfig | None
+        self, ledger: Folder, budget: BudgetConfig | None, prices: PricesConfig | None
     ) -> None:
         self._ledger, self._prices = ledger, prices
         self._budget = budget or BudgetConfig()

@@ -17,7 +17,7 @@ from raypipe.records import ModelInput
 
 
 def encode(model: Any, model_input: ModelInput) -> Tensor:
-    """What stands in the place of a clip's audio tokens.
+    """Embeddings that stand in the place of a clip's audio tokens.
 
     Args:
         model: vLLM's class of one of the families that the engine takes.

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read before vLLM is started."""
+"""Config and limits of a checkpoint, read before vLLM is started."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from raypipe.engines.agreement import (
     LOGIT_TOLERANCE,
     SCORE_RELATIVE_TOLERANCE,
     SCORE_TOLERANCE,
-    Agreement,
+    AnswerAgreement,
     compare,
 )
 from raypipe.errors import ConfigError
@@ -46,7 +46,7 @@ class SelfCheck:
 
     dtype: str
     batch_size: int
-    agreement: Agreement
+    agreement: AnswerAgreement
 
     @property
     def passed(self) -> bool:
