@@ -1,32 +1,39 @@
-"""What an answer may be asked to look like."""
+"""Grammars that answers can be held to."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 from raypipe.config import AskedGrammar, GrammarConfig
 from raypipe.labels import LabelSet
-from raypipe.records import Grammar
+from raypipe.records import Grammar, GrammarKind
 
 _NUMBER = r"(0(\.[0-9]{1,4})?|1(\.0{1,4})?)"
 _BREAK = r"( |\n {0,4})?"
 
 
-def grammar_of(asked: AskedGrammar | None, labels: LabelSet, engine: str) -> Grammar | None:
-    """What a run's ``decoding.grammar`` means for its labels and its engine.
+def grammar_of(
+    asked: AskedGrammar | None, labels: LabelSet, kinds: Sequence[GrammarKind]
+) -> Grammar | None:
+    """Grammar that a run's ``decoding.grammar`` means for its labels and its engine.
 
-    Endpoints are sent a JSON schema where there is a choice: it is all that they take.
+    Args:
+        asked: what the config says.
+        labels: what a distribution is one over.
+        kinds: the kinds of grammar that the engine takes, the preferred one first.
     """
     if asked is None:
         return None
     if asked == "distribution":
-        return distribution_schema(labels) if engine == "openai" else distribution_regex(labels)
+        preferred = next(iter(kinds), "regex")
+        return distribution_regex(labels) if preferred == "regex" else distribution_schema(labels)
     return users_grammar(asked)
 
 
 def users_grammar(asked: GrammarConfig) -> Grammar:
-    """What a user wrote down."""
+    """Grammar that a user wrote down."""
     if asked.regex is not None:
         return Grammar("regex", asked.regex)
     return Grammar("json_schema", json.dumps(asked.json_schema))

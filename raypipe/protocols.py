@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, Generation, Request, Search
+from raypipe.records import EmotionTokens, Failure, Generation, Grammar, Request, Search
 
 Prepared = TypeVar("Prepared")
 Taken = TypeVar("Taken", contravariant=True)
+
+CAPABILITY_WORDS: Mapping[str, str] = {
+    "beams": "beam search",
+    "samples": "sampled answers",
+    "hypotheses": "several hypotheses",
+    "emotion_logits": "raw logits of emotion tokens",
+    "emotion_logprobs": "log-probabilities of emotion tokens",
+    "token_logprobs": "log-probabilities",
+}
+"""What the capabilities with a name of their own are called in messages."""
+
+_NO_TOKENS = EmotionTokens((), (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +34,59 @@ class Capabilities:
         beams: true beam search with cumulative log-likelihoods.
         emotion_logits: raw logits of the emotion tokens at every step.
         token_logprobs: log-probabilities of the generated tokens.
+        samples: sampled answers, which stand in for beams.
+        more: names of further capabilities, for questions that this class does not know of.
     """
 
     beams: bool
     emotion_logits: bool
     token_logprobs: bool
+    samples: bool = False
+    more: frozenset[str] = frozenset()
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of all capabilities, those that follow from others included.
+
+        Several ``hypotheses`` are beams or samples; raw logits are as good as ``emotion_logprobs``.
+
+        Example:
+            >>> sorted(Capabilities(beams=False, emotion_logits=True, token_logprobs=False).given)
+            ['emotion_logits', 'emotion_logprobs']
+        """
+        named = {
+            "beams": self.beams,
+            "samples": self.samples,
+            "hypotheses": self.beams or self.samples,
+            "emotion_logits": self.emotion_logits,
+            "emotion_logprobs": self.emotion_logits,
+            "token_logprobs": self.token_logprobs,
+        }
+        return self.more | {name for name, is_given in named.items() if is_given}
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a run asks of an engine, known before any work starts.
+
+    Attributes:
+        requires: names of capabilities, each with the strategies or questions that need it.
+        greedy: whether the greedy hypothesis is asked for.
+        beam_counts: beams of each search that asks for several hypotheses.
+        grammar: what answers are held to: what the user wrote, or the ``distribution`` over the
+            labels; None for anything.
+        token_steps: steps that the token strategies average over: ``all`` or ``words``.
+        text_only: whether no prompt comes with a clip.
+        emotion_tokens: tokens whose logits or log-probabilities are to be recorded.
+    """
+
+    requires: Mapping[str, tuple[str, ...]]
+    greedy: bool = True
+    beam_counts: tuple[int, ...] = ()
+    grammar: Grammar | Literal["distribution"] | None = None
+    token_steps: str = "all"
+    text_only: bool = False
+    emotion_tokens: EmotionTokens = _NO_TOKENS
 
 
 class Frontend(Protocol[Prepared]):
@@ -40,14 +100,14 @@ class Frontend(Protocol[Prepared]):
     """Rate in Hz at which :meth:`prepare` expects its audio."""
 
     max_duration_s: float
-    """Longest clip the model hears whole; a longer one is never cut silently."""
+    """Longest clip in seconds that the model takes whole; a longer one is never cut silently."""
 
     def prepare(self, requests: Sequence[Request]) -> list[Prepared | Failure]:
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         ...
 
-    def again(self, prepared: Prepared, prompt: str) -> Prepared | Failure:
-        """The same clip with another prompt; nothing is made of the clip anew."""
+    def with_prompt(self, prepared: Prepared, prompt: str) -> Prepared | Failure:
+        """A model input of the same clip with another prompt; nothing is made of the clip anew."""
         ...
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
@@ -56,7 +116,7 @@ class Frontend(Protocol[Prepared]):
 
 
 class Engine(Protocol[Taken]):
-    """The accelerator half: listens and answers."""
+    """The accelerator half of an engine: weights and search."""
 
     capabilities: Capabilities
 
@@ -68,9 +128,28 @@ class Engine(Protocol[Taken]):
         """
         ...
 
-    def remembering(self) -> AbstractContextManager[None]:
-        """While it lasts, what is worked out of a clip is kept for further questions about it.
+    def audio_cache(self) -> AbstractContextManager[None]:
+        """Context in which what is worked out of a clip is kept for further questions about it.
 
-        Inputs ask about the same clip if one was made of the other by :meth:`Frontend.again`.
+        Inputs ask about the same clip if one was made of the other by :meth:`Frontend.with_prompt`.
         """
+        ...
+
+
+class EngineRequest(Protocol):
+    """A request beyond a search: a frozen dataclass that knows which method of an engine to call.
+
+    A question that needs one declares a capability, and engines that have it offer the method.
+    """
+
+    def put(self, engine: Any, inputs: Sequence[Any]) -> list[Generation | Failure]:
+        """One reply for every input, in their order, from the engine's own method."""
+        ...
+
+
+class RunEngine(Engine[Taken], Protocol):
+    """An engine as a run has it: held to its contract, open to requests beyond a search."""
+
+    def answer(self, inputs: Sequence[Taken], request: EngineRequest) -> list[Generation | Failure]:
+        """One reply for every input, in their order."""
         ...

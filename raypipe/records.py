@@ -20,6 +20,7 @@ HypothesisKind = Literal["greedy", "beam"]
 FinishReason = Literal["stop", "length", "refusal", "content_filter"]
 AlphaKind = Literal["sum_logprob", "sum_logprob_without_end", "none"]
 EmotionKind = Literal["logit", "logprob"]
+GrammarKind = Literal["regex", "json_schema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class Grammar:
         source: a JSON schema as text, or a regular expression.
     """
 
-    kind: Literal["json_schema", "regex"]
+    kind: GrammarKind
     source: str
 
 

@@ -51,6 +51,14 @@ def test_models_says_what_runs_and_how_it_was_verified() -> None:
         assert words in shown.stdout
 
 
+def test_models_are_listed_as_json_too() -> None:
+    shown = raypipe("models", "--json")
+    assert shown.returncode == 0, shown.stderr
+    document = json.loads(shown.stdout)
+    assert {"families", "elsewhere", "plugins"} == set(document)
+    assert "Ultravox" in {family["name"] for family in document["families"]}
+
+
 def test_a_wrong_config_stops_with_one_clear_message(tmp_path: Path) -> None:
     config = tmp_path / "run.yaml"
     config.write_text("input: {shards: x}\noutput: y\nmodle: {}\n")

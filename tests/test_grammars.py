@@ -60,14 +60,16 @@ def test_every_label_stands_in_both_forms(labels):
 
 
 def test_endpoints_are_sent_a_schema_and_other_engines_get_more_than_one_can_say():
-    assert grammar_of("distribution", LABELS, "openai") == distribution_schema(LABELS)
-    for engine in ("transformers", "vllm"):
-        assert grammar_of("distribution", LABELS, engine) == distribution_regex(LABELS)
+    assert grammar_of("distribution", LABELS, ("json_schema",)) == distribution_schema(LABELS)
+    for kinds in (("regex", "json_schema"), ()):
+        assert grammar_of("distribution", LABELS, kinds) == distribution_regex(LABELS)
 
 
 def test_what_a_user_wrote_is_meant():
-    assert grammar_of(None, LABELS, "vllm") is None
+    assert grammar_of(None, LABELS, ("regex", "json_schema")) is None
     regex = GrammarConfig(regex="[01]")
-    assert grammar_of(regex, LABELS, "vllm") == Grammar("regex", "[01]")
+    assert grammar_of(regex, LABELS, ("regex", "json_schema")) == Grammar("regex", "[01]")
     schema = GrammarConfig(json_schema={"type": "null"})
-    assert grammar_of(schema, LABELS, "openai") == Grammar("json_schema", '{"type": "null"}')
+    assert grammar_of(schema, LABELS, ("json_schema",)) == Grammar(
+        "json_schema", '{"type": "null"}'
+    )

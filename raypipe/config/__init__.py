@@ -3,7 +3,7 @@
 from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, StrategyName
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import Section, checked, read_yaml
-from raypipe.config.model import BUILT_IN_ENGINES, BUNDLED_MODEL, ModelConfig, VllmConfig
+from raypipe.config.model import BUNDLED_MODEL, ModelConfig, VllmConfig
 from raypipe.config.run import RunConfig, load_config, parse_config
 from raypipe.config.sections import (
     COT_VARIANTS,
@@ -22,7 +22,6 @@ from raypipe.config.sections import (
 )
 
 __all__ = [
-    "BUILT_IN_ENGINES",
     "BUNDLED_MODEL",
     "COT_VARIANTS",
     "TEXT_PROMPT",

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible endpoint is told and asked; the ``model.api`` section of a config.
+"""Options of the engine ``openai``: the ``model.api`` section of a config.
 
 A key never stands here, only the name of the environment variable that holds it.
 """
@@ -9,7 +9,10 @@ import re
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from raypipe.config.base import Section
+from raypipe.config.engine_options import PluginOptions
 
 AudioPart = Literal["input_audio", "audio_url"]
 AudioFormat = Literal["wav", "flac"]
@@ -35,12 +38,8 @@ _OWN_FIELDS = frozenset(
 )
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class OffersConfig(_Section):
-    """What the endpoint can do, where the preset does not know or is out of date.
+class OffersConfig(Section):
+    """Abilities of the endpoint, where the preset does not know them or is out of date.
 
     Attributes:
         candidates: most answers to one request (``n``).
@@ -65,8 +64,8 @@ class OffersConfig(_Section):
     audio_formats: tuple[AudioFormat, ...] | None = None
 
 
-class PricesConfig(_Section):
-    """What a million tokens cost, in any one currency.
+class PricesConfig(Section):
+    """Prices of a million tokens, in any one currency.
 
     Attributes:
         input: of the prompt.
@@ -79,8 +78,8 @@ class PricesConfig(_Section):
     audio: float | None = Field(default=None, ge=0)
 
 
-class BudgetConfig(_Section):
-    """What a run may spend, over all its attempts; then it stops and can be continued.
+class BudgetConfig(Section):
+    """Most that a run may spend over all its attempts; it then stops and can be continued.
 
     Attributes:
         requests: requests sent, repetitions included; answers from the cache are free.
@@ -92,7 +91,7 @@ class BudgetConfig(_Section):
     cost: float | None = Field(default=None, ge=0)
 
 
-class ApiConfig(_Section):
+class ApiConfig(PluginOptions):
     """An OpenAI-compatible endpoint.
 
     Attributes:
@@ -102,7 +101,7 @@ class ApiConfig(_Section):
         offers: corrections to what the preset says the endpoint can do.
         audio_format: lossless encoding the clips are sent in, with 16 bits.
         sampling_rate: the clips are sent at, in Hz.
-        max_duration_s: longest clip the model hears whole; default: the preset's.
+        max_duration_s: longest clip in seconds that the model takes whole; default: the preset's.
         tokenizer: ``tiny-alm``, a folder or a hub id: the model's tokenizer, which is needed to
             record log-probabilities of emotion words; None records none.
         temperature: of the sampled candidates; the greedy answer always has 0.

@@ -1,20 +1,41 @@
-"""Which model is run, by which engine, in which arithmetic."""
+"""The ``model`` section of a config: model, engine, arithmetic."""
 
 from __future__ import annotations
 
+import importlib.resources
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import Section
+from raypipe.config.engine_options import PluginOptions
 
 BUNDLED_MODEL = "tiny-alm"
-BUILT_IN_ENGINES = ("transformers", "vllm", "openai")
+
+ENGINE_SECTIONS: Mapping[str, str | None] = {
+    "transformers": None,
+    "vllm": "vllm",
+    "openai": "api",
+}
+"""Engines of raypipe's own, each with the section of :class:`ModelConfig` that holds its options.
+
+Engines of other packages have theirs in ``options``.
+"""
 
 
-class VllmConfig(Section):
-    """What only the vLLM engine needs to know.
+def local_path(path: str) -> str:
+    """Folder of the bundled model for its name; any other path or hub id as it is given.
+
+    Every process asks for itself: the package may lie elsewhere on another machine.
+    """
+    bundled = importlib.resources.files("raypipe.tiny_alm") / "checkpoint"
+    return str(bundled) if path == BUNDLED_MODEL else path
+
+
+class VllmConfig(PluginOptions):
+    """Options of the vLLM engine.
 
     Attributes:
         gpu_memory_share: share of its GPU's memory that an actor takes for weights, activations
@@ -31,6 +52,10 @@ class VllmConfig(Section):
     max_model_len: int | None = Field(default=None, ge=1)
     enforce_eager: bool | None = None
 
+    def identity(self) -> dict[str, Any]:
+        """The settings that can change an answer: memory and compilation do not."""
+        return self.model_dump(mode="json", include={"max_model_len"})
+
 
 class ModelConfig(Section):
     """The audio language model.
@@ -41,14 +66,15 @@ class ModelConfig(Section):
         path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id; for
             ``openai`` the model's name at the endpoint; for a plug-in what it makes of it.
         name: how the model is called in the tables; default: the last part of ``path``.
-        revision: commit of a hub id; pin it, or two runs may hear two different models.
+        revision: commit of a hub id; pin it, or two runs may use two different models.
         dtype: arithmetic of the weights; ``float32`` is the reference.
         device: ``auto`` takes a GPU if the actor has one.
         ignore_generation_config: run although the checkpoint's generation config asks for
             processors (such as a repetition penalty) that beam scores here do not include.
         vllm: read by that engine only.
         api: the endpoint; read by ``openai`` only.
-        options: what a plug-in alone needs to know; it checks them before any work starts.
+        options: of an engine that another package offers, which checks them before any work
+            starts.
     """
 
     engine: str = "transformers"
@@ -73,24 +99,31 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _plugins_have_their_own(self) -> Self:
-        if self.options and not self.is_plugin:
+        is_plugin = self.engine not in ENGINE_SECTIONS
+        if self.options and not is_plugin:
             raise ValueError(f"options belong to plug-ins; engine {self.engine} is none")
-        if self.is_plugin and "path" not in self.model_fields_set:
+        if is_plugin and "path" not in self.model_fields_set:
             raise ValueError(f"engine {self.engine} needs path; the bundled model is not for it")
         return self
 
     @property
-    def is_plugin(self) -> bool:
-        """Whether another package has to offer the engine."""
-        return self.engine not in BUILT_IN_ENGINES
+    def section(self) -> PluginOptions | None:
+        """The section with the options of an engine of raypipe's own; None if it has none."""
+        name = ENGINE_SECTIONS.get(self.engine)
+        section: PluginOptions | None = None if name is None else getattr(self, name)
+        return section
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """Keys and values of the options of the engine."""
+        return self.options if self.section is None else self.section.model_dump()
 
     def identity(self) -> list[object]:
-        """What of it can change an answer, beside the model's own files and options."""
+        """The settings that can change an answer, beside the files and a plug-in's options."""
+        sections = {name for name in ENGINE_SECTIONS.values() if name is not None}
         return [
-            self.model_dump(exclude={"path", "device", "vllm", "api", "options"}),
-            # Memory and compilation do not change an answer; other limits do.
-            self.vllm.max_model_len if self.engine == "vllm" else None,
-            *([self.api.identity()] if self.api else []),
+            self.model_dump(exclude={"path", "device", "options", *sections}),
+            None if self.section is None else self.section.identity(),
         ]
 
     @property

@@ -1,4 +1,4 @@
-"""Whether two sets of answers to the same inputs say the same."""
+"""Comparison of two sets of answers to the same inputs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Replies = Sequence[Generation | Failure]
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """How two sets of answers differ.
+class AnswerAgreement:
+    """Differences between two sets of answers.
 
     Attributes:
         utterances: compared.
@@ -30,7 +30,7 @@ class Agreement:
         hypotheses: compared, in order.
         changed_hypotheses: of them, those with other tokens.
         score_difference: largest |difference| of alpha where the tokens are equal; None if no
-            scores could be compared; likewise for the next two.
+            scores could be compared; the same for the next two.
         score_excess: largest of these beyond ``1e-4 + 2e-6 * |alpha|``, 0 if there is none.
         logit_difference: largest |difference| of a recorded raw logit.
     """
@@ -56,21 +56,21 @@ class Agreement:
         )
 
 
-def compare(one: Replies, other: Replies) -> Agreement:
+def compare(first: Replies, second: Replies) -> AnswerAgreement:
     """Compare two sets of answers to the same inputs.
 
     A difference that is not a number, because a score is not, counts as infinite.
 
     Args:
-        one: an answer or a failure for each input.
-        other: the same, in the same order.
+        first: an answer or a failure for each input.
+        second: the same, in the same order.
 
     Raises:
         EngineError: if they are not about the same utterances.
     """
-    if [x.utterance_id for x in one] != [x.utterance_id for x in other]:
+    if [x.utterance_id for x in first] != [x.utterance_id for x in second]:
         raise EngineError("the answers to compare are not about the same utterances")
-    pairs = list(zip(one, other, strict=True))
+    pairs = list(zip(first, second, strict=True))
     both = [(a, b) for a, b in pairs if isinstance(a, Generation) and isinstance(b, Generation)]
     failed = sum(_same_failure(a, b) for a, b in pairs)
     hypotheses = [pair for a, b in both for pair in zip(a.hypotheses, b.hypotheses, strict=False)]
@@ -80,7 +80,7 @@ def compare(one: Replies, other: Replies) -> Agreement:
         for a, b in equal
         if a.alpha is not None and b.alpha is not None
     ]
-    return Agreement(
+    return AnswerAgreement(
         utterances=len(pairs),
         failed=failed,
         failed_once=len(pairs) - len(both) - failed,
@@ -94,20 +94,20 @@ def compare(one: Replies, other: Replies) -> Agreement:
     )
 
 
-def _same_failure(one: Generation | Failure, other: Generation | Failure) -> bool:
+def _same_failure(first: Generation | Failure, second: Generation | Failure) -> bool:
     return (
-        isinstance(one, Failure)
-        and isinstance(other, Failure)
-        and one.error_type == other.error_type
+        isinstance(first, Failure)
+        and isinstance(second, Failure)
+        and first.error_type == second.error_type
     )
 
 
 def _texts(generation: Generation) -> list[tuple[str, int, str]]:
-    return [(one.kind, one.rank, one.text) for one in generation.hypotheses]
+    return [(each.kind, each.rank, each.text) for each in generation.hypotheses]
 
 
 def _first_texts(generation: Generation) -> list[tuple[str, int, str]]:
-    return [one for one in _texts(generation) if one[1] == 0]
+    return [text for text in _texts(generation) if text[1] == 0]
 
 
 def _excess(difference: float, alpha: float) -> float:
@@ -115,10 +115,14 @@ def _excess(difference: float, alpha: float) -> float:
     return float(np.maximum(0.0, difference - allowed))  # lets a NaN through
 
 
-def _logit_difference(one: Hypothesis, other: Hypothesis) -> list[float]:
-    if one.emotion_logits is None or other.emotion_logits is None or not one.emotion_logits.size:
+def _logit_difference(first: Hypothesis, second: Hypothesis) -> list[float]:
+    if (
+        first.emotion_logits is None
+        or second.emotion_logits is None
+        or not first.emotion_logits.size
+    ):
         return []
-    return [float(np.abs(one.emotion_logits - other.emotion_logits).max())]
+    return [float(np.abs(first.emotion_logits - second.emotion_logits).max())]
 
 
 def _largest(values: Sequence[float]) -> float | None:

@@ -59,7 +59,7 @@ ALL_ATTENTION_FUNCTIONS.register(_NAME, tree_attention)
 
 @contextmanager
 def using_tree_attention(config: Any) -> Iterator[None]:
-    """Let the model behind ``config`` attend through :func:`tree_attention`, and no other model."""
+    """Context in which the model behind ``config``, and no other, uses :func:`tree_attention`."""
     before = config._attn_implementation
     config._attn_implementation = _NAME
     try:

@@ -230,7 +230,7 @@ def _trace_back(
     survivors: NDArray[np.int64],
     score: float,
 ) -> Path:
-    """Walk from a finished candidate, given as (step, rank), back to the first step."""
+    """Path from the first step to a finished candidate, given as (step, rank)."""
     step, rank = end
     ranks = np.zeros(step + 1, dtype=np.int64)
     for earlier in range(step, -1, -1):

@@ -1,4 +1,4 @@
-"""What is computed together: things of similar length, and not too much of it at once."""
+"""Groups of rows of similar length that are computed together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holding an engine to its contract, for engines that raypipe's own tests do not cover.
+"""Checks that hold every engine to its contract while it runs.
 
 An answer in the wrong place would look like a wrong answer, so every input travels with the id of
 its utterance and every answer is compared with it.
@@ -15,20 +15,20 @@ import numpy as np
 
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
-from raypipe.protocols import Engine, Frontend
+from raypipe.protocols import Engine, EngineRequest, Frontend
 from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, Request, Search
 
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What a frontend prepared, and for whom."""
+    """Model input with the id of its utterance."""
 
     utterance_id: str
     prepared: Any
 
 
 class CheckedFrontend:
-    """A frontend whose answers are looked at.
+    """Frontend whose results are checked.
 
     Args:
         name: of the engine, for messages.
@@ -46,7 +46,7 @@ class CheckedFrontend:
         Raises:
             EngineError: if the frontend gives another number of them, or another's failure.
         """
-        ids = [one.utterance_id for one in requests]
+        ids = [request.utterance_id for request in requests]
         replies = _same_length(self._name, self._frontend.prepare(requests), ids, "inputs")
         return [
             _of(self._name, reply, utterance_id)
@@ -55,9 +55,9 @@ class CheckedFrontend:
             for utterance_id, reply in zip(ids, replies, strict=True)
         ]
 
-    def again(self, prepared: Tagged, prompt: str) -> Tagged | Failure:
-        """The same clip with another prompt."""
-        reply = self._frontend.again(prepared.prepared, prompt)
+    def with_prompt(self, prepared: Tagged, prompt: str) -> Tagged | Failure:
+        """A model input of the same clip with another prompt."""
+        reply = self._frontend.with_prompt(prepared.prepared, prompt)
         if isinstance(reply, Failure):
             failure: Failure = _of(self._name, reply, prepared.utterance_id)
             return failure
@@ -69,22 +69,23 @@ class CheckedFrontend:
 
 
 class CheckedEngine:
-    """An engine whose answers are looked at.
+    """Engine whose answers are checked.
 
     Args:
         name: of the engine, for messages.
         engine: that does the work.
         recorded: number of emotion tokens whose logits are recorded.
-        beams: whether it gives any; without, it is asked for greedy answers only.
+        several: whether it gives several hypotheses; without, it is asked for greedy answers
+            only.
     """
 
-    def __init__(self, name: str, engine: Engine[Any], recorded: int, *, beams: bool) -> None:
-        self._name, self._engine, self._recorded, self._beams = name, engine, recorded, beams
+    def __init__(self, name: str, engine: Engine[Any], recorded: int, *, several: bool) -> None:
+        self._name, self._engine, self._recorded, self._several = name, engine, recorded, several
         self.capabilities = engine.capabilities
 
-    def remembering(self) -> AbstractContextManager[None]:
-        """While it lasts, what is worked out of a clip is kept."""
-        return self._engine.remembering()
+    def audio_cache(self) -> AbstractContextManager[None]:
+        """Context in which what is worked out of a clip is kept."""
+        return self._engine.audio_cache()
 
     def generate(self, inputs: Sequence[Tagged], search: Search) -> list[Generation | Failure]:
         """Answer every input: same length, same order.
@@ -92,10 +93,28 @@ class CheckedEngine:
         Raises:
             EngineError: if an answer is missing, about another utterance or inconsistent.
         """
-        if not self._beams:
+        if not self._several:
             search = replace(search, beam_count=0)
-        ids = [one.utterance_id for one in inputs]
-        replies = self._engine.generate([one.prepared for one in inputs], search)
+        replies = self._engine.generate([tagged.prepared for tagged in inputs], search)
+        answers = self._answers(inputs, replies)
+        for answer in answers:
+            if isinstance(answer, Generation):
+                self._check_search(answer, search)
+        return answers
+
+    def answer(
+        self, inputs: Sequence[Tagged], request: EngineRequest
+    ) -> list[Generation | Failure]:
+        """One reply for every input to a request beyond a search, in their order.
+
+        Raises:
+            EngineError: if an answer is missing, about another utterance or inconsistent.
+        """
+        replies = request.put(self._engine, [tagged.prepared for tagged in inputs])
+        return self._answers(inputs, replies)
+
+    def _answers(self, inputs: Sequence[Tagged], replies: Any) -> list[Generation | Failure]:
+        ids = [tagged.utterance_id for tagged in inputs]
         answers = [
             _of(self._name, reply, utterance_id)
             for utterance_id, reply in zip(
@@ -104,34 +123,44 @@ class CheckedEngine:
         ]
         for answer in answers:
             if isinstance(answer, Generation):
-                self._check(answer, search)
+                self._check(answer)
         return answers
 
-    def _check(self, answer: Generation, search: Search) -> None:
+    def _check_search(self, answer: Generation, search: Search) -> None:
         who = f"engine {self._name}, {answer.utterance_id!r}"
-        kinds = [one.kind for one in answer.hypotheses]
+        kinds = [hypothesis.kind for hypothesis in answer.hypotheses]
         if kinds.count("greedy") != search.greedy or kinds.count("beam") > search.beam_count:
             raise EngineError(
                 f"{who}: {kinds.count('greedy')} greedy answers and {kinds.count('beam')} beams, "
                 f"asked for were {search.greedy:d} and {search.beam_count}"
             )
-        if not kinds:
-            raise EngineError(f"{who}: no hypothesis; a Failure says why there is none")
-        for one in answer.hypotheses:
-            wrong = self._inconsistency(one)
-            if wrong is not None:
-                raise EngineError(f"{who}, {one.kind} {one.rank}: {wrong}")
 
-    def _inconsistency(self, one: Hypothesis) -> str | None:
-        if one.alpha is not None and not np.isfinite(one.alpha):
-            return f"alpha is {one.alpha}; None says that it is not known"
-        if (one.alpha is None) != (one.alpha_kind == "none"):
-            return f"alpha is {one.alpha} and alpha_kind {one.alpha_kind!r}"
-        if one.token_logprobs is not None and len(one.token_logprobs) != one.steps:
-            return f"{len(one.token_logprobs)} log-probabilities of {one.steps} tokens"
-        expected = (one.steps, self._recorded)
-        if one.emotion_logits is not None and one.emotion_logits.shape != expected:
-            return f"emotion_logits have shape {one.emotion_logits.shape}, expected {expected}"
+    def _check(self, answer: Generation) -> None:
+        who = f"engine {self._name}, {answer.utterance_id!r}"
+        if not answer.hypotheses:
+            raise EngineError(f"{who}: no hypothesis; a Failure says why there is none")
+        for hypothesis in answer.hypotheses:
+            wrong = self._inconsistency(hypothesis)
+            if wrong is not None:
+                raise EngineError(f"{who}, {hypothesis.kind} {hypothesis.rank}: {wrong}")
+
+    def _inconsistency(self, hypothesis: Hypothesis) -> str | None:
+        if hypothesis.alpha is not None and not np.isfinite(hypothesis.alpha):
+            return f"alpha is {hypothesis.alpha}; None says that it is not known"
+        if (hypothesis.alpha is None) != (hypothesis.alpha_kind == "none"):
+            return f"alpha is {hypothesis.alpha} and alpha_kind {hypothesis.alpha_kind!r}"
+        if (
+            hypothesis.token_logprobs is not None
+            and len(hypothesis.token_logprobs) != hypothesis.steps
+        ):
+            return (
+                f"{len(hypothesis.token_logprobs)} log-probabilities of {hypothesis.steps} tokens"
+            )
+        expected = (hypothesis.steps, self._recorded)
+        if hypothesis.emotion_logits is not None and hypothesis.emotion_logits.shape != expected:
+            return (
+                f"emotion_logits have shape {hypothesis.emotion_logits.shape}, expected {expected}"
+            )
         return None
 
 

@@ -1,4 +1,4 @@
-"""Which tokens an engine records at every step: the sub-tokens of the emotion words."""
+"""The tokens that an engine records at every step: the sub-tokens of the emotion words."""
 
 from __future__ import annotations
 

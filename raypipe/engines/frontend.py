@@ -1,4 +1,4 @@
-"""The CPU half of the transformers engine: requests become what a model takes, without weights."""
+"""The CPU half of the transformers engine: requests to model inputs, without weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig
 
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
-from raypipe.engines.processors import PROCESSORS, Heard, Processor
+from raypipe.engines.input_builders import AudioFeatures, InputBuilder
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request
@@ -19,7 +19,7 @@ from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelI
 _CACHED_TURNS = 256
 
 _NO_LIMIT_S = 24 * 3600.0
-"""Where nothing is heard, no clip is too long."""
+"""Longest clip where none is taken: the limit is then another one."""
 
 
 class TransformersFrontend:
@@ -48,12 +48,11 @@ class TransformersFrontend:
         # As it is written: a class for it may be vLLM's alone.
         config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
         self.family = family_of(model_path, config.get("architectures"), engine)
-        made = PROCESSORS[self.family.made](self.family, model_path, origin)
-        self._processor: Processor = made
-        self._tokenizer = self._processor.tokenizer
+        self._inputs: InputBuilder = self.family.input_builder(self.family, model_path, origin)
+        self._tokenizer = self._inputs.tokenizer
         self._cached_turns: dict[tuple[str, bool], IntArray] = {}
-        self.sampling_rate: int = self._processor.sampling_rate
-        self._max_samples = self._processor.longest
+        self.sampling_rate: int = self._inputs.sampling_rate
+        self._max_samples = self._inputs.longest
         # A checkpoint may say that it was trained on shorter clips, as the bundled one does.
         trained_s: float | None = config.get("max_audio_duration_s")
         if self._max_samples is not None and trained_s is not None:
@@ -69,38 +68,40 @@ class TransformersFrontend:
         ``error_type`` is ``too_long``, ``too_short``, ``not_finite``, ``not_mono``,
         ``no_audio_input``, ``special_token_in_prompt`` or ``not_processed``.
         """
-        heard: dict[int, Heard] = {}
-        return [self._refuse(request) or self._prepare(request, heard) for request in requests]
+        extracted: dict[int, AudioFeatures] = {}
+        return [self._refuse(request) or self._prepare(request, extracted) for request in requests]
 
-    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
-        """The same clip with another prompt; a failure as :meth:`prepare` gives it."""
+    def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+        """A model input of the same clip with another prompt; fails as :meth:`prepare`."""
         refused = self._refuse_prompt(prepared.utterance_id, prompt)
         if refused is not None:
             return refused
-        audio_tokens = int((prepared.token_ids == self._processor.audio_token_id).sum())
+        audio_tokens = int((prepared.token_ids == self._inputs.audio_token_id).sum())
         return dataclasses.replace(prepared, token_ids=self._ids(prompt, audio_tokens))
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         return emotion_token_table.emotion_tokens(self._tokenizer, labels)
 
-    def _prepare(self, request: Request, heard: dict[int, Heard]) -> ModelInput | Failure:
+    def _prepare(
+        self, request: Request, extracted: dict[int, AudioFeatures]
+    ) -> ModelInput | Failure:
         try:
             if request.samples is None:
                 token_ids = self._ids(request.prompt, 0)
-                return ModelInput(request.utterance_id, token_ids, self._processor.silence, 0)
+                return ModelInput(request.utterance_id, token_ids, self._inputs.silence, 0)
             clip = id(request.samples)
-            if clip not in heard:
-                heard[clip] = self._hear(request.samples)
-            features, frames, tensors, audio_tokens = heard[clip]
+            if clip not in extracted:
+                extracted[clip] = self._extract(request.samples)
+            features, frames, tensors, audio_tokens = extracted[clip]
             token_ids = self._ids(request.prompt, audio_tokens)
         except EngineError as error:
             return Failure(request.utterance_id, "prompt", "not_processed", str(error))
         return ModelInput(request.utterance_id, token_ids, features, frames, tensors)
 
-    def _hear(self, samples: FloatArray) -> Heard:
+    def _extract(self, samples: FloatArray) -> AudioFeatures:
         try:
-            return self._processor.hear(samples)
+            return self._inputs.extract(samples)
         except (ValueError, RuntimeError, IndexError) as error:
             raise EngineError(
                 f"{self.family.processor} does not take {len(samples)} samples: {error}"
@@ -111,7 +112,7 @@ class TransformersFrontend:
         turn = self._turn(prompt, audio_tokens > 0)
         if not audio_tokens:
             return turn
-        is_audio = turn == self._processor.audio_token_id
+        is_audio = turn == self._inputs.audio_token_id
         return np.repeat(turn, np.where(is_audio, audio_tokens, 1))
 
     def _turn(self, prompt: str, with_clip: bool) -> IntArray:
@@ -120,19 +121,19 @@ class TransformersFrontend:
         if key not in self._cached_turns:
             if len(self._cached_turns) >= _CACHED_TURNS:
                 self._cached_turns.clear()
-            self._cached_turns[key] = self._processor.turn(prompt, with_clip=with_clip)
+            self._cached_turns[key] = self._inputs.turn(prompt, with_clip=with_clip)
         return self._cached_turns[key]
 
     def _refuse(self, request: Request) -> Failure | None:
         if request.samples is not None:
-            found = self._refuse_clip(request.samples)
-            if found is not None:
-                return Failure(request.utterance_id, "prompt", *found)
+            refusal = self._refuse_clip(request.samples)
+            if refusal is not None:
+                return Failure(request.utterance_id, "prompt", *refusal)
         return self._refuse_prompt(request.utterance_id, request.prompt)
 
     def _refuse_clip(self, samples: FloatArray) -> tuple[str, str] | None:
-        """Error type and message if the model cannot hear a clip."""
-        rate, shortest = self.sampling_rate, self._processor.shortest
+        """Error type and message of a clip that the model does not take; None if it does."""
+        rate, shortest = self.sampling_rate, self._inputs.shortest
         if self._max_samples is None:
             name = self.family.name
             return "no_audio_input", f"the question has a clip, {name} hears none"
@@ -148,7 +149,7 @@ class TransformersFrontend:
         return None
 
     def _refuse_prompt(self, utterance_id: str, prompt: str) -> Failure | None:
-        for token in self._processor.control_tokens:
+        for token in self._inputs.control_tokens:
             # It would be read as a control token: a second audio, or the end of the user's turn.
             if token in prompt:
                 message = f"the prompt contains {token!r}"

@@ -1,4 +1,4 @@
-"""What a checkpoint's own generation config may and may not change about the search."""
+"""Checks of a checkpoint's own generation config, which could change the search."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def end_token_ids(generation_config: Any) -> tuple[int, ...]:
     Raises:
         UnsupportedError: if the checkpoint names none.
     """
-    found = generation_config.eos_token_id
-    if found is None:
+    end_ids = generation_config.eos_token_id
+    if end_ids is None:
         raise UnsupportedError("the checkpoint's generation config names no eos_token_id")
-    return (found,) if isinstance(found, int) else tuple(dict.fromkeys(found))
+    return (end_ids,) if isinstance(end_ids, int) else tuple(dict.fromkeys(end_ids))

@@ -17,10 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError, UnsupportedError
+from raypipe.installation import install_hint
 from raypipe.records import Grammar
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
+
+    from raypipe.engines.engine import ModelSettings
+    from raypipe.protocols import Demand
 
 PackedBits = NDArray[np.uint8]
 """One bit per token id, the lowest bit of the first byte for id 0; a whole number of words."""
@@ -33,15 +37,28 @@ says otherwise."""
 
 
 def require_llguidance() -> None:
-    """Find out whether the library is there, without importing it.
+    """Refuse to go on without the library, which is not imported.
 
     Raises:
         ConfigError: if it is missing.
     """
     if find_spec("llguidance") is None:
         raise ConfigError(
-            "decoding.grammar needs the library llguidance: pip install 'raypipe[grammar]'"
+            f"decoding.grammar needs the library llguidance: {install_hint('grammar')}"
         )
+
+
+def check_demanded_grammar(settings: ModelSettings, demand: Demand) -> None:
+    """Refuse a run whose grammar an engine that searches here cannot follow.
+
+    Raises:
+        ConfigError: if the library is missing, or naming what it does not understand.
+    """
+    if demand.grammar is None:
+        return
+    require_llguidance()
+    if demand.grammar != "distribution":
+        check_grammar(demand.grammar)
 
 
 def check_grammar(grammar: Grammar) -> None:
@@ -59,7 +76,7 @@ def check_grammar(grammar: Grammar) -> None:
 
 
 class GrammarCompiler:
-    """Compiles grammars for one model.
+    """Compiler of grammars for one model's tokenizer.
 
     Args:
         tokenizer: the model's, a fast one whose tokens are bytes, or fall back to bytes.
@@ -91,7 +108,7 @@ class GrammarCompiler:
         self._ends = _packed(end_ids, size)
 
     def compile(self, grammar: Grammar) -> GrammarState:
-        """Where every answer begins.
+        """State at which every answer begins.
 
         Raises:
             ConfigError: if the grammar cannot be followed.
@@ -105,7 +122,7 @@ class GrammarCompiler:
 
 
 class GrammarState:
-    """A place in an answer. It never changes: hypotheses that came the same way share it.
+    """State of a grammar after some tokens. It never changes; equal hypotheses share it.
 
     Args:
         matcher: the library's own state; None where nothing may follow.
@@ -120,7 +137,7 @@ class GrammarState:
         self._after: WeakValueDictionary[int, GrammarState] = WeakValueDictionary()
 
     def nowhere(self) -> GrammarState:
-        """A place where nothing may follow."""
+        """State after which nothing may follow."""
         return GrammarState(None, self._ends)
 
     @property
@@ -131,14 +148,14 @@ class GrammarState:
         return self._allowed
 
     def after(self, token_id: int) -> GrammarState:
-        """The place behind one more token; one that allows nothing if there is none."""
+        """State after one more token; one that allows nothing if there is none."""
         if self._matcher is None:
             return self
-        found = self._after.get(token_id)
-        if found is None:
-            found = GrammarState(self._matcher_after(token_id), self._ends)
-            self._after[token_id] = found
-        return found
+        state = self._after.get(token_id)
+        if state is None:
+            state = GrammarState(self._matcher_after(token_id), self._ends)
+            self._after[token_id] = state
+        return state
 
     def _matcher_after(self, token_id: int) -> LLMatcher | None:
         if self._matcher is None or not _holds(self.allowed, token_id):

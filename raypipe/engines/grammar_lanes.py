@@ -1,4 +1,4 @@
-"""The places of many lanes in a grammar, and what the logits look like from there."""
+"""Grammar states of many lanes, and the logits that they leave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def masked(logits: Tensor, allowed: Tensor) -> Tensor:
 
 
 class GrammarLanes:
-    """Where every lane of every row is in the grammar.
+    """Grammar state of every lane of every row.
 
     Args:
         start: where every answer begins.

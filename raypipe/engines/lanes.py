@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +56,10 @@ class Trace:
     alpha: float
     finish_reason: FinishReason
     emotion_logits: FloatArray
+
+
+OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
+"""What a decoder calls with the index of an input and its answer, as soon as there is one."""
 
 
 class Lanes:
@@ -186,7 +190,7 @@ class Lanes:
 
 
 def complete(traces: list[Trace], settings: SearchSettings) -> list[Trace] | EngineError:
-    """The traces of an utterance, if there is one of each kind that was asked for."""
+    """The traces of an utterance, or the error that a kind that was asked for is missing."""
     kinds = {trace.kind for trace in traces if trace.alpha > float("-inf")}
     if len(kinds) < settings.greedy + bool(settings.beam_count):
         return DeadEndError("no token goes on with an answer that the grammar allows")

@@ -1,4 +1,4 @@
-"""What a model input must be like before it joins a batch."""
+"""Limits of a model, and whether an input fits into them before it joins a batch."""
 
 from __future__ import annotations
 
@@ -20,11 +20,6 @@ def encoder_frame_count(feature_frames: int) -> int:
 def audio_token_count(feature_frames: int) -> int:
     """Encoder outputs of a clip, each of which stands for one audio token of the prompt."""
     return (encoder_frame_count(feature_frames) - 2) // 2 + 1
-
-
-def stacked_token_count(feature_frames: int, stack: int) -> int:
-    """Audio tokens of a clip whose encoder outputs are stacked, the last stack filled up."""
-    return -(-encoder_frame_count(feature_frames) // stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +51,48 @@ class InputLimits:
             max_positions=config.text_config.max_position_embeddings,
         )
 
-    def check(self, one: ModelInput, max_new_tokens: int) -> None:
-        """Find out whether an input can be answered at all.
+    def check(self, model_input: ModelInput, max_new_tokens: int) -> None:
+        """Refuse an input that cannot be answered at all.
 
         Raises:
             EngineError: if token ids and features do not fit the model or each other.
         """
         # On a GPU an id outside the vocabulary takes the whole process down, not one row.
-        token_ids = one.token_ids
+        token_ids = model_input.token_ids
         if token_ids.ndim != 1 or not ((token_ids >= 0) & (token_ids < self.vocabulary)).all():
             raise EngineError(f"token ids are not a list of ids below {self.vocabulary}")
-        found = int((token_ids == self.audio_token_id).sum())
+        audio_tokens = int((token_ids == self.audio_token_id).sum())
         expected = 0
-        if one.feature_frames:
-            self._check_features(one)
-            expected = audio_token_count(one.feature_frames)
-        if expected < bool(one.feature_frames) or found != expected:
+        if model_input.feature_frames:
+            self._check_features(model_input)
+            expected = audio_token_count(model_input.feature_frames)
+        if expected < bool(model_input.feature_frames) or audio_tokens != expected:
             raise EngineError(
-                f"{found} audio tokens for {one.feature_frames} frames, expected {expected}"
+                f"{audio_tokens} audio tokens for {model_input.feature_frames} frames, "
+                f"expected {expected}"
             )
-        check_positions(one, max_new_tokens, self.max_positions)
+        check_positions(model_input, max_new_tokens, self.max_positions)
 
-    def windows(self, one: ModelInput) -> list[ModelInput]:
+    def windows(self, model_input: ModelInput) -> list[ModelInput]:
         """The windows of a clip as inputs by themselves; the only one if it has one.
 
         A last window too short for an audio token is not among them.
 
         Args:
-            one: passed by :meth:`check`.
+            model_input: passed by :meth:`check`.
         """
-        if one.features.ndim == 2:
-            return [one]
-        frames = [self.window_frames] * (len(one.features) - 1)
-        frames.append(one.feature_frames - sum(frames))
+        if model_input.features.ndim == 2:
+            return [model_input]
+        frames = [self.window_frames] * (len(model_input.features) - 1)
+        frames.append(model_input.feature_frames - sum(frames))
         return [
-            replace(one, features=features, feature_frames=count)
-            for features, count in zip(one.features, frames, strict=True)
+            replace(model_input, features=features, feature_frames=count)
+            for features, count in zip(model_input.features, frames, strict=True)
             if audio_token_count(count) > 0
         ]
 
-    def _check_features(self, one: ModelInput) -> None:
-        features, frames = one.features, one.feature_frames
+    def _check_features(self, model_input: ModelInput) -> None:
+        features, frames = model_input.features, model_input.feature_frames
         if frames > self.window_frames:
             shape = -(-frames // self.window_frames), self.mel_bins, self.window_frames
             if features.shape != shape:
@@ -146,23 +142,24 @@ class PromptLimits:
             switch_at=_original_positions(config, rope) if switches else None,
         )
 
-    def check(self, one: ModelInput, max_new_tokens: int) -> None:
-        """Find out whether an input can be answered at all.
+    def check(self, model_input: ModelInput, max_new_tokens: int) -> None:
+        """Refuse an input that cannot be answered at all.
 
         Raises:
             EngineError: if its token ids do not fit the model, or its features are not finite.
         """
-        token_ids, is_audio = one.token_ids, one.token_ids == self.audio_token_id
+        token_ids, is_audio = model_input.token_ids, model_input.token_ids == self.audio_token_id
         known = (token_ids >= 0) & (token_ids < self.vocabulary) | is_audio
         if token_ids.ndim != 1 or not known.all():
             raise EngineError(f"token ids are not a list of ids below {self.vocabulary}")
-        if bool(is_audio.any()) != bool(one.features.size):
+        if bool(is_audio.any()) != bool(model_input.features.size):
             raise EngineError(
-                f"{int(is_audio.sum())} audio tokens for features of shape {one.features.shape}"
+                f"{int(is_audio.sum())} audio tokens for features of shape "
+                f"{model_input.features.shape}"
             )
-        if not np.isfinite(one.features).all():
+        if not np.isfinite(model_input.features).all():
             raise EngineError("features hold values that are not finite")
-        check_positions(one, max_new_tokens, self.max_positions)
+        check_positions(model_input, max_new_tokens, self.max_positions)
         if self.switch_at and len(token_ids) <= self.switch_at < len(token_ids) + max_new_tokens:
             raise EngineError(
                 f"prompt of {len(token_ids)} tokens and {max_new_tokens} new ones lie on both "
@@ -170,32 +167,32 @@ class PromptLimits:
             )
 
 
-def check_audio_is_in_one_piece(one: ModelInput, audio_token_id: int) -> None:
-    """Find out whether a clip's audio tokens stand side by side, as vLLM takes them.
+def check_audio_is_in_one_piece(model_input: ModelInput, audio_token_id: int) -> None:
+    """Refuse a clip whose audio tokens do not stand side by side, as vLLM takes them.
 
     Args:
-        one: an input that fits the model.
+        model_input: an input that fits the model.
         audio_token_id: stands for a piece of a clip.
 
     Raises:
         EngineError: if something stands between them.
     """
-    (places,) = np.nonzero(one.token_ids == audio_token_id)
+    (places,) = np.nonzero(model_input.token_ids == audio_token_id)
     if not len(places):
         raise EngineError("the question has no clip, which the vLLM engine does not take")
     if places[-1] - places[0] + 1 != len(places):
         raise EngineError("the audio tokens do not stand side by side")
 
 
-def check_positions(one: ModelInput, max_new_tokens: int, max_positions: int) -> None:
-    """Find out whether prompt and answer fit into a model's positions.
+def check_positions(model_input: ModelInput, max_new_tokens: int, max_positions: int) -> None:
+    """Refuse a prompt that leaves an answer no room in a model's positions.
 
     Raises:
         EngineError: if they do not.
     """
-    if len(one.token_ids) + max_new_tokens > max_positions:
+    if len(model_input.token_ids) + max_new_tokens > max_positions:
         raise EngineError(
-            f"prompt of {len(one.token_ids)} tokens and {max_new_tokens} new ones "
+            f"prompt of {len(model_input.token_ids)} tokens and {max_new_tokens} new ones "
             f"exceed the model's {max_positions} positions"
         )
 
@@ -203,14 +200,14 @@ def check_positions(one: ModelInput, max_new_tokens: int, max_positions: int) ->
 def audio_token_id(config: Any) -> int | None:
     """The token that stands for a piece of a clip, in transformers' config of a model."""
     for holder in (config, getattr(config, "audio_config", None)):
-        found: int | None = getattr(holder, "audio_token_id", None)
-        if found is not None:
-            return found
+        token_id: int | None = getattr(holder, "audio_token_id", None)
+        if token_id is not None:
+            return token_id
     return None
 
 
 def _original_positions(config: Any, rope: Any) -> int:
-    found: int = rope.get("original_max_position_embeddings") or getattr(
+    positions: int = rope.get("original_max_position_embeddings") or getattr(
         config, "original_max_position_embeddings", config.max_position_embeddings
     )
-    return found
+    return positions

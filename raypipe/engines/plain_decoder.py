@@ -9,7 +9,7 @@ model does there (positions, adapters, kind of cache) is done here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,14 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from raypipe.engines.lanes import Lanes, SearchSettings, Trace
+from raypipe.engines.lanes import Lanes, OnAnswer, SearchSettings, Trace
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
 
-OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
-
 
 class PlainDecoder:
-    """Decodes one utterance after the other; the same answers as the tree decoder's, only slower.
+    """Decoder of one utterance after the other, with the answers of the tree decoder.
 
     Args:
         model: a transformers model that generates, in evaluation mode, on its device.
@@ -59,7 +57,7 @@ class PlainDecoder:
         inputs: Sequence[ModelInput],
         row_count: int,
         on_answer: OnAnswer,
-        remembered: EncodedClips | None = None,
+        audio_cache: EncodedClips | None = None,
     ) -> None:
         """Answer any number of inputs.
 
@@ -68,16 +66,16 @@ class PlainDecoder:
             row_count: without effect; part of the decoders' interface.
             on_answer: told the index of an input and its answer: the greedy trace, if asked for,
                 and the beams, best first; or the error that makes its numbers worthless.
-            remembered: likewise; a clip is encoded as often as it is asked about.
+            audio_cache: without effect; a clip is encoded as often as it is asked about.
         """
-        del row_count, remembered
-        for index, one in enumerate(inputs):
-            on_answer(index, self._answer(one))
+        del row_count, audio_cache
+        for index, model_input in enumerate(inputs):
+            on_answer(index, self._answer(model_input))
 
-    def _answer(self, one: ModelInput) -> list[Trace] | EngineError:
+    def _answer(self, model_input: ModelInput) -> list[Trace] | EngineError:
         device = self._model.device
-        token_ids = torch.from_numpy(one.token_ids.copy())[None].to(device)
-        tensors = clip_tensors(one, self._features, device, self._model.dtype)
+        token_ids = torch.from_numpy(model_input.token_ids.copy())[None].to(device)
+        tensors = clip_tensors(model_input, self._features, device, self._model.dtype)
         if self._model._hf_peft_config_loaded:
             # The adapter was trained for listening; without it the model is the text model it was.
             (self._model.enable_adapters if tensors else self._model.disable_adapters)()
@@ -92,7 +90,7 @@ class PlainDecoder:
         return answer
 
     def forget(self) -> None:
-        """Let go of the memory of earlier calls: there is none."""
+        """Release the memory of earlier calls, of which there is none."""
 
     def _search(
         self,
@@ -140,12 +138,12 @@ class PlainDecoder:
 
 
 def clip_tensors(
-    one: ModelInput, features: str, device: torch.device, dtype: torch.dtype
+    model_input: ModelInput, features: str, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
     """The tensors of an input's clip, as the model's forward pass takes them.
 
     Args:
-        one: the input.
+        model_input: the input.
         features: what the forward pass calls the clip's features.
         device: where they are wanted.
         dtype: of those that are floating-point numbers.
@@ -153,10 +151,10 @@ def clip_tensors(
     Returns:
         The tensors by name; none without a clip.
     """
-    if not one.features.size:
+    if not model_input.features.size:
         return {}
     tensors = {}
-    for name, array in {features: one.features, **one.tensors}.items():
+    for name, array in {features: model_input.features, **model_input.tensors}.items():
         tensor = torch.from_numpy(np.array(array)).to(device)
         tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
     return tensors

@@ -50,7 +50,7 @@ def kept_continuations(settings: SearchSettings) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Branch:
+class _PartialHypothesis:
     """One hypothesis on its way: a token, the branch that it continues, its place in a grammar."""
 
     prefix: Prefix
@@ -58,22 +58,22 @@ class _Branch:
     score: float = 0.0
     logprob: np.float32 | None = None
     recorded: FloatArray | None = None
-    parent: _Branch | None = None
+    parent: _PartialHypothesis | None = None
 
-    def grown(self, token_id: int, logprob: np.float32, recorded: FloatArray) -> _Branch:
+    def grown(self, token_id: int, logprob: np.float32, recorded: FloatArray) -> _PartialHypothesis:
         """This branch with one more token."""
         score = self.score + float(logprob)
         state = None if self.state is None else self.state.after(token_id)
-        return _Branch((*self.prefix, token_id), state, score, logprob, recorded, self)
+        return _PartialHypothesis((*self.prefix, token_id), state, score, logprob, recorded, self)
 
-    def steps(self) -> list[_Branch]:
+    def steps(self) -> list[_PartialHypothesis]:
         """The branches from the first token to this one."""
-        found: list[_Branch] = []
-        branch: _Branch | None = self
+        steps: list[_PartialHypothesis] = []
+        branch: _PartialHypothesis | None = self
         while branch is not None and branch.parent is not None:
-            found.append(branch)
+            steps.append(branch)
             branch = branch.parent
-        return found[::-1]
+        return steps[::-1]
 
 
 class PrefixSearch:
@@ -83,14 +83,14 @@ class PrefixSearch:
         self._settings = settings
         self._kept = kept_continuations(settings)
         self._end_ids = np.asarray(settings.end_ids)
-        self._running = [_Branch((), settings.grammar)] if settings.beam_count else []
-        self._finished: list[_Branch] = []
-        self._greedy = _Branch((), settings.grammar)
+        self._running = [_PartialHypothesis((), settings.grammar)] if settings.beam_count else []
+        self._finished: list[_PartialHypothesis] = []
+        self._greedy = _PartialHypothesis((), settings.grammar)
         self._greedy_goes_on = settings.greedy
         self._step = 0
 
     def prefixes(self) -> dict[Prefix, PackedBits | None]:
-        """What :meth:`advance` has to be told about next; nothing when done.
+        """Prefixes that :meth:`advance` needs the continuations of; none when done.
 
         Returns:
             For each prefix the tokens that may come after it; None if all may.
@@ -125,7 +125,7 @@ class PrefixSearch:
 
     def _advance_beams(self, answers: Mapping[Prefix, Continuations]) -> None:
         beam_count = self._settings.beam_count
-        running: list[_Branch] = []
+        running: list[_PartialHypothesis] = []
         for rank, (branch, ended) in enumerate(self._best_continuations(answers)):
             if not ended:
                 running.append(branch)
@@ -141,12 +141,16 @@ class PrefixSearch:
 
     def _best_continuations(
         self, answers: Mapping[Prefix, Continuations]
-    ) -> Iterator[tuple[_Branch, bool]]:
+    ) -> Iterator[tuple[_PartialHypothesis, bool]]:
         """The best continuations of all beams, best first, and whether each ends there."""
-        told = [answers[branch.prefix] for branch in self._running]
-        logprobs = np.concatenate([one.logits - one.log_normaliser for one in told])
-        token_ids = np.concatenate([one.token_ids for one in told])
-        parents = np.repeat(np.arange(len(told)), [len(one.logits) for one in told])
+        continuations = [answers[branch.prefix] for branch in self._running]
+        logprobs = np.concatenate(
+            [answer.logits - answer.log_normaliser for answer in continuations]
+        )
+        token_ids = np.concatenate([answer.token_ids for answer in continuations])
+        parents = np.repeat(
+            np.arange(len(continuations)), [len(answer.logits) for answer in continuations]
+        )
         scores = np.array([branch.score for branch in self._running])[parents] + logprobs
         at_limit = self._step >= self._settings.max_new_tokens
         ended = np.isin(token_ids, self._end_ids) | at_limit
@@ -155,20 +159,20 @@ class PrefixSearch:
                 return
             parent = parents[index]
             branch = self._running[parent].grown(
-                int(token_ids[index]), logprobs[index], told[parent].recorded
+                int(token_ids[index]), logprobs[index], continuations[parent].recorded
             )
             yield branch, bool(ended[index])
 
-    def _advance_greedy(self, told: Continuations) -> None:
-        token_id = int(told.token_ids[0])
-        logprob = told.logits[0] - told.log_normaliser
-        self._greedy = self._greedy.grown(token_id, logprob, told.recorded)
+    def _advance_greedy(self, answer: Continuations) -> None:
+        token_id = int(answer.token_ids[0])
+        logprob = answer.logits[0] - answer.log_normaliser
+        self._greedy = self._greedy.grown(token_id, logprob, answer.recorded)
         at_limit = self._step >= self._settings.max_new_tokens
         ended = token_id in self._settings.end_ids or logprob == -np.inf
         self._greedy_goes_on = not at_limit and not ended
 
-    def _trace(self, kind: HypothesisKind, rank: int, branch: _Branch) -> Trace:
-        steps: Sequence[_Branch] = branch.steps()
+    def _trace(self, kind: HypothesisKind, rank: int, branch: _PartialHypothesis) -> Trace:
+        steps: Sequence[_PartialHypothesis] = branch.steps()
         return Trace(
             kind,
             rank,

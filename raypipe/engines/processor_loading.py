@@ -1,18 +1,19 @@
-"""Loading a family's transformers processor without what it would look at pictures with."""
+"""Loading a family's transformers processor without its processors of images and videos."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import transformers
-
-from raypipe.engines.families import Family
 from raypipe.errors import UnsupportedError
+from raypipe.installation import install_hint
+
+if TYPE_CHECKING:
+    from raypipe.engines.families.family import Family
 
 
-class _NoEyes(dict[str, object]):
-    """Stands where a processor of images or videos would: nothing is ever seen here.
+class _NoImageProcessor(dict[str, object]):
+    """Stand-in for a processor of images or videos, of which none are given here.
 
     These would need torchvision, which not every machine has.
     """
@@ -21,30 +22,38 @@ class _NoEyes(dict[str, object]):
 
 
 def load_processor(family: Family, model_path: str, origin: Mapping[str, Any]) -> Any:
-    """A family's transformers processor with its tokenizer and its ears, without its eyes.
+    """A family's transformers processor with its tokenizer and feature extractor alone.
 
     Raises:
         UnsupportedError: if a package is missing that the processor needs.
     """
-    kind: Any = getattr(transformers, str(family.processor))
+    import transformers
 
-    class Blind(kind):  # type: ignore[misc]
+    processor_class: Any = getattr(transformers, str(family.processor))
+
+    class AudioOnly(processor_class):  # type: ignore[misc]
         @classmethod
         def _get_arguments_from_pretrained(cls, path: str, *_: Any, **__: Any) -> list[Any]:
             return [_load_part(name, path, origin) for name in cls.get_attributes()]
 
         def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
-            if isinstance(part, _NoEyes):
+            if isinstance(part, _NoImageProcessor):
                 return None
             return super().check_argument_for_proper_class(name, part)
 
     try:
-        return Blind.from_pretrained(model_path, **_known(origin))
+        return AudioOnly.from_pretrained(model_path, **_known(origin))
     except ImportError as error:
-        raise UnsupportedError(f"{family.name} needs a package that is missing: {error}") from error
+        raise missing_package(family, error) from error
 
 
-def ears(processor: Any) -> Any:
+def missing_package(family: Family, error: ImportError) -> UnsupportedError:
+    """What to raise where a family needs a package that is not installed."""
+    hint = "" if family.extra is None else f": {install_hint(family.extra)}"
+    return UnsupportedError(f"{family.name} needs a package that is missing: {error}{hint}")
+
+
+def feature_extractor(processor: Any) -> Any:
     """The feature extractor of a processor.
 
     Raises:
@@ -57,11 +66,13 @@ def ears(processor: Any) -> Any:
 
 
 def _load_part(name: str, path: str, origin: Mapping[str, Any]) -> Any:
+    from transformers import AutoFeatureExtractor, AutoTokenizer
+
     if "image" in name or "video" in name:
-        return _NoEyes()
+        return _NoImageProcessor()
     if "tokenizer" in name:
-        return transformers.AutoTokenizer.from_pretrained(path, **origin)
-    return transformers.AutoFeatureExtractor.from_pretrained(path, **origin)
+        return AutoTokenizer.from_pretrained(path, **origin)
+    return AutoFeatureExtractor.from_pretrained(path, **origin)
 
 
 def _known(origin: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the engines that search in their own process share: settings, hypotheses, failures."""
+"""Settings, hypotheses and failures of the engines that search in their own process."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def hypothesis(trace: Trace, tokenizer: Any) -> Hypothesis:
     )
 
 
-def failure(one: ModelInput, error_type: str, message: str) -> Failure:
-    """An input that the engine could not answer; a long message is cut."""
-    return Failure(one.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])
+def failure(model_input: ModelInput, error_type: str, message: str) -> Failure:
+    """Failure of an input that the engine could not answer; a long message is cut."""
+    return Failure(model_input.utterance_id, "engine", error_type, message[:_LONGEST_MESSAGE])

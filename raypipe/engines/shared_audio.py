@@ -1,4 +1,4 @@
-"""Clips that several prompts ask about are encoded once."""
+"""One encoding for each clip that several prompts ask about."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ _STRIDE = 16
 
 
 def same_clips(inputs: Sequence[ModelInput]) -> list[int]:
-    """Find inputs that hold the same clip.
+    """Indices of the first inputs with the same clip.
 
     Returns:
         For each input the index of the first one with exactly the same features.
     """
     seen: dict[tuple[int, tuple[int, ...], bytes], list[int]] = {}
     clips = []
-    for index, one in enumerate(inputs):
-        sample = one.features[::_STRIDE, ::_STRIDE].tobytes()
-        alike = seen.setdefault((one.feature_frames, one.features.shape, sample), [])
-        clips.append(next((i for i in alike if _equal(inputs[i], one)), index))
+    for index, model_input in enumerate(inputs):
+        sample = model_input.features[::_STRIDE, ::_STRIDE].tobytes()
+        alike = seen.setdefault(
+            (model_input.feature_frames, model_input.features.shape, sample), []
+        )
+        clips.append(next((i for i in alike if _equal(inputs[i], model_input)), index))
         if clips[-1] == index:
             alike.append(index)
     return clips
 
 
-def _equal(one: ModelInput, other: ModelInput) -> bool:
-    if one.features is other.features:
+def _equal(first: ModelInput, second: ModelInput) -> bool:
+    if first.features is second.features:
         return True
-    return np.array_equal(one.features, other.features) and all(
-        np.array_equal(array, other.tensors[name]) for name, array in one.tensors.items()
+    return np.array_equal(first.features, second.features) and all(
+        np.array_equal(array, second.tensors[name]) for name, array in first.tensors.items()
     )
 
 
 class EncodedClips:
-    """Encodings that outlive the call they were made in, up to so many bytes.
+    """Encodings kept beyond the call they were made in, up to a number of bytes.
 
     Clips are told apart by their features' array: inputs made of each other share it.
     """
@@ -49,18 +51,18 @@ class EncodedClips:
         # The features are held on to, or another array could get their id.
         self._kept: dict[int, tuple[FloatArray, Tensor]] = {}
 
-    def find(self, one: ModelInput) -> Tensor | None:
-        """What was kept of an input's clip."""
-        found = self._kept.get(id(one.features))
-        return None if found is None else found[1]
+    def find(self, model_input: ModelInput) -> Tensor | None:
+        """Encoding of an input's clip, shape ``(audio tokens, hidden)``; None if none is kept."""
+        kept = self._kept.get(id(model_input.features))
+        return None if kept is None else kept[1]
 
-    def keep(self, one: ModelInput, encoded: Tensor) -> None:
-        """Keep an input's encoding if there is room for it."""
+    def keep(self, model_input: ModelInput, encoded: Tensor) -> None:
+        """Store an input's encoding if there is room for it."""
         size = encoded.numel() * encoded.element_size()
         if size <= self._left:
             self._left -= size
             # A view would hold on to the whole group that was encoded together.
-            self._kept[id(one.features)] = one.features, encoded.clone()
+            self._kept[id(model_input.features)] = model_input.features, encoded.clone()
 
 
 class SharedAudio:
@@ -69,18 +71,18 @@ class SharedAudio:
     Args:
         inputs: all inputs of a call.
         encode: gives each input's audio embeddings, shape ``(audio tokens, hidden)``.
-        remembered: encodings of earlier calls; None where none are kept.
+        audio_cache: encodings of earlier calls; None where none are kept.
     """
 
     def __init__(
         self,
         inputs: Sequence[ModelInput],
         encode: Callable[[Sequence[ModelInput]], Sequence[Tensor]],
-        remembered: EncodedClips | None = None,
+        audio_cache: EncodedClips | None = None,
     ) -> None:
         self._inputs = inputs
         self._encode = encode
-        self._remembered = remembered
+        self._audio_cache = audio_cache
         self.clips = same_clips(inputs)
         self._waiting = Counter(self.clips)
         self._encoded: dict[int, Tensor] = {}
@@ -92,9 +94,9 @@ class SharedAudio:
         if missing:
             encoded = self._encode([self._inputs[clip] for clip in missing])
             self._encoded.update(zip(missing, encoded, strict=True))
-            if self._remembered is not None:
+            if self._audio_cache is not None:
                 for clip in missing:
-                    self._remembered.keep(self._inputs[clip], self._encoded[clip])
+                    self._audio_cache.keep(self._inputs[clip], self._encoded[clip])
         taken = [self._encoded[clip] for clip in clips]
         self._waiting.subtract(clips)
         for clip in dict.fromkeys(clips):
@@ -104,8 +106,8 @@ class SharedAudio:
 
     def _has(self, clip: int) -> bool:
         """Whether a clip need not be encoded."""
-        if clip not in self._encoded and self._remembered is not None:
-            found = self._remembered.find(self._inputs[clip])
-            if found is not None:
-                self._encoded[clip] = found
+        if clip not in self._encoded and self._audio_cache is not None:
+            kept = self._audio_cache.find(self._inputs[clip])
+            if kept is not None:
+                self._encoded[clip] = kept
         return clip in self._encoded

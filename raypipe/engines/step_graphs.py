@@ -1,4 +1,4 @@
-"""A decode step replayed as one CUDA graph instead of a thousand kernel launches.
+"""Decode steps replayed as one CUDA graph instead of a thousand kernel launches.
 
 The tests replay recorded steps on a CPU. On a GPU this has neither run nor been measured yet;
 ``resources.cuda_graphs: false`` turns it off.
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-Step = Callable[[], None]
+DecodeStep = Callable[[], None]
 
 
 class StepGraphs:
@@ -24,12 +24,12 @@ class StepGraphs:
         capture: makes a replayable step of a step without running it.
     """
 
-    def __init__(self, capture: Callable[[Step], Step]) -> None:
+    def __init__(self, capture: Callable[[DecodeStep], DecodeStep]) -> None:
         self._capture = capture
-        self._captured: dict[Hashable, Step] = {}
+        self._captured: dict[Hashable, DecodeStep] = {}
         self._seen: set[Hashable] = set()
 
-    def run(self, shape: Hashable, step: Step) -> None:
+    def run(self, shape: Hashable, step: DecodeStep) -> None:
         """Take one step.
 
         Args:
@@ -58,7 +58,7 @@ class CudaCapture:
     def __init__(self) -> None:
         self._pool: Any = None
 
-    def __call__(self, step: Step) -> Step:
+    def __call__(self, step: DecodeStep) -> DecodeStep:
         """Capture a step without running it."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):

@@ -1,4 +1,4 @@
-"""A plug-in from one function: a model that hears a clip, reads a prompt, and answers with a text.
+"""A plug-in made of one function that answers a clip and a prompt with a text.
 
 What tells more of its answers (beams, log-probabilities, raw logits) writes the two halves of
 :class:`raypipe.engines.plugins.EnginePlugin` itself.
@@ -25,7 +25,7 @@ class TextModel(Protocol):
     """A loaded model."""
 
     def answer(self, requests: Sequence[Request]) -> Sequence[str | Failure]:
-        """Listen to ``samples`` of each request and answer its ``prompt``.
+        """Answers to the ``prompt`` about the ``samples`` of each request.
 
         Args:
             requests: at most ``resources.batch_size`` of them, each with a clip: mono, float32,
@@ -48,42 +48,44 @@ def text_plugin(
 
     Args:
         model: loads the model where the accelerator is.
-        sampling_rate: at which it hears, in Hz.
-        max_duration_s: longest clip that it hears whole.
+        sampling_rate: of the clips, in Hz.
+        max_duration_s: longest clip in seconds that it takes whole.
         options: what the config's ``model.options`` may hold.
     """
     return EnginePlugin(
-        partial(_Frontend, sampling_rate, max_duration_s),
-        partial(_Engine, model),
+        partial(_TextFrontend, sampling_rate, max_duration_s),
+        partial(_TextEngine, model),
         _TEXT_ALONE,
         options,
     )
 
 
-class _Frontend:
+class _TextFrontend:
     def __init__(self, sampling_rate: int, max_duration_s: float, model: ModelSettings) -> None:
         self.sampling_rate, self.max_duration_s = sampling_rate, max_duration_s
 
     def prepare(self, requests: Sequence[Request]) -> list[Request | Failure]:
-        return [self._refuse(one) or one for one in requests]
+        return [self._refuse(request) or request for request in requests]
 
-    def again(self, prepared: Request, prompt: str) -> Request:
+    def with_prompt(self, prepared: Request, prompt: str) -> Request:
         return dataclasses.replace(prepared, prompt=prompt)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         return EmotionTokens((), (), ())
 
-    def _refuse(self, one: Request) -> Failure | None:
-        if one.samples is None:
-            return Failure(one.utterance_id, "prompt", "no_clip", "the model is asked about clips")
-        duration_s = len(one.samples) / self.sampling_rate
+    def _refuse(self, request: Request) -> Failure | None:
+        if request.samples is None:
+            return Failure(
+                request.utterance_id, "prompt", "no_clip", "the model is asked about clips"
+            )
+        duration_s = len(request.samples) / self.sampling_rate
         if duration_s > self.max_duration_s:
-            heard = f"{duration_s:.3f} s, the model hears {self.max_duration_s:g} s"
-            return Failure(one.utterance_id, "prompt", "too_long", heard)
+            message = f"{duration_s:.3f} s, the model hears {self.max_duration_s:g} s"
+            return Failure(request.utterance_id, "prompt", "too_long", message)
         return None
 
 
-class _Engine:
+class _TextEngine:
     capabilities = _TEXT_ALONE
 
     def __init__(
@@ -91,7 +93,7 @@ class _Engine:
     ) -> None:
         self._model, self._batch_size = model(settings), settings.batch_size
 
-    def remembering(self) -> AbstractContextManager[None]:
+    def audio_cache(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def generate(self, inputs: Sequence[Request], search: Search) -> list[Generation | Failure]:
@@ -101,12 +103,14 @@ class _Engine:
             answers = self._model.answer(batch)
             if len(answers) != len(batch):
                 raise EngineError(f"{len(answers)} answers to {len(batch)} requests")
-            replies += [_reply(one, answer) for one, answer in zip(batch, answers, strict=True)]
+            replies += [
+                _reply(request, answer) for request, answer in zip(batch, answers, strict=True)
+            ]
         return replies
 
 
-def _reply(one: Request, answer: str | Failure) -> Generation | Failure:
+def _reply(request: Request, answer: str | Failure) -> Generation | Failure:
     if isinstance(answer, Failure):
         return answer
     greedy = Hypothesis("greedy", 0, answer, (), None, None, "stop", None, alpha_kind="none")
-    return Generation(one.utterance_id, (greedy,), prompt_tokens=None, audio_tokens=None)
+    return Generation(request.utterance_id, (greedy,), prompt_tokens=None, audio_tokens=None)

@@ -23,20 +23,21 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from raypipe.engines.families import Family, family_of
+from raypipe.engines.decoder_adapter import DecoderAdapter
+from raypipe.engines.families import family_of
+from raypipe.engines.families.family import Family
 from raypipe.engines.frontend import TransformersFrontend
 from raypipe.engines.generation_config import check_generation_config
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings, Trace
+from raypipe.engines.lazy import load_object
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.model_loading import end_ids, load_model
 from raypipe.engines.plain_decoder import PlainDecoder
-from raypipe.engines.qwen2_audio import Qwen2Audio
 from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.step_graphs import CudaCapture
-from raypipe.engines.taken_apart import TakenApart
-from raypipe.engines.tree_decoder import AudioLanguageModel, TreeDecoder
+from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, DeadEndError, EngineError, UnsupportedError
 from raypipe.protocols import Capabilities
 from raypipe.records import (
@@ -106,7 +107,7 @@ class TransformersEngine:
         self._recorded_ids = emotion_tokens.token_ids
         self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
         self._end_ids = end_ids(self._family, model.generation_config, self._tokenizer)
-        self._whole, self._model = model, _take_apart(self._family, model)
+        self._whole, self._model = model, _adapter_of(self._family, model)
         self._limits = PromptLimits.of(model) if self._model is None else self._model.limits
         on_gpu = model.device.type == "cuda"
         if cuda_graphs and not on_gpu:
@@ -117,19 +118,19 @@ class TransformersEngine:
         self._make_capture = CudaCapture if captures else None
         self._decoders: dict[Search, TreeDecoder | PlainDecoder] = {}
         self._grammars: GrammarCompiler | None = None
-        self._remembered: EncodedClips | None = None
+        self._audio_cache: EncodedClips | None = None
         # The plain path takes one utterance after the other.
         self._batch_size = batch_size if self._model is not None else 1
         self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
-        """While it lasts, encodings of clips are kept for further questions, up to 1 GiB."""
-        self._remembered = EncodedClips()
+    def audio_cache(self) -> Iterator[None]:
+        """Context in which encodings of clips are kept for further questions, up to 1 GiB."""
+        self._audio_cache = EncodedClips()
         try:
             yield
         finally:
-            self._remembered = None
+            self._audio_cache = None
 
     def generate(self, inputs: Sequence[ModelInput], search: Search) -> list[Generation | Failure]:
         """Answer any number of inputs: same length, same order.
@@ -146,11 +147,11 @@ class TransformersEngine:
         """
         decoder = self._decoder(search)
         replies: dict[int, Generation | Failure] = {}
-        for index, one in enumerate(inputs):
+        for index, model_input in enumerate(inputs):
             try:
-                self._limits.check(one, search.max_new_tokens)
+                self._limits.check(model_input, search.max_new_tokens)
             except EngineError as error:
-                replies[index] = failure(one, "invalid_input", str(error))
+                replies[index] = failure(model_input, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
         answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
         replies.update(zip(waiting, answers, strict=True))
@@ -174,7 +175,7 @@ class TransformersEngine:
             )
         return self._decoders[search]
 
-    def _tree_decoder(self, model: AudioLanguageModel, settings: SearchSettings) -> TreeDecoder:
+    def _tree_decoder(self, model: DecoderAdapter, settings: SearchSettings) -> TreeDecoder:
         # A graph cannot wait for the host, which follows a grammar token by token.
         make_capture = self._make_capture if settings.grammar is None else None
         return TreeDecoder(model, settings, make_capture=make_capture)
@@ -194,11 +195,11 @@ class TransformersEngine:
         return self._grammars.compile(grammar)
 
     def _forget(self) -> None:
-        """Let go of all that is only held to save work."""
+        """Release all memory that is only held to save work."""
         for decoder in self._decoders.values():
             decoder.forget()
-        if self._remembered is not None:
-            self._remembered = EncodedClips()
+        if self._audio_cache is not None:
+            self._audio_cache = EncodedClips()
         torch.cuda.empty_cache()
 
     def _answer(
@@ -216,7 +217,7 @@ class TransformersEngine:
             answers[index] = self._reply(inputs[index], row, row_count)
 
         try:
-            decoder.decode(inputs, row_count, keep, self._remembered)
+            decoder.decode(inputs, row_count, keep, self._audio_cache)
         except torch.AcceleratorError:
             raise
         except (RuntimeError, ValueError, IndexError) as error:
@@ -246,31 +247,33 @@ class TransformersEngine:
         return [answers[index] for index in range(len(inputs))]
 
     def _reply(
-        self, one: ModelInput, row: list[Trace] | EngineError, row_count: int
+        self, model_input: ModelInput, row: list[Trace] | EngineError, row_count: int
     ) -> Generation | Failure:
         if isinstance(row, EngineError):
             stuck = isinstance(row, DeadEndError)
-            return failure(one, "grammar" if stuck else "not_finite", str(row))
+            return failure(model_input, "grammar" if stuck else "not_finite", str(row))
         return Generation(
-            one.utterance_id,
+            model_input.utterance_id,
             tuple(hypothesis(trace, self._tokenizer) for trace in row),
-            prompt_tokens=len(one.token_ids),
-            audio_tokens=int((one.token_ids == self._limits.audio_token_id).sum()),
+            prompt_tokens=len(model_input.token_ids),
+            audio_tokens=int((model_input.token_ids == self._limits.audio_token_id).sum()),
             batch_size=row_count,
         )
 
 
-def _take_apart(family: Family, model: Any) -> AudioLanguageModel | None:
-    """The model for the tree decoder; None if the tree does not reproduce it.
+def _adapter_of(family: Family, model: Any) -> DecoderAdapter | None:
+    """Adapter of the model for the tree decoder; None if the tree does not reproduce it.
 
     Raises:
         UnsupportedError: for a variant that no decoder here reproduces.
     """
-    if family.made == "window":
-        return Qwen2Audio(model)
-    if family.decoder == "tree":
-        try:
-            return TakenApart(model)
-        except UnsupportedError as error:
-            _logger.warning("%s goes through its own forward pass: %s", family.name, error)
-    return None
+    if family.decoder != "tree":
+        return None
+    try:
+        adapter: DecoderAdapter = load_object(family.adapter)(model)
+    except UnsupportedError as error:
+        if not family.plain_fallback:
+            raise
+        _logger.warning("%s goes through its own forward pass: %s", family.name, error)
+        return None
+    return adapter

@@ -12,7 +12,7 @@ ALIGNMENT = 16
 
 
 class TreeCache:
-    """Every key and value written once and never moved; who sees what is a mask.
+    """Keys and values written once and never moved; a mask says which lane sees which.
 
     All lanes (beams, greedy) of an utterance are query positions of one sequence. A row holds one
     utterance; when it is answered, another one takes its place, and rows are at different steps.
@@ -110,7 +110,7 @@ class TreeCache:
         self._values[layer_index][rows, :, prompt] = value
 
     def set_window(self, steps: int, prompt_tokens: int) -> tuple[int, int]:
-        """Say which slots matter from now on.
+        """Window of the slots that are looked at from now on.
 
         Args:
             steps: decode steps that any row in use will have taken after the next one.
@@ -170,7 +170,7 @@ class TreeCache:
 
 
 class PromptSlots:
-    """Stands in for the cache while the prompts of some rows are read."""
+    """Stand-in for the cache while the prompts of some rows are read."""
 
     def __init__(self, cache: TreeCache, rows: Tensor) -> None:
         self._cache = cache

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
-from raypipe.engines.lanes import Lanes, SearchSettings, Trace
-from raypipe.engines.model_input import InputLimits, PromptLimits
+from raypipe.engines.decoder_adapter import DecoderAdapter
+from raypipe.engines.lanes import Lanes, OnAnswer, SearchSettings
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
-from raypipe.engines.step_graphs import Step, StepGraphs
-from raypipe.engines.tree_cache import ALIGNMENT, PromptSlots, TreeCache
-from raypipe.errors import EngineError
+from raypipe.engines.step_graphs import DecodeStep, StepGraphs
+from raypipe.engines.tree_cache import ALIGNMENT, TreeCache
 from raypipe.records import ModelInput
 
 _STEPS_BETWEEN_CHECKS_ON_ACCELERATORS = 8
@@ -38,43 +35,11 @@ _PROMPT_TOKENS_AT_ONCE = 16_384
 _SLOTS_PER_GRAPH = 128
 """The window's grain where steps are captured: fewer graphs against keys read in vain."""
 
-MakeCapture = Callable[[], Callable[[Step], Step]]
-OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
-
-
-class AudioLanguageModel(Protocol):
-    """What the decoder needs of an architecture; see :class:`raypipe.engines.qwen2_audio`."""
-
-    device: torch.device
-
-    @property
-    def limits(self) -> InputLimits | PromptLimits:
-        """What an input must be like."""
-        ...
-
-    def attending(self) -> AbstractContextManager[None]:
-        """Attend the way the tree needs it while the context lasts."""
-        ...
-
-    def encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
-        """Audio embeddings of each input, shape ``(audio tokens, hidden)``."""
-        ...
-
-    def embed(self, inputs: Sequence[ModelInput], audio: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Right-padded prompt embeddings and prompt lengths."""
-        ...
-
-    def prefill(self, embeddings: Tensor, lengths: Tensor, cache: PromptSlots) -> Tensor:
-        """Read the prompts; logits after their last tokens, ``(rows, vocabulary)``."""
-        ...
-
-    def step(self, tokens: Tensor, positions: Tensor, visible: Tensor, cache: TreeCache) -> Tensor:
-        """Feed one token per lane; logits ``(rows, lanes, vocabulary)``."""
-        ...
+MakeCapture = Callable[[], Callable[[DecodeStep], DecodeStep]]
 
 
 class TreeDecoder:
-    """Decodes with one model and one set of settings.
+    """Decoder of one model under one set of settings.
 
     Args:
         model: the architecture, taken apart.
@@ -87,7 +52,7 @@ class TreeDecoder:
 
     def __init__(
         self,
-        model: AudioLanguageModel,
+        model: DecoderAdapter,
         settings: SearchSettings,
         check_interval: int | None = None,
         refilled_share: int | None = None,
@@ -110,7 +75,7 @@ class TreeDecoder:
         inputs: Sequence[ModelInput],
         row_count: int,
         on_answer: OnAnswer,
-        remembered: EncodedClips | None = None,
+        audio_cache: EncodedClips | None = None,
     ) -> None:
         """Answer any number of inputs.
 
@@ -120,22 +85,24 @@ class TreeDecoder:
             on_answer: told the index of an input and its answer as soon as there is one: the
                 greedy trace, if asked for, and the beams, best first; or the error that makes
                 its numbers worthless. Order is that of finishing.
-            remembered: where encodings are looked up and kept; None to forget them.
+            audio_cache: where encodings are looked up and kept; None to forget them.
         """
         if not inputs:
             return
         row_count = min(row_count, len(inputs))
         refill_at = max(1, row_count // self._refilled_share) if self._refilled_share else 1
         with torch.inference_mode(), self._model.attending():
-            slots = self._take_slots(row_count, max(len(one.token_ids) for one in inputs))
-            audio = SharedAudio(inputs, self._model.encode, remembered)
+            slots = self._take_slots(
+                row_count, max(len(model_input.token_ids) for model_input in inputs)
+            )
+            audio = SharedAudio(inputs, self._model.encode, audio_cache)
             call = _Call(self._model, slots, inputs, audio, self._settings, refill_at)
             call.run(on_answer, self._check_interval)
             # Not after an error: what did not fit into memory is not held on to.
             self._slots = slots
 
     def forget(self) -> None:
-        """Let go of the memory of earlier calls."""
+        """Release the memory of earlier calls."""
         self._slots = None
 
     def _take_slots(self, row_count: int, prompt_capacity: int) -> _Slots:
@@ -153,7 +120,7 @@ class _Slots:
 
     def __init__(
         self,
-        model: AudioLanguageModel,
+        model: DecoderAdapter,
         settings: SearchSettings,
         row_count: int,
         prompt_capacity: int,
@@ -210,7 +177,7 @@ class _Call:
 
     def __init__(
         self,
-        model: AudioLanguageModel,
+        model: DecoderAdapter,
         slots: _Slots,
         inputs: Sequence[ModelInput],
         audio: SharedAudio,
@@ -257,13 +224,15 @@ class _Call:
     def _advance(self, most_steps: int) -> None:
         """Take decode steps up to the next look at which rows are done."""
         occupants = self._busy.values()
-        longest_prompt = max(one.prompt_tokens for one in occupants)
+        longest_prompt = max(occupant.prompt_tokens for occupant in occupants)
         # No row in use goes past its last step: it would overwrite what it ended with.
-        steps = min(most_steps, *(self._max_new_tokens - one.steps_taken for one in occupants))
+        steps = min(
+            most_steps, *(self._max_new_tokens - occupant.steps_taken for occupant in occupants)
+        )
         for _ in range(steps):
-            self._slots.step(max(one.steps_taken for one in occupants), longest_prompt)
-            for one in occupants:
-                one.steps_taken += 1
+            self._slots.step(max(occupant.steps_taken for occupant in occupants), longest_prompt)
+            for occupant in occupants:
+                occupant.steps_taken += 1
 
     def _hand_over(self, on_answer: OnAnswer) -> None:
         done = self._slots.lanes.done()
@@ -278,8 +247,8 @@ class _Call:
 def _order(inputs: Sequence[ModelInput], clips: Sequence[int]) -> list[int]:
     """Longest prompts first, so that the window only shrinks; prompts of one clip together."""
     longest: dict[int, int] = {}
-    for one, clip in zip(inputs, clips, strict=True):
-        longest[clip] = max(longest.get(clip, 0), len(one.token_ids))
+    for model_input, clip in zip(inputs, clips, strict=True):
+        longest[clip] = max(longest.get(clip, 0), len(model_input.token_ids))
 
     def key(index: int) -> tuple[int, int, int, int]:
         clip = clips[index]

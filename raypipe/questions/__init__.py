@@ -7,7 +7,7 @@ need (:func:`plan_passes`).
 
 from raypipe.questions.cost import Cost, answer_cost, total
 from raypipe.questions.outline import PromptOutline, RunOutline
-from raypipe.questions.passes import EngineRequest, Pass
+from raypipe.questions.passes import Pass
 from raypipe.questions.planning import Asked, plan_passes
 from raypipe.questions.question import Question
 from raypipe.questions.registry import QUESTIONS, question_named
@@ -16,7 +16,6 @@ __all__ = [
     "QUESTIONS",
     "Asked",
     "Cost",
-    "EngineRequest",
     "Pass",
     "PromptOutline",
     "Question",

@@ -5,18 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from raypipe.protocols import Engine
+from raypipe.protocols import EngineRequest, RunEngine
 from raypipe.records import Failure, Generation, Search
-
-
-class EngineRequest(Protocol):
-    """What an engine is asked beyond a search: a frozen dataclass that knows the method to call."""
-
-    def put(self, engine: Engine[Any], inputs: Sequence[Any]) -> list[Generation | Failure]:
-        """Ask about every input: one reply each, in their order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +37,11 @@ class Pass:
         """Beams of its search; None for any other request, and for a greedy answer alone."""
         return (self.request.beam_count or None) if isinstance(self.request, Search) else None
 
-    def put(self, engine: Engine[Any], inputs: Sequence[Any]) -> list[Generation | Failure]:
+    def put(self, engine: RunEngine[Any], inputs: Sequence[Any]) -> list[Generation | Failure]:
         """Ask about every input: one reply each, in their order."""
         if isinstance(self.request, Search):
             return engine.generate(inputs, self.request)
-        return self.request.put(engine, inputs)
+        return engine.answer(inputs, self.request)
 
     def identity(self) -> Mapping[str, object]:
         """Everything about it that can change an answer, as JSON values."""

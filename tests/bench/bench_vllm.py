@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engines"))
 from bench_engine import SHAPES
 from random_checkpoint import save_checkpoint, sounds
 
-from raypipe.engines import load_engine
+from raypipe.engines.engine import EngineSettings, ModelSettings
+from raypipe.engines.plugins import load_plugin
 from raypipe.engines.transformers import TransformersFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.labels import label_set
@@ -82,14 +83,10 @@ class Ours:
     def __init__(self, name: str, path: str, tokens, beam_count: int, greedy: bool, limit: int):
         self.frontend = TransformersFrontend(path)
         self.search = Search(beam_count, greedy, limit)
-        self.engine = load_engine(name)(
-            path,
-            emotion_tokens=tokens,
-            batch_size=16,
-            device="cpu",
-            threads=1,
-            **({"searches": [self.search]} if name == "vllm" else {}),
-        )
+        plugin = load_plugin(name)
+        model = ModelSettings(path, plugin.options(), None, "float32", "cpu", False)
+        settings = EngineSettings(model, tokens, 16, 1, searches=[self.search])
+        self.engine = plugin.engine(settings)
 
     def prepare(self, requests: Sequence[Request]):
         return self.frontend.prepare(requests)

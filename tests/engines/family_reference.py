@@ -10,7 +10,7 @@ import torch
 import transformers
 from hf_reference import Reference
 
-from raypipe.engines.families import Family
+from raypipe.engines.families.family import Family
 from raypipe.engines.processor_loading import load_processor
 
 
@@ -23,8 +23,8 @@ class FamilyReference(Reference):
             self.processor = load_processor(family, str(path), {})
         kind = getattr(transformers, family.architecture)
         self.model = kind.from_pretrained(path, dtype=torch.float32).eval()
-        if family.adapter is not None:
-            self.model.load_adapter(str(path / family.adapter))
+        if family.adapter_folder is not None:
+            self.model.load_adapter(str(path / family.adapter_folder))
         if self.model.generation_config.eos_token_id is None:
             tokenizer = getattr(self.processor, "tokenizer", self.processor)
             self.model.generation_config.eos_token_id = tokenizer.eos_token_id
@@ -32,7 +32,7 @@ class FamilyReference(Reference):
             divisor = getattr(self.model.config.get_text_config(), family.logits_divisor)
             assert divisor > 1
             self.model.get_output_embeddings().weight.data /= divisor
-        if family.made in ("mistral", "window"):
+        if family.name in ("Voxtral", "Qwen2-Audio", "Audio Flamingo 3"):
             # generate() copies every window of a clip in its place, and so gives one beam's windows
             # to the next.
             expand = self.model._expand_inputs_for_generation
@@ -57,13 +57,13 @@ class FamilyReference(Reference):
                 return_dict=True,
                 return_tensors="pt",
             )
-        if self.family.made == "mistral":
+        if self.family.name == "Voxtral":
             return self._by_file(prompt, samples)
         content = [{"type": "audio"}, {"type": "text", "text": prompt}]
         content = content if samples is not None else content[1:]
-        if self.family.clip == "after":
+        if self.family.clip_place == "after":
             content.reverse()
-        if self.family.clip == "inline":
+        if self.family.clip_place == "inline":
             content = self.processor.audio_token * (samples is not None) + prompt
         turn = self.processor.apply_chat_template(
             [{"role": "user", "content": content}],
@@ -100,6 +100,6 @@ class FamilyReference(Reference):
         return asked
 
     def _generate(self, prompt, samples, **search):
-        if self.family.adapter is not None:
+        if self.family.adapter_folder is not None:
             (self.model.disable_adapters if samples is None else self.model.enable_adapters)()
         return super()._generate(prompt, samples, **search)

@@ -43,15 +43,15 @@ class Fake:
         self.given, self.search = list(inputs), search
         return self.replies
 
-    def again(self, prepared, prompt):
+    def with_prompt(self, prepared, prompt):
         return self.replies.pop(0)
 
     def prepare(self, requests):
         return self.replies
 
 
-def engine(fake, beams=True):
-    return CheckedEngine("odd", fake, RECORDED, beams=beams)
+def engine(fake, several=True):
+    return CheckedEngine("odd", fake, RECORDED, several=several)
 
 
 def ask(*replies):
@@ -68,7 +68,7 @@ def test_good_answers_pass_and_the_engine_sees_its_own_inputs():
 
 def test_an_engine_without_beams_is_asked_for_none():
     fake = Fake(*(generation(name, GREEDY) for name in "ab"))
-    engine(fake, beams=False).generate(INPUTS, SEARCH)
+    engine(fake, several=False).generate(INPUTS, SEARCH)
     assert fake.search == dataclasses.replace(SEARCH, beam_count=0)
 
 
@@ -118,7 +118,7 @@ def test_a_frontend_has_to_answer_for_every_request():
 def test_another_question_about_a_clip_keeps_its_name():
     bad = Failure("a", "prompt", "too_long", "cannot be asked")
     frontend = CheckedFrontend("odd", Fake("y", bad, bad))
-    assert frontend.again(Tagged("a", "x"), "And now?") == Tagged("a", "y")
-    assert frontend.again(Tagged("a", "x"), "And now?") == bad
+    assert frontend.with_prompt(Tagged("a", "x"), "And now?") == Tagged("a", "y")
+    assert frontend.with_prompt(Tagged("a", "x"), "And now?") == bad
     with pytest.raises(EngineError, match="about 'a' where 'b'"):
-        frontend.again(Tagged("b", "x"), "And now?")
+        frontend.with_prompt(Tagged("b", "x"), "And now?")

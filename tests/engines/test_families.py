@@ -47,11 +47,6 @@ def test_transformers_has_the_named_classes(family):
     assert family.processor is None or hasattr(transformers, family.processor)
 
 
-def test_an_architecture_stands_in_the_table_once():
-    named = [name for one in FAMILIES for name in (one.architecture, *one.published_as)]
-    assert len(set(named)) == len(named)
-
-
 def test_vllm_is_given_its_own_families_only():
     assert family_of("x", ["Qwen2AudioForConditionalGeneration"], "vllm").name == "Qwen2-Audio"
     with pytest.raises(
@@ -218,7 +213,7 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
     frontend = TransformersFrontend(str(checkpoints(name)))
     requests = asked_of(BY_NAME[name])
     for one in frontend.prepare(requests):
-        again = frontend.again(one, PROMPTS[0])
+        again = frontend.with_prompt(one, PROMPTS[0])
         samples = next(r.samples for r in requests if r.utterance_id == one.utterance_id)
         (anew,) = frontend.prepare([Request(one.utterance_id, PROMPTS[0], samples)])
         np.testing.assert_array_equal(again.token_ids, anew.token_ids)
@@ -226,19 +221,19 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
         assert again.features is one.features
 
 
-def test_a_clip_is_encoded_once_while_it_is_remembered(checkpoints, monkeypatch):
+def test_a_clip_is_encoded_once_while_the_audio_cache_lasts(checkpoints, monkeypatch):
     path = str(checkpoints("Qwen2.5-Omni (thinker)"))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
     engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=2, device="cpu")
     inputs = frontend.prepare(asked_of(BY_NAME["Qwen2.5-Omni (thinker)"]))
-    again = [frontend.again(one, PROMPTS[1]) for one in inputs]
+    again = [frontend.with_prompt(one, PROMPTS[1]) for one in inputs]
     expected = engine.generate(again, SEARCH)
     encoded, encode = [], engine._whole.get_audio_features
     monkeypatch.setattr(
         engine._whole, "get_audio_features", lambda **given: encoded.append(1) or encode(**given)
     )
-    with engine.remembering():
+    with engine.audio_cache():
         engine.generate(inputs, SEARCH)
         replies = engine.generate(again, SEARCH)
     assert len(encoded) == sum(bool(one.features.size) for one in inputs)
@@ -292,7 +287,7 @@ def test_a_clip_that_is_not_what_the_prompt_says_fails_alone(name, checkpoints):
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
     engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device="cpu")
     *others, one = frontend.prepare(asked_of(BY_NAME[name]))
-    audio_id = frontend._processor.audio_token_id
+    audio_id = frontend._inputs.audio_token_id
     last = int(np.nonzero(one.token_ids == audio_id)[0][-1])
     replies = engine.generate(
         [replace(one, token_ids=np.delete(one.token_ids, last)), *others], SEARCH

@@ -166,9 +166,9 @@ def test_a_grammar_that_cannot_be_followed_is_refused_with_the_reason(grammar, w
 
 def test_a_missing_library_is_named_with_what_to_install(byte_level, monkeypatch):
     monkeypatch.setattr("raypipe.engines.grammar.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'raypipe\[grammar\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[grammar\]'"):
         check_grammar(Grammar("regex", "a"))
-    with pytest.raises(ConfigError, match=r"pip install 'raypipe\[grammar\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[grammar\]'"):
         start(byte_level, "a")
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from raypipe.config import BUILT_IN_ENGINES
-from raypipe.engines import ENGINES, plugins
+from raypipe.config.model import ENGINE_SECTIONS, ModelConfig
+from raypipe.engines import plugins
 from raypipe.errors import ConfigError
 
 
@@ -63,5 +63,22 @@ def test_two_packages_with_one_engine_are_refused_only_when_it_is_asked_for(pack
         plugins.load_plugin("even")
 
 
+def test_a_package_does_not_take_the_place_of_an_engine_of_raypipe_s_own(package):
+    package("odd_engine", "vllm", "PLUGIN = 1")
+    with pytest.raises(ConfigError, match=r"'vllm' is raypipe's own, and offered by .*odd_engine"):
+        plugins.load_plugin("vllm")
+
+
 def test_the_config_knows_which_engines_are_built_in():
-    assert tuple(ENGINES) == BUILT_IN_ENGINES
+    assert tuple(plugins.BUILT_IN) == tuple(ENGINE_SECTIONS)
+
+
+@pytest.mark.parametrize("name", plugins.BUILT_IN)
+def test_the_options_of_a_built_in_engine_are_its_section_of_the_config(name):
+    section = ENGINE_SECTIONS[name]
+    options = plugins.load_plugin(name).options
+    if section is None:
+        assert options is plugins.PluginOptions
+    else:
+        annotation = ModelConfig.model_fields[section].annotation
+        assert options in (annotation, *getattr(annotation, "__args__", ()))

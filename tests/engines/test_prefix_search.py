@@ -3,46 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from made_up_law import VOCABULARY, MadeUp, log_sum_exp, logits_after, may_follow
 
 from raypipe.engines.beam_search import BeamLanes, GreedyLane
-from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import SearchSettings
 from raypipe.engines.prefix_search import Continuations, PrefixSearch, kept_continuations
 from raypipe.errors import DeadEndError
 
-VOCABULARY, LIMIT = 30, 12
+LIMIT = 12
 RECORDED = (3, 7)
-
-
-def logits_after(prefix: tuple[int, ...], seed: int, sharpness: float) -> np.ndarray:
-    """Raw logits that depend on the whole prefix, and on nothing else."""
-    random = np.random.default_rng([seed, *prefix])
-    return (sharpness * random.standard_normal(VOCABULARY)).astype(np.float32)
-
-
-def log_sum_exp(logits: np.ndarray) -> np.float32:
-    return np.float32(torch.logsumexp(torch.from_numpy(logits), -1).item())
-
-
-def may_follow(prefix: tuple[int, ...]) -> np.ndarray:
-    """A made-up grammar: runs of three residues, an end after three tokens at the earliest."""
-    allowed = np.arange(VOCABULARY) % 3 == sum(prefix) % 3
-    allowed[0] = len(prefix) >= 3
-    return allowed
-
-
-class MadeUp(GrammarState):
-    def __init__(self, prefix: tuple[int, ...] = ()):
-        super().__init__(None, np.zeros(4, dtype=np.uint8))
-        self.prefix = prefix
-
-    @property
-    def allowed(self):
-        padded = np.concatenate([may_follow(self.prefix), np.zeros(2, dtype=bool)])
-        return np.packbits(padded, bitorder="little")
-
-    def after(self, token_id):
-        return MadeUp((*self.prefix, token_id))
 
 
 def searched(settings: SearchSettings, seed: int, sharpness: float):
@@ -112,38 +81,12 @@ def test_hypotheses_are_those_of_the_batched_search(beam_count, end_ids, sharpne
     assert reasons == {"stop", "length"} or sharpness > 1
 
 
-def test_each_step_records_the_logits_its_token_was_chosen_from():
-    settings = SearchSettings(4, True, LIMIT, (0,), RECORDED)
-    for trace in searched(settings, 1, 2.0)[0]:
-        assert trace.emotion_logits.dtype == np.float32
-        for step, recorded in enumerate(trace.emotion_logits):
-            logits = logits_after(trace.token_ids[:step], 1, 2.0)
-            np.testing.assert_array_equal(recorded, logits[list(RECORDED)])
-
-
-def test_alpha_is_the_plain_sum_of_the_token_logprobs():
-    settings = SearchSettings(4, True, LIMIT, (0,), RECORDED)
-    for trace in searched(settings, 2, 2.0)[0]:
-        total = 0.0
-        for logprob in trace.token_logprobs:
-            total += float(logprob)
-        assert trace.alpha == total
-
-
 def test_a_prefix_that_two_lanes_share_is_asked_once():
     settings = SearchSettings(3, True, LIMIT, (0,), RECORDED)
     _, asked = searched(settings, 3, 4.0)
     assert asked[0] == 1
     assert max(asked) <= 4
     assert min(asked[1:]) == 3  # the greedy prefix is one of the beams' somewhere
-
-
-@pytest.mark.parametrize(("beam_count", "greedy"), [(0, True), (3, False)])
-def test_lanes_can_go_alone(beam_count, greedy):
-    alone, _ = searched(SearchSettings(beam_count, greedy, LIMIT, (0,), RECORDED), 4, 2.0)
-    both, _ = searched(SearchSettings(3, True, LIMIT, (0,), RECORDED), 4, 2.0)
-    kept = [trace for trace in both if trace.kind == alone[0].kind]
-    assert [trace.token_ids for trace in alone] == [trace.token_ids for trace in kept]
 
 
 class DeadEnd(MadeUp):

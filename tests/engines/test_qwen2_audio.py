@@ -5,7 +5,7 @@ from random_checkpoint import sounds
 from transformers import Qwen2AudioForConditionalGeneration
 
 from raypipe.engines.model_input import audio_token_count
-from raypipe.engines.qwen2_audio import Qwen2Audio
+from raypipe.engines.qwen2_audio import Qwen2AudioAdapter
 from raypipe.errors import UnsupportedError
 from raypipe.records import Request
 
@@ -34,17 +34,17 @@ def test_a_cropped_clip_is_encoded_like_the_padded_one(model, frontend, referenc
     )
     inputs = frontend.prepare([Request(str(i), "?", clip) for i, clip in enumerate(clips)])
     with torch.inference_mode():
-        together = Qwen2Audio(model).encode(inputs)
+        together = Qwen2AudioAdapter(model).encode(inputs)
         for one, clip, output in zip(inputs, clips, together, strict=True):
             expected = encode_whole_window(model, reference, clip)
-            (alone,) = Qwen2Audio(model).encode([one])
+            (alone,) = Qwen2AudioAdapter(model).encode([one])
             assert output.shape[0] == audio_token_count(one.feature_frames)
             torch.testing.assert_close(output, expected, atol=3e-5, rtol=1e-5)
             torch.testing.assert_close(alone, expected, atol=3e-5, rtol=1e-5)
 
 
 def test_prompts_are_embedded_with_the_audio_in_its_place(model, frontend, requests):
-    listener = Qwen2Audio(model)
+    listener = Qwen2AudioAdapter(model)
     inputs = frontend.prepare(requests[:5])
     with torch.inference_mode():
         audio = listener.encode(inputs)
@@ -68,14 +68,14 @@ def test_a_sliding_window_is_refused(model, monkeypatch):
     config = model.model.language_model.config
     monkeypatch.setattr(config, "layer_types", ["full_attention", "sliding_attention"])
     with pytest.raises(UnsupportedError, match="sliding_attention"):
-        Qwen2Audio(model)
+        Qwen2AudioAdapter(model)
 
 
 def test_positions_scaled_by_the_sequence_are_refused(model, monkeypatch):
     config = model.model.language_model.config
     monkeypatch.setattr(config, "rope_parameters", {"rope_type": "dynamic", "rope_theta": 1e4})
     with pytest.raises(UnsupportedError, match="dynamic"):
-        Qwen2Audio(model)
+        Qwen2AudioAdapter(model)
 
 
 def test_features_are_float32(frontend, requests):

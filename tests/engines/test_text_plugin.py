@@ -42,8 +42,8 @@ PLUGIN = text_plugin(Parrot, sampling_rate=8000, max_duration_s=2.0)
 def test_every_request_is_answered_in_its_place_a_batch_at_a_time():
     frontend, engine = PLUGIN.frontend(SETTINGS.model), PLUGIN.engine(SETTINGS)
     inputs = frontend.prepare([request("a"), request(""), request("b")])
-    with engine.remembering():
-        replies = engine.generate([*inputs[:2], frontend.again(inputs[2], "c")], GREEDY)
+    with engine.audio_cache():
+        replies = engine.generate([*inputs[:2], frontend.with_prompt(inputs[2], "c")], GREEDY)
     assert engine._model.asked == [2, 1]
     assert [reply.utterance_id for reply in replies] == ["a 0.5", " 0.5", "b 0.5"]
     assert replies[1].error_type == "speechless"

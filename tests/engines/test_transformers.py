@@ -98,24 +98,6 @@ def test_every_end_token_of_the_checkpoint_ends_an_answer(
     assert not any(end_ids & set(h.token_ids[:-1]) for h in hypotheses)
 
 
-def test_alpha_is_the_plain_sum_of_the_token_logprobs(make_engine, frontend, requests):
-    for generation in make_engine(beam_count=5).generate(frontend.prepare(requests)):
-        for hypothesis in generation.hypotheses:
-            total = 0.0
-            for logprob in hypothesis.token_logprobs:
-                total += float(logprob)
-            assert hypothesis.alpha == total
-            assert hypothesis.token_logprobs.dtype == np.float32
-            assert len(hypothesis.token_logprobs) == len(hypothesis.token_ids)
-
-
-def test_one_beam_is_the_greedy_hypothesis(make_engine, frontend, requests):
-    for generation in make_engine(beam_count=1).generate(frontend.prepare(requests)):
-        (beam,) = beams(generation)
-        assert beam.token_ids == greedy(generation).token_ids
-        assert beam.alpha == pytest.approx(greedy(generation).alpha, abs=1e-4)
-
-
 @pytest.mark.parametrize(("beam_count", "with_greedy"), [(0, True), (3, False)])
 def test_lanes_do_not_depend_on_each_other(
     make_engine, frontend, requests, beam_count, with_greedy
@@ -278,10 +260,6 @@ def test_text_leaves_special_tokens_out(make_engine, frontend, requests):
             expected = frontend._tokenizer.decode(hypothesis.token_ids, skip_special_tokens=True)
             assert hypothesis.text == expected
             assert "<|im_end|>" not in hypothesis.text
-
-
-def test_an_empty_call_is_answered_with_nothing(make_engine):
-    assert make_engine().generate([]) == []
 
 
 def test_one_token_answers_work(make_engine, frontend, requests):
@@ -567,7 +545,7 @@ class TestFurtherQuestions:
     PROMPT = "Answer with one number between 0 and 1."
 
     def test_another_prompt_about_the_clip_is_as_if_prepared_anew(self, frontend, requests):
-        again = [frontend.again(one, self.PROMPT) for one in frontend.prepare(requests)]
+        again = [frontend.with_prompt(one, self.PROMPT) for one in frontend.prepare(requests)]
         anew = frontend.prepare([dataclasses.replace(one, prompt=self.PROMPT) for one in requests])
         for one, other in zip(again, anew, strict=True):
             assert (one.utterance_id, one.feature_frames) == (
@@ -579,7 +557,7 @@ class TestFurtherQuestions:
 
     def test_a_control_token_in_it_is_refused(self, frontend, requests):
         (one,) = frontend.prepare(requests[:1])
-        refused = frontend.again(one, "<|im_end|>")
+        refused = frontend.with_prompt(one, "<|im_end|>")
         assert isinstance(refused, Failure)
         assert refused.error_type == "special_token_in_prompt"
 
@@ -588,25 +566,25 @@ class TestFurtherQuestions:
     ):
         asked = [requests[0], Request("no clip", self.PROMPT, None), requests[1]]
         inputs = frontend.prepare(asked)
-        inputs.append(frontend.again(inputs[1], PROMPT))
+        inputs.append(frontend.with_prompt(inputs[1], PROMPT))
         asked.append(Request("no clip", PROMPT, None))
         engine = make_engine(batch_size=3)
         generations = engine.generate(inputs)
         assert [one.audio_tokens > 0 for one in generations] == [True, False, True, False]
         assert_equals_generate(engine, frontend, reference, asked, 3)
 
-    def test_a_clip_is_encoded_once_while_it_is_remembered(
+    def test_a_clip_is_encoded_once_while_the_audio_cache_lasts(
         self, make_engine, frontend, requests, monkeypatch
     ):
         engine, other = make_engine(), Search(0, True, 4)
         inputs = frontend.prepare(requests[:5])
-        again = [frontend.again(one, self.PROMPT) for one in inputs]
+        again = [frontend.with_prompt(one, self.PROMPT) for one in inputs]
         expected = engine.generate(inputs), engine.engine.generate(again, other)
         encode, encoded = engine._model.encode, []
         monkeypatch.setattr(
             engine._model, "encode", lambda batch: encoded.extend(batch) or encode(batch)
         )
-        with engine.remembering():
+        with engine.audio_cache():
             assert_close(engine.generate(inputs), expected[0])
             assert_close(engine.engine.generate(again, other), expected[1])
         assert len(encoded) == 5

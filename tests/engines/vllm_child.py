@@ -25,8 +25,7 @@ from unittest.mock import patch
 import numpy as np
 from searching import split_search
 
-from raypipe.engines import load_engine
-from raypipe.engines.vllm.exchange import Prompt, Refusal
+from raypipe.engines.vllm.exchange import EncodedPrompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment
 from raypipe.engines.vllm.self_check import check_core
@@ -74,7 +73,7 @@ def sabotaged(kind: str | None) -> AbstractContextManager[object]:
 
     read, prompt = tap.read_rows, core.VllmCore.prompt
 
-    def same_sound(self: core.VllmCore, one: ModelInput) -> Prompt | Refusal:
+    def same_sound(self: core.VllmCore, one: ModelInput) -> EncodedPrompt | Refusal:
         return prompt(self, dataclasses.replace(one, features=np.zeros_like(one.features)))
 
     broken = {
@@ -105,8 +104,10 @@ def answer(job: Job) -> Answer:
 
 def use(job: Job, made: Answer, before: list[str]) -> None:
     with sabotaged(job.sabotage):
+        from raypipe.engines.vllm.engine import VllmEngine
+
         search, own = split_search(job.settings)
-        engine = load_engine("vllm")(job.checkpoint, searches=[search], **own)
+        engine = VllmEngine(job.checkpoint, searches=[search], **own)
 
     def call_all() -> None:
         made.replies = [engine.generate(inputs, search) for inputs in job.calls]

@@ -63,5 +63,5 @@ def test_so_is_a_missing_library(runs: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("raypipe.engines.grammar.find_spec", lambda name: None)
     check_engine(runs.config("in", "out"), NONE)
     for grammar in ("distribution", {"regex": "a"}):
-        with pytest.raises(ConfigError, match=r"raypipe\[grammar\]"):
+        with pytest.raises(ConfigError, match=r"'\.\[grammar\]'"):
             check_engine(runs.config("in", "out", decoding={"grammar": grammar}), NONE)

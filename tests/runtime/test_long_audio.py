@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from raypipe.engines.contract import Tagged
 from raypipe.records import Failure, ModelInput, Search
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import make_plan
@@ -72,8 +73,9 @@ def only_input(shard: PreparedShard, row: int) -> ModelInput:
     parts = shard.rows.windows[row]
     assert not isinstance(parts, Failure)
     ((only,),) = (part.asked for part in parts)
-    assert isinstance(only, ModelInput)
-    return only
+    assert isinstance(only, Tagged)
+    assert isinstance(only.prepared, ModelInput)
+    return only.prepared
 
 
 def answer_and_commit(plan: Any, shard: PreparedShard) -> None:

@@ -150,10 +150,10 @@ def test_a_verifier_that_cannot_answer_is_recorded(
 ) -> None:
     from raypipe.engines.transformers import TransformersFrontend
 
-    def again(self: object, prepared: Any, prompt: str) -> Any:
+    def with_prompt(self: object, prepared: Any, prompt: str) -> Any:
         return Failure(prepared.utterance_id, "prompt", "moody", "not today")
 
-    monkeypatch.setattr(TransformersFrontend, "again", again)
+    monkeypatch.setattr(TransformersFrontend, "with_prompt", with_prompt)
     changes = {**SETTINGS, "strategies": ["greedy", "w_alm_v"], "decoding": {"beam_count": 2}}
     by_hand(runs.config(corpus, tmp_path / "out", **changes))
     sql = "SELECT DISTINCT strategy, valid, invalid_reason FROM predictions ORDER BY ALL"

@@ -1,5 +1,5 @@
-"""Any endpoint that speaks OpenAI's chat completions, asked through the official client.
+"""The engine for any endpoint with OpenAI's chat completions, through the official client.
 
 ``presets`` says what an endpoint can do, ``messages`` writes requests, ``replies`` reads answers,
-``client`` sends with repetitions, ``throttle`` and ``usage`` hold it back, ``cache`` remembers.
+``client`` sends with repetitions, ``throttle`` and ``usage`` hold it back, ``cache`` keeps answers.
 """

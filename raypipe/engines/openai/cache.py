@@ -1,27 +1,10 @@
-"""Answers by what was asked, so that asking again costs nothing."""
+"""Cache of answers by what was asked, so that a repeated question costs nothing."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from raypipe.engines.engine import Folder
 from raypipe.engines.openai.replies import BadReplyError, Reply, read_reply
 from raypipe.errors import ObjectMissingError
-
-
-class Objects(Protocol):
-    """The part of :class:`raypipe.store.location.Location` that a cache needs."""
-
-    def read(self, name: str) -> bytes:
-        """A whole object; ObjectMissingError if there is none."""
-        ...
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Publish an object in one step unless the name is taken; whether this call did it."""
-        ...
-
-    def write(self, name: str, data: bytes) -> None:
-        """Publish an object in one step, in place of what the name held."""
-        ...
 
 
 class ResponseCache:
@@ -31,11 +14,11 @@ class ResponseCache:
         objects: a local folder or an object-storage prefix; several runs may share it.
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Folder) -> None:
         self._objects = objects
 
     def find(self, name: str) -> Reply | None:
-        """The answer of that name, or None. One that was damaged since counts as not there."""
+        """Answer of that name; None if there is none or it was damaged since."""
         try:
             return read_reply(self._objects.read(name))
         except (ObjectMissingError, BadReplyError):

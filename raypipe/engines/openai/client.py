@@ -1,4 +1,4 @@
-"""One request to its answer: sent through the official client, repeated with back-off.
+"""Requests sent through the official client, repeated with back-off.
 
 Repeated are overload (408, 409, 429, 5xx), timeouts, broken connections and bodies that are no
 answer. A request that the endpoint refuses for what is in it (other 4xx) fails at once, alone. A
@@ -21,7 +21,7 @@ import openai
 from raypipe.config.api import ApiConfig
 from raypipe.engines.openai.replies import BadReplyError, Reply, read_reply
 from raypipe.engines.openai.throttle import Throttle
-from raypipe.engines.openai.usage import Account
+from raypipe.engines.openai.usage import SpendingAccount
 from raypipe.errors import StoppedError
 
 _REPEATED = frozenset({408, 409, 425, 429})
@@ -33,7 +33,7 @@ _GIVE_UP_AFTER = 16
 
 
 class AskError(Exception):
-    """A request got no answer.
+    """Error of a request that got no answer.
 
     Args:
         error_type: short stable name of the last reason.
@@ -47,7 +47,7 @@ class AskError(Exception):
 
 @dataclass(slots=True)
 class Health:
-    """How an endpoint is doing; outlives the event loops.
+    """State of an endpoint, kept beyond an event loop.
 
     Attributes:
         limit: requests in flight that it bore last; None before the first.
@@ -59,8 +59,8 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reason:
-    """Why one attempt failed.
+class _AttemptFailure:
+    """Reason why one attempt failed.
 
     Attributes:
         again: whether another attempt may help.
@@ -78,7 +78,7 @@ class _Reason:
 
 
 class Caller:
-    """Sends requests while a call of the engine lasts; lives in one event loop.
+    """Sender of the requests of one call of the engine, in one event loop.
 
     Args:
         client: the official client, without repetitions of its own.
@@ -94,7 +94,7 @@ class Caller:
         client: openai.AsyncOpenAI,
         api: ApiConfig,
         throttle: Throttle,
-        account: Account,
+        account: SpendingAccount,
         health: Health,
         key: str | None,
     ) -> None:
@@ -121,7 +121,7 @@ class Caller:
             if reason is not None:
                 await asyncio.sleep(self._wait_s(attempt, reason))
             answer = await self._attempt(body, output_tokens)
-            if not isinstance(answer, _Reason):
+            if not isinstance(answer, _AttemptFailure):
                 self._health.unanswered = 0
                 return answer
             reason = answer
@@ -132,7 +132,7 @@ class Caller:
         times = "1 attempt" if attempt == 0 else f"{attempt + 1} attempts"
         raise AskError(reason.error_type, f"no answer after {times}; last: {reason.message}")
 
-    def _note_unanswered(self, reason: _Reason) -> None:
+    def _note_unanswered(self, reason: _AttemptFailure) -> None:
         """Stop before a corpus full of errors is written because a server is down."""
         self._health.unanswered = self._health.unanswered + 1 if reason.again else 0
         if self._health.unanswered >= _GIVE_UP_AFTER:
@@ -144,14 +144,14 @@ class Caller:
             self._health.unanswered = 0
             raise self._stop
 
-    def _wait_s(self, attempt: int, reason: _Reason) -> float:
+    def _wait_s(self, attempt: int, reason: _AttemptFailure) -> float:
         """Exponential back-off with jitter, and not before the endpoint asked to be back."""
         ceiling = min(self._api.first_wait_s * 2.0 ** (attempt - 1), self._api.longest_wait_s)
         return (reason.wait_s or 0.0) + random.uniform(0.5, 1.0) * ceiling
 
     async def _attempt(
         self, body: Mapping[str, Any], output_tokens: int
-    ) -> tuple[Reply, bytes] | _Reason:
+    ) -> tuple[Reply, bytes] | _AttemptFailure:
         async with self._throttle.slot() as started:
             if self._stop is not None:
                 raise self._stop
@@ -160,17 +160,17 @@ class Caller:
             except StoppedError as error:
                 self._stop = error  # what else waits would be refused alike
                 raise
-            if isinstance(outcome, _Reason) and outcome.overload:
+            if isinstance(outcome, _AttemptFailure) and outcome.overload:
                 self._throttle.overloaded(started, outcome.wait_s or 0.0)
-            elif not isinstance(outcome, _Reason):
+            elif not isinstance(outcome, _AttemptFailure):
                 self._throttle.succeeded()
             return outcome
 
     async def _send_on_account(
         self, body: Mapping[str, Any], output_tokens: int
-    ) -> tuple[Reply, bytes] | _Reason:
+    ) -> tuple[Reply, bytes] | _AttemptFailure:
         expected = self._account.open_request(output_tokens)
-        outcome: tuple[Reply, bytes] | _Reason | None = None
+        outcome: tuple[Reply, bytes] | _AttemptFailure | None = None
         try:
             outcome = await self._send(body)
         finally:
@@ -181,7 +181,7 @@ class Caller:
             await asyncio.to_thread(self._account.write)
         return outcome
 
-    async def _send(self, body: Mapping[str, Any]) -> tuple[Reply, bytes] | _Reason:
+    async def _send(self, body: Mapping[str, Any]) -> tuple[Reply, bytes] | _AttemptFailure:
         rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
         try:
             async with asyncio.timeout(self._api.timeout_s):
@@ -191,17 +191,17 @@ class Caller:
             content = self._without_key(response.content)
             return read_reply(content), content
         except BadReplyError as error:
-            return _Reason("bad_reply", f"the body is {error}", again=True, billed=True)
+            return _AttemptFailure("bad_reply", f"the body is {error}", again=True, billed=True)
         except openai.APIStatusError as error:
             return self._refused(error)
         except (openai.APITimeoutError, TimeoutError):
             message = f"no answer within {self._api.timeout_s:g} s"
-            return _Reason("timeout", message, again=True, overload=True, billed=True)
+            return _AttemptFailure("timeout", message, again=True, overload=True, billed=True)
         except openai.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
-            return _Reason("connection", f"the connection broke ({cause})", again=True)
+            return _AttemptFailure("connection", f"the connection broke ({cause})", again=True)
 
-    def _refused(self, error: openai.APIStatusError) -> _Reason:
+    def _refused(self, error: openai.APIStatusError) -> _AttemptFailure:
         status = error.status_code
         if status in _HOPELESS:
             # The body is left out: endpoints like to repeat a part of the key they refuse.
@@ -217,15 +217,15 @@ class Caller:
             )
         message = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
         if status not in _REPEATED and status < 500:
-            return _Reason("refused_request", message, again=False)
+            return _AttemptFailure("refused_request", message, again=False)
         error_type = "rate_limited" if status == 429 else "server_error"
         wait_s = retry_after_s(error.response.headers, self._api.longest_wait_s)
-        return _Reason(error_type, message, True, status in _OVERLOAD, wait_s)
+        return _AttemptFailure(error_type, message, True, status in _OVERLOAD, wait_s)
 
     def _short(self, error: openai.APIStatusError) -> str:
         body = error.body
-        told = body.get("message") if isinstance(body, dict) else None
-        return self._without_key(str(told or "").encode()).decode()[:200]
+        detail = body.get("message") if isinstance(body, dict) else None
+        return self._without_key(str(detail or "").encode()).decode()[:200]
 
     def _without_key(self, content: bytes) -> bytes:
         return content if self._key is None else content.replace(self._key.encode(), b"[key]")

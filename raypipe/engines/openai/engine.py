@@ -1,4 +1,4 @@
-"""The engine: every input to its greedy answer and its sampled candidates, many at a time."""
+"""The accelerator half: greedy answers and sampled candidates of many inputs at a time."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from contextlib import AbstractContextManager, nullcontext
 import openai
 
 from raypipe.config.api import ApiConfig
-from raypipe.engines.openai.cache import Objects, ResponseCache
+from raypipe.engines.engine import Folder
+from raypipe.engines.openai.cache import ResponseCache
 from raypipe.engines.openai.client import AskError, Caller, Health
 from raypipe.engines.openai.hypotheses import HypothesisReader
 from raypipe.engines.openai.messages import Draw, RequestWriter
-from raypipe.engines.openai.presets import api_key, endpoint_of
+from raypipe.engines.openai.presets import api_key, capabilities_of, endpoint_of
 from raypipe.engines.openai.replies import Choice, Reply
 from raypipe.engines.openai.throttle import Throttle
-from raypipe.engines.openai.usage import Account, Ledger
+from raypipe.engines.openai.usage import SpendingAccount
 from raypipe.errors import ConfigError, StoppedError, UnsupportedError
-from raypipe.protocols import Capabilities
 from raypipe.records import ChatInput, EmotionTokens, Failure, Generation, Hypothesis, Search
 
 _NO_KEY = "none"  # the client insists on one; servers without keys do not look at it
 
 
 class OpenAIEngine:
-    """Asks an OpenAI-compatible endpoint; needs no accelerator.
+    """Engine that asks an OpenAI-compatible endpoint; needs no accelerator.
 
     The key is read from the environment of the process that asks, and is kept nowhere else.
 
@@ -46,23 +46,19 @@ class OpenAIEngine:
         *,
         api: ApiConfig,
         emotion_tokens: EmotionTokens,
-        cache: Objects,
-        ledger: Ledger,
+        cache: Folder,
+        ledger: Folder,
     ) -> None:
         self._api, self._endpoint = api, endpoint_of(api)
         self._writer = RequestWriter(model, self._endpoint, api, emotion_tokens)
         self._reader = HypothesisReader(emotion_tokens, self._endpoint.end_token)
         self._cache = ResponseCache(cache)
-        self._account = Account(ledger, api.budget, api.prices)
+        self._account = SpendingAccount(ledger, api.budget, api.prices)
         self._health = Health()
-        self.capabilities = Capabilities(
-            beams=False,
-            emotion_logits=False,
-            token_logprobs=self._endpoint.logprobs,
-        )
+        self.capabilities = capabilities_of(api)
 
-    def remembering(self) -> AbstractContextManager[None]:
-        """An endpoint remembers what it likes."""
+    def audio_cache(self) -> AbstractContextManager[None]:
+        """Context without effect: an endpoint is sent the clip with every question."""
         return nullcontext()
 
     def generate(self, inputs: Sequence[ChatInput], search: Search) -> list[Generation | Failure]:
@@ -101,7 +97,7 @@ class OpenAIEngine:
                 # Bounded beyond the throttle: each open utterance holds its clip in base64.
                 places = asyncio.Semaphore(2 * self._api.concurrency)
                 answers = await asyncio.gather(
-                    *(self._answer(one, search, caller, places) for one in inputs),
+                    *(self._answer(chat_input, search, caller, places) for chat_input in inputs),
                     return_exceptions=True,
                 )
         finally:
@@ -110,19 +106,23 @@ class OpenAIEngine:
         return _settled(answers)
 
     async def _answer(
-        self, one: ChatInput, search: Search, caller: Caller, places: asyncio.Semaphore
+        self, chat_input: ChatInput, search: Search, caller: Caller, places: asyncio.Semaphore
     ) -> Generation | Failure:
         async with places:
             try:
-                return await self._hypotheses(one, search, caller)
+                return await self._hypotheses(chat_input, search, caller)
             except AskError as error:
-                return Failure(one.utterance_id, "engine", error.error_type, str(error))
+                return Failure(chat_input.utterance_id, "engine", error.error_type, str(error))
 
-    async def _hypotheses(self, one: ChatInput, search: Search, caller: Caller) -> Generation:
+    async def _hypotheses(
+        self, chat_input: ChatInput, search: Search, caller: Caller
+    ) -> Generation:
         hypotheses: list[Hypothesis] = []
         replies: list[Reply] = []
         if search.greedy:
-            reply = await self._ask(one, search, Draw(greedy=True, count=1, number=0), caller)
+            reply = await self._ask(
+                chat_input, search, Draw(greedy=True, count=1, number=0), caller
+            )
             replies.append(reply)
             hypotheses.append(self._reader.greedy(reply.choices[0]))
         choices: list[Choice] = []
@@ -130,20 +130,22 @@ class OpenAIEngine:
             count = min(search.beam_count - len(choices), self._endpoint.candidates)
             # An endpoint may give fewer than asked for; every reply has one at least.
             draw = Draw(greedy=False, count=count, number=len(choices) + 1)
-            reply = await self._ask(one, search, draw, caller)
+            reply = await self._ask(chat_input, search, draw, caller)
             replies.append(reply)
             choices.extend(reply.choices[:count])
         hypotheses.extend(self._reader.samples(choices))
         counted = [reply.tokens for reply in replies if reply.tokens is not None]
         return Generation(
-            one.utterance_id,
+            chat_input.utterance_id,
             tuple(hypotheses),
             prompt_tokens=counted[0].prompt if counted else None,
             audio_tokens=counted[0].audio if counted else None,
         )
 
-    async def _ask(self, one: ChatInput, search: Search, draw: Draw, caller: Caller) -> Reply:
-        body = self._writer.body(one, search, draw)
+    async def _ask(
+        self, chat_input: ChatInput, search: Search, draw: Draw, caller: Caller
+    ) -> Reply:
+        body = self._writer.body(chat_input, search, draw)
         name = self._writer.name(body, draw)
         known = await asyncio.to_thread(self._cache.find, name)
         if known is not None:
@@ -157,8 +159,8 @@ class OpenAIEngine:
 def _settled(
     answers: Sequence[Generation | Failure | BaseException],
 ) -> list[Generation | Failure]:
-    """The answers; or the first error that is not one utterance's own, a stop before others."""
-    errors = [one for one in answers if isinstance(one, BaseException)]
+    """The answers; raises the first error that is not one utterance's own, a stop before others."""
+    errors = [answer for answer in answers if isinstance(answer, BaseException)]
     for error in sorted(errors, key=lambda error: not isinstance(error, StoppedError)):
         raise error
-    return [one for one in answers if not isinstance(one, BaseException)]
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

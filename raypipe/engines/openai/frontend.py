@@ -19,7 +19,7 @@ _FULL_SCALE = 32_768
 
 
 class OpenAIFrontend:
-    """Encodes what is sent to an endpoint.
+    """Encoder of the clips that are sent to an endpoint.
 
     Args:
         api: the endpoint.
@@ -42,8 +42,8 @@ class OpenAIFrontend:
         """
         return [self._refuse(request) or self._prepare(request) for request in requests]
 
-    def again(self, prepared: ChatInput, prompt: str) -> ChatInput | Failure:
-        """The same clip with another prompt."""
+    def with_prompt(self, prepared: ChatInput, prompt: str) -> ChatInput | Failure:
+        """A model input of the same clip with another prompt."""
         return replace(prepared, prompt=prompt)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:

@@ -1,4 +1,4 @@
-"""Answers of an endpoint as hypotheses, with what it tells of their probabilities."""
+"""Answers of an endpoint as hypotheses, with their probabilities where it gives them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raypipe.engines.openai.replies import Choice, Step
+from raypipe.engines.openai.replies import Choice, TokenStep
 from raypipe.records import (
     AlphaKind,
     EmotionTokens,
@@ -19,7 +19,7 @@ _ID = "token_id:"
 
 
 class HypothesisReader:
-    """Turns choices into hypotheses.
+    """Reader of an endpoint's choices as hypotheses.
 
     Args:
         emotion_tokens: whose log-probabilities are recorded; may be empty.
@@ -43,7 +43,7 @@ class HypothesisReader:
     def samples(self, choices: Sequence[Choice]) -> tuple[Hypothesis, ...]:
         """Samples in place of beams: by alpha where all have one, else as they came."""
         made = [self._hypothesis(choice, "beam", 0) for choice in choices]
-        if all(one.alpha is not None for one in made):
+        if all(hypothesis.alpha is not None for hypothesis in made):
             order = sorted(range(len(made)), key=lambda at: (-(made[at].alpha or 0.0), at))
         else:
             order = list(range(len(made)))
@@ -67,31 +67,31 @@ class HypothesisReader:
             step_count=len(choice.steps) if choice.steps else None,
         )
 
-    def _emotion_logprobs(self, steps: tuple[Step, ...] | None) -> FloatArray | None:
-        """Log-probabilities, shape ``(steps, tokens)``, NaN where the endpoint told none."""
+    def _emotion_logprobs(self, steps: tuple[TokenStep, ...] | None) -> FloatArray | None:
+        """Log-probabilities, shape ``(steps, tokens)``, NaN where the endpoint gives none."""
         if not steps or not self._ids:
             return None
         table = np.full((len(steps), len(self._ids)), np.nan, dtype=np.float32)
         for row, step in enumerate(steps):
-            told = dict(step.others)
+            logprobs = dict(step.others)
             if step.logprob is not None:
-                told[step.token] = step.logprob
-            for token, logprob in told.items():
+                logprobs[step.token] = step.logprob
+            for token, logprob in logprobs.items():
                 column = self._columns.get(token)
                 if column is not None:
                     table[row, column] = logprob
         return table
 
 
-def _logprobs(steps: tuple[Step, ...] | None) -> FloatArray | None:
-    """Of every token; None as soon as one is missing, as their sum would be another thing."""
+def _logprobs(steps: tuple[TokenStep, ...] | None) -> FloatArray | None:
+    """Log-probability of every token; None if one is missing, as the sum would be another thing."""
     if not steps:  # an empty list beside a text: some endpoints mean none by it
         return None
-    told = [step.logprob for step in steps if step.logprob is not None]
-    return np.array(told, dtype=np.float32) if len(told) == len(steps) else None
+    known = [step.logprob for step in steps if step.logprob is not None]
+    return np.array(known, dtype=np.float32) if len(known) == len(steps) else None
 
 
-def _token_ids(steps: tuple[Step, ...] | None) -> tuple[int, ...]:
+def _token_ids(steps: tuple[TokenStep, ...] | None) -> tuple[int, ...]:
     """Ids if every token is given by its id, else none."""
     names = [step.token for step in steps or ()]
     if not all(name.startswith(_ID) for name in names):

@@ -1,4 +1,4 @@
-"""What is sent: the body of each request, and the name its answer is remembered under."""
+"""Bodies of requests, and the names of their answers in the cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Draw:
 
 
 class RequestWriter:
-    """Writes the requests of one run.
+    """Writer of the requests of one run.
 
     Args:
         model: its name at the endpoint.
@@ -55,9 +55,9 @@ class RequestWriter:
             **_logprob_fields(endpoint, emotion_tokens),
         }
 
-    def body(self, one: ChatInput, search: Search, draw: Draw) -> dict[str, Any]:
+    def body(self, chat_input: ChatInput, search: Search, draw: Draw) -> dict[str, Any]:
         """The JSON body of a request."""
-        body = {**self._fixed, "messages": [self._message(one)]}
+        body = {**self._fixed, "messages": [self._message(chat_input)]}
         body[self._endpoint.limit_field] = search.max_new_tokens + self._endpoint.reasoning_tokens
         if search.grammar is not None:
             body["response_format"] = _response_format(search.grammar)
@@ -67,7 +67,7 @@ class RequestWriter:
         if draw.count > 1:
             body["n"] = draw.count
         if self._endpoint.seed:
-            body["seed"] = _seed(self._api.seed, one.utterance_id, draw.number)
+            body["seed"] = _seed(self._api.seed, chat_input.utterance_id, draw.number)
         return body
 
     def name(self, body: Mapping[str, Any], draw: Draw) -> str:
@@ -80,15 +80,15 @@ class RequestWriter:
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         return f"{digest[:2]}/{digest}.json"
 
-    def _message(self, one: ChatInput) -> dict[str, Any]:
-        if one.audio is None:
-            return {"role": "user", "content": one.prompt}
-        data = base64.b64encode(one.audio).decode("ascii")
-        value: dict[str, str] = {"data": data, "format": one.audio_format}
+    def _message(self, chat_input: ChatInput) -> dict[str, Any]:
+        if chat_input.audio is None:
+            return {"role": "user", "content": chat_input.prompt}
+        data = base64.b64encode(chat_input.audio).decode("ascii")
+        value: dict[str, str] = {"data": data, "format": chat_input.audio_format}
         if self._endpoint.audio == "audio_url":
-            value = {"url": f"data:{_MIME_TYPES[one.audio_format]};base64,{data}"}
+            value = {"url": f"data:{_MIME_TYPES[chat_input.audio_format]};base64,{data}"}
         part = {"type": self._endpoint.audio, self._endpoint.audio: value}
-        return {"role": "user", "content": [part, {"type": "text", "text": one.prompt}]}
+        return {"role": "user", "content": [part, {"type": "text", "text": chat_input.prompt}]}
 
 
 def _response_format(grammar: Grammar) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Endpoints that are known by name, what they can do, and what a run may therefore ask.
+"""Endpoints known by name, their abilities, and checks of what a run asks of them.
 
 What a preset says was true of the endpoint when it was written; ``model.api.offers`` corrects it.
 Sampled candidates stand in for beams. The audio models of OpenAI and Gemini's compatible endpoint
@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Literal
 
-from raypipe.config import AskedGrammar, GrammarConfig
 from raypipe.config.api import ApiConfig, AudioFormat, AudioPart
 from raypipe.errors import ConfigError
-from raypipe.records import EmotionTokens
+from raypipe.installation import install_hint
+from raypipe.protocols import Capabilities, Demand
+from raypipe.records import EmotionTokens, Grammar
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 
@@ -26,7 +27,7 @@ _MOST_TOKEN_IDS = 128
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an endpoint is and what it can do.
+    """Address and abilities of an endpoint.
 
     Attributes:
         base_url: None where only the user can know.
@@ -42,8 +43,8 @@ class Endpoint:
         audio_formats: encodings it reads, lossless ones only.
         limit_field: how the limit on new tokens is called.
         reasoning_tokens: room for thinking, which counts as output there.
-        max_duration_s: longest clip it hears whole.
-        hears: whether it takes clips at all.
+        max_duration_s: longest clip in seconds that it takes whole.
+        takes_audio: whether it takes clips at all.
     """
 
     base_url: str | None = None
@@ -60,7 +61,7 @@ class Endpoint:
     limit_field: LimitField = "max_tokens"
     reasoning_tokens: int = 0
     max_duration_s: float = 30.0
-    hears: bool = True
+    takes_audio: bool = True
 
 
 _GEMINI = Endpoint(
@@ -92,12 +93,12 @@ PRESETS: Mapping[str, Endpoint] = {
         seed=True,
         limit_field="max_completion_tokens",
         max_duration_s=1800.0,
-        hears=False,
+        takes_audio=False,
     ),
     "gemini-2.0-flash": _GEMINI,
     # It always thinks, and its thoughts count towards max_tokens.
     "gemini-2.5-pro": replace(_GEMINI, reasoning_tokens=4096),
-    # 30 s is what Qwen2-Audio hears; these servers cut longer clips without a word.
+    # Qwen2-Audio takes 30 s; these servers cut longer clips without a word.
     "vllm": Endpoint(
         base_url="http://127.0.0.1:8000/v1",
         candidates=16,
@@ -153,74 +154,86 @@ def endpoint_of(api: ApiConfig) -> Endpoint:
     return endpoint
 
 
-def check_run(
-    api: ApiConfig,
-    strategies: Sequence[str],
-    token_steps: str,
-    emotion_tokens: EmotionTokens,
-    *,
-    text_only: bool = False,
-    grammar: AskedGrammar | None = None,
-) -> None:
+def capabilities_of(api: ApiConfig) -> Capabilities:
+    """Capabilities of an endpoint, whose samples stand in for beams.
+
+    Raises:
+        ConfigError: as :func:`endpoint_of`.
+    """
+    endpoint = endpoint_of(api)
+    lists_emotion_words = endpoint.logprobs and (endpoint.token_ids or endpoint.top_logprobs > 0)
+    more = {"emotion_logprobs"} if lists_emotion_words and api.tokenizer is not None else set()
+    return Capabilities(
+        beams=False,
+        emotion_logits=False,
+        token_logprobs=endpoint.logprobs,
+        samples=True,
+        more=frozenset(more),
+    )
+
+
+def check_run(api: ApiConfig, demand: Demand) -> None:
     """Refuse what the endpoint cannot give before anything is sent, let alone paid for.
 
     Args:
         api: the endpoint.
-        strategies: what is to be computed.
-        token_steps: steps that the token strategies average over.
-        emotion_tokens: tokens whose log-probabilities are to be recorded.
-        text_only: whether no prompt comes with a clip.
-        grammar: what answers are to be held to.
+        demand: what the run asks of it.
 
     Raises:
         ConfigError: naming the setting, what it needs and what the endpoint offers.
     """
     if find_spec("openai") is None:
-        raise ConfigError("engine openai needs the official client: pip install 'raypipe[openai]'")
+        raise ConfigError(f"engine openai needs the official client: {install_hint('openai')}")
     endpoint = endpoint_of(api)
     where = f"the endpoint of preset {api.preset}"
     api_key(endpoint)
-    if not text_only and not endpoint.hears:
+    if not demand.text_only and not endpoint.takes_audio:
         raise ConfigError(
             f"{where} takes no clips: ask it by prompt describe, or with prompt.text_only"
         )
-    if grammar is not None and not endpoint.json_schema:
-        raise ConfigError(f"decoding.grammar: {where} does not hold answers to a JSON schema")
-    if isinstance(grammar, GrammarConfig) and grammar.regex is not None:
-        raise ConfigError("decoding.grammar: endpoints take a JSON schema, no regular expression")
-    if "token" in strategies:
+    _check_grammar(endpoint, where, demand)
+    if names := demand.requires.get("emotion_logits"):
         raise ConfigError(
-            "strategy token divides raw logits, and endpoints give log-probabilities at best; "
-            "token_softmax is the same for both"
+            f"strategy {', '.join(names)} divides raw logits, and endpoints give log-probabilities "
+            "at best; token_softmax is the same for both"
         )
-    if "bon" in strategies and not endpoint.logprobs:
+    names = demand.requires.get("token_logprobs", ())
+    if names and not endpoint.logprobs:
         raise ConfigError(
-            f"strategy bon needs log-probabilities, which {where} does not give; "
+            f"strategy {', '.join(names)} needs log-probabilities, which {where} does not give; "
             "w_bon weighs its candidates the same and says so"
         )
-    if "token_softmax" in strategies:
-        _check_token_softmax(api, endpoint, where, token_steps)
+    recording = demand.requires.get("emotion_logprobs", ())
+    if recording:
+        _check_emotion_logprobs(api, endpoint, where, demand)
     if api.tokenizer is not None:
-        _check_recording(endpoint, where, emotion_tokens, "token_softmax" in strategies)
+        _check_recording(endpoint, where, demand.emotion_tokens, recording)
 
 
-def _check_token_softmax(api: ApiConfig, endpoint: Endpoint, where: str, token_steps: str) -> None:
+def _check_grammar(endpoint: Endpoint, where: str, demand: Demand) -> None:
+    grammar = demand.grammar
+    if grammar is not None and not endpoint.json_schema:
+        raise ConfigError(f"decoding.grammar: {where} does not hold answers to a JSON schema")
+    if isinstance(grammar, Grammar) and grammar.kind == "regex":
+        raise ConfigError("decoding.grammar: endpoints take a JSON schema, no regular expression")
+
+
+def _check_emotion_logprobs(api: ApiConfig, endpoint: Endpoint, where: str, demand: Demand) -> None:
+    who = f"strategy {', '.join(demand.requires['emotion_logprobs'])}"
     if not endpoint.logprobs or not (endpoint.token_ids or endpoint.top_logprobs):
         raise ConfigError(
-            "strategy token_softmax needs log-probabilities of the emotion words, "
-            f"which {where} does not give"
+            f"{who} needs log-probabilities of the emotion words, which {where} does not give"
         )
     if api.tokenizer is None:
         raise ConfigError(
-            "strategy token_softmax needs model.api.tokenizer, which tells the tokens that write "
-            "the emotion words"
+            f"{who} needs model.api.tokenizer, which tells the tokens that write the emotion words"
         )
-    if token_steps == "words" and not endpoint.token_ids:
+    if demand.token_steps == "words" and not endpoint.token_ids:
         raise ConfigError(f"aggregation.token_steps: words needs token ids, {where} tells none")
 
 
 def _check_recording(
-    endpoint: Endpoint, where: str, tokens: EmotionTokens, needed_whole: bool
+    endpoint: Endpoint, where: str, tokens: EmotionTokens, needing_all: Sequence[str]
 ) -> None:
     if not endpoint.logprobs:
         raise ConfigError(f"model.api.tokenizer: is of no use, {where} gives no log-probabilities")
@@ -231,10 +244,10 @@ def _check_recording(
                 f"the label set is written with {count} tokens, {where} tells the "
                 f"log-probabilities of {_MOST_TOKEN_IDS} at most; leave out model.api.tokenizer"
             )
-    elif needed_whole and count > endpoint.top_logprobs:
+    elif needing_all and count > endpoint.top_logprobs:
         raise ConfigError(
-            f"strategy token_softmax needs the log-probabilities of {count} tokens at every step, "
-            f"{where} lists {endpoint.top_logprobs}"
+            f"strategy {', '.join(needing_all)} needs the log-probabilities of {count} tokens at "
+            f"every step, {where} lists {endpoint.top_logprobs}"
         )
 
 

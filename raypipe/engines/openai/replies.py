@@ -1,4 +1,4 @@
-"""What comes back: checked as strictly as it is used, whatever the endpoint calls JSON."""
+"""Answers of an endpoint, checked as strictly as they are used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BadReplyError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TokenStep:
     """One generated token.
 
     Attributes:
@@ -42,16 +42,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer; ``steps`` is None where the endpoint told no log-probabilities."""
+    """One answer; ``steps`` is None where the endpoint gives no log-probabilities."""
 
     text: str
     finish_reason: FinishReason
-    steps: tuple[Step, ...] | None
+    steps: tuple[TokenStep, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What an endpoint says an answer took.
+    """Numbers of tokens of an answer, as an endpoint gives them.
 
     Attributes:
         prompt: of the question, audio included.
@@ -110,10 +110,10 @@ def _choice(choice: Mapping[str, Any]) -> Choice:
     return Choice(content or "", _FINISH_REASONS[reason], steps)
 
 
-def _step(entry: Mapping[str, Any]) -> Step:
+def _step(entry: Mapping[str, Any]) -> TokenStep:
     listed = {str(other["token"]): _logprob(other) for other in entry.get("top_logprobs") or ()}
     others = {token: value for token, value in listed.items() if value is not None}
-    return Step(str(entry["token"]), _logprob(entry), others)
+    return TokenStep(str(entry["token"]), _logprob(entry), others)
 
 
 def _logprob(entry: Mapping[str, Any]) -> float | None:

@@ -1,4 +1,4 @@
-"""How many requests are in flight: fewer while an endpoint is overloaded, more again after."""
+"""Limit of the requests in flight, lowered while an endpoint is overloaded."""
 
 from __future__ import annotations
 

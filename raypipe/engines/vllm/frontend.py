@@ -13,8 +13,8 @@ class VllmFrontend:
     """Tokenizer and feature extractor of a checkpoint; loads no weights.
 
     vLLM would tokenize and compute features itself, in the process that holds the accelerator. It
-    is given what the transformers engine is given, made on CPU workers by the same code: both hear
-    the same frames, and a clip that cannot be heard is refused before it reaches vLLM.
+    is given what the transformers engine is given, made on CPU workers by the same code: both get
+    the same frames, and a clip that cannot be used is refused before it reaches vLLM.
 
     Args:
         model_path: local directory or hub id.
@@ -44,9 +44,9 @@ class VllmFrontend:
         """Turn requests into model inputs: same length, same order, one failure per bad request."""
         return self._frontend.prepare(requests)
 
-    def again(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
-        """The same clip with another prompt."""
-        return self._frontend.again(prepared, prompt)
+    def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
+        """A model input of the same clip with another prompt."""
+        return self._frontend.with_prompt(prepared, prompt)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""

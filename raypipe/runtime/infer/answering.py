@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raypipe.protocols import Engine
+from raypipe.protocols import RunEngine
 from raypipe.questions import Pass
 from raypipe.records import AskedQuestion, Failure, Generation, Hypothesis
 
@@ -85,7 +85,7 @@ class ShardAnswers:
         self.timings: list[Timing] = []
 
     def ask(
-        self, asking: Pass, engine: Engine[Any], is_ambiguous: Callable[[Answered], bool]
+        self, asking: Pass, engine: RunEngine[Any], is_ambiguous: Callable[[Answered], bool]
     ) -> None:
         """Put one kind of question to the engine, about every utterance that it concerns.
 

@@ -1,99 +1,86 @@
-"""Which model a run uses: found, told apart, and brought to life in a stage."""
+"""The engines of a run: found by name, told apart, checked at the door, brought to life."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from raypipe.config import (
-    BUILT_IN_ENGINES,
-    BUNDLED_MODEL,
-    GrammarConfig,
-    ModelConfig,
-    RunConfig,
-)
-from raypipe.config.api import ApiConfig
-from raypipe.engines import load_engine, load_frontend
+from raypipe.config import AskedGrammar, ModelConfig, RunConfig
+from raypipe.config.model import local_path
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
-from raypipe.engines.grammar import check_grammar, require_llguidance
-from raypipe.engines.openai.presets import check_run, endpoint_of
-from raypipe.engines.openai.usage import Usage, read_usage
-from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings, load_plugin
+from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings, Usage
+from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
 from raypipe.grammars import grammar_of, users_grammar
 from raypipe.labels import LabelSet
-from raypipe.protocols import Engine, Frontend
-from raypipe.records import EmotionTokens, Search
+from raypipe.protocols import Demand
+from raypipe.questions import question_named
+from raypipe.records import EmotionTokens, Grammar, Search
 from raypipe.store.location import Location
+from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.shared import TOKEN_STEPS
-from raypipe.tiny_alm import checkpoint_path
 
 
-def model_path(model: ModelConfig) -> str:
-    """Where the model lies: the bundled one's folder, or the path or hub id as given.
+def engine_of(model: ModelConfig) -> tuple[EnginePlugin, ModelSettings]:
+    """A model's engine and what that gets of the config.
 
-    Every process asks for itself: the package may lie elsewhere on another machine.
+    Raises:
+        ConfigError: if the engine is not installed or refuses its options.
     """
-    return _resolved(model.path)
-
-
-def _resolved(path: str) -> str:
-    return str(checkpoint_path()) if path == BUNDLED_MODEL else path
-
-
-def make_frontend(model: ModelConfig) -> Frontend[Any]:
-    """The CPU half of the run's engine."""
-    if model.api is not None:
-        tokenizer = None if model.api.tokenizer is None else _resolved(model.api.tokenizer)
-        return load_frontend(model.engine)(model.api, tokenizer)
-    if model.is_plugin:
-        plugin, settings = _plugin(model)
-        return CheckedFrontend(model.engine, plugin.frontend(settings))
-    frontend: Frontend[Any] = load_frontend(model.engine)(
-        model_path(model), revision=model.revision, trust_remote_code=model.trust_remote_code
+    plugin = load_plugin(model.engine)
+    settings = ModelSettings(
+        path=local_path(model.path) if plugin.loads_path else model.path,
+        options=plugin.checked_options(model.engine_options),
+        revision=model.revision,
+        dtype=model.dtype,
+        device=model.device,
+        trust_remote_code=model.trust_remote_code,
+        ignore_generation_config=model.ignore_generation_config,
     )
-    return frontend
+    return plugin, settings
+
+
+def make_frontend(model: ModelConfig) -> CheckedFrontend:
+    """The CPU half of a model's engine."""
+    plugin, settings = engine_of(model)
+    return CheckedFrontend(model.engine, plugin.frontend(settings))
+
+
+def grammar_for(config: RunConfig, labels: LabelSet) -> Grammar | None:
+    """What the run's engine holds answers to; None for anything."""
+    asked = config.decoding.grammar
+    kinds = () if asked is None else load_plugin(config.model.engine).grammars
+    return grammar_of(asked, labels, kinds)
 
 
 def main_search(config: RunConfig, labels: LabelSet) -> Search:
     """What is looked for in the answers to the run's own prompt."""
-    decoding = config.decoding
-    grammar = grammar_of(decoding.grammar, labels, config.model.engine)
+    decoding, grammar = config.decoding, grammar_for(config, labels)
     return Search(decoding.beam_count, decoding.greedy, decoding.max_new_tokens, grammar)
 
 
 def make_engine(
     config: RunConfig, emotion_tokens: EmotionTokens, searches: Sequence[Search]
-) -> Engine[Any]:
+) -> CheckedEngine:
     """The accelerator half of the run's engine, weights and all."""
-    model, resources = config.model, config.resources
-    if model.api is not None:
-        return _make_api_engine(config, model.api, emotion_tokens)
-    if model.is_plugin:
-        return _make_plugin_engine(config, emotion_tokens)
-    own_settings: dict[str, Any] = (
-        {"vllm": model.vllm, "searches": searches}
-        if model.engine == "vllm"
-        else {"cuda_graphs": resources.cuda_graphs}
-    )
-    engine: Engine[Any] = load_engine(model.engine)(
-        model_path(model),
-        revision=model.revision,
+    plugin, model = engine_of(config.model)
+    settings = EngineSettings(
+        model=model,
         emotion_tokens=emotion_tokens,
-        batch_size=resources.batch_size,
-        device=model.device,
-        dtype=model.dtype,
+        batch_size=config.resources.batch_size,
         threads=_threads(config),
-        trust_remote_code=model.trust_remote_code,
-        ignore_generation_config=model.ignore_generation_config,
-        **own_settings,
+        searches=tuple(searches),
+        cuda_graphs=config.resources.cuda_graphs,
+        folders=RunFolders(config.output, config.storage.endpoint),
     )
-    return engine
+    return CheckedEngine(
+        config.model.engine,
+        plugin.engine(settings),
+        len(emotion_tokens.token_ids),
+        several="hypotheses" in plugin.offered(model).given,
+    )
 
 
 def _threads(config: RunConfig) -> int | None:
@@ -103,53 +90,68 @@ def _threads(config: RunConfig) -> int | None:
     return resources.threads_per_actor
 
 
-def _plugin(model: ModelConfig) -> tuple[EnginePlugin, ModelSettings]:
-    """A plug-in and its settings; ConfigError if it is not installed or refuses its options."""
-    plugin = load_plugin(model.engine, BUILT_IN_ENGINES)
-    settings = ModelSettings(
-        path=model_path(model),
-        options=plugin.checked_options(model.options),
-        revision=model.revision,
-        dtype=model.dtype,
-        device=model.device,
-        trust_remote_code=model.trust_remote_code,
-    )
-    return plugin, settings
+@dataclass(frozen=True, slots=True)
+class RunFolders:
+    """Where the engines of a run may keep things.
+
+    Attributes:
+        output: path or URI of the run's tables.
+        endpoint: URL of the object storage; None for the environment's.
+    """
+
+    output: str
+    endpoint: str | None
+
+    def in_output(self, name: str) -> Location:
+        """A folder beside the run's tables."""
+        return Location.parse(self.output, self.endpoint).child(name)
+
+    def at(self, uri: str) -> Location:
+        """Any other folder: a path or an ``s3://`` prefix."""
+        return Location.parse(uri, self.endpoint)
 
 
-def _make_plugin_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> Engine[Any]:
-    plugin, model = _plugin(config.model)
-    settings = EngineSettings(model, emotion_tokens, config.resources.batch_size, _threads(config))
-    recorded = len(emotion_tokens.token_ids)
-    return CheckedEngine(
-        config.model.engine, plugin.engine(settings), recorded, beams=plugin.gives_beams
-    )
+def run_usage(config: RunConfig) -> Usage | None:
+    """What a run has asked services for, over all its attempts; None if none of its engines does.
+
+    All engines of a run that ask services keep one account, in the run's output.
+    """
+    folders = RunFolders(config.output, config.storage.endpoint)
+    for model in (*config.all_models, config.as_verifier().model):
+        plugin = load_plugin(model.engine)
+        if plugin.usage is not None:
+            return plugin.usage(folders)
+    return None
 
 
-def _make_api_engine(
-    config: RunConfig, api: ApiConfig, emotion_tokens: EmotionTokens
-) -> Engine[Any]:
-    endpoint, output = (
-        config.storage.endpoint,
-        Location.parse(config.output, config.storage.endpoint),
-    )
-    cache = output.child("api_cache") if api.cache is None else Location.parse(api.cache, endpoint)
-    return load_engine(config.model.engine)(
-        config.model.path,
-        api=api,
+def demand_of(config: RunConfig, emotion_tokens: EmotionTokens) -> Demand:
+    """What a run asks of its engine."""
+    decoding = config.decoding
+    requires: dict[str, list[str]] = {}
+    for name in config.used_strategies:
+        strategy = strategy_named(name)
+        if isinstance(strategy, Strategy):
+            asked = strategy.asked(config.offered_questions)
+            needed = [question_named(question).requires for question in asked]
+            for capability in strategy.requires.union(*needed):
+                requires.setdefault(capability, []).append(name)
+    for question in config.questions:
+        for capability in question_named(question).requires:
+            requires.setdefault(capability, []).append(question)
+    counts = (decoding.beam_count, *decoding.other_beam_counts)
+    return Demand(
+        requires={capability: tuple(names) for capability, names in sorted(requires.items())},
+        greedy=decoding.greedy,
+        beam_counts=tuple(count for count in counts if count),
+        grammar=_demanded_grammar(decoding.grammar),
+        token_steps=config.settings[TOKEN_STEPS],
+        text_only=all(prompt.is_text_only for prompt in config.all_prompts),
         emotion_tokens=emotion_tokens,
-        cache=cache,
-        ledger=output.child(API_USAGE),
     )
 
 
-API_USAGE = "api_usage"
-"""Where a run's accounts of requests and costs lie in its output."""
-
-
-def api_usage(tables: Location) -> Usage:
-    """What a run has asked an endpoint for, over all its attempts."""
-    return read_usage(tables.child(API_USAGE))
+def _demanded_grammar(asked: AskedGrammar | None) -> Any:
+    return asked if asked is None or asked == "distribution" else users_grammar(asked)
 
 
 def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
@@ -158,85 +160,23 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     Raises:
         ConfigError: naming the setting, what it needs and what is offered.
     """
-    grammar = config.decoding.grammar
-    if config.model.api is not None:
-        check_run(
-            config.model.api,
-            config.used_strategies,
-            config.settings[TOKEN_STEPS],
-            emotion_tokens,
-            text_only=all(prompt.is_text_only for prompt in config.all_prompts),
-            grammar=grammar,
+    plugin, settings = engine_of(config.model)
+    plugin.check_run(config.model.engine, settings, demand_of(config, emotion_tokens))
+
+
+def check_batches(model: ModelConfig) -> None:
+    """Refuse a model whose engine answers every request by itself.
+
+    Raises:
+        ConfigError: if there are no batches that answers could depend on.
+    """
+    if not load_plugin(model.engine).batched:
+        raise ConfigError(
+            f"engine {model.engine} answers every request by itself; there is no batch to check"
         )
-    elif config.model.is_plugin:
-        plugin, _ = _plugin(config.model)
-        plugin.check_run(config.model.engine, config.used_strategies, greedy=config.decoding.greedy)
-        if grammar is not None:
-            raise ConfigError(f"decoding.grammar: engine {config.model.engine} knows no grammars")
-    elif grammar is not None:
-        require_llguidance()
-        if isinstance(grammar, GrammarConfig):
-            check_grammar(users_grammar(grammar))
 
 
 def model_fingerprint(model: ModelConfig) -> str:
-    """SHA-256 that tells a local model's files apart; a hub id with its revision otherwise.
-
-    An endpoint tells no more of its model than the name; what it is taken to be able to do counts
-    too, as it decides how it is asked. A plug-in's options count, with the files they name.
-
-    Small files count whole. Of large weight files the size, the header and evenly spaced samples
-    count: hashing 15 GB would delay every start by a minute.
-    """
-    if model.api is not None:
-        endpoint = dataclasses.asdict(endpoint_of(model.api))
-        del endpoint["base_url"], endpoint["key_variable"]
-        return f"{model.path}@{json.dumps(endpoint, sort_keys=True)}"
-    if model.is_plugin:
-        plugin, settings = _plugin(model)
-        loaded = [_digest_of(settings.path, model.revision)]
-        loaded += [_digest_of(path, None) for path in plugin.also_loads(settings.options)]
-        options = settings.options.model_dump(mode="json")
-        return json.dumps({"loaded": loaded, "options": options}, sort_keys=True)
-    return _digest_of(model_path(model), model.revision)
-
-
-def _digest_of(path: str, revision: str | None) -> str:
-    """Of a file, or of a folder with what is below it; the words themselves of a hub id."""
-    place = Path(path)
-    if not place.exists():
-        return f"{path}@{revision}"
-    digest = hashlib.sha256()
-    for name, file in [(place.name, place)] if place.is_file() else _files_below(place):
-        digest.update(f"{name}:{file.stat().st_size}\n".encode())
-        _update_with_file(digest, file)
-    return digest.hexdigest()
-
-
-def _files_below(folder: Path) -> list[tuple[str, Path]]:
-    """Relative names and paths of a model's files: not its texts, nor what tools keep there."""
-    named = [
-        (path.relative_to(folder), path)
-        for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".md"
-    ]
-    return sorted(
-        (name.as_posix(), path)
-        for name, path in named
-        if not any(part.startswith(".") or part == "__pycache__" for part in name.parts[:-1])
-    )
-
-
-_WHOLE_FILE_BYTES = 64 << 20
-_SAMPLE_BYTES, _SAMPLES = 64 << 10, 256
-
-
-def _update_with_file(digest: Any, file: Path) -> None:
-    size = file.stat().st_size
-    if size <= _WHOLE_FILE_BYTES:
-        digest.update(file.read_bytes())
-        return
-    with file.open("rb") as stream:
-        for sample in range(_SAMPLES):
-            stream.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
-            digest.update(stream.read(_SAMPLE_BYTES))
+    """Text that differs between models that may answer differently; see the engine's own."""
+    plugin, settings = engine_of(model)
+    return plugin.fingerprint(settings)

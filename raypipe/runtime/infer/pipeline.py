@@ -17,7 +17,7 @@ from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
-from raypipe.runtime.infer.models import api_usage
+from raypipe.runtime.infer.models import run_usage
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
@@ -122,10 +122,8 @@ def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:
 
 def _usage(plan: Plan) -> dict[str, Any] | None:
     """Requests, tokens and costs of the run's endpoints; None without one."""
-    models = [*plan.config.all_models, plan.config.as_verifier().model]
-    if not any(model.api is not None for model in models):
-        return None
-    return dataclasses.asdict(api_usage(plan.context.tables))
+    usage = run_usage(plan.config)
+    return None if usage is None else dataclasses.asdict(usage)
 
 
 def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
@@ -171,6 +169,8 @@ def _record(plan: Plan, started: datetime) -> RunRecord:
         vote_policy=context.policy,
         config=plan.config.model_dump(mode="json"),
         seed=plan.config.metrics.seed,
-        versions=versions([model.engine for model in plan.config.all_models]),
+        versions=versions(
+            [model.engine for model in (*plan.config.all_models, plan.config.as_verifier().model)]
+        ),
         started=started.isoformat(timespec="seconds"),
     )

@@ -262,7 +262,9 @@ def _check_verifier(config: RunConfig, labels: LabelSet) -> None:
     if model is not None:
         tokens = make_frontend(model).emotion_tokens(labels)
         free = config.decoding.model_copy(update={"grammar": None})
-        verifier = config.as_verifier().model_copy(update={"strategies": (), "decoding": free})
+        verifier = config.as_verifier().model_copy(
+            update={"strategies": (), "questions": (), "decoding": free}
+        )
         check_engine(verifier, tokens)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raypipe.config import RunConfig
-from raypipe.grammars import grammar_of
 from raypipe.labels import LabelSet
 from raypipe.questions import Pass, plan_passes
 from raypipe.records import Search
+from raypipe.runtime.infer.models import grammar_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ def passes_of(config: RunConfig, labels: LabelSet) -> tuple[Pass, ...]:
         config: the run, with one model.
         labels: of the corpus.
     """
-    grammar = grammar_of(config.decoding.grammar, labels, config.model.engine)
-    return plan_passes(config.outline(labels, grammar), config.asked)
+    return plan_passes(config.outline(labels, grammar_for(config, labels)), config.asked)
 
 
 def verification_of(config: RunConfig, source: str) -> Verification | None:

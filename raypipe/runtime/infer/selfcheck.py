@@ -1,4 +1,4 @@
-"""Whether a run's answers depend on which utterances are decoded together."""
+"""Check of whether a run's answers depend on which utterances are decoded together."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from raypipe.engines.agreement import (
     LOGIT_TOLERANCE,
     SCORE_RELATIVE_TOLERANCE,
     SCORE_TOLERANCE,
-    Agreement,
+    AnswerAgreement,
     compare,
 )
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
 from raypipe.records import Failure
 from raypipe.runtime.infer.context import RunContext, ShardTask
-from raypipe.runtime.infer.models import main_search, make_engine, make_frontend
+from raypipe.runtime.infer.models import (
+    check_batches,
+    main_search,
+    make_engine,
+    make_frontend,
+)
 from raypipe.runtime.infer.plan import run_contexts
 from raypipe.runtime.infer.preparing import prepare_shard
 from raypipe.shards import ShardIndex, read_index
@@ -31,7 +36,7 @@ _LARGEST_DEFAULT_SAMPLE = 64
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """What a self-check found.
+    """Result of a self-check.
 
     Attributes:
         dtype: arithmetic of the weights.
@@ -41,7 +46,7 @@ class SelfCheck:
 
     dtype: str
     batch_size: int
-    agreement: Agreement
+    agreement: AnswerAgreement
 
     @property
     def passed(self) -> bool:
@@ -60,11 +65,10 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
         sample: number of utterances; by default twice the batch size, at most 64.
 
     Raises:
-        ConfigError: if no utterance of the sample can be heard, or the model is behind an endpoint.
+        ConfigError: if no utterance of the sample can be heard, or the engine knows no batches.
         RaypipeError: if the config, the input or the model is wrong.
     """
-    if config.model.api is not None:
-        raise ConfigError("an endpoint answers every request by itself; there is no batch to check")
+    check_batches(config.all_models[0])
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)
@@ -77,7 +81,7 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
         raise ConfigError(f"{shards.uri}: none of the first {wanted} rows can be heard")
     search = main_search(config, context.labels)
     engine = make_engine(config, context.emotion_tokens, [search])
-    alone = [reply for one in inputs for reply in engine.generate([one], search)]
+    alone = [reply for prepared in inputs for reply in engine.generate([prepared], search)]
     together = engine.generate(inputs, search)
     batch_size = min(config.resources.batch_size, len(inputs))
     return SelfCheck(config.model.dtype, batch_size, compare(alone, together))
@@ -94,32 +98,36 @@ def _sample(
         # A short or partly unreadable shard leaves its share to the ones after it.
         take = min(entry.rows, -(-(wanted - len(inputs)) // (count - place)))
         prepared = prepare_shard(ShardTask(entry, take), context, frontend)
-        parts = [row[0].asked[0] for row in prepared.rows.windows if not isinstance(row, Failure)]
-        inputs += [one for one in parts if not isinstance(one, Failure)]
+        inputs_by_row = [
+            row[0].asked[0] for row in prepared.rows.windows if not isinstance(row, Failure)
+        ]
+        inputs += [item for item in inputs_by_row if not isinstance(item, Failure)]
     return inputs
 
 
 def selfcheck_table(check: SelfCheck) -> Table:
-    """What was found, one line per kind of difference."""
-    found = check.agreement
+    """Table of the differences, one line per kind."""
+    agreement = check.agreement
     table = Table(
         "",
         f"batch size 1 against {check.batch_size}",
-        title=f"{found.utterances} utterances, {check.dtype}",
+        title=f"{agreement.utterances} utterances, {check.dtype}",
     )
-    table.add_row("failed the same way in both", str(found.failed))
-    table.add_row("failed in one only", str(found.failed_once))
-    table.add_row("any text changed", _share(found.changed, found.utterances))
-    table.add_row("greedy or best beam changed", _share(found.changed_first, found.utterances))
-    table.add_row("hypotheses changed", _share(found.changed_hypotheses, found.hypotheses))
-    table.add_row("largest difference of a score", _number(found.score_difference))
+    table.add_row("failed the same way in both", str(agreement.failed))
+    table.add_row("failed in one only", str(agreement.failed_once))
+    table.add_row("any text changed", _share(agreement.changed, agreement.utterances))
+    table.add_row(
+        "greedy or best beam changed", _share(agreement.changed_first, agreement.utterances)
+    )
+    table.add_row("hypotheses changed", _share(agreement.changed_hypotheses, agreement.hypotheses))
+    table.add_row("largest difference of a score", _number(agreement.score_difference))
     table.add_row(
         f"  beyond {SCORE_TOLERANCE:g} + {SCORE_RELATIVE_TOLERANCE:g} |score|",
-        _number(found.score_excess),
+        _number(agreement.score_excess),
     )
     table.add_row(
         f"largest difference of a raw logit (allowed: {LOGIT_TOLERANCE:g})",
-        _number(found.logit_difference),
+        _number(agreement.logit_difference),
     )
     return table
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raypipe.protocols import Engine, Frontend
+from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure
 from raypipe.runtime.finish.aggregation import read_answers
 from raypipe.runtime.finish.partition import model_folder
@@ -34,7 +34,7 @@ from raypipe.store.tables import (
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
 
-Verifier = tuple[Frontend[Any], Engine[Any]]
+Verifier = tuple[Frontend[Any], RunEngine[Any]]
 """Both halves of the engine of a verifier."""
 
 
@@ -99,7 +99,10 @@ class ShardSummary:
 
 
 def answer_shard(
-    shard: PreparedShard, context: RunContext, engine: Engine[Any], verifier: Verifier | None = None
+    shard: PreparedShard,
+    context: RunContext,
+    engine: RunEngine[Any],
+    verifier: Verifier | None = None,
 ) -> AnsweredShard:
     """A shard with all its answers; arguments as for :func:`answer_rows`."""
     rows = answer_rows(shard.rows, context, engine, verifier)
@@ -107,7 +110,10 @@ def answer_shard(
 
 
 def answer_rows(
-    rows: PreparedRows, context: RunContext, engine: Engine[Any], verifier: Verifier | None = None
+    rows: PreparedRows,
+    context: RunContext,
+    engine: RunEngine[Any],
+    verifier: Verifier | None = None,
 ) -> AnsweredRows:
     """Every question about every row, answered; failures pass through in place.
 
@@ -118,7 +124,7 @@ def answer_rows(
         verifier: the same model as its own verifier; None if nothing is verified, or by another.
     """
     answers = ShardAnswers(rows.windows, len(context.prompts))
-    with engine.remembering():
+    with engine.audio_cache():
         for asking in context.passes:
             answers.ask(asking, engine, context.is_ambiguous)
         answered = AnsweredRows(rows, tuple(answers.by_row()), tuple(answers.timings))

@@ -17,7 +17,7 @@ import numpy as np
 
 from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer, parse_score
-from raypipe.protocols import Engine, Frontend
+from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure, Generation, Hypothesis
 from raypipe.runtime.infer.answering import Answered, Timing, WindowInputs
 from raypipe.runtime.infer.questions import Verification
@@ -53,7 +53,7 @@ def verify(
     rows: Sequence[Row],
     windows: Sequence[Sequence[WindowInputs] | Failure],
     verification: Verification,
-    verifier: tuple[Frontend[Any], Engine[Any]],
+    verifier: tuple[Frontend[Any], RunEngine[Any]],
     labels: LabelSet,
     *,
     prompt_of: Callable[[int, str], str],
@@ -88,7 +88,7 @@ def verify(
     for one in wanted:
         clip = clips[one.row, one.window]
         prompt = prompt_of(one.row, one.text)
-        given.append(clip if isinstance(clip, Failure) else frontend.again(clip, prompt))
+        given.append(clip if isinstance(clip, Failure) else frontend.with_prompt(clip, prompt))
     started = time.monotonic()
     ready = [one for one in given if not isinstance(one, Failure)]
     replies = iter(engine.generate(ready, verification.search) if ready else ())

@@ -28,5 +28,5 @@ STRATEGY = Strategy(
     predict=_predict,
     reads_logits=False,
     settings=(MERGE_TOKENISATIONS, LENGTH_NORMALISED, TAU),
-    requires=frozenset({"log-probabilities"}),
+    requires=frozenset({"token_logprobs"}),
 )

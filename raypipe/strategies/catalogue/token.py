@@ -31,5 +31,5 @@ STRATEGY = Strategy(
     instead=("beams",),  # the best beam's logits
     predict=_predict,
     settings=(TOKEN_STEPS,),
-    requires=frozenset({"raw logits of emotion tokens"}),
+    requires=frozenset({"emotion_logits"}),
 )

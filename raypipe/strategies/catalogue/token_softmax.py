@@ -43,5 +43,5 @@ STRATEGY = Strategy(
     instead=("beams",),  # the best beam's logits
     predict=_predict,
     settings=(TOKEN_STEPS, TOKEN_TEMPERATURE),
-    requires=frozenset({"logits or log-probabilities of emotion tokens"}),
+    requires=frozenset({"emotion_logprobs"}),
 )

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from chat_server import api_config
 
-from raypipe.config import AskedGrammar, GrammarConfig
 from raypipe.config.api import ApiConfig, OffersConfig
 from raypipe.engines.openai.presets import PRESETS, check_run, endpoint_of
 from raypipe.errors import ConfigError
-from raypipe.records import EmotionTokens, EmotionWord
+from raypipe.protocols import Demand
+from raypipe.records import EmotionTokens, EmotionWord, Grammar
 
 NONE = EmotionTokens((), (), ())
+SOFTMAX = {"emotion_logprobs": ("token_softmax",)}
 MANY = EmotionTokens(
     (EmotionWord("anger", "anger", tuple(range(30))),), tuple(range(30)), ("x",) * 30
 )
@@ -25,47 +26,54 @@ def test_every_preset_runs_greedy_and_w_bon(preset: str, monkeypatch: pytest.Mon
     variable = endpoint_of(api).key_variable
     if variable is not None:
         monkeypatch.setenv(variable, "k")
-    text_only = not endpoint_of(api).hears
-    check_run(api, ["greedy", "w_bon"], "all", NONE, text_only=text_only)
+    text_only = not endpoint_of(api).takes_audio
+    check_run(api, Demand({"hypotheses": ("w_bon",)}, text_only=text_only))
 
 
 def test_a_text_model_is_asked_about_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     api = ApiConfig(preset="gpt-4o")
-    check_run(api, ["greedy", "bon"], "all", NONE, text_only=True)
+    check_run(api, Demand({"token_logprobs": ("bon",)}, text_only=True))
     with pytest.raises(ConfigError, match=r"gpt-4o takes no clips: .*describe"):
-        check_run(api, ["greedy"], "all", NONE)
+        check_run(api, Demand({}))
 
 
 @pytest.mark.parametrize(
-    ("changes", "strategies", "tokens", "message"),
+    ("changes", "requires", "tokens", "message"),
     [
-        ({}, ["token"], NONE, "divides raw logits"),
-        ({"offers": OffersConfig(logprobs=False)}, ["bon"], NONE, "bon needs log-probabilities"),
-        ({"offers": OffersConfig(logprobs=False)}, ["token_softmax"], NONE, "does not give"),
-        ({}, ["token_softmax"], NONE, "needs model.api.tokenizer"),
+        ({}, {"emotion_logits": ("token",)}, NONE, "divides raw logits"),
+        (
+            {"offers": OffersConfig(logprobs=False)},
+            {"token_logprobs": ("bon",)},
+            NONE,
+            "bon needs log-probabilities",
+        ),
+        ({"offers": OffersConfig(logprobs=False)}, SOFTMAX, NONE, "does not give"),
+        ({}, SOFTMAX, NONE, "needs model.api.tokenizer"),
         (
             {"offers": OffersConfig(token_ids=False), "tokenizer": "x"},
-            ["token_softmax"],
+            SOFTMAX,
             MANY,
             "30 tokens at every step, .* lists 20",
         ),
-        ({"offers": OffersConfig(logprobs=False), "tokenizer": "x"}, [], MANY, "of no use"),
-        ({"preset": "nowhere"}, [], NONE, "unknown preset 'nowhere'; known: gpt-4o-audio"),
-        ({"preset": "gpt-4o-audio", "audio_format": "flac"}, [], NONE, "reads wav, not flac"),
-        ({"key_variable": "RAYPIPE_NO_SUCH_KEY"}, [], NONE, "RAYPIPE_NO_SUCH_KEY holds no key"),
+        ({"offers": OffersConfig(logprobs=False), "tokenizer": "x"}, {}, MANY, "of no use"),
+        ({"preset": "nowhere"}, {}, NONE, "unknown preset 'nowhere'; known: gpt-4o-audio"),
+        ({"preset": "gpt-4o-audio", "audio_format": "flac"}, {}, NONE, "reads wav, not flac"),
+        ({"key_variable": "RAYPIPE_NO_SUCH_KEY"}, {}, NONE, "RAYPIPE_NO_SUCH_KEY holds no key"),
     ],
 )
 def test_what_cannot_be_given_is_refused(
     changes: dict[str, Any],
-    strategies: list[str],
+    requires: dict[str, tuple[str, ...]],
     tokens: EmotionTokens,
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with pytest.raises(ConfigError, match=message):
-        check_run(api_config("http://127.0.0.1:1/v1", **changes), strategies, "all", tokens)
+        check_run(
+            api_config("http://127.0.0.1:1/v1", **changes), Demand(requires, emotion_tokens=tokens)
+        )
 
 
 def test_a_custom_endpoint_needs_an_address_and_promises_little() -> None:
@@ -79,18 +87,18 @@ def test_a_custom_endpoint_needs_an_address_and_promises_little() -> None:
     ("offered", "grammar", "message"),
     [
         (False, "distribution", "does not hold answers to a JSON schema"),
-        (False, GrammarConfig(json_schema={}), "does not hold answers to a JSON schema"),
-        (True, GrammarConfig(regex="[0-9]"), "no regular expression"),
+        (False, Grammar("json_schema", "{}"), "does not hold answers to a JSON schema"),
+        (True, Grammar("regex", "[0-9]"), "no regular expression"),
     ],
 )
 def test_a_grammar_the_endpoint_cannot_follow_is_refused(
-    offered: bool, grammar: AskedGrammar, message: str
+    offered: bool, grammar: Any, message: str
 ) -> None:
     api = api_config("http://127.0.0.1:1/v1", offers=OffersConfig(json_schema=offered))
     with pytest.raises(ConfigError, match=f"decoding.grammar: .*{message}"):
-        check_run(api, ["greedy"], "all", NONE, grammar=grammar)
+        check_run(api, Demand({}, grammar=grammar))
 
 
-@pytest.mark.parametrize("grammar", ["distribution", GrammarConfig(json_schema={"type": "null"})])
-def test_a_schema_is_taken_where_it_is_offered(grammar: AskedGrammar) -> None:
-    check_run(api_config("http://127.0.0.1:1/v1"), ["greedy"], "all", NONE, grammar=grammar)
+@pytest.mark.parametrize("grammar", ["distribution", Grammar("json_schema", "null")])
+def test_a_schema_is_taken_where_it_is_offered(grammar: Any) -> None:
+    check_run(api_config("http://127.0.0.1:1/v1"), Demand({}, grammar=grammar))

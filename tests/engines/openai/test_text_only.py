@@ -92,7 +92,7 @@ def test_a_clip_and_a_text_can_stand_in_one_batch(
     clip = Request("clip", text.prompt, np.zeros(800, np.float32))
     frontend = OpenAIFrontend(api)
     inputs = frontend.prepare([text, clip])
-    again = frontend.again(inputs[0], text.prompt + " ")
+    again = frontend.with_prompt(inputs[0], text.prompt + " ")
     assert not isinstance(again, Failure)
     assert again.audio is None
     first, second, third = make_engine(api, beam_count=0).generate([*inputs, again])

@@ -1,0 +1,19 @@
+"""Base of the settings that only one engine reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raypipe.config.base import Section
+
+
+class PluginOptions(Section):
+    """Settings of one engine: frozen, unknown keys refused.
+
+    Every option makes another run, unless it is a ``Field(exclude=True)``: say so of those that
+    cannot change an answer. Options stand in ``run.json``; secrets belong in the environment.
+    """
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that can change an answer, as JSON."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,14 @@
+"""Qwen3 without audio."""
+
+from __future__ import annotations
+
+from raypipe.engines.families.family import Family
+from raypipe.engines.input_builders import TextInputBuilder
+
+FAMILY = Family(
+    name="Qwen3 (text)",
+    architecture="Qwen3ForCausalLM",
+    processor=None,
+    input_builder=TextInputBuilder,
+    clips=None,
+)

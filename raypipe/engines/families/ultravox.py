@@ -1,0 +1,147 @@
+"""Ultravox, which transformers has no class for and vLLM runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from raypipe.engines.families.family import ClipLimits, Family, VllmSupport
+from raypipe.engines.input_builders import (
+    NO_FEATURES,
+    AudioFeatures,
+    control_tokens,
+    require_template,
+)
+from raypipe.engines.model_input import PromptLimits, encoder_frame_count
+from raypipe.records import FloatArray, IntArray, ModelInput
+
+_AUDIO_MARK = "<|audio|>"
+"""Where the clip stands in the text of a turn."""
+
+
+def stacked_token_count(feature_frames: int, stack: int) -> int:
+    """Audio tokens of a clip whose encoder outputs are stacked, the last stack filled up."""
+    return -(-encoder_frame_count(feature_frames) // stack)
+
+
+class StackedInputBuilder:
+    """Inputs equal to those of the processor that comes as code with each checkpoint.
+
+    Whisper's feature extractor takes a clip at its length, which is padded to whole frames. The
+    projector stacks the encoder's frames; one stack is one audio token.
+
+    Args:
+        family: which one.
+        model_path: local directory or hub id.
+        origin: ``revision`` and ``trust_remote_code``.
+
+    Raises:
+        UnsupportedError: for a tokenizer without a chat template.
+    """
+
+    silence = NO_FEATURES
+
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+        from transformers import AutoTokenizer, PreTrainedConfig, WhisperFeatureExtractor
+
+        revision = origin.get("revision")
+        config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
+        # Any config: the tokenizer names its class, and transformers does not know the model's.
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            model_path, config=PreTrainedConfig(), **origin
+        )
+        require_template(self.tokenizer, model_path)
+        # The encoder may lie in a place of its own, of which the revision says nothing.
+        elsewhere = config.get("audio_model_id")
+        place = {"revision": revision} if elsewhere is None else {}
+        self._extractor = WhisperFeatureExtractor.from_pretrained(elsewhere or model_path, **place)
+        self._stack: int = config.get("stack_factor", 8)
+        self.sampling_rate: int = self._extractor.sampling_rate
+        self.longest: int | None = self._extractor.n_samples
+        self.shortest = 2 * int(self._extractor.hop_length)
+        # Outside the vocabulary in published checkpoints: its text is none of the tokenizer's.
+        self.audio_token_id: int | None = config.get("audio_token_index", 32_000)
+        self.control_tokens = (_AUDIO_MARK, *control_tokens(self.tokenizer))
+
+    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
+        """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
+        text: str = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": (f"{_AUDIO_MARK}\n" if with_clip else "") + prompt}],
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        parts = self.tokenizer(text.split(_AUDIO_MARK), add_special_tokens=False)["input_ids"]
+        token_ids = [*parts[0]]
+        for part in parts[1:]:
+            token_ids += [self.audio_token_id, *part]
+        return np.asarray(token_ids, dtype=np.int64)
+
+    def extract(self, samples: FloatArray) -> AudioFeatures:
+        """Features of a mono clip, shape ``(samples,)``."""
+        features = self._extractor(
+            samples,
+            sampling_rate=self.sampling_rate,
+            padding="longest",
+            pad_to_multiple_of=self._extractor.hop_length,
+            truncation=False,
+            return_tensors="np",
+        )["input_features"][0].astype(np.float32)
+        frames = features.shape[1]
+        return AudioFeatures(features, frames, {}, stacked_token_count(frames, self._stack))
+
+
+def encode_in_vllm(model: Any, model_input: ModelInput) -> Any:
+    """A clip's embeddings by vLLM's ``UltravoxModel``.
+
+    One clip at a time: the projector's last stack would reach into the padding of a batch.
+    """
+    import torch
+
+    device = model.audio_tower.conv1.weight.device
+    tokens = stacked_token_count(model_input.feature_frames, model.config.stack_factor)
+    encoded = type(model).embed_multimodal(
+        model,
+        audio_features=torch.from_numpy(model_input.features[None]).to(device),
+        audio_lens=torch.tensor([model_input.feature_frames]),
+        audio_token_len=torch.tensor([tokens], device=device),
+        audio_num_chunks=torch.tensor([1]),
+    )
+    return encoded[0]
+
+
+def _take_encoded(model: Any) -> None:
+    # vLLM 0.32's UltravoxModel wants an axis too many of an encoded clip, which vLLM then refuses.
+    model.embed_multimodal = lambda audio_embeds: tuple(audio_embeds)
+
+
+def _load_config(model_path: str, origin: Mapping[str, Any]) -> Any:
+    from vllm.transformers_utils.config import get_config
+
+    return get_config(model_path, **origin)
+
+
+def _limits(config: Any) -> PromptLimits:
+    return PromptLimits(
+        vocabulary=config.text_config.vocab_size,
+        audio_token_id=config.audio_token_index,
+        max_positions=config.text_config.max_position_embeddings,
+    )
+
+
+FAMILY = Family(
+    name="Ultravox",
+    architecture="UltravoxModel",
+    processor="UltravoxProcessor",
+    input_builder=StackedInputBuilder,
+    clips=ClipLimits(longest_s=30.0, longest_by_checkpoint=True, needed=True),
+    decoder=None,
+    vllm=VllmSupport(
+        encode=encode_in_vllm, limits=_limits, load_config=_load_config, prepare=_take_encoded
+    ),
+    needs_trust_remote_code=True,
+    verified="equals transformers' generate() behind its parts: Whisper's encoder, the "
+    "projector, Llama",
+    notes=("vLLM encodes a second window of 30 s otherwise than the published code",),
+)

