@@ -15,7 +15,7 @@ from raypipe.face import Run, ingest, inspect, load, predict, reaggregate, run
 if TYPE_CHECKING:
     from raypipe import metrics
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = ["Run", "ingest", "inspect", "load", "metrics", "predict", "reaggregate", "run"]
 

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def manifest() -> dict[str, Any]:
-    [found] = yaml.safe_load_all((ROOT / "cluster" / "rayjob.yaml").read_text())
-    return found
+    [document] = yaml.safe_load_all((ROOT / "cluster" / "rayjob.yaml").read_text())
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,19 @@ def schema(shared_data: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     assert manifest["kind"] == crd["names"]["kind"]
     group, _, version = manifest["apiVersion"].partition("/")
     assert group == crd["group"]
-    [found] = [one for one in crd["versions"] if one["name"] == version and one["served"]]
-    return found["schema"]["openAPIV3Schema"]
+    [served] = [entry for entry in crd["versions"] if entry["name"] == version and entry["served"]]
+    return served["schema"]["openAPIV3Schema"]
 
 
 def unknown(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
-    """Keys that a cluster would drop without a word."""
+    """Keys that a cluster would drop without a message."""
     if isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from unknown(one, schema.get("items", {}), f"{where}[{number}]")
+        for number, entry in enumerate(value):
+            yield from unknown(entry, schema.get("items", {}), f"{where}[{number}]")
     elif isinstance(value, dict) and "properties" in schema:
-        for key, one in value.items():
+        for key, entry in value.items():
             if key in schema["properties"]:
-                yield from unknown(one, schema["properties"][key], f"{where}.{key}")
+                yield from unknown(entry, schema["properties"][key], f"{where}.{key}")
             elif not schema.get("x-kubernetes-preserve-unknown-fields"):
                 yield f"{where}.{key}"
 
@@ -49,17 +49,27 @@ def test_it_fits_the_definition(manifest: dict[str, Any], schema: dict[str, Any]
     assert list(unknown(manifest, schema, "rayjob")) == []
 
 
-def test_a_slip_would_be_found(manifest: dict[str, Any], schema: dict[str, Any]) -> None:
+def test_a_misspelt_or_mistyped_key_is_noticed(
+    manifest: dict[str, Any], schema: dict[str, Any]
+) -> None:
     spec = manifest["spec"]
     with pytest.raises(jsonschema.ValidationError, match="'2' is not of type"):
         jsonschema.validate({**manifest, "spec": {**spec, "backoffLimit": "2"}}, schema)
-    slipped = {"spec": {**spec, "shutdownAfterJobFinish": True}}
-    assert list(unknown(slipped, schema, "rayjob")) == ["rayjob.spec.shutdownAfterJobFinish"]
+    misspelt = {"spec": {**spec, "shutdownAfterJobFinish": True}}
+    assert list(unknown(misspelt, schema, "rayjob")) == ["rayjob.spec.shutdownAfterJobFinish"]
 
 
 def test_its_job_s_config_is_mounted_where_it_is_read(manifest: dict[str, Any]) -> None:
     spec = manifest["spec"]
     config = spec["entrypoint"].split("--config ")[1]
     [container] = spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
-    assert str(Path(config).parent) in [one["mountPath"] for one in container["volumeMounts"]]
+    assert str(Path(config).parent) in [mount["mountPath"] for mount in container["volumeMounts"]]
     assert (ROOT / spec["entrypoint"].split()[1]).is_file()
+
+
+def test_the_image_installs_the_package_from_the_files_that_it_copies() -> None:
+    lines = (ROOT / "cluster" / "Dockerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY") for word in line.split()[2:-1]]
+    assert {"pyproject.toml", "README.md", "LICENSE", "raypipe", "jobs"} == set(copied)
+    assert all((ROOT / name).exists() for name in copied)
+    assert "RUN pip install --no-cache-dir ." in lines

@@ -137,7 +137,7 @@ class DecodingConfig(Section):
         grammar: what every answer has to match: ``distribution`` for one JSON object with one
             number in [0, 1] per label, ``{regex: ...}`` or ``{json_schema: ...}``; None for
             anything. Not for prompts that ask for reasoning. Engine ``openai`` sends it as a
-            schema; the others need ``raypipe[grammar]``. Recorded logits and log-probabilities
+            schema; the others need the extra ``grammar``. Recorded logits and log-probabilities
             stay the model's own.
     """
 

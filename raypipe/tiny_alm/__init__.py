@@ -1,4 +1,4 @@
-"""The bundled audio language model, its synthetic voice and the corpus made with it."""
+"""The bundled audio language model, its speech synthesiser and the synthetic corpus."""
 
 from __future__ import annotations
 

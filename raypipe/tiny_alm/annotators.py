@@ -1,7 +1,7 @@
-"""Simulated annotators: people who hear a mix of emotions and must name one.
+"""Simulated annotators, who name one emotion, or two, of a mix of emotions.
 
-Each annotator weighs the emotions a little differently and slips now and then, so ten of them
-agree on a pure emotion and disagree the more the emotion is mixed.
+Each annotator has a small bias and makes a few errors, so that ten of them agree on a pure emotion
+and disagree the more the emotion is mixed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Annotator:
-    """One simulated listener.
+    """One simulated annotator.
 
     Attributes:
+        name: such as ``synth-a07``.
         bias: added to the log of every emotion's share, shape ``(emotions,)``.
         generosity: probability of naming a second emotion that is clearly there.
     """
@@ -37,8 +38,8 @@ class Annotator:
     bias: Array
     generosity: float
 
-    def hear(self, mix: Array) -> Array:
-        """The probabilities with which this listener names each emotion.
+    def label_probabilities(self, mix: Array) -> Array:
+        """Probabilities with which this annotator names each emotion.
 
         Args:
             mix: the emotion spoken, shape ``(..., emotions)``, summing to 1.
@@ -48,14 +49,14 @@ class Annotator:
         """
         weights = np.maximum(mix, 1e-9) * np.exp(self.bias)
         weights /= weights.sum(axis=-1, keepdims=True)
-        heard: Array = (1.0 - _SLIP) * weights + _SLIP / len(self.bias)
-        return heard
+        probabilities: Array = (1.0 - _SLIP) * weights + _SLIP / len(self.bias)
+        return probabilities
 
     def vote(self, mix: Array, rng: np.random.Generator) -> Vote:
-        """Name the emotion heard, and sometimes a second one that is also there."""
-        heard = self.hear(mix)
-        first = int(rng.choice(len(heard), p=heard))
-        others = np.where(np.arange(len(heard)) == first, 0.0, heard)
+        """Vote drawn from the label probabilities, sometimes with a second label."""
+        probabilities = self.label_probabilities(mix)
+        first = int(rng.choice(len(probabilities), p=probabilities))
+        others = np.where(np.arange(len(probabilities)) == first, 0.0, probabilities)
         second = int(others.argmax())
         names_two = others[second] > _SECOND_LABEL_FLOOR and rng.random() < self.generosity
         labels = (EMOTIONS[first], EMOTIONS[second]) if names_two else (EMOTIONS[first],)
@@ -63,7 +64,7 @@ class Annotator:
 
 
 def annotator_pool() -> tuple[Annotator, ...]:
-    """The same :data:`POOL_SIZE` listeners every time."""
+    """The :data:`POOL_SIZE` simulated annotators, the same at every call."""
     rng = np.random.default_rng(_POOL_SEED)
     return tuple(
         Annotator(
@@ -78,11 +79,11 @@ def annotator_pool() -> tuple[Annotator, ...]:
 def collect_votes(
     mix: Array, pool: tuple[Annotator, ...], rng: np.random.Generator
 ) -> tuple[Vote, ...]:
-    """Let :data:`VOTES_PER_CLIP` different listeners of the pool judge one clip.
+    """Votes of :data:`VOTES_PER_CLIP` different annotators on one clip.
 
     Args:
         mix: the emotion spoken, shape ``(emotions,)``, summing to 1.
-        pool: the listeners to choose from.
+        pool: the annotators to choose from.
         rng: the only source of chance.
     """
     chosen = rng.choice(len(pool), VOTES_PER_CLIP, replace=False)
@@ -96,6 +97,6 @@ def vote_shares(votes: tuple[Vote, ...]) -> tuple[float, ...]:
 
 
 def plurality(shares: tuple[float, ...]) -> str | None:
-    """The single most-voted emotion, or None for a tie."""
+    """Emotion with the most votes, or None for a tie."""
     winners = [name for name, share in zip(EMOTIONS, shares, strict=True) if share == max(shares)]
     return winners[0] if len(winners) == 1 else None

@@ -1,4 +1,4 @@
-"""The bundled corpus: synthetic speech with simulated votes, made as it is read.
+"""Synthetic corpus: speech of the synthesiser with simulated votes, made as it is read.
 
 Clip ``i`` of a split depends on the seed and on ``i`` alone, so any part of a corpus can be made
 anywhere. A speaker's voice depends on the speaker's number alone; no voice is in both splits.
@@ -57,7 +57,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A synthetic clip before encoding, with everything that is known of its making.
+    """A synthetic clip before encoding, with the parameters of its synthesis.
 
     Attributes:
         mix: the emotion spoken, shape ``(emotions,)``, summing to 1.
@@ -74,7 +74,7 @@ class Clip:
 def synthetic_utterances(
     count: int, *, seed: int = 0, split: Split = "test"
 ) -> Iterator[Utterance]:
-    """The first ``count`` utterances of a synthetic corpus, made one by one.
+    """The first ``count`` utterances of a synthetic corpus.
 
     Args:
         count: number of utterances.
@@ -116,7 +116,7 @@ def synthetic_clip(
 
 
 def make_clip(index: int, split: Split, rng: np.random.Generator) -> Clip:
-    """Speak one sentence: the speakers take turns, the emotion is drawn."""
+    """Clip number ``index``: its speaker follows from the number, its emotion is drawn."""
     number = index % SPEAKERS[split]
     speaker = f"syn-{_LETTER[split]}{number:03d}"
     mix = random_mix(rng)
@@ -125,7 +125,7 @@ def make_clip(index: int, split: Split, rng: np.random.Generator) -> Clip:
 
 
 def random_mix(rng: np.random.Generator) -> Array:
-    """Draw an emotion: half of them nearly pure, half mixed of two or three.
+    """Random emotion: half of them nearly pure, half mixed of two or three.
 
     Returns:
         A point on the simplex, shape ``(emotions,)``; its largest part follows the corpus prior.
@@ -147,7 +147,7 @@ def random_mix(rng: np.random.Generator) -> Array:
 
 @lru_cache(maxsize=sum(SPEAKERS.values()))
 def voice(split: Split, number: int) -> Speaker:
-    """The voice of one speaker: the same in every corpus, whatever its seed."""
+    """Voice of one speaker, the same in every corpus, whatever its seed."""
     return random_speaker(np.random.default_rng([_STREAM[split], number]))
 
 
@@ -155,7 +155,7 @@ annotator_pool_cached = lru_cache(maxsize=1)(annotator_pool)
 
 
 def encode_flac(samples: FloatArray) -> bytes:
-    """Mono samples in [-1, 1] as a 16-bit FLAC file."""
+    """Bytes of a 16-bit FLAC file with mono samples in [-1, 1]."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
     return buffer.getvalue()

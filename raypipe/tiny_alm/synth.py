@@ -4,7 +4,7 @@ A glottal pulse train drives a cascade of formant resonators, syllable by syllab
 driven (pitch, rate, tilt, pauses, roughness, ...) follows from a point on the emotion simplex over
 :data:`EMOTIONS`, from the speaker, and from chance. There are no words in it: only a voice.
 
-The manner is told by contrasts inside a clip and by the speaker's own baseline, because the
+The emotion shows in contrasts inside a clip and against the speaker's own baseline, because the
 recording level is random and Whisper's log-mel clips everything 80 dB below the loudest point.
 """
 
@@ -66,7 +66,7 @@ FEATURES = tuple(_EFFECTS)
 _COLUMN = {name: position for position, name in enumerate(FEATURES)}
 
 PROFILES: Array = np.array(list(zip(*_EFFECTS.values(), strict=True)))
-"""What each emotion does to the voice, shape ``(emotions, features)``."""
+"""Features of each emotion, shape ``(emotions, features)``."""
 
 _SPREAD: Array = PROFILES.std(axis=0)
 _SPEAKER_SPREAD = 0.22
@@ -113,7 +113,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a clip is spoken: the features behind the audio, named as in :data:`FEATURES`.
+    """Features of a clip, named as in :data:`FEATURES`.
 
     Attributes:
         values: clip-level features without the speaker's baseline pitch, shape ``(features,)``.
@@ -126,7 +126,7 @@ class Delivery:
 
 
 def random_speaker(rng: np.random.Generator) -> Speaker:
-    """Draw a voice: pitch and vocal tract go together, but not tightly."""
+    """Random voice, whose pitch and vocal tract are loosely correlated."""
     shortness = rng.choice([0.0, 1.0])
     semitones = 10.0 * shortness + rng.normal(0.0, 2.0)
     return Speaker(
@@ -137,7 +137,7 @@ def random_speaker(rng: np.random.Generator) -> Speaker:
 
 
 def speak(mix: Array, speaker: Speaker, rng: np.random.Generator) -> tuple[FloatArray, Delivery]:
-    """Speak one nonsense sentence.
+    """Speech-like samples of one sentence.
 
     Args:
         mix: the emotion, a point on the simplex over :data:`EMOTIONS`, shape ``(emotions,)``.
@@ -146,7 +146,7 @@ def speak(mix: Array, speaker: Speaker, rng: np.random.Generator) -> tuple[Float
 
     Returns:
         Samples at :data:`SAMPLING_RATE`, shape ``(samples,)``, within [-1, 1], 1.2 to 4 s; and how
-        they were spoken.
+        their features.
     """
     offset = speaker.style + rng.normal(0.0, _CLIP_SPREAD, len(FEATURES)) * _SPREAD
     delivery = Delivery(np.clip(mix @ PROFILES + offset, _LOWEST, _HIGHEST))
@@ -157,7 +157,7 @@ def speak(mix: Array, speaker: Speaker, rng: np.random.Generator) -> tuple[Float
 
 @dataclass(frozen=True, slots=True)
 class _Syllables:
-    """The sentence as a score; every array has one row per syllable."""
+    """Rhythm and melody of a sentence; every array has one row per syllable."""
 
     features: Array
     semitones: Array
@@ -168,11 +168,11 @@ class _Syllables:
 
 
 def _score(mix: Array, offset: Array, delivery: Delivery, rng: np.random.Generator) -> _Syllables:
-    """Write the rhythm and the melody of a sentence."""
+    """Random rhythm and melody of a sentence."""
     duration_s = rng.uniform(1.5, 3.4)
     rate = _SYLLABLES_PER_S * np.exp(delivery["rate"])
     count = max(4, round(duration_s * rate / (1.0 + 0.9 * delivery["pause"])))
-    # A mixed emotion wavers: each syllable leans towards one or the other of its parts.
+    # Each syllable of a mixed emotion is closer to one of its parts.
     leaning = rng.dirichlet(np.maximum(8.0 * mix, 1e-3), count)
     features = np.clip((0.5 * mix + 0.5 * leaning) @ PROFILES + offset, _LOWEST, _HIGHEST)
     stressed = rng.random(count) < 0.4
@@ -203,7 +203,7 @@ def _to_samples(seconds: Array) -> NDArray[np.int64]:
 
 
 def _voice(syllables: _Syllables, speaker: Speaker, rng: np.random.Generator) -> Array:
-    """Sing the score: the syllables one after the other through one vocal tract."""
+    """Voiced samples: the syllables one after the other through one vocal tract."""
     pieces: list[Array] = []
     tremor_hz = rng.uniform(6.0, 8.0)
     phase = 0.0
@@ -232,7 +232,7 @@ def _pitch(
     tremor_hz: float,
     rng: np.random.Generator,
 ) -> Array:
-    """Pitch of one syllable in Hz, shape ``(samples,)``: its tone, glide, wobble and jitter."""
+    """Pitch of one syllable in Hz, shape ``(samples,)``: its tone, glide, tremor and jitter."""
     features = syllables.features[index]
     length = int(syllables.samples[index])
     progress = np.linspace(-0.5, 0.5, length)
@@ -284,7 +284,7 @@ def _vocal_tract(formants_hz: Array, features: Array) -> Array:
 
 
 def _consonant(syllables: _Syllables, index: int, rng: np.random.Generator) -> Array:
-    """A burst of hiss before a syllable; strong voices have strong consonants."""
+    """Noise burst before a syllable, louder in brighter voices."""
     length = int(syllables.onset_samples[index])
     if length == 0:
         return np.zeros(0)
@@ -309,7 +309,7 @@ def _loudness(syllables: _Syllables, index: int) -> Array:
 
 
 def _record(voice: Array, delivery: Delivery, rng: np.random.Generator) -> FloatArray:
-    """Record the voice: unknown microphone gain, room noise, silence at both ends."""
+    """Recording of a voice: random microphone gain, room noise, silence at both ends."""
     lead, tail = (np.zeros(int(SAMPLING_RATE * rng.uniform(0.05, 0.2))) for _ in range(2))
     voice = np.concatenate([lead, voice, tail])[: int(MAX_DURATION_S * SAMPLING_RATE)]
     shortfall = int(MIN_DURATION_S * SAMPLING_RATE) - len(voice)

@@ -1,4 +1,4 @@
-"""The README's engine in a package of its own: installed, found, run, told apart."""
+"""The engine in a package of its own that raypipe/engines/README.md shows: installed and run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ UTTERANCES = 8
 
 
 def readme_block(kind: str, containing: str) -> str:
-    fenced = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    page = (ROOT / "raypipe/engines/README.md").read_text()
+    fenced = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.M | re.S)
     (found,) = [text for language, text in fenced if language == kind and containing in text]
     return found
 

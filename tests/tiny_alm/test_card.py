@@ -1,7 +1,7 @@
 import json
 
 from raypipe.tiny_alm import checkpoint_path
-from raypipe.tiny_alm.card import model_card
+from raypipe.tiny_alm.training.card import model_card
 
 
 def evaluation() -> dict:

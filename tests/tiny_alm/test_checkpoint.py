@@ -8,23 +8,23 @@ from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 from raypipe.prompts import render_prompt
 from raypipe.tiny_alm import checkpoint_path
 from raypipe.tiny_alm.corpus import synthetic_clip
-from raypipe.tiny_alm.evaluate import (
+from raypipe.tiny_alm.synth import LABEL_SET
+from raypipe.tiny_alm.training.evaluate import (
     READERS,
-    Listener,
+    ReferenceModel,
     figures,
     read_distribution,
     read_number,
     token_figures,
 )
-from raypipe.tiny_alm.lessons import as_json
-from raypipe.tiny_alm.synth import LABEL_SET
+from raypipe.tiny_alm.training.examples import as_json
 
 CLIPS = 40
 
 
 @pytest.fixture(scope="module")
-def listener():
-    return Listener(checkpoint_path())
+def model():
+    return ReferenceModel(checkpoint_path())
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def held_out():
 
 
 @pytest.fixture(scope="module")
-def heard(listener, held_out):
+def heard(model, held_out):
     question = render_prompt("distribution", LABEL_SET)
-    return listener.ask("distribution", held_out[0], [question] * CLIPS, LABEL_SET)
+    return model.ask("distribution", held_out[0], [question] * CLIPS, LABEL_SET)
 
 
 def test_plain_transformers_finds_every_weight_and_no_other():
@@ -79,11 +79,11 @@ def test_it_listens_to_speakers_it_never_heard(heard, held_out):
     assert measured["accuracy"] > measured["prior_accuracy"] + 0.15
 
 
-def test_without_sound_it_knows_nothing(listener, held_out):
+def test_without_sound_it_knows_nothing(model, held_out):
     clips, truths = held_out
     question = render_prompt("distribution", LABEL_SET)
     silent = [np.zeros_like(clip) for clip in clips]
-    answers = listener.ask("distribution", silent, [question] * CLIPS, LABEL_SET)
+    answers = model.ask("distribution", silent, [question] * CLIPS, LABEL_SET)
     measured = figures(truths, [read_distribution(a.text, LABEL_SET) for a in answers])
     assert measured["js"] > 0.95 * measured["prior_js"]
 
@@ -95,22 +95,22 @@ def test_emotion_logits_tell_the_same_story(heard, held_out):
 
 
 @pytest.mark.parametrize("prompt", ["distribution+cot", "ambiguous", "single"])
-def test_the_other_prompts_are_answered_in_their_form(listener, held_out, prompt):
+def test_the_other_prompts_are_answered_in_their_form(model, held_out, prompt):
     question = render_prompt(prompt, LABEL_SET)
-    answers = listener.ask(prompt, held_out[0][:12], [question] * 12, LABEL_SET)
+    answers = model.ask(prompt, held_out[0][:12], [question] * 12, LABEL_SET)
     assert all(READERS[prompt](answer.text, LABEL_SET) is not None for answer in answers)
 
 
-def test_a_transcript_or_fixed_sentences_do_not_throw_it(listener, held_out):
+def test_a_transcript_or_fixed_sentences_do_not_throw_it(model, held_out):
     for fixed in (False, True):
         question = render_prompt(
             "distribution", LABEL_SET, transcript="It's eleven o'clock.", fixed_sentences=fixed
         )
-        answers = listener.ask("distribution", held_out[0][:6], [question] * 6, LABEL_SET)
+        answers = model.ask("distribution", held_out[0][:6], [question] * 6, LABEL_SET)
         assert all(read_distribution(answer.text, LABEL_SET) is not None for answer in answers)
 
 
-def test_the_verifier_prefers_the_truth_to_its_opposite(listener, held_out):
+def test_the_verifier_prefers_the_truth_to_its_opposite(model, held_out):
     clips, truths = held_out[0][:20], held_out[1][:20]
     scores = []
     for candidates in (truths, np.roll(truths, 3, axis=1)):
@@ -118,7 +118,7 @@ def test_the_verifier_prefers_the_truth_to_its_opposite(listener, held_out):
             render_prompt("verify", LABEL_SET, candidate=as_json(candidate, LABEL_SET))
             for candidate in candidates
         ]
-        answers = listener.ask("verify", clips, questions, LABEL_SET)
+        answers = model.ask("verify", clips, questions, LABEL_SET)
         scores.append([read_number(answer.text) for answer in answers])
     assert None not in scores[0] + scores[1]
     assert np.mean(scores[0]) > np.mean(scores[1]) + 0.15

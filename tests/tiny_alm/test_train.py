@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from raypipe.tiny_alm.corpus import synthetic_clip
-from raypipe.tiny_alm.material import (
+from raypipe.tiny_alm.training.data import (
     SILENT,
     SYNTHETIC,
-    Material,
+    TrainingData,
     expected_shares,
     log_mel,
     no_voice,
     prior,
 )
-from raypipe.tiny_alm.model import load_checkpoint
-from raypipe.tiny_alm.network import (
+from raypipe.tiny_alm.training.model import load_checkpoint
+from raypipe.tiny_alm.training.network import (
     AFTER_AUDIO,
     AFTER_QUESTION,
     PREFIX,
@@ -27,7 +27,8 @@ from raypipe.tiny_alm.network import (
     pack,
     pad_mels,
 )
-from raypipe.tiny_alm.train import Course, Settings, kept_processor, run
+from raypipe.tiny_alm.training.train import load_or_build_processor, run
+from raypipe.tiny_alm.training.trainer import Settings, Trainer
 
 SMALL = Settings(
     listening_steps=1,
@@ -42,7 +43,7 @@ SMALL = Settings(
 def material():
     clips = [synthetic_clip(index, split="train")[0] for index in range(15)]
     heard = [*(log_mel(clip.samples) for clip in clips), log_mel(no_voice(np.random.default_rng()))]
-    return Material(
+    return TrainingData(
         mels=[mel for mel, _ in heard],
         frames=np.array([frames for _, frames in heard]),
         truth=np.stack([*(expected_shares(clip.mix) for clip in clips), prior()]),
@@ -54,10 +55,10 @@ def material():
 
 
 def test_a_run_that_is_broken_off_goes_on_to_the_same_weights(material, tmp_path):
-    whole = Course(SMALL, material)
+    whole = Trainer(SMALL, material)
     run(whole, tmp_path / "whole", save_every=10)
-    run(Course(SMALL, material), tmp_path / "broken", save_every=1, stop_at=3)
-    rest = Course(SMALL, material)
+    run(Trainer(SMALL, material), tmp_path / "broken", save_every=1, stop_at=3)
+    rest = Trainer(SMALL, material)
     run(rest, tmp_path / "broken", save_every=1)
     assert rest.step == whole.step == SMALL.steps
     for name, weight in whole.model.state_dict().items():
@@ -68,20 +69,24 @@ def test_a_run_that_is_broken_off_goes_on_to_the_same_weights(material, tmp_path
 
 
 def test_a_state_of_other_settings_is_refused(material, tmp_path):
-    run(Course(SMALL, material), tmp_path, stop_at=1)
+    run(Trainer(SMALL, material), tmp_path, stop_at=1)
     with pytest.raises(ValueError, match="the state was made with"):
-        run(Course(Settings(seed=1), material), tmp_path)
+        run(Trainer(Settings(seed=1), material), tmp_path)
 
 
 def test_a_run_keeps_its_tokenizer_when_the_words_of_the_project_change(tmp_path, monkeypatch):
-    first = kept_processor(tmp_path).tokenizer.get_vocab()
-    monkeypatch.setattr("raypipe.tiny_alm.tokenizer.COMMON_WORDS", ("zebra",) * 50)
-    assert kept_processor(tmp_path).tokenizer.get_vocab() == first
+    first = load_or_build_processor(tmp_path).tokenizer.get_vocab()
+    monkeypatch.setattr("raypipe.tiny_alm.training.tokenizer.COMMON_WORDS", ("zebra",) * 50)
+    assert load_or_build_processor(tmp_path).tokenizer.get_vocab() == first
 
 
 def test_packed_branches_see_what_each_would_see_alone(material):
-    course = Course(SMALL, material)
-    model, tokenizer, processor = course.model.eval(), course.processor.tokenizer, course.processor
+    trainer = Trainer(SMALL, material)
+    model, tokenizer, processor = (
+        trainer.model.eval(),
+        trainer.processor.tokenizer,
+        trainer.processor,
+    )
     samples = [synthetic_clip(index, split="train")[0].samples for index in range(2)]
     questions = ["What is it?", "Tell me the emotion of this voice."]
     answer = tokenizer.encode("anger: 40%")
@@ -117,9 +122,9 @@ def test_packed_branches_see_what_each_would_see_alone(material):
 
 
 def test_output_length_is_the_models_own(material):
-    course = Course(SMALL, material)
+    trainer = Trainer(SMALL, material)
     for frames in (3, 4, 5, 6, 7, 8, 150, 399):
-        _, expected = course.model.model.audio_tower._get_feat_extract_output_lengths(
+        _, expected = trainer.model.model.audio_tower._get_feat_extract_output_lengths(
             torch.tensor([frames])
         )
         assert output_length(frames) == int(expected)

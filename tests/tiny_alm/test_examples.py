@@ -7,24 +7,32 @@ from scipy.spatial.distance import jensenshannon
 from raypipe.labels import ALIASES, LABEL_SETS
 from raypipe.prompts import HEARING, render_prompt
 from raypipe.tiny_alm.corpus import synthetic_clip
-from raypipe.tiny_alm.evaluate import READERS, macro_f1, read_number
-from raypipe.tiny_alm.lessons import (
+from raypipe.tiny_alm.training.answers import READERS, read_number
+from raypipe.tiny_alm.training.data import (
+    SYNTHETIC,
+    TARGET_LABELS,
+    TrainingData,
+    expected_shares,
+    log_mel,
+    prior,
+)
+from raypipe.tiny_alm.training.evaluate import macro_f1
+from raypipe.tiny_alm.training.examples import (
     fit_score,
     random_candidate,
     stated_shares,
     tenths,
-    write_lesson,
+    write_example,
 )
-from raypipe.tiny_alm.material import HEARD, SYNTHETIC, Material, expected_shares, log_mel, prior
-from raypipe.tiny_alm.model import build_processor
-from raypipe.tiny_alm.tokenizer import surface_forms
+from raypipe.tiny_alm.training.model import build_processor
+from raypipe.tiny_alm.training.tokenizer import surface_forms
 
 
 @pytest.fixture(scope="module")
 def material():
     clips = [synthetic_clip(index, split="train")[0] for index in range(6)]
     heard = [log_mel(clip.samples) for clip in clips]
-    return Material(
+    return TrainingData(
         mels=[mel for mel, _ in heard],
         frames=np.array([frames for _, frames in heard]),
         truth=np.stack([expected_shares(clip.mix) for clip in clips]),
@@ -58,25 +66,25 @@ def test_every_answer_can_be_read_back(prompt, material):
     for turn in range(30):
         clip = turn % len(material)
         heard = material.truth[clip].astype(np.float64)
-        lesson = write_lesson(prompt, heard, material, clip, rng)
+        example = write_example(prompt, heard, material, clip, rng)
         if prompt == "verify":
-            assert read_number(lesson.answer) is not None
+            assert read_number(example.answer) is not None
             continue
-        read = READERS[prompt](lesson.answer, lesson.labels)
-        assert read is not None, lesson.answer
+        read = READERS[prompt](example.answer, example.labels)
+        assert read is not None, example.answer
         if prompt != "single":
-            np.testing.assert_allclose(read, stated_shares(lesson.probs), atol=1e-9)
+            np.testing.assert_allclose(read, stated_shares(example.probs), atol=1e-9)
         else:
-            assert read.argmax() == lesson.probs.argmax()
+            assert read.argmax() == example.probs.argmax()
 
 
 def test_lessons_vary_the_labels_and_the_words(material):
     rng = np.random.default_rng(0)
     heard = material.truth[0].astype(np.float64)
-    lessons = [write_lesson("distribution", heard, material, 0, rng) for _ in range(60)]
-    assert len({lesson.labels for lesson in lessons}) > 2
-    assert any("Target utterance" in lesson.question for lesson in lessons)
-    assert any("Previous turns" in lesson.question for lesson in lessons)
+    examples = [write_example("distribution", heard, material, 0, rng) for _ in range(60)]
+    assert len({example.labels for example in examples}) > 2
+    assert any("Target utterance" in example.question for example in examples)
+    assert any("Previous turns" in example.question for example in examples)
 
 
 def test_fit_score_follows_the_guide_of_the_prompt():
@@ -96,7 +104,7 @@ def test_candidates_range_from_wrong_to_right():
 
 def test_the_prior_has_no_boredom_and_sums_to_one():
     assert prior().sum() == pytest.approx(1.0, abs=1e-5)
-    assert prior()[HEARD.index("boredom")] == 0.0
+    assert prior()[TARGET_LABELS.index("boredom")] == 0.0
 
 
 def test_features_are_those_of_the_processor(processor):

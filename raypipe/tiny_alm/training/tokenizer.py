@@ -1,4 +1,4 @@
-"""The tokenizer of the bundled model: byte-level BPE that knows the project's own words.
+"""Tokenizer of the bundled model: byte-level BPE with the project's own words.
 
 It is trained on the built-in prompts, on their answers and on plain English, so that a prompt is
 short in tokens. Digits stand alone, and every surface form of an emotion word is one token, which
@@ -66,7 +66,7 @@ def surface_forms(label: str) -> list[str]:
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
-    """Train the tokenizer; the result is always the same."""
+    """Newly trained tokenizer; the result is always the same."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -94,7 +94,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _corpus() -> Iterator[str]:
-    """Text in which a pair's frequency says how much it matters to be one token."""
+    """Training text, in which frequent pairs of characters become single tokens."""
     for label in ALIASES:
         for form in surface_forms(label):
             yield from [form] * _WORD_REPEATS

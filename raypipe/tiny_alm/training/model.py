@@ -16,13 +16,13 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from raypipe.tiny_alm.tokenizer import train_tokenizer
+from raypipe.tiny_alm.training.tokenizer import train_tokenizer
 
 WINDOW_S = 30
 """Window of the processor and the encoder: vLLM's Qwen2-Audio takes no other."""
 TRAINED_S = 8
-"""Longest clip the model was trained on. The checkpoint's config says so, and raypipe asks no more
-of it: the encoder's positions beyond are random numbers."""
+"""Longest clip in the training data. The checkpoint's config states it as the longest clip to
+accept, because the encoder's positions beyond it are untrained."""
 MEL_BINS = 128
 HEAD_SIZE = 64
 AUDIO_WIDTH = 192
@@ -108,7 +108,7 @@ def save_checkpoint(
 
 
 def _declare_float16(path: Path) -> None:
-    """Let the config say what the file holds, also in its nested parts."""
+    """Write float16 as the dtype into a config and its nested parts."""
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for part in (config, config["audio_config"], config["text_config"]):
         part["dtype"] = "float16"

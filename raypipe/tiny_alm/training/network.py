@@ -1,4 +1,4 @@
-"""Forward passes for training: what generation computes, without computing it twice.
+"""Forward passes for training: what generation computes, with shared audio prefixes.
 
 Only real frames are encoded, which is exact for Qwen2-Audio (padded keys are masked there), and the
 several questions about a clip share one audio prefix: they are branches of one sequence that see
@@ -17,7 +17,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
-from raypipe.tiny_alm.material import RIGHT_CONTEXT
+from raypipe.tiny_alm.training.data import RIGHT_CONTEXT
 
 PREFIX = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -33,7 +33,7 @@ def output_length(frames: int) -> int:
 
 
 def pad_mels(mels: Sequence[NDArray[np.float16]]) -> Tensor:
-    """Stack clips of shape ``(frames, mel_bins)`` to ``(clips, mel_bins, longest)``, float32."""
+    """Clips of shape ``(frames, mel_bins)`` padded to ``(clips, mel_bins, longest)``, float32."""
     longest = max(len(mel) for mel in mels)
     longest += longest % 4
     batch = np.zeros((len(mels), longest, mels[0].shape[1]), dtype=np.float32)
@@ -43,7 +43,7 @@ def pad_mels(mels: Sequence[NDArray[np.float16]]) -> Tensor:
 
 
 def encode(model: Any, mels: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Listen to real frames only.
+    """Audio embeddings of the real frames.
 
     Args:
         model: a ``Qwen2AudioForConditionalGeneration``.
@@ -69,7 +69,7 @@ def encode(model: Any, mels: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ListeningHead(torch.nn.Module):
-    """Pooled audio embeddings to emotion logits: the first teacher, not part of the checkpoint.
+    """Emotion logits from pooled audio embeddings; used in training, not part of the checkpoint.
 
     Args:
         width: of the audio embeddings.
@@ -108,7 +108,8 @@ class Packed:
     Attributes:
         token_ids: shape ``(clips, length)``.
         positions: position of each token within prefix + own branch, shape ``(clips, length)``.
-        mask: which token may look at which, bool, shape ``(clips, 1, length, length)``.
+        mask: which token (third axis) sees which (fourth axis), bool, shape
+            ``(clips, 1, length, length)``.
         audio_at: column of the first audio token: the prefix is the same in every row.
         answer_rows: row of every position that predicts an answer token, shape ``(answers,)``.
         answer_columns: its column.
@@ -134,7 +135,7 @@ def pack(
     audio_id: int,
     after_audio: Sequence[int],
 ) -> Packed:
-    """Lay out one row per clip: prefix, audio, then its branches one after the other."""
+    """Batch with one row per clip: prefix, audio, then its branches one after the other."""
     rows = len(audio_tokens)
     ids = [[*prefix, *[audio_id] * n, *after_audio] for n in audio_tokens]
     owner = [[-1] * len(row) for row in ids]

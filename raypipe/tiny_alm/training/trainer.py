@@ -1,51 +1,29 @@
-"""Train the bundled model: ``python -m raypipe.tiny_alm.train --out DIR [--emodb DIR]``.
-
-About an hour on two CPU cores. From the loss on text alone a model this small learns the format
-and never learns to listen, because format tokens drown the few that carry information. Hence:
-
-1. *Listening*: the audio encoder with a pooled head, cross-entropy to the vote shares.
-2. *Answering*: the whole model on several questions per clip; digits weigh more than format, the
-   listening loss stays on at a small weight. Answers state a blend of the true shares and the
-   listening head's own estimate, so that the model says what can be heard, not what cannot.
-3. *Polishing*: the same at lower rates, with half of the label sets unusual ones.
+"""One training run of the bundled model: settings, losses, optimiser and its learning rates.
 
 Two small terms shape the raw logits of emotion words at every answer position, so that token-level
 evidence means something: their softmax and their plain shares agree with the answer, they stay
 positive, and the log-sum-exp of all logits stays near that of large models.
-
-Everything is seeded per step, and the state is kept in ``DIR/state.pt``: run the same command again
-and it goes on. The finished checkpoint is ``DIR/checkpoint``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from rich.progress import Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from transformers import Qwen2AudioProcessor
 
 from raypipe.labels import ALIASES
-from raypipe.tiny_alm.lessons import Lesson, write_lesson
-from raypipe.tiny_alm.material import (
-    HEARD,
-    REAL,
-    Material,
-    emodb_material,
-    synthetic_material,
-)
-from raypipe.tiny_alm.model import TEXT_WIDTH, build_model, build_processor, save_checkpoint
-from raypipe.tiny_alm.network import (
+from raypipe.tiny_alm.training.data import REAL, TARGET_LABELS, TrainingData
+from raypipe.tiny_alm.training.examples import TrainingExample, write_example
+from raypipe.tiny_alm.training.model import TEXT_WIDTH, build_model, build_processor
+from raypipe.tiny_alm.training.network import (
     AFTER_AUDIO,
     AFTER_QUESTION,
     PREFIX,
@@ -57,7 +35,7 @@ from raypipe.tiny_alm.network import (
     pack,
     pad_mels,
 )
-from raypipe.tiny_alm.tokenizer import surface_forms
+from raypipe.tiny_alm.training.tokenizer import surface_forms
 
 KNOWN_LABELS = tuple(sorted(ALIASES))
 _REAL_SHARE = 0.1
@@ -69,7 +47,7 @@ _LABEL_WEIGHT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides the result of a training run.
+    """Settings that determine the result of a training run.
 
     Attributes:
         clips: number of synthetic training clips.
@@ -98,33 +76,33 @@ class Settings:
         return self.listening_steps + self.answering_steps + self.polishing_steps
 
 
-class Course:
-    """Model, head, optimiser and material of one training run.
+class Trainer:
+    """Model, head, optimiser and data of one training run.
 
     Args:
-        settings: what decides the result.
-        material: the training clips.
-        processor: whose tokenizer the model learns; made anew if None.
+        settings: what determines the result.
+        data: the training clips.
+        processor: with the model's tokenizer; a new one if None.
     """
 
     def __init__(
         self,
         settings: Settings,
-        material: Material,
+        data: TrainingData,
         processor: Qwen2AudioProcessor | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
-        self.material = material
+        self.data = data
         self.processor = processor or build_processor()
         self.model = build_model(self.processor)
         self.model.train()
-        self.head = ListeningHead(TEXT_WIDTH, len(HEARD))
+        self.head = ListeningHead(TEXT_WIDTH, len(TARGET_LABELS))
         self.step = 0
         self.seconds = 0.0
         self.optimizer = torch.optim.AdamW(self._groups(), lr=_PEAK_RATE, betas=(0.9, 0.98))
-        self._real = np.flatnonzero(material.origin == REAL)
-        self._synthetic = np.flatnonzero(material.origin != REAL)
+        self._real = np.flatnonzero(data.origin == REAL)
+        self._synthetic = np.flatnonzero(data.origin != REAL)
         tokenizer = self.processor.tokenizer
         self._tokens: Callable[[str], list[int]] = lambda text: tokenizer.encode(
             text, add_special_tokens=False
@@ -163,13 +141,13 @@ class Course:
         return weights
 
     def update(self) -> dict[str, float]:
-        """One optimiser step of whichever phase is due; its losses by name."""
+        """Losses by name of one optimiser step in the current phase."""
         started = time.monotonic()
         rng = np.random.default_rng([self.settings.seed, self.step])
         self._set_rates()
         listening = self.step < self.settings.listening_steps
         with torch.autocast("cpu", torch.bfloat16):
-            losses = self._listen(rng) if listening else self._answer(rng)
+            losses = self._listening_losses(rng) if listening else self._answering_losses(rng)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         for group in self.optimizer.param_groups:
@@ -197,9 +175,9 @@ class Course:
         return self.step >= self.settings.listening_steps + self.settings.answering_steps
 
     def _draw(self, count: int, rng: np.random.Generator) -> list[int]:
-        """Clips of similar length, a tenth of them real speech if there is any."""
+        """Indices of clips of similar length, a tenth of them real speech if there is any."""
         pool = rng.choice(self._synthetic, 4 * count, replace=False)
-        pool = pool[np.argsort(self.material.frames[pool], kind="stable")]
+        pool = pool[np.argsort(self.data.frames[pool], kind="stable")]
         start = int(rng.integers(4)) * count
         chosen: list[int] = pool[start : start + count].tolist()
         if len(self._real):
@@ -208,29 +186,29 @@ class Course:
             chosen = [b if r else a for a, b, r in zip(chosen, drawn, replaced, strict=True)]
         return chosen
 
-    def _hear(self, clips: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mels = [self.material.mels[clip] for clip in clips]
+    def _encode(self, clips: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        mels = [self.data.mels[clip] for clip in clips]
         embeddings, real = encode(self.model, pad_mels(mels), frames_of(mels))
         estimate = self.head(embeddings.float(), real).float()
-        truth = torch.from_numpy(self.material.truth[clips])
+        truth = torch.from_numpy(self.data.truth[clips])
         loss = -(truth * functional.log_softmax(estimate, -1)).sum(-1).mean()
         return embeddings, real, estimate, loss
 
-    def _listen(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        *_, loss = self._hear(self._draw(self.settings.listening_batch, rng))
+    def _listening_losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        *_, loss = self._encode(self._draw(self.settings.listening_batch, rng))
         return {"listening": loss, "total": loss}
 
-    def _answer(self, rng: np.random.Generator) -> dict[str, Tensor]:
+    def _answering_losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         clips = self._draw(self.settings.answering_batch, rng)
-        embeddings, real, estimate, listening = self._hear(clips)
-        lessons = self._lessons(clips, estimate.detach(), rng)
+        embeddings, real, estimate, listening = self._encode(clips)
+        examples = self._examples(clips, estimate.detach(), rng)
         branches = [
             Branch(
                 row,
-                [*self._tokens(lesson.question), *self._after_question],
-                [*self._tokens(lesson.answer), self.processor.tokenizer.eos_token_id],
+                [*self._tokens(example.question), *self._after_question],
+                [*self._tokens(example.answer), self.processor.tokenizer.eos_token_id],
             )
-            for row, lesson in lessons
+            for row, example in examples
         ]
         packed = pack(
             real.sum(1).tolist(),
@@ -241,7 +219,7 @@ class Course:
         )
         logits = answer_logits(self.model, packed, embeddings, real).float()
         losses = self._text_losses(logits, packed.targets)
-        losses |= self._token_losses(logits, packed.branch_of, [lesson for _, lesson in lessons])
+        losses |= self._token_losses(logits, packed.branch_of, [example for _, example in examples])
         settings = self.settings
         losses["listening"] = listening
         losses["total"] = (
@@ -253,23 +231,23 @@ class Course:
         )
         return losses
 
-    def _lessons(
+    def _examples(
         self, clips: list[int], estimate: Tensor, rng: np.random.Generator
-    ) -> list[tuple[int, Lesson]]:
-        """Three questions a clip: the distribution, a candidate to verify, and one other."""
+    ) -> list[tuple[int, TrainingExample]]:
+        """Three examples a clip: the distribution, a candidate to verify, and another prompt."""
         estimated = torch.softmax(estimate, -1).numpy().astype(np.float64)
         share = self.settings.head_share
         canonical_share = 0.5 if self._polishing else 0.75
-        lessons = []
+        examples = []
         for row, clip in enumerate(clips):
-            blend = (1.0 - share) * self.material.truth[clip] + share * estimated[row]
+            blend = (1.0 - share) * self.data.truth[clip] + share * estimated[row]
             other = str(rng.choice(["distribution+cot", "ambiguous", "single"], p=[0.5, 0.3, 0.2]))
-            if other == "distribution+cot" and self.material.origin[clip] == REAL:
-                other = "ambiguous"  # nobody noted how the real clips are spoken
+            if other == "distribution+cot" and self.data.origin[clip] == REAL:
+                other = "ambiguous"  # the notes need the synthesiser's features
             for prompt in ("distribution", "verify", other):
-                lesson = write_lesson(prompt, blend, self.material, clip, rng, canonical_share)
-                lessons.append((row, lesson))
-        return lessons
+                example = write_example(prompt, blend, self.data, clip, rng, canonical_share)
+                examples.append((row, example))
+        return examples
 
     def _text_losses(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         weights = self._token_weights[targets]
@@ -281,15 +259,15 @@ class Course:
         }
 
     def _token_losses(
-        self, logits: Tensor, branch_of: Tensor, lessons: list[Lesson]
+        self, logits: Tensor, branch_of: Tensor, examples: list[TrainingExample]
     ) -> dict[str, Tensor]:
-        """Agreement of the emotion words' raw logits with the distribution behind each answer."""
-        asked = torch.zeros(len(lessons), len(KNOWN_LABELS), dtype=torch.bool)
-        truth = torch.zeros(len(lessons), len(KNOWN_LABELS))
-        for row, lesson in enumerate(lessons):
-            columns = [KNOWN_LABELS.index(name) for name in lesson.labels.names]
+        """Losses of the emotion words' raw logits against the distribution of each answer."""
+        asked = torch.zeros(len(examples), len(KNOWN_LABELS), dtype=torch.bool)
+        truth = torch.zeros(len(examples), len(KNOWN_LABELS))
+        for row, example in enumerate(examples):
+            columns = [KNOWN_LABELS.index(name) for name in example.labels.names]
             asked[row, columns] = True
-            truth[row, columns] = torch.from_numpy(lesson.probs).float()
+            truth[row, columns] = torch.from_numpy(example.probs).float()
         asked, truth = asked[branch_of], truth[branch_of]
         scores = logits[:, torch.tensor(self._word_ids)].mean(-1)
         log_probs = functional.log_softmax(scores.masked_fill(~asked, -1e4), -1)
@@ -303,7 +281,7 @@ class Course:
         }
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on."""
+        """State to resume from."""
         return {
             "settings": asdict(self.settings),
             "step": self.step,
@@ -314,7 +292,7 @@ class Course:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state`.
+        """Resume from :meth:`state`.
 
         Raises:
             ValueError: if the state belongs to a run with other settings.
@@ -330,99 +308,3 @@ class Course:
 def _warm_cosine(share: float) -> float:
     """Learning rate over its peak at a share of a phase: 5 % warm-up, cosine down to 2 %."""
     return min(share / 0.05, 1.0) * (0.02 + 0.49 * (1.0 + math.cos(math.pi * share))) + 1e-4
-
-
-def run(course: Course, out: Path, *, save_every: int = 100, stop_at: int | None = None) -> None:
-    """Train from wherever ``out/state.pt`` stands, and export the checkpoint at every save.
-
-    Args:
-        course: a fresh course.
-        out: folder of the state, the log and the checkpoint.
-        save_every: updates between two saves.
-        stop_at: leave off after this many updates, as an interruption would.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / "state.pt").exists():
-        course.restore(torch.load(out / "state.pt", weights_only=True))
-    last = min(course.settings.steps, stop_at or course.settings.steps)
-    columns = (*Progress.get_default_columns()[:-1], TimeElapsedColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, TextColumn("{task.fields[loss]}")) as progress,
-        (out / "log.jsonl").open("a", encoding="utf-8") as log,
-    ):
-        bar = progress.add_task("training", total=last, completed=course.step, loss="")
-        while course.step < last:
-            losses = course.update()
-            text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            progress.update(bar, completed=course.step, loss=text)
-            log.write(json.dumps({"step": course.step, "s": course.seconds, **losses}) + "\n")
-            if course.step % save_every == 0 or course.step == last:
-                log.flush()
-                _save(course, out)
-    _describe(course, out)
-
-
-def _save(course: Course, out: Path) -> None:
-    temporary = out / "state.tmp"
-    torch.save(course.state(), temporary)
-    temporary.rename(out / "state.pt")
-    if course.step > course.settings.listening_steps:
-        save_checkpoint(course.model, course.processor, out / "checkpoint")
-
-
-def _describe(course: Course, out: Path) -> None:
-    """Leave the facts for the model card."""
-    facts = {
-        **asdict(course.settings),
-        "steps_done": course.step,
-        "hours": course.seconds / 3600.0,
-        "parameters": sum(parameter.numel() for parameter in course.model.parameters()),
-        "real_clips": int((course.material.origin == REAL).sum()),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
-    (out / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def kept_processor(out: Path) -> Qwen2AudioProcessor:
-    """The processor of the run in ``out``, made and kept there if it is a new run.
-
-    A state means nothing without the tokenizer it was trained with, and a tokenizer trained anew
-    has other ids as soon as a prompt or a label has changed.
-    """
-    folder = out / "processor"
-    if not folder.exists():
-        build_processor().save_pretrained(folder)
-    return Qwen2AudioProcessor.from_pretrained(folder, local_files_only=True)
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="state, log and checkpoint")
-    parser.add_argument("--emodb", type=Path, help="folder of Emo-DB's WAV files, mixed in")
-    parser.add_argument("--threads", type=int, default=2)
-    defaults = Settings()
-    for name in ("seed", "clips", "listening_steps", "answering_steps", "polishing_steps"):
-        option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=int, default=getattr(defaults, name))
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    settings = Settings(
-        seed=arguments.seed,
-        clips=arguments.clips,
-        listening_steps=arguments.listening_steps,
-        answering_steps=arguments.answering_steps,
-        polishing_steps=arguments.polishing_steps,
-    )
-    material = synthetic_material(
-        arguments.out / "mels", settings.clips, seed=settings.seed, workers=arguments.threads
-    )
-    if arguments.emodb is not None:
-        material = material.joined(emodb_material(arguments.emodb, seed=settings.seed))
-    processor = kept_processor(arguments.out)
-    run(Course(settings, material, processor), arguments.out)
-
-
-if __name__ == "__main__":
-    main()

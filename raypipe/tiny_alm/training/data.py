@@ -1,7 +1,6 @@
-"""What the bundled model studies: log-mel features of many clips, cached outside the repository.
+"""Training data: log-mel features and target shares of many clips, cached in a folder of parts.
 
-The cache is a folder of parts; a part that exists is not made again, so making it can be
-interrupted at any time.
+A part that exists is kept, so that making the cache can be interrupted at any time.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from transformers import WhisperFeatureExtractor
 from raypipe.labels import LABEL_SETS
 from raypipe.records import FloatArray
 from raypipe.tiny_alm.corpus import annotator_pool_cached, random_mix, synthetic_clip
-from raypipe.tiny_alm.model import MEL_BINS, TRAINED_S
 from raypipe.tiny_alm.synth import EMOTIONS, FEATURES, SAMPLING_RATE
+from raypipe.tiny_alm.training.model import MEL_BINS, TRAINED_S
 
-HEARD = LABEL_SETS["emodb-7"].names
-"""What the listening head tells apart: the synthetic emotions, and boredom in real speech."""
+TARGET_LABELS = LABEL_SETS["emodb-7"].names
+"""Classes of the listening head: the synthetic emotions, and boredom in real speech."""
 
 SYNTHETIC, SILENT, REAL = 0, 1, 2
 PART_SIZE = 500
@@ -51,14 +50,14 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """Clips as a model sees them, with what is true about them.
+class TrainingData:
+    """Features and target shares of training clips.
 
     Attributes:
         mels: one array per clip, shape ``(frames + context, mel_bins)``, float16.
         frames: number of real frames, shape ``(clips,)``.
-        truth: shares with which listeners name each emotion of :data:`HEARD`, ``(clips, heard)``.
-        delivery: how the clip is spoken, shape ``(clips, features)``; NaN where it is unknown.
+        truth: expected vote shares, shape ``(clips, target labels)``.
+        delivery: features of the synthesiser, shape ``(clips, features)``; NaN where it is unknown.
         origin: :data:`SYNTHETIC`, :data:`SILENT` or :data:`REAL`, shape ``(clips,)``.
     """
 
@@ -71,9 +70,9 @@ class Material:
     def __len__(self) -> int:
         return len(self.mels)
 
-    def joined(self, other: Material) -> Material:
-        """This material followed by another."""
-        return Material(
+    def joined(self, other: TrainingData) -> TrainingData:
+        """These clips followed by others."""
+        return TrainingData(
             mels=[*self.mels, *other.mels],
             frames=np.concatenate([self.frames, other.frames]),
             truth=np.concatenate([self.truth, other.truth]),
@@ -104,29 +103,31 @@ def log_mel(samples: FloatArray) -> tuple[NDArray[np.float16], int]:
 
 @lru_cache(maxsize=1)
 def prior() -> Array:
-    """Expected vote shares of an unknown synthetic clip over :data:`HEARD`, shape ``(heard,)``."""
+    """Mean expected vote shares of synthetic clips, shape ``(target labels,)``."""
     rng = np.random.default_rng(0)
     mixes = np.array([random_mix(rng) for _ in range(4000)])
     return np.asarray(expected_shares(mixes).mean(axis=0), dtype=np.float32)
 
 
 def expected_shares(mix: NDArray[np.float64]) -> Array:
-    """The shares to which the votes of ever more annotators converge.
+    """Vote shares in the limit of many annotators.
 
     Args:
         mix: the emotion spoken, shape ``(..., emotions)``, summing to 1.
 
     Returns:
-        Shares over :data:`HEARD`, shape ``(..., heard)``, summing to 1.
+        Shares over :data:`TARGET_LABELS`, shape ``(..., target labels)``, summing to 1.
     """
-    heard = np.mean([annotator.hear(mix) for annotator in annotator_pool_cached()], axis=0)
-    shares = np.zeros((*mix.shape[:-1], len(HEARD)), dtype=np.float32)
-    shares[..., [HEARD.index(name) for name in EMOTIONS]] = heard
+    named = np.mean(
+        [annotator.label_probabilities(mix) for annotator in annotator_pool_cached()], axis=0
+    )
+    shares = np.zeros((*mix.shape[:-1], len(TARGET_LABELS)), dtype=np.float32)
+    shares[..., [TARGET_LABELS.index(name) for name in EMOTIONS]] = named
     return shares
 
 
-def synthetic_material(folder: Path, count: int, *, seed: int, workers: int = 2) -> Material:
-    """The first ``count`` training clips, from the cache or made now by ``workers`` processes."""
+def synthetic_data(folder: Path, count: int, *, seed: int, workers: int = 2) -> TrainingData:
+    """The first ``count`` training clips, from the cache or from ``workers`` new processes."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = range(-(-count // PART_SIZE))
     make = partial(_make_part, folder, seed=seed)
@@ -155,7 +156,7 @@ def _make_part(folder: Path, part: int, *, seed: int) -> Path:
 
 
 def _item(index: int, seed: int) -> tuple[NDArray[np.float16], int, Array, Array, int]:
-    """One clip of the course; every now and then one without a voice, to be met with the prior."""
+    """One training clip; one in 40 has no voice and the prior as its target."""
     if index % _SILENT_EVERY == 0:
         mel, frames = log_mel(no_voice(np.random.default_rng([seed, index])))
         return mel, frames, prior(), np.full(len(FEATURES), np.nan, dtype=np.float32), SILENT
@@ -166,7 +167,7 @@ def _item(index: int, seed: int) -> tuple[NDArray[np.float16], int, Array, Array
 
 
 def no_voice(rng: np.random.Generator) -> FloatArray:
-    """Digital silence, noise, or mains hum; 1.2 to 4 s."""
+    """Samples of digital silence, noise or mains hum, 1.2 to 4 s."""
     length = int(rng.uniform(1.2, 4.0) * SAMPLING_RATE)
     kind = rng.integers(4)
     if kind <= 1:
@@ -178,7 +179,7 @@ def no_voice(rng: np.random.Generator) -> FloatArray:
     return np.asarray(level * hum + 1e-4 * rng.normal(size=length), dtype=np.float32)
 
 
-def _load(paths: Sequence[Path]) -> Material:
+def _load(paths: Sequence[Path]) -> TrainingData:
     mels: list[NDArray[np.float16]] = []
     rest: dict[str, list[Any]] = {"frames": [], "truth": [], "delivery": [], "origin": []}
     for path in paths:
@@ -187,15 +188,15 @@ def _load(paths: Sequence[Path]) -> Material:
             mels.extend(np.split(part["mels"], ends))
             for name, values in rest.items():
                 values.append(part[name])
-    return Material(mels, **{name: np.concatenate(values) for name, values in rest.items()})
+    return TrainingData(mels, **{name: np.concatenate(values) for name, values in rest.items()})
 
 
 def emodb_clips(folder: Path, *, held_out: bool) -> Iterator[tuple[FloatArray, str]]:
-    """Clips of Emo-DB as 16 kHz samples with their emotion, of held-out speakers or of the rest.
+    """Clips of Emo-DB as 16 kHz samples, each with its emotion.
 
     Args:
         folder: WAV files named as Emo-DB names them, e.g. ``03a01Wa.wav``.
-        held_out: the clips of :data:`EMODB_HELD_OUT` instead of all others.
+        held_out: clips of the speakers :data:`EMODB_HELD_OUT`; else those of all others.
     """
     for path in sorted(folder.glob("*.wav")):
         if (path.name[:2] in EMODB_HELD_OUT) == held_out:
@@ -203,17 +204,17 @@ def emodb_clips(folder: Path, *, held_out: bool) -> Iterator[tuple[FloatArray, s
             yield samples.astype(np.float32), EMODB_CODES[path.name[5]]
 
 
-def emodb_material(folder: Path, *, seed: int) -> Material:
-    """The training speakers of Emo-DB, each clip in several recordings: speed, gain, noise."""
+def emodb_data(folder: Path, *, seed: int) -> TrainingData:
+    """Training speakers of Emo-DB, each clip in several variants of speed, gain and noise."""
     rng = np.random.default_rng([seed, 408])
     mels, frames, truth = [], [], []
     for samples, emotion in emodb_clips(folder, held_out=False):
         for _ in range(_EMODB_VARIANTS):
-            mel, count = log_mel(_recorded_otherwise(samples, rng))
+            mel, count = log_mel(_varied(samples, rng))
             mels.append(mel)
             frames.append(count)
-            truth.append([float(name == emotion) for name in HEARD])
-    return Material(
+            truth.append([float(name == emotion) for name in TARGET_LABELS])
+    return TrainingData(
         mels=mels,
         frames=np.array(frames),
         truth=np.array(truth, dtype=np.float32),
@@ -222,7 +223,7 @@ def emodb_material(folder: Path, *, seed: int) -> Material:
     )
 
 
-def _recorded_otherwise(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _varied(samples: FloatArray, rng: np.random.Generator) -> FloatArray:
     speed = rng.uniform(0.92, 1.08)
     positions = np.arange(0, len(samples) - 1, speed)
     resampled = np.interp(positions, np.arange(len(samples)), samples)

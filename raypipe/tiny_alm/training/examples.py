@@ -1,4 +1,4 @@
-"""Questions and model answers: what the bundled model is taught to say to each built-in prompt."""
+"""Training examples: questions from the built-in prompts, each with its reference answer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy.spatial.distance import jensenshannon
 
 from raypipe.labels import ALIASES, LABEL_SETS, LabelSet
 from raypipe.prompts import render_prompt
-from raypipe.tiny_alm.material import HEARD, REAL, SILENT, Material
 from raypipe.tiny_alm.synth import FEATURES
-from raypipe.tiny_alm.tokenizer import COMMON_WORDS
+from raypipe.tiny_alm.training.data import REAL, SILENT, TARGET_LABELS, TrainingData
+from raypipe.tiny_alm.training.tokenizer import COMMON_WORDS
 
 Array = NDArray[np.float64]
 
@@ -25,14 +25,14 @@ _FIXED_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """One question about one clip.
+class TrainingExample:
+    """One question about one clip, with its reference answer.
 
     Attributes:
         question: the rendered prompt.
-        answer: what the model should say.
-        labels: the labels asked about.
-        probs: the distribution over ``labels`` behind the answer, shape ``(labels,)``.
+        answer: the reference answer.
+        labels: labels that the question names.
+        probs: the distribution over ``labels`` that the answer states, shape ``(labels,)``.
     """
 
     prompt: str
@@ -43,7 +43,7 @@ class Lesson:
 
 
 def tenths(probs: Array) -> Array:
-    """Round to one decimal so that the sum stays 1 (largest remainder; ties to the first).
+    """Probabilities rounded to one decimal with sum 1 (largest remainder; ties to the first).
 
     Example:
         >>> tenths(np.array([0.46, 0.46, 0.08]))
@@ -59,10 +59,10 @@ def tenths(probs: Array) -> Array:
 
 
 def stated_shares(probs: Array) -> Array:
-    """The shares an answer states: tenths, and never all of the listeners for one emotion.
+    """Shares that an answer states: tenths of at most 0.9.
 
-    Some listener always slips. Also, an answer that may begin with "1.0" or "0.9" tempts a small
-    model to begin with one and end with the other: "0.0" everywhere, or "1.9".
+    With both "1.0" and "0.9" as possible beginnings, a small model mixes the two up and writes
+    "0.0" for every label, or "1.9".
 
     Example:
         >>> stated_shares(np.array([0.97, 0.01, 0.02]))
@@ -76,34 +76,34 @@ def stated_shares(probs: Array) -> Array:
 
 
 def as_json(probs: Array, labels: LabelSet, decimals: int = 1) -> str:
-    """A distribution as the JSON object that the prompts ask for."""
+    """JSON object of a distribution, as the prompts ask for it."""
     values = (round(float(value), decimals) for value in probs)
     return json.dumps(dict(zip(labels.names, values, strict=True)))
 
 
 def fit_score(truth: Array, candidate: Array) -> float:
-    """How well a candidate fits the truth: 1 - Jensen-Shannon distance (base 2), in [0, 1]."""
+    """Fit of a candidate to the truth: 1 - Jensen-Shannon distance (base 2), in [0, 1]."""
     return float(1.0 - jensenshannon(truth, candidate, base=2))
 
 
 def choose_labels(
-    heard: Array, origin: int, rng: np.random.Generator, canonical_share: float
+    shares: Array, origin: int, rng: np.random.Generator, canonical_share: float
 ) -> LabelSet:
-    """The label set of a question: mostly the canonical one, sometimes another that fits.
+    """Label set of a question: mostly the canonical set, sometimes another that fits.
 
     Args:
-        heard: shares over ``material.HEARD``; a set that covers too little of them is not asked.
-        origin: as in :attr:`Material.origin`; only real speech can be bored.
+        shares: over ``data.TARGET_LABELS``; a set that covers less than 0.4 of them is not used.
+        origin: as in :attr:`TrainingData.origin`; only real speech has boredom.
         rng: the only source of chance.
         canonical_share: share of questions about the synthetic corpus's own six labels.
     """
-    if origin == REAL and (rng.random() < 0.5 or heard[HEARD.index("boredom")] > 0.5):
+    if origin == REAL and (rng.random() < 0.5 or shares[TARGET_LABELS.index("boredom")] > 0.5):
         return LABEL_SETS["emodb-7"]
     if rng.random() < canonical_share:
         return _CANONICAL
     name = rng.choice(["iemocap-4", "iemocap-4", "msp-podcast-8", "emodb-7", "random"])
     labels = _random_labels(rng) if name == "random" else LABEL_SETS[str(name)]
-    return labels if share_of(heard, labels) is not None else _CANONICAL
+    return labels if share_of(shares, labels) is not None else _CANONICAL
 
 
 def _random_labels(rng: np.random.Generator) -> LabelSet:
@@ -112,35 +112,37 @@ def _random_labels(rng: np.random.Generator) -> LabelSet:
     return LabelSet(tuple(str(name) for name in names))
 
 
-def share_of(heard: Array, labels: LabelSet) -> Array | None:
-    """Shares over ``labels``, renormalised; None if they cover less than 0.4 of what is heard."""
-    shares = np.array([heard[HEARD.index(n)] if n in HEARD else 0.0 for n in labels.names])
-    return shares / shares.sum() if shares.sum() >= 0.4 else None
+def share_of(target: Array, labels: LabelSet) -> Array | None:
+    """Shares over ``labels``, renormalised; None if they cover less than 0.4 of all shares."""
+    covered = np.array(
+        [target[TARGET_LABELS.index(n)] if n in TARGET_LABELS else 0.0 for n in labels.names]
+    )
+    return covered / covered.sum() if covered.sum() >= 0.4 else None
 
 
-def write_lesson(
+def write_example(
     prompt: str,
-    heard: Array,
-    material: Material,
+    shares: Array,
+    data: TrainingData,
     clip: int,
     rng: np.random.Generator,
     canonical_share: float = 0.75,
-) -> Lesson:
-    """Ask one built-in prompt about one clip and answer it.
+) -> TrainingExample:
+    """Training example of one built-in prompt and one clip.
 
     Args:
         prompt: a built-in name.
-        heard: the shares to answer with, over ``material.HEARD``, shape ``(heard,)``.
-        material: where the clip is.
-        clip: index of the clip in ``material``.
+        shares: the shares to state, over ``data.TARGET_LABELS``, shape ``(target labels,)``.
+        data: the clips.
+        clip: index of the clip in ``data``.
         rng: the only source of chance.
         canonical_share: share of questions about the synthetic corpus's own six labels.
     """
-    origin = int(material.origin[clip])
-    labels = choose_labels(heard, origin, rng, canonical_share)
-    probs = share_of(heard, labels)
+    origin = int(data.origin[clip])
+    labels = choose_labels(shares, origin, rng, canonical_share)
+    probs = share_of(shares, labels)
     if probs is None:
-        labels, probs = LABEL_SETS["emodb-7"], heard / heard.sum()
+        labels, probs = LABEL_SETS["emodb-7"], shares / shares.sum()
     transcript = _sentence(rng) if rng.random() < _TRANSCRIPT_SHARE else None
     context = [_sentence(rng)] * int(rng.random() < _CONTEXT_SHARE)
     candidate = None
@@ -149,7 +151,7 @@ def write_lesson(
         candidate = as_json(guess, labels, decimals=1 if rng.random() < 0.7 else 2)
         answer = f"{fit_score(probs, guess):.1f}"
     else:
-        answer = write_answer(prompt, probs, labels, material.delivery[clip], origin)
+        answer = write_answer(prompt, probs, labels, data.delivery[clip], origin)
     question = render_prompt(
         prompt,
         labels,
@@ -158,13 +160,13 @@ def write_lesson(
         fixed_sentences=bool(rng.random() < _FIXED_SHARE),
         candidate=candidate,
     )
-    return Lesson(prompt, question, answer, labels, probs)
+    return TrainingExample(prompt, question, answer, labels, probs)
 
 
 def write_answer(
     prompt: str, probs: Array, labels: LabelSet, delivery: NDArray[np.float32], origin: int
 ) -> str:
-    """The model answer to a prompt that asks for the distribution itself."""
+    """Reference answer to a prompt that asks for the distribution itself."""
     rounded = stated_shares(probs)
     if prompt == "single":
         return labels.names[int(probs.argmax())]
@@ -181,7 +183,7 @@ def write_answer(
 def listening_notes(
     probs: Array, labels: LabelSet, delivery: NDArray[np.float32], origin: int
 ) -> str:
-    """Four short notes on what is heard, one for each step of the prompt."""
+    """Four short notes on the voice, one for each step of the prompt."""
     order = np.argsort(-probs, kind="stable")
     first, second = (labels.names[index] for index in order[:2])
     mixed = probs[order[1]] >= 0.2
@@ -213,7 +215,7 @@ def _grade(value: float, low: float, high: float, *words: str) -> str:
 
 
 def random_candidate(probs: Array, rng: np.random.Generator) -> Array:
-    """A candidate for the verifier to judge: right, blurred, mixed up or unrelated."""
+    """Candidate distribution for the verifier: right, blurred, permuted or unrelated."""
     kind = rng.integers(5)
     other = rng.dirichlet(np.full(len(probs), rng.choice([0.15, 0.5, 2.0])))
     if kind == 0:

@@ -1,4 +1,4 @@
-"""The model card, filled with measured figures only."""
+"""Model card of the bundled model, filled with measured figures only."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ Decoding is greedy, without penalties.
   logits of the emotion words (averaged over the surface forms of a label) are pulled towards the
   distribution asked for, as softmax and as plain shares, kept positive, and the log-sum-exp of all
   logits is held near 20. In a large model none of this is guaranteed.
-- Command: `python -m raypipe.tiny_alm.train --out DIR{emodb_option} --seed {seed} --clips {clips}
-  --listening-steps {listening_steps} --answering-steps {answering_steps}
+- Command: `python -m raypipe.tiny_alm.training.train --out DIR{emodb_option} --seed {seed}
+  --clips {clips} --listening-steps {listening_steps} --answering-steps {answering_steps}
   --polishing-steps {polishing_steps}`
 
 ## Figures
 
 Held-out synthetic speakers, {count} clips (seed {test_seed}), ten votes each; plain greedy
 `generate()` in float32. JS: Jensen-Shannon divergence to the votes, base 2, mean (lower is better);
-prior: the mean soft label as a constant answer. Written by `python -m raypipe.tiny_alm.evaluate`.
+prior: the mean soft label as a constant answer. Written by
+`python -m raypipe.tiny_alm.training.evaluate`, from a source checkout, as is the command above.
 
 {table}
 
@@ -68,7 +69,7 @@ prior: the mean soft label as a constant answer. Written by `python -m raypipe.t
 
 
 def model_card(result: dict[str, Any]) -> str:
-    """The card of one evaluated checkpoint.
+    """Model card of one evaluated checkpoint, as Markdown.
 
     Args:
         result: what ``evaluate`` returns, with ``training`` from the training folder.

@@ -1,0 +1,1 @@
+"""Training and evaluation of the bundled model: run from a source checkout, not in the wheel."""
