@@ -133,3 +133,12 @@ def shared_data() -> Path:
     if not found.is_dir():
         pytest.skip("no ../shared/data beside the repository")
     return found
+
+
+@pytest.fixture
+def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let configs of this process say ``model: {engine: fake, path: none}``."""
+    from raypipe.engines import plugins
+
+    known = {**plugins.BUILT_IN, "fake": "fake_engine:PLUGIN"}
+    monkeypatch.setattr(plugins, "BUILT_IN", known)

@@ -68,10 +68,12 @@ def _joined(first: Pass, second: Pass) -> Pass | None:
     left, right = first.request, second.request
     if not isinstance(left, Search) or not isinstance(right, Search):
         return None
-    whole = dataclasses.replace(left, beam_count=right.beam_count)
-    same = dataclasses.replace(right, greedy=True) == whole
     places = [(asking.kind, asking.cot, asking.only_ambiguous) for asking in (first, second)]
-    if not same or places[0] != places[1] or not left.greedy or left.beam_count or right.greedy:
+    is_pair = left.greedy and not left.beam_count and right.beam_count and not right.greedy
+    if not is_pair or places[0] != places[1]:
+        return None
+    whole = dataclasses.replace(left, beam_count=right.beam_count)
+    if whole != dataclasses.replace(right, greedy=True):  # of another length or grammar
         return None
     return dataclasses.replace(
         first,

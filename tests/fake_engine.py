@@ -1,0 +1,187 @@
+"""An engine without a model: it answers what a test says, at once and in this process.
+
+It goes through the same door as every other engine: :data:`PLUGIN` is an ``EnginePlugin``, and the
+fixture ``fake_engine`` of ``tests/conftest.py`` lets a config call it ``model: {engine: fake}``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings, PluginOptions
+from raypipe.labels import LabelSet
+from raypipe.protocols import Capabilities
+from raypipe.records import (
+    EmotionTokens,
+    EmotionWord,
+    Failure,
+    Generation,
+    Hypothesis,
+    Request,
+    Search,
+)
+
+RATE = 16_000
+PROMPT_TOKENS, AUDIO_TOKENS = 20, 8
+
+
+class FakeOptions(PluginOptions):
+    """What the fake engine is told.
+
+    Attributes:
+        shares: of the labels in its answers, by label; empty for some that depend on the clip's
+            id and the prompt alone.
+        fail: what a question must hold to get no answer: ``beams``, ``greedy``, ``long`` (an
+            answer of more than 200 tokens), ``scores``; only for ids in ``fail_ids``, if any.
+    """
+
+    shares: dict[str, float] = Field(default_factory=dict)
+    fail: tuple[str, ...] = ()
+    fail_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FakeInput:
+    """A request as the fake engine takes it."""
+
+    utterance_id: str
+    prompt: str
+    seconds: float | None
+
+
+class FakeFrontend:
+    """The CPU half: nothing is made of a clip but its length."""
+
+    sampling_rate = RATE
+    max_duration_s = 8.0
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+
+    def prepare(self, requests: Sequence[Request]) -> list[FakeInput | Failure]:
+        return [
+            FakeInput(
+                request.utterance_id,
+                request.prompt,
+                None if request.samples is None else len(request.samples) / RATE,
+            )
+            for request in requests
+        ]
+
+    def with_prompt(self, prepared: FakeInput, prompt: str) -> FakeInput:
+        return FakeInput(prepared.utterance_id, prompt, prepared.seconds)
+
+    def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
+        words = tuple(EmotionWord(name, name, (at,)) for at, name in enumerate(labels.names))
+        return EmotionTokens(words, tuple(range(len(labels))), labels.names)
+
+
+class FakeEngine:
+    """The accelerator half: answers depend on the utterance's id, the prompt and the rank alone."""
+
+    capabilities = Capabilities(
+        beams=True, emotion_logits=True, token_logprobs=True, more=frozenset({"text_scores"})
+    )
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._options: FakeOptions = settings.model.options
+        self._tokens = settings.emotion_tokens
+        self.asked: list[tuple[Search | str, tuple[str, ...]]] = []
+
+    def audio_cache(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def generate(self, inputs: Sequence[FakeInput], search: Search) -> list[Generation | Failure]:
+        self.asked.append((search, tuple(item.utterance_id for item in inputs)))
+        kinds = ["greedy"] * search.greedy + ["beam"] * search.beam_count
+        about = {"greedy"} if search.greedy else set()
+        about |= {"beams"} if search.beam_count else set()
+        about |= {"long"} if search.max_new_tokens > 200 else set()
+        return [
+            self._failure(item, about) or self._generation(item, kinds, search.max_new_tokens)
+            for item in inputs
+        ]
+
+    def score_texts(
+        self, inputs: Sequence[FakeInput], texts: Sequence[str]
+    ) -> list[Generation | Failure]:
+        """The log-likelihood of every text as the answer; the capability ``text_scores``."""
+        self.asked.append(("scores", tuple(item.utterance_id for item in inputs)))
+        return [
+            self._failure(item, {"scores"})
+            or Generation(
+                item.utterance_id,
+                tuple(
+                    Hypothesis(
+                        kind="text",
+                        rank=rank,
+                        text=text,
+                        token_ids=(rank,),
+                        token_logprobs=None,
+                        alpha=-1.0 - _share(item, text),
+                        finish_reason="stop",
+                        emotion_logits=None,
+                    )
+                    for rank, text in enumerate(texts)
+                ),
+                PROMPT_TOKENS,
+                AUDIO_TOKENS,
+            )
+            for item in inputs
+        ]
+
+    def _failure(self, item: FakeInput, about: set[str]) -> Failure | None:
+        concerned = not self._options.fail_ids or item.utterance_id in self._options.fail_ids
+        reasons = about & set(self._options.fail)
+        if not reasons or not concerned:
+            return None
+        return Failure(item.utterance_id, "engine", "made_up", f"told to fail at {min(reasons)}")
+
+    def _generation(self, item: FakeInput, kinds: Sequence[str], limit: int) -> Generation:
+        ranks = {"greedy": 0, "beam": 0}
+        hypotheses = []
+        for kind in kinds:
+            hypotheses.append(self._hypothesis(item, kind, ranks[kind], limit))
+            ranks[kind] += 1
+        return Generation(item.utterance_id, tuple(hypotheses), PROMPT_TOKENS, AUDIO_TOKENS, 16)
+
+    def _hypothesis(self, item: FakeInput, kind: str, rank: int, limit: int) -> Hypothesis:
+        names = self._tokens.token_strings
+        shares = self._options.shares or {
+            name: round(_share(item, f"{name}{kind}{rank}"), 3) for name in names
+        }
+        text = "0.75" if "Candidate" in item.prompt or "candidate" in item.prompt else None
+        steps = min(3, limit)
+        logits = np.array([[1.0 + _share(item, name) for name in names]] * steps, dtype=np.float32)
+        logprobs = np.full(steps, -0.5 - rank / 4, dtype=np.float32)
+        return Hypothesis(
+            kind=kind,
+            rank=rank,
+            text=text or json.dumps(shares),
+            token_ids=tuple(range(steps)),
+            token_logprobs=logprobs,
+            alpha=float(logprobs.sum(dtype=np.float64)),
+            finish_reason="stop",
+            emotion_logits=logits,
+        )
+
+
+def _share(item: FakeInput, text: str) -> float:
+    """A number in [0, 1] that only the id and the text decide."""
+    digest = hashlib.blake2b(f"{item.utterance_id}\0{text}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") / 2**32
+
+
+PLUGIN = EnginePlugin(
+    frontend=FakeFrontend,
+    engine=FakeEngine,
+    capabilities=FakeEngine.capabilities,
+    options=FakeOptions,
+)
