@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, EmotionWord, Hypothesis
+from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Prediction
+from raypipe.strategies import Settings, predict
 
 LABELS = LabelSet(("anger", "sadness"))
 TOKENS = EmotionTokens(
@@ -29,3 +30,16 @@ def beams(*anger: float | None, width: int | None = None, **more: Any) -> list[H
         heard("beam", share, 5, rank=rank, beam_count=width, **more)
         for rank, share in enumerate(anger)
     ]
+
+
+def predicted(strategy: str, hypotheses: list[Hypothesis], **settings: object) -> Prediction:
+    """One strategy's prediction from some answers."""
+    (prediction,) = predict(hypotheses, [strategy], LABELS, TOKENS, Settings(**settings))
+    return prediction
+
+
+def anger(strategy: str, hypotheses: list[Hypothesis], **settings: object) -> float:
+    """The share of anger in it, to six decimals."""
+    prediction = predicted(strategy, hypotheses, **settings)
+    assert prediction.probs is not None, prediction.invalid_reason
+    return round(float(prediction.probs[0]), 6)

@@ -1,0 +1,8 @@
+from raypipe.questions import Asked, RunOutline, plan_passes
+from raypipe.records import Search
+
+
+def test_the_greedy_answer_alone_is_a_search_without_beams() -> None:
+    (asking,) = plan_passes(RunOutline(beam_count=0), Asked(frozenset({"greedy"})))
+    assert asking.request == Search(0, True, 96)
+    assert asking.questions == ("greedy",)
