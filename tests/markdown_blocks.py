@@ -1,7 +1,8 @@
 """Fenced blocks of the READMEs, with the comments that say what a block is.
 
 Directly above a block may stand ``<!-- not run: reason -->`` for what a test machine cannot do, or
-``<!-- file: name -->`` for a block that later blocks of the same README read as a file.
+``<!-- file: name -->`` for a block that later blocks of the same README read as a file. Anywhere
+may stand ``<!-- example: path -->`` for a path that the text names and the repository has not got.
 """
 
 from __future__ import annotations
@@ -107,5 +108,11 @@ def inline_code(page: str) -> list[str]:
 
 
 def links(page: str) -> list[str]:
-    """Targets of the links in the prose of a page, web addresses aside."""
-    return [target for target in _LINK.findall(prose(page)) if "://" not in target]
+    """Files that the prose of a page links to, web addresses aside."""
+    targets = [target.partition("#")[0] for target in _LINK.findall(prose(page))]
+    return [target for target in targets if target and ":" not in target]
+
+
+def examples(page: str) -> list[str]:
+    """Paths of files that a page shows how to add: ``<!-- example: path -->``."""
+    return re.findall(r"<!-- example: (\S+) -->", read(page))
