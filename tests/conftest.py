@@ -142,3 +142,13 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     known = {**plugins.BUILT_IN, "fake": "fake_engine:PLUGIN"}
     monkeypatch.setattr(plugins, "BUILT_IN", known)
+
+
+@pytest.fixture
+def in_process(fake_engine: None, tmp_path: Path) -> Any:
+    """Six utterances of noise in one shard, and a run of them in this process."""
+    from in_process import InProcess, utterance
+
+    runs = InProcess(tmp_path)
+    runs.write(*(utterance(f"u{number}") for number in range(6)))
+    return runs

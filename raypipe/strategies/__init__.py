@@ -23,11 +23,14 @@ that it reads got no answer), or the reason of the parser.
 """
 
 from raypipe.strategies.answers import Candidate, WindowAnswers
+from raypipe.strategies.setting import Setting, Settings
+from raypipe.strategies.strategy import AnyStrategy, Composite, Strategy
+
+# isort: split
+# The registry imports packages that bring strategies, which import what stands above.
 from raypipe.strategies.mean import ensemble, mean_of
 from raypipe.strategies.reading import Variant, predict, predict_variants
 from raypipe.strategies.registry import SETTINGS, STRATEGIES, strategy_named
-from raypipe.strategies.setting import Setting, Settings
-from raypipe.strategies.strategy import AnyStrategy, Composite, Strategy
 
 __all__ = [
     "SETTINGS",

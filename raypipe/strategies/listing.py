@@ -1,6 +1,12 @@
-"""Strategies and questions as they are listed: by commands, in documentation, as JSON."""
+"""Strategies and questions as they are listed: by commands, in documentation, as JSON.
+
+``python -m raypipe.strategies.listing`` writes their tables into the READMEs of a checkout again.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 from rich.table import Table
@@ -170,3 +176,33 @@ def settings_markdown() -> str:
 
 def _codes(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+_FOLDER = Path(__file__).parents[1]
+PAGES: Mapping[str, Path] = {
+    "strategies": _FOLDER / "strategies" / "README.md",
+    "settings": _FOLDER / "strategies" / "README.md",
+    "questions": _FOLDER / "questions" / "README.md",
+}
+"""READMEs with a generated table, by the table's name."""
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "strategies": strategies_markdown,
+    "settings": settings_markdown,
+    "questions": questions_markdown,
+}
+"""What makes each table."""
+
+
+def write_tables() -> None:
+    """Put the tables of the registries between their marks in the READMEs."""
+    for name, page in PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        begin, end = f"<!-- {name}: generated -->\n", "\n<!-- end -->"
+        start = text.index(begin) + len(begin)
+        stop = text.index(end, start)
+        page.write_text(text[:start] + TABLES[name]() + text[stop:], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_tables()

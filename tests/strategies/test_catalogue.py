@@ -178,7 +178,7 @@ print(json.dumps([config.strategies, [card.name for card in strategy_cards()]]))
 
 @pytest.mark.parametrize(
     ("target", "words"),
-    [("raypipe_same:NOTHING", "AttributeError"), ("raypipe_same:PACKAGE", "AttributeError")],
+    [("raypipe_same:NOTHING", "AttributeError"), ("raypipe_same:same", "is a function")],
 )
 def test_a_package_that_brings_none_is_told_when_it_is_asked_for(
     tmp_path: Path, target: str, words: str

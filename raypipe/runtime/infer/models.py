@@ -131,16 +131,22 @@ def demand_of(config: RunConfig, emotion_tokens: EmotionTokens) -> Demand:
     for name in config.used_strategies:
         strategy = strategy_named(name)
         if isinstance(strategy, Strategy):
-            asked = strategy.asked(config.offered_questions)
-            needed = [question_named(question).requires for question in asked]
-            for capability in strategy.requires.union(*needed):
+            needed = [
+                *sorted(strategy.requires),  # what the strategy itself lacks is said first
+                *(
+                    capability
+                    for question in strategy.asked(config.offered_questions)
+                    for capability in sorted(question_named(question).requires)
+                ),
+            ]
+            for capability in dict.fromkeys(needed):
                 requires.setdefault(capability, []).append(name)
     for question in config.questions:
         for capability in question_named(question).requires:
             requires.setdefault(capability, []).append(question)
     counts = (decoding.beam_count, *decoding.other_beam_counts)
     return Demand(
-        requires={capability: tuple(names) for capability, names in sorted(requires.items())},
+        requires={capability: tuple(names) for capability, names in requires.items()},
         greedy=decoding.greedy,
         beam_counts=tuple(count for count in counts if count),
         grammar=_demanded_grammar(decoding.grammar),
