@@ -249,7 +249,7 @@ def test_the_same_call_gives_the_same_bits(make_engine, frontend, requests):
 def test_a_generation_counts_its_prompt_and_its_audio(make_engine, frontend, requests):
     inputs = frontend.prepare(requests[:3])
     for one, generation in zip(inputs, make_engine().generate(inputs), strict=True):
-        audio_id = frontend._processor.audio_token_id
+        audio_id = frontend._inputs.audio_token_id
         assert generation.prompt_tokens == len(one.token_ids)
         assert generation.audio_tokens == (one.token_ids == audio_id).sum()
 
