@@ -2,7 +2,7 @@
 
 from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, StrategyName
 from raypipe.config.api import ApiConfig
-from raypipe.config.base import Section, checked, read_yaml
+from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.model import BUNDLED_MODEL, ModelConfig, VllmConfig
 from raypipe.config.run import RunConfig, load_config, parse_config
 from raypipe.config.sections import (
@@ -30,6 +30,7 @@ __all__ = [
     "ApiConfig",
     "AskedGrammar",
     "AudioConfig",
+    "ConfigSection",
     "DecodingConfig",
     "EnsembleConfig",
     "GrammarConfig",
@@ -39,7 +40,6 @@ __all__ = [
     "PromptConfig",
     "ResourcesConfig",
     "RunConfig",
-    "Section",
     "StorageConfig",
     "StrategyName",
     "VerifierConfig",

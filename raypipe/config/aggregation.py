@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model
 
-from raypipe.config.base import Section
+from raypipe.config.base import ConfigSection
 from raypipe.errors import ConfigError
 from raypipe.questions import question_named
 from raypipe.strategies import SETTINGS, Settings, strategy_named
 
 
-def _section(name: str, summary: str) -> type[Section]:
+def _section(name: str, summary: str) -> type[ConfigSection]:
     fields: dict[str, Any] = {
         setting.name: (
             setting.annotation,
@@ -22,15 +22,17 @@ def _section(name: str, summary: str) -> type[Section]:
         if setting.section == name
     }
     title = f"{name.capitalize()}Config"
-    return create_model(title, __base__=Section, __doc__=summary, __module__=__name__, **fields)
+    return create_model(
+        title, __base__=ConfigSection, __doc__=summary, __module__=__name__, **fields
+    )
 
 
 if TYPE_CHECKING:
 
-    class AggregationConfig(Section):
+    class AggregationConfig(ConfigSection):
         """How hypotheses become one distribution: settings of section ``aggregation``."""
 
-    class AdaptiveConfig(Section):
+    class AdaptiveConfig(ConfigSection):
         """When ``adaptive`` is content with a cheap answer: settings of section ``adaptive``."""
 
 else:
@@ -61,7 +63,7 @@ QuestionName = Annotated[str, AfterValidator(_known_question)]
 """Name of a registered question."""
 
 
-def settings_in(*sections: Section) -> Settings:
+def settings_in(*sections: ConfigSection) -> Settings:
     """Values of the strategies' settings that stand in some sections."""
     values = [section.model_dump() for section in sections]
     return Settings(**{name: value for section in values for name, value in section.items()})

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from raypipe.config.base import Section
+from raypipe.config.base import ConfigSection
 from raypipe.config.engine_options import PluginOptions
 
 AudioPart = Literal["input_audio", "audio_url"]
@@ -38,7 +38,7 @@ _OWN_FIELDS = frozenset(
 )
 
 
-class OffersConfig(Section):
+class OffersConfig(ConfigSection):
     """Abilities of the endpoint, where the preset does not know them or is out of date.
 
     Attributes:
@@ -64,7 +64,7 @@ class OffersConfig(Section):
     audio_formats: tuple[AudioFormat, ...] | None = None
 
 
-class PricesConfig(Section):
+class PricesConfig(ConfigSection):
     """Prices of a million tokens, in any one currency.
 
     Attributes:
@@ -78,7 +78,7 @@ class PricesConfig(Section):
     audio: float | None = Field(default=None, ge=0)
 
 
-class BudgetConfig(Section):
+class BudgetConfig(ConfigSection):
     """Most that a run may spend over all its attempts; it then stops and can be continued.
 
     Attributes:

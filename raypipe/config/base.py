@@ -13,7 +13,7 @@ from raypipe.errors import ConfigError
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """Some settings that belong together; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

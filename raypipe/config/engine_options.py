@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from raypipe.config.base import Section
+from raypipe.config.base import ConfigSection
 
 
-class PluginOptions(Section):
+class PluginOptions(ConfigSection):
     """Settings of one engine: frozen, unknown keys refused.
 
     Every option makes another run, unless it is a ``Field(exclude=True)``: say so of those that

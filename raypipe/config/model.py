@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from raypipe.config.api import ApiConfig
-from raypipe.config.base import Section
+from raypipe.config.base import ConfigSection
 from raypipe.config.engine_options import PluginOptions
 
 BUNDLED_MODEL = "tiny-alm"
@@ -57,7 +57,7 @@ class VllmConfig(PluginOptions):
         return self.model_dump(mode="json", include={"max_model_len"})
 
 
-class ModelConfig(Section):
+class ModelConfig(ConfigSection):
     """The audio language model.
 
     Attributes:

@@ -22,7 +22,7 @@ from raypipe.config.aggregation import (
     StrategyName,
     settings_in,
 )
-from raypipe.config.base import Section, checked, read_yaml
+from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.model import ModelConfig
 from raypipe.config.sections import (
     AudioConfig,
@@ -43,7 +43,7 @@ from raypipe.strategies.needs import needs, used_strategies
 from raypipe.votes import VotePolicy
 
 
-class RunConfig(Section):
+class RunConfig(ConfigSection):
     """A whole run: shards in, tables out.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from raypipe.config.base import Section
+from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
 
 TEXT_PROMPT = "describe"
@@ -17,7 +17,7 @@ COT_VARIANTS = {"distribution": "distribution+cot"}
 """Built-in prompts that have a variant with step-by-step instructions."""
 
 
-class InputConfig(Section):
+class InputConfig(ConfigSection):
     """Which shards are read.
 
     Attributes:
@@ -29,7 +29,7 @@ class InputConfig(Section):
     limit: int | None = Field(default=None, ge=1)
 
 
-class StorageConfig(Section):
+class StorageConfig(ConfigSection):
     """How object storage is reached; credentials come from the environment only.
 
     Attributes:
@@ -39,7 +39,7 @@ class StorageConfig(Section):
     endpoint: str | None = None
 
 
-class AudioConfig(Section):
+class AudioConfig(ConfigSection):
     """What counts as usable audio.
 
     Attributes:
@@ -61,7 +61,7 @@ class AudioConfig(Section):
     replace_with: Literal["silence"] | None = None
 
 
-class PromptConfig(Section):
+class PromptConfig(ConfigSection):
     """What the model is asked.
 
     Attributes:
@@ -103,7 +103,7 @@ class PromptConfig(Section):
 _GRAMMARS = "a grammar is distribution, {regex: ...} or {json_schema: ...}"
 
 
-class GrammarConfig(Section):
+class GrammarConfig(ConfigSection):
     """What every answer has to match; exactly one of the two.
 
     Attributes:
@@ -125,7 +125,7 @@ AskedGrammar = GrammarConfig | Literal["distribution"]
 """What answers are held to: the distribution over the corpus's labels, or what the user wrote."""
 
 
-class DecodingConfig(Section):
+class DecodingConfig(ConfigSection):
     """One pass that serves every strategy.
 
     Attributes:
@@ -166,7 +166,7 @@ class DecodingConfig(Section):
         return self
 
 
-class MetricsConfig(Section):
+class MetricsConfig(ConfigSection):
     """The reduce.
 
     Attributes:
@@ -180,7 +180,7 @@ class MetricsConfig(Section):
     per_speaker: bool = False
 
 
-class ResourcesConfig(Section):
+class ResourcesConfig(ConfigSection):
     """How the run spreads over a cluster; none of it changes a result.
 
     Attributes:
@@ -202,7 +202,7 @@ class ResourcesConfig(Section):
     cuda_graphs: bool | None = None
 
 
-class VerifierConfig(Section):
+class VerifierConfig(ConfigSection):
     """The model that scores beams for ``alm_v`` and ``w_alm_v``, and how it is asked.
 
     Attributes:
@@ -225,7 +225,7 @@ class VerifierConfig(Section):
     resources: ResourcesConfig = ResourcesConfig()
 
 
-class EnsembleConfig(Section):
+class EnsembleConfig(ConfigSection):
     """The mean over several prompts, as one more prompt in the tables.
 
     Attributes:

@@ -23,10 +23,11 @@ from raypipe.records import (
     Utterance,
     Vote,
 )
+from raypipe.store.generations import Answered, generations_table
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
-from raypipe.store.tables import Answered, errors_table, generations_table
+from raypipe.store.tables import errors_table
 
 LABELS = LABEL_SETS["crema-d-6"]
 FORMS = 4

@@ -20,6 +20,7 @@ from raypipe.records import (
     Utterance,
     Vote,
 )
+from raypipe.store.generations import Answered, generations_table, read_generations
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import (
     ERRORS,
@@ -29,14 +30,7 @@ from raypipe.store.schemas import (
     emotion_tokens_of,
     labels_of,
 )
-from raypipe.store.tables import (
-    MESSAGE_LIMIT,
-    Answered,
-    errors_table,
-    generations_table,
-    predictions_table,
-    read_generations,
-)
+from raypipe.store.tables import MESSAGE_LIMIT, errors_table, predictions_table
 from raypipe.votes import VotePolicy
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))

@@ -28,9 +28,9 @@ from raypipe.tiny_alm.training.network import (
     pad_mels,
 )
 from raypipe.tiny_alm.training.train import load_or_build_processor, run
-from raypipe.tiny_alm.training.trainer import Settings, Trainer
+from raypipe.tiny_alm.training.trainer import Trainer, TrainingSettings
 
-SMALL = Settings(
+SMALL = TrainingSettings(
     listening_steps=1,
     listening_batch=4,
     answering_steps=2,
@@ -71,7 +71,7 @@ def test_a_run_that_is_broken_off_goes_on_to_the_same_weights(material, tmp_path
 def test_a_state_of_other_settings_is_refused(material, tmp_path):
     run(Trainer(SMALL, material), tmp_path, stop_at=1)
     with pytest.raises(ValueError, match="the state was made with"):
-        run(Trainer(Settings(seed=1), material), tmp_path)
+        run(Trainer(TrainingSettings(seed=1), material), tmp_path)
 
 
 def test_a_run_keeps_its_tokenizer_when_the_words_of_the_project_change(tmp_path, monkeypatch):

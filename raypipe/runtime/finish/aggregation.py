@@ -12,8 +12,9 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.distribution import entropy_bits
 from raypipe.metrics.registry import COLUMNS, per_utterance
 from raypipe.records import EmotionTokens, Failure, Prediction, Utterance
+from raypipe.store.generations import read_generations
 from raypipe.store.schemas import UTTERANCE_METRICS
-from raypipe.store.tables import predictions_table, read_generations
+from raypipe.store.tables import predictions_table
 from raypipe.strategies import Variant, predict_variants
 from raypipe.strategies.mean import ensemble
 from raypipe.votes import VotePolicy

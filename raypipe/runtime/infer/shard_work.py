@@ -25,12 +25,9 @@ from raypipe.runtime.infer.answering import ShardAnswers, Timing
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.preparing import PreparedRows, PreparedShard, filled
 from raypipe.runtime.infer.verifying import Row, verify
+from raypipe.store.generations import Answered, generations_table
 from raypipe.store.objects import object_bytes, object_table
-from raypipe.store.tables import (
-    Answered,
-    errors_table,
-    generations_table,
-)
+from raypipe.store.tables import errors_table
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
 

@@ -26,7 +26,7 @@ from transformers import Qwen2AudioProcessor
 
 from raypipe.tiny_alm.training.data import REAL, emodb_data, synthetic_data
 from raypipe.tiny_alm.training.model import build_processor, save_checkpoint
-from raypipe.tiny_alm.training.trainer import Settings, Trainer
+from raypipe.tiny_alm.training.trainer import Trainer, TrainingSettings
 
 
 def run(trainer: Trainer, out: Path, *, save_every: int = 100, stop_at: int | None = None) -> None:
@@ -99,13 +99,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="state, log and checkpoint")
     parser.add_argument("--emodb", type=Path, help="folder of Emo-DB's WAV files, mixed in")
     parser.add_argument("--threads", type=int, default=2)
-    defaults = Settings()
+    defaults = TrainingSettings()
     for name in ("seed", "clips", "listening_steps", "answering_steps", "polishing_steps"):
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=int, default=getattr(defaults, name))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    settings = Settings(
+    settings = TrainingSettings(
         seed=arguments.seed,
         clips=arguments.clips,
         listening_steps=arguments.listening_steps,

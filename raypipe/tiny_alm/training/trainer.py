@@ -46,7 +46,7 @@ _LABEL_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """Settings that determine the result of a training run.
 
     Attributes:
@@ -87,7 +87,7 @@ class Trainer:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TrainingSettings,
         data: TrainingData,
         processor: Qwen2AudioProcessor | None = None,
     ) -> None:

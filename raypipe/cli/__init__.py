@@ -1,0 +1,61 @@
+"""The command line, one file per command: from a corpus to shards, to a run, to what it says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+import typer
+from rich.console import Console
+
+from raypipe.cli.corpora import corpora
+from raypipe.cli.demo import demo
+from raypipe.cli.ingest import ingest
+from raypipe.cli.inspect import inspect
+from raypipe.cli.metrics import metrics
+from raypipe.cli.models import models
+from raypipe.cli.query import query
+from raypipe.cli.questions import questions_command
+from raypipe.cli.reaggregate import reaggregate
+from raypipe.cli.report import report
+from raypipe.cli.run import run_command
+from raypipe.cli.selfcheck import selfcheck
+from raypipe.cli.strategies import strategies_command
+from raypipe.errors import RaypipeError
+
+app = typer.Typer(
+    help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_COMMANDS: Mapping[str, Callable[..., None]] = {
+    "demo": demo,
+    "run": run_command,
+    "ingest": ingest,
+    "corpora": corpora,
+    "inspect": inspect,
+    "reaggregate": reaggregate,
+    "query": query,
+    "report": report,
+    "selfcheck": selfcheck,
+    "strategies": strategies_command,
+    "questions": questions_command,
+    "metrics": metrics,
+    "models": models,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Entry point: own errors print as one clear message and exit code 1, without a stack."""
+    try:
+        app()
+    except RaypipeError as error:
+        Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command again continues where this one stopped\n")
+        sys.exit(130)

@@ -1,0 +1,72 @@
+"""What several commands share: options, values by commas, what is printed of a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from raypipe.store.run_record import RunRecord
+
+Value = TypeVar("Value", str, int, float)
+
+Endpoint = Annotated[
+    str | None, typer.Option(help="URL of an S3-compatible server; default: AWS_ENDPOINT_URL.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster; default: RAY_ADDRESS, else a local Ray.")
+]
+
+
+def show_run(output: str, record: RunRecord, console: Console, endpoint: str | None) -> None:
+    """Print a run's table, the first errors, times and counts."""
+    from raypipe.reporting.errors import error_table
+    from raypipe.reporting.run.facts import times
+    from raypipe.reporting.run.terminal import summary_table
+    from raypipe.store.location import Location
+    from raypipe.store.query import table_dataset
+
+    tables = Location.parse(output, endpoint)
+    metrics, errors = table_dataset(tables, "metrics"), table_dataset(tables, "errors")
+    if metrics is not None:
+        console.print(summary_table(metrics.to_table()))
+    counts = record.done_counts
+    if counts.errors and errors is not None:
+        console.print(error_table(errors.head(1000)))
+    for time in times(record.as_json()):
+        console.print(f"{time.term}, {time.text}", highlight=False, markup=False)
+    put_in = f"{counts.input} utterances in"
+    if counts.cells:
+        put_in = f"{counts.utterances} utterances x {len(counts.cells)} models and prompts"
+    console.print(
+        f"{put_in} = {counts.predicted} predicted"
+        f" + {counts.errors} errors; tables and report.html in {output}"
+    )
+
+
+def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
+    """Texts ``key=value`` as keys and values."""
+    found = [text.partition("=") for text in texts or ()]
+    for key, equals, _ in found:
+        if not key or not equals:
+            raise typer.BadParameter(f"{key!r} is not key=value", param_hint=what)
+    return {key.strip(): value.strip() for key, _, value in found}
+
+
+def print_json(document: object) -> None:
+    """Print a document as JSON, and nothing else."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def values(option: str, text: str | None, kind: Callable[[str], Value]) -> tuple[Value, ...] | None:
+    """The values of an option that takes several by commas; None if it was not given."""
+    if text is None:
+        return None
+    try:
+        return tuple(kind(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error

@@ -1,0 +1,84 @@
+"""``raypipe ingest``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raypipe.cli.common import Address, Endpoint, pairs
+from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
+
+
+def ingest(
+    corpus: Annotated[
+        str, typer.Argument(help="A corpus, or manifest, webdataset, parquet, nemo, lhotse.")
+    ],
+    source: Annotated[str, typer.Argument(help="Its folder or file: a path or s3:// URI.")],
+    destination: Annotated[str, typer.Argument(help="Where the shards go: a path or s3:// URI.")],
+    label_set: Annotated[
+        str | None,
+        typer.Option(help="Name of a label set, or labels separated by commas."),
+    ] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="One of the corpus's usual selections.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="key=value of the corpus or reader; repeatable.")
+    ] = None,
+    soft_label_rule: Annotated[
+        SoftLabelRule | None, typer.Option(help="How an annotator with several labels counts.")
+    ] = None,
+    outside: Annotated[
+        OutsideRule | None, typer.Option(help="What becomes of votes outside the label set.")
+    ] = None,
+    merge: Annotated[
+        list[str] | None, typer.Option(help="word=label that it counts as; repeatable.")
+    ] = None,
+    clips: Annotated[ClipRule | None, typer.Option(help="Which clips stay.")] = None,
+    audio: Annotated[
+        str, typer.Option(help="flac: integer PCM becomes FLAC, losslessly; or original.")
+    ] = "flac",
+    rows_per_shard: Annotated[int, typer.Option(min=1, help="Most utterances in a shard.")] = 200,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Most tasks at a time; default: the CPUs.")
+    ] = None,
+    endpoint: Endpoint = None,
+    source_endpoint: Annotated[
+        str | None, typer.Option(help="S3 server of the source, where it is another.")
+    ] = None,
+    address: Address = None,
+) -> None:
+    """Turn a corpus, or your own data, into shards; the same command again continues."""
+    from raypipe.config import checked
+    from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.runtime.ingest.job import ingest as run_ingest
+    from raypipe.runtime.ingest.show import show_ingest
+    from raypipe.store.location import Location
+
+    labels = label_set.split(",") if label_set and "," in label_set else label_set
+    document = {
+        "corpus": corpus,
+        "source": source,
+        "output": destination,
+        "options": pairs(option, "--option"),
+        "selection": selection,
+        "label_set": labels,
+        "votes": {
+            "soft_label_rule": soft_label_rule,
+            "outside": outside,
+            "merge": pairs(merge, "--merge"),
+            "clips": clips,
+        },
+        "audio": audio,
+        "rows_per_shard": rows_per_shard,
+        "workers": workers,
+        "storage": {"endpoint": endpoint},
+        "source_endpoint": source_endpoint,
+    }
+    console = Console()
+    index = run_ingest(
+        checked(IngestConfig, document, "raypipe ingest"), address=address, console=console
+    )
+    show_ingest(index, Location.parse(destination, endpoint), console)

@@ -1,0 +1,44 @@
+"""``raypipe reaggregate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raypipe.cli.common import Address, Endpoint, show_run, values
+from raypipe.cli.settings import values_given, with_settings
+
+
+@with_settings
+def reaggregate(
+    run: Annotated[str, typer.Argument(help="Finished run, a path or s3:// URI; only read.")],
+    output: Annotated[
+        str | None, typer.Option(help="Where the tables go; default: beside RUN.")
+    ] = None,
+    strategies: Annotated[str | None, typer.Option(help="Strategies, by commas.")] = None,
+    sub_beams: Annotated[
+        str | None,
+        typer.Option(help="Read the first so many beams; not what a narrower search finds."),
+    ] = None,
+    replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
+    endpoint: Endpoint = None,
+    address: Address = None,
+    **settings: object,
+) -> None:
+    """Predict from a run's stored hypotheses under other settings, without a model."""
+    from raypipe.runtime.reaggregate.job import reaggregate
+    from raypipe.runtime.reaggregate.plan import Changes
+
+    changes = Changes(
+        strategies=values("--strategies", strategies, str),
+        settings=values_given(settings),
+        sub_beams=values("--sub-beams", sub_beams, int),
+        replicates=replicates,
+    )
+    console = Console()
+    record = reaggregate(
+        run, changes, output=output, endpoint=endpoint, address=address, console=console
+    )
+    show_run(record.config["output"], record, console, endpoint)

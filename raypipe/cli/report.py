@@ -1,0 +1,26 @@
+"""``raypipe report``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raypipe.cli.common import Endpoint, show_run
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="Run directory, a path or s3:// URI.")],
+    endpoint: Endpoint = None,
+) -> None:
+    """Write a finished run's report.html again and print its table."""
+    from raypipe.labels import LabelSet
+    from raypipe.runtime.finish.reduce import write_report
+    from raypipe.store.location import Location
+    from raypipe.store.run_record import read_record
+
+    tables = Location.parse(run, endpoint)
+    record = read_record(tables)
+    write_report(tables, record, LabelSet(record.labels))
+    show_run(run, record, Console(), endpoint)

@@ -1,0 +1,29 @@
+"""``raypipe run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raypipe.cli.common import Address, show_run
+
+
+def run_command(
+    config: Annotated[Path, typer.Argument(help="YAML file of the run.")],
+    address: Address = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first utterances.")] = None,
+) -> None:
+    """Run a corpus of shards through a model; the same command again continues."""
+    from raypipe.config import load_config
+    from raypipe.runtime.infer.pipeline import run
+
+    console = Console()
+    settings = load_config(config)
+    if limit is not None:
+        updated = settings.input.model_copy(update={"limit": limit})
+        settings = settings.model_copy(update={"input": updated})
+    record = run(settings, address=address, console=console)
+    show_run(settings.output, record, console, settings.storage.endpoint)

@@ -1,0 +1,53 @@
+"""The records that travel between rooms: frozen, typed, free of any back end."""
+
+from raypipe.records.answers import (
+    AlphaKind,
+    AskedQuestion,
+    EmotionKind,
+    FinishReason,
+    Generation,
+    Hypothesis,
+    HypothesisKind,
+    Parsed,
+    Prediction,
+)
+from raypipe.records.arrays import FloatArray, IntArray
+from raypipe.records.asking import (
+    ChatInput,
+    EmotionTokens,
+    EmotionWord,
+    Grammar,
+    GrammarKind,
+    ModelInput,
+    Request,
+    Search,
+)
+from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
+
+__all__ = [
+    "AlphaKind",
+    "AskedQuestion",
+    "AudioMarks",
+    "ChatInput",
+    "Descriptors",
+    "EmotionKind",
+    "EmotionTokens",
+    "EmotionWord",
+    "Failure",
+    "FinishReason",
+    "FloatArray",
+    "Generation",
+    "Grammar",
+    "GrammarKind",
+    "Hypothesis",
+    "HypothesisKind",
+    "IntArray",
+    "ModelInput",
+    "Parsed",
+    "Prediction",
+    "Request",
+    "Search",
+    "Stage",
+    "Utterance",
+    "Vote",
+]
