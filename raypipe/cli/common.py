@@ -50,11 +50,11 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
 
 def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
     """Texts ``key=value`` as keys and values."""
-    found = [text.partition("=") for text in texts or ()]
-    for key, equals, _ in found:
+    parted = [text.partition("=") for text in texts or ()]
+    for key, equals, _ in parted:
         if not key or not equals:
             raise typer.BadParameter(f"{key!r} is not key=value", param_hint=what)
-    return {key.strip(): value.strip() for key, _, value in found}
+    return {key.strip(): value.strip() for key, _, value in parted}
 
 
 def print_json(document: object) -> None:

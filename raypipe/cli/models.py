@@ -31,9 +31,9 @@ def models(
     plugins = installed_plugins()
     if as_json:
         offers = [
-            {"engine": one.engine, "package": one.package, "version": one.version}
-            | {"summary": one.summary}
-            for one in plugins
+            {"engine": plugin.engine, "package": plugin.package, "version": plugin.version}
+            | {"summary": plugin.summary}
+            for plugin in plugins
         ]
         print_json({**models_as_json(), "plugins": offers})
         return

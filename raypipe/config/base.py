@@ -41,7 +41,7 @@ def checked(model: type[Settings], document: dict[str, Any], source: str) -> Set
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(source, one) for one in error.errors())) from error
+        raise ConfigError("\n".join(_explain(source, fault) for fault in error.errors())) from error
 
 
 def _explain(source: str, error: Any) -> str:

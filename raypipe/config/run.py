@@ -125,14 +125,17 @@ class RunConfig(ConfigSection):
 
     @model_validator(mode="after")
     def _grid_is_named(self) -> Self:
-        for many, one in (("models", "model"), ("prompts", "prompt")):
+        for many, single in (("models", "model"), ("prompts", "prompt")):
             # A recorded config says everything, defaults too.
-            if getattr(self, many) and getattr(self, one) != type(self).model_fields[one].default:
-                raise ValueError(f"give {one} or {many}, not both")
+            if (
+                getattr(self, many)
+                and getattr(self, single) != type(self).model_fields[single].default
+            ):
+                raise ValueError(f"give {single} or {many}, not both")
         prompts = [prompt.label for prompt in self.all_prompts]
         for what, names in (
             ("models", [model.label for model in self.all_models]),
-            ("prompts and ensembles", [*prompts, *(one.name for one in self.ensembles)]),
+            ("prompts and ensembles", [*prompts, *(mean.name for mean in self.ensembles)]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -243,7 +246,9 @@ class RunConfig(ConfigSection):
                 "input": [input_fingerprint, self.input.limit],
                 "audio": self.audio.model_dump(),
                 "models": [[known, model.identity()] for model, known in models],
-                "prompts": [[one.label, one.cot_max_new_tokens] for one in self.all_prompts],
+                "prompts": [
+                    [prompt.label, prompt.cot_max_new_tokens] for prompt in self.all_prompts
+                ],
                 "templates": templates,
                 "asked": asked,
                 "verifier": self.verifier.model_dump(exclude={"model", "resources"}),
@@ -265,7 +270,7 @@ class RunConfig(ConfigSection):
                 "generations": generation_identity,
                 "policy": None if policy is None else policy.model_dump(),
                 "strategies": list(self.strategies),
-                "ensembles": [one.model_dump() for one in self.ensembles],
+                "ensembles": [mean.model_dump() for mean in self.ensembles],
                 "aggregation": self.aggregation.model_dump(),
                 "adaptive": self.adaptive.model_dump() if "adaptive" in self.strategies else None,
             }

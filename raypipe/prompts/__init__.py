@@ -86,7 +86,7 @@ def fill_template(
         fixed_sentences: whether the corpus is acted with fixed sentences.
         candidate: the distribution to be judged, as text; only for ``verify``.
         descriptors: how the clip sounds; for templates that use them.
-        examples: solved ones, likewise.
+        examples: solved ones, for templates that use them.
 
     Raises:
         ConfigError: if the template does not compile, uses a name or descriptors that are not given

@@ -112,10 +112,10 @@ def read_examples(path: str | Path, labels: LabelSet, measure: Measure) -> tuple
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8: {error}") from error
-    found = tuple(_examples(text, Path(path), labels, measure))
-    if not found:
+    examples = tuple(_examples(text, Path(path), labels, measure))
+    if not examples:
         raise ConfigError(f"{path}: holds no example")
-    return found
+    return examples
 
 
 def _examples(text: str, path: Path, labels: LabelSet, measure: Measure) -> Iterator[Example]:

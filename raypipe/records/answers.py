@@ -129,7 +129,7 @@ class Generation:
     Attributes:
         questions: what was asked; empty as an engine gives it.
         prompt_tokens: of the whole question, audio included; None where an endpoint does not say.
-        audio_tokens: of them, those of the audio; None likewise.
+        audio_tokens: of them, those of the audio; None where an endpoint does not say.
         batch_size: utterances that were decoded together; fewer than asked for where memory ran
             out or a call held fewer. In half precision an answer may depend on it. None where
             the engine cannot know it.
@@ -169,8 +169,8 @@ class Prediction:
             ``uniform``; None where none were.
         entropy: entropy of ``probs``, in bits.
         total_uncertainty: H[E p] of the predicted mixture, in nats; None where a strategy has none.
-        aleatoric_uncertainty: E[H(p)] under the mixture, in nats; None likewise.
-        epistemic_uncertainty: their difference, in nats, >= 0; None likewise.
+        aleatoric_uncertainty: E[H(p)] under the mixture, in nats; None where a strategy has none.
+        epistemic_uncertainty: their difference, in nats, >= 0; None where a strategy has none.
         model_tokens: prompts, each question once, and all that was generated for it, a verifier's
             included; None where unknown.
         verifier_calls: for this prediction; None where unknown.

@@ -104,7 +104,7 @@ class Descriptors:
         duration_s: of the clip, in seconds.
         speech_s: of it, from the first sound to the last, without the pauses; 0 for silence.
         pitch_mean_hz: mean fundamental frequency of the voiced parts, in Hz, between 60 and 600;
-            None without any, and likewise the next two.
+            None without any, as are the next two.
         pitch_low_hz: its 5th percentile.
         pitch_high_hz: its 95th percentile.
         level_mean_db: mean power of the speech in dB, of which a full-scale sine has -3.01; None

@@ -28,13 +28,13 @@ class LocalObjects:
     def read(self, name: str) -> bytes:
         """A whole file."""
         path = self._root / name
-        with _told(path, "read"):
+        with _own_errors(path, "read"):
             return path.read_bytes()
 
     def open(self, name: str) -> BinaryIO:
         """A file, opened for reading."""
         path = self._root / name
-        with _told(path, "read"):
+        with _own_errors(path, "read"):
             return path.open("rb")
 
     def create(self, name: str, data: bytes, metadata: Mapping[str, str]) -> bool:
@@ -43,7 +43,7 @@ class LocalObjects:
         ``metadata`` is not kept: a file's fingerprint is inside it.
         """
         target = self._root / name
-        with _told(target, "write"), _flushed_file(target.parent, data) as temporary:
+        with _own_errors(target, "write"), _flushed_file(target.parent, data) as temporary:
             try:
                 os.link(temporary, target)
             except FileExistsError:
@@ -57,7 +57,7 @@ class LocalObjects:
     def replace(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
         """Rename a fully written file to its name."""
         target = self._root / name
-        with _told(target, "write"), _flushed_file(target.parent, data) as temporary:
+        with _own_errors(target, "write"), _flushed_file(target.parent, data) as temporary:
             os.replace(temporary, target)
             _flush_directory(target.parent)
 
@@ -84,7 +84,7 @@ class LocalObjects:
     def size(self, name: str) -> int:
         """Size of a file."""
         path = self._root / name
-        with _told(path, "read"):
+        with _own_errors(path, "read"):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             return path.stat().st_size
@@ -96,7 +96,7 @@ class LocalObjects:
     def digest(self, name: str) -> str:
         """SHA-256 of the file."""
         path = self._root / name
-        with _told(path, "read"), path.open("rb") as stream:
+        with _own_errors(path, "read"), path.open("rb") as stream:
             return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
     def probe(self) -> None:
@@ -173,7 +173,7 @@ def _is_dead(process: int) -> bool:
 
 
 @contextlib.contextmanager
-def _told(path: Path, action: str) -> Iterator[None]:
+def _own_errors(path: Path, action: str) -> Iterator[None]:
     """Raise the store's own errors for the operating system's, with the path and the reason."""
     try:
         yield

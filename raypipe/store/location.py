@@ -217,11 +217,11 @@ class Location:
         metadata = {"raypipe-fingerprint": fingerprint, "raypipe-attempt": uuid.uuid4().hex}
         if self._objects.create(_checked(name), data, metadata):
             return True
-        found = self.fingerprint_of(name)
-        if found == fingerprint:
+        held = self.fingerprint_of(name)
+        if held == fingerprint:
             return False
         raise FingerprintError(
-            f"{self.uri}/{name} holds results of another run (fingerprint {found or 'none'}); "
+            f"{self.uri}/{name} holds results of another run (fingerprint {held or 'none'}); "
             f"this run's is {fingerprint}"
         )
 

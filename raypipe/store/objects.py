@@ -69,7 +69,7 @@ def version_of(schema: pa.Schema) -> int:
     Raises:
         ShardError: for one that this raypipe does not know.
     """
-    found = metadata_of(schema).get(VERSION_KEY, "1")
-    if found not in {str(version) for version in range(1, VERSION + 1)}:
-        raise ShardError(f"it has version {found}; this raypipe reads versions up to {VERSION}")
-    return int(found)
+    version = metadata_of(schema).get(VERSION_KEY, "1")
+    if version not in {str(known) for known in range(1, VERSION + 1)}:
+        raise ShardError(f"it has version {version}; this raypipe reads versions up to {VERSION}")
+    return int(version)

@@ -35,21 +35,21 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
         return None
     # Of text, whatever a name looks like: a model called 7 is no number.
     keys = pa.schema([(key, pa.string()) for key in KEYS])
-    found = pyarrow.dataset.dataset(
+    dataset = pyarrow.dataset.dataset(
         path,
         filesystem=filesystem,
         format="parquet",
         partitioning=pyarrow.dataset.partitioning(keys, flavor="hive"),
     )
-    return found.replace_schema(_whole_schema(SCHEMAS[table], found.schema))
+    return dataset.replace_schema(_whole_schema(SCHEMAS[table], dataset.schema))
 
 
-def _whole_schema(known: pa.Schema, found: pa.Schema) -> pa.Schema:
+def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:
     """Every column that this version knows and every one that the files have.
 
     An object of an older version lacks some, which read as null.
     """
-    fields = {field.name: field for field in known} | {field.name: field for field in found}
+    fields = {field.name: field for field in known} | {field.name: field for field in stored}
     return pa.schema([field.with_nullable(True) for field in fields.values()])
 
 
@@ -63,10 +63,10 @@ def connect(tables: Location) -> duckdb.DuckDBPyConnection:
         StoreError: if there is no table at all.
     """
     connection = duckdb.connect()
-    found = {name: table_dataset(tables, name) for name in TABLES}
-    if not any(found.values()):
+    datasets = {name: table_dataset(tables, name) for name in TABLES}
+    if not any(datasets.values()):
         raise StoreError(f"{tables.uri} holds none of the tables {', '.join(TABLES)}")
-    for name, dataset in found.items():
+    for name, dataset in datasets.items():
         if dataset is not None:
             connection.register(name, dataset)
     return connection

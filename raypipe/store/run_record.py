@@ -213,9 +213,9 @@ def _differing(prefix: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]
         return []
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         return [(prefix, before, now)]
-    found: list[tuple[str, Any, Any]] = []
+    differing: list[tuple[str, Any, Any]] = []
     for name in {**before, **now}:
         if prefix or name not in _FREE:
             inner = f"{prefix}.{name}" if prefix else name
-            found += _differing(inner, before.get(name), now.get(name))
-    return found
+            differing += _differing(inner, before.get(name), now.get(name))
+    return differing

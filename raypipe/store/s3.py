@@ -81,7 +81,7 @@ class S3Objects:
         broken: Exception | None = None
         for attempt in range(_BODY_TRIES):
             _wait(attempt)
-            with _told("read", self._uri(name)):
+            with _own_errors("read", self._uri(name)):
                 reply = self._client.get_object(**self._where(name), **etag)
             etag = {"IfMatch": reply["ETag"]}
             sink.seek(0)
@@ -128,7 +128,7 @@ class S3Objects:
 
     def replace(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
         """One plain PUT."""
-        with _told("write", self._uri(name)):
+        with _own_errors("write", self._uri(name)):
             self._put(name, data, metadata)
 
     def _put(self, name: str, data: bytes, metadata: Mapping[str, str], **condition: str) -> None:
@@ -142,7 +142,7 @@ class S3Objects:
         try:
             self.metadata(name)
         except ObjectMissingError:
-            with _told("find", self._uri(name)):  # a HEAD's 404 does not say what is missing
+            with _own_errors("find", self._uri(name)):  # a HEAD's 404 does not say what is missing
                 self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             return False
         return True
@@ -158,7 +158,7 @@ class S3Objects:
     def sizes(self) -> dict[str, int]:
         """Names and sizes of all objects below the prefix, hidden ones left out."""
         pages = self._client.get_paginator("list_objects_v2")
-        with _told("list", self._uri()):
+        with _own_errors("list", self._uri()):
             found = {
                 str(item["Key"]).removeprefix(self._prefix): int(item["Size"])
                 for page in pages.paginate(
@@ -186,7 +186,7 @@ class S3Objects:
         return f"etag:{head['ETag']}" if sha256 is None else f"sha256:{sha256}"
 
     def _head(self, name: str) -> Any:
-        with _told("read", self._uri(name)):
+        with _own_errors("read", self._uri(name)):
             return self._client.head_object(**self._where(name))
 
     def probe(self) -> None:
@@ -258,7 +258,7 @@ def _status(error: ClientError) -> int:
 
 
 @contextlib.contextmanager
-def _told(action: str, uri: str) -> Iterator[None]:
+def _own_errors(action: str, uri: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, OSError) as error:

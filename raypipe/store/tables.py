@@ -158,7 +158,7 @@ def errors_table(
         shard: name of the shard; None for inputs that are in no shard.
         shard_rows: number of inputs that a failure of the whole shard stands for.
         model: that failed, or was not reached; None before there is one.
-        prompt: that it was to answer; likewise.
+        prompt: that it was to answer; None before there is one.
     """
     rows = [
         {

@@ -54,19 +54,25 @@ def mean_of(
         >>> mean.probs, mean.model_tokens
         (array([0.75, 0.25]), 90)
     """
-    if not predictions or len({one.strategy for one in predictions}) != 1:
-        raise ValueError(f"a mean is of one strategy, got {[one.strategy for one in predictions]}")
-    if len(weights) != len(predictions) or not all(0.0 < one < np.inf for one in weights):
+    if not predictions or len({prediction.strategy for prediction in predictions}) != 1:
+        raise ValueError(
+            f"a mean is of one strategy, got {[item.strategy for item in predictions]}"
+        )
+    if len(weights) != len(predictions) or not all(0.0 < weight < np.inf for weight in weights):
         raise ValueError(f"{len(predictions)} predictions with weights {list(weights)}")
     if len(predictions) == 1:
         return predictions[0]
-    known = [(one, weight) for one, weight in zip(predictions, weights, strict=True) if one.valid]
+    known = [
+        (prediction, weight)
+        for prediction, weight in zip(predictions, weights, strict=True)
+        if prediction.valid
+    ]
     chosen = _combined(known, parts) if known else predictions[0]
-    flags = [one.escalated for one in predictions if one.escalated is not None]
+    flags = [prediction.escalated for prediction in predictions if prediction.escalated is not None]
     return replace(
         chosen,
-        model_tokens=total([one.model_tokens for one in predictions]),
-        verifier_calls=total([one.verifier_calls for one in predictions]),
+        model_tokens=total([prediction.model_tokens for prediction in predictions]),
+        verifier_calls=total([prediction.verifier_calls for prediction in predictions]),
         escalated=any(flags) if flags else None,
     )
 
@@ -92,28 +98,30 @@ def ensemble(predictions: Mapping[str, Sequence[Prediction]]) -> list[Prediction
         >>> ensemble({"distribution": [plain], "ambiguous": [other]})[0].probs
         array([0.75, 0.25])
     """
-    orders = {tuple(one.strategy for one in found) for found in predictions.values()}
+    orders = {tuple(prediction.strategy for prediction in own) for own in predictions.values()}
     if len(orders) != 1:
         raise ValueError(f"an ensemble is of the same strategies, got {sorted(orders)}")
     together = zip(*predictions.values(), strict=True)
-    return [mean_of(found, [1.0] * len(found), "alternatives") for found in together]
+    return [mean_of(same, [1.0] * len(same), "alternatives") for same in together]
 
 
 def _combined(known: Sequence[tuple[Prediction, float]], parts: Parts) -> Prediction:
     if len(known) == 1:
         return known[0][0]
-    valid = [one for one, _ in known]
+    valid = [prediction for prediction, _ in known]
     weights = np.array([weight for _, weight in known]) / sum(weight for _, weight in known)
-    mean = weights @ np.stack([one.probs for one in valid if one.probs is not None])
+    mean = weights @ np.stack(
+        [prediction.probs for prediction in valid if prediction.probs is not None]
+    )
     probs = np.asarray(mean / mean.sum())
     nats = float(entr(probs).sum())
-    unknown = any(one.total_uncertainty is None for one in valid)
+    unknown = any(prediction.total_uncertainty is None for prediction in valid)
     aleatoric = None if parts == "moments" else _mean_aleatoric(valid, weights, nats)
     return replace(
         valid[0],
         probs=probs,
-        parse_rule=_joined(one.parse_rule for one in valid),
-        weighting=_joined(one.weighting for one in valid),
+        parse_rule=_joined(prediction.parse_rule for prediction in valid),
+        weighting=_joined(prediction.weighting for prediction in valid),
         entropy=nats / float(np.log(2.0)),
         total_uncertainty=None if unknown else nats,
         aleatoric_uncertainty=aleatoric,
@@ -124,7 +132,11 @@ def _combined(known: Sequence[tuple[Prediction, float]], parts: Parts) -> Predic
 def _mean_aleatoric(
     valid: Sequence[Prediction], weights: NDArray[np.float64], nats: float
 ) -> float | None:
-    known = [one.aleatoric_uncertainty for one in valid if one.aleatoric_uncertainty is not None]
+    known = [
+        prediction.aleatoric_uncertainty
+        for prediction in valid
+        if prediction.aleatoric_uncertainty is not None
+    ]
     # At most the entropy of the mean: exactly so in theory, rounding may break it by an ulp.
     return min(float(weights @ np.array(known)), nats) if len(known) == len(valid) else None
 

@@ -49,27 +49,29 @@ def merge_tokenisations(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         ((1,), 0.75)
     """
     same: dict[_Text, list[Hypothesis]] = {}
-    for one in hypotheses:
-        if _is_searched(one):
-            same.setdefault((_search(one), one.text, one.finish_reason), []).append(one)
+    for hypothesis in hypotheses:
+        if _is_searched(hypothesis):
+            same.setdefault(
+                (_search(hypothesis), hypothesis.text, hypothesis.finish_reason), []
+            ).append(hypothesis)
     searches: dict[_Search, list[Hypothesis]] = {}
     for (search, *_), beams in same.items():
         searches.setdefault(search, []).append(_merged(beams))
     merged: list[Hypothesis] = []
-    for one in hypotheses:
-        if not _is_searched(one):
-            merged.append(one)
+    for hypothesis in hypotheses:
+        if not _is_searched(hypothesis):
+            merged.append(hypothesis)
         else:
-            merged.extend(_ranked(searches.pop(_search(one), [])))
+            merged.extend(_ranked(searches.pop(_search(hypothesis), [])))
     return merged
 
 
-def _is_searched(one: Hypothesis) -> bool:
-    return one.kind == "beam" and not one.sampled and one.alpha is not None
+def _is_searched(hypothesis: Hypothesis) -> bool:
+    return hypothesis.kind == "beam" and not hypothesis.sampled and hypothesis.alpha is not None
 
 
-def _search(one: Hypothesis) -> _Search:
-    return one.beam_count, one.window
+def _search(hypothesis: Hypothesis) -> _Search:
+    return hypothesis.beam_count, hypothesis.window
 
 
 def _merged(beams: Sequence[Hypothesis]) -> Hypothesis:
@@ -77,7 +79,10 @@ def _merged(beams: Sequence[Hypothesis]) -> Hypothesis:
     if not others:
         return best
     alphas = np.array([beam.alpha for beam in beams], dtype=np.float64)
-    judged = next((one for one in (best, *others) if one.verifier_score is not None), best)
+    judged = next(
+        (hypothesis for hypothesis in (best, *others) if hypothesis.verifier_score is not None),
+        best,
+    )
     return replace(
         best,
         alpha=float(np.logaddexp.reduce(alphas)),

@@ -55,10 +55,10 @@ def existing(tables: Location, table: str, partition: str, fingerprint: str) -> 
     place = tables.child(table, *partition.split("/"))
     names = place.list(".parquet")
     if names:
-        found = place.fingerprint_of(names[0])
-        if found != fingerprint:
+        held = place.fingerprint_of(names[0])
+        if held != fingerprint:
             raise FingerprintError(
-                f"{place.uri} holds {table} of another run (fingerprint {str(found)[:12]}, this "
+                f"{place.uri} holds {table} of another run (fingerprint {str(held)[:12]}, this "
                 f"run's is {fingerprint[:12]}): the shards, the model, the prompt or a setting "
                 "differs. Choose another output."
             )

@@ -18,8 +18,8 @@ def versions(engines: Sequence[str] = ()) -> Mapping[str, str]:
         engines: whose own packages count, too.
     """
     packages = ("torch", "transformers", "ray", "pyarrow", "numpy", "scipy", "soundfile")
-    found = {package: version(package) for package in packages}
+    versions_by_name = {package: version(package) for package in packages}
     for extra in engine_packages(engines):
         with suppress(PackageNotFoundError):
-            found[extra] = version(extra)
-    return {"raypipe": raypipe.__version__, "python": platform.python_version(), **found}
+            versions_by_name[extra] = version(extra)
+    return {"raypipe": raypipe.__version__, "python": platform.python_version(), **versions_by_name}

@@ -161,7 +161,7 @@ def run_contexts(
         ConfigError: if a prompt cannot be used, or a model cannot do what is asked.
     """
     labels = LabelSet(tuple(index.labels))
-    prompts = tuple(_prompt(one, config, labels, index) for one in config.all_prompts)
+    prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
     verification = _verification(config, labels, index)
     _check_verifier(config, labels)
     fingerprints = [model_fingerprint(model) for model in config.all_models]
@@ -278,7 +278,7 @@ def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> 
 def ensembles_of(config: RunConfig) -> tuple[Ensemble, ...]:
     """The run's means over prompts."""
     everything = tuple(prompt.label for prompt in config.all_prompts)
-    return tuple(Ensemble(one.name, one.prompts or everything) for one in config.ensembles)
+    return tuple(Ensemble(mean.name, mean.prompts or everything) for mean in config.ensembles)
 
 
 def _limits(config: RunConfig, window_s: float) -> AudioLimits:

@@ -78,24 +78,24 @@ def verify(
         _candidates(number, row, verification, labels, is_ambiguous)
         for number, row in enumerate(rows)
     ]
-    wanted = list(dict.fromkeys(one for row in placed for one in row.values()))
+    wanted = list(dict.fromkeys(candidate for row in placed for candidate in row.values()))
     clips = {
         (number, window.window): window.clip if verification.own_model else window.for_verifier
         for number, row in enumerate(windows)
         for window in (() if isinstance(row, Failure) else row)
     }
     given: list[Any] = []
-    for one in wanted:
-        clip = clips[one.row, one.window]
-        prompt = prompt_of(one.row, one.text)
+    for candidate in wanted:
+        clip = clips[candidate.row, candidate.window]
+        prompt = prompt_of(candidate.row, candidate.text)
         given.append(clip if isinstance(clip, Failure) else frontend.with_prompt(clip, prompt))
     started = time.monotonic()
-    ready = [one for one in given if not isinstance(one, Failure)]
+    ready = [item for item in given if not isinstance(item, Failure)]
     replies = iter(engine.generate(ready, verification.search) if ready else ())
     seconds = time.monotonic() - started
     verdicts = {
-        one: _verdict(made if isinstance(made, Failure) else next(replies), verification)
-        for one, made in zip(wanted, given, strict=True)
+        candidate: _verdict(made if isinstance(made, Failure) else next(replies), verification)
+        for candidate, made in zip(wanted, given, strict=True)
     }
     verified = [
         tuple(_with_verdicts(answer, prompt, places, verdicts) for prompt, answer in enumerate(row))
@@ -130,11 +130,11 @@ def _texts(
     hypotheses: Sequence[Hypothesis], verification: Verification, labels: LabelSet
 ) -> Iterator[tuple[int, str]]:
     """Places of the beams to be scored, with their candidates; one that says nothing has none."""
-    for at, one in enumerate(hypotheses):
-        is_verified = one.rank < (verification.candidates or np.inf)
-        if one.kind != "beam" or not one.is_answer or not is_verified:
+    for at, hypothesis in enumerate(hypotheses):
+        is_verified = hypothesis.rank < (verification.candidates or np.inf)
+        if hypothesis.kind != "beam" or not hypothesis.is_answer or not is_verified:
             continue
-        probs = parse_answer(one.text, labels).probs
+        probs = parse_answer(hypothesis.text, labels).probs
         if probs is not None:
             shares = [round(float(share), _DECIMALS) for share in probs]
             yield at, json.dumps(dict(zip(labels.names, shares, strict=True)))
@@ -144,7 +144,7 @@ def _verdict(reply: Generation | Failure, verification: Verification) -> _Verdic
     if isinstance(reply, Failure):
         return _Verdict(None, None, f"{reply.error_type}: {reply.message}", None)
     first = reply.hypotheses[0]
-    steps = [one.steps for one in reply.hypotheses]
+    steps = [hypothesis.steps for hypothesis in reply.hypotheses]
     tokens = None
     if reply.prompt_tokens is not None and all(steps):
         tokens = reply.prompt_tokens + sum(steps)
@@ -158,14 +158,14 @@ def _expected(hypotheses: Sequence[Hypothesis]) -> float | None:
 
     Samples of an endpoint weigh the same: how often a number comes is how likely it is.
     """
-    read = [(parse_score(one.text), one) for one in hypotheses]
-    scored = [(score, one) for score, one in read if score is not None]
+    read = [(parse_score(hypothesis.text), hypothesis) for hypothesis in hypotheses]
+    scored = [(score, hypothesis) for score, hypothesis in read if score is not None]
     if not scored:
         return None
     scores = np.array([score for score, _ in scored])
-    if any(one.sampled for _, one in scored):
+    if any(hypothesis.sampled for _, hypothesis in scored):
         return float(scores.mean())
-    return float(softmax_weights(np.array([one.alpha for _, one in scored])) @ scores)
+    return float(softmax_weights(np.array([hypothesis.alpha for _, hypothesis in scored])) @ scores)
 
 
 def _with_verdicts(
@@ -178,17 +178,17 @@ def _with_verdicts(
         return answer
     calls: dict[_Candidate, int] = {}
     hypotheses = []
-    for at, one in enumerate(answer.hypotheses):
+    for at, hypothesis in enumerate(answer.hypotheses):
         candidate = placed.get((prompt, at))
         if candidate is not None:
             verdict = verdicts[candidate]
-            one = replace(
-                one,
+            hypothesis = replace(
+                hypothesis,
                 verifier_score=verdict.score,
                 verifier_text=verdict.text,
                 verifier_error=verdict.error,
                 verifier_call=calls.setdefault(candidate, len(calls)),
                 verifier_tokens=verdict.tokens,
             )
-        hypotheses.append(one)
+        hypotheses.append(hypothesis)
     return replace(answer, hypotheses=tuple(hypotheses))

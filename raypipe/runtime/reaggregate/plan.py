@@ -188,11 +188,11 @@ def _parts(
 def _done(work: ReaggregationWork, config: RunConfig) -> frozenset[ShardOfModel]:
     done: set[ShardOfModel] = set()
     for model in config.all_models:
-        found = [
+        names = [
             existing(work.output, "predictions", partition(model.label, prompt), work.fingerprint)
             for prompt in work.all_prompts
         ]
-        done |= {ShardOfModel(model.label, name) for name in set.intersection(*found)}
+        done |= {ShardOfModel(model.label, name) for name in set.intersection(*names)}
     return frozenset(done)
 
 

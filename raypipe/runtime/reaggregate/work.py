@@ -127,10 +127,10 @@ def _settings(
     tokens = None
     for prompt, table in generations.items():
         name = f"{work.source.uri}/{part.object_name('generations', prompt)}"
-        found = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode(), b"").decode()
-        if found != work.generation_fingerprint:
+        fingerprint = (table.schema.metadata or {}).get(FINGERPRINT_KEY.encode(), b"").decode()
+        if fingerprint != work.generation_fingerprint:
             raise ShardError(
-                f"{name} is of another run (fingerprint {found[:12] or 'none'}, "
+                f"{name} is of another run (fingerprint {fingerprint[:12] or 'none'}, "
                 f"run.json says {work.generation_fingerprint[:12]})"
             )
         tokens, labels = emotion_tokens_of(table.schema), labels_of(table.schema)
