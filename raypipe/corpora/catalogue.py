@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import types
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +14,7 @@ from raypipe.corpora import CORPORA, load_corpus
 from raypipe.corpora.base import Corpus
 from raypipe.corpora.readers import READERS
 from raypipe.errors import ConfigError
+from raypipe.generated import write_table
 from raypipe.votes import VotePolicy
 
 
@@ -181,4 +183,4 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    print(markdown())
+    write_table(Path(__file__).parent / "README.md", "corpora", markdown())

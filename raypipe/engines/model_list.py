@@ -1,13 +1,18 @@
-"""What can be run, for ``raypipe models`` and the docs: families, other models, where they run."""
+"""What can be run, for ``raypipe models`` and the docs: families, other models, where they run.
+
+``python -m raypipe.engines.model_list`` writes the table of families into this folder's README.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from raypipe.engines.families import FAMILIES
 from raypipe.engines.families.family import Family
+from raypipe.generated import write_table
 
 WHAT_VERIFIED_MEANS = (
     "equals generate(): on small random checkpoints of the architecture with its real processor, "
@@ -73,7 +78,7 @@ def models_as_json() -> dict[str, Any]:
 
 
 def families_markdown() -> str:
-    """Table of the families in Markdown, one row each, with a final line break."""
+    """Table of the families in Markdown, one row each."""
     lines = ["| family | engines | path | verified | limits |", "| --- | --- | --- | --- | --- |"]
     for family in FAMILIES:
         cells = (
@@ -84,4 +89,8 @@ def families_markdown() -> str:
             "; ".join(family.limits_in_words()),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    write_table(Path(__file__).parent / "README.md", "families", families_markdown())

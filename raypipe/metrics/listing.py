@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from raypipe.generated import write_table
 from raypipe.metrics.kinds import UtteranceMetric
 from raypipe.metrics.metric import (
     MEDIAN_SUFFIX,
@@ -23,7 +24,6 @@ from raypipe.metrics.metric import (
 from raypipe.metrics.registry import METRICS
 
 README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- metrics: generated -->", "<!-- end -->"
 
 _DERIVED = {UNIFORM_SUFFIX: "invalid as uniform", SKILL_SUFFIX: "skill", MEDIAN_SUFFIX: "median"}
 
@@ -68,19 +68,6 @@ def markdown() -> str:
     return "\n\n".join(_section(section) for section in Section)
 
 
-def with_table(text: str) -> str:
-    """A README's text with the present list of metrics between its two marks.
-
-    Raises:
-        ValueError: if the text lacks a mark.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"there is no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
-
-
 def _section(section: Section) -> str:
     lines = [
         f"**{section.title[0].upper()}{section.title[1:]}**",
@@ -122,4 +109,4 @@ def _range(metric: Metric) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    write_table(README, "metrics", markdown())

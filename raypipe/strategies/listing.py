@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from rich.table import Table
 
+from raypipe.generated import write_table
 from raypipe.questions import QUESTIONS
 from raypipe.strategies.needs import parts_of
 from raypipe.strategies.reading import settings_of
@@ -197,11 +198,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 def write_tables() -> None:
     """Put the tables of the registries between their marks in the READMEs."""
     for name, page in PAGES.items():
-        text = page.read_text(encoding="utf-8")
-        begin, end = f"<!-- {name}: generated -->\n", "\n<!-- end -->"
-        start = text.index(begin) + len(begin)
-        stop = text.index(end, start)
-        page.write_text(text[:start] + TABLES[name]() + text[stop:], encoding="utf-8")
+        write_table(page, name, TABLES[name]())
 
 
 if __name__ == "__main__":

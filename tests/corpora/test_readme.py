@@ -19,7 +19,7 @@ TEXT = README.read_text(encoding="utf-8")
 def test_the_table_is_the_catalogue_s() -> None:
     match = re.search(r"<!-- corpora: generated -->\n(.*?)\n<!-- end -->", TEXT, re.S)
     assert match is not None
-    assert match[1] == markdown(), "put the output of `python -m raypipe.corpora.catalogue` there"
+    assert match[1] == markdown(), "python -m raypipe.corpora.catalogue writes it"
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from raypipe.engines import model_list
 from raypipe.engines.families import FAMILIES, collect, family_modules
 from raypipe.engines.families.family import ClipLimits, Family, VllmSupport
 from raypipe.engines.input_builders import ProcessorInputBuilder
@@ -133,6 +134,11 @@ def test_the_table_has_a_row_for_every_family():
     assert header.count("|") == rule.count("|") == 6
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(BY_NAME)
     assert all(row.count("|") == 6 for row in rows)
+
+
+def test_the_readme_has_the_present_families():
+    page = Path(model_list.__file__).parent / "README.md"
+    assert families_markdown() in page.read_text(), "python -m raypipe.engines.model_list writes it"
 
 
 def test_the_json_holds_the_limits_as_numbers():

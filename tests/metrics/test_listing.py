@@ -10,23 +10,27 @@ import pytest
 from typer.testing import CliRunner
 
 from raypipe.cli import app
+from raypipe.errors import RegistryError
+from raypipe.generated import with_table
 from raypipe.metrics.bins import BINS
-from raypipe.metrics.listing import README, documents, with_table
+from raypipe.metrics.listing import README, documents, markdown
 from raypipe.metrics.registry import METRICS
 
 TEXT = README.read_text(encoding="utf-8")
 
 
 def test_the_readme_has_the_present_metrics() -> None:
-    assert with_table(TEXT) == TEXT, "write it again: python -m raypipe.metrics.listing"
+    assert with_table(TEXT, "metrics", markdown()) == TEXT, (
+        "write it again: python -m raypipe.metrics.listing"
+    )
     for metric in METRICS.values():
         assert f"| `{metric.row_names[0]}` | {metric.title} |" in TEXT
         assert metric.description.replace("|", "\\|") in TEXT
 
 
 def test_a_readme_without_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="there is no <!-- metrics: generated -->"):
-        with_table("# Metrics")
+    with pytest.raises(RegistryError, match="there is no <!-- metrics: generated -->"):
+        with_table("# Metrics", "metrics", "")
 
 
 def test_the_readme_s_first_example_runs() -> None:
