@@ -37,7 +37,7 @@ SETTINGS = {
     "unchanged": Changes(),
     "without token strategies": Changes.of(strategies=("greedy", "bon", "w_bon")),
     "sweep": Changes.of(tau=(0.5, 1.0, 2.0), sub_beams=(2, 3, 4, 5)),
-    "thresholds": Changes(
+    "thresholds": Changes.of(
         strategies=("greedy", "token", "token_softmax", "bon", "w_bon", "adaptive"),
         threshold=(0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0),
     ),
@@ -134,9 +134,9 @@ def main() -> None:
                 make_run(run, count, rows_per_shard=arguments.rows_per_shard)
             for name in arguments.settings:
                 output = Path(scratch) / "out"
-                found = measure(run, output, SETTINGS[name])
+                figures = measure(run, output, SETTINGS[name])
                 shutil.rmtree(output)
-                rows.append({"utterances": count, "settings": name, **found})
+                rows.append({"utterances": count, "settings": name, **figures})
                 print(json.dumps(rows[-1]), flush=True)
     if arguments.out:
         arguments.out.write_text(json.dumps(rows, indent=2))
