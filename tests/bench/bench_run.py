@@ -29,6 +29,7 @@ from random_checkpoint import save_checkpoint
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
+from raypipe.records import Search
 from raypipe.runtime.finish.timings import TIMINGS
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import make_plan
@@ -73,7 +74,9 @@ class BareEngine:
         self._shards = [
             prepare_shard(task, model_run.context, frontend) for task in model_run.tasks
         ]
-        searches = [step.request for step in model_run.context.passes]
+        searches = [
+            step.request for step in model_run.context.passes if isinstance(step.request, Search)
+        ]
         self._engine = make_engine(config, model_run.context.emotion_tokens, searches)
 
     def rate(self) -> dict[str, float]:
@@ -85,7 +88,7 @@ class BareEngine:
         started = time.monotonic()
         for shard in rest:
             answer_shard(shard, self._context, self._engine)
-        count = sum(len(shard.parts) for shard in rest)
+        count = sum(len(shard.rows.windows) for shard in rest)
         return {"utterances_per_s": count / (time.monotonic() - started), "engine_share": 1.0}
 
 
@@ -124,16 +127,16 @@ def main() -> None:
             }
         )
         bare = BareEngine.remote(config)
-        found: dict[str, list[dict[str, float]]] = {"run": [], "bare": []}
+        rates: dict[str, list[dict[str, float]]] = {"run": [], "bare": []}
         for number in range(arguments.repeats):
-            found["run"].append(run_rate(config, folder / f"run-{number}"))
-            found["bare"].append(ray.get(bare.rate.remote()))
+            rates["run"].append(run_rate(config, folder / f"run-{number}"))
+            rates["bare"].append(ray.get(bare.rate.remote()))
     medians = {
-        name: {key: statistics.median(one[key] for one in rows) for key in rows[0]}
-        for name, rows in found.items()
+        name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+        for name, rows in rates.items()
     }
     ratio = medians["run"]["utterances_per_s"] / medians["bare"]["utterances_per_s"]
-    result = {"settings": vars(arguments) | {"out": None}, "medians": medians, "all": found}
+    result = {"settings": vars(arguments) | {"out": None}, "medians": medians, "all": rates}
     result |= {"run_to_bare": ratio, "cpus": os.cpu_count()}
     print(json.dumps({"medians": medians, "run_to_bare": ratio}, indent=2))
     if arguments.out is not None:
