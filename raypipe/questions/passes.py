@@ -37,7 +37,7 @@ class Pass:
         """Beams of its search; None for any other request, and for a greedy answer alone."""
         return (self.request.beam_count or None) if isinstance(self.request, Search) else None
 
-    def put(self, engine: RunEngine[Any], inputs: Sequence[Any]) -> list[Generation | Failure]:
+    def put(self, engine: RunEngine[Any], inputs: Sequence[object]) -> list[Generation | Failure]:
         """Ask about every input: one reply each, in their order."""
         if isinstance(self.request, Search):
             return engine.generate(inputs, self.request)

@@ -38,13 +38,13 @@ class WindowInputs:
 
     window: int
     window_s: float | None
-    asked: tuple[Any | Failure, ...]
-    cot: tuple[Any | Failure, ...] = ()
-    for_verifier: Any | Failure | None = None
+    asked: tuple[object | Failure, ...]
+    cot: tuple[object | Failure, ...] = ()
+    for_verifier: object | Failure | None = None
     clip_from: int = 0
 
     @property
-    def clip(self) -> Any | Failure:
+    def clip(self) -> object | Failure:
         """The clip as the model takes it; a text-only input if no prompt comes with a clip."""
         return self.asked[self.clip_from]
 
@@ -70,7 +70,7 @@ class _Input:
 
     where: RowPrompt
     window: WindowInputs
-    prepared: Any
+    prepared: object
 
 
 class ShardAnswers:

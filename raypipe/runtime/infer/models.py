@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from raypipe.config import AskedGrammar, ModelConfig, RunConfig
 from raypipe.config.model import local_path
@@ -156,7 +156,7 @@ def demand_of(config: RunConfig, emotion_tokens: EmotionTokens) -> Demand:
     )
 
 
-def _demanded_grammar(asked: AskedGrammar | None) -> Any:
+def _demanded_grammar(asked: AskedGrammar | None) -> Grammar | Literal["distribution"] | None:
     return asked if asked is None or asked == "distribution" else users_grammar(asked)
 
 

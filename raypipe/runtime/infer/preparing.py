@@ -180,7 +180,7 @@ def _measured(clips: _Clips, window: FloatArray) -> Descriptors | Failure:
 
 def _for_verifier(
     clips_by_row: list[_Clips | Failure], verifier: Frontend[Any] | None
-) -> list[Any | Failure]:
+) -> list[object | Failure]:
     """Every window as another model takes it, asked nothing yet; empty without one."""
     if verifier is None:
         return []
@@ -197,8 +197,8 @@ def _for_verifier(
 def _windows(
     clips: _Clips,
     context: RunContext,
-    prepared: Iterator[Any | Failure],
-    for_verifier: Iterator[Any | Failure],
+    prepared: Iterator[object | Failure],
+    for_verifier: Iterator[object | Failure],
 ) -> Iterator[WindowInputs]:
     is_whole = len(clips.windows) == 1
     with_clip = [number for number, prompt in enumerate(context.prompts) if not prompt.text_only]

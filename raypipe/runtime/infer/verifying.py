@@ -84,7 +84,7 @@ def verify(
         for number, row in enumerate(windows)
         for window in (() if isinstance(row, Failure) else row)
     }
-    given: list[Any] = []
+    given: list[object] = []
     for candidate in wanted:
         clip = clips[candidate.row, candidate.window]
         prompt = prompt_of(candidate.row, candidate.text)
