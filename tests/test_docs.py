@@ -32,6 +32,8 @@ from typer.testing import CliRunner
 from raypipe.cli import app
 from raypipe.config import RunConfig, parse_config
 from raypipe.runtime.ray.session import ray_session
+from raypipe.shards import read_index
+from raypipe.store.location import Location
 
 PAGES = pages()
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -237,6 +239,10 @@ def test_everything_on_a_page_runs(
         s3 = request.getfixturevalue("s3")
         fill_bucket(s3.client, folder)
     run_page(World(folder, front_page.endpoint, front_page.document), page)
+    for index in folder.glob("**/shards.json"):
+        shards = read_index(Location.parse(str(index.parent)))
+        assert shards.rows + shards.excluded > 0
+        assert shards.failures == 0, index.parent.name
 
 
 def test_the_demo_prints_the_strategies_that_the_front_page_shows(
