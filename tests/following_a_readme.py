@@ -66,3 +66,13 @@ class Copy:
         options = ("-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib")
         done = self.python("-m", "pytest", *options, *arguments)
         return done.returncode, done.stdout + done.stderr
+
+    def refusal_with(self, name: str, old: str, new: str) -> str:
+        """What importing the package says when a file's only ``old`` is ``new``."""
+        file = self.folder / name
+        text = file.read_text()
+        assert text.count(old) == 1
+        file.write_text(text.replace(old, new))
+        done = self.python("-c", "import raypipe.config")
+        assert done.returncode == 1
+        return done.stderr

@@ -78,13 +78,7 @@ def test_the_new_strategy_is_known_everywhere_and_passes_every_test(copy: Copy) 
 def test_what_is_forgotten_fails_at_import_by_its_name(
     copy: Copy, old: str, new: str, words: str
 ) -> None:
-    file = copy.folder / SOURCE
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-    done = copy.python("-c", "import raypipe.config")
-    assert done.returncode == 1
-    assert words in done.stderr
+    assert words in copy.refusal_with(SOURCE, old, new)
 
 
 def test_a_forgotten_test_a_forgotten_setting_and_a_forgotten_table_are_red(copy: Copy) -> None:
