@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,19 +14,22 @@ from typing import Any
 import pytest
 import test_catalogue
 from answers import LABELS, some_answers, table_of
+from following_a_readme import ROOT, Copy, example
 
 from raypipe.metrics import METRICS, catalogue
-from raypipe.metrics.listing import README
 from raypipe.metrics.metric import Metric
 from raypipe.metrics.reduce import CorpusSummary, MetricState
 from raypipe.metrics.registry import collect
 from raypipe.store.schemas import PREDICTIONS
 
-ROOT = Path(__file__).parents[2]
-SOURCE = Path("raypipe/metrics/catalogue/total_variation.py")
-TEST = Path("tests/metrics/catalogue/test_total_variation.py")
+PAGE = "raypipe/metrics/README.md"
+SOURCE = "raypipe/metrics/catalogue/total_variation.py"
+TEST = "tests/metrics/catalogue/test_total_variation.py"
+TEXT = example(ROOT / PAGE, SOURCE)
 ROWS = """
 import json
+import sys
+sys.path[:0] = ["tests/metrics", "tests"]
 from test_adding_a_metric import shown
 print(json.dumps(shown()))
 """
@@ -48,52 +48,28 @@ def shown() -> dict[str, Any]:
     }
 
 
-def example(after: Path) -> str:
-    """The README's first block of Python below the mention of a file."""
-    text = README.read_text(encoding="utf-8")
-    found = re.search(r"^```python\n(.*?)^```$", text[text.index(str(after)) :], flags=re.M | re.S)
-    assert found is not None
-    return found[1]
-
-
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def copy(tmp_path: Path) -> Copy:
     """The package and the tests of metrics, with the README's two files added."""
-    ignored = shutil.ignore_patterns("__pycache__", "checkpoint")
-    shutil.copytree(ROOT / "raypipe", tmp_path / "raypipe", ignore=ignored)
-    shutil.copytree(ROOT / "tests/metrics", tmp_path / "tests/metrics", ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / SOURCE).write_text(example(SOURCE))
-    (tmp_path / TEST).write_text(example(TEST))
-    return tmp_path
+    made = Copy.make(tmp_path, "tests/metrics")
+    made.add(PAGE, SOURCE, TEST)
+    return made
 
 
-def run(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    paths = os.pathsep.join(str(path) for path in (copy, copy / "tests/metrics"))
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def check(copy: Path, chosen: str) -> subprocess.CompletedProcess[str]:
+def check(copy: Copy, chosen: str) -> tuple[int, str]:
     """What the README says to run, as far as it matters to the new metric."""
-    files = ("tests/metrics/test_catalogue.py", "tests/metrics/test_listing.py", str(SOURCE))
-    return run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, *files)
+    files = ("tests/metrics/test_catalogue.py", "tests/metrics/test_listing.py", SOURCE)
+    return copy.pytest("--doctest-modules", "-k", chosen, *files)
 
 
-def test_the_example_is_everywhere(copy: Path) -> None:
-    written = run(copy, "-m", "raypipe.metrics.listing")
+def test_the_example_is_everywhere(copy: Copy) -> None:
+    written = copy.python("-m", "raypipe.metrics.listing")
     assert written.returncode == 0, written.stderr
-    assert "| `tvd` | TVD |" in (copy / "raypipe/metrics/README.md").read_text(encoding="utf-8")
-    checked = check(copy, "tvd or readme or columns or total_variation")
-    assert checked.returncode == 0, checked.stdout
+    assert "| `tvd` | TVD |" in (copy.folder / PAGE).read_text(encoding="utf-8")
+    code, output = check(copy, "tvd or readme or columns or total_variation")
+    assert code == 0, output
 
-    result = json.loads(run(copy, "-c", ROWS).stdout)
+    result = json.loads(copy.python("-c", ROWS).stdout)
     assert result["names"][:6] == ["js", "js_distance", "bc", "bd", "tvd", "kl"]
     place = result["columns"].index("tvd")
     assert result["columns"][place - 1 : place + 2] == ["bd", "tvd", "kl"]
@@ -105,12 +81,12 @@ def test_the_example_is_everywhere(copy: Path) -> None:
     assert others == shown()["rows"]
 
 
-def test_a_forgotten_test_and_list_are_asked_for(copy: Path) -> None:
-    (copy / TEST).unlink()
-    checked = check(copy, "has_an_oracle or present_metrics")
-    assert checked.returncode == 1
-    assert "has no test_total_variation.py in" in checked.stdout
-    assert "write it again: python -m raypipe.metrics.listing" in checked.stdout
+def test_a_forgotten_test_and_list_are_asked_for(copy: Copy) -> None:
+    (copy.folder / TEST).unlink()
+    code, output = check(copy, "has_an_oracle or present_metrics")
+    assert code == 1
+    assert "has no test_total_variation.py in" in output
+    assert "write it again: python -m raypipe.metrics.listing" in output
 
 
 # --- mistakes, beside the real metrics in this process ------------------------------------------
@@ -142,9 +118,8 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
 
 
 def changed(right: str, wrong: str) -> str:
-    text = example(SOURCE)
-    assert right in text
-    return text.replace(right, wrong)
+    assert right in TEXT
+    return TEXT.replace(right, wrong)
 
 
 PARTS = ["name", "title", "description", "range", "better", "undefined", "source", "section"]
@@ -152,7 +127,7 @@ PARTS = ["name", "title", "description", "range", "better", "undefined", "source
 
 @pytest.mark.parametrize("part", [*PARTS, "rank", "function"])
 def test_a_forgotten_part_stops_the_import(add: Add, part: str) -> None:
-    [line] = re.findall(rf"^        {part}=.*\n", example(SOURCE), flags=re.M)
+    [line] = re.findall(rf"^        {part}=.*\n", TEXT, flags=re.M)
     with pytest.raises(TypeError, match=f"missing .*'{part}'"):
         add(changed(line, ""))
 
@@ -191,6 +166,6 @@ def test_a_clash_stops_the_import(add: Add, right: str, wrong: str, message: str
 def test_a_wrong_part_fails_a_test(add: Add, right: str, wrong: str, test: str) -> None:
     check_metric = getattr(test_catalogue, test)
     arguments = (4,) if "label_count" in inspect.signature(check_metric).parameters else ()
-    check_metric(add(example(SOURCE)), *arguments)
+    check_metric(add(TEXT), *arguments)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_metric(add(changed(right, wrong)), *arguments)
