@@ -1,4 +1,4 @@
-"""Configs: checked once, at the door, before any work starts; see :mod:`raypipe.config.run`."""
+"""Configs, checked once, before any work starts; see :mod:`raypipe.config.run`."""
 
 from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, StrategyName
 from raypipe.config.api import ApiConfig

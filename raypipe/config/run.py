@@ -1,4 +1,4 @@
-"""The config of a run: checked once, at the door, before any work starts.
+"""The config of a run, checked once, before any work starts.
 
 A config is a YAML file. Unknown keys are refused. Which fields make a run a *different* run is
 decided here too: :meth:`RunConfig.generation_identity` and :meth:`RunConfig.prediction_identity`

@@ -15,7 +15,7 @@ BASELINES = (PRIOR, UNIFORM)
 
 
 def uniform(utterance_count: int, label_count: int) -> Array:
-    """The predictor that knows nothing: 1/K everywhere.
+    """The constant prediction 1/K for every label.
 
     Returns:
         Shape ``(utterances, labels)``.

@@ -19,7 +19,7 @@ _BROKEN: dict[str, str] = {}
 
 
 def _installed() -> Mapping[str, AnyStrategy]:
-    """Strategies of other packages; one that cannot be imported is told when it is asked for."""
+    """Strategies of other packages; one that fails to import is reported when a config names it."""
     strategies: dict[str, AnyStrategy] = {}
     for entry_point in sorted(importlib.metadata.entry_points(group=GROUP)):
         package = entry_point.dist.name if entry_point.dist is not None else "no package"

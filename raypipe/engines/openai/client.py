@@ -63,7 +63,7 @@ class _AttemptFailure:
     """Reason why one attempt failed.
 
     Attributes:
-        again: whether another attempt may help.
+        retryable: whether another attempt may help.
         overload: whether the endpoint has too much to do.
         wait_s: how long it asked to be left alone; None if it did not say.
         billed: whether it worked all the same.
@@ -71,7 +71,7 @@ class _AttemptFailure:
 
     error_type: str
     message: str
-    again: bool
+    retryable: bool
     overload: bool = False
     wait_s: float | None = None
     billed: bool = False
@@ -125,7 +125,7 @@ class Caller:
                 self._health.unanswered = 0
                 return answer
             reason = answer
-            if not reason.again:
+            if not reason.retryable:
                 break
         assert reason is not None  # attempts >= 1
         self._note_unanswered(reason)
@@ -134,7 +134,7 @@ class Caller:
 
     def _note_unanswered(self, reason: _AttemptFailure) -> None:
         """Stop before a corpus full of errors is written because a server is down."""
-        self._health.unanswered = self._health.unanswered + 1 if reason.again else 0
+        self._health.unanswered = self._health.unanswered + 1 if reason.retryable else 0
         if self._health.unanswered >= _GIVE_UP_AFTER:
             self._stop = StoppedError(
                 f"the endpoint left {self._health.unanswered} requests in a row without an "
@@ -191,15 +191,15 @@ class Caller:
             content = self._without_key(response.content)
             return read_reply(content), content
         except BadReplyError as error:
-            return _AttemptFailure("bad_reply", f"the body is {error}", again=True, billed=True)
+            return _AttemptFailure("bad_reply", f"the body is {error}", retryable=True, billed=True)
         except openai.APIStatusError as error:
             return self._refused(error)
         except (openai.APITimeoutError, TimeoutError):
             message = f"no answer within {self._api.timeout_s:g} s"
-            return _AttemptFailure("timeout", message, again=True, overload=True, billed=True)
+            return _AttemptFailure("timeout", message, retryable=True, overload=True, billed=True)
         except openai.APIConnectionError as error:
             cause = type(error.__cause__ or error).__name__
-            return _AttemptFailure("connection", f"the connection broke ({cause})", again=True)
+            return _AttemptFailure("connection", f"the connection broke ({cause})", retryable=True)
 
     def _refused(self, error: openai.APIStatusError) -> _AttemptFailure:
         status = error.status_code
@@ -217,7 +217,7 @@ class Caller:
             )
         message = f"HTTP {status}: {detail}" if detail else f"HTTP {status}"
         if status not in _REPEATED and status < 500:
-            return _AttemptFailure("refused_request", message, again=False)
+            return _AttemptFailure("refused_request", message, retryable=False)
         error_type = "rate_limited" if status == 429 else "server_error"
         wait_s = retry_after_s(error.response.headers, self._api.longest_wait_s)
         return _AttemptFailure(error_type, message, True, status in _OVERLOAD, wait_s)

@@ -39,10 +39,12 @@ def refuse_another_run(
             "but does not continue. Choose another output."
         )
     if record.fingerprint != fingerprint:
-        told = differences(record, config, identity) or "the shards, the model or a prompt differs"
+        settings = (
+            differences(record, config, identity) or "the shards, the model or a prompt differs"
+        )
         raise FingerprintError(
             f"{tables.uri} holds another run (fingerprint {record.fingerprint[:12]}, this run's is "
-            f"{fingerprint[:12]}): {told}. Choose another output."
+            f"{fingerprint[:12]}): {settings}. Choose another output."
         )
 
 

@@ -1,4 +1,4 @@
-"""The engines of a run: found by name, told apart, checked at the door, brought to life."""
+"""The engines of a run: found by name, fingerprinted, checked against the run and loaded."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Plan:
 
 
 def make_plan(config: RunConfig) -> Plan:
-    """Look at the input, the models and the output, and decide what is left to do.
+    """The plan of a run: what is left to do, from the input, the models and the output.
 
     Raises:
         ConfigError: if a prompt or the input cannot be used.

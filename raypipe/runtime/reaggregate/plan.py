@@ -96,7 +96,7 @@ class ReaggregationPlan:
 def plan_reaggregation(
     run: str, changes: Changes, *, output: str | None, endpoint: str | None
 ) -> ReaggregationPlan:
-    """Look at the run and the output, and decide what is left to do.
+    """The plan of a reaggregation: what is left to do, from the run and the output.
 
     Raises:
         ConfigError: if the run cannot be reaggregated, or a change does not go with it.

@@ -1,4 +1,4 @@
-"""What happens to one shard of a reaggregation, as a plain function that knows nothing of Ray."""
+"""The work on one shard of a reaggregation, as a plain function without Ray."""
 
 from __future__ import annotations
 
