@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import json
 import os
 import re
 import subprocess
@@ -27,6 +26,8 @@ from raypipe.runtime.infer.plan import make_plan
 from raypipe.runtime.infer.selfcheck import selfcheck
 from raypipe.runtime.reaggregate.job import reaggregate
 from raypipe.runtime.reaggregate.plan import Changes
+from raypipe.store.location import Location
+from raypipe.store.run_record import read_record
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 ROOT = Path(__file__).parents[2]
@@ -110,9 +111,9 @@ def finished(
 
 
 def test_an_installed_package_s_engine_answers_a_whole_run(runs: Any, finished: Path) -> None:
-    record = json.loads((finished / "run.json").read_text())
+    record = read_record(Location.parse(str(finished)))
     assert record.done_counts.predicted == UTTERANCES
-    assert record["versions"]["raypipe-loudness"] == "1.0"
+    assert record.versions["raypipe-loudness"] == "1.0"
     found = runs.rows(finished, "SELECT utterance_id, probs, predicted FROM predictions")
     clips = {
         one.utterance_id: decode(one.audio, sampling_rate=16_000)
