@@ -139,8 +139,15 @@ class Engine(Protocol[Taken]):
 class EngineRequest(Protocol):
     """A request beyond a search: a frozen dataclass that knows which method of an engine to call.
 
-    A question that needs one declares a capability, and engines that have it offer the method.
+    Attributes:
+        capability: name of what an engine must offer to answer it: engines that have it in
+            :attr:`Capabilities.more` have the method.
     """
+
+    @property
+    def capability(self) -> str:
+        """Name of a capability."""
+        ...
 
     def put(self, engine: Any, inputs: Sequence[Any]) -> list[Generation | Failure]:
         """One reply for every input, in their order, from the engine's own method."""

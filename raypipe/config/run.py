@@ -256,6 +256,12 @@ class RunConfig(ConfigSection):
             }
         )
 
+    @property
+    def _sections(self) -> frozenset[str]:
+        """Names of the sections in which settings of the run's strategies stand."""
+        strategies = map(strategy_named, self.strategies)
+        return frozenset(setting.section for each in strategies for setting in each.settings)
+
     def prediction_identity(
         self, generation_identity: str, policy: VotePolicy | None = None
     ) -> str:
@@ -272,7 +278,7 @@ class RunConfig(ConfigSection):
                 "strategies": list(self.strategies),
                 "ensembles": [mean.model_dump() for mean in self.ensembles],
                 "aggregation": self.aggregation.model_dump(),
-                "adaptive": self.adaptive.model_dump() if "adaptive" in self.strategies else None,
+                "adaptive": self.adaptive.model_dump() if "adaptive" in self._sections else None,
             }
         )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from raypipe.errors import RegistryError
 from raypipe.questions.outline import RunOutline
 from raypipe.questions.passes import Pass
+from raypipe.questions.question import Question
 from raypipe.questions.registry import QUESTIONS, question_named
 from raypipe.records import Search
 
@@ -46,6 +48,7 @@ def plan_passes(outline: RunOutline, asked: Asked) -> tuple[Pass, ...]:
 
     Raises:
         ConfigError: for an unknown question.
+        RegistryError: for one whose passes are not what it declares.
     """
     wanted = asked.resolved(outline)
     passes: list[Pass] = []
@@ -54,6 +57,7 @@ def plan_passes(outline: RunOutline, asked: Asked) -> tuple[Pass, ...]:
     ):
         only_ambiguous = question.name in wanted.ambiguous
         for asking in question.passes(outline):
+            _check(question, asking)
             asking = dataclasses.replace(asking, only_ambiguous=only_ambiguous)
             joined = _joined(passes[-1], asking) if passes else None
             if joined is None:
@@ -61,6 +65,21 @@ def plan_passes(outline: RunOutline, asked: Asked) -> tuple[Pass, ...]:
             else:
                 passes[-1] = joined
     return tuple(sorted(passes, key=lambda asking: asking.only_ambiguous))
+
+
+def _check(question: Question, asking: Pass) -> None:
+    if asking.kind not in (None, question.kind):
+        raise RegistryError(
+            f"question {question.name} declares answers of kind {question.kind!r}, "
+            f"its pass {asking.name!r} those of kind {asking.kind!r}"
+        )
+    if isinstance(asking.request, Search):
+        return
+    if asking.request.capability not in question.requires:
+        raise RegistryError(
+            f"question {question.name} does not require {asking.request.capability!r}, "
+            f"which the request of its pass {asking.name!r} needs"
+        )
 
 
 def _joined(first: Pass, second: Pass) -> Pass | None:

@@ -71,7 +71,8 @@ class WindowAnswers:
         """The first ``sub_beams`` beams, by rank, of the search with ``beam_count`` beams.
 
         Args:
-            settings: of the aggregation.
+            settings: that the strategy declares; beams of one text are taken together only for
+                one that declares that setting.
             beam_count: None for the only search, of several the widest. Beams that do not say
                 how wide their search was are those of the only one.
             sub_beams: None for all.
@@ -82,7 +83,8 @@ class WindowAnswers:
         widest = max((count for count in asked if count is not None), default=None)
         wanted = widest if beam_count is None else beam_count
         searched = tuple(beam for beam in beams if beam.hypothesis.beam_count in (wanted, None))
-        looked_at = _merged(searched) if settings[MERGE_TOKENISATIONS] else searched
+        merges = MERGE_TOKENISATIONS in settings and settings[MERGE_TOKENISATIONS]
+        looked_at = _merged(searched) if merges else searched
         return replace(
             self,
             beams=looked_at[:sub_beams],

@@ -163,10 +163,12 @@ class _Reader:
         declared = strategy_named(variant.strategy)
         if isinstance(declared, Strategy):
             return replace(self._plain(declared, variant), strategy=variant.name)
-        chosen, read = declared.predict(
-            variant.settings, lambda part: self._plain(_plain_strategy(part), variant)
+        chosen, names = declared.predict(
+            variant.settings.declared(*declared.settings),
+            lambda part: self._plain(_plain_strategy(part), variant),
         )
-        cost = cost_of([_plain_strategy(part) for part in read], self._views(variant))
+        read = [_plain_strategy(name) for name in names]
+        cost = cost_of(read, self._views(variant, *read))
         return replace(
             chosen,
             strategy=variant.name,
@@ -180,7 +182,7 @@ class _Reader:
         if strategy.instead:  # it may read beams after all
             key = (*key, variant.beam_count)
         if key not in self._known:
-            views = self._views(variant)
+            views = self._views(variant, strategy)
             cost = cost_of([strategy], views)
             self._known[key] = replace(
                 mean_of(
@@ -193,9 +195,12 @@ class _Reader:
             )
         return self._known[key]
 
-    def _views(self, variant: Variant) -> list[WindowAnswers]:
+    def _views(self, variant: Variant, *strategies: Strategy) -> list[WindowAnswers]:
+        """The answers as these strategies see them: under the settings that they declare."""
+        declared = [setting for strategy in strategies for setting in strategy.settings]
+        settings = variant.settings.declared(*declared)
         return [
-            answers.view(variant.settings, variant.beam_count, variant.sub_beams)
+            answers.view(settings, variant.beam_count, variant.sub_beams)
             for answers in self._windows.answers
         ]
 

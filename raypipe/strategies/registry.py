@@ -31,6 +31,8 @@ def _installed() -> Mapping[str, AnyStrategy]:
             continue
         if not isinstance(strategy, Strategy | Composite):
             _BROKEN[entry_point.name] = f"{where} is a {type(strategy).__name__}, no Strategy"
+        elif strategy.name in strategies:
+            raise RegistryError(f"strategy {strategy.name!r} is brought by two packages: {where}")
         else:
             strategies[strategy.name] = strategy
     return strategies

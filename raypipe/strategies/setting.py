@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -102,8 +103,25 @@ class Settings:
         }
 
     def __getitem__(self, setting: Setting[Value]) -> Value:
+        if setting not in self:
+            raise RegistryError(f"setting {setting.name} is read but not declared")
         value: Value = self._values[setting.name]
         return value
+
+    def __contains__(self, setting: Setting[Any]) -> bool:
+        return setting.name in self._values
+
+    def declared(self, *settings: Setting[Any]) -> Settings:
+        """The values of some settings: for a strategy, which reads no setting but those it names.
+
+        Example:
+            >>> from raypipe.strategies.shared import MERGE_TOKENISATIONS, TAU
+            >>> TAU in Settings().declared(TAU), MERGE_TOKENISATIONS in Settings().declared(TAU)
+            (True, False)
+        """
+        part = copy.copy(self)
+        part._values = {setting.name: self._values[setting.name] for setting in settings}
+        return part
 
     def changed(self, **values: object) -> Settings:
         """The same with other values of some settings."""

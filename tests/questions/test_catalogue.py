@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_up_hypotheses import answers_to
 
 from raypipe.config import parse_config
 from raypipe.discovery import objects_in
@@ -20,9 +21,10 @@ MINIMAL = {"input": {"shards": "in"}, "output": "out"}
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_question_has_a_test_of_its_own(name: str) -> None:
-    assert (HERE / "catalogue" / f"test_{name}.py").exists(), (
-        f"question {name}: tests/questions/catalogue/test_{name}.py is missing"
-    )
+    path = HERE / "catalogue" / f"test_{name}.py"
+    assert path.exists(), f"question {name}: tests/questions/catalogue/{path.name} is missing"
+    assert "\ndef test_" in path.read_text(), f"question {name}: {path.name} tests nothing"
+    assert {answer.kind for answer in answers_to(name)} == {question_named(name).kind}
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -37,7 +37,7 @@ print(json.dumps({
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    copy = Copy.make(tmp_path, "tests/strategies")
+    copy = Copy.make(tmp_path, "tests/strategies", "tests/questions")
     copy.add(PAGE, SOURCE, TEST)
     assert copy.python("-m", "raypipe.strategies.listing").returncode == 0
     return copy

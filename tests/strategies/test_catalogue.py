@@ -6,36 +6,34 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from made_up_hypotheses import LABELS, TOKENS, beams, heard, predicted
+from made_up_hypotheses import LABELS, TOKENS, beams, example_answers, predicted
 
 from raypipe.config import parse_config
 from raypipe.errors import ConfigError, RegistryError
+from raypipe.questions import question_named
 from raypipe.reporting.names import strategy_rank
 from raypipe.strategies import SETTINGS, STRATEGIES, Setting, Settings, Strategy, Variant
+from raypipe.strategies.answers import prepare
 from raypipe.strategies.listing import settings_markdown, strategies_markdown
 from raypipe.strategies.needs import needs
+from raypipe.strategies.shared import MERGE_TOKENISATIONS, TAU
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MINIMAL = {"input": {"shards": "in"}, "output": "out"}
-LOGITS = np.array([[3.0, 1.0]] * 4, dtype=np.float32)
-ANSWERS = [
-    heard("greedy", 0.6, emotion_logits=LOGITS),
-    heard("cot", 0.7),
-    *beams(0.8, 0.4, 0.2, verifier_score=0.5, verifier_call=0, verifier_tokens=9),
-]
+ANSWERS = example_answers()
 PLAIN = [name for name, strategy in STRATEGIES.items() if isinstance(strategy, Strategy)]
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_has_a_test_of_its_own(name: str) -> None:
-    assert (HERE / "catalogue" / f"test_{name}.py").exists(), (
-        f"strategy {name}: tests/strategies/catalogue/test_{name}.py is missing"
-    )
+    path = HERE / "catalogue" / f"test_{name}.py"
+    assert path.exists(), f"strategy {name}: tests/strategies/catalogue/{path.name} is missing"
+    assert "\ndef test_" in path.read_text(), f"strategy {name}: {path.name} tests nothing"
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -55,11 +53,35 @@ def test_it_reads_no_answer_but_those_to_its_questions(name: str) -> None:
     """Without the answers to all other questions it predicts the very same."""
     strategy = STRATEGIES[name]
     assert isinstance(strategy, Strategy)
-    kinds = {"greedy": "greedy", "cot": "cot", "beams": "beam", "verifier": "beam"}
-    own = {kinds[question] for question in strategy.questions if question in kinds}
-    if own <= set(kinds.values()):
-        kept = [answer for answer in ANSWERS if answer.kind in own]
-        assert repr(predicted(name, kept)) == repr(predicted(name, ANSWERS))
+    kinds = {question_named(question).kind for question in strategy.questions}
+    kept = [answer for answer in ANSWERS if answer.kind in kinds]
+    assert repr(predicted(name, kept)) == repr(predicted(name, ANSWERS))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_it_reads_the_recorded_logits_only_if_it_says_so(name: str) -> None:
+    strategy = STRATEGIES[name]
+    assert isinstance(strategy, Strategy)
+    without = [replace(answer, emotion_logits=None) for answer in ANSWERS]
+    unread = repr(predicted(name, without)) == repr(predicted(name, ANSWERS))
+    assert unread or strategy.reads_logits, f"strategy {name} does not say reads_logits"
+
+
+def test_a_setting_that_is_not_declared_cannot_be_read() -> None:
+    """What it does not declare is no part of what is remembered in a sweep."""
+    (answers,) = prepare(ANSWERS, LABELS, TOKENS).answers
+    declares_tau = answers.view(Settings().declared(TAU), None, None)
+    assert declares_tau.settings[TAU] == 1.0
+    with pytest.raises(RegistryError, match="merge_tokenisations is read but not declared"):
+        declares_tau.settings[MERGE_TOKENISATIONS]
+
+
+def test_beams_of_one_text_are_taken_together_only_where_that_is_declared() -> None:
+    twice = [*beams(0.9, 0.1), replace(beams(0.1)[0], rank=2, token_ids=(8,))]
+    (answers,) = prepare(twice, LABELS, TOKENS).answers
+    settings = Settings(merge_tokenisations=True)
+    assert len(answers.view(settings.declared(MERGE_TOKENISATIONS), None, None).beams) == 2
+    assert len(answers.view(settings.declared(TAU), None, None).beams) == 3
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -165,6 +187,7 @@ def test_another_package_brings_a_strategy(tmp_path: Path) -> None:
 import json
 from raypipe.config import parse_config
 from raypipe.reporting.names import strategy_rank
+from raypipe.strategies.answers import prepare
 from raypipe.strategies.listing import strategy_cards
 config = parse_config({"input": {"shards": "x"}, "output": "y", "strategies": ["same"]})
 print(json.dumps([config.strategies, [card.name for card in strategy_cards()]]))

@@ -3,6 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from made_up_hypotheses import example_answers
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
@@ -93,12 +94,15 @@ def test_a_strategy_depends_on_the_settings_it_names_and_on_no_other(strategy: s
 def test_a_sweep_over_any_setting_gives_what_single_runs_give(strategy: str, name: str) -> None:
     """Every setting of every strategy, from the registry: a new one is swept here unasked."""
     setting = SETTINGS[name]
-    hypotheses = [*HYPOTHESES, replace(HYPOTHESES[2], rank=3, token_ids=(7, 7, 7), alpha=-4.2)]
+    kinds = {item.kind for item in HYPOTHESES}
+    others = [answer for answer in example_answers() if answer.kind not in kinds]
+    twice = replace(HYPOTHESES[2], rank=3, token_ids=(7, 7, 7), alpha=-4.2, emotion_logits=None)
+    hypotheses = [*HYPOTHESES, twice, *others]
     base = AMBIGUOUS if name != "threshold" else Settings()
     values = {key: (value,) for key, value in base.by_name().items()}
     sweep = Sweep([strategy], 4, **{**values, name: setting.examples})
     variants = sweep.variants()
-    used = any(name in Variant("x", strategy, base).settings_used for _ in (0,))
+    used = name in Variant("x", strategy, base).settings_used
     assert len(variants) == (2 if used else 1)
     swept = predict_variants(hypotheses, variants, LABELS, TOKENS)
     for variant, prediction in zip(variants, swept, strict=True):

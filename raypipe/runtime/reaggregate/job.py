@@ -30,6 +30,7 @@ from raypipe.store.run_record import RECORD, MadeFrom, RunRecord, read_record, w
 from raypipe.store.schemas import SETTINGS
 from raypipe.store.strict import table_from_rows
 from raypipe.strategies import SETTINGS as STRATEGY_SETTINGS
+from raypipe.strategies.setting import SECTIONS
 from raypipe.strategies.sweep import used_settings
 
 _SHOWN = 5
@@ -146,7 +147,7 @@ def _record(plan: ReaggregationPlan, started: datetime) -> RunRecord:
     swept = {
         section: config[section]
         | {name: values for name, values in plan.swept.items() if section == _section(name)}
-        for section in ("aggregation", "adaptive")
+        for section in SECTIONS
     }
     return RunRecord(
         name=source.name,

@@ -18,7 +18,8 @@ from raypipe.runtime.reaggregate.asked import refuse_what_was_not_asked
 from raypipe.runtime.reaggregate.work import ReaggregationWork, ShardOfModel
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD, RunRecord, read_record
-from raypipe.strategies import SETTINGS, Variant
+from raypipe.strategies import SETTINGS, STRATEGIES, Variant
+from raypipe.strategies.setting import SECTIONS
 from raypipe.strategies.sweep import compared, used_settings
 from raypipe.votes import VotePolicy
 
@@ -105,12 +106,7 @@ def plan_reaggregation(
     source = Location.parse(run, endpoint)
     record = _source_record(source)
     config = _changed_config(dict(record.config), changes, f"{source.uri}/{RECORD}")
-    adaptive = changes.in_section("adaptive")
-    if adaptive and "adaptive" not in config.strategies:
-        raise ConfigError(
-            f"adaptive {', '.join(adaptive)}: adaptive is not among the strategies "
-            f"{', '.join(config.strategies)}"
-        )
+    _refuse_unread(changes, config)
     variants = run_sweep(config, changes.sub_beams or (), **changes.settings).variants()
     place = f"{source.uri}/{RECORD}"
     refuse_what_was_not_asked(parse_config(dict(record.config), source=place), variants)
@@ -141,6 +137,18 @@ def plan_reaggregation(
     return ReaggregationPlan(record, config, identity, swept, work, compared(variants), parts, done)
 
 
+def _refuse_unread(changes: Changes, config: RunConfig) -> None:
+    """Refuse settings of a section of their own where none of their strategies is read."""
+    for name in changes.settings.keys() & SETTINGS.keys():
+        section = SETTINGS[name].section
+        owners = [key for key, each in STRATEGIES.items() if SETTINGS[name] in each.settings]
+        if section != SECTIONS[0] and not set(owners) & set(config.strategies):
+            raise ConfigError(
+                f"{section} {name}: {', '.join(owners)} is not among the strategies "
+                f"{', '.join(config.strategies)}"
+            )
+
+
 def _source_record(source: Location) -> RunRecord:
     try:
         record = read_record(source)
@@ -159,7 +167,7 @@ def _source_record(source: Location) -> RunRecord:
 def _changed_config(document: dict[str, Any], changes: Changes, place: str) -> RunConfig:
     """The run's config with the first value of everything that is changed, checked as a whole."""
     changed = dict(document)
-    for section in ("aggregation", "adaptive"):
+    for section in SECTIONS:
         given = changes.in_section(section)
         first = {name: values[0] for name, values in given.items() if values}
         if first:

@@ -1,7 +1,11 @@
+from made_up_hypotheses import beams
+
 from raypipe.questions import Asked, RunOutline, plan_passes
 from raypipe.records import Search
 
 BOTH = Asked(frozenset({"greedy", "beams"}))
+
+ANSWERS = beams(0.8, 0.4, 0.2)
 
 
 def test_the_main_search_and_the_greedy_answer_are_one_call() -> None:

@@ -1,7 +1,10 @@
 import pytest
+from made_up_hypotheses import heard
 
 from raypipe.questions import Asked, PromptOutline, RunOutline, plan_passes, question_named
 from raypipe.records import Search
+
+ANSWERS = [heard("cot", 0.7)]
 
 
 def test_it_asks_the_prompt_s_variant_at_its_own_length() -> None:

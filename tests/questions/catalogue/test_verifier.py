@@ -1,9 +1,13 @@
 from dataclasses import replace
 
+from made_up_hypotheses import beams
+
 from raypipe.questions import Asked, PromptOutline, RunOutline, plan_passes, question_named
 from raypipe.records import Hypothesis
 
 BEAM = Hypothesis("beam", 0, "x", (1,), None, -1.0, "stop", None)
+
+ANSWERS = beams(0.8, 0.4, 0.2, verifier_score=0.5, verifier_call=0, verifier_tokens=9)
 
 
 def test_it_is_no_call_of_the_model_that_answers() -> None:

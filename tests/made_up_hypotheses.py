@@ -1,11 +1,16 @@
-"""Made-up hypotheses for the tests of strategies."""
+"""Made-up hypotheses for the tests of questions and strategies."""
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from raypipe.labels import LabelSet
+from raypipe.questions import QUESTIONS
 from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Prediction
 from raypipe.strategies import Settings, predict
 
@@ -15,6 +20,31 @@ TOKENS = EmotionTokens(
     (10, 20),
     ("anger", "sad"),
 )
+
+LOGITS = np.array([[3.0, 1.0]] * 4, dtype=np.float32)
+_QUESTIONS = Path(__file__).parent / "questions/catalogue"
+
+
+def example_answers() -> list[Hypothesis]:
+    """Answers to every question of the registry, from the questions' own tests.
+
+    A question about candidates answers on the candidates themselves, in their place.
+    """
+    by_kind = {question.kind: answers_to(name) for name, question in QUESTIONS.items()}
+    return [answer for answers in by_kind.values() for answer in answers]
+
+
+def answers_to(question: str) -> list[Hypothesis]:
+    """The ``ANSWERS`` in a question's test."""
+    path = _QUESTIONS / f"test_{question}.py"
+    spec = importlib.util.spec_from_file_location(f"answers_to_{question}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answers: list[Hypothesis] = getattr(module, "ANSWERS", [])
+    assert answers, f"question {question}: {path.name} has no ANSWERS, examples for strategies"
+    return answers
 
 
 def heard(kind: str, anger: float | None, steps: int = 4, **more: Any) -> Hypothesis:
