@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from corpus_folder import CorpusFolder, clip
 
+import raypipe.corpora
 from raypipe.corpora import CORPORA, load_corpus, selection
 from raypipe.corpora.lines import json_entries
 from raypipe.errors import ConfigError, CorpusError
@@ -24,6 +27,20 @@ def test_every_corpus_says_what_it_is(name: str) -> None:
         assert chosen.note
         # Corpora know annoyed from anger; users' manifests need not.
         assert not chosen.policy.aliases
+
+
+def test_every_adapter_has_its_line_and_every_corpus_a_test_of_its_own() -> None:
+    folder = Path(raypipe.corpora.__file__).parent
+    adapters = {
+        f"raypipe.corpora.{path.stem}:{name}"
+        for path in folder.glob("*.py")
+        for name in re.findall(r"^class (\w+)\(Corpus\):", path.read_text(), flags=re.M)
+    }
+    assert adapters == set(CORPORA.values()), "a line in CORPORA for every adapter"
+    for place in CORPORA.values():
+        module = place.partition(":")[0].rpartition(".")[2]
+        test = Path(__file__).parent / f"test_{module}.py"
+        assert test.exists(), f"{place}: tests/corpora/{test.name} is missing"
 
 
 def test_unknown_names_and_options_are_refused() -> None:

@@ -291,3 +291,8 @@ def test_there_is_no_row_of_no_metric(rows: Rows) -> None:
     declared = {row for metric in METRICS.values() for row in metric.row_names}
     declared |= {f"f1={label}" for label in LABELS.names}
     assert {name for name, _ in rows} <= declared
+
+
+def test_no_two_metrics_have_one_title() -> None:
+    titles = [metric.title for metric in METRICS.values()]
+    assert len(set(titles)) == len(titles)
