@@ -1,4 +1,7 @@
-"""A real Ray, a small synthetic corpus, one finished run: made once, read by many tests."""
+"""A real Ray, a small synthetic corpus, one finished run: made once, read by many tests.
+
+Tests in the folders below do without: they have ``in_process``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 import ray
+from in_process import InProcess, utterance
 from rich.console import Console
 from s3_server import find_weed
 
@@ -105,3 +109,18 @@ def finished(
     output = tmp_path_factory.mktemp("finished")
     runs.run(corpus, output)
     return output
+
+
+@pytest.fixture
+def in_process(fake_engine: None, tmp_path: Path) -> InProcess:
+    """A shard of six clips of noise, and runs over it in this process with the fake engine."""
+    runs = InProcess(tmp_path)
+    runs.write(*(utterance(f"u{number}") for number in range(6)))
+    return runs
+
+
+@pytest.fixture(autouse=True)
+def _no_ray_below(request: pytest.FixtureRequest) -> None:
+    """Unit tests, in the folders below this one, start no Ray."""
+    is_below = request.path.parent != Path(__file__).parent
+    assert not is_below or "ray_cluster" not in request.fixturenames
