@@ -58,7 +58,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Here:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Seven clips, one of which is missing and one of which is a tie, which the policy leaves out."""
+    """Seven clips: one is missing, and the votes of one are a tie, which the policy leaves out."""
     lines = []
     for number in range(7):
         name = f"c{number}.wav"
