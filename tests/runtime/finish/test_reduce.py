@@ -34,6 +34,12 @@ def _tasks_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take a second each time, and only some tests are about them."""
+    monkeypatch.setattr(module, "html_report", lambda *_: "a report")
+
+
+@pytest.fixture
 def three_shards(fake_engine: None, tmp_path: Path) -> InProcess:
     runs = InProcess(tmp_path)
     runs.write(*(utterance(f"u{number}") for number in range(9)), rows_per_shard=3)
@@ -64,6 +70,7 @@ def value(runs: InProcess, metric: str, strategy: str = "greedy") -> float:
     return number
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_mean_is_that_of_the_rows(three_shards: InProcess) -> None:
     reduced(three_shards, three_shards.finished(strategies=["greedy", "w_bon"]))
     for strategy in ("greedy", "w_bon"):
@@ -73,6 +80,7 @@ def test_a_mean_is_that_of_the_rows(three_shards: InProcess) -> None:
             assert value(three_shards, name, strategy) == pytest.approx(mean, abs=1e-8)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_how_shards_are_grouped_changes_no_byte(
     three_shards: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +90,7 @@ def test_how_shards_are_grouped_changes_no_byte(
     assert reduced(three_shards, plan) == whole
 
 
+@pytest.mark.usefixtures("no_report")
 def test_only_the_pairs_that_are_named_are_compared(three_shards: InProcess) -> None:
     plan = three_shards.finished(strategies=["greedy", "w_bon", "bon"])
     reduced(three_shards, plan, compared=frozenset({("greedy", "w_bon")}))
@@ -93,6 +102,7 @@ def test_only_the_pairs_that_are_named_are_compared(three_shards: InProcess) -> 
     assert pairs == {frozenset(("greedy", "w_bon"))}
 
 
+@pytest.mark.usefixtures("no_report")
 def test_intervals_hold_the_value_and_repeat_with_the_seed(three_shards: InProcess) -> None:
     plan = three_shards.finished(strategies=["greedy"])
     first = reduced(three_shards, plan)
