@@ -1,25 +1,32 @@
-"""A shard of noise through a run's own functions, in this process and without Ray."""
+"""Shards of noise and a fake engine: a run's own functions in this process, without Ray.
+
+The fixture ``in_process`` of ``tests/conftest.py`` brings one with six utterances.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from raypipe.config import parse_config
+from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance, Vote
-from raypipe.runtime.infer.context import RunContext
+from raypipe.runtime.finish.counts import check_counts, count_tables
+from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_engine, make_frontend
-from raypipe.runtime.infer.plan import ModelRun, make_plan
+from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.preparing import prepare_shard
-from raypipe.runtime.infer.shard_work import answer_shard, commit_shard
+from raypipe.runtime.infer.shard_work import answer_shard, commit_shard, recommit_shard
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.store.query import query
+from raypipe.store.run_record import write_record
 
 LABELS = LABEL_SETS["crema-d-6"]
 
@@ -52,37 +59,101 @@ def utterance(name: str, seconds: float = 0.5) -> Utterance:
 
 
 class InProcess:
-    """A run of one shard, step by step in this process."""
+    """A run in this process, step by step.
+
+    Args:
+        folder: where its files go.
+        shards: that it reads; None for those that :meth:`write` makes.
+    """
 
     labels = LABELS
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shards: Path | None = None) -> None:
         self.folder = folder
-        self.shards = folder / "shards"
+        self.shards = folder / "shards" if shards is None else shards
 
-    def write(self, *rows: Utterance) -> None:
-        write_shards(rows, Location.parse(str(self.shards)), LABELS, source="test")
+    @property
+    def tables(self) -> Location:
+        return Location.parse(str(self.folder / "out"))
 
-    def config(self, **changes: Any) -> Any:
-        document: dict[str, Any] = {
+    def write(self, *rows: Utterance, rows_per_shard: int = 200, **facts: Any) -> None:
+        write_shards(
+            rows,
+            Location.parse(str(self.shards)),
+            LABELS,
+            source="test",
+            rows_per_shard=rows_per_shard,
+            **facts,
+        )
+
+    def document(self, **changes: Any) -> dict[str, Any]:
+        """A config's keys and values; ``changes`` take the place of whole sections."""
+        return {
             "input": {"shards": str(self.shards)},
-            "output": str(self.folder / "out"),
+            "output": self.tables.uri,
             "model": {"engine": "fake", "path": "none", "name": "fake"},
             "decoding": {"beam_count": 3},
             "metrics": {"replicates": 100},
+            **changes,
         }
-        return parse_config({**document, **changes})
+
+    def config(self, **changes: Any) -> RunConfig:
+        return parse_config(self.document(**changes))
+
+    def plan(self, **changes: Any) -> Plan:
+        return make_plan(self.config(**changes))
+
+    def context(self, **changes: Any) -> RunContext:
+        return self.plan(**changes).context
 
     def answered(self, **changes: Any) -> tuple[RunContext, Any]:
         """Everything of the first shard is asked and committed; the context and the engine."""
-        model_run: ModelRun = make_plan(self.config(**changes)).model_runs[0]
-        context = model_run.context
-        frontend = make_frontend(model_run.config.model)
-        engine = make_engine(model_run.config, context.emotion_tokens, [])
+        model_run = self.plan(**changes).model_runs[0]
+        engine = self._answer(model_run, model_run.tasks[:1])
+        return model_run.context, engine
+
+    def finished(self, **changes: Any) -> Plan:
+        """All shards are asked and committed, counted and recorded; the plan as it began."""
+        from raypipe.runtime.infer import pipeline  # imports Ray, which the other methods need not
+
+        plan = self.plan(**changes)
+        for model_run in plan.model_runs:
+            self._answer(model_run, model_run.pending)
+        context = plan.context
+        counts = count_tables(
+            context.tables,
+            context.run,
+            plan.model_runs[0].utterances,
+            [
+                (model_run.context.model, prompt)
+                for model_run in plan.model_runs
+                for prompt in context.all_prompts
+            ],
+            [variant.name for variant in context.variants],
+        )
+        check_counts(counts)
+        record = pipeline._record(plan, datetime.now(UTC))
+        write_record(context.tables, record.changed(counts=counts, status="finished"))
+        return plan
+
+    @staticmethod
+    def _answer(model_run: ModelRun, tasks: Sequence[ShardTask]) -> Any:
+        context, config = model_run.context, model_run.config
+        frontend = make_frontend(config.model)
+        engine = make_engine(config, context.emotion_tokens, [])
         verifier = None if context.verification is None else (frontend, engine)
-        shard = prepare_shard(model_run.tasks[0], context, frontend)
-        commit_shard(answer_shard(shard, context, engine, verifier), context)
-        return context, engine
+        for task in tasks:
+            if task.generated:
+                recommit_shard(task, context)
+            else:
+                shard = prepare_shard(task, context, frontend)
+                commit_shard(answer_shard(shard, context, engine, verifier), context)
+        return engine
+
+    def objects(self) -> dict[str, bytes]:
+        """Every Parquet object of the output by its name."""
+        return {name: self.tables.read(name) for name in self.tables.list(".parquet")}
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        return query(Location.parse(str(self.folder / "out")), sql).to_pylist()
+        answer: list[dict[str, Any]] = query(self.tables, sql).to_pylist()
+        return answer

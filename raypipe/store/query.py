@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import duckdb
@@ -35,22 +35,42 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
         return None
     # Of text, whatever a name looks like: a model called 7 is no number.
     keys = pa.schema([(key, pa.string()) for key in KEYS])
-    dataset = pyarrow.dataset.dataset(
-        path,
-        filesystem=filesystem,
-        format="parquet",
-        partitioning=pyarrow.dataset.partitioning(keys, flavor="hive"),
+    factory = pyarrow.dataset.FileSystemDatasetFactory(
+        filesystem,
+        pyarrow.fs.FileSelector(path, recursive=True),
+        pyarrow.dataset.ParquetFileFormat(),
+        pyarrow.dataset.FileSystemFactoryOptions(
+            partitioning=pyarrow.dataset.partitioning(keys, flavor="hive"),
+            partition_base_dir=path,
+        ),
     )
-    return dataset.replace_schema(_whole_schema(SCHEMAS[table], dataset.schema))
+    return factory.finish(_whole_schema(SCHEMAS[table], factory.inspect()))
 
 
 def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:
     """Every column that this version knows and every one that the files have.
 
-    An object of an older version lacks some, which read as null.
+    An object of an older version lacks some, which read as null; so do fields inside a column.
     """
-    fields = {field.name: field for field in known} | {field.name: field for field in stored}
-    return pa.schema([field.with_nullable(True) for field in fields.values()])
+    return pa.schema(_whole_fields(known, stored))
+
+
+def _whole_fields(known: Iterable[pa.Field], stored: Iterable[pa.Field]) -> list[pa.Field]:
+    fields = {field.name: field for field in known}
+    for field in stored:
+        own = fields.get(field.name)
+        kind = field.type if own is None else _whole_type(own.type, field.type)
+        fields[field.name] = field.with_type(kind)
+    return [field.with_nullable(True) for field in fields.values()]
+
+
+def _whole_type(known: pa.DataType, stored: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(known) and pa.types.is_list(stored):
+        kind = _whole_type(known.value_type, stored.value_type)
+        return pa.list_(stored.value_field.with_type(kind))
+    if pa.types.is_struct(known) and pa.types.is_struct(stored):
+        return pa.struct(_whole_fields(known, stored))
+    return stored
 
 
 def connect(tables: Location) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,7 @@
-"""A real Ray, a small synthetic corpus, one finished run: made once, read by many tests."""
+"""A real Ray, a small synthetic corpus, one finished run: made once, read by many tests.
+
+Tests in the folders below do without: they have ``in_process``.
+"""
 
 from __future__ import annotations
 
@@ -105,3 +108,10 @@ def finished(
     output = tmp_path_factory.mktemp("finished")
     runs.run(corpus, output)
     return output
+
+
+@pytest.fixture(autouse=True)
+def _no_ray_below(request: pytest.FixtureRequest) -> None:
+    """Unit tests, in the folders below this one, start no Ray."""
+    is_below = request.path.parent != Path(__file__).parent
+    assert not is_below or "ray_cluster" not in request.fixturenames

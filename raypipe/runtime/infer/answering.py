@@ -99,13 +99,15 @@ class ShardAnswers:
             for item in self._inputs(cot=asking.cot)
             if not asking.only_ambiguous or is_ambiguous(self._answered(item.where))
         ]
-        if not inputs:
-            return
+        ready = [item.prepared for item in inputs if not isinstance(item.prepared, Failure)]
         first_asked = frozenset(self._first)
-        started = time.monotonic()
-        replies = asking.put(engine, [item.prepared for item in inputs])
-        self.timings.append(Timing(asking.name, len(inputs), time.monotonic() - started))
-        for item, reply in zip(inputs, replies, strict=True):
+        replies: Iterator[Generation | Failure] = iter(())
+        if ready:
+            started = time.monotonic()
+            replies = iter(asking.put(engine, ready))
+            self.timings.append(Timing(asking.name, len(ready), time.monotonic() - started))
+        for item in inputs:
+            reply = item.prepared if isinstance(item.prepared, Failure) else next(replies)
             if isinstance(reply, Failure) and item.where not in first_asked:
                 self._failures.setdefault(item.where, reply)
                 continue
@@ -137,12 +139,15 @@ class ShardAnswers:
         return replace(self._first[where], hypotheses=tuple(hypotheses), questions=tuple(questions))
 
     def _inputs(self, *, cot: bool) -> Iterator[_Input]:
-        """Inputs that can be asked; what could not be prepared fails its row and prompt."""
+        """Inputs of the rows and prompts that have not failed.
+
+        What could not be prepared fails its row and prompt, unless that was answered before.
+        """
         for number, row in enumerate(self._rows):
             for window in () if isinstance(row, Failure) else row:
                 for prompt, prepared in enumerate(window.cot if cot else window.asked):
                     where = number, prompt
-                    if isinstance(prepared, Failure):
+                    if isinstance(prepared, Failure) and where not in self._first:
                         self._failures.setdefault(where, prepared)
                     elif where not in self._failures:
                         yield _Input(where, window, prepared)

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from raypipe.config import RunConfig, parse_config
 from raypipe.errors import ConfigError, DecodeError, EngineError
 from raypipe.labels import LabelSet, label_set
-from raypipe.records import Failure, Generation, Hypothesis, Prediction, Search, Utterance
+from raypipe.records import (
+    Failure,
+    FloatArray,
+    Generation,
+    Hypothesis,
+    Prediction,
+    Search,
+    Utterance,
+)
 from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import run_contexts
@@ -133,9 +141,16 @@ def predictor(labels: str | Sequence[str], config: Mapping[str, Any]) -> Predict
     Args:
         labels: name of a label set, or labels.
         config: sections of a run's config; those that are about shards are not needed.
+
+    Raises:
+        ConfigError: if the config is wrong.
     """
     names = label_set(labels).names
-    return _predictor(names, json.dumps(dict(config), sort_keys=True, default=list))
+    try:
+        document = json.dumps(dict(config), sort_keys=True)
+    except TypeError as error:
+        raise ConfigError(f"predict: a config holds what JSON can hold: {error}") from error
+    return _predictor(names, document)
 
 
 @lru_cache(maxsize=2)
@@ -147,17 +162,32 @@ def _predictor(labels: tuple[str, ...], config: str) -> Predictor:
 def _utterance(
     samples: NDArray[np.floating[Any]], sampling_rate: int, transcript: str | None
 ) -> Utterance:
+    samples, rate = _checked(np.asarray(samples), sampling_rate)
     sink = io.BytesIO()
-    soundfile.write(
-        sink, np.asarray(samples, dtype=np.float32), sampling_rate, format="WAV", subtype="FLOAT"
-    )
+    soundfile.write(sink, samples, rate, format="WAV", subtype="FLOAT")
     return Utterance(
         utterance_id=_NAME,
         dataset="",
         split=None,
         speaker=None,
         audio=sink.getvalue(),
-        sampling_rate=sampling_rate,
-        duration_s=len(samples) / sampling_rate,
+        sampling_rate=rate,
+        duration_s=len(samples) / rate,
         transcript=transcript,
     )
+
+
+def _checked(samples: NDArray[Any], sampling_rate: float) -> tuple[FloatArray, int]:
+    """Samples and rate that can be written to a file; what libsndfile says of others is no help."""
+    if samples.dtype.kind != "f":
+        raise DecodeError("bad_samples", f"samples are {samples.dtype}, not floats within [-1, 1]")
+    has_channels = samples.ndim == 2
+    if samples.ndim not in (1, 2) or (has_channels and samples.shape[1] > samples.shape[0]):
+        raise DecodeError(
+            "bad_samples",
+            f"samples have shape {samples.shape}, not (samples,) or (samples, channels)",
+        )
+    rate = int(sampling_rate)
+    if rate != sampling_rate or rate < 1:
+        raise DecodeError("bad_sampling_rate", f"sampling rate {sampling_rate} is no number of Hz")
+    return samples.astype(np.float32), rate

@@ -1,0 +1,67 @@
+"""The demo's corpus and the configs of its four kinds."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from raypipe.runtime.infer.demo import demo_config, make_corpus
+from raypipe.shards import read_index, read_shard
+from raypipe.store.location import Location
+from raypipe.strategies import STRATEGIES
+
+KINDS = [(False, False), (True, False), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize(
+    ("silence", "everything", "folder"),
+    [
+        (False, False, "demo"),
+        (True, False, "demo/silence"),
+        (False, True, "demo/everything"),
+        (True, True, "demo/silence-everything"),
+    ],
+)
+def test_every_kind_of_demo_has_a_folder_of_its_own(
+    silence: bool, everything: bool, folder: str
+) -> None:
+    config = demo_config("shards", Path("demo"), silence=silence, everything=everything)
+    assert Path(config.output) == Path(folder)
+    assert config.input.shards == "shards"
+    assert config.audio.replace_with == ("silence" if silence else None)
+    assert ("silence" in config.name) == silence
+
+
+def test_everything_is_every_strategy_there_is() -> None:
+    assert {*demo_config("s", Path("o"), everything=True).strategies} == {*STRATEGIES}
+    assert {*demo_config("s", Path("o")).strategies} < {*STRATEGIES}
+
+
+def test_the_model_is_the_bundled_one() -> None:
+    for silence, everything in KINDS:
+        config = demo_config("s", Path("o"), silence=silence, everything=everything)
+        assert (config.model.engine, config.model.path) == ("transformers", "tiny-alm")
+
+
+def test_a_corpus_is_made_once_and_says_what_it_holds(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO())
+    place = make_corpus(tmp_path, 3, 7, console)
+    assert place == str(tmp_path / "synthetic-3-seed7")
+    before = {path: path.stat().st_mtime_ns for path in Path(place).iterdir()}
+    assert make_corpus(tmp_path, 3, 7, console) == place
+    assert {path: path.stat().st_mtime_ns for path in Path(place).iterdir()} == before
+    location = Location.parse(place)
+    index = read_index(location)
+    assert (index.rows, index.fixed_sentences) == (3, True)
+    rows = [row for entry in index.shards for row in read_shard(location, entry)]
+    assert all(len(row.soft_label) == len(index.labels) == 6 for row in rows)
+
+
+def test_another_seed_is_another_corpus(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO())
+    first, second = (make_corpus(tmp_path, 2, seed, console) for seed in (1, 2))
+    indexes = [read_index(Location.parse(place)) for place in (first, second)]
+    assert indexes[0].fingerprint != indexes[1].fingerprint

@@ -1,0 +1,55 @@
+"""The summary at the end of an ingest."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+from in_process import LABELS, utterance
+from rich.console import Console
+
+from raypipe.records import Failure, Utterance, Vote
+from raypipe.runtime.ingest.show import show_ingest
+from raypipe.shards import RowFailure, write_shards
+from raypipe.store.location import Location
+from raypipe.votes import VotePolicy
+
+
+def shown(folder: Path, *rows: Utterance | Failure, policy: VotePolicy | None = None) -> str:
+    place = Location.parse(str(folder))
+    index = write_shards(rows, place, LABELS, policy=policy, source="test")
+    log = io.StringIO()
+    show_ingest(index, place, Console(file=log, width=200))
+    return log.getvalue()
+
+
+def test_counts_of_a_clean_ingest_and_where_it_lies(tmp_path: Path) -> None:
+    text = shown(tmp_path, utterance("u0"), utterance("u1"))
+    assert text.splitlines()[-1] == (
+        f"2 utterances in 1 shards, 0 failures, 0 left out, in {tmp_path}"
+    )
+    assert "ingest_errors" not in text
+    assert "ingest_excluded" not in text
+
+
+def test_failures_are_shown_by_kind_with_the_place_of_all_of_them(tmp_path: Path) -> None:
+    failures = [
+        RowFailure("u7", "ingest", "truncated", "votes.csv line 7: the bytes end", 7),
+        RowFailure("u8", "ingest", "truncated", "votes.csv line 8: the bytes end", 8),
+        RowFailure("u9", "ingest", "missing_audio", "votes.csv line 9: no [red] file", 9),
+    ]
+    text = shown(tmp_path, utterance("u0"), *failures)
+    assert "1 utterances in 1 shards, 3 failures, 0 left out" in text
+    assert f"all failures: {tmp_path}/ingest_errors.parquet" in text
+    for word in ("truncated", "missing_audio", "votes.csv line 7"):
+        assert word in text
+    assert "[red]" in text  # what stands in a corpus is no markup
+
+
+def test_what_the_policy_leaves_out_is_no_failure(tmp_path: Path) -> None:
+    votes = (Vote("a", ("anger",)), Vote("b", ("sadness",)))
+    tie = replace(utterance("u1"), votes=votes, soft_label=None, plurality=None)
+    text = shown(tmp_path, utterance("u0"), tie, policy=VotePolicy(clips="plurality"))
+    assert f"left out: {tmp_path}/ingest_excluded.parquet" in text
+    assert "1 utterances in 1 shards, 0 failures, 1 left out" in text

@@ -1,0 +1,77 @@
+"""What of a Ray session is seen without a cluster: refusals, and errors inside Ray's own."""
+
+from __future__ import annotations
+
+import pytest
+import ray
+from ray.exceptions import RayTaskError, WorkerCrashedError
+
+from raypipe.errors import ConfigError, DecodeError, ShardError
+from raypipe.runtime.ray.session import check_resources, own_error
+
+Have = dict[str, float]
+
+
+@pytest.mark.parametrize(
+    ("have", "gpus", "cpus"),
+    [
+        ({"CPU": 4.0}, 0.0, 4.0),
+        ({"CPU": 4.0, "GPU": 1.0}, 1.0, 0.5),
+        ({"CPU": 4.0, "GPU": 2.0}, 0.5, 1.75),
+        ({}, 0.0, 0.0),
+    ],
+)
+def test_what_a_cluster_has_is_not_refused(
+    monkeypatch: pytest.MonkeyPatch, have: Have, gpus: float, cpus: float
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    check_resources(gpus=gpus, cpus=cpus)
+
+
+@pytest.mark.parametrize(
+    ("have", "gpus", "cpus", "message"),
+    [
+        ({"CPU": 2.0}, 0.0, 2.75, "the run asks for 2.75 CPUs, the cluster has 2"),
+        ({"CPU": 8.0}, 1.0, 1.0, "the run asks for 1 GPUs, the cluster has 0"),
+        ({"CPU": 8.0, "GPU": 1.0}, 1.5, 1.0, "the run asks for 1.5 GPUs, the cluster has 1"),
+        ({}, 0.0, 1.0, "the run asks for 1 CPUs, the cluster has 0"),
+    ],
+)
+def test_a_stream_that_would_wait_for_ever_is_refused(
+    monkeypatch: pytest.MonkeyPatch, have: Have, gpus: float, cpus: float, message: str
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    with pytest.raises(ConfigError) as refused:
+        check_resources(gpus=gpus, cpus=cpus)
+    assert str(refused.value) == message
+
+
+def wrapped(error: Exception) -> Exception:
+    """As Ray hands an error of a task to the driver: of both classes, with the worker's stack."""
+    task_error: Exception = RayTaskError("task", "a long stack", error).as_instanceof_cause()
+    return task_error
+
+
+def test_an_error_in_a_task_is_the_one_that_was_raised() -> None:
+    error = ShardError("shard-3 is damaged")
+    outer = wrapped(error)
+    assert isinstance(outer, ShardError)
+    assert str(outer) != str(error)
+    assert own_error(outer) is error
+
+
+def test_an_error_below_several_others_is_found() -> None:
+    error = DecodeError("truncated", "the bytes end")
+    outer = RuntimeError("the stream fell")
+    outer.__cause__ = wrapped(error)
+    assert own_error(outer) is error
+
+
+def test_what_is_not_raypipe_s_own_stays_as_it_is() -> None:
+    for error in (WorkerCrashedError(), wrapped(ValueError("bad")), KeyError("x")):
+        assert own_error(error) is error
+
+
+def test_an_error_that_never_met_ray_is_itself() -> None:
+    error = ConfigError("wrong")
+    assert own_error(error) is error

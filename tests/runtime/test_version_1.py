@@ -1,0 +1,74 @@
+"""A finished run and shards of version 1, through the jobs of this version of raypipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.compare_runs import compare_objects
+
+import raypipe
+
+HERE = Path(__file__).parents[1] / "data" / "version_1"
+
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def reaggregated(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("version_1") / "out"
+    raypipe.reaggregate(HERE / "run", output)
+    return output
+
+
+def test_reaggregate_gives_what_version_1_had_predicted(reaggregated: Path) -> None:
+    for table, count in (("predictions", 2), ("errors", 2), ("metrics", 1)):
+        objects = sorted((HERE / "run" / table).rglob("*.parquet"))
+        assert len(objects) == count
+        for path in objects:
+            other = reaggregated / path.relative_to(HERE / "run")
+            wrong, rows, columns = compare_objects(path, other, table)
+            assert wrong == []
+            assert columns > 5
+            assert rows > 0 or table == "errors"
+    record = raypipe.load(reaggregated).record
+    original = json.loads((HERE / "run" / "run.json").read_text())
+    assert (
+        record.done_counts.model_dump(mode="json", exclude_none=True, exclude={"cells"})
+        == (original["counts"])
+    )
+    assert record.version == 2
+    assert record.made_from is not None
+    assert record.made_from.fingerprint == original["fingerprint"]
+
+
+def test_a_sweep_over_version_1_reads_its_beams(tmp_path: Path) -> None:
+    run = raypipe.reaggregate(
+        HERE / "run", tmp_path / "out", strategies=["w_bon"], tau=[0.5, 2.0], sub_beams=[1, 2]
+    )
+    names = run.query("SELECT DISTINCT strategy FROM predictions ORDER BY 1").to_pylist()
+    assert [row["strategy"] for row in names] == [
+        f"w_bon[beams={beams}of2,tau={tau}]" for beams in (1, 2) for tau in ("0.5", "2")
+    ]
+
+
+def test_a_run_over_shards_of_version_1_gives_the_answers_of_version_1(
+    runs: Any, tmp_path: Path
+) -> None:
+    runs.run(
+        HERE / "shards",
+        tmp_path / "out",
+        strategies=["greedy"],
+        decoding={"beam_count": 0},
+        metrics={"replicates": 100},
+    )
+    texts = (
+        "SELECT utterance_id, h.text FROM"
+        " (SELECT utterance_id, unnest(hypotheses) AS h FROM generations)"
+        " WHERE h.kind = 'greedy' ORDER BY ALL"
+    )
+    assert len(runs.rows(HERE / "run", texts)) == 4
+    assert runs.rows(tmp_path / "out", texts) == runs.rows(HERE / "run", texts)
