@@ -135,13 +135,22 @@ def shared_data() -> Path:
     return found
 
 
+@pytest.fixture(scope="session")
+def installed_engines() -> tuple[Any, ...]:
+    """Engines of other packages, looked for once: that reads the metadata of every package."""
+    from raypipe.engines.plugins import installed_plugins
+
+    return installed_plugins()
+
+
 @pytest.fixture
-def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_engine(installed_engines: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let configs of this process say ``model: {engine: fake, path: none}``."""
     from raypipe.engines import plugins
 
     known = {**plugins.BUILT_IN, "fake": "fake_engine:PLUGIN"}
     monkeypatch.setattr(plugins, "BUILT_IN", known)
+    monkeypatch.setattr(plugins, "installed_plugins", lambda: installed_engines)
 
 
 @pytest.fixture

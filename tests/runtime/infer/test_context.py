@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,20 @@ def test_what_got_no_cheap_answer_is_ambiguous(in_process: Any) -> None:
     assert context.is_ambiguous(([], []))
     failed = AskedQuestion("greedy", error_type="odd", error_message="no answer")
     assert context.is_ambiguous(([], [failed]))
+
+
+def test_of_several_searches_the_main_one_decides(in_process: Any) -> None:
+    """What the other searches found is for comparison, and may not be asked yet."""
+    context = in_process.context(
+        strategies=["adaptive"],
+        decoding={"beam_count": 2, "other_beam_counts": [4]},
+        adaptive={"cheap": "bon", "expensive": "cot", "threshold": 0.5},
+    )
+    clear = replace(answer(anger=1.0), kind="beam", alpha=-1.0)
+    mixed = replace(answer(anger=0.5, sadness=0.5), kind="beam", alpha=-1.0)
+    for main, other, expected in ((mixed, clear, True), (clear, mixed, False)):
+        beams = [replace(main, beam_count=2), replace(other, beam_count=4)]
+        assert context.is_ambiguous((beams, [])) is expected
 
 
 def test_without_a_composite_strategy_nothing_is_ambiguous(in_process: Any) -> None:

@@ -65,6 +65,17 @@ def test_every_utterance_is_asked_alone_and_then_all_together(
     assert calls == [[name] for name in names] + [names]
 
 
+@pytest.mark.usefixtures("fake_engine")
+def test_a_small_sample_is_spread_over_the_whole_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = InProcess(tmp_path)
+    runs.write(*(utterance(f"u{number}") for number in range(6)), rows_per_shard=1)
+    calls = noting(monkeypatch)
+    selfcheck(runs.config(), 3)
+    assert calls[-1] == ["u0", "u2", "u4"]
+
+
 def test_the_sample_is_twice_the_batch_unless_it_is_said(three_shards: InProcess) -> None:
     check = selfcheck(three_shards.config(resources={"batch_size": 2}))
     assert check.agreement.utterances == 4

@@ -107,6 +107,15 @@ def test_a_finished_one_is_not_done_again(
     assert again(run, tmp_path / "made") == first
 
 
+def test_what_is_missing_of_a_finished_one_is_made_again(run: InProcess, tmp_path: Path) -> None:
+    again(run, tmp_path / "made")
+    path = sorted((tmp_path / "made" / "predictions").rglob("*.parquet"))[2]
+    data = path.read_bytes()
+    path.unlink()
+    again(run, tmp_path / "made")
+    assert path.read_bytes() == data
+
+
 def test_other_replicates_are_reduced_again_from_the_same_predictions(
     run: InProcess, tmp_path: Path
 ) -> None:
