@@ -102,13 +102,17 @@ def run(config: str | Path | Settings | RunConfig, *, address: str | None = None
         RaypipeError: if the config, the input, the storage or the accounting is wrong.
     """
     from raypipe.config import RunConfig, load_config, parse_config
-    from raypipe.runtime.infer.pipeline import run as run_config
+    from raypipe.runtime.infer.plan import make_plan
 
     if isinstance(config, Mapping):
         checked = parse_config(dict(config))
     else:
         checked = config if isinstance(config, RunConfig) else load_config(config)
-    run_config(checked, address=address)
+    plan = make_plan(checked)
+
+    from raypipe.runtime.infer.pipeline import carry_out  # loads Ray, which checks do without
+
+    carry_out(plan, address=address)
     return Run(checked.output, checked.storage.endpoint)
 
 
@@ -126,13 +130,17 @@ def ingest(
     """
     from raypipe.config import checked as as_checked
     from raypipe.runtime.ingest.config import IngestConfig, load_ingest_config
-    from raypipe.runtime.ingest.job import ingest as ingest_config
+    from raypipe.runtime.ingest.plan import prepare_ingest
 
     if isinstance(config, Mapping):
         checked = as_checked(IngestConfig, dict(config), "config")
     else:
         checked = config if isinstance(config, IngestConfig) else load_ingest_config(config)
-    return ingest_config(checked, address=address)
+    prepared = prepare_ingest(checked)
+
+    from raypipe.runtime.ingest.job import carry_out_ingest  # loads Ray
+
+    return carry_out_ingest(prepared, address=address)
 
 
 def inspect(
@@ -177,18 +185,16 @@ def reaggregate(
     Raises:
         RaypipeError: if the run is unfinished or damaged, or a setting cannot be.
     """
-    from raypipe.runtime.reaggregate.job import reaggregate as reaggregate_run
-    from raypipe.runtime.reaggregate.plan import Changes
+    from raypipe.runtime.reaggregate.plan import Changes, plan_reaggregation
 
     changes = Changes.of(strategies, sub_beams, replicates, **settings)
     place = run.location.uri if isinstance(run, Run) else str(run)
-    record = reaggregate_run(
-        place,
-        changes,
-        output=None if output is None else str(output),
-        endpoint=endpoint,
-        address=address,
-    )
+    into = None if output is None else str(output)
+    plan = plan_reaggregation(place, changes, output=into, endpoint=endpoint)
+
+    from raypipe.runtime.reaggregate.job import carry_out  # loads Ray
+
+    record = carry_out(plan, address=address)
     return Run(record.config["output"], endpoint)
 
 

@@ -32,9 +32,10 @@ config = parse_config({{
 COMMAND_LINE = """
 import sys
 from raypipe.cli import app
+from raypipe.errors import RaypipeError
 try:
     app({arguments!r}, standalone_mode=False)
-except SystemExit:
+except (SystemExit, RaypipeError):
     pass
 """
 
@@ -73,11 +74,27 @@ import in_process
 from pathlib import Path
 in_process.InProcess(Path("elsewhere"), shards=Path("shards")).answered()
 """,
+    "a run, an ingest and a reaggregation that are refused": """
+import raypipe
+for refused in (
+    lambda: raypipe.run({"input": {"shards": "nowhere"}, "output": "new"}),
+    lambda: raypipe.ingest({"corpus": "emodb", "source": "x", "output": "y", "selection": "none"}),
+    lambda: raypipe.reaggregate("nowhere"),
+):
+    try:
+        refused()
+    except raypipe.errors.RaypipeError:
+        continue
+    raise SystemExit("it was not refused")
+""",
     "a finished run as tables": "import raypipe\nassert raypipe.load('out').tables",
     "what is in a corpus": "import raypipe\nassert raypipe.inspect('shards').utterances",
     **{
         f"raypipe {' '.join(arguments)}": COMMAND_LINE.format(arguments=arguments)
         for arguments in (
+            ["run", "nowhere.yaml"],
+            ["reaggregate", "nowhere"],
+            ["ingest", "emodb", "x", "y", "--selection", "none"],
             ["--help"],
             ["run", "--help"],
             ["reaggregate", "--help"],

@@ -53,7 +53,7 @@ def ingest(
     """Turn a corpus, or your own data, into shards; the same command again continues."""
     from raypipe.config import checked
     from raypipe.runtime.ingest.config import IngestConfig
-    from raypipe.runtime.ingest.job import ingest as run_ingest
+    from raypipe.runtime.ingest.plan import prepare_ingest
     from raypipe.runtime.ingest.show import show_ingest
     from raypipe.store.location import Location
 
@@ -77,8 +77,10 @@ def ingest(
         "storage": {"endpoint": endpoint},
         "source_endpoint": source_endpoint,
     }
+    prepared = prepare_ingest(checked(IngestConfig, document, "raypipe ingest"))
+
+    from raypipe.runtime.ingest.job import carry_out_ingest  # loads Ray, which checks do without
+
     console = Console()
-    index = run_ingest(
-        checked(IngestConfig, document, "raypipe ingest"), address=address, console=console
-    )
+    index = carry_out_ingest(prepared, address=address, console=console)
     show_ingest(index, Location.parse(destination, endpoint), console)

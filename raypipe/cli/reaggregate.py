@@ -28,8 +28,7 @@ def reaggregate(
     **settings: object,
 ) -> None:
     """Predict from a run's stored hypotheses under other settings, without a model."""
-    from raypipe.runtime.reaggregate.job import reaggregate
-    from raypipe.runtime.reaggregate.plan import Changes
+    from raypipe.runtime.reaggregate.plan import Changes, plan_reaggregation
 
     changes = Changes(
         strategies=values("--strategies", strategies, str),
@@ -37,8 +36,10 @@ def reaggregate(
         sub_beams=values("--sub-beams", sub_beams, int),
         replicates=replicates,
     )
+    plan = plan_reaggregation(run, changes, output=output, endpoint=endpoint)
+
+    from raypipe.runtime.reaggregate.job import carry_out  # loads Ray, which checks do without
+
     console = Console()
-    record = reaggregate(
-        run, changes, output=output, endpoint=endpoint, address=address, console=console
-    )
+    record = carry_out(plan, address=address, console=console)
     show_run(record.config["output"], record, console, endpoint)

@@ -18,12 +18,16 @@ def run_command(
 ) -> None:
     """Run a corpus of shards through a model; the same command again continues."""
     from raypipe.config import load_config
-    from raypipe.runtime.infer.pipeline import run
+    from raypipe.runtime.infer.plan import make_plan
 
     console = Console()
     settings = load_config(config)
     if limit is not None:
         updated = settings.input.model_copy(update={"limit": limit})
         settings = settings.model_copy(update={"input": updated})
-    record = run(settings, address=address, console=console)
+    plan = make_plan(settings)
+
+    from raypipe.runtime.infer.pipeline import carry_out  # loads Ray, which checks do without
+
+    record = carry_out(plan, address=address, console=console)
     show_run(settings.output, record, console, settings.storage.endpoint)

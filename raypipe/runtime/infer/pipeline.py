@@ -43,8 +43,14 @@ def run(
     Raises:
         RaypipeError: if the config, the input, the storage or the accounting is wrong.
     """
+    return carry_out(make_plan(config), address=address, console=console)
+
+
+def carry_out(
+    plan: Plan, *, address: str | None = None, console: Console | None = None
+) -> RunRecord:
+    """The rest of :func:`run` after everything was checked, from its plan."""
     console = console or Console()
-    plan = make_plan(config)
     finished = _finished_record(plan)
     if finished is not None:
         return finished

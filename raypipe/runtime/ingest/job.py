@@ -14,17 +14,17 @@ from rich.console import Console
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.readers import ReadRequest
-from raypipe.corpora.sources import Source, open_source, resolved
+from raypipe.corpora.sources import Source
 from raypipe.errors import AccountingError, RaypipeError, ShardError
-from raypipe.labels import LabelSet
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.plan import (
     ContainerScan,
     IngestPlan,
+    PreparedIngest,
     ShardLimits,
     claim,
-    refuse_another,
+    prepare_ingest,
     scanned,
 )
 from raypipe.runtime.ingest.work import (
@@ -35,15 +35,12 @@ from raypipe.runtime.ingest.work import (
 )
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.shards import (
-    FORMAT_VERSION,
     INGEST_ERRORS,
     INGEST_EXCLUDED,
     ShardIndex,
     publish_index,
     write_failures,
 )
-from raypipe.store.location import Location
-from raypipe.votes import VotePolicy
 
 # A task whose worker or node died is repeated three times; its own errors are told at once.
 _task = ray.remote(num_cpus=1, max_retries=3, num_returns="streaming")
@@ -72,19 +69,17 @@ def ingest(
         FingerprintError: if the output holds another ingest.
         StoreError: if the storage refuses.
     """
+    return carry_out_ingest(prepare_ingest(config), address=address, console=console)
+
+
+def carry_out_ingest(
+    prepared: PreparedIngest, *, address: str | None = None, console: Console | None = None
+) -> ShardIndex:
+    """The rest of :func:`ingest` after its config and its place were checked."""
     console = console or Console()
+    config, source, shards = prepared.config, prepared.source, prepared.shards
+    labels, policy = prepared.labels, prepared.policy
     endpoint = config.storage.endpoint
-    shards = Location.parse(config.output, endpoint)
-    source = open_source(config.corpus, config.options)
-    labels, policy = resolved(
-        source,
-        selected=config.selection,
-        labels=config.labels(),
-        changes=config.votes.changes(),
-    )
-    settings = _settings(config, source, labels, policy)
-    shards.probe_conditional_writes()
-    refuse_another(shards, settings)
     request = ReadRequest(config.source, config.source_endpoint or endpoint, labels, policy)
     limits = ShardLimits(config.rows_per_shard, config.bytes_per_shard)
     with ExitStack() as stack, IngestPlan() as plan:
@@ -96,27 +91,10 @@ def ingest(
             with console.status("reading labels"):
                 plan.add_clips(opened, labels, policy, limits)
             stack.enter_context(ray_session(address))
-        fingerprint = claim(shards, settings, plan)
+        fingerprint = claim(shards, prepared.settings, plan)
         context = IngestContext(shards, labels, policy, config.audio == "flac", fingerprint)
         written = _carry_out(plan, context, config.workers, console)
         return _finish(config, source, context, plan, written)
-
-
-def _settings(
-    config: IngestConfig, source: Source, labels: LabelSet, policy: VotePolicy
-) -> dict[str, Any]:
-    """The settings of a config that decide what the shards hold."""
-    return {
-        "corpus": config.corpus,
-        "options": dict(source.options),
-        "selection": config.selection or source.default_selection,
-        "labels": list(labels.names),
-        "policy": policy.model_dump(mode="json"),
-        "audio": config.audio,
-        "rows_per_shard": config.rows_per_shard,
-        "bytes_per_shard": config.bytes_per_shard,
-        "format_version": FORMAT_VERSION,
-    }
 
 
 def _scans(

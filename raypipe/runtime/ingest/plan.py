@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip
+from raypipe.corpora.sources import Source, open_source, resolved
 from raypipe.errors import FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
+from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.work import (
     ClipShard,
     ContainerShards,
@@ -30,7 +32,7 @@ from raypipe.runtime.ingest.work import (
     IngestTask,
     counted,
 )
-from raypipe.shards import INDEX
+from raypipe.shards import FORMAT_VERSION, INDEX
 from raypipe.store.location import Location
 from raypipe.votes import VotePolicy
 
@@ -205,6 +207,61 @@ def repeated_clips(
         where = containers[there].position(int(earlier[clip] - starts[there]))
         repeated[here][int(clip - starts[here])] = where
     return repeated
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedIngest:
+    """An ingest whose config goes with its corpus, and whose place holds no other one.
+
+    Attributes:
+        settings: those of the config that decide what the shards hold, as JSON values.
+    """
+
+    config: IngestConfig
+    source: Source
+    shards: Location
+    labels: LabelSet
+    policy: VotePolicy
+    settings: Mapping[str, Any]
+
+
+def prepare_ingest(config: IngestConfig) -> PreparedIngest:
+    """The checks of an ingest that need neither its source nor Ray.
+
+    Raises:
+        ConfigError: if the config fits neither the corpus nor its labels.
+        FingerprintError: if the output holds another ingest.
+        StoreError: if the storage refuses.
+    """
+    shards = Location.parse(config.output, config.storage.endpoint)
+    source = open_source(config.corpus, config.options)
+    labels, policy = resolved(
+        source,
+        selected=config.selection,
+        labels=config.labels(),
+        changes=config.votes.changes(),
+    )
+    settings = _settings(config, source, labels, policy)
+    shards.probe_conditional_writes()
+    refuse_another(shards, settings)
+    return PreparedIngest(config, source, shards, labels, policy, settings)
+
+
+def _settings(
+    config: IngestConfig, source: Source, labels: LabelSet, policy: VotePolicy
+) -> dict[str, Any]:
+    """The settings of a config that decide what the shards hold."""
+    return {
+        "corpus": config.corpus,
+        "options": dict(source.options),
+        "selection": config.selection or source.default_selection,
+        "labels": list(labels.names),
+        "policy": policy.model_dump(mode="json"),
+        "audio": config.audio,
+        "rows_per_shard": config.rows_per_shard,
+        "bytes_per_shard": config.bytes_per_shard,
+        "format_version": FORMAT_VERSION,
+    }
 
 
 def refuse_another(shards: Location, settings: Mapping[str, Any]) -> None:

@@ -64,8 +64,15 @@ def reaggregate(
         RaypipeError: if the run is unfinished or damaged, a change cannot be, or the output
             holds something else.
     """
-    console = console or Console()
     plan = plan_reaggregation(run, changes, output=output, endpoint=endpoint)
+    return carry_out(plan, address=address, console=console)
+
+
+def carry_out(
+    plan: ReaggregationPlan, *, address: str | None = None, console: Console | None = None
+) -> RunRecord:
+    """The rest of :func:`reaggregate` after everything was checked, from its plan."""
+    console = console or Console()
     finished = _finished_record(plan)
     if finished is not None:
         return finished
