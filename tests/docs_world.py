@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,10 @@ class World:
             for line in block.text.splitlines():
                 json.loads(line)
         elif block.language == "python":
-            exec(compile(block.text, block.where, "exec"), {"__name__": "__docs__"})
+            # A module of its own: dataclasses look theirs up by its name.
+            module = types.ModuleType("__docs__")
+            sys.modules[module.__name__] = module
+            exec(compile(block.text, block.where, "exec"), vars(module))
         elif block.language == "sql":
             query(Location.parse("runs/mine"), block.text)
         elif block.language == "jinja":

@@ -40,7 +40,7 @@ def tracked() -> list[str]:
     return sorted(
         name
         for name in names
-        if "__pycache__" not in name and not name.endswith((".safetensors", ".pyc"))
+        if "__pycache__" not in name and not name.endswith((".safetensors", ".parquet", ".pyc"))
     )
 
 
