@@ -52,7 +52,7 @@ def test_vllm_predicts_what_transformers_predicts(runs: Any, tmp_path: Path) -> 
     before = left_by_vllm()
     record = runs.run(corpus, tmp_path / "vllm", model={"engine": "vllm"}, **EVERYTHING)
     counts = record.done_counts
-    assert (counts["input"], counts["predicted"], counts["errors"]) == (UTTERANCES, UTTERANCES, 0)
+    assert (counts.input, counts.predicted, counts.errors) == (UTTERANCES, UTTERANCES, 0)
     assert left_by_vllm() <= before
 
     answers = by_key(runs.rows(tmp_path / "vllm", ANSWERS), "utterance_id", "kind", "rank")
