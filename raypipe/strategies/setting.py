@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -68,11 +69,16 @@ class Setting(Generic[Value]):
             ConfigError: naming the setting and what it takes.
         """
         try:
-            checked: Value = TypeAdapter(self.annotation).validate_python(value)
+            checked: Value = _adapter(self).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ConfigError(f"{self.section}.{self.name}: {reason}, got {value!r}") from error
         return checked
+
+
+@cache
+def _adapter(setting: Setting[Value]) -> TypeAdapter[Value]:
+    return TypeAdapter(setting.annotation)
 
 
 class Settings:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raypipe.config import MetricsConfig
 from raypipe.errors import FingerprintError
 from raypipe.store.location import Location
-from raypipe.store.run_record import RECORD, differences, read_record
+from raypipe.store.run_record import RECORD, RunRecord, differences, read_record
 from raypipe.store.schemas import VERSION
+
+
+def finished_record(tables: Location, metrics: MetricsConfig) -> RunRecord | None:
+    """The record of a run with all its shards, if not even other intervals are left to do."""
+    if not tables.exists(RECORD):
+        return None
+    record = read_record(tables)
+    same = record.config["metrics"] == metrics.model_dump(mode="json")
+    return record if same and record.status == "finished" else None
 
 
 def refuse_another_run(

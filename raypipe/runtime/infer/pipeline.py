@@ -13,6 +13,7 @@ from rich.console import Console
 from raypipe.config import RunConfig
 from raypipe.errors import StoppedError
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.timings import read_timings
@@ -21,7 +22,7 @@ from raypipe.runtime.infer.models import run_usage
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
-from raypipe.store.run_record import RECORD, RunRecord, read_record, write_record
+from raypipe.store.run_record import RunRecord, write_record
 from raypipe.strategies.sweep import compared
 
 
@@ -51,20 +52,12 @@ def carry_out(
 ) -> RunRecord:
     """The rest of :func:`run` after everything was checked, from its plan."""
     console = console or Console()
-    finished = _finished_record(plan)
+    tables, metrics = plan.context.tables, plan.config.metrics
+    finished = finished_record(tables, metrics) if plan.is_done else None
     if finished is not None:
         return finished
     with ray_session(address):
         return run_plan(plan, console)
-
-
-def _finished_record(plan: Plan) -> RunRecord | None:
-    """The record of this very run if there is nothing left to do, not even other intervals."""
-    if not plan.is_done or not plan.context.tables.exists(RECORD):
-        return None
-    record = read_record(plan.context.tables)
-    same = record.config["metrics"] == plan.config.metrics.model_dump(mode="json")
-    return record if same and record.status == "finished" else None
 
 
 def run_plan(plan: Plan, console: Console) -> RunRecord:

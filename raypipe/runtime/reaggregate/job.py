@@ -18,6 +18,7 @@ from rich.console import Console
 
 from raypipe.errors import ShardError
 from raypipe.runtime.finish.counts import check_counts, count_tables
+from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.versions import versions
@@ -26,7 +27,7 @@ from raypipe.runtime.ray.tasks import in_order
 from raypipe.runtime.reaggregate.plan import Changes, ReaggregationPlan, plan_reaggregation
 from raypipe.runtime.reaggregate.work import reaggregate_part
 from raypipe.store.parquet import to_parquet_bytes
-from raypipe.store.run_record import RECORD, MadeFrom, RunRecord, read_record, write_record
+from raypipe.store.run_record import MadeFrom, RunRecord, write_record
 from raypipe.store.schemas import SETTINGS
 from raypipe.store.strict import table_from_rows
 from raypipe.strategies import SETTINGS as STRATEGY_SETTINGS
@@ -73,19 +74,12 @@ def carry_out(
 ) -> RunRecord:
     """The rest of :func:`reaggregate` after everything was checked, from its plan."""
     console = console or Console()
-    finished = _finished_record(plan)
+    tables, metrics = plan.work.output, plan.config.metrics
+    finished = None if plan.pending else finished_record(tables, metrics)
     if finished is not None:
         return finished
     with ray_session(address):
         return _carry_out(plan, console)
-
-
-def _finished_record(plan: ReaggregationPlan) -> RunRecord | None:
-    if plan.pending or not plan.work.output.exists(RECORD):
-        return None
-    record = read_record(plan.work.output)
-    same = record.config["metrics"] == plan.config.metrics.model_dump(mode="json")
-    return record if same and record.status == "finished" else None
 
 
 def _carry_out(plan: ReaggregationPlan, console: Console) -> RunRecord:
