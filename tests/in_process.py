@@ -6,15 +6,18 @@ The fixture ``in_process`` of ``tests/conftest.py`` brings one with six utteranc
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
+from rich.console import Console
 
-from raypipe.config import RunConfig, parse_config
+from raypipe.config import MetricsConfig, RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance, Vote
 from raypipe.runtime.finish.counts import check_counts, count_tables
@@ -26,9 +29,19 @@ from raypipe.runtime.infer.shard_work import answer_shard, commit_shard, recommi
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.store.query import query
-from raypipe.store.run_record import write_record
+from raypipe.store.run_record import read_record, write_record
 
 LABELS = LABEL_SETS["crema-d-6"]
+REPLICATES = MetricsConfig(replicates=100)
+
+TASKS_RUN_HERE = SimpleNamespace(
+    put=lambda value: value, get=lambda value: value, remote=lambda **_: lambda task: task
+)
+"""What jobs use of Ray, in this process."""
+
+
+def in_order_here(task: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterable[Any]:
+    return (task(item, *more) for item in items)
 
 
 def clip(seconds: float, seed: int = 0) -> bytes:
@@ -135,6 +148,35 @@ class InProcess:
         record = pipeline._record(plan, datetime.now(UTC))
         write_record(context.tables, record.changed(counts=counts, status="finished"))
         return plan
+
+    def reduced(self, plan: Plan, settings: MetricsConfig = REPLICATES, **changes: Any) -> bytes:
+        """Write ``metrics/`` and the report of a finished plan; the bytes of ``metrics/``.
+
+        Args:
+            plan: of :meth:`finished`, with one model called ``fake`` and one prompt.
+            settings: of the bootstrap.
+            changes: further arguments of the reduce.
+        """
+        from raypipe.runtime.finish import reduce as module  # imports Ray
+
+        context = plan.context
+        names = [
+            context.object_name("predictions", "distribution", task.entry.name)
+            for task in plan.model_runs[0].tasks
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "ray", TASKS_RUN_HERE)
+            patch.setattr(module, "in_order", in_order_here)
+            module.reduce_tables(
+                context.tables,
+                {("fake", "distribution"): names},
+                read_record(context.tables),
+                Console(quiet=True),
+                labels=context.labels,
+                settings=settings,
+                **changes,
+            )
+        return self.objects()["metrics/model=fake/prompt=distribution/metrics.parquet"]
 
     @staticmethod
     def _answer(model_run: ModelRun, tasks: Sequence[ShardTask]) -> Any:

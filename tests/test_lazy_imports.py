@@ -103,6 +103,7 @@ for refused in (
             ["metrics", "--json"],
             ["corpora"],
             ["inspect", "shards", "--json"],
+            ["report", "out"],
             ["query", "SELECT count(*) FROM predictions", "--run", "out"],
         )
     },
@@ -119,7 +120,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs.write(utterance("u0"), utterance("u1"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins, "BUILT_IN", {**plugins.BUILT_IN, "fake": "fake_engine:PLUGIN"})
-        runs.finished()
+        runs.reduced(runs.finished())
     return place
 
 

@@ -16,7 +16,7 @@ def report(
 ) -> None:
     """Write a finished run's report.html again and print its table."""
     from raypipe.labels import LabelSet
-    from raypipe.runtime.finish.reduce import write_report
+    from raypipe.runtime.finish.report import write_report
     from raypipe.store.location import Location
     from raypipe.store.run_record import read_record
 

@@ -3,7 +3,7 @@
 A metric is one object, of one of the four kinds in :mod:`raypipe.metrics.kinds`. Everything else
 is derived from these objects: columns of ``predictions/``, rows of ``metrics/``, the reduce, the
 report, ``raypipe metrics`` and the table in this folder's README. A declaration that contradicts
-itself or lacks a part raises ValueError where it is made, that is at import.
+itself or lacks a part raises RegistryError where it is made, that is at import.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from raypipe.errors import RegistryError
 from raypipe.metrics.scored import Scored
 from raypipe.metrics.sums import Statistic, Summand, Sums, ratio
 
@@ -99,9 +100,9 @@ class Metric:
     narrow: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a declaration that lacks a part or contradicts itself, with ValueError."""
+        """Refuse a declaration that lacks a part or contradicts itself, with RegistryError."""
         for field, fault in self._faults():
-            raise ValueError(f"metric {self.name!r}: {field}: {fault}")
+            raise RegistryError(f"metric {self.name!r}: {field}: {fault}")
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         if not _NAME.fullmatch(self.name) or self.name.endswith(SKILL_SUFFIX):

@@ -7,15 +7,14 @@ Nothing else lists metrics: add a module to that folder and the metric is in ``p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib import import_module
-from pkgutil import iter_modules
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics import catalogue
+from raypipe.discovery import modules_in
+from raypipe.errors import RegistryError
 from raypipe.metrics.kinds import AurocMetric, CostMetric, Of, UtteranceMetric
 from raypipe.metrics.metric import (
     MEDIAN_SUFFIX,
@@ -32,29 +31,27 @@ Array = NDArray[np.float64]
 _Kind = TypeVar("_Kind", bound=Metric)
 
 
-def collect(package: ModuleType) -> dict[str, Metric]:
+def collect(package: str) -> dict[str, Metric]:
     """The metrics of all modules of a package by name, in the order of the tables.
 
     Args:
-        package: each of its modules names its metrics in ``METRICS``.
+        package: its name; each of its modules names its metrics in ``METRICS``.
 
     Raises:
-        ValueError: if a module names no metric or not all that it declares, or if two metrics
+        RegistryError: if a module names no metric or not all that it declares, or if two metrics
             have one name, place or row.
     """
-    modules = [
-        import_module(f"{package.__name__}.{info.name}") for info in iter_modules(package.__path__)
-    ]
+    modules = modules_in(package)
     metrics: list[Metric] = []
     for module in modules:
         named = getattr(module, "METRICS", ())
         if not named or not all(isinstance(metric, Metric) for metric in named):
-            raise ValueError(f"{module.__name__} names no metric: METRICS is missing or empty")
+            raise RegistryError(f"{module.__name__} names no metric: METRICS is missing or empty")
         metrics += named
     for module in modules:
         for variable, value in vars(module).items():
             if isinstance(value, Metric) and value not in metrics:
-                raise ValueError(f"{module.__name__}: {variable} is not among its METRICS")
+                raise RegistryError(f"{module.__name__}: {variable} is not among its METRICS")
     _refuse_doubles(metrics)
     return {metric.name: metric for metric in sorted(metrics, key=lambda metric: metric.order)}
 
@@ -66,7 +63,7 @@ def _refuse_doubles(metrics: Iterable[Metric]) -> None:
         place = f"rank {metric.rank} in section {metric.section.name}"
         for claim in (f"name {metric.name}", place, *(f"row {row}" for row in metric.row_names)):
             if claim in owners:
-                raise ValueError(
+                raise RegistryError(
                     f"two metrics, {owners[claim]!r} and {metric.name!r}, have {claim}"
                 )
             owners[claim] = metric.name
@@ -74,14 +71,16 @@ def _refuse_doubles(metrics: Iterable[Metric]) -> None:
     for metric in metrics:
         for summand in metric.summands if isinstance(metric, ScoredMetric) else ():
             if summands.setdefault(summand.name, summand) is not summand:
-                raise ValueError(f"metric {metric.name!r}: another summand is named {summand.name}")
+                raise RegistryError(
+                    f"metric {metric.name!r}: another summand is named {summand.name}"
+                )
 
 
 def _of_kind(kind: type[_Kind]) -> tuple[_Kind, ...]:
     return tuple(metric for metric in METRICS.values() if isinstance(metric, kind))
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(collect(catalogue))
+METRICS: Mapping[str, Metric] = MappingProxyType(collect("raypipe.metrics.catalogue"))
 """Every metric by name, in the order of the tables."""
 
 PER_UTTERANCE = _of_kind(UtteranceMetric)

@@ -16,6 +16,7 @@ from raypipe.engines.families.family import ClipLimits, Family, VllmSupport
 from raypipe.engines.input_builders import ProcessorInputBuilder
 from raypipe.engines.lazy import load_object
 from raypipe.engines.model_list import families_markdown, models_as_json
+from raypipe.errors import RegistryError
 
 ROOT = Path(__file__).parents[2]
 BY_NAME = {family.name: family for family in FAMILIES}
@@ -46,7 +47,7 @@ def test_a_file_in_the_folder_is_all_that_a_family_takes():
 
 @pytest.mark.parametrize("content", [None, "a family"])
 def test_a_file_without_a_family_is_refused(content):
-    with pytest.raises(TypeError, match=r"families\.odd defines no FAMILY"):
+    with pytest.raises(RegistryError, match=r"families\.odd defines no FAMILY"):
         collect([module("odd", content)])
 
 
@@ -59,7 +60,9 @@ def test_a_file_without_a_family_is_refused(content):
     ],
 )
 def test_a_name_or_an_architecture_that_is_taken_is_refused(changes):
-    with pytest.raises(ValueError, match=r"families\.odd: .* is raypipe\.engines\.families\.\w+'s"):
+    with pytest.raises(
+        RegistryError, match=r"families\.odd: .* is raypipe\.engines\.families\.\w+'s"
+    ):
         collect([*family_modules(), module("odd", family(**changes))])
 
 
@@ -72,7 +75,7 @@ def test_a_name_or_an_architecture_that_is_taken_is_refused(changes):
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(changes, words):
-    with pytest.raises(ValueError, match=f"family Odd: .*{words}"):
+    with pytest.raises(RegistryError, match=f"family Odd: .*{words}"):
         family(**changes)
 
 

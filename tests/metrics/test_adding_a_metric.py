@@ -16,6 +16,7 @@ import test_catalogue
 from answers import LABELS, some_answers, table_of
 from following_a_readme import ROOT, Copy, example
 
+from raypipe.errors import RegistryError
 from raypipe.metrics import METRICS, catalogue
 from raypipe.metrics.metric import Metric
 from raypipe.metrics.reduce import CorpusSummary, MetricState
@@ -112,7 +113,7 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
         (folder / "__init__.py").write_text(f"__path__ += {list(catalogue.__path__)!r}")
         (folder / "total_variation.py").write_text(text)
         importlib.invalidate_caches()
-        return collect(importlib.import_module(folder.name))["tvd"]
+        return collect(folder.name)["tvd"]
 
     yield collected
     forget()
@@ -142,7 +143,7 @@ def test_a_forgotten_part_stops_the_import(add: Add, part: str) -> None:
     ],
 )
 def test_a_clash_stops_the_import(add: Add, right: str, wrong: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(RegistryError, match=message):
         add(changed(right, wrong))
 
 

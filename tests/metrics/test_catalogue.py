@@ -139,12 +139,34 @@ def test_values_keep_their_range(metric: UtteranceMetric, label_count: int) -> N
     assert known.size == values.size or not metric.always_defined
 
 
+def extreme_rows() -> tuple[np.ndarray, np.ndarray]:
+    """Soft labels and predictions: every pair of one-hot, uniform and two-label ones."""
+    halves = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]]) / 2.0
+    corners = np.vstack([np.eye(4), np.full(4, 0.25), halves])
+    first, second = np.divmod(np.arange(len(corners) ** 2), len(corners))
+    return corners[first], corners[second]
+
+
+@every_function
+@pytest.mark.parametrize("end", [0, 1])
+def test_an_end_of_the_range_is_a_value_that_occurs(metric: UtteranceMetric, end: int) -> None:
+    bound = metric.range[end]
+    if not np.isfinite(bound):
+        pytest.skip("has no bound")
+    values = metric(*extreme_rows())
+    reached = (np.nanmin, np.nanmax)[end](values)
+    assert reached == pytest.approx(bound, rel=1e-3, abs=1e-6), f"no value beyond {reached}"
+
+
 @every_function
 def test_an_equal_prediction_is_the_best(metric: UtteranceMetric) -> None:
-    if metric.better == "neither":
-        pytest.skip("no value is better")
     truth, _ = some_rows(5)
     values = metric(truth, truth)
+    if metric.better == "neither":
+        ends = [end for end in metric.range if np.isfinite(end)]
+        at_an_end = [bool(np.allclose(values[~np.isnan(values)], end)) for end in ends]
+        assert not any(at_an_end), "an equal prediction always has the value of one end"
+        return
     np.testing.assert_allclose(values[~np.isnan(values)], metric.best, atol=2e-8)
 
 

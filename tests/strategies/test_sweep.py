@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -89,21 +89,31 @@ def test_a_strategy_depends_on_the_settings_it_names_and_on_no_other(strategy: s
             assert changed != plain, name
 
 
+def answers_of_all_kinds() -> list[Hypothesis]:
+    """The made-up answers of this file, a beam with one of their texts, and other kinds."""
+    kinds = {item.kind for item in HYPOTHESES}
+    others = [answer for answer in example_answers() if answer.kind not in kinds]
+    twice = replace(HYPOTHESES[2], rank=3, token_ids=(7, 7, 7), alpha=-4.2, emotion_logits=None)
+    return [*HYPOTHESES, twice, *others]
+
+
+def over_examples(strategy: str, name: str, base: Settings = AMBIGUOUS) -> tuple[Variant, ...]:
+    """The strategy under the two examples of a setting; one if it does not use it."""
+    if name == "threshold":
+        base = Settings()
+    values = {key: (value,) for key, value in base.by_name().items()}
+    return tuple(Sweep([strategy], 4, **{**values, name: SETTINGS[name].examples}).variants())
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_sweep_over_any_setting_gives_what_single_runs_give(strategy: str, name: str) -> None:
     """Every setting of every strategy, from the registry: a new one is swept here unasked."""
     setting = SETTINGS[name]
-    kinds = {item.kind for item in HYPOTHESES}
-    others = [answer for answer in example_answers() if answer.kind not in kinds]
-    twice = replace(HYPOTHESES[2], rank=3, token_ids=(7, 7, 7), alpha=-4.2, emotion_logits=None)
-    hypotheses = [*HYPOTHESES, twice, *others]
-    base = AMBIGUOUS if name != "threshold" else Settings()
-    values = {key: (value,) for key, value in base.by_name().items()}
-    sweep = Sweep([strategy], 4, **{**values, name: setting.examples})
-    variants = sweep.variants()
-    used = name in Variant("x", strategy, base).settings_used
+    variants = over_examples(strategy, name)
+    used = name in variants[0].settings_used
     assert len(variants) == (2 if used else 1)
+    hypotheses = answers_of_all_kinds()
     swept = predict_variants(hypotheses, variants, LABELS, TOKENS)
     for variant, prediction in zip(variants, swept, strict=True):
         alone = Variant(variant.name, strategy, variant.settings, variant.sub_beams)
@@ -112,6 +122,24 @@ def test_a_sweep_over_any_setting_gives_what_single_runs_give(strategy: str, nam
         assert not used or f"{name}=" in variant.name
         if used:
             assert variant.settings.by_name()[name] in setting.examples
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_changes_distributions_only_where_it_says_so(name: str) -> None:
+    changed = []
+    clear = AMBIGUOUS.changed(threshold=99.0)  # adaptive answers with its cheap strategy
+    for strategy, base in product(STRATEGIES, (AMBIGUOUS, clear)):
+        variants = over_examples(strategy, name, base)
+        first, *others = predict_variants(answers_of_all_kinds(), variants, LABELS, TOKENS)
+        for other in others:
+            same = (first.probs is None) == (other.probs is None)
+            if same and first.probs is not None and other.probs is not None:
+                same = np.allclose(first.probs, other.probs, rtol=0, atol=1e-12)
+            changed += [] if same else [strategy]
+    assert bool(changed) is SETTINGS[name].changes_probs, (
+        f"setting {name} has changes_probs={SETTINGS[name].changes_probs}; it changes the "
+        f"distribution of: {', '.join(changed) or 'no strategy'}"
+    )
 
 
 def test_every_setting_belongs_to_a_strategy_and_can_be_swept() -> None:

@@ -7,43 +7,38 @@ Importing a family's file imports neither torch nor transformers.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
+from raypipe.discovery import modules_in
 from raypipe.engines.families.family import Family
-from raypipe.errors import UnsupportedError
-
-_NOT_A_FAMILY = frozenset({"family"})
+from raypipe.errors import RegistryError, UnsupportedError
 
 
 def collect(modules: Iterable[ModuleType]) -> tuple[Family, ...]:
     """The families that modules define: those that take clips first, then by name.
 
     Raises:
-        TypeError: for a module without a ``FAMILY``.
-        ValueError: if two families share a name or an architecture.
+        RegistryError: for a module without a ``FAMILY``, or if two families share a name or an
+            architecture.
     """
     families: list[Family] = []
     taken: dict[str, str] = {}
     for module in modules:
         family = getattr(module, "FAMILY", None)
         if not isinstance(family, Family):
-            raise TypeError(f"{module.__name__} defines no FAMILY")
+            raise RegistryError(f"{module.__name__} defines no FAMILY")
         for name in (family.name, *family.architectures):
             if name in taken:
-                raise ValueError(f"{module.__name__}: {name} is {taken[name]}'s already")
+                raise RegistryError(f"{module.__name__}: {name} is {taken[name]}'s already")
             taken[name] = module.__name__
         families.append(family)
     return tuple(sorted(families, key=lambda family: (family.clips is None, family.name)))
 
 
 def family_modules() -> list[ModuleType]:
-    """Every module of this folder that has to define a family."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    wanted = [name for name in names if name not in _NOT_A_FAMILY]
-    return [importlib.import_module(f"{__name__}.{name}") for name in wanted]
+    """Every module of this folder that has to define a family: all but the definition of one."""
+    return [module for module in modules_in(__name__) if module.__name__ != Family.__module__]
 
 
 FAMILIES: tuple[Family, ...] = collect(family_modules())

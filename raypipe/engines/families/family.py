@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from raypipe.errors import RegistryError
 from raypipe.records import ModelInput
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Family:
         notes: further limits, in words.
 
     Raises:
-        ValueError: if the fields contradict each other.
+        RegistryError: if the fields contradict each other.
     """
 
     name: str
@@ -138,11 +139,13 @@ class Family:
 
     def __post_init__(self) -> None:
         if not self.engines:
-            raise ValueError(f"family {self.name}: neither a decoder nor vLLM support")
+            raise RegistryError(f"family {self.name}: neither a decoder nor vLLM support")
         if self.adapter_folder is not None and not self.has_clip_adapter:
-            raise ValueError(f"family {self.name}: an adapter_folder without has_clip_adapter")
+            raise RegistryError(f"family {self.name}: an adapter_folder without has_clip_adapter")
         if self.adapter != DEFAULT_ADAPTER and self.decoder != "tree":
-            raise ValueError(f"family {self.name}: a decoder adapter is for the tree decoder only")
+            raise RegistryError(
+                f"family {self.name}: a decoder adapter is for the tree decoder only"
+            )
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -18,19 +18,17 @@ from rich.console import Console
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricState
-from raypipe.reporting.run.page import html_report
 from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.report import write_report
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.store.location import Location
 from raypipe.store.metric_tables import metrics_table
 from raypipe.store.objects import object_bytes, object_table
-from raypipe.store.query import table_dataset
 from raypipe.store.run_record import RunRecord
 from raypipe.store.schemas import UTTERANCE_METRICS
 
 SHARDS_PER_TASK = 16
-REPORT = "report.html"
 
 # Every metric is worked out again from the distributions themselves.
 _UNREAD = (
@@ -114,26 +112,3 @@ def _states(
         return make(pa.concat_tables(parts))
 
     return in_order(ray.remote(num_cpus=0.5)(state_of), groups)
-
-
-def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
-    """Write ``report.html`` from the tables as they stand."""
-    metrics = table_dataset(tables, "metrics")
-    errors = table_dataset(tables, "errors")
-    assert metrics is not None
-    assert errors is not None
-    page = html_report(
-        record.as_json(),
-        metrics.to_table(),
-        _batches(tables, "predictions"),
-        errors.to_table(),
-        labels,
-    )
-    tables.write(REPORT, page.encode())
-
-
-def _batches(tables: Location, table: str) -> Iterator[pa.Table]:
-    dataset = table_dataset(tables, table)
-    assert dataset is not None
-    for batch in dataset.to_batches(batch_size=4096):
-        yield pa.Table.from_batches([batch])

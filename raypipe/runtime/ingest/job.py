@@ -30,8 +30,8 @@ from raypipe.runtime.ingest.plan import (
 from raypipe.runtime.ingest.work import (
     IngestContext,
     WrittenShard,
-    carry_out,
     names_of,
+    write_shards,
 )
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.shards import (
@@ -93,7 +93,7 @@ def carry_out_ingest(
             stack.enter_context(ray_session(address))
         fingerprint = claim(shards, prepared.settings, plan)
         context = IngestContext(shards, labels, policy, config.audio == "flac", fingerprint)
-        written = _carry_out(plan, context, config.workers, console)
+        written = _written_shards(plan, context, config.workers, console)
         return _finish(config, source, context, plan, written)
 
 
@@ -121,10 +121,10 @@ def _scan(container: Container) -> Iterator[ContainerScan]:
 
 
 def _write_part(part: bytes, context: IngestContext) -> Iterator[WrittenShard]:
-    yield from carry_out(pickle.loads(part), context)
+    yield from write_shards(pickle.loads(part), context)
 
 
-def _carry_out(
+def _written_shards(
     plan: IngestPlan, context: IngestContext, workers: int | None, console: Console
 ) -> list[WrittenShard]:
     """Every shard, in order."""

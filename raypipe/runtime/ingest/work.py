@@ -115,7 +115,7 @@ def names_of(part: IngestTask) -> list[str]:
     return [part.name] if isinstance(part, ClipShard) else [name for name, _ in part.shards]
 
 
-def carry_out(part: IngestTask, context: IngestContext) -> Iterator[WrittenShard]:
+def write_shards(part: IngestTask, context: IngestContext) -> Iterator[WrittenShard]:
     """Write those shards of a part that are not there yet.
 
     Yields:

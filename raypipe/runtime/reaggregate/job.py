@@ -79,10 +79,10 @@ def carry_out(
     if finished is not None:
         return finished
     with ray_session(address):
-        return _carry_out(plan, console)
+        return _predict_and_reduce(plan, console)
 
 
-def _carry_out(plan: ReaggregationPlan, console: Console) -> RunRecord:
+def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
     started, clock = datetime.now(UTC), time.monotonic()
     work, tables = plan.work, plan.work.output
     record = _record(plan, started)

@@ -152,8 +152,8 @@ def test_another_ingest_is_refused_by_the_setting_that_differs(
 def test_a_result_that_is_lost_is_noticed(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    carry_out = job._carry_out
-    monkeypatch.setattr(job, "_carry_out", lambda *arguments: carry_out(*arguments)[1:])
+    written = job._written_shards
+    monkeypatch.setattr(job, "_written_shards", lambda *arguments: written(*arguments)[1:])
     with pytest.raises(AccountingError, match="7 inputs were listed and "):
         ingest(manifest, tmp_path / "out")
     assert not (tmp_path / "out" / "shards.json").exists()

@@ -24,9 +24,9 @@ from raypipe.runtime.ingest.work import (
     ExcludedInput,
     IngestContext,
     IngestInput,
-    carry_out,
     counted,
     names_of,
+    write_shards,
 )
 from raypipe.shards import RowFailure, read_shard
 from raypipe.store.location import Location
@@ -91,7 +91,7 @@ class Box:
 def test_a_shard_of_files_holds_them_in_the_corpus_s_order(place: Location, clips: Clips) -> None:
     part = ClipShard("shard-000000.parquet", tuple(clips(number) for number in (3, 1, 2)))
     assert names_of(part) == ["shard-000000.parquet"]
-    (written,) = carry_out(part, context(place))
+    (written,) = write_shards(part, context(place))
     rows = read_shard(place, written.entry, LABELS)
     assert [row.utterance_id for row in rows] == ["c3", "c1", "c2"]
     entry, outcome = written.entry, written.outcome
@@ -106,7 +106,7 @@ def test_integer_recordings_become_flac_without_another_sample(
     place: Location, clips: Clips
 ) -> None:
     clip = clips(1)
-    (written,) = carry_out(ClipShard("s.parquet", (clip,)), context(place))
+    (written,) = write_shards(ClipShard("s.parquet", (clip,)), context(place))
     (row,) = read_shard(place, written.entry)
     assert isinstance(row, Utterance)
     assert row.audio.startswith(b"fLaC")
@@ -121,7 +121,7 @@ def test_what_flac_would_change_stays_as_it_is_and_is_counted(
 ) -> None:
     clip = clips(1, subtype="FLOAT")
     part = ClipShard("s.parquet", (clip, clips(2)))
-    (written,) = carry_out(part, context(place))
+    (written,) = write_shards(part, context(place))
     first = read_shard(place, written.entry)[0]
     assert isinstance(first, Utterance)
     assert first.audio == clip.place.read(clip.name)
@@ -130,7 +130,7 @@ def test_what_flac_would_change_stays_as_it_is_and_is_counted(
 
 def test_originals_stay_as_they_are_where_that_is_asked(place: Location, clips: Clips) -> None:
     clip = clips(1)
-    (written,) = carry_out(ClipShard("s.parquet", (clip,)), context(place, flac=False))
+    (written,) = write_shards(ClipShard("s.parquet", (clip,)), context(place, flac=False))
     (row,) = read_shard(place, written.entry)
     assert isinstance(row, Utterance)
     assert row.audio == clip.place.read(clip.name)
@@ -143,7 +143,7 @@ def test_what_cannot_be_used_costs_only_itself(place: Location, clips: Clips) ->
     (Path(clips.place.uri) / gone.name).unlink()
     clips.place.write(broken.name, b"no sound at all")
     inputs: tuple[IngestInput, ...] = (clips(1), listed, gone, left_out, broken, clips(2))
-    (written,) = carry_out(ClipShard("s.parquet", inputs), context(place))
+    (written,) = write_shards(ClipShard("s.parquet", inputs), context(place))
     assert [row.utterance_id for row in read_shard(place, written.entry)] == ["c1", "c2"]
     outcome = written.outcome
     assert outcome.inputs == 6
@@ -158,24 +158,24 @@ def test_what_cannot_be_used_costs_only_itself(place: Location, clips: Clips) ->
 
 def test_a_shard_that_is_there_is_not_read_again(place: Location, clips: Clips) -> None:
     part = ClipShard("s.parquet", (clips(1), clips(2, subtype="FLOAT")))
-    (first,) = carry_out(part, context(place))
+    (first,) = write_shards(part, context(place))
     for name in ("c1.wav", "c2.wav"):
         (Path(clips.place.uri) / name).unlink()
-    (second,) = carry_out(part, context(place))
+    (second,) = write_shards(part, context(place))
     assert second == first
 
 
 def test_a_shard_of_another_ingest_is_refused(place: Location, clips: Clips) -> None:
     part = ClipShard("s.parquet", (clips(1),))
-    list(carry_out(part, context(place)))
+    list(write_shards(part, context(place)))
     with pytest.raises(FingerprintError, match="is not of this ingest"):
-        list(carry_out(part, context(place, fingerprint="0" * 64)))
+        list(write_shards(part, context(place, fingerprint="0" * 64)))
 
 
 def test_an_object_that_is_no_shard_is_refused(place: Location, clips: Clips) -> None:
     place.write("s.parquet", b"damaged")
     with pytest.raises(ShardError, match=r"s\.parquet is no shard: .*; remove it and repeat"):
-        list(carry_out(ClipShard("s.parquet", (clips(1),)), context(place)))
+        list(write_shards(ClipShard("s.parquet", (clips(1),)), context(place)))
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, clips: Clips) -> None:
@@ -183,7 +183,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, clips: Clips) -> No
     data = []
     for name in ("a", "b"):
         there = Location.parse(str(tmp_path / name))
-        list(carry_out(part, context(there)))
+        list(write_shards(part, context(there)))
         data.append(there.read("s.parquet"))
     assert data[0] == data[1]
 
@@ -203,7 +203,7 @@ TWO_AND_ONE = (("shard-000000.parquet", 2), ("shard-000001.parquet", 1))
 def test_a_container_is_cut_into_its_shards(place: Location, encode: Encode) -> None:
     part = ContainerShards(box(encode, 3), TWO_AND_ONE, {})
     assert names_of(part) == ["shard-000000.parquet", "shard-000001.parquet"]
-    first, second = carry_out(part, context(place))
+    first, second = write_shards(part, context(place))
     assert [row.utterance_id for row in read_shard(place, first.entry)] == ["c0", "c1"]
     assert [row.utterance_id for row in read_shard(place, second.entry)] == ["c2"]
 
@@ -213,13 +213,13 @@ def test_only_the_shards_of_a_container_that_are_missing_are_written(
 ) -> None:
     place = Location.parse(str(tmp_path / "out"))
     part = ContainerShards(box(encode, 3), TWO_AND_ONE, {})
-    before = list(carry_out(part, context(place)))
+    before = list(write_shards(part, context(place)))
     data = {name: place.read(name) for name in names_of(part)}
     (tmp_path / "out" / "shard-000001.parquet").unlink()
-    assert list(carry_out(part, context(place))) == before
+    assert list(write_shards(part, context(place))) == before
     assert {name: place.read(name) for name in names_of(part)} == data
     nobody_reads = replace(part, container=replace(box(encode, 3), ends=0))
-    assert list(carry_out(nobody_reads, context(place))) == before
+    assert list(write_shards(nobody_reads, context(place))) == before
 
 
 def test_repeated_ids_and_votes_outside_are_told_by_their_place(
@@ -230,7 +230,7 @@ def test_repeated_ids_and_votes_outside_are_told_by_their_place(
     container = replace(whole, rows=(*whole.rows[:2], outside))
     part = ContainerShards(container, (("s.parquet", 3),), {1: "other.tar clip 5"})
     policy = VotePolicy(outside="drop_clip")
-    (written,) = carry_out(part, context(place, policy=policy))
+    (written,) = write_shards(part, context(place, policy=policy))
     (repeated,) = written.outcome.failures
     assert repeated.error_type == "duplicate_id"
     assert repeated.message == "box.tar clip 2: 'c1' came before, in other.tar clip 5"
@@ -248,7 +248,7 @@ def test_a_damaged_file_has_a_failure_for_every_clip_it_was_listed_with(
 ) -> None:
     container = box(encode, 1 if ends is None else 4, ends)
     part = ContainerShards(container, (("a.parquet", 2), ("b.parquet", 2)), {})
-    first, second = carry_out(part, context(place))
+    first, second = write_shards(part, context(place))
     assert (first.outcome.inputs, second.outcome.inputs) == (2, 2)
     assert (first.entry.rows, second.entry.rows) == (1, 0)
     failures = [*first.outcome.failures, *second.outcome.failures]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from in_process import InProcess, utterance
+from in_process import TASKS_RUN_HERE, InProcess, in_order_here, utterance
 from rich.console import Console
 
 from raypipe.errors import ShardError
-from raypipe.runtime.finish import reduce
+from raypipe.runtime.finish import reduce, report
 from raypipe.runtime.reaggregate import job
 from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.store.location import Location
@@ -24,22 +23,16 @@ from raypipe.store.run_record import RunRecord, read_record
 
 @pytest.fixture(autouse=True)
 def _tasks_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_order(task: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
-        return (task(item, *more) for item in items)
-
     @contextmanager
     def session(address: str | None = None) -> Iterator[None]:
         yield
 
-    here = SimpleNamespace(
-        put=lambda value: value, get=lambda value: value, remote=lambda **_: lambda task: task
-    )
     for module in (job, reduce):
-        monkeypatch.setattr(module, "ray", here)
-        monkeypatch.setattr(module, "in_order", in_order)
+        monkeypatch.setattr(module, "ray", TASKS_RUN_HERE)
+        monkeypatch.setattr(module, "in_order", in_order_here)
     monkeypatch.setattr(job, "ray_session", session)
     # Its charts take a second each time, and have their own tests.
-    monkeypatch.setattr(reduce, "html_report", lambda *_: "a report")
+    monkeypatch.setattr(report, "html_report", lambda *_: "a report")
 
 
 @pytest.fixture
@@ -103,7 +96,7 @@ def test_a_finished_one_is_not_done_again(
     run: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = again(run, tmp_path / "made")
-    monkeypatch.setattr(job, "_carry_out", lambda *_: pytest.fail("it was done already"))
+    monkeypatch.setattr(job, "_predict_and_reduce", lambda *_: pytest.fail("it was done already"))
     assert again(run, tmp_path / "made") == first
 
 

@@ -1,0 +1,50 @@
+"""``report.html`` of a run, from its tables and its record; no Ray, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from raypipe.errors import StoreError
+from raypipe.labels import LabelSet
+from raypipe.reporting.run.page import html_report
+from raypipe.store.location import Location
+from raypipe.store.query import table_dataset
+from raypipe.store.run_record import RunRecord
+
+REPORT = "report.html"
+
+
+def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
+    """Write ``report.html`` from the tables as they stand.
+
+    Args:
+        tables: where the tables lie, and where the page goes.
+        record: the run record.
+        labels: of the corpus.
+
+    Raises:
+        StoreError: if one of the tables is not there.
+    """
+    page = html_report(
+        record.as_json(),
+        _dataset(tables, "metrics").to_table(),
+        _batches(_dataset(tables, "predictions")),
+        _dataset(tables, "errors").to_table(),
+        labels,
+    )
+    tables.write(REPORT, page.encode())
+
+
+def _dataset(tables: Location, table: str) -> ds.Dataset:
+    dataset = table_dataset(tables, table)
+    if dataset is None:
+        raise StoreError(f"{tables}: no {table}/, so there is nothing to report; run it first")
+    return dataset
+
+
+def _batches(dataset: ds.Dataset) -> Iterator[pa.Table]:
+    for batch in dataset.to_batches(batch_size=4096):
+        yield pa.Table.from_batches([batch])
