@@ -69,8 +69,8 @@ class ModelConfig(ConfigSection):
         revision: commit of a hub id; pin it, or two runs may use two different models.
         dtype: arithmetic of the weights; ``float32`` is the reference.
         device: ``auto`` takes a GPU if the actor has one.
-        ignore_generation_config: run although the checkpoint's generation config asks for
-            processors (such as a repetition penalty) that beam scores here do not include.
+        ignore_generation_config: take no penalty from the checkpoint's generation config, and run
+            although it asks for processors that the search here does not apply.
         vllm: read by that engine only.
         api: the endpoint; read by ``openai`` only.
         options: of an engine that another package offers, which checks them before any work

@@ -125,6 +125,19 @@ AskedGrammar = GrammarConfig | Literal["distribution"]
 """What answers are held to: the distribution over the corpus's labels, or what the user wrote."""
 
 
+class PenaltiesConfig(ConfigSection):
+    """Penalties of the run's own, whatever a checkpoint asks for.
+
+    Attributes:
+        repetition_penalty: as transformers' ``generate()`` takes it; 1 for none.
+    """
+
+    repetition_penalty: float = Field(gt=0)
+
+
+_PENALTIES = "penalties are checkpoint, none or {repetition_penalty: ...}"
+
+
 class DecodingConfig(ConfigSection):
     """One pass that serves every strategy.
 
@@ -139,6 +152,12 @@ class DecodingConfig(ConfigSection):
             anything. Not for prompts that ask for reasoning. Engine ``openai`` sends it as a
             schema; the others need the extra ``grammar``. Recorded logits and log-probabilities
             stay the model's own.
+        penalties: what the search holds against tokens that were said already: what the
+            ``checkpoint``'s generation config asks for, which is what ``generate()`` applies and
+            so what others get from that checkpoint; ``none``; or ``{repetition_penalty: 1.05}``.
+            Hypotheses then have two scores: the search's, in ``search_score``, and ``alpha``,
+            which stays the model's own cumulative log-likelihood and is what strategies weigh
+            beams by.
     """
 
     beam_count: int = Field(default=5, ge=0, le=16)
@@ -146,6 +165,17 @@ class DecodingConfig(ConfigSection):
     greedy: bool = True
     max_new_tokens: int = Field(default=96, ge=1)
     grammar: AskedGrammar | None = None
+    penalties: Literal["checkpoint", "none"] | PenaltiesConfig = "checkpoint"
+
+    @field_validator("penalties", mode="before")
+    @classmethod
+    def _in_words_or_numbers(cls, penalties: object) -> object:
+        # Otherwise a misspelt key is explained once for each of the two.
+        if isinstance(penalties, dict):
+            return PenaltiesConfig.model_validate(penalties)
+        if penalties in ("checkpoint", "none") or isinstance(penalties, PenaltiesConfig):
+            return penalties
+        raise ValueError(_PENALTIES)
 
     @field_validator("grammar", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from raypipe.engines.penalties import TokenScores
 from raypipe.records import FloatArray
 
 _MINUS_INFINITY = float("-inf")
@@ -30,15 +31,20 @@ class Path:
 
     Attributes:
         token_ids: generated ids, shape ``(steps,)``.
-        logprobs: log p of each, natural log, shape ``(steps,)``.
+        logprobs: the model's log p of each, natural log, shape ``(steps,)``.
         lanes: the lane whose logits each token was chosen from, shape ``(steps,)``.
-        score: the sum of ``logprobs``.
+        score: what the search summed up: of ``logprobs``, or of what it was given to rank by.
     """
 
     token_ids: tuple[int, ...]
     logprobs: FloatArray
     lanes: NDArray[np.int64]
     score: float
+
+    @property
+    def alpha(self) -> float:
+        """The sum of ``logprobs``."""
+        return float(np.add.accumulate(self.logprobs, dtype=np.float64)[-1])
 
 
 class _Candidates(NamedTuple):
@@ -98,13 +104,18 @@ class BeamLanes:
         """Rows whose hypotheses cannot change any more, shape ``(rows,)``."""
         return ~self._open
 
-    def start(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
+    def start(
+        self, rows: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Begin a new utterance in some rows and take its first step.
 
         Args:
             rows: which rows, shape ``(started,)``.
-            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
-            log_normalisers: their log-sum-exp over the vocabulary, shape ``(started,)``.
+            logits: what is ranked after their prompts, as a rule raw logits, shape
+                ``(started, vocabulary)``, float32.
+            log_normalisers: what is subtracted from them, as a rule their log-sum-exp over the
+                vocabulary, shape ``(started,)``.
+            own: the model's own, of the same shapes, where something else is ranked.
 
         Returns:
             The tokens to feed next and the beams they continue, shape ``(started, B)`` each.
@@ -113,25 +124,33 @@ class BeamLanes:
         self._running[rows] = 0.0
         self._finished_scores[rows] = _MINUS_INFINITY
         self._open[rows] = True
-        return self._take(rows, logits[:, None], log_normalisers[:, None])
+        if own is not None:
+            own = TokenScores(own.logits[:, None], own.log_normalisers[:, None])
+        return self._take(rows, logits[:, None], log_normalisers[:, None], own)
 
-    def advance(self, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
+    def advance(
+        self, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Take one step in every row.
 
         Args:
-            logits: raw logits of the running beams, shape ``(rows, B, vocabulary)``, float32.
-            log_normalisers: their log-sum-exp over the vocabulary, shape ``(rows, B)``.
+            logits: of the running beams, shape ``(rows, B, vocabulary)``, float32; as in
+                :meth:`start`.
+            log_normalisers: shape ``(rows, B)``.
+            own: as in :meth:`start`.
 
         Returns:
             The tokens to feed next and the beams they continue, shape ``(rows, B)`` each.
         """
-        return self._take(self._rows, logits, log_normalisers)
+        return self._take(self._rows, logits, log_normalisers, own)
 
-    def _take(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> tuple[Tensor, Tensor]:
+    def _take(
+        self, rows: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None
+    ) -> tuple[Tensor, Tensor]:
         step = self._step[rows]
         # After the prompt a row has a single running beam.
         running = self._running[rows, : logits.shape[1]]
-        candidates = self._best_continuations(running, logits, log_normalisers)
+        candidates = self._best_continuations(running, logits, log_normalisers, own)
         at_limit = step[:, None] + 1 >= self._max_new_tokens
         ended = is_any_of(candidates.tokens, self._end_ids) | at_limit
         going_on = candidates.scores.masked_fill(ended, _MINUS_INFINITY)
@@ -144,12 +163,14 @@ class BeamLanes:
         return candidates.tokens.gather(1, survivors), candidates.parents.gather(1, survivors)
 
     def _best_continuations(
-        self, running: Tensor, logits: Tensor, log_normalisers: Tensor
+        self, running: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None
     ) -> _Candidates:
         # The best of a row are among the best of its beams: no log-softmax over beams * vocabulary.
         best, tokens = logits.topk(min(self._kept, logits.shape[-1]))
         logprobs = best - log_normalisers[..., None]
         scores = running[..., None] + logprobs.double()
+        if own is not None:
+            logprobs = own.logits.gather(-1, tokens) - own.log_normalisers[..., None]
         scores, order = scores.flatten(1).topk(self._kept)
         return _Candidates(
             scores,
@@ -269,37 +290,50 @@ class GreedyLane:
         self._length = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._tokens = torch.zeros(row_count, max_new_tokens, dtype=torch.int64, device=device)
         self._logprobs = torch.zeros(row_count, max_new_tokens, device=device)
+        self._scores = torch.zeros(row_count, max_new_tokens, device=device)
 
     @property
     def done(self) -> Tensor:
         """Rows whose hypothesis has ended, shape ``(rows,)``."""
         return self._length > 0
 
-    def start(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> Tensor:
+    def start(
+        self, rows: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None = None
+    ) -> Tensor:
         """Begin a new utterance in some rows and take its first step.
 
         Args:
             rows: which rows, shape ``(started,)``.
-            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
+            logits: what is chosen from after their prompts, as a rule raw logits, shape
+                ``(started, vocabulary)``, float32.
             log_normalisers: their log-sum-exp over the vocabulary, shape ``(started,)``.
+            own: the model's own, of the same shapes, where something else is chosen from.
 
         Returns:
             The tokens to feed next, shape ``(started,)``.
         """
         self._step[rows] = 0
         self._length[rows] = 0
-        return self._take(rows, logits, log_normalisers)
+        return self._take(rows, logits, log_normalisers, own)
 
-    def advance(self, logits: Tensor, log_normalisers: Tensor) -> Tensor:
+    def advance(
+        self, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None = None
+    ) -> Tensor:
         """Take one step in every row; shapes as in :meth:`start`."""
-        return self._take(self._rows, logits, log_normalisers)
+        return self._take(self._rows, logits, log_normalisers, own)
 
-    def _take(self, rows: Tensor, logits: Tensor, log_normalisers: Tensor) -> Tensor:
+    def _take(
+        self, rows: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None
+    ) -> Tensor:
         best, tokens = logits.max(-1)
         step, length = self._step[rows], self._length[rows]
         slot = step.clamp(max=self._max_new_tokens - 1)
         self._tokens[rows, slot] = tokens
-        self._logprobs[rows, slot] = best - log_normalisers
+        scores = logprobs = best - log_normalisers
+        if own is not None:
+            logprobs = own.logits.gather(-1, tokens[:, None])[:, 0] - own.log_normalisers
+        self._scores[rows, slot] = scores
+        self._logprobs[rows, slot] = logprobs
         ends = is_any_of(tokens, self._end_ids) | (step + 1 >= self._max_new_tokens)
         self._length[rows] = torch.where(ends & (length == 0), step + 1, length)
         self._step[rows] = step + 1
@@ -312,12 +346,13 @@ class GreedyLane:
             rows: which rows, shape ``(asked,)``; waits for the device.
         """
         tokens, logprobs = _on_host(self._tokens, rows), _on_host(self._logprobs, rows)
+        scores = _on_host(self._scores, rows)
         return [
             Path(
                 tuple(tokens[row, :length].tolist()),
                 logprobs[row, :length].copy(),
                 np.full(length, self._lane, dtype=np.int64),
-                float(np.add.accumulate(logprobs[row, :length], dtype=np.float64)[-1]),
+                float(np.add.accumulate(scores[row, :length], dtype=np.float64)[-1]),
             )
             for row, length in enumerate(_on_host(self._length, rows).tolist())
         ]

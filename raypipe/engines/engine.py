@@ -16,7 +16,7 @@ from raypipe.config.engine_options import PluginOptions
 from raypipe.engines.fingerprint import files_digest
 from raypipe.errors import ConfigError
 from raypipe.protocols import CAPABILITY_WORDS, Capabilities, Demand, Engine, Frontend
-from raypipe.records import EmotionTokens, GrammarKind, Search
+from raypipe.records import AskedPenalties, EmotionTokens, GrammarKind, Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,9 @@ class ModelSettings:
         dtype: arithmetic of the weights: ``float32``, ``bfloat16`` or ``float16``.
         device: ``auto``, ``cpu`` or ``cuda``.
         trust_remote_code: whether code that comes with the model may be run.
-        ignore_generation_config: search on the model's own probabilities although the checkpoint
-            asks for a repetition penalty or the like.
+        ignore_generation_config: take no penalty from the checkpoint's generation config, and run
+            although it asks for what this search does not do.
+        penalties: of every search; ``checkpoint`` for what its generation config asks for.
     """
 
     path: str
@@ -41,6 +42,7 @@ class ModelSettings:
     device: str
     trust_remote_code: bool
     ignore_generation_config: bool = False
+    penalties: AskedPenalties = "checkpoint"
 
 
 class Folder(Protocol):
@@ -142,6 +144,7 @@ class EnginePlugin:
         capabilities_of: what it gives under some settings, where that is not always the same;
             ``capabilities`` is then the most of it.
         grammars: the kinds of grammar that it holds answers to, the preferred one first.
+        penalises: whether its searches apply ``ModelSettings.penalties``.
         also_refuse: raises ConfigError for what it cannot do, before its capabilities are looked
             at.
         fingerprint_of: what tells its models apart; None for the files of ``model.path`` and
@@ -159,6 +162,7 @@ class EnginePlugin:
     also_loads: Callable[[Any], Sequence[str]] = _loads_nothing_else
     capabilities_of: Callable[[ModelSettings], Capabilities] | None = None
     grammars: tuple[GrammarKind, ...] = ()
+    penalises: bool = False
     also_refuse: Callable[[ModelSettings, Demand], None] = _refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True
@@ -209,6 +213,8 @@ class EnginePlugin:
                     f"{CAPABILITY_WORDS.get(capability, capability)}, which engine {engine} does "
                     "not give"
                 )
+        if settings.penalties != "checkpoint" and not self.penalises:
+            raise ConfigError(f"decoding.penalties: engine {engine} applies none")
         self._check_grammar(engine, demand)
 
     def _check_grammar(self, engine: str, demand: Demand) -> None:

@@ -1,18 +1,26 @@
-"""Checks of a checkpoint's own generation config, which could change the search."""
+"""What a checkpoint's own generation config asks of the search: penalties, or what is refused."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+from raypipe.engines.grammar import check_demanded_grammar
 from raypipe.errors import UnsupportedError
+from raypipe.records import AskedPenalties, Penalties
+
+if TYPE_CHECKING:
+    from raypipe.engines.engine import ModelSettings
+    from raypipe.protocols import Demand
 
 _logger = logging.getLogger(__name__)
 
 # Every field that makes transformers' generate() alter log-probabilities or stop early although
 # do_sample is False, with the values at which it does nothing. Sampling fields (do_sample,
-# temperature, top_k, top_p, ...) are absent on purpose: the search here is deterministic.
+# temperature, top_k, top_p, ...) are absent on purpose: the search here is deterministic. So is
+# repetition_penalty, which it applies.
 _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
     "bad_words_ids": (None, []),
     "begin_suppress_tokens": (None, []),
@@ -27,7 +35,6 @@ _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
     "min_new_tokens": (None, 0),
     "no_repeat_ngram_size": (None, 0),
     "remove_invalid_values": (None, False),
-    "repetition_penalty": (None, 1.0),
     "sequence_bias": (None, {}, []),
     "stop_strings": (None, []),
     "suppress_tokens": (None, []),
@@ -36,11 +43,45 @@ _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
-    """Refuse a generation config that would silently make the scores mean something else.
+def generation_config_of(model_path: str, revision: str | None) -> Any:
+    """A checkpoint's generation config, from its small files alone.
 
-    A beam's alpha is the plain sum of the model's log-probabilities. A repetition penalty, a
-    minimum length or a forced token would make another search of it.
+    Args:
+        model_path: local directory or hub id.
+        revision: commit of a hub id.
+
+    Returns:
+        transformers' ``GenerationConfig``; for a checkpoint without a file of it an object with
+        what its ``config.json`` says, as older ones do.
+    """
+    from transformers import GenerationConfig, PreTrainedConfig
+
+    try:
+        return GenerationConfig.from_pretrained(model_path, revision=revision)
+    except OSError:
+        config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
+        return SimpleNamespace(**config)
+
+
+def check_at_the_door(settings: ModelSettings, demand: Demand) -> None:
+    """Refuse a run whose grammar or whose checkpoint's generation config cannot be followed.
+
+    Raises:
+        ConfigError: if the grammar's library is missing, or naming what it does not understand.
+        UnsupportedError: naming what the checkpoint asks for.
+    """
+    check_demanded_grammar(settings, demand)
+    generation_config = generation_config_of(settings.path, settings.revision)
+    ignore = settings.ignore_generation_config
+    check_generation_config(generation_config, ignore=ignore)
+    penalties_of(generation_config, settings.penalties, ignore=ignore)
+
+
+def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
+    """Refuse a generation config that asks for what the search here does not do.
+
+    A beam's alpha is the plain sum of the model's log-probabilities. A minimum length or a forced
+    token would make another search of it.
 
     Args:
         generation_config: transformers' ``GenerationConfig`` of the checkpoint.
@@ -59,10 +100,27 @@ def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
     named = ", ".join(f"{field}={value!r}" for field, value in unwanted.items())
     if not ignore:
         raise UnsupportedError(
-            f"the checkpoint's generation config asks for {named}, which would change the beam "
-            "scores; set ignore_generation_config to search on the model's own probabilities"
+            f"the checkpoint's generation config asks for {named}, which raypipe's search does "
+            "not apply; to search without, add ignore_generation_config: true under model"
         )
     _logger.warning("ignored from the checkpoint's generation config: %s", named)
+
+
+def penalties_of(generation_config: Any, asked: AskedPenalties, *, ignore: bool) -> Penalties:
+    """The penalties of a search on a checkpoint.
+
+    Args:
+        generation_config: transformers' ``GenerationConfig`` of the checkpoint.
+        asked: those of the run, which win, or ``checkpoint``.
+        ignore: take nothing from the checkpoint.
+
+    Raises:
+        ConfigError: if the checkpoint's is no penalty.
+    """
+    if asked != "checkpoint":
+        return asked
+    repetition = None if ignore else getattr(generation_config, "repetition_penalty", None)
+    return Penalties(1.0 if repetition is None else float(repetition))
 
 
 def end_token_ids(generation_config: Any) -> tuple[int, ...]:

@@ -11,8 +11,16 @@ from torch import Tensor
 from raypipe.engines.beam_search import BeamLanes, GreedyLane, Path
 from raypipe.engines.grammar import GrammarState
 from raypipe.engines.grammar_lanes import GrammarLanes
+from raypipe.engines.penalties import PenalisedLanes, TokenScores
 from raypipe.errors import DeadEndError, EngineError
-from raypipe.records import FinishReason, FloatArray, HypothesisKind
+from raypipe.records import (
+    NO_PENALTIES,
+    FinishReason,
+    FloatArray,
+    HypothesisKind,
+    IntArray,
+    Penalties,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,8 @@ class SearchSettings:
             model's own log-probabilities of the tokens that are left. For complete answers that is
             their probability given that the answer matches; renormalised over the allowed tokens
             at every step it would not be.
+        penalties: what hypotheses are ranked and chosen by instead of the model's own scores; they
+            then have two scores.
     """
 
     beam_count: int
@@ -38,6 +48,7 @@ class SearchSettings:
     end_ids: tuple[int, ...]
     recorded_ids: tuple[int, ...]
     grammar: GrammarState | None = None
+    penalties: Penalties = NO_PENALTIES
 
     @property
     def lane_count(self) -> int:
@@ -56,6 +67,7 @@ class Trace:
     alpha: float
     finish_reason: FinishReason
     emotion_logits: FloatArray
+    search_score: float | None = None
 
 
 OnAnswer = Callable[[int, "list[Trace] | EngineError"], None]
@@ -83,6 +95,7 @@ class Lanes:
         self._grammar = None
         if settings.grammar is not None:
             self._grammar = GrammarLanes(settings.grammar, row_count, lane_count)
+        self._penalised: PenalisedLanes | None = None  # made when the vocabulary is known
         self._recorded_ids = torch.tensor(settings.recorded_ids, dtype=torch.int64, device=device)
         record = (row_count, limit, lane_count, len(settings.recorded_ids))
         self._record = torch.zeros(record, device=device)
@@ -93,27 +106,45 @@ class Lanes:
         # The greedy lane always continues itself.
         self.parents = torch.full_like(self.tokens, settings.beam_count)
 
-    def start(self, rows: Tensor, logits: Tensor) -> None:
+    def start(self, rows: Tensor, logits: Tensor, prompts: Sequence[IntArray]) -> None:
         """Begin a new utterance in some rows; all lanes of a row start from the same logits.
 
         Args:
             rows: which rows, shape ``(started,)``.
             logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
+            prompts: token ids of their prompts, each with as many audio tokens as the clip has.
         """
         self._step[rows] = 0
         self._finite[rows] = True
-        log_normalisers = self._keep(rows, logits[:, None])[:, 0]
+        own = TokenScores(logits, self._keep(rows, logits[:, None])[:, 0])
+        penalised = self._penalised_for(logits)
+        if penalised is not None:
+            penalised.prompt(rows, prompts)
         beam_count = self._settings.beam_count
         if self._grammar is not None:
-            logits = self._grammar.before_start(logits)
+            own = TokenScores(self._grammar.before_start(logits), own.log_normalisers)
         if self._beams is not None:
-            tokens, parents = self._beams.start(rows, logits, log_normalisers)
+            ranked = None if penalised is None else penalised.for_beams(own, rows, 0)
+            tokens, parents = self._beams.start(rows, *_both(ranked, own))
             self.tokens[rows, :beam_count] = tokens
             self.parents[rows, :beam_count] = parents
         if self._greedy is not None:
-            self.tokens[rows, -1] = self._greedy.start(rows, logits, log_normalisers)
+            ranked = None if penalised is None else penalised.for_greedy(own, logits, rows, -1)
+            self.tokens[rows, -1] = self._greedy.start(rows, *_both(ranked, own))
         if self._grammar is not None:
             self._grammar.start(rows, self.tokens[rows])
+        if penalised is not None:
+            penalised.first(rows, self.tokens[rows])
+
+    def _penalised_for(self, logits: Tensor) -> PenalisedLanes | None:
+        """What keeps the lanes' penalties; None without any."""
+        repetition = self._settings.penalties.repetition
+        if self._penalised is None and self._settings.penalties.any:
+            row_count, lane_count = self.tokens.shape
+            self._penalised = PenalisedLanes(
+                repetition, row_count, lane_count, logits.shape[-1], logits.device
+            )
+        return self._penalised
 
     def advance(self, logits: Tensor) -> None:
         """Take one step in every lane.
@@ -122,17 +153,26 @@ class Lanes:
             logits: raw logits, shape ``(rows, lanes, vocabulary)``, float32.
         """
         log_normalisers = self._keep(self._rows, logits)
-        beams = slice(None), slice(self._settings.beam_count)
+        beams, penalised = (slice(None), slice(self._settings.beam_count)), self._penalised
+        raw = logits
         if self._grammar is not None:
             logits = self._grammar.before_step(logits)
         if self._beams is not None:
-            tokens, parents = self._beams.advance(logits[beams], log_normalisers[beams])
+            own = TokenScores(logits[beams], log_normalisers[beams])
+            ranked = None if penalised is None else penalised.for_beams(own, *beams)
+            tokens, parents = self._beams.advance(*_both(ranked, own))
             self.tokens[beams] = tokens
             self.parents[beams] = parents
         if self._greedy is not None:
-            self.tokens[:, -1] = self._greedy.advance(logits[:, -1], log_normalisers[:, -1])
+            own = TokenScores(logits[:, -1], log_normalisers[:, -1])
+            ranked = None
+            if penalised is not None:
+                ranked = penalised.for_greedy(own, raw[:, -1], slice(None), -1)
+            self.tokens[:, -1] = self._greedy.advance(*_both(ranked, own))
         if self._grammar is not None:
             self._grammar.advance(self.tokens, self.parents)
+        if penalised is not None:
+            penalised.advance(self.tokens, self.parents)
 
     def done(self) -> list[bool]:
         """Which rows cannot change any more; waits for the device."""
@@ -183,10 +223,18 @@ class Lanes:
             rank,
             path.token_ids,
             path.logprobs,
-            path.score,
+            path.alpha,
             "stop" if ended else "length",
             logits[range(len(path.token_ids)), path.lanes],
+            path.score if self._settings.penalties.any else None,
         )
+
+
+def _both(
+    ranked: TokenScores | None, own: TokenScores
+) -> tuple[Tensor, Tensor, TokenScores | None]:
+    """Logits and normalisers to rank by, and the model's own where they are others."""
+    return (*own, None) if ranked is None else (*ranked, own)
 
 
 def complete(traces: list[Trace], settings: SearchSettings) -> list[Trace] | EngineError:

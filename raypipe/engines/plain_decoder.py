@@ -106,7 +106,7 @@ class PlainDecoder:
         lanes = Lanes(1, self._settings, input_ids.device)
         outputs = model._prefill(input_ids, generation_config, state)
         first_row = torch.zeros(1, dtype=torch.int64, device=input_ids.device)
-        lanes.start(first_row, self._logits(outputs))
+        lanes.start(first_row, self._logits(outputs), [input_ids[0].cpu().numpy()])
         state = model._update_model_kwargs_for_generation(outputs, state)
         sequences, state = model._expand_inputs_for_generation(
             self._settings.lane_count, input_ids=input_ids, **state

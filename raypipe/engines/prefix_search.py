@@ -29,16 +29,20 @@ class Continuations:
     Attributes:
         log_normaliser: log-sum-exp of the raw logits over the whole vocabulary, whatever is
             allowed.
-        logits: the best raw logits of the allowed tokens, descending, shape ``(kept,)``; minus
-            infinity where fewer are allowed.
-        token_ids: whose they are, shape ``(kept,)``.
+        logits: the best raw logits of the allowed tokens, shape ``(kept,)``; minus infinity where
+            fewer are allowed. With penalties those of tokens that were not said yet, and all of
+            those that were.
+        token_ids: whose they are, of the same shape.
         recorded: raw logits of the recorded ids, shape ``(recorded,)``.
+        penalised_normaliser: log-sum-exp of the penalised logits over the whole vocabulary; None
+            without penalties.
     """
 
     log_normaliser: np.float32
     logits: FloatArray
     token_ids: IntArray
     recorded: FloatArray
+    penalised_normaliser: np.float32 | None = None
 
 
 def kept_continuations(settings: SearchSettings) -> int:
@@ -51,20 +55,28 @@ def kept_continuations(settings: SearchSettings) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _PartialHypothesis:
-    """One hypothesis on its way: a token, the branch that it continues, its place in a grammar."""
+    """One hypothesis on its way: a token, the branch that it continues, its place in a grammar.
+
+    Attributes:
+        score: what the search sums up: ``alpha``, or penalised scores.
+        alpha: sum of the model's own log-probabilities.
+    """
 
     prefix: Prefix
     state: GrammarState | None
     score: float = 0.0
+    alpha: float = 0.0
     logprob: np.float32 | None = None
     recorded: FloatArray | None = None
     parent: _PartialHypothesis | None = None
 
-    def grown(self, token_id: int, logprob: np.float32, recorded: FloatArray) -> _PartialHypothesis:
+    def grown(
+        self, token_id: int, logprob: np.float32, score: np.float32, recorded: FloatArray
+    ) -> _PartialHypothesis:
         """This branch with one more token."""
-        score = self.score + float(logprob)
         state = None if self.state is None else self.state.after(token_id)
-        return _PartialHypothesis((*self.prefix, token_id), state, score, logprob, recorded, self)
+        sums = self.score + float(score), self.alpha + float(logprob)
+        return _PartialHypothesis((*self.prefix, token_id), state, *sums, logprob, recorded, self)
 
     def steps(self) -> list[_PartialHypothesis]:
         """The branches from the first token to this one."""
@@ -77,10 +89,16 @@ class _PartialHypothesis:
 
 
 class PrefixSearch:
-    """The beams and the greedy lane of one utterance."""
+    """The beams and the greedy lane of one utterance.
 
-    def __init__(self, settings: SearchSettings) -> None:
+    Args:
+        settings: what is searched and recorded.
+        prompt: token ids of the prompt, which penalties count as said.
+    """
+
+    def __init__(self, settings: SearchSettings, prompt: IntArray) -> None:
         self._settings = settings
+        self._prompt = np.asarray(prompt)
         self._kept = kept_continuations(settings)
         self._end_ids = np.asarray(settings.end_ids)
         self._running = [_PartialHypothesis((), settings.grammar)] if settings.beam_count else []
@@ -144,14 +162,19 @@ class PrefixSearch:
     ) -> Iterator[tuple[_PartialHypothesis, bool]]:
         """The best continuations of all beams, best first, and whether each ends there."""
         continuations = [answers[branch.prefix] for branch in self._running]
-        logprobs = np.concatenate(
-            [answer.logits - answer.log_normaliser for answer in continuations]
+        own = [answer.logits - answer.log_normaliser for answer in continuations]
+        logprobs = np.concatenate(own)
+        ranked = np.concatenate(
+            [
+                self._penalised(scores, answer.token_ids, branch.prefix)
+                for scores, answer, branch in zip(own, continuations, self._running, strict=True)
+            ]
         )
         token_ids = np.concatenate([answer.token_ids for answer in continuations])
         parents = np.repeat(
             np.arange(len(continuations)), [len(answer.logits) for answer in continuations]
         )
-        scores = np.array([branch.score for branch in self._running])[parents] + logprobs
+        scores = np.array([branch.score for branch in self._running])[parents] + ranked
         at_limit = self._step >= self._settings.max_new_tokens
         ended = np.isin(token_ids, self._end_ids) | at_limit
         for index in np.argsort(-scores, kind="stable")[: self._kept]:
@@ -159,17 +182,34 @@ class PrefixSearch:
                 return
             parent = parents[index]
             branch = self._running[parent].grown(
-                int(token_ids[index]), logprobs[index], continuations[parent].recorded
+                int(token_ids[index]),
+                logprobs[index],
+                ranked[index],
+                continuations[parent].recorded,
             )
             yield branch, bool(ended[index])
 
     def _advance_greedy(self, answer: Continuations) -> None:
-        token_id = int(answer.token_ids[0])
-        logprob = answer.logits[0] - answer.log_normaliser
-        self._greedy = self._greedy.grown(token_id, logprob, answer.recorded)
+        ranked = self._penalised(answer.logits, answer.token_ids, self._greedy.prefix)
+        best = int(ranked.argmax())
+        token_id = int(answer.token_ids[best])
+        logprob = answer.logits[best] - answer.log_normaliser
+        score = logprob
+        if answer.penalised_normaliser is not None:
+            score = ranked[best] - answer.penalised_normaliser
+        self._greedy = self._greedy.grown(token_id, logprob, score, answer.recorded)
         at_limit = self._step >= self._settings.max_new_tokens
         ended = token_id in self._settings.end_ids or logprob == -np.inf
         self._greedy_goes_on = not at_limit and not ended
+
+    def _penalised(self, scores: FloatArray, token_ids: IntArray, prefix: Prefix) -> FloatArray:
+        """What to rank tokens after a prefix by, from their log-probabilities or logits."""
+        penalties = self._settings.penalties
+        if not penalties.any:
+            return scores
+        said = np.isin(token_ids, [*self._prompt.tolist(), *prefix])
+        factor = np.float32(penalties.repetition)
+        return np.where(said, np.where(scores < 0, scores * factor, scores / factor), scores)
 
     def _trace(self, kind: HypothesisKind, rank: int, branch: _PartialHypothesis) -> Trace:
         steps: Sequence[_PartialHypothesis] = branch.steps()
@@ -178,7 +218,8 @@ class PrefixSearch:
             rank,
             branch.prefix,
             np.array([step.logprob for step in steps], dtype=np.float32),
-            branch.score,
+            branch.alpha,
             "stop" if branch.prefix[-1] in self._settings.end_ids else "length",
             np.array([step.recorded for step in steps], dtype=np.float32),
+            branch.score if self._settings.penalties.any else None,
         )

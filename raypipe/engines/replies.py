@@ -37,6 +37,7 @@ def hypothesis(trace: Trace, tokenizer: Any) -> Hypothesis:
         alpha=trace.alpha,
         finish_reason=trace.finish_reason,
         emotion_logits=trace.emotion_logits,
+        search_score=trace.search_score,
     )
 
 

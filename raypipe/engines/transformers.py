@@ -5,8 +5,9 @@ pass, one utterance after the other (:mod:`raypipe.engines.plain_decoder`);
 :mod:`raypipe.engines.families` says which.
 
 Runs on a CPU or one GPU. The search is deterministic: a checkpoint's sampling settings
-(``do_sample``, ``temperature``, ``top_k``, ``top_p``) have no effect, and settings that would alter
-the scores are refused unless told otherwise; see :mod:`raypipe.engines.generation_config`.
+(``do_sample``, ``temperature``, ``top_k``, ``top_p``) have no effect, its repetition penalty has
+the one that it has in ``generate()``, and other settings that would alter the scores are refused
+unless told otherwise; see :mod:`raypipe.engines.generation_config`.
 
 In float32 an answer does not depend on the utterances beside it. In half precision the shape of a
 matrix product decides its rounding, and close hypotheses change places with the batch size:
@@ -27,7 +28,7 @@ from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.families import family_of
 from raypipe.engines.families.family import Family
 from raypipe.engines.frontend import TransformersFrontend
-from raypipe.engines.generation_config import check_generation_config
+from raypipe.engines.generation_config import check_generation_config, penalties_of
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings, Trace
 from raypipe.engines.lazy import load_object
@@ -41,6 +42,7 @@ from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, DeadEndError, EngineError, UnsupportedError
 from raypipe.protocols import Capabilities
 from raypipe.records import (
+    AskedPenalties,
     EmotionTokens,
     Failure,
     Generation,
@@ -69,8 +71,9 @@ class TransformersEngine:
         dtype: arithmetic of the weights; log-probabilities are float32 in any case.
         threads: CPU threads of torch, for the whole process; None leaves them alone.
         trust_remote_code: run code that comes with the checkpoint.
-        ignore_generation_config: search on the model's own probabilities although the checkpoint
-            asks for a repetition penalty or the like.
+        ignore_generation_config: take no penalty from the checkpoint's generation config, and run
+            although it asks for what this search does not do.
+        penalties: of every search; ``checkpoint`` for what its generation config asks for.
         cuda_graphs: capture the decode step as CUDA graphs; None for wherever there is a GPU.
 
     Raises:
@@ -92,6 +95,7 @@ class TransformersEngine:
         threads: int | None = None,
         trust_remote_code: bool = False,
         ignore_generation_config: bool = False,
+        penalties: AskedPenalties = "checkpoint",
         cuda_graphs: bool | None = None,
     ) -> None:
         check_settings(batch_size, dtype)
@@ -103,7 +107,9 @@ class TransformersEngine:
         config = AutoConfig.from_pretrained(model_path, **origin)
         self._family = family_of(model_path, config.architectures, "transformers")
         model = load_model(self._family, model_path, origin, getattr(torch, dtype)).to(device)
-        check_generation_config(model.generation_config, ignore=ignore_generation_config)
+        ignore = ignore_generation_config
+        check_generation_config(model.generation_config, ignore=ignore)
+        self._penalties = penalties_of(model.generation_config, penalties, ignore=ignore)
         self._recorded_ids = emotion_tokens.token_ids
         self._tokenizer = AutoTokenizer.from_pretrained(model_path, **origin)
         self._end_ids = end_ids(self._family, model.generation_config, self._tokenizer)
@@ -167,6 +173,7 @@ class TransformersEngine:
                 self._end_ids,
                 self._recorded_ids,
                 self._compiled(search.grammar),
+                self._penalties,
             )
             self._decoders[search] = (
                 self._plain_decoder(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
-from raypipe.engines.grammar import check_demanded_grammar
+from raypipe.engines.generation_config import check_at_the_door
 from raypipe.protocols import Capabilities
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def _engine(settings: EngineSettings) -> TransformersEngine:
         threads=settings.threads,
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
+        penalties=model.penalties,
         cuda_graphs=settings.cuda_graphs,
     )
 
@@ -42,6 +43,7 @@ PLUGIN = EnginePlugin(
     engine=_engine,
     capabilities=Capabilities(beams=True, emotion_logits=True, token_logprobs=True),
     grammars=("regex", "json_schema"),
-    also_refuse=check_demanded_grammar,
+    penalises=True,
+    also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

@@ -219,7 +219,9 @@ class _Call:
         where = torch.tensor(rows, device=self._model.device)
         embeddings, lengths = self._model.embed(inputs, audio)
         prompts = self._slots.cache.start(where, lengths)
-        self._slots.lanes.start(where, self._model.prefill(embeddings, lengths, prompts))
+        logits = self._model.prefill(embeddings, lengths, prompts)
+        token_ids = [model_input.token_ids for model_input in inputs]
+        self._slots.lanes.start(where, logits, token_ids)
 
     def _advance(self, most_steps: int) -> None:
         """Take decode steps up to the next look at which rows are done."""

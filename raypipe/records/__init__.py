@@ -13,19 +13,24 @@ from raypipe.records.answers import (
 )
 from raypipe.records.arrays import FloatArray, IntArray
 from raypipe.records.asking import (
+    NO_PENALTIES,
+    AskedPenalties,
     ChatInput,
     EmotionTokens,
     EmotionWord,
     Grammar,
     GrammarKind,
     ModelInput,
+    Penalties,
     Request,
     Search,
 )
 from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
 
 __all__ = [
+    "NO_PENALTIES",
     "AlphaKind",
+    "AskedPenalties",
     "AskedQuestion",
     "AudioMarks",
     "ChatInput",
@@ -44,6 +49,7 @@ __all__ = [
     "IntArray",
     "ModelInput",
     "Parsed",
+    "Penalties",
     "Prediction",
     "Request",
     "Search",

@@ -44,6 +44,37 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
+class Penalties:
+    """What a search holds against tokens beside the model's own probabilities.
+
+    Attributes:
+        repetition: factor by which the score of a token that was said already, in the prompt or
+            in the answer, is made worse; 1 for none.
+
+    Raises:
+        ConfigError: for a factor that is not positive.
+    """
+
+    repetition: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.repetition > 0:
+            raise ConfigError(f"repetition_penalty {self.repetition} must be above 0")
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is changed."""
+        return self.repetition != 1.0
+
+
+NO_PENALTIES = Penalties()
+"""The model's own probabilities alone."""
+
+AskedPenalties = Penalties | Literal["checkpoint"]
+"""Penalties of a run: those given, or what each checkpoint's own generation config asks for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """Which hypotheses are looked for.
 

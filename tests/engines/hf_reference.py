@@ -18,6 +18,7 @@ class Answer:
     token_ids: tuple[int, ...]
     score: float
     emotion_logits: np.ndarray
+    alpha: float  # the model's own log-probabilities; score is what generate() says
 
 
 class Reference:
@@ -30,6 +31,13 @@ class Reference:
         self.recorded_ids = list(recorded_ids)
         self.max_new_tokens = max_new_tokens
         self.follows: Follows | None = None
+        self.repetition_penalty: float | None = None
+
+    def penalised(self, repetition_penalty: float) -> Reference:
+        """The same model, with generate() holding repetitions against tokens."""
+        other = copy.copy(self)
+        other.repetition_penalty = repetition_penalty
+        return other
 
     def held_to(self, pattern: str, max_new_tokens: int) -> Reference:
         """The same model, with generate() following a regular expression of ASCII text."""
@@ -75,23 +83,33 @@ class Reference:
             score = float(out.sequences_scores[rank])
             if score < -1e8:  # generate() fills up with copies where there are too few answers
                 continue
-            answers.append(Answer(tuple(token_ids.tolist()), score, torch.stack(logits).numpy()))
+            alpha = sum(
+                float(out.logits[step][lanes[step]].double().log_softmax(-1)[token_ids[step]])
+                for step in range(steps)
+            )
+            recorded = torch.stack(logits).numpy()
+            answers.append(Answer(tuple(token_ids.tolist()), score, recorded, alpha))
         return answers
 
     def greedy(self, prompt: str, samples: np.ndarray | None) -> Answer:
-        out, prompt_width = self._generate(prompt, samples)
+        out, prompt_width = self._generate(prompt, samples, output_scores=True)
         token_ids = tuple(out.sequences[0, prompt_width:].tolist())
-        logprobs = [
-            float(logits[0].double().log_softmax(-1)[token_id])
-            for token_id, logits in zip(token_ids, out.logits, strict=True)
-        ]
+        score, alpha = (
+            sum(
+                float(logits[0].double().log_softmax(-1)[token_id])
+                for token_id, logits in zip(token_ids, steps, strict=True)
+            )
+            for steps in (out.scores, out.logits)
+        )
         logits = torch.stack([logits[0, self.recorded_ids] for logits in out.logits])
-        return Answer(token_ids, sum(logprobs), logits.numpy())
+        return Answer(token_ids, score, logits.numpy(), alpha)
 
     def _generate(self, prompt, samples, **search):
         inputs = self.inputs(prompt, samples)
         # Given embeddings, generate() repeats nothing of the prompt.
         prompt_width = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0
+        if self.repetition_penalty is not None:
+            search["repetition_penalty"] = self.repetition_penalty
         if self.follows is not None:
             search["logits_processor"] = [self.follows.after(prompt_width)]
         with torch.inference_mode():

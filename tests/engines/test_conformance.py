@@ -57,6 +57,7 @@ IN_VLLM = os.environ.get("RAYPIPE_TEST_VLLM_HERE") == "1"
 # --- searches, on a made-up law ------------------------------------------------------------------
 
 END_IDS, RECORDED = (0, 5), (3, 7)
+NO_PROMPT = np.array([], dtype=np.int64)
 
 
 class Letters:
@@ -95,7 +96,7 @@ def by_prefixes(inputs: Sequence[Seed], search: Search) -> list[list[Trace] | Ex
     settings = settings_of(search)
     answers: list[list[Trace] | Exception] = []
     for asked in inputs:
-        running, kept = PrefixSearch(settings), kept_continuations(settings)
+        running, kept = PrefixSearch(settings, NO_PROMPT), kept_continuations(settings)
         while prefixes := running.prefixes():
             told = {}
             for prefix, allowed in prefixes.items():
@@ -117,7 +118,8 @@ def by_tensors(inputs: Sequence[Seed], search: Search) -> list[list[Trace] | Exc
         return []
     settings, rows = settings_of(search), list(range(len(inputs)))
     lanes = Lanes(len(inputs), settings, torch.device("cpu"))
-    lanes.start(torch.tensor(rows), torch.from_numpy(np.stack([law(one, ()) for one in inputs])))
+    logits = torch.from_numpy(np.stack([law(one, ()) for one in inputs]))
+    lanes.start(torch.tensor(rows), logits, [NO_PROMPT] * len(rows))
     prefixes: list[list[tuple[int, ...]]] = [[()] * settings.lane_count for _ in rows]
     while not all(lanes.done()):
         steps = zip(prefixes, lanes.tokens.tolist(), lanes.parents.tolist(), strict=True)

@@ -1,8 +1,16 @@
+import json
+
 import pytest
 from transformers import GenerationConfig
 
-from raypipe.engines.generation_config import check_generation_config, end_token_ids
-from raypipe.errors import UnsupportedError
+from raypipe.engines.generation_config import (
+    check_generation_config,
+    end_token_ids,
+    generation_config_of,
+    penalties_of,
+)
+from raypipe.errors import ConfigError, UnsupportedError
+from raypipe.records import NO_PENALTIES, Penalties
 
 
 def test_an_empty_config_and_sampling_settings_are_accepted():
@@ -19,7 +27,6 @@ def test_neutral_values_are_accepted():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("repetition_penalty", 1.1),
         ("encoder_repetition_penalty", 1.2),
         ("no_repeat_ngram_size", 3),
         ("min_length", 5),
@@ -43,8 +50,38 @@ def test_what_would_change_the_scores_is_refused_by_name(field, value):
 
 
 def test_ignoring_it_is_logged(caplog):
-    check_generation_config(GenerationConfig(repetition_penalty=1.1), ignore=True)
-    assert "repetition_penalty=1.1" in caplog.text
+    check_generation_config(GenerationConfig(no_repeat_ngram_size=3), ignore=True)
+    assert "no_repeat_ngram_size=3" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "asked", "ignore", "applied"),
+    [
+        (1.1, "checkpoint", False, 1.1),
+        (None, "checkpoint", False, 1.0),
+        (1.1, "checkpoint", True, 1.0),
+        (1.1, NO_PENALTIES, False, 1.0),
+        (1.1, Penalties(1.05), False, 1.05),
+        (1.1, Penalties(1.05), True, 1.05),
+    ],
+)
+def test_a_run_has_the_checkpoint_s_penalties_or_its_own(checkpoint, asked, ignore, applied):
+    config = GenerationConfig(repetition_penalty=checkpoint)
+    assert penalties_of(config, asked, ignore=ignore) == Penalties(applied)
+
+
+def test_a_penalty_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match=r"repetition_penalty 0\.0 must be above 0"):
+        penalties_of(GenerationConfig(repetition_penalty=0.0), "checkpoint", ignore=False)
+
+
+def test_an_older_checkpoint_says_it_in_its_config(tmp_path):
+    config = {"model_type": "qwen2", "repetition_penalty": 1.2, "no_repeat_ngram_size": 2}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    read = generation_config_of(str(tmp_path), None)
+    assert penalties_of(read, "checkpoint", ignore=False) == Penalties(1.2)
+    with pytest.raises(UnsupportedError, match="no_repeat_ngram_size=2"):
+        check_generation_config(read, ignore=False)
 
 
 def test_every_processor_of_transformers_is_on_the_list():
@@ -61,7 +98,9 @@ def test_every_processor_of_transformers_is_on_the_list():
     # Log-probabilities are normalised already; doing it again changes nothing.
     harmless = {"renormalize_logits"}
     read = set(source) & fields
-    assert read - sampling - harmless <= set(generation_config._NEUTRAL_VALUES)
+    applied = {"repetition_penalty"}
+    refused = set(generation_config._NEUTRAL_VALUES)
+    assert read - sampling - harmless - applied <= refused
 
 
 @pytest.mark.parametrize(("eos", "expected"), [(7, (7,)), ([7, 9], (7, 9)), ([9, 7, 9], (9, 7))])

@@ -45,7 +45,7 @@ def beams(generation):
 
 def assert_same(hypothesis, answer):
     assert hypothesis.token_ids == answer.token_ids
-    assert hypothesis.alpha == pytest.approx(answer.score, rel=2e-6, abs=1e-4)
+    assert hypothesis.alpha == pytest.approx(answer.alpha, rel=2e-6, abs=1e-4)
     np.testing.assert_allclose(hypothesis.emotion_logits, answer.emotion_logits, atol=1e-4)
 
 
@@ -223,7 +223,7 @@ def test_a_row_without_a_token_to_go_on_with_is_an_error_of_its_own(beam_count, 
     settings = SearchSettings(beam_count, greedy, 4, (0,), (1,), DeadEnd())
     lanes = Lanes(2, settings, torch.device("cpu"))
     logits = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
-    lanes.start(torch.arange(2), logits)
+    lanes.start(torch.arange(2), logits, [np.array([1])] * 2)
     for _ in range(3):
         lanes.advance(logits[:, None].repeat(1, settings.lane_count, 1))
     assert lanes.done() == [True, True]

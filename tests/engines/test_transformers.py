@@ -469,8 +469,10 @@ def test_a_search_altering_generation_config_is_refused_unless_told_otherwise(
     config = json.loads((path / "generation_config.json").read_text())
     config |= {"repetition_penalty": 1.1, "do_sample": True, "top_k": 20, "temperature": 0.7}
     (path / "generation_config.json").write_text(json.dumps(config))
+    config["no_repeat_ngram_size"] = 3
+    (path / "generation_config.json").write_text(json.dumps(config))
     with pytest.raises(
-        UnsupportedError, match=r"repetition_penalty=1\.1.*ignore_generation_config"
+        UnsupportedError, match=r"no_repeat_ngram_size=3.*ignore_generation_config: true"
     ):
         make_engine(path)
     inputs = frontend.prepare(requests[:3])

@@ -29,7 +29,7 @@ from raypipe.errors import ConfigError, UnsupportedError
 from raypipe.grammars import distribution_regex
 from raypipe.labels import label_set
 from raypipe.prompts import fill_template, template_source
-from raypipe.records import Failure, Generation, Grammar, Request
+from raypipe.records import Failure, Generation, Grammar, Penalties, Request
 from raypipe.tiny_alm import checkpoint_path
 
 needs_vllm = pytest.mark.skipif(
@@ -56,6 +56,7 @@ GRAMMARS = {
     "other": Grammar("regex", "[a-z]{2,7}( [a-z]{3,9})*"),
 }
 GRAMMAR_LIMIT = 56
+PENALTIES = Penalties(1.2)
 ULTRAVOX_PROMPTS = ("Which emotion does the speaker express?", "Answer with one JSON object.")
 SABOTAGE = ("another request's", "another token's", "not raw", "no audio")
 
@@ -149,6 +150,11 @@ def answers(bundled, other, ultravoxes, tmp_path_factory):
     for name, (checkpoint, found, own) in {"bundled": bundled, "other": other}.items():
         held = settings(own, 4, grammar=GRAMMARS[name], max_new_tokens=GRAMMAR_LIMIT)
         jobs["held " + name] = Job(checkpoint, held, [found[:6]])
+    for name, (checkpoint, found, own) in {"bundled": bundled, "other": other}.items():
+        penalised = settings(own, 4, penalties=PENALTIES)
+        jobs["penalised " + name] = Job(checkpoint, penalised, [found])
+    held = settings(other[2], 3, penalties=PENALTIES, grammar=GRAMMARS["other"])
+    jobs["penalised and held"] = Job(other[0], held, [other[1][:6]])
     jobs["greedy only"] = Job(path, settings(tokens, 0, max_new_tokens=1), [inputs])
     for middle_norm, one in ultravoxes.items():
         own = settings(one.tokens, 3, trust_remote_code=True)
@@ -189,6 +195,7 @@ def assert_same(found, expected):
             for field in ("kind", "rank", "text", "token_ids", "finish_reason"):
                 assert getattr(mine, field) == getattr(theirs, field)
             assert mine.alpha == pytest.approx(theirs.alpha, abs=1e-4, rel=2e-6)
+            assert mine.search_score == pytest.approx(theirs.search_score, abs=1e-4, rel=2e-6)
             np.testing.assert_allclose(mine.token_logprobs, theirs.token_logprobs, atol=1e-4)
             np.testing.assert_allclose(mine.emotion_logits, theirs.emotion_logits, atol=1e-4)
             assert mine.emotion_logits.dtype == mine.token_logprobs.dtype == np.float32
@@ -231,6 +238,21 @@ class TestAnswers:
         texts = [h.text for h in hypotheses(found) if h.finish_reason == "stop"]
         assert texts
         assert all(re.fullmatch(GRAMMARS[name].source, text) for text in texts)
+
+    @pytest.mark.parametrize("name", GRAMMARS)
+    def test_so_they_are_under_a_penalty(self, answers, request, name):
+        path, inputs, tokens = request.getfixturevalue(name)
+        expected = transformers_engine(path, tokens, 4, penalties=PENALTIES).generate(inputs)
+        (found,) = answers[f"penalised {name}"].replies
+        assert_same(found, expected)
+        free = transformers_engine(path, tokens, 4).generate(inputs)
+        assert [h.token_ids for h in hypotheses(found)] != [h.token_ids for h in hypotheses(free)]
+
+    def test_and_under_both(self, answers, other):
+        path, inputs, tokens = other
+        asked = {"penalties": PENALTIES, "grammar": GRAMMARS["other"]}
+        expected = transformers_engine(path, tokens, 3, **asked).generate(inputs[:6])
+        assert_same(answers["penalised and held"].replies[0], expected)
 
     def test_they_vary(self, answers):
         # A comparison is worth something only if answers differ, and end early and not at all.
@@ -412,6 +434,6 @@ def test_a_search_altering_generation_config_is_refused(bundled, monkeypatch, tm
     monkeypatch.setattr("raypipe.engines.vllm.frontend.require_vllm", lambda: "0.32.0")
     path = shutil.copytree(bundled[0], tmp_path / "penalised")
     config = json.loads((path / "generation_config.json").read_text())
-    (path / "generation_config.json").write_text(json.dumps(config | {"repetition_penalty": 1.1}))
-    with pytest.raises(UnsupportedError, match=r"repetition_penalty=1\.1"):
+    (path / "generation_config.json").write_text(json.dumps(config | {"no_repeat_ngram_size": 3}))
+    with pytest.raises(UnsupportedError, match="no_repeat_ngram_size=3"):
         vllm_engine(str(path), **settings(bundled[2], 1))

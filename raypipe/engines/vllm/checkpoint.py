@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import GenerationConfig
-
 from raypipe.engines.families.family import Family, VllmSupport
 from raypipe.engines.model_input import InputLimits, PromptLimits
 from raypipe.errors import ConfigError
@@ -34,14 +32,6 @@ def load_config(family: Family, model_path: str, origin: Mapping[str, Any]) -> A
 def limits_of(family: Family, config: Any) -> InputLimits | PromptLimits:
     """The limits that a checkpoint's config sets."""
     return _support(family).limits(config)
-
-
-def generation_config_of(model_path: str, revision: str | None, config: Any) -> GenerationConfig:
-    """The checkpoint's, or what transformers makes of its config if it has none."""
-    try:
-        return GenerationConfig.from_pretrained(model_path, revision=revision)
-    except OSError:
-        return GenerationConfig.from_model_config(config)
 
 
 def _support(family: Family) -> VllmSupport:

@@ -61,6 +61,7 @@ class VllmCore:
         self._asked: dict[str, Any] = {}
         self._numbers = itertools.count()
         self._audio_token_id = settings.audio_token_id
+        self._penalises = settings.repetition != 1.0
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self._threads = torch.get_num_threads()
@@ -122,9 +123,11 @@ class VllmCore:
         """
         number = next(self._numbers)
         params = copy.copy(self._params)
-        params.extra_args = {QUESTION: PrefixQuestion(number, allowed)}
+        token_ids = [*prompt.token_ids, *prefix]
+        said = np.unique(token_ids) if self._penalises else None
+        params.extra_args = {QUESTION: PrefixQuestion(number, allowed, said)}
         self._asked[str(number)] = asker
-        self._add(str(number), [*prompt.token_ids, *prefix], prompt.audio, params)
+        self._add(str(number), token_ids, prompt.audio, params)
 
     def answers(self) -> list[tuple[Any, Continuations | Refusal]]:
         """Let vLLM take a step; the questions it finished, with their askers.
@@ -192,11 +195,11 @@ def _confirmed(answer: Continuations | None, sampled: Sequence[int]) -> Continua
         raise EngineError("vLLM answered a request whose logits were not read")
     if not np.isfinite(answer.log_normaliser):
         return Refusal("not_finite", "the model's logits are not finite")
-    largest = answer.token_ids[answer.logits == answer.logits[0]]
+    largest = answer.token_ids[answer.logits == answer.logits.max()]
     if sampled[0] not in largest and len(largest) < len(answer.token_ids):
         raise EngineError(
             f"vLLM chose token {sampled[0]} where the logits that were read favour "
-            f"{answer.token_ids[0]}: they are another request's"
+            f"{largest[0]}: they are another request's"
         )
     return answer
 
@@ -224,7 +227,7 @@ def _start(settings: CoreSettings, sink: dict[int, Continuations]) -> Any:
         mm_processor_cache_gb=0,
         skip_mm_profiling=True,
         generation_config="vllm",
-        logits_processors=[tap(settings.kept, settings.recorded_ids, sink)],
+        logits_processors=[tap(settings.kept, settings.recorded_ids, sink, settings.repetition)],
         disable_log_stats=True,
         use_tqdm_on_load=False,
     )

@@ -11,7 +11,12 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from raypipe.config import VllmConfig
-from raypipe.engines.generation_config import check_generation_config, end_token_ids
+from raypipe.engines.generation_config import (
+    check_generation_config,
+    end_token_ids,
+    generation_config_of,
+    penalties_of,
+)
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings
 from raypipe.engines.model_input import check_audio_is_in_one_piece
@@ -22,14 +27,22 @@ from raypipe.engines.prefix_search import (
     kept_continuations,
 )
 from raypipe.engines.replies import check_settings, failure, hypothesis
-from raypipe.engines.vllm.checkpoint import generation_config_of, limits_of, load_config
+from raypipe.engines.vllm.checkpoint import limits_of, load_config
 from raypipe.engines.vllm.exchange import CoreSettings, EncodedPrompt, Refusal
 from raypipe.engines.vllm.frontend import VllmFrontend
 from raypipe.engines.vllm.installation import prepare_environment, require_vllm
 from raypipe.engines.vllm.self_check import check_core
 from raypipe.errors import ConfigError, EngineError
 from raypipe.protocols import Capabilities
-from raypipe.records import EmotionTokens, Failure, Generation, Grammar, ModelInput, Search
+from raypipe.records import (
+    AskedPenalties,
+    EmotionTokens,
+    Failure,
+    Generation,
+    Grammar,
+    ModelInput,
+    Search,
+)
 
 _USUAL_PROMPT = 1024
 _SPARE_POSITIONS = 128
@@ -53,8 +66,9 @@ class VllmEngine:
         dtype: arithmetic of the weights; log-probabilities are float32 in any case.
         threads: CPU threads of torch, where the model runs on a CPU.
         trust_remote_code: run code that comes with the checkpoint.
-        ignore_generation_config: search on the model's own probabilities although the checkpoint
-            asks for a repetition penalty or the like.
+        ignore_generation_config: take no penalty from the checkpoint's generation config, and run
+            although it asks for what this search does not do.
+        penalties: of every search; ``checkpoint`` for what its generation config asks for.
         vllm: memory and compilation.
 
     Raises:
@@ -78,6 +92,7 @@ class VllmEngine:
         threads: int | None = None,
         trust_remote_code: bool = False,
         ignore_generation_config: bool = False,
+        penalties: AskedPenalties = "checkpoint",
         vllm: VllmConfig | None = None,
     ) -> None:
         check_settings(batch_size, dtype)
@@ -87,8 +102,9 @@ class VllmEngine:
         frontend = VllmFrontend(model_path, **origin)
         prepare_environment()
         config = load_config(frontend.family, model_path, origin)
-        generation_config = generation_config_of(model_path, revision, config)
+        generation_config = generation_config_of(model_path, revision)
         check_generation_config(generation_config, ignore=ignore_generation_config)
+        applied = penalties_of(generation_config, penalties, ignore=ignore_generation_config)
         limits = limits_of(frontend.family, config)
         if memory.max_model_len is not None:
             shorter = min(memory.max_model_len, limits.max_positions)
@@ -104,6 +120,7 @@ class VllmEngine:
                 end_ids,
                 recorded_ids,
                 None if search.grammar is None else grammars[search.grammar],
+                applied,
             )
             for search in searches
         }
@@ -129,6 +146,7 @@ class VllmEngine:
                 gpu_memory_share=memory.gpu_memory_share,
                 kv_cache_bytes=memory.kv_cache_bytes,
                 enforce_eager=memory.enforce_eager,
+                repetition=applied.repetition,
             )
         )
         try:
@@ -183,7 +201,9 @@ class VllmEngine:
                 if isinstance(prompt, Refusal):
                     replies[index] = failure(inputs[index], prompt.error_type, prompt.message)
                     continue
-                self._ask(_UtteranceSearch(index, prompt, PrefixSearch(settings)))
+                self._ask(
+                    _UtteranceSearch(index, prompt, PrefixSearch(settings, inputs[index].token_ids))
+                )
                 in_progress += 1
             for utterance in self._step():
                 replies[utterance.index] = self._reply(inputs[utterance.index], utterance)

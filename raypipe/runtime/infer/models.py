@@ -17,14 +17,20 @@ from raypipe.grammars import grammar_of, users_grammar
 from raypipe.labels import LabelSet
 from raypipe.protocols import Demand
 from raypipe.questions import question_named
-from raypipe.records import EmotionTokens, Grammar, Search
+from raypipe.records import NO_PENALTIES, AskedPenalties, EmotionTokens, Grammar, Penalties, Search
 from raypipe.store.location import Location
 from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.shared import TOKEN_STEPS
 
 
-def engine_of(model: ModelConfig) -> tuple[EnginePlugin, ModelSettings]:
+def engine_of(
+    model: ModelConfig, penalties: AskedPenalties = "checkpoint"
+) -> tuple[EnginePlugin, ModelSettings]:
     """A model's engine and what that gets of the config.
+
+    Args:
+        model: its section of the config.
+        penalties: of its searches, as :func:`penalties_of` takes them from the config.
 
     Raises:
         ConfigError: if the engine is not installed or refuses its options.
@@ -38,8 +44,17 @@ def engine_of(model: ModelConfig) -> tuple[EnginePlugin, ModelSettings]:
         device=model.device,
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
+        penalties=penalties,
     )
     return plugin, settings
+
+
+def penalties_of(config: RunConfig) -> AskedPenalties:
+    """What the run's searches hold against tokens beside the model's own probabilities."""
+    asked = config.decoding.penalties
+    if asked == "checkpoint":
+        return "checkpoint"
+    return NO_PENALTIES if asked == "none" else Penalties(asked.repetition_penalty)
 
 
 def make_frontend(model: ModelConfig) -> CheckedFrontend:
@@ -65,7 +80,7 @@ def make_engine(
     config: RunConfig, emotion_tokens: EmotionTokens, searches: Sequence[Search]
 ) -> CheckedEngine:
     """The accelerator half of the run's engine, weights and all."""
-    plugin, model = engine_of(config.model)
+    plugin, model = engine_of(config.model, penalties_of(config))
     settings = EngineSettings(
         model=model,
         emotion_tokens=emotion_tokens,
@@ -166,7 +181,7 @@ def check_engine(config: RunConfig, emotion_tokens: EmotionTokens) -> None:
     Raises:
         ConfigError: naming the setting, what it needs and what is offered.
     """
-    plugin, settings = engine_of(config.model)
+    plugin, settings = engine_of(config.model, penalties_of(config))
     plugin.check_run(config.model.engine, settings, demand_of(config, emotion_tokens))
 
 
