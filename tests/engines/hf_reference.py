@@ -22,6 +22,8 @@ class Answer:
 
 
 class Reference:
+    repetition_penalty: float | None = None
+
     def __init__(self, checkpoint: Path, recorded_ids: tuple[int, ...], max_new_tokens: int):
         (architecture,) = transformers.AutoConfig.from_pretrained(checkpoint).architectures
         self.audio_first = architecture.startswith("Qwen2Audio")
@@ -31,7 +33,6 @@ class Reference:
         self.recorded_ids = list(recorded_ids)
         self.max_new_tokens = max_new_tokens
         self.follows: Follows | None = None
-        self.repetition_penalty: float | None = None
 
     def penalised(self, repetition_penalty: float) -> Reference:
         """The same model, with generate() holding repetitions against tokens."""

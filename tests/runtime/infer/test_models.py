@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from in_process import LABELS
 from raypipe.config import ModelConfig
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings, Usage
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, UnsupportedError
 from raypipe.protocols import Capabilities
-from raypipe.records import EmotionTokens, Grammar, Search
+from raypipe.records import NO_PENALTIES, EmotionTokens, Grammar, Penalties, Search
 from raypipe.runtime.infer import models
 from raypipe.runtime.infer.models import (
     RunFolders,
@@ -30,6 +32,7 @@ from raypipe.runtime.infer.models import (
     model_fingerprint,
     run_usage,
 )
+from raypipe.tiny_alm import checkpoint_path
 
 TOKENS = EmotionTokens((), (1, 2), ("a", "b"))
 
@@ -284,3 +287,51 @@ def test_a_name_at_a_service_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None
     _, settings = engine_of(ModelConfig(engine="fake", path="tiny-alm"))
     assert isinstance(settings, ModelSettings)
     assert settings.path == "tiny-alm"
+
+
+def published(folder: Path, **settings: Any) -> Path:
+    """A copy of the bundled checkpoint with other settings of generation."""
+    path = shutil.copytree(checkpoint_path(), folder / "published")
+    own = json.loads((path / "generation_config.json").read_text())
+    (path / "generation_config.json").write_text(json.dumps(own | settings))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("checkpoint", "checkpoint"),
+        ("none", NO_PENALTIES),
+        ({"repetition_penalty": 1.05}, Penalties(1.05)),
+    ],
+)
+def test_an_engine_gets_the_penalties_of_the_run(
+    in_process: Any, monkeypatch: pytest.MonkeyPatch, asked: Any, given: Any
+) -> None:
+    received = offer(monkeypatch, penalises=True)
+    config = in_process.config(decoding={"penalties": asked})
+    check_engine(config, TOKENS)
+    make_engine(config, TOKENS, [])
+    assert received[0].model.penalties == given
+
+
+def test_penalties_are_refused_where_none_are_applied(in_process: Any) -> None:
+    config = in_process.config(decoding={"penalties": "none"})
+    with pytest.raises(ConfigError, match=r"decoding\.penalties: engine fake"):
+        check_engine(config, TOKENS)
+
+
+def test_what_a_checkpoint_asks_for_in_vain_is_refused_before_any_work(
+    in_process: Any, tmp_path: Path
+) -> None:
+    asks = {"repetition_penalty": 1.1, "no_repeat_ngram_size": 3, "min_length": 2}
+    path = published(tmp_path, **asks)
+    model = {"path": str(path)}
+    config = in_process.config(model=model)
+    wanted = "no_repeat_ngram_size=3.* add ignore_generation_config: true under model"
+    with pytest.raises(UnsupportedError, match=wanted) as refused:
+        in_process.plan(model=model)
+    assert "min_length=2" in str(refused.value)
+    assert "repetition_penalty" not in str(refused.value)
+    check_engine(in_process.config(model=model | {"ignore_generation_config": True}), TOKENS)
+    assert config.decoding.penalties == "checkpoint"
