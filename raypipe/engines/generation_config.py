@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from raypipe.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
+def check_generation_config(generation_config: GenerationConfig, *, ignore: bool) -> None:
     """Refuse a generation config that would silently make the scores mean something else.
 
     A beam's alpha is the plain sum of the model's log-probabilities. A repetition penalty, a
@@ -65,7 +68,7 @@ def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
     _logger.warning("ignored from the checkpoint's generation config: %s", named)
 
 
-def end_token_ids(generation_config: Any) -> tuple[int, ...]:
+def end_token_ids(generation_config: GenerationConfig) -> tuple[int, ...]:
     """Every id that ends an answer, in the checkpoint's order.
 
     Raises:

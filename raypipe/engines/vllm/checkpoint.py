@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedConfig
 
 from raypipe.engines.families.family import Family, VllmSupport
 from raypipe.engines.model_input import InputLimits, PromptLimits
 from raypipe.errors import ConfigError
 
 
-def load_config(family: Family, model_path: str, origin: Mapping[str, Any]) -> Any:
+def load_config(family: Family, model_path: str, origin: Mapping[str, object]) -> PreTrainedConfig:
     """The checkpoint's config, as a class of transformers' or, if that has none, of vLLM's.
 
     Args:
@@ -31,12 +30,14 @@ def load_config(family: Family, model_path: str, origin: Mapping[str, Any]) -> A
     return _support(family).load_config(model_path, origin)
 
 
-def limits_of(family: Family, config: Any) -> InputLimits | PromptLimits:
+def limits_of(family: Family, config: PreTrainedConfig) -> InputLimits | PromptLimits:
     """The limits that a checkpoint's config sets."""
     return _support(family).limits(config)
 
 
-def generation_config_of(model_path: str, revision: str | None, config: Any) -> GenerationConfig:
+def generation_config_of(
+    model_path: str, revision: str | None, config: PreTrainedConfig
+) -> GenerationConfig:
     """The checkpoint's, or what transformers makes of its config if it has none."""
     try:
         return GenerationConfig.from_pretrained(model_path, revision=revision)
