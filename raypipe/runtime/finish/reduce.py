@@ -123,7 +123,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
     assert metrics is not None
     assert errors is not None
     page = html_report(
-        record.as_json(),
+        record,
         metrics.to_table(),
         _batches(tables, "predictions"),
         errors.to_table(),
