@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from raypipe.face import Run, ingest, inspect, load, predict, reaggregate, run
 
@@ -20,7 +21,7 @@ __version__ = "0.2.0.dev0"
 __all__ = ["Run", "ingest", "inspect", "load", "metrics", "predict", "reaggregate", "run"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> ModuleType:
     """The metrics as functions, imported when they are first used."""
     if name == "metrics":
         return importlib.import_module("raypipe.metrics")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from raypipe.store.location import Location
     from raypipe.store.run_record import RunRecord
 
-Settings = Mapping[str, Any]
+Settings = Mapping[str, object]
 """A config as keys and values, as they stand in its YAML file."""
 
 
@@ -68,11 +70,11 @@ class Run:
             raise ConfigError(f"{self.location.uri} holds {', '.join(self.tables)}, not {table!r}")
         return dataset.to_table()
 
-    def pandas(self, table: str) -> Any:
+    def pandas(self, table: str) -> pd.DataFrame:
         """One whole table as a ``pandas.DataFrame``."""
         return self.arrow(table).to_pandas()
 
-    def polars(self, table: str) -> Any:
+    def polars(self, table: str) -> pl.DataFrame:
         """One whole table as a ``polars.DataFrame``; needs the package polars."""
         import polars
 
@@ -199,12 +201,12 @@ def reaggregate(
 
 
 def predict(
-    samples: NDArray[np.floating[Any]],
+    samples: NDArray[np.floating],
     sampling_rate: int,
     *,
     labels: str | Sequence[str] = "crema-d-6",
     transcript: str | None = None,
-    **config: Any,
+    **config: object,
 ) -> ClipPrediction:
     """Distributions over emotions for one clip, in this process and without Ray.
 

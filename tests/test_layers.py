@@ -114,3 +114,56 @@ def test_a_class_name_means_one_thing_in_the_package() -> None:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+BORDERS = {
+    "raypipe/cli/settings.py": "typer reads a command's options off its signature",
+    "raypipe/config/aggregation.py": "pydantic makes a class of fields",
+    "raypipe/engines/attention.py": "arguments that transformers hands to an attention",
+    "raypipe/engines/contract.py": "plug-ins: what a frontend prepares, its own engine takes",
+    "raypipe/engines/decoder_adapter.py": "modules of transformers' models",
+    "raypipe/engines/engine.py": "plug-ins: options and inputs of their own",
+    "raypipe/engines/families/family.py": "vLLM's models",
+    "raypipe/engines/families/qwen2_audio.py": "vLLM's model",
+    "raypipe/engines/families/ultravox.py": "vLLM's model",
+    "raypipe/engines/lazy.py": "importlib: an object by its name",
+    "raypipe/engines/model_input.py": "transformers: rope settings of a config",
+    "raypipe/engines/model_loading.py": "transformers' models and configs",
+    "raypipe/engines/openai/client.py": "the body of a request, as openai's client takes it",
+    "raypipe/engines/openai/replies.py": "JSON of an endpoint",
+    "raypipe/engines/plain_decoder.py": "transformers' generate",
+    "raypipe/engines/processor_loading.py": "transformers: a class by its name",
+    "raypipe/engines/step_graphs.py": "torch: the memory pool of CUDA graphs",
+    "raypipe/engines/transformers.py": "transformers' models",
+    "raypipe/engines/tree_cache.py": "transformers' cache: arguments that are not read",
+    "raypipe/engines/vllm/audio.py": "vLLM's models",
+    "raypipe/engines/vllm/core.py": "vLLM's core: a question comes back with whoever asked it",
+    "raypipe/protocols.py": "plug-ins: methods that only their own requests know",
+    "raypipe/reporting/corpus/inspect.py": "rows of a Parquet table",
+    "raypipe/reporting/run/scores.py": "rows of a Parquet table",
+    "raypipe/runtime/infer/stages.py": "pickled work in Ray Data's tables",
+    "raypipe/runtime/ingest/job.py": "Ray: streams and results of tasks",
+    "raypipe/runtime/ingest/plan.py": "JSON of ingest.json",
+    "raypipe/runtime/ray/tasks.py": "Ray: remote functions and their results",
+    "raypipe/runtime/reaggregate/job.py": "rows of a Parquet table",
+    "raypipe/shards/index.py": "pydantic checks the fields of an index",
+    "raypipe/shards/read.py": "rows of a Parquet table",
+    "raypipe/store/generations.py": "rows of a Parquet table",
+    "raypipe/store/run_record.py": "JSON of run.json: a config, of older versions too",
+    "raypipe/store/s3.py": "boto3's clients and answers",
+    "raypipe/store/strict.py": "values of a Parquet table's columns",
+    "raypipe/store/tables.py": "rows of a Parquet table",
+    "raypipe/strategies/setting.py": "pydantic: a type with its limits",
+    "raypipe/tiny_alm/training/card.py": "JSON of training.json",
+    "raypipe/tiny_alm/training/model.py": "JSON of a checkpoint's config",
+    "raypipe/tiny_alm/training/trainer.py": "torch: the state of a training",
+}
+"""Modules that name ``Any``, each with the library or JSON it borders."""
+
+
+def test_any_stands_at_the_borders_of_libraries_and_json_only() -> None:
+    """Inside, a value has a type, or is an ``object`` that is checked or passed on."""
+    places = [*modules(), *sorted((ROOT / "jobs").rglob("*.py"))]
+    with_any = {str(path.relative_to(ROOT)) for path in places if "typing.Any" in imported(path)}
+    assert with_any - BORDERS.keys() == set(), "a new border? say which"
+    assert BORDERS.keys() - with_any == set(), "entries that are no longer needed"

@@ -37,7 +37,7 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     counts = record.done_counts
     if counts.errors and errors is not None:
         console.print(error_table(errors.head(1000)))
-    for time in times(record.as_json()):
+    for time in times(record):
         console.print(f"{time.term}, {time.text}", highlight=False, markup=False)
     put_in = f"{counts.input} utterances in"
     if counts.cells:

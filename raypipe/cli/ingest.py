@@ -58,7 +58,7 @@ def ingest(
     from raypipe.store.location import Location
 
     labels = label_set.split(",") if label_set and "," in label_set else label_set
-    document = {
+    document: dict[str, object] = {
         "corpus": corpus,
         "source": source,
         "output": destination,

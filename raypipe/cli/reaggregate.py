@@ -25,7 +25,7 @@ def reaggregate(
     replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
     endpoint: Endpoint = None,
     address: Address = None,
-    **settings: object,
+    **settings: str | list[bool] | None,
 ) -> None:
     """Predict from a run's stored hypotheses under other settings, without a model."""
     from raypipe.runtime.reaggregate.plan import Changes, plan_reaggregation

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from raypipe.strategies import SETTINGS, Setting
+from raypipe.strategies.setting import SettingValue
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -43,7 +44,9 @@ def with_settings(command: Command) -> Command:
     return command
 
 
-def values_given(options: Mapping[str, object]) -> Mapping[str, tuple[Any, ...]]:
+def values_given(
+    options: Mapping[str, str | list[bool] | None],
+) -> Mapping[str, tuple[SettingValue, ...]]:
     """Values of the settings that were given, by the settings' names.
 
     Raises:
@@ -55,7 +58,7 @@ def values_given(options: Mapping[str, object]) -> Mapping[str, tuple[Any, ...]]
     }
 
 
-def _annotation(setting: Setting[Any]) -> Any:
+def _annotation(setting: Setting[SettingValue]) -> object:
     # The command line writes a text that begins with a capital and ends with a full stop.
     text = f"{setting.summary[0].upper()}{setting.summary[1:]}"
     if isinstance(setting.default, bool):
@@ -68,8 +71,8 @@ def _annotation(setting: Setting[Any]) -> Any:
     ]
 
 
-def _parsed(setting: Setting[Any], given: Any) -> tuple[Any, ...]:
-    if isinstance(setting.default, bool):
+def _parsed(setting: Setting[SettingValue], given: str | list[bool]) -> tuple[SettingValue, ...]:
+    if not isinstance(given, str):
         return tuple(given)
     kind = type(setting.default)
     try:

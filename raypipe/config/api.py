@@ -6,7 +6,7 @@ A key never stands here, only the name of the environment variable that holds it
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -132,7 +132,7 @@ class ApiConfig(PluginOptions):
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
     reasoning_tokens: int | None = Field(default=None, ge=0)
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, object] = Field(default_factory=dict)
     concurrency: int = Field(default=16, ge=1, le=1000)
     attempts: int = Field(default=8, ge=1)
     timeout_s: float = Field(default=120.0, gt=0)
@@ -163,7 +163,7 @@ class ApiConfig(PluginOptions):
 
     @field_validator("extra")
     @classmethod
-    def _nothing_decided_elsewhere(cls, extra: dict[str, Any]) -> dict[str, Any]:
+    def _nothing_decided_elsewhere(cls, extra: dict[str, object]) -> dict[str, object]:
         if taken := sorted(_OWN_FIELDS & set(extra)):
             raise ValueError(f"{taken} have settings of their own")
         return extra
@@ -174,7 +174,7 @@ class ApiConfig(PluginOptions):
             raise ValueError("a budget in money needs prices")
         return self
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """The settings that can change an answer: not where it comes from, nor how fast.
 
         What the preset and its corrections amount to is part of the model's fingerprint.

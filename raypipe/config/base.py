@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from raypipe.errors import ConfigError
 
@@ -19,7 +20,7 @@ class ConfigSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path) -> dict[str, object]:
     """The keys and values of a YAML file.
 
     Raises:
@@ -36,7 +37,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def checked(model: type[Settings], document: dict[str, Any], source: str) -> Settings:
+def checked(model: type[Settings], document: dict[str, object], source: str) -> Settings:
     """Settings of any kind from keys and values; raises as :func:`parse_config`."""
     try:
         return model.model_validate(document)
@@ -44,7 +45,7 @@ def checked(model: type[Settings], document: dict[str, Any], source: str) -> Set
         raise ConfigError("\n".join(_explain(source, fault) for fault in error.errors())) from error
 
 
-def _explain(source: str, error: Any) -> str:
+def _explain(source: str, error: ErrorDetails) -> str:
     field = ".".join(str(part) for part in error["loc"]) or "config"
     if error["type"] == "extra_forbidden":
         return f"{source}: {field}: unknown key"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from raypipe.config.base import ConfigSection
 
 
@@ -14,6 +12,6 @@ class PluginOptions(ConfigSection):
     cannot change an answer. Options stand in ``run.json``; secrets belong in the environment.
     """
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """The settings that can change an answer, as JSON."""
         return self.model_dump(mode="json")

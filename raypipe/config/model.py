@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -52,7 +52,7 @@ class VllmConfig(PluginOptions):
     max_model_len: int | None = Field(default=None, ge=1)
     enforce_eager: bool | None = None
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """The settings that can change an answer: memory and compilation do not."""
         return self.model_dump(mode="json", include={"max_model_len"})
 
@@ -87,7 +87,7 @@ class ModelConfig(ConfigSection):
     ignore_generation_config: bool = False
     vllm: VllmConfig = VllmConfig()
     api: ApiConfig | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _endpoint_is_known(self) -> Self:
@@ -114,7 +114,7 @@ class ModelConfig(ConfigSection):
         return section
 
     @property
-    def engine_options(self) -> dict[str, Any]:
+    def engine_options(self) -> dict[str, object]:
         """Keys and values of the options of the engine."""
         return self.options if self.section is None else self.section.model_dump()
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import field_validator, model_validator
 
@@ -296,7 +296,7 @@ def load_config(path: str | Path) -> RunConfig:
     return parse_config(read_yaml(path), source=str(path))
 
 
-def parse_config(document: dict[str, Any], source: str = "config") -> RunConfig:
+def parse_config(document: dict[str, object], source: str = "config") -> RunConfig:
     """Check a run's settings given as keys and values.
 
     Raises:

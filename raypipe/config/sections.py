@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -112,7 +112,7 @@ class GrammarConfig(ConfigSection):
     """
 
     regex: str | None = None
-    json_schema: dict[str, Any] | None = None
+    json_schema: dict[str, object] | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
 from raypipe.corpora.fields import BadLineError, FieldRules, with_usual_names
@@ -103,7 +102,7 @@ def _sorted_by_label(
     seen: dict[str, str] = {}
     for name in recordings:
         clip = _id(name)
-        fields: dict[str, Any] = {
+        fields: dict[str, object] = {
             "split": _split(name),
             "votes": [posixpath.basename(posixpath.dirname(name))],
         }

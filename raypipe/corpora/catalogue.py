@@ -6,7 +6,7 @@ import importlib
 import inspect
 import types
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,7 +33,7 @@ class OptionCard(_CatalogueCard):
 
     name: str
     values: str
-    default: Any
+    default: object
     about: str
 
 
@@ -157,14 +157,19 @@ def flowing(text: str) -> str:
     return "\n".join(lines)
 
 
-def _values(annotation: Any) -> str:
+def _values(annotation: object) -> str:
     """The values that an option of this type takes, in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
         return " | ".join(_values(part) for part in arguments if part is not type(None))
-    names = {bool: "true | false", int: "whole number", float: "number", str: "text"}
+    names: dict[object, str] = {
+        bool: "true | false",
+        int: "whole number",
+        float: "number",
+        str: "text",
+    }
     return names.get(annotation, "texts, separated by commas")
 
 

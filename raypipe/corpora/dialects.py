@@ -12,7 +12,6 @@ import io
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import soundfile
 
@@ -72,7 +71,7 @@ class Segment:
         return buffer.getvalue()
 
 
-def as_fields(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def as_fields(document: Mapping[str, object]) -> Mapping[str, object]:
     """A line under our names; one that is in none of the dialects stays as it is.
 
     Raises:
@@ -90,7 +89,7 @@ def as_fields(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return document
 
 
-def _nemo(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
     path = document["audio_filepath"]
     fields = with_usual_names(document)
     if "votes" not in fields and "command" in fields:
@@ -106,7 +105,7 @@ def _nemo(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fields, "audio": path}
 
 
-def _lhotse(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _lhotse(document: Mapping[str, object]) -> Mapping[str, object]:
     recording, supervisions = document["recording"], document["supervisions"]
     if not isinstance(recording, dict) or not isinstance(supervisions, list):
         raise BadLineError("bad_type", "recording or supervisions are not what Lhotse writes")
@@ -127,7 +126,7 @@ def _lhotse(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fields, "id": document.get("id"), "audio": source.get("source")}
 
 
-def supervised(supervisions: object) -> dict[str, Any]:
+def supervised(supervisions: object) -> dict[str, object]:
     """Fields of the one supervision of a Lhotse cut, its ``custom`` fields included.
 
     Raises:

@@ -24,7 +24,6 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 from raypipe.corpora.clips import FileTree
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
@@ -229,7 +228,7 @@ class _ShareRows:
             except BadLineError as error:
                 yield line, BadLineError(error.reason, str(error), name)
 
-    def _fields(self, name: str, cells: Mapping[str, str]) -> dict[str, Any]:
+    def _fields(self, name: str, cells: Mapping[str, str]) -> dict[str, object]:
         words = checked_text(cells.get("words", ""), "words")
         return {
             "id": name,

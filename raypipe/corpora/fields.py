@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
@@ -46,7 +45,7 @@ class FieldRules:
     other_labels: frozenset[str]
     dataset: str
 
-    def utterance(self, fields: Mapping[str, Any], name: str) -> Utterance:
+    def utterance(self, fields: Mapping[str, object], name: str) -> Utterance:
         """The utterance that fields describe, without its audio.
 
         Raises:
@@ -76,7 +75,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def parse_json(text: str, field: str) -> Any:
+def parse_json(text: str, field: str) -> object:
     """A field's JSON.
 
     Raises:
@@ -88,7 +87,7 @@ def parse_json(text: str, field: str) -> Any:
         raise BadLineError("bad_json", f"{field} is not JSON: {shown(text)} ({error})") from error
 
 
-def optional_text(fields: Mapping[str, Any], name: str) -> str | None:
+def optional_text(fields: Mapping[str, object], name: str) -> str | None:
     """A field's text without outer blanks, None if it is absent or empty; a whole number is text.
 
     Raises:
@@ -116,7 +115,7 @@ def as_text(value: object, field: str) -> str:
     return value.strip()
 
 
-def utterance_id(fields: Mapping[str, Any]) -> str:
+def utterance_id(fields: Mapping[str, object]) -> str:
     """The line's id.
 
     Raises:
@@ -145,7 +144,7 @@ USUAL_NAMES: Mapping[str, str] = {
 """Other names of fields in containers that were not written for raypipe."""
 
 
-def with_usual_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+def with_usual_names(fields: Mapping[str, object]) -> dict[str, object]:
     """Fields under raypipe's names; one that is there already is not overruled."""
     named = {name: value for name, value in fields.items() if value is not None}
     for other, name in USUAL_NAMES.items():

@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +75,7 @@ class TableFile:
         """File and row, counted from 1."""
         return f"{self.name} row {number + 1}"
 
-    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, Any], int, _TableSchema]]:
+    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, object], int, _TableSchema]]:
         """Rows, the size of their audio in bytes, and the schema."""
         where = f"{self.place.uri}/{self.name}"
         try:
@@ -222,7 +222,7 @@ def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
 
 
 def _row(
-    row: dict[str, Any],
+    row: dict[str, object],
     number: int,
     file: str,
     facts: _TableSchema,
@@ -240,8 +240,8 @@ def _row(
 
 
 def _name_and_fields(
-    row: dict[str, Any], audio: object, number: int, file: str, facts: _TableSchema
-) -> tuple[str, dict[str, Any]]:
+    row: dict[str, object], audio: object, number: int, file: str, facts: _TableSchema
+) -> tuple[str, dict[str, object]]:
     fields = with_usual_names({key: _worded(key, row[key], facts.words) for key in row})
     name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
     split = _SPLIT.match(posixpath.basename(file))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from raypipe.corpora.dialects import SEGMENT, Segment
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
@@ -86,7 +85,7 @@ class _SideFile:
     used: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, place: Location, name: str, check: Any = None) -> _SideFile:
+    def of(cls, place: Location, name: str, check: Callable[[str], str] | None = None) -> _SideFile:
         side_file = cls(name)
         try:
             for line, key, value in _pairs(place, name):
@@ -192,9 +191,8 @@ def _with_side_files(
                 side_file.take(record.utterance_id or "")
             yield line, record
             continue
-        fields = dict(record)
-        for name, column in _SIDE_FILES.items():
-            fields[column] = side_files[name].take(fields["id"])
-        if fields["votes"] is not None:
-            fields["votes"] = fields["votes"].split()
-        yield line, fields
+        clip = record["id"]
+        assert isinstance(clip, str)  # the first word of a line
+        values = {column: side_files[name].take(clip) for name, column in _SIDE_FILES.items()}
+        votes = values["votes"]
+        yield line, {**record, **values, "votes": None if votes is None else votes.split()}

@@ -8,7 +8,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.errors import CorpusError
@@ -157,7 +157,7 @@ class _Lines:
         del self._taken[1:]
 
 
-def json_entries(text: str, name: str) -> Iterator[tuple[int, str, Any]]:
+def json_entries(text: str, name: str) -> Iterator[tuple[int, str, object]]:
     """Line, key and value of a large JSON object, one value parsed at a time.
 
     Raises:

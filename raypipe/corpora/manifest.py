@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
 from raypipe.corpora.fields import (
@@ -50,7 +50,7 @@ A line that cannot be used is a failure of its own with its reason; all the othe
 """
 """Text of the catalogue about the files, in paragraphs."""
 
-Fields = Mapping[str, Any]
+Fields = Mapping[str, object]
 Record = tuple[int, Fields | BadLineError]
 """A line's number and its fields, or why it has none."""
 

@@ -6,7 +6,6 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import as_fields
@@ -62,7 +61,7 @@ def nemo_tars(
     return tars
 
 
-def _line(document: Mapping[str, Any], shard: int | None) -> Described | None:
+def _line(document: Mapping[str, object], shard: int | None) -> Described | None:
     """Member and fields of a line; ``shard`` is None where only one tar file is read."""
     number = document.get("shard_id")
     if shard is not None:

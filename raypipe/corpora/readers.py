@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -35,6 +35,14 @@ class ReadRequest:
     endpoint: str | None
     labels: LabelSet
     policy: VotePolicy
+
+
+class _ReadArguments(TypedDict):
+    """What all readers hand to their module."""
+
+    endpoint: str | None
+    dataset: str | None
+    other_labels: list[str]
 
 
 class Reader(BaseModel):
@@ -81,7 +89,7 @@ class Reader(BaseModel):
         return ""
 
     @property
-    def options(self) -> Mapping[str, Any]:
+    def options(self) -> Mapping[str, object]:
         """The fields with their values."""
         return self.model_dump(mode="json")
 
@@ -99,7 +107,7 @@ class Reader(BaseModel):
         if name is not None:
             raise ConfigError(f"users' own data have no selection {name!r}; give a label set")
 
-    def _arguments(self, request: ReadRequest) -> dict[str, Any]:
+    def _arguments(self, request: ReadRequest) -> _ReadArguments:
         return {
             "endpoint": request.endpoint,
             "dataset": self.dataset,

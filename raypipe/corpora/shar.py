@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import supervised
@@ -62,7 +61,7 @@ def shar_files(
     ]
 
 
-def _cut(document: Mapping[str, Any]) -> Described:
+def _cut(document: Mapping[str, object]) -> Described:
     name = utterance_id({"id": document.get("id")})
     try:
         fields = supervised(document.get("supervisions", []))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -42,7 +42,7 @@ class Source(Protocol):
         ...
 
     @property
-    def options(self) -> Mapping[str, Any]:
+    def options(self) -> Mapping[str, object]:
         """All its options with their values."""
         ...
 
@@ -91,7 +91,7 @@ class CorpusSource:
         return self.corpus.fixed_sentences
 
     @property
-    def options(self) -> Mapping[str, Any]:
+    def options(self) -> Mapping[str, object]:
         """The fields of the adapter."""
         return self.corpus.model_dump(mode="json")
 
@@ -141,7 +141,8 @@ def resolved(
     *,
     selected: str | None,
     labels: LabelSet | None,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, object],
+    merges: Mapping[str, str] | None = None,
 ) -> tuple[LabelSet, VotePolicy]:
     """The label set and the policy of a run.
 
@@ -149,7 +150,8 @@ def resolved(
         source: the corpus or reader.
         selected: name of a selection; None for the default one.
         labels: a label set in place of the selection's.
-        changes: fields of :class:`VotePolicy` in place of the selection's; merges are added.
+        changes: fields of :class:`VotePolicy` in place of the selection's.
+        merges: added to the selection's.
 
     Raises:
         ConfigError: for an unknown selection, users' own data without a label set, or a policy
@@ -161,7 +163,7 @@ def resolved(
     label_set = labels or (chosen.labels if chosen else None)
     assert label_set is not None
     policy = VotePolicy() if chosen is None else chosen.policy
-    merges = changes.get("merges", {})
+    merges = merges or {}
     unknown = [word for word in merges.values() if word not in label_set.names]
     if unknown:
         known = ", ".join(label_set.names)

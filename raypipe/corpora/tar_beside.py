@@ -6,7 +6,7 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.dialects import SEGMENT, Segment
@@ -20,7 +20,7 @@ from raypipe.store.location import Location
 
 _NOT_AUDIO = (".json", ".nodata", ".nometa")
 
-Described = tuple[str, Mapping[str, Any]]
+Described = tuple[str, Mapping[str, object]]
 """Name of a member of the tar file without its ending, and the fields of a manifest's line."""
 
 
@@ -30,7 +30,7 @@ class _DescribedClip:
 
     number: int
     utterance_id: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class TarBeside:
     place: Location
     name: str
     lines: str
-    describe: Callable[[Mapping[str, Any]], Described | None]
+    describe: Callable[[Mapping[str, object]], Described | None]
     rules: FieldRules
     tells_faults: bool = True
 

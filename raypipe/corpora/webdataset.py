@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
-from typing import Any, Self
+from typing import Self
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES
 from raypipe.corpora.containers import ClipEntry, found_files
@@ -188,14 +188,14 @@ def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | R
         return RowFailure(name, "ingest", error.reason, message, sample.number)
 
 
-def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, Any]]:
+def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, object]]:
     fields = _fields(sample)
     name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
     return name or posixpath.basename(sample.name), fields
 
 
-def _fields(sample: _Sample) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+def _fields(sample: _Sample) -> dict[str, object]:
+    fields: dict[str, object] = {}
     for ending, name in _FIELDS.items():
         if ending in sample.members:
             fields[name] = _text(sample, ending)

@@ -12,7 +12,7 @@ and two hypotheses closer than float32 can tell apart are still ranked by what w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -239,7 +239,7 @@ def is_any_of(tokens: Tensor, ids: Tensor) -> Tensor:
     return (tokens[..., None] == ids).any(-1)
 
 
-def _on_host(state: Tensor, rows: Tensor) -> Any:
+def _on_host(state: Tensor, rows: Tensor) -> np.ndarray:
     return state[rows].cpu().numpy()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,13 +18,16 @@ from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, EngineRequest, Frontend
 from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, Request, Search
 
+Item = TypeVar("Item")
+GenerationOrFailure = TypeVar("GenerationOrFailure", bound=Generation | Failure)
+
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
     """Model input with the id of its utterance."""
 
     utterance_id: str
-    prepared: Any
+    prepared: object
 
 
 class CheckedFrontend:
@@ -49,7 +52,7 @@ class CheckedFrontend:
         ids = [request.utterance_id for request in requests]
         replies = _same_length(self._name, self._frontend.prepare(requests), ids, "inputs")
         return [
-            _of(self._name, reply, utterance_id)
+            _about(self._name, reply, utterance_id)
             if isinstance(reply, Failure)
             else Tagged(utterance_id, reply)
             for utterance_id, reply in zip(ids, replies, strict=True)
@@ -59,8 +62,7 @@ class CheckedFrontend:
         """A model input of the same clip with another prompt."""
         reply = self._frontend.with_prompt(prepared.prepared, prompt)
         if isinstance(reply, Failure):
-            failure: Failure = _of(self._name, reply, prepared.utterance_id)
-            return failure
+            return _about(self._name, reply, prepared.utterance_id)
         return Tagged(prepared.utterance_id, reply)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
@@ -113,10 +115,12 @@ class CheckedEngine:
         replies = request.put(self._engine, [tagged.prepared for tagged in inputs])
         return self._answers(inputs, replies)
 
-    def _answers(self, inputs: Sequence[Tagged], replies: Any) -> list[Generation | Failure]:
+    def _answers(
+        self, inputs: Sequence[Tagged], replies: Sequence[object]
+    ) -> list[Generation | Failure]:
         ids = [tagged.utterance_id for tagged in inputs]
         answers = [
-            _of(self._name, reply, utterance_id)
+            _answer(self._name, reply, utterance_id)
             for utterance_id, reply in zip(
                 ids, _same_length(self._name, replies, ids, "answers"), strict=True
             )
@@ -164,19 +168,24 @@ class CheckedEngine:
         return None
 
 
-def _same_length(name: str, replies: Any, ids: Sequence[str], what: str) -> Sequence[Any]:
+def _same_length(
+    name: str, replies: Sequence[Item], ids: Sequence[str], what: str
+) -> Sequence[Item]:
     if len(replies) != len(ids):
         raise EngineError(
             f"engine {name} gave {len(replies)} {what} for {len(ids)} utterances, "
             f"{ids[0] if ids else 'none'!r} the first"
         )
-    checked: Sequence[Any] = replies
-    return checked
+    return replies
 
 
-def _of(name: str, reply: Any, utterance_id: str) -> Any:
+def _answer(name: str, reply: object, utterance_id: str) -> Generation | Failure:
     if not isinstance(reply, Generation | Failure):
         raise EngineError(f"engine {name} answered {utterance_id!r} with a {type(reply).__name__}")
+    return _about(name, reply, utterance_id)
+
+
+def _about(name: str, reply: GenerationOrFailure, utterance_id: str) -> GenerationOrFailure:
     if reply.utterance_id != utterance_id:
         raise EngineError(
             f"engine {name} answered about {reply.utterance_id!r} where {utterance_id!r} was asked"

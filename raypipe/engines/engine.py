@@ -170,7 +170,7 @@ class EnginePlugin:
     packages: tuple[str, ...] = ()
     usage: Callable[[Folders], Usage] | None = None
 
-    def checked_options(self, options: dict[str, Any]) -> PluginOptions:
+    def checked_options(self, options: dict[str, object]) -> PluginOptions:
         """The engine's options from a config's keys and values.
 
         Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 _WHOLE_FILE_BYTES = 64 << 20
 _SAMPLE_BYTES, _SAMPLES = 64 << 10, 256
@@ -26,7 +26,8 @@ def files_digest(path: str, revision: str | None) -> str:
     digest = hashlib.sha256()
     for name, file in [(place.name, place)] if place.is_file() else _files_below(place):
         digest.update(f"{name}:{file.stat().st_size}\n".encode())
-        _update_with_file(digest, file)
+        for piece in _pieces(file):
+            digest.update(piece)
     return digest.hexdigest()
 
 
@@ -44,12 +45,12 @@ def _files_below(folder: Path) -> list[tuple[str, Path]]:
     )
 
 
-def _update_with_file(digest: Any, file: Path) -> None:
+def _pieces(file: Path) -> Iterator[bytes]:
     size = file.stat().st_size
     if size <= _WHOLE_FILE_BYTES:
-        digest.update(file.read_bytes())
+        yield file.read_bytes()
         return
     with file.open("rb") as stream:
         for sample in range(_SAMPLES):
             stream.seek(sample * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
-            digest.update(stream.read(_SAMPLE_BYTES))
+            yield stream.read(_SAMPLE_BYTES)

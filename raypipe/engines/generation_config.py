@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raypipe.engines.grammar import check_demanded_grammar
 from raypipe.errors import UnsupportedError
 from raypipe.records import AskedPenalties, Penalties
 
 if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
     from raypipe.engines.engine import ModelSettings
     from raypipe.protocols import Demand
 
@@ -43,7 +44,7 @@ _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def generation_config_of(model_path: str, revision: str | None) -> Any:
+def generation_config_of(model_path: str, revision: str | None) -> GenerationConfig:
     """A checkpoint's generation config, from its small files alone.
 
     Args:
@@ -51,8 +52,7 @@ def generation_config_of(model_path: str, revision: str | None) -> Any:
         revision: commit of a hub id.
 
     Returns:
-        transformers' ``GenerationConfig``; for a checkpoint without a file of it an object with
-        what its ``config.json`` says, as older ones do.
+        That of its ``generation_config.json``, or what its ``config.json`` says, as older ones do.
     """
     from transformers import GenerationConfig, PreTrainedConfig
 
@@ -60,7 +60,7 @@ def generation_config_of(model_path: str, revision: str | None) -> Any:
         return GenerationConfig.from_pretrained(model_path, revision=revision)
     except OSError:
         config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
-        return SimpleNamespace(**config)
+        return GenerationConfig.from_dict(config)
 
 
 def check_at_the_door(settings: ModelSettings, demand: Demand) -> None:
@@ -77,7 +77,7 @@ def check_at_the_door(settings: ModelSettings, demand: Demand) -> None:
     penalties_of(generation_config, settings.penalties, ignore=ignore)
 
 
-def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
+def check_generation_config(generation_config: GenerationConfig, *, ignore: bool) -> None:
     """Refuse a generation config that asks for what the search here does not do.
 
     A beam's alpha is the plain sum of the model's log-probabilities. A minimum length or a forced
@@ -106,7 +106,9 @@ def check_generation_config(generation_config: Any, *, ignore: bool) -> None:
     _logger.warning("ignored from the checkpoint's generation config: %s", named)
 
 
-def penalties_of(generation_config: Any, asked: AskedPenalties, *, ignore: bool) -> Penalties:
+def penalties_of(
+    generation_config: GenerationConfig, asked: AskedPenalties, *, ignore: bool
+) -> Penalties:
     """The penalties of a search on a checkpoint.
 
     Args:
@@ -119,11 +121,11 @@ def penalties_of(generation_config: Any, asked: AskedPenalties, *, ignore: bool)
     """
     if asked != "checkpoint":
         return asked
-    repetition = None if ignore else getattr(generation_config, "repetition_penalty", None)
+    repetition = None if ignore else generation_config.repetition_penalty
     return Penalties(1.0 if repetition is None else float(repetition))
 
 
-def end_token_ids(generation_config: Any) -> tuple[int, ...]:
+def end_token_ids(generation_config: GenerationConfig) -> tuple[int, ...]:
     """Every id that ends an answer, in the checkpoint's order.
 
     Raises:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -22,6 +22,7 @@ from raypipe.records import Grammar
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
+    from transformers import PreTrainedTokenizerBase
 
     from raypipe.engines.engine import ModelSettings
     from raypipe.protocols import Demand
@@ -88,7 +89,9 @@ class GrammarCompiler:
         UnsupportedError: for a tokenizer whose tokens have no text of their own.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary: int, end_ids: Sequence[int]) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, vocabulary: int, end_ids: Sequence[int]
+    ) -> None:
         require_llguidance()
         from llguidance.hf import from_tokenizer
 

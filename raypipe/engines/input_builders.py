@@ -10,7 +10,7 @@ module imports no transformers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from raypipe.errors import EngineError, UnsupportedError
 from raypipe.records import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from transformers import BatchFeature, PreTrainedTokenizerBase
+
     from raypipe.engines.families.family import Family
 
 NO_FEATURES: FloatArray = np.zeros((0, 0), dtype=np.float32)
@@ -39,7 +41,7 @@ class AudioFeatures(NamedTuple):
 
     features: FloatArray
     feature_frames: int
-    tensors: Mapping[str, NDArray[Any]]
+    tensors: Mapping[str, NDArray[np.generic]]
     audio_tokens: int
 
 
@@ -56,7 +58,7 @@ class InputBuilder(Protocol):
         control_tokens: texts that the tokenizer would read as control tokens in a prompt.
     """
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     sampling_rate: int
     longest: int | None
     shortest: int
@@ -84,7 +86,7 @@ class ProcessorInputBuilder:
 
     silence: FloatArray = NO_FEATURES
 
-    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, object]) -> None:
         assert family.clips is not None  # what takes no clips has a TextInputBuilder
         self._family, self._clips = family, family.clips
         self._processor = load_processor(family, model_path, origin)
@@ -134,12 +136,12 @@ class ProcessorInputBuilder:
             return int(self._extractor.n_samples)
         return round(self._clips.longest_s * self.sampling_rate)
 
-    def _processed(self, prompt: str, samples: FloatArray | None) -> Mapping[str, Any]:
+    def _processed(self, prompt: str, samples: FloatArray | None) -> BatchFeature:
         text = self._render(prompt, samples is not None)
         clip = {} if samples is None else {"audio": [samples], "sampling_rate": self.sampling_rate}
         # The template may have written the first token already.
         begins = self.tokenizer.bos_token
-        processed: Mapping[str, Any] = self._processor(
+        processed: BatchFeature = self._processor(
             text=[text],
             **clip,
             add_special_tokens=begins is None or not text.startswith(begins),
@@ -148,13 +150,14 @@ class ProcessorInputBuilder:
         return processed
 
     def _render(self, prompt: str, with_clip: bool) -> str:
-        content: Any
+        content: str | list[dict[str, str]]
         if self._family.clip_place == "inline":
             content = (self._audio_token if with_clip else "") + prompt
         else:
-            content = [{"type": "text", "text": prompt}]
+            parts = [{"type": "text", "text": prompt}]
             if with_clip:
-                content.insert(0 if self._family.clip_place == "before" else 1, {"type": "audio"})
+                parts.insert(0 if self._family.clip_place == "before" else 1, {"type": "audio"})
+            content = parts
         # Not every processor takes up its tokenizer's template.
         template = self._processor.chat_template or self.tokenizer.chat_template
         if not template:
@@ -175,7 +178,7 @@ class WindowInputBuilder(ProcessorInputBuilder):
     window by window, each one whole.
     """
 
-    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, object]) -> None:
         super().__init__(family, model_path, origin)
         # One audio token takes three frames, two after the convolutions.
         self.shortest = 2 * int(self._extractor.hop_length) + 1
@@ -199,13 +202,13 @@ class WindowInputBuilder(ProcessorInputBuilder):
         return np.asarray(token_ids, dtype=np.int64)
 
 
-def control_tokens(tokenizer: Any) -> tuple[str, ...]:
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
     """Texts that a tokenizer reads as control tokens wherever they stand."""
     added = tokenizer.added_tokens_decoder.values()
     return tuple(token.content for token in added if token.special)
 
 
-def require_template(tokenizer: Any, model_path: str) -> None:
+def require_template(tokenizer: PreTrainedTokenizerBase, model_path: str) -> None:
     """Refuse a tokenizer without a chat template.
 
     Raises:
@@ -232,7 +235,7 @@ class TextInputBuilder:
     audio_token_id: int | None = None
     silence = NO_FEATURES
 
-    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, object]) -> None:
         from transformers import AutoTokenizer
 
         self._family = family

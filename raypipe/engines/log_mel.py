@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from raypipe.records import FloatArray
+
+if TYPE_CHECKING:
+    from transformers import WhisperFeatureExtractor
 
 RIGHT_CONTEXT_FRAMES = 2
 """Frames after the last real one that the encoder's two convolutions of width 3 reach into."""
@@ -17,7 +20,9 @@ _SILENT_HOPS = 8
 fall on silence that is cut off again."""
 
 
-def cropped_log_mel(extractor: Any, samples: FloatArray) -> tuple[FloatArray, int]:
+def cropped_log_mel(
+    extractor: WhisperFeatureExtractor, samples: FloatArray
+) -> tuple[FloatArray, int]:
     """Log-mel features, equal to the full extraction on the frames that a model uses.
 
     Whisper's extractor pads every clip with zeros to its whole window (30 s) and computes 3000

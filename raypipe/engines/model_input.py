@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from raypipe.engines.log_mel import RIGHT_CONTEXT_FRAMES
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def encoder_frame_count(feature_frames: int) -> int:
@@ -41,7 +44,7 @@ class InputLimits:
     max_positions: int
 
     @classmethod
-    def of(cls, config: Any) -> Self:
+    def of(cls, config: PreTrainedConfig) -> Self:
         """The limits in transformers' ``Qwen2AudioConfig``."""
         return cls(
             vocabulary=config.text_config.vocab_size,
@@ -130,7 +133,7 @@ class PromptLimits:
     switch_at: int | None = None
 
     @classmethod
-    def of(cls, model: Any) -> Self:
+    def of(cls, model: PreTrainedModel) -> Self:
         """The limits of a loaded transformers model."""
         config = model.config.get_text_config(decoder=True)
         rope: Any = getattr(config, "rope_parameters", None) or {}
@@ -197,7 +200,7 @@ def check_positions(model_input: ModelInput, max_new_tokens: int, max_positions:
         )
 
 
-def audio_token_id(config: Any) -> int | None:
+def audio_token_id(config: PreTrainedConfig) -> int | None:
     """The token that stands for a piece of a clip, in transformers' config of a model."""
     for holder in (config, getattr(config, "audio_config", None)):
         token_id: int | None = getattr(holder, "audio_token_id", None)
@@ -206,7 +209,7 @@ def audio_token_id(config: Any) -> int | None:
     return None
 
 
-def _original_positions(config: Any, rope: Any) -> int:
+def _original_positions(config: PreTrainedConfig, rope: Any) -> int:
     positions: int = rope.get("original_max_position_embeddings") or getattr(
         config, "original_max_position_embeddings", config.max_position_embeddings
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from raypipe.engines.families import FAMILIES
 from raypipe.engines.families.family import Family
@@ -53,7 +52,7 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
 """Models that are asked about as often, and answered by others."""
 
 
-def family_facts(family: Family) -> dict[str, Any]:
+def family_facts(family: Family) -> dict[str, object]:
     """A family as JSON: its names, engines and limits, in numbers and in words."""
     return {
         "name": family.name,
@@ -69,7 +68,7 @@ def family_facts(family: Family) -> dict[str, Any]:
     }
 
 
-def models_as_json() -> dict[str, Any]:
+def models_as_json() -> dict[str, object]:
     """Every family, and the models that run elsewhere, as a JSON document."""
     return {
         "families": [family_facts(family) for family in FAMILIES],

@@ -9,6 +9,8 @@ from raypipe.errors import UnsupportedError
 from raypipe.installation import install_hint
 
 if TYPE_CHECKING:
+    from transformers import FeatureExtractionMixin, ProcessorMixin
+
     from raypipe.engines.families.family import Family
 
 
@@ -21,7 +23,7 @@ class _NoImageProcessor(dict[str, object]):
     merge_size = 1
 
 
-def load_processor(family: Family, model_path: str, origin: Mapping[str, Any]) -> Any:
+def load_processor(family: Family, model_path: str, origin: Mapping[str, object]) -> ProcessorMixin:
     """A family's transformers processor with its tokenizer and feature extractor alone.
 
     Raises:
@@ -33,10 +35,12 @@ def load_processor(family: Family, model_path: str, origin: Mapping[str, Any]) -
 
     class AudioOnly(processor_class):  # type: ignore[misc]
         @classmethod
-        def _get_arguments_from_pretrained(cls, path: str, *_: Any, **__: Any) -> list[Any]:
+        def _get_arguments_from_pretrained(
+            cls, path: str, *_: object, **__: object
+        ) -> list[object]:
             return [_load_part(name, path, origin) for name in cls.get_attributes()]
 
-        def check_argument_for_proper_class(self, name: str, part: Any) -> Any:
+        def check_argument_for_proper_class(self, name: str, part: object) -> object:
             if isinstance(part, _NoImageProcessor):
                 return None
             return super().check_argument_for_proper_class(name, part)
@@ -53,7 +57,7 @@ def missing_package(family: Family, error: ImportError) -> UnsupportedError:
     return UnsupportedError(f"{family.name} needs a package that is missing: {error}{hint}")
 
 
-def feature_extractor(processor: Any) -> Any:
+def feature_extractor(processor: ProcessorMixin) -> FeatureExtractionMixin:
     """The feature extractor of a processor.
 
     Raises:
@@ -65,7 +69,7 @@ def feature_extractor(processor: Any) -> Any:
     raise UnsupportedError(f"{type(processor).__name__} has no feature extractor")
 
 
-def _load_part(name: str, path: str, origin: Mapping[str, Any]) -> Any:
+def _load_part(name: str, path: str, origin: Mapping[str, object]) -> object:
     from transformers import AutoFeatureExtractor, AutoTokenizer
 
     if "image" in name or "video" in name:
@@ -75,6 +79,6 @@ def _load_part(name: str, path: str, origin: Mapping[str, Any]) -> Any:
     return AutoFeatureExtractor.from_pretrained(path, **origin)
 
 
-def _known(origin: Mapping[str, Any]) -> dict[str, Any]:
+def _known(origin: Mapping[str, object]) -> dict[str, object]:
     # A revision of None would be looked up as such.
     return {name: value for name, value in origin.items() if value is not None}

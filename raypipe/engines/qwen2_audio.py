@@ -7,12 +7,12 @@ names, with another projector.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import gelu
+from transformers import PreTrainedModel
 
 from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.decoder_adapter import DecoderAdapter
@@ -36,7 +36,7 @@ class Qwen2AudioAdapter(DecoderAdapter):
 
     limits: InputLimits
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
         self._audio_tower = model.model.audio_tower
         self._projector = model.model.multi_modal_projector

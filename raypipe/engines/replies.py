@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from raypipe.engines.lanes import Trace
 from raypipe.errors import ConfigError
 from raypipe.records import Failure, Hypothesis, ModelInput
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 DTYPES = ("float32", "bfloat16", "float16")
 """Arithmetic that the weights may have."""
@@ -26,7 +29,7 @@ def check_settings(batch_size: int, dtype: str) -> None:
         raise ConfigError(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
 
 
-def hypothesis(trace: Trace, tokenizer: Any) -> Hypothesis:
+def hypothesis(trace: Trace, tokenizer: PreTrainedTokenizerBase) -> Hypothesis:
     """A trace written out as text, without special tokens."""
     return Hypothesis(
         kind=trace.kind,

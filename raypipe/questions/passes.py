@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from raypipe.protocols import EngineRequest, RunEngine
 from raypipe.records import Failure, Generation, Search
+
+Input = TypeVar("Input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Pass:
         """Beams of its search; None for any other request, and for a greedy answer alone."""
         return (self.request.beam_count or None) if isinstance(self.request, Search) else None
 
-    def put(self, engine: RunEngine[Any], inputs: Sequence[object]) -> list[Generation | Failure]:
+    def put(self, engine: RunEngine[Input], inputs: Sequence[Input]) -> list[Generation | Failure]:
         """Ask about every input: one reply each, in their order."""
         if isinstance(self.request, Search):
             return engine.generate(inputs, self.request)
@@ -45,7 +47,8 @@ class Pass:
 
     def identity(self) -> Mapping[str, object]:
         """Everything about it that can change an answer, as JSON values."""
-        request: Any = self.request
+        request = self.request
+        assert dataclasses.is_dataclass(request)
         return {
             "request": [type(request).__name__, dataclasses.asdict(request)],
             "kind": self.kind,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
@@ -125,7 +126,7 @@ class ModelInput:
     token_ids: IntArray
     features: FloatArray
     feature_frames: int
-    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    tensors: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,15 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 # Stand-ins: no other colour of a figure may look like these.
 INK, MUTED, RULE, PAPER, ACCENT = "#010101", "#020202", "#030303", "#040404", "#050505"
@@ -35,7 +38,7 @@ _SVG: Final = "{http://www.w3.org/2000/svg}"
 _HREF: Final = "{http://www.w3.org/1999/xlink}href"
 _FONT: Final = re.compile(r"font-family: [^;]*;? *")
 _WIDTH_IN: Final = 4.5
-_STYLE: Final[dict[Any, Any]] = {
+_STYLE: Final[dict[RcKeyType, object]] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "raypipe",
     # An id or a label with two dollar signs is not a formula.

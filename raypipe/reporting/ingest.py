@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pyarrow as pa
 from rich.box import SIMPLE_HEAD
@@ -12,21 +11,20 @@ from rich.text import Text
 
 from raypipe.reporting.errors import error_groups
 from raypipe.reporting.text import clean, count, duration
+from raypipe.shards import ShardIndex
 
 _MB = 1e6
 
 
-def ingest_table(
-    index: Mapping[str, Any], failures: pa.Table | None, excluded: pa.Table | None
-) -> Table:
+def ingest_table(index: ShardIndex, failures: pa.Table | None, excluded: pa.Table | None) -> Table:
     """Table of counts that add up: found = written + failed + left out.
 
     Args:
-        index: the fields of ``shards.json``.
+        index: of the corpus.
         failures: ``ingest_errors.parquet``; None if nothing failed.
         excluded: ``ingest_excluded.parquet``; None if nothing was left out.
     """
-    table = Table(title=Text(f"Ingest of {clean(index['dataset'])}"), box=SIMPLE_HEAD)
+    table = Table(title=Text(f"Ingest of {clean(index.dataset)}"), box=SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
@@ -36,21 +34,21 @@ def ingest_table(
 
 
 def _rows(
-    index: Mapping[str, Any], failures: pa.Table | None, excluded: pa.Table | None
+    index: ShardIndex, failures: pa.Table | None, excluded: pa.Table | None
 ) -> Iterator[tuple[str, str, str]]:
-    clips = index["rows"] + index["failures"] + index["excluded"]
+    clips = index.rows + index.failures + index.excluded
     yield "clips found", count(clips), ""
-    yield "written", count(index["rows"]), duration(index["duration_s"])
-    yield "failed", count(index["failures"]), ""
+    yield "written", count(index.rows), duration(index.duration_s or 0.0)
+    yield "failed", count(index.failures), ""
     yield from _reasons(failures)
-    yield "left out by the policy", count(index["excluded"]), ""
+    yield "left out by the policy", count(index.excluded), ""
     yield from _reasons(excluded)
-    yield "votes in the label set", count(index["votes"] or 0), ", ".join(index["labels"])
-    kept = index["kept_original"]
-    if index["audio"] == "flac" and kept:
+    yield "votes in the label set", count(index.votes or 0), ", ".join(index.labels)
+    kept = index.kept_original
+    if index.audio == "flac" and kept:
         yield "kept as found, not FLAC", count(sum(kept.values())), _counts(kept)
-    size = sum(shard["bytes"] for shard in index["shards"])
-    yield "shards", count(len(index["shards"])), f"{size / _MB:,.1f} MB"
+    size = sum(shard.bytes or 0 for shard in index.shards)
+    yield "shards", count(len(index.shards)), f"{size / _MB:,.1f} MB"
 
 
 def _reasons(table: pa.Table | None) -> Iterator[tuple[str, str, str]]:

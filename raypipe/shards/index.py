@@ -92,7 +92,7 @@ class ShardIndex(BaseModel):
     ids_are_unique: bool = False
     corpus: str | None = None
     selection: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)
     licence: str = ""
     audio: Literal["flac", "original"] | None = None
     kept_original: dict[str, int] = Field(default_factory=dict)

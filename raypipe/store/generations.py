@@ -64,7 +64,7 @@ def generations_table(
     return table_from_rows(rows, schema)
 
 
-def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, Any]:
+def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, object]:
     row = {} if answered.utterance is None else _kept_row(answered.utterance)
     answer = answered.answer
     if isinstance(answer, Failure):
@@ -93,7 +93,7 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
 _NOT_KEPT = {"audio", "consensus", "arousal", "valence", "dominance"}
 
 
-def _kept_row(utterance: Utterance) -> dict[str, Any]:
+def _kept_row(utterance: Utterance) -> dict[str, object]:
     row = utterance_row(utterance)
     return {name: value for name, value in row.items() if name not in _NOT_KEPT}
 
@@ -101,11 +101,11 @@ def _kept_row(utterance: Utterance) -> dict[str, Any]:
 _HYPOTHESIS = tuple(field.name for field in fields(Hypothesis) if field.name != "emotion_logits")
 
 
-def _hypothesis_row(hypothesis: Hypothesis) -> dict[str, Any]:
+def _hypothesis_row(hypothesis: Hypothesis) -> dict[str, object]:
     return {name: getattr(hypothesis, name) for name in _HYPOTHESIS}
 
 
-def _logits_row(hypothesis: Hypothesis) -> list[Any] | None:
+def _logits_row(hypothesis: Hypothesis) -> list[FloatArray] | None:
     logits = hypothesis.emotion_logits
     return None if logits is None else list(logits)
 

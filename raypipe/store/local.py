@@ -11,9 +11,12 @@ import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from raypipe.errors import ObjectMissingError, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 _TEMPORARY = re.compile(r"\.raypipe-(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{32}\.tmp")
 _NOT_AN_OBJECT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
@@ -117,7 +120,7 @@ class LocalObjects:
             if found and found["host"] == socket.gethostname() and _is_dead(int(found["process"])):
                 path.unlink(missing_ok=True)
 
-    def filesystem(self) -> tuple[Any, str]:
+    def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """The local file system."""
         import pyarrow.fs
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -18,6 +18,9 @@ import pyarrow.parquet as pq
 from raypipe.errors import ConfigError, FingerprintError, StoreError
 from raypipe.store.local import LocalObjects
 from raypipe.store.s3 import S3Objects
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 FINGERPRINT_KEY = "raypipe.fingerprint"
 
@@ -73,7 +76,7 @@ class Objects(Protocol):
         """Raise :class:`StoreError` unless :meth:`create` really refuses a taken name."""
         ...
 
-    def filesystem(self) -> tuple[Any, str]:
+    def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """A ``pyarrow.fs.FileSystem`` and the path of the place in it."""
         ...
 
@@ -254,7 +257,7 @@ class Location:
         """
         self._objects.probe()
 
-    def filesystem(self) -> tuple[Any, str]:
+    def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """A ``pyarrow.fs.FileSystem`` and this location's path in it, for columnar readers."""
         return self._objects.filesystem()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -92,7 +91,7 @@ def connect(tables: Location) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def query(tables: Location, sql: str) -> Any:
+def query(tables: Location, sql: str) -> pa.Table:
     """The answer to one SQL statement over the run's tables, as a pyarrow table.
 
     Raises:

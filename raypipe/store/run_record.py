@@ -131,11 +131,11 @@ class RunRecord(_Part):
     seconds: float | None = None
     counts: RunCounts | None = None
     timings: tuple[QuestionTime, ...] = ()
-    api_usage: Mapping[str, Any] | None = None
+    api_usage: Mapping[str, object] | None = None
     made_from: MadeFrom | None = None
-    settings: Mapping[str, Mapping[str, Any]] | None = None
+    settings: Mapping[str, Mapping[str, object]] | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The record as JSON values, without what is not known."""
         return self.model_dump(mode="json", exclude_none=True)
 
@@ -186,7 +186,9 @@ def read_record(tables: Location) -> RunRecord:
         raise ShardError(f"{where}: {field}: {first['msg']}") from error
 
 
-def differences(record: RunRecord, config: Mapping[str, Any], identity: Mapping[str, str]) -> str:
+def differences(
+    record: RunRecord, config: Mapping[str, object], identity: Mapping[str, str]
+) -> str:
     """What differs between a recorded run and another one, in words; empty if nothing does.
 
     Args:
@@ -208,12 +210,12 @@ def differences(record: RunRecord, config: Mapping[str, Any], identity: Mapping[
 _FREE = ("name", "output", "storage", "resources", "metrics")
 
 
-def _differing(prefix: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
+def _differing(prefix: str, before: object, now: object) -> list[tuple[str, object, object]]:
     if before == now:
         return []
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         return [(prefix, before, now)]
-    differing: list[tuple[str, Any, Any]] = []
+    differing: list[tuple[str, object, object]] = []
     for name in {**before, **now}:
         if prefix or name not in _FREE:
             inner = f"{prefix}.{name}" if prefix else name

@@ -11,13 +11,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from raypipe.errors import ObjectMissingError, StoreError
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 _PROBE = ".raypipe-probe"
 _BODY_TRIES = 6
@@ -203,7 +206,7 @@ class S3Objects:
             "results could be overwritten silently. Use a server that refuses it with 412"
         )
 
-    def filesystem(self) -> tuple[Any, str]:
+    def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Arrow's S3 client with the same endpoint, for readers of many small ranges."""
         from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
@@ -236,7 +239,7 @@ def _region() -> str:
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
-def _copy(body: Any, sink: BinaryIO) -> str:
+def _copy(body: BinaryIO, sink: BinaryIO) -> str:
     """Copy a response body; the SHA-256 of what was copied."""
     digest = hashlib.sha256()
     with contextlib.closing(body):

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 
-def table_from_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+def table_from_rows(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
     """A table of rows that have every column of the schema and no other, structs inside included.
 
     Args:
@@ -41,7 +41,7 @@ def table_from_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def table_from_columns(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
+def table_from_columns(columns: Mapping[str, Sequence[object]], schema: pa.Schema) -> pa.Table:
     """A table of columns that are those of the schema, in any order.
 
     Raises:

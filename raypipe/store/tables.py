@@ -30,7 +30,7 @@ from raypipe.votes import VotePolicy, labels_given
 MESSAGE_LIMIT = 500
 
 
-def utterance_row(utterance: Utterance) -> dict[str, Any]:
+def utterance_row(utterance: Utterance) -> dict[str, object]:
     """An utterance as the values of a shard row, by column."""
     row = {field.name: getattr(utterance, field.name) for field in fields(Utterance)}
     row["votes"] = [plain_values(vote) for vote in utterance.votes]
@@ -41,7 +41,7 @@ def utterance_row(utterance: Utterance) -> dict[str, Any]:
     return row
 
 
-def plain_values(record: Vote | AudioMarks | AskedQuestion) -> dict[str, Any]:
+def plain_values(record: Vote | AudioMarks | AskedQuestion) -> dict[str, object]:
     """Fields of a record by name."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
@@ -101,9 +101,9 @@ def predictions_table(
     """
     policy = policy or VotePolicy()
     keys = {"run": run, "model": model, "prompt": prompt}
-    table: list[dict[str, Any]] = []
+    table: list[dict[str, object]] = []
     known: Utterance | None = None
-    truth: dict[str, Any] = {}
+    truth: dict[str, object] = {}
     for number, (utterance, prediction) in enumerate(rows):
         if utterance is not known:  # its rows stand together
             known, truth = utterance, _truth_row(utterance, labels, policy)
@@ -115,7 +115,7 @@ def predictions_table(
 _PREDICTION = tuple(field.name for field in fields(Prediction))
 
 
-def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, Any]:
+def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, object]:
     row = {name: getattr(prediction, name) for name in _PREDICTION}
     probs = prediction.probs
     row["predicted"] = None if probs is None else labels.names[int(np.argmax(probs))]
@@ -123,7 +123,7 @@ def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, Any]:
     return row
 
 
-def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> dict[str, Any]:
+def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> dict[str, object]:
     """What every prediction of an utterance says of the utterance itself."""
     return {
         "utterance_id": utterance.utterance_id,

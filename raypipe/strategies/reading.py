@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
@@ -15,7 +14,7 @@ from raypipe.strategies.cost import cost_of
 from raypipe.strategies.making import invalid
 from raypipe.strategies.mean import mean_of
 from raypipe.strategies.registry import strategy_named
-from raypipe.strategies.setting import Settings
+from raypipe.strategies.setting import Settings, SettingValue
 from raypipe.strategies.strategy import AnyStrategy, Strategy
 
 BEAM_CHOICES = ("beam_count", "sub_beams")
@@ -74,8 +73,8 @@ class Variant:
         own = () if self.parts == (self.strategy,) else settings_of(strategy_named(self.strategy))
         return tuple(dict.fromkeys((*used, *own)))
 
-    def value(self, name: str) -> Any:
-        """Value of one of :attr:`settings_used`."""
+    def value(self, name: str) -> SettingValue | None:
+        """Value of one of :attr:`settings_used`; None for a choice of beams that is not made."""
         return getattr(self, name) if name in BEAM_CHOICES else self.settings.by_name()[name]
 
 

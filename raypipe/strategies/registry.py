@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from raypipe.discovery import objects_in
 from raypipe.errors import ConfigError, RegistryError
 from raypipe.questions import question_named
-from raypipe.strategies.setting import Setting
+from raypipe.strategies.setting import Setting, SettingValue
 from raypipe.strategies.strategy import AnyStrategy, Composite, Strategy
 
 GROUP = "raypipe.strategies"
@@ -60,8 +59,8 @@ def strategy_questions(strategy: AnyStrategy) -> tuple[str, ...]:
     return (*strategy.questions, *strategy.instead)
 
 
-def _all_settings(strategies: Iterable[AnyStrategy]) -> Mapping[str, Setting[Any]]:
-    settings: dict[str, Setting[Any]] = {}
+def _all_settings(strategies: Iterable[AnyStrategy]) -> Mapping[str, Setting[SettingValue]]:
+    settings: dict[str, Setting[SettingValue]] = {}
     for strategy in strategies:
         for setting in strategy.settings:
             if settings.setdefault(setting.name, setting) is not setting:
@@ -74,7 +73,7 @@ def _all_settings(strategies: Iterable[AnyStrategy]) -> Mapping[str, Setting[Any
 STRATEGIES: Mapping[str, AnyStrategy] = _all_strategies()
 """Every strategy by its name in configs and tables, in the order of reports."""
 
-SETTINGS: Mapping[str, Setting[Any]] = _all_settings(STRATEGIES.values())
+SETTINGS: Mapping[str, Setting[SettingValue]] = _all_settings(STRATEGIES.values())
 """Every setting of every strategy by its name."""
 
 

@@ -6,13 +6,16 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from raypipe.errors import ConfigError, RegistryError
 
-Value = TypeVar("Value", bound=float | str)  # bool and int are numbers, too
+SettingValue = float | str
+"""Any setting's value; bool and int are numbers, too."""
+
+Value = TypeVar("Value", bound=SettingValue, covariant=True)
 
 
 SECTIONS = ("aggregation", "adaptive")
@@ -103,7 +106,7 @@ class Settings:
         unknown = sorted(values.keys() - SETTINGS.keys())
         if unknown:
             raise ConfigError(f"unknown settings {unknown}; known: {', '.join(SETTINGS)}")
-        self._values: Mapping[str, Any] = {
+        self._values: Mapping[str, SettingValue] = {
             name: setting.checked(values[name]) if name in values else setting.default
             for name, setting in SETTINGS.items()
         }
@@ -111,13 +114,13 @@ class Settings:
     def __getitem__(self, setting: Setting[Value]) -> Value:
         if setting not in self:
             raise RegistryError(f"setting {setting.name} is read but not declared")
-        value: Value = self._values[setting.name]
-        return value
+        # Each setting has checked the value under its own name.
+        return cast(Value, self._values[setting.name])
 
-    def __contains__(self, setting: Setting[Any]) -> bool:
+    def __contains__(self, setting: Setting[SettingValue]) -> bool:
         return setting.name in self._values
 
-    def declared(self, *settings: Setting[Any]) -> Settings:
+    def declared(self, *settings: Setting[SettingValue]) -> Settings:
         """The values of some settings: for a strategy, which reads no setting but those it names.
 
         Example:
@@ -133,7 +136,7 @@ class Settings:
         """The same with other values of some settings."""
         return Settings(**{**self._values, **values})
 
-    def by_name(self) -> Mapping[str, Any]:
+    def by_name(self) -> Mapping[str, SettingValue]:
         """Every value by its setting's name."""
         return self._values
 

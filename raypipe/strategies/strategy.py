@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 
 from raypipe.errors import RegistryError
 from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
-from raypipe.strategies.setting import Setting, Settings
+from raypipe.strategies.setting import Setting, Settings, SettingValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +41,7 @@ class Strategy:
     rank: int
     questions: tuple[str, ...]
     predict: Callable[[WindowAnswers], Prediction]
-    settings: tuple[Setting[Any], ...] = ()
+    settings: tuple[Setting[SettingValue], ...] = ()
     instead: tuple[str, ...] = ()
     requires: frozenset[str] = frozenset()
     reads_logits: bool = True
@@ -95,7 +94,7 @@ class Composite:
     parts: Callable[[Settings], tuple[str, ...]]
     is_needed: Callable[[Settings, Prediction], bool]
     predict: Callable[[Settings, Callable[[str], Prediction]], tuple[Prediction, tuple[str, ...]]]
-    settings: tuple[Setting[Any], ...]
+    settings: tuple[Setting[SettingValue], ...]
     refusal: Callable[[Settings], str | None]
     when: Callable[[Settings], str]
     covers: Callable[[Settings, Settings], bool]

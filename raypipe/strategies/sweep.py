@@ -20,12 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
-from typing import Any
 
 from raypipe.errors import ConfigError
 from raypipe.strategies.reading import BEAM_CHOICES, Variant
 from raypipe.strategies.registry import SETTINGS, strategy_named
-from raypipe.strategies.setting import Settings
+from raypipe.strategies.setting import Settings, SettingValue
 from raypipe.strategies.strategy import Strategy
 
 
@@ -57,7 +56,7 @@ class Sweep:
         unknown = sorted(values.keys() - SETTINGS.keys())
         if unknown:
             raise ConfigError(f"unknown settings {unknown}; known: {', '.join(SETTINGS)}")
-        self.values: Mapping[str, tuple[Any, ...]] = {
+        self.values: Mapping[str, tuple[object, ...]] = {
             name: tuple(values.get(name, (setting.default,))) for name, setting in SETTINGS.items()
         }
         self._check()
@@ -97,12 +96,11 @@ class Sweep:
             names = plain.settings_used
             used = [name for name in names if name in self.values and name not in own]
             beams = self._beams() if BEAM_CHOICES[0] in names else [(self._main, None)]
-            for (beam_count, sub_beams), *values in product(
-                beams, *(self.values[name] for name in used)
-            ):
-                settings = Settings(**fixed | dict(zip(used, values, strict=True)))
-                variant = Variant(strategy, strategy, settings, sub_beams, beam_count)
-                yield Variant(self._name(variant), strategy, settings, sub_beams, beam_count)
+            for beam_count, sub_beams in beams:
+                for values in product(*(self.values[name] for name in used)):
+                    settings = Settings(**fixed | dict(zip(used, values, strict=True)))
+                    variant = Variant(strategy, strategy, settings, sub_beams, beam_count)
+                    yield Variant(self._name(variant), strategy, settings, sub_beams, beam_count)
 
     @property
     def _main(self) -> int | None:
@@ -128,7 +126,7 @@ class Sweep:
         return f"{variant.strategy}[{','.join(parts)}]" if parts else variant.strategy
 
 
-def used_settings(variant: Variant) -> dict[str, Any]:
+def used_settings(variant: Variant) -> dict[str, SettingValue | None]:
     """The settings that a variant's predictions depend on, by name."""
     return {name: variant.value(name) for name in variant.settings_used}
 
@@ -162,7 +160,7 @@ def _changes_probs(name: str) -> bool:
     return name not in SETTINGS or SETTINGS[name].changes_probs
 
 
-def _choices(variant: Variant) -> dict[str, Any]:
+def _choices(variant: Variant) -> Mapping[str, object]:
     used = used_settings(variant)
     beams = tuple(used.pop(name, None) for name in BEAM_CHOICES)
     return {**used, "beams": beams} if BEAM_CHOICES[0] in variant.settings_used else used

@@ -80,8 +80,13 @@ def test_the_selection_s_way_of_counting_is_changed_where_asked() -> None:
     assert chosen is not None
     labels, policy = resolved(source, selected="4-consensus", labels=None, changes={})
     assert (labels, policy) == (chosen.labels, chosen.policy)
-    changes = {"rule": "split", "merges": {"frustration": "anger"}}
-    labels, policy = resolved(source, selected="4-consensus", labels=None, changes=changes)
+    labels, policy = resolved(
+        source,
+        selected="4-consensus",
+        labels=None,
+        changes={"rule": "split"},
+        merges={"frustration": "anger"},
+    )
     merges = {"excitement": "happiness", "frustration": "anger"}
     expected = {**chosen.policy.model_dump(), "rule": "split", "merges": merges}
     assert policy.model_dump() == expected
@@ -92,6 +97,6 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="need a label set"):
         resolved(source, selected=None, labels=None, changes={})
     with pytest.raises(ConfigError, match="merged into 'joy', which is none of anger"):
-        resolved(source, selected=None, labels=LABELS, changes={"merges": {"glad": "joy"}})
+        resolved(source, selected=None, labels=LABELS, changes={}, merges={"glad": "joy"})
     with pytest.raises(ConfigError, match="count as 'other', which is none"):
         resolved(source, selected=None, labels=LABELS, changes={"outside": "other"})

@@ -8,23 +8,28 @@ from rich.console import Console
 
 from raypipe.records import Failure
 from raypipe.reporting.ingest import ingest_table
+from raypipe.shards.index import ShardEntry, ShardIndex
 from raypipe.store.tables import errors_table
 
-INDEX = {
-    "dataset": "crema[bold]-d\x1b[31m",
-    "labels": ["anger", "sadness"],
-    "rows": 7_000,
-    "failures": 3,
-    "excluded": 1,
-    "duration_s": 3_725.0,
-    "votes": 63_000,
-    "audio": "flac",
-    "kept_original": {"OGG/VORBIS": 2, "WAV/FLOAT": 1_001},
-    "shards": [{"bytes": 60_000_000}, {"bytes": 4_500_000}],
-}
+INDEX = ShardIndex(
+    dataset="crema[bold]-d\x1b[31m",
+    labels=("anger", "sadness"),
+    rows=7_000,
+    failures=3,
+    excluded=1,
+    duration_s=3_725.0,
+    votes=63_000,
+    audio="flac",
+    kept_original={"OGG/VORBIS": 2, "WAV/FLOAT": 1_001},
+    shards=(
+        ShardEntry(name="shard-00000.parquet", rows=6_500, bytes=60_000_000),
+        ShardEntry(name="shard-00001.parquet", rows=500, bytes=4_500_000),
+    ),
+    fingerprint="5e0c9a3f7d21",
+)
 
 
-def shown(index: dict[str, object], *reasons: str) -> str:
+def shown(index: ShardIndex, *reasons: str) -> str:
     failures = [(None, Failure(None, "ingest", reason, "m")) for reason in reasons]
     table = errors_table(failures, run="ingest", shard=None, shard_rows=1)
     log = io.StringIO()
@@ -50,4 +55,4 @@ def test_names_from_a_corpus_are_plain_text() -> None:
 
 
 def test_nothing_is_said_of_flac_where_none_was_asked_for() -> None:
-    assert "FLAC" not in shown({**INDEX, "audio": "original", "kept_original": {}})
+    assert "FLAC" not in shown(INDEX.model_copy(update={"audio": "original", "kept_original": {}}))

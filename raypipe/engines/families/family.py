@@ -10,6 +10,9 @@ from raypipe.errors import RegistryError
 from raypipe.records import ModelInput
 
 if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedConfig
+
     from raypipe.engines.input_builders import InputBuilder
     from raypipe.engines.model_input import InputLimits, PromptLimits
 
@@ -43,11 +46,11 @@ class ClipLimits:
     encoded_in_s: float | None = None
 
 
-def _as_it_is(model: Any) -> None:
+def _as_it_is(model: object) -> None:
     """No preparation: the loaded model is used unchanged."""
 
 
-def _config_of_transformers(model_path: str, origin: Mapping[str, Any]) -> Any:
+def _config_of_transformers(model_path: str, origin: Mapping[str, object]) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(model_path, **origin)
@@ -66,9 +69,9 @@ class VllmSupport:
         prepare: makes vLLM's loaded model take clips that ``encode`` has encoded.
     """
 
-    encode: Callable[[Any, ModelInput], Any]
-    limits: Callable[[Any], InputLimits | PromptLimits]
-    load_config: Callable[[str, Mapping[str, Any]], Any] = _config_of_transformers
+    encode: Callable[[Any, ModelInput], Tensor]
+    limits: Callable[[PreTrainedConfig], InputLimits | PromptLimits]
+    load_config: Callable[[str, Mapping[str, object]], PreTrainedConfig] = _config_of_transformers
     prepare: Callable[[Any], None] = _as_it_is
 
 
@@ -116,7 +119,7 @@ class Family:
 
     name: str
     architecture: str
-    input_builder: Callable[[Family, str, Mapping[str, Any]], InputBuilder]
+    input_builder: Callable[[Family, str, Mapping[str, object]], InputBuilder]
     processor: str | None
     clips: ClipLimits | None
     published_as: tuple[str, ...] = ()

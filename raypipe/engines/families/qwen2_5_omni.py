@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ class CroppedInputBuilder(WindowInputBuilder):
     Qwen2.5-Omni's own processor pads every clip to 300 s, of which its model takes the real frames.
     """
 
-    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, object]) -> None:
         super().__init__(family, model_path, origin)
         self.silence = NO_FEATURES
 

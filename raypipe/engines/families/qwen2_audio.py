@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,11 @@ from raypipe.engines.input_builders import WindowInputBuilder
 from raypipe.engines.model_input import InputLimits, audio_token_count, encoder_frame_count
 from raypipe.records import ModelInput
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def encode_in_vllm(model: Any, model_input: ModelInput) -> Any:
+
+def encode_in_vllm(model: Any, model_input: ModelInput) -> Tensor:
     """A clip's embeddings by vLLM's ``Qwen2AudioForConditionalGeneration``.
 
     vLLM itself would pad every clip to the whole window of 30 s; the encoder is transformers'.
@@ -35,7 +38,7 @@ def encode_in_vllm(model: Any, model_input: ModelInput) -> Any:
     for layer in tower.layers:
         hidden = layer(hidden, None)
     pooled = tower.avg_pooler(hidden.permute(0, 2, 1)).permute(0, 2, 1)
-    projected = model.multi_modal_projector(tower.layer_norm(pooled))
+    projected: Tensor = model.multi_modal_projector(tower.layer_norm(pooled))
     return projected[0, : audio_token_count(model_input.feature_frames)]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from raypipe.engines.input_builders import (
 )
 from raypipe.engines.model_input import PromptLimits, encoder_frame_count
 from raypipe.records import FloatArray, IntArray, ModelInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedConfig
 
 _AUDIO_MARK = "<|audio|>"
 """Where the clip stands in the text of a turn."""
@@ -43,7 +47,7 @@ class StackedInputBuilder:
 
     silence = NO_FEATURES
 
-    def __init__(self, family: Family, model_path: str, origin: Mapping[str, Any]) -> None:
+    def __init__(self, family: Family, model_path: str, origin: Mapping[str, object]) -> None:
         from transformers import AutoTokenizer, PreTrainedConfig, WhisperFeatureExtractor
 
         revision = origin.get("revision")
@@ -92,7 +96,7 @@ class StackedInputBuilder:
         return AudioFeatures(features, frames, {}, stacked_token_count(frames, self._stack))
 
 
-def encode_in_vllm(model: Any, model_input: ModelInput) -> Any:
+def encode_in_vllm(model: Any, model_input: ModelInput) -> Tensor:
     """A clip's embeddings by vLLM's ``UltravoxModel``.
 
     One clip at a time: the projector's last stack would reach into the padding of a batch.
@@ -101,7 +105,7 @@ def encode_in_vllm(model: Any, model_input: ModelInput) -> Any:
 
     device = model.audio_tower.conv1.weight.device
     tokens = stacked_token_count(model_input.feature_frames, model.config.stack_factor)
-    encoded = type(model).embed_multimodal(
+    encoded: Sequence[Tensor] = type(model).embed_multimodal(
         model,
         audio_features=torch.from_numpy(model_input.features[None]).to(device),
         audio_lens=torch.tensor([model_input.feature_frames]),
@@ -116,13 +120,13 @@ def _take_encoded(model: Any) -> None:
     model.embed_multimodal = lambda audio_embeds: tuple(audio_embeds)
 
 
-def _load_config(model_path: str, origin: Mapping[str, Any]) -> Any:
+def _load_config(model_path: str, origin: Mapping[str, object]) -> PreTrainedConfig:
     from vllm.transformers_utils.config import get_config
 
     return get_config(model_path, **origin)
 
 
-def _limits(config: Any) -> PromptLimits:
+def _limits(config: PreTrainedConfig) -> PromptLimits:
     return PromptLimits(
         vocabulary=config.text_config.vocab_size,
         audio_token_id=config.audio_token_index,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import soundfile
 
 from raypipe.engines.families.family import ClipLimits, Family
 from raypipe.engines.input_builders import ProcessorInputBuilder
 from raypipe.records import FloatArray
+
+if TYPE_CHECKING:
+    from transformers import BatchFeature
 
 
 class MistralInputBuilder(ProcessorInputBuilder):
@@ -21,7 +23,7 @@ class MistralInputBuilder(ProcessorInputBuilder):
         # It never reads any in the text of a message.
         return ()
 
-    def _processed(self, prompt: str, samples: FloatArray | None) -> Mapping[str, Any]:
+    def _processed(self, prompt: str, samples: FloatArray | None) -> BatchFeature:
         content = [{"type": "text", "text": prompt}] if prompt else []
         if samples is not None:
             # As floating-point numbers: nothing is rounded on the way.
@@ -29,7 +31,7 @@ class MistralInputBuilder(ProcessorInputBuilder):
             soundfile.write(file, samples, self.sampling_rate, format="WAV", subtype="FLOAT")
             clip = base64.b64encode(file.getvalue()).decode()
             content.insert(0, {"type": "audio", "base64": clip})
-        processed: Mapping[str, Any] = self._processor.apply_chat_template(
+        processed: BatchFeature = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], return_tensors="pt"
         )
         return processed

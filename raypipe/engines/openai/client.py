@@ -102,7 +102,7 @@ class Caller:
         self._account, self._health, self._key = account, health, key
         self._stop: StoppedError | None = None
 
-    async def ask(self, body: Mapping[str, Any], output_tokens: int) -> tuple[Reply, bytes]:
+    async def ask(self, body: Mapping[str, object], output_tokens: int) -> tuple[Reply, bytes]:
         """Send a request until it is answered.
 
         Args:
@@ -150,7 +150,7 @@ class Caller:
         return (reason.wait_s or 0.0) + random.uniform(0.5, 1.0) * ceiling
 
     async def _attempt(
-        self, body: Mapping[str, Any], output_tokens: int
+        self, body: Mapping[str, object], output_tokens: int
     ) -> tuple[Reply, bytes] | _AttemptFailure:
         async with self._throttle.slot() as started:
             if self._stop is not None:
@@ -167,7 +167,7 @@ class Caller:
             return outcome
 
     async def _send_on_account(
-        self, body: Mapping[str, Any], output_tokens: int
+        self, body: Mapping[str, object], output_tokens: int
     ) -> tuple[Reply, bytes] | _AttemptFailure:
         expected = self._account.open_request(output_tokens)
         outcome: tuple[Reply, bytes] | _AttemptFailure | None = None

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from raypipe.config.api import ApiConfig
 from raypipe.engines.openai.presets import Endpoint
@@ -49,13 +48,13 @@ class RequestWriter:
         emotion_tokens: EmotionTokens,
     ) -> None:
         self._endpoint, self._api = endpoint, api
-        self._fixed: dict[str, Any] = {
+        self._fixed: dict[str, object] = {
             **api.extra,
             "model": model,
             **_logprob_fields(endpoint, emotion_tokens),
         }
 
-    def body(self, chat_input: ChatInput, search: Search, draw: Draw) -> dict[str, Any]:
+    def body(self, chat_input: ChatInput, search: Search, draw: Draw) -> dict[str, object]:
         """The JSON body of a request."""
         body = {**self._fixed, "messages": [self._message(chat_input)]}
         body[self._endpoint.limit_field] = search.max_new_tokens + self._endpoint.reasoning_tokens
@@ -70,7 +69,7 @@ class RequestWriter:
             body["seed"] = _seed(self._api.seed, chat_input.utterance_id, draw.number)
         return body
 
-    def name(self, body: Mapping[str, Any], draw: Draw) -> str:
+    def name(self, body: Mapping[str, object], draw: Draw) -> str:
         """Name of the answer in the cache: a digest of all that was asked, and of whom.
 
         Without a seed two draws of one utterance have the same body; their number tells them
@@ -80,7 +79,7 @@ class RequestWriter:
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         return f"{digest[:2]}/{digest}.json"
 
-    def _message(self, chat_input: ChatInput) -> dict[str, Any]:
+    def _message(self, chat_input: ChatInput) -> dict[str, object]:
         if chat_input.audio is None:
             return {"role": "user", "content": chat_input.prompt}
         data = base64.b64encode(chat_input.audio).decode("ascii")
@@ -91,7 +90,7 @@ class RequestWriter:
         return {"role": "user", "content": [part, {"type": "text", "text": chat_input.prompt}]}
 
 
-def _response_format(grammar: Grammar) -> dict[str, Any]:
+def _response_format(grammar: Grammar) -> dict[str, object]:
     schema = json.loads(grammar.source)
     return {
         "type": "json_schema",
@@ -99,7 +98,7 @@ def _response_format(grammar: Grammar) -> dict[str, Any]:
     }
 
 
-def _logprob_fields(endpoint: Endpoint, tokens: EmotionTokens) -> dict[str, Any]:
+def _logprob_fields(endpoint: Endpoint, tokens: EmotionTokens) -> dict[str, object]:
     if not endpoint.logprobs:
         return {}
     if tokens.token_ids and endpoint.token_ids:

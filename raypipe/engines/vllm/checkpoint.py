@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from transformers import PreTrainedConfig
 
 from raypipe.engines.families.family import Family, VllmSupport
 from raypipe.engines.model_input import InputLimits, PromptLimits
 from raypipe.errors import ConfigError
 
 
-def load_config(family: Family, model_path: str, origin: Mapping[str, Any]) -> Any:
+def load_config(family: Family, model_path: str, origin: Mapping[str, object]) -> PreTrainedConfig:
     """The checkpoint's config, as a class of transformers' or, if that has none, of vLLM's.
 
     Args:
@@ -29,7 +30,7 @@ def load_config(family: Family, model_path: str, origin: Mapping[str, Any]) -> A
     return _support(family).load_config(model_path, origin)
 
 
-def limits_of(family: Family, config: Any) -> InputLimits | PromptLimits:
+def limits_of(family: Family, config: PreTrainedConfig) -> InputLimits | PromptLimits:
     """The limits that a checkpoint's config sets."""
     return _support(family).limits(config)
 

@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -40,6 +40,9 @@ from raypipe.errors import ConfigError, EngineError
 from raypipe.installation import install_hint
 from raypipe.records import ModelInput
 
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+
 _AUDIO = "audio"
 _CPU_MEMORY_SHARE = 0.25
 _TOKENS_AT_ONCE = 8192
@@ -58,7 +61,7 @@ class VllmCore:
 
     def __init__(self, settings: CoreSettings) -> None:
         self._read: dict[int, Continuations] = {}
-        self._asked: dict[str, Any] = {}
+        self._asked: dict[str, object] = {}
         self._numbers = itertools.count()
         self._audio_token_id = settings.audio_token_id
         self._penalises = settings.repetition != 1.0
@@ -174,7 +177,13 @@ class VllmCore:
                 taken.append(GreedyStep(output.new_token_ids[0], by_id))
         return taken
 
-    def _add(self, name: str, token_ids: list[int], audio: list[Any], params: Any) -> None:
+    def _add(
+        self,
+        name: str,
+        token_ids: list[int],
+        audio: list[MultiModalFeatureSpec],
+        params: SamplingParams,
+    ) -> None:
         request = EngineCoreRequest(
             request_id=name,
             prompt_token_ids=token_ids,
@@ -204,7 +213,7 @@ def _confirmed(answer: Continuations | None, sampled: Sequence[int]) -> Continua
     return answer
 
 
-def _start(settings: CoreSettings, sink: dict[int, Continuations]) -> Any:
+def _start(settings: CoreSettings, sink: dict[int, Continuations]) -> InprocClient:
     on_cpu = _runs_on_cpu(settings.device)
     eager = on_cpu if settings.enforce_eager is None else settings.enforce_eager
     arguments = EngineArgs(
@@ -250,7 +259,7 @@ def _remove_rendezvous() -> None:
         (Path(tempfile.gettempdir()) / name).unlink(missing_ok=True)
 
 
-def _cpu_cache_bytes(config: Any, settings: CoreSettings) -> int:
+def _cpu_cache_bytes(config: VllmConfig, settings: CoreSettings) -> int:
     """Bytes of the cache, where vLLM by default takes nearly all memory of the machine."""
     model, parallel = config.model_config, config.parallel_config
     values = 2 * model.get_num_layers(parallel) * model.get_num_kv_heads(parallel)

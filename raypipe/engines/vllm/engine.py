@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from raypipe.config import VllmConfig
 from raypipe.engines.generation_config import (
@@ -98,8 +97,8 @@ class VllmEngine:
         check_settings(batch_size, dtype)
         require_vllm()
         memory = vllm or VllmConfig()
-        origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-        frontend = VllmFrontend(model_path, **origin)
+        origin = {"revision": revision, "trust_remote_code": trust_remote_code}
+        frontend = VllmFrontend(model_path, revision=revision, trust_remote_code=trust_remote_code)
         prepare_environment()
         config = load_config(frontend.family, model_path, origin)
         generation_config = generation_config_of(model_path, revision)
@@ -266,7 +265,10 @@ class _UtteranceSearch:
 
 
 def _compiled(
-    searches: Sequence[Search], tokenizer: Any, vocabulary: int, end_ids: Sequence[int]
+    searches: Sequence[Search],
+    tokenizer: PreTrainedTokenizerBase,
+    vocabulary: int,
+    end_ids: Sequence[int],
 ) -> dict[Grammar, GrammarState]:
     grammars = {search.grammar for search in searches if search.grammar is not None}
     if not grammars:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vllm.multimodal.inputs import MultiModalFeatureSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +67,4 @@ class EncodedPrompt:
     """One utterance's prompt and audio as vLLM takes them, shared by all questions about it."""
 
     token_ids: list[int]
-    audio: list[Any]
+    audio: list[MultiModalFeatureSpec]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +15,10 @@ from raypipe.engines.grammar import PackedBits
 from raypipe.engines.prefix_search import Continuations
 from raypipe.engines.vllm.reading import read_rows, with_said
 from raypipe.records import IntArray
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
+    from vllm.v1.sample.logits_processor import BatchUpdate
 
 QUESTION = "raypipe_question"
 """Name of the extra argument that marks a request: a :class:`PrefixQuestion`."""
@@ -37,7 +41,7 @@ class PrefixQuestion:
 
 def tap(
     kept: int, recorded_ids: Sequence[int], sink: dict[int, Continuations], repetition: float = 1.0
-) -> type[Any]:
+) -> type[LogitsProcessor]:
     """A logits processor class for one engine, to be handed to vLLM.
 
     vLLM constructs it in the process it runs its model in. Here that is this process, so what is
@@ -54,7 +58,9 @@ def tap(
     """
 
     class Tap(LogitsProcessor):  # type: ignore[misc]
-        def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
+        def __init__(
+            self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool
+        ) -> None:
             self._questions: dict[int, PrefixQuestion] = {}  # by row of the batch
             self._recorded_ids = torch.tensor(recorded_ids, dtype=torch.int64, device=device)
 
@@ -62,7 +68,7 @@ def tap(
             # True would be true, but vLLM skips such processors for greedy requests.
             return False
 
-        def update_state(self, batch_update: Any) -> None:
+        def update_state(self, batch_update: BatchUpdate | None) -> None:
             process_dict_updates(
                 self._questions,
                 batch_update,

@@ -6,7 +6,7 @@ in bits. A figure that is undefined (no utterance, no votes) is null, never zero
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -321,7 +321,7 @@ class Findings(_Finding):
     origin: str
     corpus: str | None
     selection: str | None
-    options: dict[str, Any]
+    options: dict[str, object]
     licence: str
     audio: Literal["flac", "original"] | None
     kept_original: dict[str, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -212,16 +213,17 @@ def _omitted(shards: Location, name: str, stated: int, problems: _Problems) -> O
     except (ObjectMissingError, ShardError) as error:
         problems.add(f"{name}: {error}; shards.json speaks of {stated} inputs in it")
         return OmittedInputs(inputs=stated, reasons=())
-    reasons: dict[str, list[Any]] = {}
+    inputs: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for batch in table.select(["error_type", "message", "utterances"]).to_batches():
         for row in batch.to_pylist():
-            sums = reasons.setdefault(row["error_type"], [0, row["message"]])
-            sums[0] += row["utterances"]
-    ordered = sorted(reasons.items(), key=lambda item: (-item[1][0], item[0]))
+            inputs[row["error_type"]] += row["utterances"]
+            examples.setdefault(row["error_type"], row["message"])
+    ordered = sorted(inputs.items(), key=lambda item: (-item[1], item[0]))
     return OmittedInputs(
         inputs=stated,
         reasons=tuple(
-            OmissionReason(reason=reason, inputs=inputs, example=example)
-            for reason, (inputs, example) in ordered
+            OmissionReason(reason=reason, inputs=count, example=examples[reason])
+            for reason, count in ordered
         ),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from raypipe.reporting.page import Fact
 from raypipe.reporting.run.digest import Digest
 from raypipe.reporting.run.scores import Scores
 from raypipe.reporting.text import NOT_RECORDED, clean, count, duration, listing
+from raypipe.store.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class UtteranceBalance:
     cells: int = 1
 
     @classmethod
-    def of(cls, run: Mapping[str, Any], errors: pa.Table) -> UtteranceBalance:
+    def of(cls, run: RunRecord, errors: pa.Table) -> UtteranceBalance:
         """The balance of a run."""
-        stated = run.get("counts") or {}
-        listed = error_total(errors)
-        failed = stated.get("errors")
+        listed, counts = error_total(errors), run.counts
+        if counts is None:
+            return cls(put_in=None, predicted=None, failed=listed, listed=listed)
         return cls(
-            put_in=stated.get("input"),
-            predicted=stated.get("predicted"),
-            failed=listed if failed is None else failed,
+            put_in=counts.input,
+            predicted=counts.predicted,
+            failed=counts.errors,
             listed=listed,
-            cells=len(stated.get("cells") or (None,)),
+            cells=len(counts.cells) or 1,
         )
 
     @property
@@ -56,30 +56,28 @@ class UtteranceBalance:
         return self.put_in == self.predicted + self.failed
 
 
-def facts(run: Mapping[str, Any], scores: Scores, digest: Digest) -> list[Fact]:
+def facts(run: RunRecord, scores: Scores, digest: Digest) -> list[Fact]:
     """Terms and texts that say what was run, in the order in which a reader asks."""
     approaches = list(digest.tallies) or list(scores.strategies())
     models = sorted({approach.model for approach in approaches if approach.model})
     prompts = sorted({approach.prompt for approach in approaches if approach.prompt})
     corpora = [name for tally in digest.tallies.values() for name in tally.datasets]
-    labels = run.get("labels")
-    seconds = run.get("seconds")
     return [
         _fact("Model", _listed(models)),
         _fact("Prompt", _listed(prompts)),
         _fact("Corpus", _listed(list(dict.fromkeys(corpora)))),
-        _fact("Labels", ", ".join(map(str, labels)) if isinstance(labels, list | tuple) else None),
-        _fact("Seed", run.get("seed")),
-        _fact("Started", _moment(run.get("started"))),
-        _fact("Took", duration(seconds) if isinstance(seconds, int | float) else None),
+        _fact("Labels", ", ".join(run.labels)),
+        _fact("Seed", run.seed),
+        _fact("Started", _moment(run.started)),
+        _fact("Took", None if run.seconds is None else duration(run.seconds)),
         *times(run),
         *_origin(run),
-        _fact("Run", run.get("run")),
-        _fact("Fingerprint", run.get("fingerprint")),
+        _fact("Run", run.run),
+        _fact("Fingerprint", run.fingerprint),
     ]
 
 
-def alerts(run: Mapping[str, Any], balance: UtteranceBalance, digest: Digest) -> list[str]:
+def alerts(run: RunRecord, balance: UtteranceBalance, digest: Digest) -> list[str]:
     """Warnings about counts that do not add up, and about ablations."""
     warnings = []
     if balance.adds_up is False:
@@ -102,8 +100,7 @@ def alerts(run: Mapping[str, Any], balance: UtteranceBalance, digest: Digest) ->
             f"Figures and tables made from single predictions rest on {count(rows)} of "
             f"{count(balance.predicted)} predicted utterances."
         )
-    config = run.get("config")
-    audio = config.get("audio") if isinstance(config, Mapping) else None
+    audio = run.config.get("audio")
     if isinstance(audio, Mapping) and audio.get("replace_with"):
         warnings.append(
             f"Ablation: every clip was replaced with {clean(audio['replace_with'])}. "
@@ -112,43 +109,35 @@ def alerts(run: Mapping[str, Any], balance: UtteranceBalance, digest: Digest) ->
     return warnings
 
 
-def times(run: Mapping[str, Any]) -> list[Fact]:
+def times(run: RunRecord) -> list[Fact]:
     """Seconds and answers of each kind of question, as far as they are recorded."""
-    stated = run.get("timings")
-    rows = stated if isinstance(stated, list) else []
-    several = len({row["model"] for row in rows}) > 1
+    several = len({time.model for time in run.timings}) > 1
     return [
         _fact(
-            f"Time: {row['question']}" + (f" ({row['model']})" if several else ""),
-            f"{row['seconds']:.1f} s for {count(row['asked'])} answers",
+            f"Time: {time.question}" + (f" ({time.model})" if several else ""),
+            f"{time.seconds:.1f} s for {count(time.asked)} answers",
         )
-        for row in rows
+        for time in run.timings
     ]
 
 
-def versions(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+def versions(run: RunRecord) -> list[tuple[str, str]]:
     """Packages and their versions; empty if not recorded."""
-    stated = run.get("versions")
-    if not isinstance(stated, Mapping):
-        return []
-    return [(clean(name), clean(version)) for name, version in stated.items()]
+    return [(clean(name), clean(version)) for name, version in run.versions.items()]
 
 
-def config_text(run: Mapping[str, Any]) -> str | None:
-    """The resolved config as indented JSON; None if not recorded."""
-    if run.get("config") is None:
-        return None
-    lines = json.dumps(run["config"], indent=2, ensure_ascii=False, default=str).splitlines()
+def config_text(run: RunRecord) -> str:
+    """The resolved config as indented JSON."""
+    lines = json.dumps(run.config, indent=2, ensure_ascii=False, default=str).splitlines()
     # Line by line: clean() makes one line of what it gets, and the indent carries meaning.
     return "\n".join(" " * (len(line) - len(line.lstrip())) + clean(line, 400) for line in lines)
 
 
-def _origin(run: Mapping[str, Any]) -> list[Fact]:
+def _origin(run: RunRecord) -> list[Fact]:
     """The run that the hypotheses come from, if it is another."""
-    made_from = run.get("made_from")
-    if not isinstance(made_from, Mapping):
+    if run.made_from is None:
         return []
-    return [_fact("Hypotheses of", f"{made_from.get('location')} ({made_from.get('run')})")]
+    return [_fact("Hypotheses of", f"{run.made_from.location} ({run.made_from.run})")]
 
 
 def _listed(names: list[str]) -> str | None:
@@ -159,11 +148,9 @@ def _fact(term: str, value: object) -> Fact:
     return Fact(term, NOT_RECORDED, missing=True) if value is None else Fact(term, clean(value))
 
 
-def _moment(value: object) -> str | None:
+def _moment(time: str) -> str:
     """An ISO time cut to minutes; anything else as it is."""
-    if value is None:
-        return None
-    text = clean(value, 40)
+    text = clean(time, 40)
     if len(text) < 16 or text[10] not in "T ":
         return text
     zone = " UTC" if text.endswith(("Z", "+00:00")) else ""

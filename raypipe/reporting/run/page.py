@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import zip_longest
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,10 +29,11 @@ from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.metric_tables import metric_tables
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.text import clean, listing
+from raypipe.store.run_record import RunRecord
 
 
 def html_report(
-    run: Mapping[str, Any],
+    run: RunRecord,
     metrics: pa.Table,
     predictions: pa.Table | Iterable[pa.Table],
     errors: pa.Table,
@@ -45,7 +45,7 @@ def html_report(
     hostile: stripped of control characters, escaped, and the page may load or run nothing.
 
     Args:
-        run: the fields of ``run.json``; a missing key is shown as not recorded.
+        run: what ``run.json`` says; what is not known is shown as not recorded.
         metrics: the ``metrics/`` table of the run.
         predictions: the ``predictions/`` table, read once, table by table.
         errors: the ``errors/`` table, or its first rows.
@@ -72,7 +72,7 @@ def html_report(
     shown = best if best in digest.tallies else next(iter(digest.tallies), None)
     balance = UtteranceBalance.of(run, errors)
     context = {
-        "title": clean(run.get("name") or "unnamed run"),
+        "title": clean(run.name or "unnamed run"),
         "headline": headline(scores, digest),
         "alerts": alerts(run, balance, digest),
         "balance": balance,
@@ -111,7 +111,7 @@ def _directions() -> str:
     return "; ".join(parts) + "."
 
 
-def _score_charts(scores: Scores, best: Approach | None) -> dict[str, Any]:
+def _score_charts(scores: Scores, best: Approach | None) -> dict[str, object]:
     strategies = (charts.strategies_chart(scores, metric) for metric in charted_metrics())
     by_metric = [charts.ambiguity_charts(scores, metric) for metric in charted_metrics()]
     calibration = []
@@ -132,7 +132,7 @@ def _score_charts(scores: Scores, best: Approach | None) -> dict[str, Any]:
     }
 
 
-def _tally_charts(tally: PredictionTally | None, labels: LabelSet) -> dict[str, Any]:
+def _tally_charts(tally: PredictionTally | None, labels: LabelSet) -> dict[str, object]:
     if tally is None:
         return dict.fromkeys(("calibration_chart", "shares_chart", "confusion"))
     return {

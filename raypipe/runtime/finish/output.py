@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from raypipe.config import MetricsConfig
 from raypipe.errors import FingerprintError
@@ -24,7 +23,7 @@ def finished_record(tables: Location, metrics: MetricsConfig) -> RunRecord | Non
 def refuse_another_run(
     tables: Location,
     fingerprint: str,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     identity: Mapping[str, str],
 ) -> None:
     """One output holds one run: its record, report and counts speak of all its tables.

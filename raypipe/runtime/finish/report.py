@@ -29,7 +29,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         StoreError: if one of the tables is not there.
     """
     page = html_report(
-        record.as_json(),
+        record,
         _dataset(tables, "metrics").to_table(),
         _batches(_dataset(tables, "predictions")),
         _dataset(tables, "errors").to_table(),

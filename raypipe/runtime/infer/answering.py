@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from raypipe.engines.contract import Tagged
 from raypipe.protocols import RunEngine
 from raypipe.questions import Pass
 from raypipe.records import AskedQuestion, Failure, Generation, Hypothesis
@@ -38,13 +38,13 @@ class WindowInputs:
 
     window: int
     window_s: float | None
-    asked: tuple[object | Failure, ...]
-    cot: tuple[object | Failure, ...] = ()
-    for_verifier: object | Failure | None = None
+    asked: tuple[Tagged | Failure, ...]
+    cot: tuple[Tagged | Failure, ...] = ()
+    for_verifier: Tagged | Failure | None = None
     clip_from: int = 0
 
     @property
-    def clip(self) -> object | Failure:
+    def clip(self) -> Tagged | Failure:
         """The clip as the model takes it; a text-only input if no prompt comes with a clip."""
         return self.asked[self.clip_from]
 
@@ -70,7 +70,7 @@ class _Input:
 
     where: RowPrompt
     window: WindowInputs
-    prepared: object
+    prepared: Tagged | Failure
 
 
 class ShardAnswers:
@@ -85,7 +85,7 @@ class ShardAnswers:
         self.timings: list[Timing] = []
 
     def ask(
-        self, asking: Pass, engine: RunEngine[Any], is_ambiguous: Callable[[Answered], bool]
+        self, asking: Pass, engine: RunEngine[Tagged], is_ambiguous: Callable[[Answered], bool]
     ) -> None:
         """Put one kind of question to the engine, about every utterance that it concerns.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -43,7 +42,7 @@ def make_corpus(folder: Path, count: int, seed: int, console: Console) -> str:
     return str(shards)
 
 
-EVERYTHING: Mapping[str, Any] = {
+EVERYTHING: Mapping[str, object] = {
     "strategies": (
         *("greedy", "cot", "token", "token_softmax"),
         *("bon", "w_bon", "alm_v", "w_alm_v", "adaptive"),

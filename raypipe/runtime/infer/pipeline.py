@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from ray.exceptions import RayError
 from rich.console import Console
@@ -20,6 +19,7 @@ from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.models import run_usage
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
+from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.store.run_record import RunRecord, write_record
@@ -119,7 +119,7 @@ def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:
     }
 
 
-def _usage(plan: Plan) -> dict[str, Any] | None:
+def _usage(plan: Plan) -> dict[str, object] | None:
     """Requests, tokens and costs of the run's endpoints; None without one."""
     usage = run_usage(plan.config)
     return None if usage is None else dataclasses.asdict(usage)
@@ -132,25 +132,26 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
     stream = shard_stream(model_run.pending, model_run.config, model_run.context)
     generated = {task.entry.name for task in model_run.pending if task.generated}
     written = 0
-    stopped: dict[str, Any] | None = None
+    stopped: ShardSummary | None = None
     with RunProgress(model_run.utterances, model_run.utterances_done, console) as progress:
         try:
             for batch in stream.iter_batches(
                 batch_size=1, batch_format="pyarrow", prefetch_batches=0
             ):
                 for row in batch.to_pylist():
-                    progress.advance(row["utterances"], row["errors"])
-                    if row["stopped"] is not None:
-                        stopped = stopped or row
-                    elif row["shard"] not in generated:
+                    summary = ShardSummary(**row)
+                    progress.advance(summary.utterances, summary.errors)
+                    if summary.stopped is not None:
+                        stopped = stopped or summary
+                    elif summary.shard not in generated:
                         written += 1
                 # All that was answered is written; the rest would be read to be stopped as well.
-                if stopped is not None and written >= stopped["answered"]:
+                if stopped is not None and written >= stopped.answered:
                     break
         except RayError as error:
             raise own_error(error) from error
     if stopped is not None:
-        raise StoppedError(stopped["stopped"])
+        raise StoppedError(stopped.stopped)
 
 
 def _record(plan: Plan, started: datetime) -> RunRecord:

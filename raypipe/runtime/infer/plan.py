@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from raypipe.audio import AudioLimits, decode
 from raypipe.config import PromptConfig, RunConfig
@@ -268,10 +267,23 @@ def _check_verifier(config: RunConfig, labels: LabelSet) -> None:
         check_engine(verifier, tokens)
 
 
-def _usable(template: str, labels: LabelSet, index: ShardIndex, **more: Any) -> str:
+def _usable(
+    template: str,
+    labels: LabelSet,
+    index: ShardIndex,
+    *,
+    candidate: str | None = None,
+    examples: Sequence[Example] = (),
+) -> str:
     """The text of a template that can be filled."""
     source = template_source(template)
-    check_template(source, labels, fixed_sentences=index.fixed_sentences, **more)
+    check_template(
+        source,
+        labels,
+        fixed_sentences=index.fixed_sentences,
+        candidate=candidate,
+        examples=examples,
+    )
     return source
 
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -104,7 +103,7 @@ class Predictor:
 
     def predict(
         self,
-        samples: NDArray[np.floating[Any]],
+        samples: NDArray[np.floating],
         sampling_rate: int,
         *,
         transcript: str | None = None,
@@ -135,7 +134,7 @@ class Predictor:
         return answer
 
 
-def predictor(labels: str | Sequence[str], config: Mapping[str, Any]) -> Predictor:
+def predictor(labels: str | Sequence[str], config: Mapping[str, object]) -> Predictor:
     """The predictor of a config, loaded once.
 
     Args:
@@ -160,7 +159,7 @@ def _predictor(labels: tuple[str, ...], config: str) -> Predictor:
 
 
 def _utterance(
-    samples: NDArray[np.floating[Any]], sampling_rate: int, transcript: str | None
+    samples: NDArray[np.floating], sampling_rate: int, transcript: str | None
 ) -> Utterance:
     samples, rate = _checked(np.asarray(samples), sampling_rate)
     sink = io.BytesIO()
@@ -177,7 +176,7 @@ def _utterance(
     )
 
 
-def _checked(samples: NDArray[Any], sampling_rate: float) -> tuple[FloatArray, int]:
+def _checked(samples: NDArray[np.generic], sampling_rate: float) -> tuple[FloatArray, int]:
     """Samples and rate that can be written to a file; what libsndfile says of others is no help."""
     if samples.dtype.kind != "f":
         raise DecodeError("bad_samples", f"samples are {samples.dtype}, not floats within [-1, 1]")

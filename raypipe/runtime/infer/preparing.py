@@ -6,14 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
 from raypipe.audio import decode, resample
 from raypipe.descriptors import describe
+from raypipe.engines.contract import Tagged
 from raypipe.errors import DecodeError, ShardError
 from raypipe.prompts import fill_template, uses
+from raypipe.prompts.examples import Example
 from raypipe.protocols import Frontend
 from raypipe.records import Descriptors, Failure, FloatArray, Request, Utterance
 from raypipe.runtime.infer.answering import WindowInputs
@@ -53,8 +54,8 @@ class PreparedShard:
 def prepare_shard(
     task: ShardTask,
     context: RunContext,
-    frontend: Frontend[Any],
-    verifier: Frontend[Any] | None = None,
+    frontend: Frontend[Tagged],
+    verifier: Frontend[Tagged] | None = None,
 ) -> PreparedShard:
     """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`."""
     try:
@@ -70,8 +71,8 @@ def prepare_shard(
 def prepare_rows(
     rows: Sequence[Utterance | Failure],
     context: RunContext,
-    frontend: Frontend[Any],
-    verifier: Frontend[Any] | None = None,
+    frontend: Frontend[Tagged],
+    verifier: Frontend[Tagged] | None = None,
     *,
     repeated: Mapping[int, str] = MappingProxyType({}),
 ) -> PreparedRows:
@@ -120,7 +121,7 @@ def _clips(
     row: Utterance | Failure,
     elsewhere: str | None,
     context: RunContext,
-    frontend: Frontend[Any],
+    frontend: Frontend[Tagged],
 ) -> _Clips | Failure:
     if isinstance(row, Failure):
         return row
@@ -179,8 +180,8 @@ def _measured(clips: _Clips, window: FloatArray) -> Descriptors | Failure:
 
 
 def _for_verifier(
-    clips_by_row: list[_Clips | Failure], verifier: Frontend[Any] | None
-) -> list[object | Failure]:
+    clips_by_row: list[_Clips | Failure], verifier: Frontend[Tagged] | None
+) -> list[Tagged | Failure]:
     """Every window as another model takes it, asked nothing yet; empty without one."""
     if verifier is None:
         return []
@@ -197,8 +198,8 @@ def _for_verifier(
 def _windows(
     clips: _Clips,
     context: RunContext,
-    prepared: Iterator[object | Failure],
-    for_verifier: Iterator[object | Failure],
+    prepared: Iterator[Tagged | Failure],
+    for_verifier: Iterator[Tagged | Failure],
 ) -> Iterator[WindowInputs]:
     is_whole = len(clips.windows) == 1
     with_clip = [number for number, prompt in enumerate(context.prompts) if not prompt.text_only]
@@ -210,15 +211,25 @@ def _windows(
         yield WindowInputs(number, window_s, asked, cot, next(for_verifier, None), clip_from)
 
 
-def filled(source: str, row: Utterance, context: RunContext, **more: Any) -> str:
-    """A template filled for one utterance; ``more`` as :func:`raypipe.prompts.fill_template`."""
+def filled(
+    source: str,
+    row: Utterance,
+    context: RunContext,
+    *,
+    candidate: str | None = None,
+    descriptors: Descriptors | None = None,
+    examples: Sequence[Example] = (),
+) -> str:
+    """A template filled for one utterance; arguments as :func:`raypipe.prompts.fill_template`."""
     return fill_template(
         source,
         context.labels,
         transcript=row.transcript,
         context=row.context,
         fixed_sentences=context.fixed_sentences,
-        **more,
+        candidate=candidate,
+        descriptors=descriptors,
+        examples=examples,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from raypipe.engines.agreement import (
     AnswerAgreement,
     compare,
 )
+from raypipe.engines.contract import Tagged
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
 from raypipe.records import Failure
@@ -88,11 +88,11 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
 
 
 def _sample(
-    index: ShardIndex, context: RunContext, frontend: Frontend[Any], wanted: int
-) -> list[Any]:
+    index: ShardIndex, context: RunContext, frontend: Frontend[Tagged], wanted: int
+) -> list[Tagged]:
     filled = [entry for entry in index.shards if entry.rows]
     count = min(len(filled), _MOST_SHARDS, wanted)
-    inputs: list[Any] = []
+    inputs: list[Tagged] = []
     for place in range(count):
         entry = filled[place * len(filled) // count]
         # A short or partly unreadable shard leaves its share to the ones after it.

@@ -12,10 +12,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 
+from raypipe.engines.contract import Tagged
 from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure
 from raypipe.runtime.finish.aggregation import read_answers
@@ -31,7 +31,7 @@ from raypipe.store.tables import errors_table
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
 
-Verifier = tuple[Frontend[Any], RunEngine[Any]]
+Verifier = tuple[Frontend[Tagged], RunEngine[Tagged]]
 """Both halves of the engine of a verifier."""
 
 
@@ -98,7 +98,7 @@ class ShardSummary:
 def answer_shard(
     shard: PreparedShard,
     context: RunContext,
-    engine: RunEngine[Any],
+    engine: RunEngine[Tagged],
     verifier: Verifier | None = None,
 ) -> AnsweredShard:
     """A shard with all its answers; arguments as for :func:`answer_rows`."""
@@ -109,7 +109,7 @@ def answer_shard(
 def answer_rows(
     rows: PreparedRows,
     context: RunContext,
-    engine: RunEngine[Any],
+    engine: RunEngine[Tagged],
     verifier: Verifier | None = None,
 ) -> AnsweredRows:
     """Every question about every row, answered; failures pass through in place.

@@ -16,6 +16,7 @@ import pyarrow as pa
 import ray.data
 
 from raypipe.config import ResourcesConfig, RunConfig
+from raypipe.engines.contract import Tagged
 from raypipe.errors import StoppedError
 from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
@@ -49,7 +50,7 @@ class PrepareStage:
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         self._context = context
         self._frontend = make_frontend(config.model)
-        self._verifier: Frontend[Any] | None = None
+        self._verifier: Frontend[Tagged] | None = None
         if _has_another_verifier(context):
             self._verifier = make_frontend(config.as_verifier().model)
 

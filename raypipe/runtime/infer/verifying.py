@@ -11,10 +11,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from raypipe.engines.contract import Tagged
 from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer, parse_score
 from raypipe.protocols import Frontend, RunEngine
@@ -53,7 +53,7 @@ def verify(
     rows: Sequence[Row],
     windows: Sequence[Sequence[WindowInputs] | Failure],
     verification: Verification,
-    verifier: tuple[Frontend[Any], RunEngine[Any]],
+    verifier: tuple[Frontend[Tagged], RunEngine[Tagged]],
     labels: LabelSet,
     *,
     prompt_of: Callable[[int, str], str],
@@ -84,9 +84,10 @@ def verify(
         for number, row in enumerate(windows)
         for window in (() if isinstance(row, Failure) else row)
     }
-    given: list[object] = []
+    given: list[Tagged | Failure] = []
     for candidate in wanted:
         clip = clips[candidate.row, candidate.window]
+        assert clip is not None  # another model's clips were made ready for it
         prompt = prompt_of(candidate.row, candidate.text)
         given.append(clip if isinstance(clip, Failure) else frontend.with_prompt(clip, prompt))
     started = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,14 +36,16 @@ class VotesConfig(_IngestSection):
     plurality: PluralityRule | None = None
     self_reports: bool | None = None
 
-    def changes(self) -> dict[str, Any]:
-        """The fields of a policy that are given, under the policy's names."""
+    def changes(self) -> dict[str, object]:
+        """The fields of a policy that are given, but for its merges, under the policy's names."""
         given = self.model_dump(exclude_none=True, exclude={"merge", "soft_label_rule"})
         if self.soft_label_rule is not None:
             given["rule"] = self.soft_label_rule
-        if self.merge:
-            given["merges"] = {word.strip().lower(): label for word, label in self.merge.items()}
         return given
+
+    def merges(self) -> dict[str, str]:
+        """The merges of a policy that are given, with the words as policies have them."""
+        return {word.strip().lower(): label for word, label in self.merge.items()}
 
 
 class IngestConfig(_IngestSection):
@@ -70,7 +72,7 @@ class IngestConfig(_IngestSection):
     corpus: str
     source: str
     output: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, object] = Field(default_factory=dict)
     selection: str | None = None
     label_set: str | tuple[str, ...] | None = None
     votes: VotesConfig = VotesConfig()

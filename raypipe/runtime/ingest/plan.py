@@ -222,7 +222,7 @@ class PreparedIngest:
     shards: Location
     labels: LabelSet
     policy: VotePolicy
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
 
 def prepare_ingest(config: IngestConfig) -> PreparedIngest:
@@ -240,6 +240,7 @@ def prepare_ingest(config: IngestConfig) -> PreparedIngest:
         selected=config.selection,
         labels=config.labels(),
         changes=config.votes.changes(),
+        merges=config.votes.merges(),
     )
     settings = _settings(config, source, labels, policy)
     shards.probe_conditional_writes()
@@ -249,7 +250,7 @@ def prepare_ingest(config: IngestConfig) -> PreparedIngest:
 
 def _settings(
     config: IngestConfig, source: Source, labels: LabelSet, policy: VotePolicy
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The settings of a config that decide what the shards hold."""
     return {
         "corpus": config.corpus,
@@ -264,7 +265,7 @@ def _settings(
     }
 
 
-def refuse_another(shards: Location, settings: Mapping[str, Any]) -> None:
+def refuse_another(shards: Location, settings: Mapping[str, object]) -> None:
     """Refuse a place that holds anything but (a part of) an ingest with these settings.
 
     Raises:
@@ -294,7 +295,7 @@ def refuse_another(shards: Location, settings: Mapping[str, Any]) -> None:
         )
 
 
-def claim(shards: Location, settings: Mapping[str, Any], plan: IngestPlan) -> str:
+def claim(shards: Location, settings: Mapping[str, object], plan: IngestPlan) -> str:
     """Say in ``ingest.json`` what a place holds, before anything else is written there.
 
     Returns:

@@ -16,7 +16,7 @@ def show_ingest(index: ShardIndex, shards: Location, console: Console) -> None:
     """Print the summary, the first failures of every kind, and where all of them are."""
     failures = _table(shards, INGEST_ERRORS, index.failures)
     excluded = _table(shards, INGEST_EXCLUDED, index.excluded)
-    console.print(ingest_table(index.model_dump(mode="json"), failures, excluded))
+    console.print(ingest_table(index, failures, excluded))
     if failures is not None:
         console.print(error_table(failures))
         console.print(f"all failures: {shards.uri}/{INGEST_ERRORS}", markup=False, soft_wrap=True)

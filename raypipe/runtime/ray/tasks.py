@@ -11,7 +11,7 @@ import ray
 TASKS_PER_CPU = 2
 
 
-def in_order(task: Any, items: Iterable[Any], *arguments: Any) -> Iterator[Any]:
+def in_order(task: Any, items: Iterable[object], *arguments: object) -> Iterator[Any]:
     """Results of a Ray task for every item, in the items' order.
 
     Twice as many tasks as the cluster has CPUs are under way, so that none waits for the driver.
@@ -25,7 +25,7 @@ def in_order(task: Any, items: Iterable[Any], *arguments: Any) -> Iterator[Any]:
         ray.exceptions.RayError: of the first task that fails, in the items' order.
     """
     limit = TASKS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
-    waiting: deque[Any] = deque()
+    waiting: deque[object] = deque()
     for item in items:
         if len(waiting) >= limit:
             yield ray.get(waiting.popleft())

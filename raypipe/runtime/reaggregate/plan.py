@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
@@ -37,7 +36,7 @@ class Changes:
     """
 
     strategies: tuple[str, ...] | None = None
-    settings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    settings: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     sub_beams: tuple[int, ...] | None = None
     replicates: int | None = None
 
@@ -57,7 +56,7 @@ class Changes:
             replicates=replicates,
         )
 
-    def in_section(self, section: str) -> dict[str, tuple[Any, ...]]:
+    def in_section(self, section: str) -> dict[str, tuple[object, ...]]:
         """Values of the settings of a section of the config that are given, by name."""
         return {
             name: values
@@ -82,7 +81,7 @@ class ReaggregationPlan:
     source_record: RunRecord
     config: RunConfig
     identity: Mapping[str, str]
-    swept: dict[str, list[Any]]
+    swept: dict[str, list[object]]
     work: ReaggregationWork
     compared: frozenset[tuple[str, str]]
     parts: tuple[ShardOfModel, ...]
@@ -105,7 +104,7 @@ def plan_reaggregation(
     """
     source = Location.parse(run, endpoint)
     record = _source_record(source)
-    config = _changed_config(dict(record.config), changes, f"{source.uri}/{RECORD}")
+    config = _changed_config(record, changes, f"{source.uri}/{RECORD}")
     _refuse_unread(changes, config)
     variants = run_sweep(config, changes.sub_beams or (), **changes.settings).variants()
     place = f"{source.uri}/{RECORD}"
@@ -164,18 +163,18 @@ def _source_record(source: Location) -> RunRecord:
     return record
 
 
-def _changed_config(document: dict[str, Any], changes: Changes, place: str) -> RunConfig:
+def _changed_config(record: RunRecord, changes: Changes, place: str) -> RunConfig:
     """The run's config with the first value of everything that is changed, checked as a whole."""
-    changed = dict(document)
+    changed = dict(record.config)
     for section in SECTIONS:
         given = changes.in_section(section)
         first = {name: values[0] for name, values in given.items() if values}
         if first:
-            changed[section] = {**document.get(section, {}), **first}
+            changed[section] = {**record.config.get(section, {}), **first}
     if changes.strategies is not None:
         changed["strategies"] = changes.strategies
     if changes.replicates is not None:
-        changed["metrics"] = {**document["metrics"], "replicates": changes.replicates}
+        changed["metrics"] = {**record.config["metrics"], "replicates": changes.replicates}
     return parse_config(changed, source=f"{place} with these changes")
 
 

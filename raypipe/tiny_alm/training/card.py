@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
 _CARD = """---
 license: apache-2.0
@@ -68,7 +69,33 @@ prior: the mean soft label as a constant answer. Written by
 """
 
 
-def model_card(result: dict[str, Any]) -> str:
+Figures = dict[str, float]
+"""Numbers by what they are."""
+
+
+class Evaluated(TypedDict):
+    """What ``evaluation.json`` holds.
+
+    Attributes:
+        seed: of the held-out clips.
+        prompts: figures of every prompt that asks for the emotion, and of the token-level readings.
+        variations: figures of other ways to ask.
+        verify: figures of the verifier.
+        silence: figures of silent clips.
+        emodb: figures of Emo-DB's speakers, where its files were there.
+        training: what ``training.json`` says, where the training folder was there.
+    """
+
+    seed: int
+    prompts: dict[str, Figures]
+    variations: dict[str, Figures]
+    verify: Figures
+    silence: Figures
+    emodb: NotRequired[dict[str, Figures]]
+    training: NotRequired[Mapping[str, Any]]
+
+
+def model_card(result: Evaluated) -> str:
     """Model card of one evaluated checkpoint, as Markdown.
 
     Args:
@@ -99,7 +126,7 @@ def model_card(result: dict[str, Any]) -> str:
     )
 
 
-def _table(rows: dict[str, dict[str, float]]) -> str:
+def _table(rows: dict[str, Figures]) -> str:
     lines = [
         "| prompt or reading | JS | prior | accuracy | prior | macro-F1 | unparsable | valid |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -114,7 +141,7 @@ def _table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def _emodb(rows: dict[str, dict[str, float]] | None) -> str:
+def _emodb(rows: dict[str, Figures] | None) -> str:
     if rows is None:
         return ""
     row = rows["distribution"]

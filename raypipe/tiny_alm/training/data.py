@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import librosa
 import numpy as np
@@ -82,7 +81,7 @@ class TrainingData:
 
 
 @lru_cache(maxsize=1)
-def _extractor() -> Any:
+def _extractor() -> WhisperFeatureExtractor:
     return WhisperFeatureExtractor(
         feature_size=MEL_BINS, sampling_rate=SAMPLING_RATE, chunk_length=TRAINED_S
     )
@@ -181,7 +180,8 @@ def no_voice(rng: np.random.Generator) -> FloatArray:
 
 def _load(paths: Sequence[Path]) -> TrainingData:
     mels: list[NDArray[np.float16]] = []
-    rest: dict[str, list[Any]] = {"frames": [], "truth": [], "delivery": [], "origin": []}
+    names = ("frames", "truth", "delivery", "origin")
+    rest: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
     for path in paths:
         with np.load(path) as part:
             ends = np.cumsum(part["frames"] + RIGHT_CONTEXT)[:-1]

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +32,11 @@ from raypipe.tiny_alm.training.answers import (
     read_distribution,
     read_number,
 )
-from raypipe.tiny_alm.training.card import model_card
+from raypipe.tiny_alm.training.card import Evaluated, Figures, model_card
 from raypipe.tiny_alm.training.data import emodb_clips, no_voice
 from raypipe.tiny_alm.training.examples import as_json, fit_score, random_candidate
 
 Array = NDArray[np.float64]
-Figures = dict[str, float | int | None]
 
 
 def divergence(truth: Array, prediction: Array) -> float:
@@ -112,9 +110,9 @@ class Evaluation:
     clips: list[FloatArray]
     truths: Array
 
-    def prompts(self) -> dict[str, Any]:
+    def prompts(self) -> dict[str, Figures]:
         """Figures of every prompt that asks for the emotion, and of the token-level readings."""
-        result: dict[str, Any] = {}
+        result: dict[str, Figures] = {}
         for prompt, read in READERS.items():
             question = render_prompt(prompt, LABEL_SET)
             answers = self.model.ask(prompt, self.clips, [question] * len(self.clips), LABEL_SET)
@@ -206,7 +204,7 @@ def emodb_figures(model: ReferenceModel, folder: Path) -> dict[str, Figures]:
     return result
 
 
-def evaluate(folder: Path, *, clips: int, seed: int, emodb: Path | None) -> dict[str, Any]:
+def evaluate(folder: Path, *, clips: int, seed: int, emodb: Path | None) -> Evaluated:
     """All figures of one checkpoint.
 
     Args:
@@ -220,7 +218,7 @@ def evaluate(folder: Path, *, clips: int, seed: int, emodb: Path | None) -> dict
     held_out = Evaluation(
         model, [clip.samples for clip, _ in spoken], np.array([shares for _, shares in spoken])
     )
-    result: dict[str, Any] = {
+    result: Evaluated = {
         "seed": seed,
         "prompts": held_out.prompts(),
         "variations": held_out.variations(),
@@ -232,7 +230,7 @@ def evaluate(folder: Path, *, clips: int, seed: int, emodb: Path | None) -> dict
     return result
 
 
-def print_table(result: dict[str, Any]) -> None:
+def print_table(result: Evaluated) -> None:
     """Print the main figures as a table."""
     names = ("js", "prior_js", "accuracy", "prior_accuracy", "macro_f1", "unparsable")
     table = Table("", *names)

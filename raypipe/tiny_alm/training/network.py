@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raypipe.tiny_alm.training.data import RIGHT_CONTEXT
+
+if TYPE_CHECKING:
+    from transformers import Qwen2AudioForConditionalGeneration
 
 PREFIX = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
@@ -42,7 +45,9 @@ def pad_mels(mels: Sequence[NDArray[np.float16]]) -> Tensor:
     return torch.from_numpy(batch).transpose(1, 2)
 
 
-def encode(model: Any, mels: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+def encode(
+    model: Qwen2AudioForConditionalGeneration, mels: Tensor, frames: Tensor
+) -> tuple[Tensor, Tensor]:
     """Audio embeddings of the real frames.
 
     Args:
@@ -166,7 +171,9 @@ def pack(
     )
 
 
-def answer_logits(model: Any, packed: Packed, embeddings: Tensor, real: Tensor) -> Tensor:
+def answer_logits(
+    model: Qwen2AudioForConditionalGeneration, packed: Packed, embeddings: Tensor, real: Tensor
+) -> Tensor:
     """Raw logits wherever an answer token is predicted, shape ``(answers, vocabulary)``."""
     language = model.model.language_model
     hidden = language.embed_tokens(packed.token_ids)

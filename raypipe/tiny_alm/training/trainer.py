@@ -117,7 +117,7 @@ class Trainer:
         ]
         self._token_weights = self._weigh_tokens()
 
-    def _groups(self) -> list[dict[str, Any]]:
+    def _groups(self) -> list[dict[str, object]]:
         """Listening parts first, language parts second: their rates follow different courses."""
         listening = [
             *self.model.model.audio_tower.parameters(),

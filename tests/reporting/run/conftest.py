@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from raypipe.labels import LABEL_SETS, LabelSet
+from raypipe.store.run_record import RunCounts, RunRecord
 
 LABELS = LABEL_SETS["crema-d-6"]
 UTTERANCES = 200
@@ -44,7 +45,7 @@ ERRORS_SCHEMA = pa.schema(
 
 
 class MadeUpRun(NamedTuple):
-    run: dict[str, Any]
+    run: RunRecord
     metrics: pa.Table
     predictions: pa.Table
     errors: pa.Table
@@ -255,19 +256,21 @@ def made_up_run() -> MadeUpRun:
     world = _World()
     predictions = pa.Table.from_pylist(_prediction_rows(world))
     metrics = pa.Table.from_pylist(_metric_rows(world), schema=METRICS_SCHEMA)
-    run = {
-        "name": "CREMA-D with the bundled model",
-        "run": "2026-11-21-a81c",
-        "fingerprint": "5e0c9a3f7d21",
-        "config": {"model": {"path": "tiny-alm"}, "decoding": {"beam_count": 5}},
-        "versions": {"raypipe": "0.1.0", "ray": "2.60.0", "torch": "2.13.1", "python": "3.11.9"},
-        "seed": 0,
-        "started": "2026-11-21T04:00:00+00:00",
-        "finished": "2026-11-21T04:03:12+00:00",
-        "seconds": 192.4,
-        "labels": list(LABELS.names),
-        "counts": {"input": 207, "predicted": 200, "errors": 7, "strategies": {}},
-    }
+    run = RunRecord(
+        name="CREMA-D with the bundled model",
+        run="2026-11-21-a81c",
+        status="finished",
+        fingerprint="5e0c9a3f7d21",
+        generation_fingerprint="0d4b1e77c2a9",
+        config={"model": {"path": "tiny-alm"}, "decoding": {"beam_count": 5}},
+        versions={"raypipe": "0.1.0", "ray": "2.60.0", "torch": "2.13.1", "python": "3.11.9"},
+        seed=0,
+        started="2026-11-21T04:00:00+00:00",
+        finished="2026-11-21T04:03:12+00:00",
+        seconds=192.4,
+        labels=LABELS.names,
+        counts=RunCounts(input=207, predicted=200, errors=7, strategies={}),
+    )
     return MadeUpRun(run, metrics, predictions, _errors(), LABELS)
 
 
