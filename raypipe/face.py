@@ -6,6 +6,7 @@ Nothing heavy is imported before it is needed: Ray with the first job, torch wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,13 +105,14 @@ def run(config: str | Path | Settings | RunConfig, *, address: str | None = None
         RaypipeError: if the config, the input, the storage or the accounting is wrong.
     """
     from raypipe.config import RunConfig, load_config, parse_config
+    from raypipe.runtime.infer.devices import devices
     from raypipe.runtime.infer.plan import make_plan
 
     if isinstance(config, Mapping):
         checked = parse_config(dict(config))
     else:
         checked = config if isinstance(config, RunConfig) else load_config(config)
-    plan = make_plan(checked)
+    plan = make_plan(checked, partial(devices, address))
 
     from raypipe.runtime.infer.pipeline import carry_out  # loads Ray, which checks do without
 

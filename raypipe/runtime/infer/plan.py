@@ -19,7 +19,9 @@ from raypipe.records import Descriptors
 from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
+from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
 from raypipe.runtime.infer.models import check_engine, make_frontend, model_fingerprint
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
@@ -67,6 +69,7 @@ class Plan:
 
     Attributes:
         model_runs: the run's models, one after the other.
+        chosen: values of the settings that said ``auto``, by their names.
         identity: digests of what the run's fingerprints are made of beside its config, by what
             it is.
     """
@@ -75,6 +78,7 @@ class Plan:
     index: ShardIndex
     identity: Mapping[str, str]
     model_runs: tuple[ModelRun, ...]
+    chosen: Mapping[str, str | int | float]
 
     @property
     def context(self) -> RunContext:
@@ -87,17 +91,22 @@ class Plan:
         return not any(model_run.pending for model_run in self.model_runs)
 
 
-def make_plan(config: RunConfig) -> Plan:
+def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
     """The plan of a run: what is left to do, from the input, the models and the output.
 
+    Args:
+        config: of the run.
+        ask: tells the GPUs that ``auto`` is resolved for.
+
     Raises:
-        ConfigError: if a prompt or the input cannot be used.
+        ConfigError: if a prompt or the input cannot be used, or a model does not fit.
         FingerprintError: if the output holds the tables of a different run.
     """
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)
-    contexts = run_contexts(config, shards, tables, index)
+    automatic = Automatic(tables, ask)
+    config, contexts = run_contexts(config, shards, tables, index, automatic)
     tables.probe_conditional_writes()
     identity = identity_of(config, index, contexts[0])
     recorded = config.model_dump(mode="json")
@@ -107,7 +116,7 @@ def make_plan(config: RunConfig) -> Plan:
         _model_run(config.with_model(model), context, tasks)
         for model, context in zip(config.all_models, contexts, strict=True)
     )
-    return Plan(config, index, identity, model_runs)
+    return Plan(config, index, identity, model_runs, automatic.chosen)
 
 
 def identity_of(config: RunConfig, index: ShardIndex, context: RunContext) -> Mapping[str, str]:
@@ -152,13 +161,20 @@ def _in_all(context: RunContext, table: str, prompts: Sequence[str]) -> frozense
 
 
 def run_contexts(
-    config: RunConfig, shards: Location, tables: Location, index: ShardIndex
-) -> tuple[RunContext, ...]:
-    """What every stage of each model's part needs; loads tokenizers, not weights.
+    config: RunConfig,
+    shards: Location,
+    tables: Location,
+    index: ShardIndex,
+    automatic: Automatic,
+) -> tuple[RunConfig, tuple[RunContext, ...]]:
+    """The config with every ``auto`` resolved, and what every stage of each model's part needs.
+
+    Loads tokenizers, not weights.
 
     Raises:
         ConfigError: if a prompt cannot be used, or a model cannot do what is asked.
     """
+    config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
     verification = _verification(config, labels, index)
@@ -210,7 +226,8 @@ def run_contexts(
                 prediction_fingerprint=prediction,
             )
         )
-    return tuple(contexts)
+    by_model = {context.model: context for context in contexts}
+    return automatic.with_rows(config, by_model), tuple(contexts)
 
 
 def run_sweep(

@@ -24,7 +24,9 @@ from raypipe.records import (
     Search,
     Utterance,
 )
+from raypipe.runtime.infer.automatic import Automatic
 from raypipe.runtime.infer.context import RunContext
+from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import run_contexts
 from raypipe.runtime.infer.preparing import prepare_rows
@@ -85,10 +87,11 @@ class Predictor:
             raise ConfigError("predict takes one model and one prompt")
         if config.verifier.model is not None:
             raise ConfigError("predict verifies by the model itself; leave out verifier.model")
-        self._config = config.with_model(config.all_models[0])
+        config = config.with_model(config.all_models[0])
         nowhere = Location.parse(config.output)
         index = ShardIndex(dataset="", labels=labels.names, shards=(), rows=0, fingerprint="")
-        (self._context,) = run_contexts(self._config, nowhere, nowhere, index)
+        automatic = Automatic(None, local_devices)
+        self._config, (self._context,) = run_contexts(config, nowhere, nowhere, index, automatic)
         self._frontend = make_frontend(self._config.model)
         context = self._context
         searches = [step.request for step in context.passes if isinstance(step.request, Search)]

@@ -18,7 +18,9 @@ from raypipe.engines.contract import Tagged
 from raypipe.errors import ConfigError
 from raypipe.protocols import Frontend
 from raypipe.records import Failure
+from raypipe.runtime.infer.automatic import Automatic
 from raypipe.runtime.infer.context import RunContext, ShardTask
+from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.models import (
     check_batches,
     main_search,
@@ -74,8 +76,9 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
     index = read_index(shards)
     # All of the first model's own answers; what it says as a verifier is no longer search.
     config = config.with_model(config.all_models[0])
-    context = run_contexts(config, shards, tables, index)[0]
-    wanted = sample or min(2 * config.resources.batch_size, _LARGEST_DEFAULT_SAMPLE)
+    automatic = Automatic(tables, local_devices)
+    config, (context,) = run_contexts(config, shards, tables, index, automatic)
+    wanted = sample or min(2 * config.resources.rows, _LARGEST_DEFAULT_SAMPLE)
     inputs = _sample(index, context, make_frontend(config.model), wanted)
     if not inputs:
         raise ConfigError(f"{shards.uri}: none of the first {wanted} rows can be heard")
@@ -83,7 +86,7 @@ def selfcheck(config: RunConfig, sample: int | None = None) -> SelfCheck:
     engine = make_engine(config, context.emotion_tokens, [search])
     alone = [reply for prepared in inputs for reply in engine.generate([prepared], search)]
     together = engine.generate(inputs, search)
-    batch_size = min(config.resources.batch_size, len(inputs))
+    batch_size = min(config.resources.rows, len(inputs))
     return SelfCheck(config.model.dtype, batch_size, compare(alone, together))
 
 

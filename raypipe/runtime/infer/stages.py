@@ -15,13 +15,14 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 
-from raypipe.config import ResourcesConfig, RunConfig
+from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.engines.contract import Tagged
 from raypipe.errors import StoppedError
 from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.pools import PoolSize, pool_size
 from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
 from raypipe.runtime.infer.shard_work import (
     AnsweredShard,
@@ -165,12 +166,14 @@ def shard_stream(
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
     rows = [{"shard": task.entry.name, "payload": pickle.dumps(task)} for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
-    front = ResourcesConfig(actors=resources.frontend_workers, cpus_per_actor=CPUS_PER_FRONTEND)
-    prepared = _pool(source, PrepareStage, (config, context), front)
-    answered = _pool(prepared, EngineStage, (config, context), resources)
-    if _has_another_verifier(context):
-        verifier = config.as_verifier().resources
-        answered = _pool(answered, VerifyStage, (config, context), verifier)
+    front = ResourcesConfig(
+        actors=resources.frontend_workers, gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND
+    )
+    readers = PoolSize.fixed(resources.frontend_workers)
+    prepared = _pool(source, PrepareStage, (config, context), front, readers)
+    answered = prepared
+    for stage, own, size in _model_stages(config, context):
+        answered = _pool(answered, stage, (config, context), own, size)
     return answered.map_batches(
         commit_batch,
         batch_size=1,
@@ -185,6 +188,7 @@ def _pool(
     stage: type,
     arguments: tuple[RunConfig, RunContext],
     resources: ResourcesConfig,
+    size: PoolSize,
 ) -> ray.data.Dataset:
     """Shards through a pool of actors, one at a time each.
 
@@ -194,10 +198,12 @@ def _pool(
         stage,
         batch_size=1,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=resources.actors),
+        compute=ray.data.ActorPoolStrategy(
+            min_size=size.fewest, max_size=size.most, initial_size=size.now
+        ),
         fn_constructor_args=arguments,
         num_cpus=resources.cpus_per_actor,
-        num_gpus=resources.gpus_per_actor,
+        num_gpus=resources.gpus,
         max_restarts=-1,
         max_task_retries=2,
     )
@@ -205,14 +211,25 @@ def _pool(
 
 def required(config: RunConfig, context: RunContext) -> dict[str, float]:
     """GPUs and CPUs that the stream's stages hold at once, at least."""
-    pools = [config.resources]
-    if _has_another_verifier(context):
-        pools.append(config.as_verifier().resources)
+    pools = [(own, size.now) for _, own, size in _model_stages(config, context)]
     front_and_end = config.resources.frontend_workers * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
     return {
-        "gpus": sum(pool.actors * pool.gpus_per_actor for pool in pools),
-        "cpus": sum(pool.actors * pool.cpus_per_actor for pool in pools) + front_and_end,
+        "gpus": sum(actors * own.gpus for own, actors in pools),
+        "cpus": sum(actors * own.cpus_per_actor for own, actors in pools) + front_and_end,
     }
+
+
+def _model_stages(
+    config: RunConfig, context: RunContext
+) -> list[tuple[type, ResourcesConfig, PoolSize]]:
+    """Stages with a model, in order, with what each actor holds and how many there are."""
+    stages: list[tuple[type, ModelConfig, ResourcesConfig]] = [
+        (EngineStage, config.model, config.resources)
+    ]
+    if _has_another_verifier(context):
+        verifier = config.as_verifier()
+        stages.append((VerifyStage, verifier.model, verifier.resources))
+    return [(stage, own, pool_size(own, model, len(stages))) for stage, model, own in stages]
 
 
 # Shares of a CPU, so that one model actor, one reader and one writer fit on two CPUs: a stream

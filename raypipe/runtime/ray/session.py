@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import ray
@@ -65,6 +65,19 @@ def _configure_data() -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
+def possible_resources() -> Mapping[str, float]:
+    """Resources that the connected cluster has, or can have once it has grown."""
+    # Ray tells a cluster's limits nowhere else; Ray Data asks here, too.
+    limits = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    have = ray.cluster_resources()
+    return {name: max(have.get(name, 0.0), limits.get(name, 0)) for name in {*have, *limits}}
+
+
+def nodes_with_cpus() -> int:
+    """Number of the connected cluster's nodes that are up and have CPUs."""
+    return sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in ray.nodes())
+
+
 def check_resources(*, gpus: float, cpus: float) -> None:
     """Refuse to start a stream that could never be scheduled: it would hang without a word.
 
@@ -75,7 +88,7 @@ def check_resources(*, gpus: float, cpus: float) -> None:
     Raises:
         ConfigError: stating what is asked for and what the cluster has.
     """
-    have = ray.cluster_resources()
+    have = possible_resources()
     if gpus > have.get("GPU", 0):
         raise ConfigError(f"the run asks for {gpus:g} GPUs, the cluster has {have.get('GPU', 0):g}")
     if cpus > have.get("CPU", 0):

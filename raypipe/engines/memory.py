@@ -1,0 +1,139 @@
+"""Memory that a checkpoint needs on a GPU, from its small files and the sizes of the large ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from raypipe.engines.engine import ModelSettings
+    from raypipe.records import Search
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Bytes of a number, by the arithmetic of the weights."""
+
+HALF_PRECISIONS = ("bfloat16", "float16")
+
+_LOGIT_BYTES = 3 * 4
+"""Raw logits in float32, their copy for the search, and what top-k needs, by token of a lane."""
+
+_WORK_TOKENS = 16_384
+"""Prompt tokens that are read at once, as the tree decoder does."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """Bytes that an engine needs on its GPU.
+
+    Attributes:
+        weights: of the model.
+        work: of activations while prompts are read.
+        row: of every utterance that is decoded together with others.
+    """
+
+    weights: int
+    work: int
+    row: int
+
+    def rows(self, memory: int) -> int:
+        """Utterances that fit into so many bytes; below 1 if not even one does."""
+        return (memory - self.weights - self.work) // self.row
+
+
+def stored_dtype(config: Mapping[str, object]) -> str:
+    """Arithmetic that a checkpoint's config names, its own or its text model's; else float32."""
+    for section in (config, *_sections(config)):
+        for key in ("dtype", "torch_dtype"):
+            named = section.get(key)
+            if isinstance(named, str) and named in BYTES:
+                return named
+    return "float32"
+
+
+def gpu_dtype(settings: ModelSettings) -> str:
+    """Arithmetic on a GPU where the run names none: the half precision that the checkpoint is in.
+
+    A checkpoint in float32 stays so: rounding it is a choice that is the user's.
+    """
+    return stored_dtype(_config_of(settings))
+
+
+def memory_need(
+    settings: ModelSettings, prompt_tokens: int, searches: Sequence[Search]
+) -> MemoryNeed:
+    """Memory of the tree decoder with a checkpoint.
+
+    - weights: the bytes of its files, as many for each number as ``dtype`` takes;
+    - row: for every search, keys and values of the longest prompt and of ``max_new_tokens`` for
+      each lane, and the logits of the lanes;
+    - work: activations of 16,384 prompt tokens: eight hidden vectors and four of the MLP's.
+
+    Args:
+        settings: of the model, its dtype resolved.
+        prompt_tokens: of the longest prompt, audio included.
+        searches: all that the engine will be asked for; each holds on to its own rows.
+    """
+    from transformers import AutoConfig
+
+    origin = {
+        "revision": settings.revision,
+        "trust_remote_code": settings.trust_remote_code,
+    }
+    config = AutoConfig.from_pretrained(settings.path, **origin)
+    text, size = config.get_text_config(), BYTES[settings.dtype]
+    heads = text.num_attention_heads
+    head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    key_heads = getattr(text, "num_key_value_heads", None) or heads
+    token = 2 * text.num_hidden_layers * key_heads * head_size * size
+    stored = BYTES[stored_dtype(_config_of(settings))]
+    return MemoryNeed(
+        weights=weight_bytes(settings.path, settings.revision) * size // stored,
+        work=_WORK_TOKENS * (8 * text.hidden_size + 4 * text.intermediate_size) * size,
+        row=sum(
+            token * (prompt_tokens + search.lane_count * search.max_new_tokens)
+            + search.lane_count * text.vocab_size * _LOGIT_BYTES
+            for search in searches
+        ),
+    )
+
+
+def weight_bytes(path: str, revision: str | None) -> int:
+    """Bytes of a checkpoint's weight files, of a folder's or as the hub tells them."""
+    folder = Path(path)
+    if folder.is_dir():
+        return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from transformers.utils import cached_file
+
+    index = cached_file(
+        path,
+        "model.safetensors.index.json",
+        revision=revision,
+        _raise_exceptions_for_missing_entries=False,
+    )
+    if index is not None:
+        total: int = json.loads(Path(index).read_text())["metadata"]["total_size"]
+        return total
+    url = hf_hub_url(path, "model.safetensors", revision=revision)
+    return get_hf_file_metadata(url).size or 0
+
+
+def _config_of(settings: ModelSettings) -> Mapping[str, object]:
+    from transformers import PreTrainedConfig
+
+    config, _ = PreTrainedConfig.get_config_dict(settings.path, revision=settings.revision)
+    return dict(config)
+
+
+def _sections(config: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The parts of a config that are about text, outermost first."""
+    found = []
+    for key in ("text_config", "thinker_config", "language_config", "llm_config"):
+        section = config.get(key)
+        if isinstance(section, dict):
+            found += [section, *_sections(section)]
+    return found

@@ -1,0 +1,242 @@
+"""Settings of a run that say ``auto``: resolved once, from the GPUs and the checkpoints.
+
+What was chosen stands in ``run.json``, and a run that is continued takes it from there: on another
+machine ``auto`` would be something else, and half of the answers of another precision.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+import soundfile
+
+from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
+from raypipe.engines.memory import HALF_PRECISIONS
+from raypipe.errors import ConfigError
+from raypipe.records import Failure, ModelInput, Search, Utterance
+from raypipe.runtime.infer.context import RunContext
+from raypipe.runtime.infer.devices import Devices
+from raypipe.runtime.infer.models import engine_of, make_frontend
+from raypipe.runtime.infer.preparing import prepare_rows
+from raypipe.store.location import Location
+from raypipe.store.run_record import RECORD, read_record
+
+ROWS_ON_CPUS = 16
+"""Utterances decoded together without a GPU, or by an engine that plans its memory itself."""
+
+MOST_ROWS = 128
+"""And on a GPU: a 7B model on an H200 was no faster with 256."""
+
+USABLE_SHARE = 0.9
+"""Of a GPU's memory; the rest is the driver's, the allocator's, and of what nobody counts."""
+
+_LONGEST_S = 30.0
+"""Clip that rows are planned for where the model's window is longer."""
+
+_SAMPLING_RATE = 16_000
+
+Choices = Mapping[str, str | int | float]
+"""Values of settings that said ``auto``, by their names."""
+
+AskDevices = Callable[[], Devices]
+"""What tells the GPUs, see :func:`raypipe.runtime.infer.devices.devices`."""
+
+
+class Automatic:
+    """The choices for one run.
+
+    Args:
+        tables: the run's output; what an earlier attempt chose is taken from its ``run.json``.
+            None for a run without one.
+        ask: tells the GPUs; called once at most, and only if there is something to choose.
+
+    Attributes:
+        chosen: values by the settings' names.
+    """
+
+    def __init__(self, tables: Location | None, ask: AskDevices) -> None:
+        self._tables, self._ask = tables, ask
+        self.chosen: dict[str, str | int | float] = {}
+
+    @cached_property
+    def _devices(self) -> Devices:
+        return self._ask()
+
+    @cached_property
+    def _earlier(self) -> Choices:
+        if self._tables is None or not self._tables.exists(RECORD):
+            return {}
+        return read_record(self._tables).chosen
+
+    def with_precision(self, config: RunConfig) -> RunConfig:
+        """The config with devices and arithmetic resolved.
+
+        Raises:
+            ConfigError: if the GPUs cannot be asked.
+        """
+        two = config.verifier.model is not None
+        main = self._with_gpus("resources", config.resources, config.all_models[0], two)
+        update: dict[str, object] = {"resources": main}
+        if config.models:
+            update["models"] = tuple(
+                self._with_dtype(f"model {model.label}", model, main) for model in config.models
+            )
+        else:
+            update["model"] = self._with_dtype("model", config.model, main)
+        verifier = config.verifier
+        if verifier.model is not None:
+            own = self._with_gpus("verifier.resources", verifier.resources, verifier.model, two)
+            model = self._with_dtype("verifier.model", verifier.model, own)
+            changes = {"resources": own, "model": model}
+            update["verifier"] = verifier.model_copy(update=changes)
+        return config.model_copy(update=update)
+
+    def with_rows(self, config: RunConfig, contexts: Mapping[str, RunContext]) -> RunConfig:
+        """The config with the number of rows resolved.
+
+        Args:
+            config: its devices and arithmetic resolved.
+            contexts: of each model, by its label.
+
+        Raises:
+            ConfigError: for a model that does not fit into a GPU's memory.
+        """
+        parts = [(config.with_model(model), contexts[model.label]) for model in config.all_models]
+        main = self._with_batch_size("resources", config.resources, parts)
+        update: dict[str, object] = {"resources": main}
+        verifier = config.verifier
+        if verifier.model is not None:
+            parts = [(config.as_verifier(), context) for context in contexts.values()]
+            own = self._with_batch_size("verifier.resources", verifier.resources, parts)
+            update["verifier"] = verifier.model_copy(update={"resources": own})
+        return config.model_copy(update=update)
+
+    def _with_gpus(
+        self, section: str, resources: ResourcesConfig, model: ModelConfig, two: bool
+    ) -> ResourcesConfig:
+        if resources.gpus_per_actor != "auto":
+            return resources
+        gpus = 0.0
+        if _loads_weights(model) and model.device != "cpu" and self._devices.gpus:
+            # A verifier beside the model shares the only GPU with it.
+            gpus = 0.5 if two and self._devices.gpus == 1 else 1.0
+            self.chosen[f"{section}.gpus_per_actor"] = gpus
+        return resources.model_copy(update={"gpus_per_actor": gpus})
+
+    def _with_dtype(
+        self, section: str, model: ModelConfig, resources: ResourcesConfig
+    ) -> ModelConfig:
+        if model.dtype != "auto":
+            return model
+        name, dtype = f"{section}.dtype", "float32"
+        plugin, settings = engine_of(model)
+        if name in self._earlier:
+            dtype = str(self._earlier[name])
+        elif resources.gpus and plugin.gpu_dtype is not None:
+            dtype = plugin.gpu_dtype(settings)
+        if plugin.loads_path:
+            self.chosen[name] = dtype
+        return model.model_copy(update={"dtype": dtype})
+
+    def _with_batch_size(
+        self,
+        section: str,
+        resources: ResourcesConfig,
+        parts: list[tuple[RunConfig, RunContext]],
+    ) -> ResourcesConfig:
+        if resources.batch_size != "auto":
+            return resources
+        name = f"{section}.batch_size"
+        if name in self._earlier:
+            rows = int(self._earlier[name])
+        elif resources.gpus:
+            rows = min(self._rows(part, context, resources.gpus) for part, context in parts)
+        else:
+            rows = ROWS_ON_CPUS
+        if any(_loads_weights(part.model) for part, _ in parts):
+            self.chosen[name] = rows
+        return resources.model_copy(update={"batch_size": rows})
+
+    def _rows(self, config: RunConfig, context: RunContext, share: float) -> int:
+        """Rows of one model on its share of a GPU.
+
+        Raises:
+            ConfigError: if not even its weights fit.
+        """
+        plugin, settings = engine_of(config.model)
+        devices = self._devices
+        if plugin.memory_need is None or devices.memory is None:
+            return ROWS_ON_CPUS
+        searches = list(_searches(context))
+        need = plugin.memory_need(settings, _longest_prompt(config, context), searches)
+        memory = int(USABLE_SHARE * min(share, 1.0) * devices.memory)
+        rows = need.rows(memory)
+        if rows < 1:
+            raise ConfigError(
+                f"model {config.model.label} needs {_gib(need.weights + need.work + need.row)} for "
+                f"its weights in {config.model.dtype} and one utterance; of the {devices.name}'s "
+                f"{_gib(devices.memory)} a run takes {_gib(memory)}. raypipe splits no model over "
+                "GPUs" + ("; model.dtype: bfloat16 halves it" * (settings.dtype == "float32"))
+            )
+        return min(rows, MOST_ROWS)
+
+
+def in_words(chosen: Choices) -> str:
+    """What was chosen, in one line."""
+    words = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    halves = [value for value in chosen.values() if value in HALF_PRECISIONS]
+    if not halves:
+        return words
+    return (
+        f"{words}. In {halves[0]} close hypotheses may differ with the batch size; raypipe "
+        "selfcheck counts them"
+    )
+
+
+def _loads_weights(model: ModelConfig) -> bool:
+    plugin, _ = engine_of(model)
+    return plugin.loads_path
+
+
+def _searches(context: RunContext) -> Iterator[Search]:
+    """All that the model of a context is asked for."""
+    for asking in context.passes:
+        if isinstance(asking.request, Search):
+            yield asking.request
+    if context.verification is not None:
+        yield context.verification.search
+
+
+def _longest_prompt(config: RunConfig, context: RunContext) -> int:
+    """Tokens of the longest prompt: about a clip of the model's window, half a minute at most."""
+    seconds = min(context.window_s, context.limits.max_duration_s, _LONGEST_S)
+    sink = io.BytesIO()
+    silence = np.zeros(int(seconds * _SAMPLING_RATE), dtype=np.int16)
+    soundfile.write(sink, silence, _SAMPLING_RATE, format="WAV")
+    longest = Utterance(
+        utterance_id="longest",
+        dataset="",
+        split=None,
+        speaker=None,
+        audio=sink.getvalue(),
+        sampling_rate=_SAMPLING_RATE,
+        duration_s=seconds,
+        transcript="word " * int(4 * seconds),
+    )
+    prepared = prepare_rows([longest], context, make_frontend(config.model))
+    lengths = []
+    for windows in prepared.windows:
+        for window in () if isinstance(windows, Failure) else windows:
+            for asked in window.asked:
+                if not isinstance(asked, Failure) and isinstance(asked.prepared, ModelInput):
+                    lengths.append(len(asked.prepared.token_ids))
+    if not lengths:
+        raise ConfigError(f"model {config.model.label}: no prompt about {seconds:g} s can be made")
+    return max(lengths)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,48 @@
+"""How many actors a stage of the stream has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ray
+
+from raypipe.config import ModelConfig, ResourcesConfig
+from raypipe.engines.plugins import load_plugin
+from raypipe.runtime.ray.session import nodes_with_cpus, possible_resources
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """Number of actors of a stage: at least, at first, and at most."""
+
+    fewest: int
+    now: int
+    most: int
+
+    @classmethod
+    def fixed(cls, count: int) -> PoolSize:
+        """A pool that does not change."""
+        return cls(count, count, count)
+
+
+def pool_size(resources: ResourcesConfig, model: ModelConfig, stages: int = 1) -> PoolSize:
+    """Actors of a model's stage on the connected cluster.
+
+    ``auto`` is one on every GPU that is there, and on those that the cluster can grow to; one on
+    every node of a cluster without GPUs; one for an engine that loads no weights.
+
+    Args:
+        resources: of the stage.
+        model: that it loads.
+        stages: number of stages that share the GPUs.
+    """
+    if resources.actors != "auto":
+        return PoolSize.fixed(resources.actors)
+    if not load_plugin(model.engine).loads_path:
+        return PoolSize.fixed(1)
+    if not resources.gpus:
+        return PoolSize.fixed(max(1, nodes_with_cpus()))
+    each = max(resources.gpus, 1.0) * stages
+    most = max(1, int(possible_resources().get("GPU", 0) / each))
+    now = max(1, int(ray.cluster_resources().get("GPU", 0) / each))
+    return PoolSize(1 if now < most else now, now, most)
