@@ -1,7 +1,8 @@
 """A plug-in made of one function that answers a clip and a prompt with a text.
 
 What tells more of its answers (beams, log-probabilities, raw logits) writes the two halves of
-:class:`raypipe.engines.plugins.EnginePlugin` itself.
+:class:`raypipe.engines.plugins.EnginePlugin` itself. ``tests/plugins/`` has worked packages for
+models with loaders of their own.
 """
 
 from __future__ import annotations
