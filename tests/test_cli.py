@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +18,13 @@ from raypipe.shards import write_shards
 from raypipe.store.location import Location
 
 
-def raypipe(*arguments: str) -> subprocess.CompletedProcess[str]:
+def raypipe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "raypipe", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        env=None,
+        env={**os.environ, **environment},
     )
 
 
@@ -51,12 +52,28 @@ def test_models_says_what_runs_and_how_it_was_verified() -> None:
         assert words in shown.stdout
 
 
+@pytest.mark.parametrize("environment", [{"COLUMNS": "80"}, {"COLUMNS": "200"}, {"TERM": "dumb"}])
+def test_models_fit_80_columns_with_every_name_whole(environment: dict[str, str]) -> None:
+    shown = raypipe("models", **environment)
+    assert shown.returncode == 0, shown.stderr
+    assert max(len(line) for line in shown.stdout.splitlines()) <= 80
+    document = json.loads(raypipe("models", "--json").stdout)
+    for listed in document["models"]:
+        assert f"  {listed['name']} " in shown.stdout
+        assert (listed["licence"] or "?").split()[0] in shown.stdout
+    for word in ("gated", "plug-in salmonn", "stand-in", "random checkpoint", "Published weights"):
+        assert word in shown.stdout
+
+
 def test_models_are_listed_as_json_too() -> None:
     shown = raypipe("models", "--json")
     assert shown.returncode == 0, shown.stderr
     document = json.loads(shown.stdout)
-    assert {"families", "elsewhere", "plugins"} == set(document)
+    assert set(document) == {
+        *("families", "models", "own_loaders", "elsewhere", "proofs", "plugins"),
+    }
     assert "Ultravox" in {family["name"] for family in document["families"]}
+    assert {listed["proved"] for listed in document["models"]} == set(document["proofs"])
 
 
 def test_a_wrong_config_stops_with_one_clear_message(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ BORDERS = {
     "raypipe/engines/plain_decoder.py": "transformers' generate",
     "raypipe/engines/processor_loading.py": "transformers: a class by its name",
     "raypipe/engines/step_graphs.py": "torch: the memory pool of CUDA graphs",
+    "raypipe/engines/text_plugin.py": "plug-ins: options of their own",
     "raypipe/engines/transformers.py": "transformers' models",
     "raypipe/engines/tree_cache.py": "transformers' cache: arguments that are not read",
     "raypipe/engines/vllm/audio.py": "vLLM's models",

@@ -122,11 +122,12 @@ class Usage:
     cost: float = 0.0
 
 
-def _loads_nothing_else(options: Any) -> Sequence[str]:
+def loads_nothing_else(options: Any) -> Sequence[str]:
+    """No files beside the model's."""
     return ()
 
 
-def _refuses_nothing(settings: ModelSettings, demand: Demand) -> None:
+def refuses_nothing(settings: ModelSettings, demand: Demand) -> None:
     """No refusal beyond what the capabilities say."""
 
 
@@ -163,13 +164,13 @@ class EnginePlugin:
     engine: Callable[[EngineSettings], Engine[Any]]
     capabilities: Capabilities
     options: type[PluginOptions] = PluginOptions
-    also_loads: Callable[[Any], Sequence[str]] = _loads_nothing_else
+    also_loads: Callable[[Any], Sequence[str]] = loads_nothing_else
     capabilities_of: Callable[[ModelSettings], Capabilities] | None = None
     grammars: tuple[GrammarKind, ...] = ()
     penalises: bool = False
     gpu_dtype: Callable[[ModelSettings], str] | None = None
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
-    also_refuse: Callable[[ModelSettings, Demand], None] = _refuses_nothing
+    also_refuse: Callable[[ModelSettings, Demand], None] = refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True
     batched: bool = True

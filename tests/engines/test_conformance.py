@@ -329,7 +329,8 @@ class Parrot:
     def __init__(self, settings: EngineSettings) -> None:
         del settings
 
-    def answer(self, requests: Sequence[Request]) -> list[str | Failure]:
+    def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[str | Failure]:
+        assert max_new_tokens > 0
         silence = ("engine", "speechless", "there is no question")
         return [one.prompt or Failure(one.utterance_id, *silence) for one in requests]
 

@@ -15,7 +15,16 @@ from raypipe.engines.families import FAMILIES, collect, family_modules
 from raypipe.engines.families.family import ClipLimits, Family, VllmSupport
 from raypipe.engines.input_builders import ProcessorInputBuilder
 from raypipe.engines.lazy import load_object
-from raypipe.engines.model_list import families_markdown, models_as_json
+from raypipe.engines.model_list import (
+    families_markdown,
+    listed_models,
+    loaders_markdown,
+    memory_in_words,
+    models_as_json,
+    models_markdown,
+)
+from raypipe.engines.own_loaders import OWN_LOADERS
+from raypipe.engines.published import PROOFS, Published
 from raypipe.errors import RegistryError
 
 ROOT = Path(__file__).parents[2]
@@ -140,12 +149,91 @@ def test_the_table_has_a_row_for_every_family():
 
 
 def test_the_readme_has_the_present_families():
-    page = Path(model_list.__file__).parent / "README.md"
-    assert families_markdown() in page.read_text(), "python -m raypipe.engines.model_list writes it"
+    page = (Path(model_list.__file__).parent / "README.md").read_text()
+    for table in (families_markdown(), models_markdown(), loaders_markdown()):
+        assert table in page, "python -m raypipe.engines.model_list writes it"
+
+
+def test_the_models_that_are_asked_about_are_named_once_each():
+    names = [listed.published.name for listed in listed_models()]
+    assert len(set(names)) == len(names)
+    for wanted in (
+        *("Qwen2-Audio-7B", "Qwen2-Audio-7B-Instruct", "Qwen2.5-Omni-3B", "Qwen2.5-Omni-7B"),
+        *("Qwen3-Omni-30B-A3B-Instruct", "audio-flamingo-2", "audio-flamingo-3-hf"),
+        *("ultravox-v0_3", "ultravox-v0_4", "Voxtral-Mini-3B-2507", "granite-speech-3.3-8b"),
+        *("Phi-4-multimodal-instruct", "gemma-3n-E4B-it", "SALMONN", "Baichuan-Omni-1d5"),
+        "LTU-AS",
+    ):
+        assert wanted in [name.partition("/")[2] or name for name in names]
+
+
+@pytest.mark.parametrize("listed", listed_models(), ids=lambda listed: listed.published.name)
+def test_a_listed_model_says_where_it_runs_for_how_long_a_clip_and_how_far_it_is_proved(listed):
+    published = listed.published
+    assert listed.engines
+    assert listed.proved in PROOFS
+    assert listed.longest_s > 0
+    assert listed.reason
+    assert published.on_hub == ("/" in published.name)
+    if published.parameters is not None and published.weights_gb is not None:
+        # A checkpoint in half precision is as large as its parameters, an adapter smaller.
+        assert published.weights_gb < published.parameters * 2.4
+
+
+def test_a_published_checkpoint_needs_a_source():
+    with pytest.raises(RegistryError, match="a/b: facts without a source"):
+        Published(name="a/b", source=" ")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"parameters": 8.0}, "14.9"),
+        ({"weights_gb": 22.37, "dtype": "bfloat16"}, "< 20.8"),
+        ({"weights_gb": 22.37}, "?"),
+        ({}, "?"),
+    ],
+)
+def test_memory_follows_from_the_size(facts, words):
+    assert memory_in_words(Published(name="a/b", source="here", **facts)) == words
+
+
+def parameters_on_no_device(architecture: str, config: object) -> int:
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        model = getattr(transformers, architecture)(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_the_sizes_are_those_of_models_of_the_published_configs():
+    import transformers
+
+    text = {"model_type": "qwen2", "intermediate_size": 11_008, "vocab_size": 156_032}
+    configs = {
+        "Qwen/Qwen2-Audio-7B": transformers.Qwen2AudioConfig(text_config=text),
+        "mistralai/Voxtral-Mini-3B-2507": transformers.VoxtralConfig(),
+    }
+    for listed in listed_models():
+        if listed.published.name in configs:
+            config = configs.pop(listed.published.name)
+            count = parameters_on_no_device(BY_NAME[listed.group].architecture, config)
+            assert listed.published.parameters == pytest.approx(count / 1e9, abs=5e-4)
+            if listed.published.weights_gb is not None:
+                assert listed.published.weights_gb == pytest.approx(count * 2 / 1e9, abs=0.005)
+    assert not configs
 
 
 def test_the_json_holds_the_limits_as_numbers():
     document = json.loads(json.dumps(models_as_json()))
+    models = {each["name"]: each for each in document["models"]}
+    assert models["Qwen/Qwen2-Audio-7B"]["memory_gib"] == pytest.approx(15.64, abs=0.01)
+    assert models["fixie-ai/ultravox-v0_4"]["engines"] == ["vllm", "ultravox-transformers"]
+    assert models["tsinghua-ee/SALMONN"]["plugins"] == ["salmonn"]
+    assert {each["engine"] for each in document["own_loaders"]} == {
+        loader.engine for loader in OWN_LOADERS
+    }
     by_name = {each["name"]: each for each in document["families"]}
     assert set(by_name) == set(BY_NAME)
     assert by_name["Voxtral"]["clips"] == dataclasses.asdict(BY_NAME["Voxtral"].clips)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from raypipe.engines.published import Proof, Published
 from raypipe.errors import RegistryError
 from raypipe.records import ModelInput
 
@@ -36,6 +37,7 @@ class ClipLimits:
         needed: a question without a clip is refused.
         encoded_in_s: seconds of the pieces that the encoder takes by themselves; None for a clip
             encoded whole.
+        reason: why no longer clips, in a few words.
     """
 
     longest_s: float
@@ -44,6 +46,7 @@ class ClipLimits:
     per_prompt: int = 1
     needed: bool = False
     encoded_in_s: float | None = None
+    reason: str = ""
 
 
 def _as_it_is(model: object) -> None:
@@ -111,6 +114,8 @@ class Family:
         extra: part of raypipe that brings the packages its processor or adapter needs.
         needs_trust_remote_code: code that comes with the checkpoint has to be run.
         verified: what the standing tests compare.
+        proved: how far the standing tests prove that its checkpoints are run as published.
+        published: the checkpoints that ``raypipe models`` names.
         notes: further limits, in words.
 
     Raises:
@@ -138,6 +143,8 @@ class Family:
     extra: str | None = None
     needs_trust_remote_code: bool = False
     verified: str = EQUALS_GENERATE
+    proved: Proof = "random checkpoint"
+    published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -183,13 +190,19 @@ def _clips_in_words(clips: ClipLimits | None) -> str:
         return "no audio: a question with a clip is an error row"
     count = "one clip" if clips.per_prompt == 1 else f"up to {clips.per_prompt} clips"
     text = f"{count} per prompt{'' if clips.needed else ', or none'}"
-    text += f", up to {_duration_in_words(clips.longest_s)}"
+    text += f", up to {duration_in_words(clips.longest_s)}"
     if clips.longest_by_checkpoint:
         text += " (the checkpoint decides)"
     if clips.encoded_in_s is not None:
-        text += f", encoded in windows of {_duration_in_words(clips.encoded_in_s)}"
+        text += f", encoded in windows of {duration_in_words(clips.encoded_in_s)}"
     return text
 
 
-def _duration_in_words(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
+    """Seconds, or minutes where they are whole and more than one.
+
+    Example:
+        >>> duration_in_words(90.0), duration_in_words(2400.0)
+        ('90 s', '40 min')
+    """
     return f"{seconds / 60:g} min" if seconds > 60 and seconds % 60 == 0 else f"{seconds:g} s"

@@ -8,6 +8,7 @@ import numpy as np
 
 from raypipe.engines.families.family import ClipLimits, Family
 from raypipe.engines.input_builders import NO_FEATURES, AudioFeatures, WindowInputBuilder
+from raypipe.engines.published import Published
 from raypipe.records import FloatArray
 
 
@@ -35,7 +36,27 @@ FAMILY = Family(
     published_as=("Qwen2_5OmniModel", "Qwen2_5OmniForConditionalGeneration"),
     processor="Qwen2_5OmniProcessor",
     input_builder=CroppedInputBuilder,
-    clips=ClipLimits(longest_s=300.0, longest_by_checkpoint=True),
+    clips=ClipLimits(
+        longest_s=300.0, longest_by_checkpoint=True, reason="the window of its feature extractor"
+    ),
     end_token="<|im_end|>",
+    published=(
+        Published(
+            name="Qwen/Qwen2.5-Omni-3B",
+            parameters=5.0,
+            dtype="bfloat16",
+            licence="qwen-research",
+            source="hub listings: 5 billion parameters for its thinker alone, 6 in all; licence as "
+            "others name it who build on it",
+        ),
+        Published(
+            name="Qwen/Qwen2.5-Omni-7B",
+            weights_gb=22.37,
+            dtype="bfloat16",
+            licence="apache-2.0",
+            gated=False,
+            source="the file list of a duplicate on the hub",
+        ),
+    ),
     unused=("images", "video", "spoken answers"),
 )

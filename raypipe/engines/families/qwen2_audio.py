@@ -9,6 +9,7 @@ import numpy as np
 from raypipe.engines.families.family import EQUALS_GENERATE, ClipLimits, Family, VllmSupport
 from raypipe.engines.input_builders import WindowInputBuilder
 from raypipe.engines.model_input import InputLimits, audio_token_count, encoder_frame_count
+from raypipe.engines.published import Published
 from raypipe.records import ModelInput
 
 if TYPE_CHECKING:
@@ -47,9 +48,23 @@ FAMILY = Family(
     architecture="Qwen2AudioForConditionalGeneration",
     processor="Qwen2AudioProcessor",
     input_builder=WindowInputBuilder,
-    clips=ClipLimits(longest_s=30.0, longest_by_checkpoint=True),
+    clips=ClipLimits(
+        longest_s=30.0, longest_by_checkpoint=True, reason="the window of its feature extractor"
+    ),
     adapter="raypipe.engines.qwen2_audio:Qwen2AudioAdapter",
     plain_fallback=False,
     vllm=VllmSupport(encode=encode_in_vllm, limits=InputLimits.of),
     verified=f"{EQUALS_GENERATE}; so does the bundled tiny-alm",
+    published=tuple(
+        Published(
+            name=name,
+            parameters=8.397,
+            weights_gb=16.79,
+            dtype="bfloat16",
+            licence="apache-2.0",
+            gated=False,
+            source="its file list on the hub; counted on a model of its published config",
+        )
+        for name in ("Qwen/Qwen2-Audio-7B", "Qwen/Qwen2-Audio-7B-Instruct")
+    ),
 )

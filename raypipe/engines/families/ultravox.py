@@ -15,6 +15,7 @@ from raypipe.engines.input_builders import (
     require_template,
 )
 from raypipe.engines.model_input import PromptLimits, encoder_frame_count
+from raypipe.engines.published import Published
 from raypipe.records import FloatArray, IntArray, ModelInput
 
 if TYPE_CHECKING:
@@ -139,7 +140,12 @@ FAMILY = Family(
     architecture="UltravoxModel",
     processor="UltravoxProcessor",
     input_builder=StackedInputBuilder,
-    clips=ClipLimits(longest_s=30.0, longest_by_checkpoint=True, needed=True),
+    clips=ClipLimits(
+        longest_s=30.0,
+        longest_by_checkpoint=True,
+        needed=True,
+        reason="the window of its feature extractor",
+    ),
     decoder=None,
     vllm=VllmSupport(
         encode=encode_in_vllm, limits=_limits, load_config=_load_config, prepare=_take_encoded
@@ -147,5 +153,32 @@ FAMILY = Family(
     needs_trust_remote_code=True,
     verified="equals transformers' generate() behind its parts: Whisper's encoder, the "
     "projector, Llama",
+    proved="parts",
+    published=(
+        Published(
+            name="fixie-ai/ultravox-v0_3",
+            licence="mit",
+            gated=False,
+            source="its card on the hub: Llama 3.1 8B and Whisper small",
+        ),
+        Published(
+            name="fixie-ai/ultravox-v0_4",
+            parameters=8.07,
+            weights_gb=16.15,
+            dtype="bfloat16",
+            licence="mit",
+            gated=False,
+            source="its file list on the hub: Llama 3.1 8B and Whisper medium, half precision",
+        ),
+        Published(
+            name="fixie-ai/ultravox-v0_4_1-llama-3_1-8b",
+            source="its name in a card on the hub; the 70b of its version holds the projector "
+            "alone and fetches Llama by itself",
+        ),
+        Published(
+            name="fixie-ai/ultravox-v0_5-llama-3_2-1b",
+            source="its name in vLLM's list of models",
+        ),
+    ),
     notes=("vLLM encodes a second window of 30 s otherwise than the published code",),
 )
