@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raypipe.errors import ConfigError
+
+_logger = logging.getLogger(__name__)
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 _PROBED_SHARE = 0.01
@@ -85,6 +88,10 @@ def local_devices() -> Devices:
             "resources.gpus_per_actor: 0 to run on CPUs"
         )
     if not told["gpus"]:
+        if told["cuda"] is None:
+            _logger.warning(
+                "torch %s is built without CUDA: this machine's GPU is not used", told["torch"]
+            )
         return NO_GPUS
     name, memory = min(told["gpus"], key=lambda gpu: gpu[1])
     return Devices(len(told["gpus"]), name, memory)
@@ -102,5 +109,10 @@ def _cluster_devices(address: str | None) -> Devices:
             return NO_GPUS
         seen: Devices = ray.get(
             ray.remote(num_cpus=0, num_gpus=_PROBED_SHARE)(local_devices).remote()
+        )
+    if not seen.gpus:
+        raise ConfigError(
+            "the cluster has GPUs that torch on its nodes cannot use: it is built without CUDA or "
+            "the driver is missing; set resources.gpus_per_actor: 0 to run on CPUs"
         )
     return Devices(count, seen.name, seen.memory)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 
 from raypipe.errors import ConfigError
 from raypipe.runtime.infer import devices as module
 from raypipe.runtime.infer.devices import NO_GPUS, Devices, devices, local_devices
+from raypipe.runtime.ray import session
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +50,12 @@ def test_the_smallest_of_several_gpus_counts(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("driver")
-def test_a_torch_without_cuda_uses_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_cuda_uses_no_gpu_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     torch_says(monkeypatch, torch="2.13.0+cpu", cuda=None)
     assert local_devices() == NO_GPUS
+    assert "torch 2.13.0+cpu is built without CUDA" in caplog.text
 
 
 @pytest.mark.usefixtures("driver")
@@ -70,6 +77,47 @@ def test_a_torch_that_cannot_be_imported_says_why(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_ASK_TORCH", "import no_such_torch")
     with pytest.raises(ConfigError, match="No module named 'no_such_torch'"):
         local_devices()
+
+
+class Cluster:
+    """As much of Ray as the probe uses, with a node that answers."""
+
+    def __init__(self, answer: Devices) -> None:
+        self.answer, self.asked = answer, {}
+
+    def remote(self, **options: float) -> Any:
+        self.asked = options
+        return lambda function: SimpleNamespace(remote=lambda: self.answer)
+
+    def get(self, answer: Devices) -> Devices:
+        return answer
+
+
+def on_cluster(monkeypatch: pytest.MonkeyPatch, gpus: int, answer: Devices) -> Cluster:
+    cluster = Cluster(answer)
+    monkeypatch.setattr(ray, "remote", cluster.remote)
+    monkeypatch.setattr(ray, "get", cluster.get)
+    monkeypatch.setattr(session, "possible_resources", lambda: {"GPU": gpus} if gpus else {})
+    monkeypatch.setattr(session, "ray_session", nullcontext)
+    return cluster
+
+
+def test_a_cluster_s_gpus_are_told_by_one_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = on_cluster(monkeypatch, 8, Devices(2, "H200", 150 << 30))
+    assert devices("auto") == Devices(8, "H200", 150 << 30)
+    assert 0 < cluster.asked["num_gpus"] < 0.1
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert devices() == Devices(8, "H200", 150 << 30)
+    assert on_cluster(monkeypatch, 0, NO_GPUS).asked == {}
+    assert devices() == NO_GPUS
+
+
+def test_gpus_that_torch_cannot_use_are_no_reason_to_run_on_cpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_cluster(monkeypatch, 8, NO_GPUS)
+    with pytest.raises(ConfigError, match="GPUs that torch on its nodes cannot use"):
+        devices("auto")
 
 
 @pytest.mark.usefixtures("driver")

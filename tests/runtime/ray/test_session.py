@@ -7,9 +7,20 @@ import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from raypipe.errors import ConfigError, DecodeError, ShardError
-from raypipe.runtime.ray.session import check_resources, own_error
+from raypipe.runtime.ray.session import (
+    check_resources,
+    nodes_with_cpus,
+    own_error,
+    possible_resources,
+)
 
 Have = dict[str, float]
+
+
+def cluster(monkeypatch: pytest.MonkeyPatch, have: Have, limits: Have | None = None) -> None:
+    state = ray._private.state.state
+    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    monkeypatch.setattr(state, "get_max_resources_from_cluster_config", lambda: limits)
 
 
 @pytest.mark.parametrize(
@@ -24,8 +35,27 @@ Have = dict[str, float]
 def test_what_a_cluster_has_is_not_refused(
     monkeypatch: pytest.MonkeyPatch, have: Have, gpus: float, cpus: float
 ) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    cluster(monkeypatch, have)
     check_resources(gpus=gpus, cpus=cpus)
+
+
+def test_what_a_cluster_can_grow_to_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster(monkeypatch, {"CPU": 2.0}, {"CPU": 64, "GPU": 8})
+    check_resources(gpus=8, cpus=60)
+    assert possible_resources() == {"CPU": 64, "GPU": 8}
+    with pytest.raises(ConfigError, match="asks for 9 GPUs, the cluster has 8"):
+        check_resources(gpus=9, cpus=1)
+
+
+def test_only_nodes_that_are_up_and_have_cpus_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 4.0}},
+        {"Alive": False, "Resources": {"CPU": 4.0}},
+        {"Alive": True, "Resources": {"CPU": 0.0}},
+        {"Alive": True, "Resources": {"GPU": 1.0}},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert nodes_with_cpus() == 1
 
 
 @pytest.mark.parametrize(
@@ -40,7 +70,7 @@ def test_what_a_cluster_has_is_not_refused(
 def test_a_stream_that_would_wait_for_ever_is_refused(
     monkeypatch: pytest.MonkeyPatch, have: Have, gpus: float, cpus: float, message: str
 ) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    cluster(monkeypatch, have)
     with pytest.raises(ConfigError) as refused:
         check_resources(gpus=gpus, cpus=cpus)
     assert str(refused.value) == message
