@@ -21,6 +21,11 @@ __version__ = "0.2.0.dev0"
 __all__ = ["Run", "ingest", "inspect", "load", "metrics", "predict", "reaggregate", "run"]
 
 
+def __dir__() -> list[str]:
+    """The names that are meant to be used."""
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> ModuleType:
     """The metrics as functions, imported when they are first used."""
     if name == "metrics":

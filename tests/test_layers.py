@@ -40,6 +40,10 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names |= {f"typing.{node.attr}"} if node.value.id == "typing" else set()
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            names |= {arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)}
     return names
 
 
@@ -83,13 +87,23 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
 
 def imported_at_once(path: Path) -> set[str]:
     """Modules that are imported when the module is: outside functions and type checking."""
-    found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    names: set[str] = set()
+    later = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, later):
+            return
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names.update({node.module}, {f"{node.module}.{alias.name}" for alias in node.names})
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return names
 
 
 LONG = {

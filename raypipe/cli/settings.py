@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from raypipe.errors import RegistryError
 from raypipe.strategies import SETTINGS, Setting
 from raypipe.strategies.setting import SettingValue
 
@@ -37,6 +38,8 @@ def with_settings(command: Command) -> Command:
         for setting in SETTINGS.values()
     ]
     everything: Any = command
+    for name in {"help", *(parameter.name for parameter in own)} & SETTINGS.keys():
+        raise RegistryError(f"setting {name}: raypipe reaggregate has another option of that name")
     everything.__signature__ = signature.replace(parameters=[*own, *options])
     everything.__annotations__ = {
         parameter.name: parameter.annotation for parameter in (*own, *options)

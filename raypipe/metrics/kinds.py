@@ -187,6 +187,8 @@ class SumsMetric(ScoredMetric):
         yield from super()._faults()
         if (self.skill or self.difference) and self.per_utterance is None:
             yield "per_utterance", "is needed for a skill and a paired difference"
+        if not self.bootstrapped and self.better != "neither":
+            yield "bootstrapped", "a value that can be better needs its interval"
         if (self.uniform is None) != (self.uniform_count is None):
             yield "uniform_count", "goes with uniform"
         if self.per_label and (self.skill or self.difference or self.uniform or self.headline):
@@ -265,6 +267,11 @@ class CostMetric(Metric):
     """The mean of the column of ``predictions/`` of its own name that says what an answer cost."""
 
     kind = "mean cost"
+
+    def _faults(self) -> Iterator[tuple[str, str]]:
+        yield from super()._faults()
+        if self.better == "higher":
+            yield "better", "a higher cost is not"
 
 
 def _mean(sums: Sums, total: Array, count: Array) -> Statistic:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from raypipe.errors import ShardError
+from raypipe.errors import RegistryError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.metrics.registry import COLUMNS
 from raypipe.records import EmotionTokens, EmotionWord
@@ -204,12 +204,21 @@ METRICS = pa.schema(
 )
 """One row per model, prompt, strategy, slice and metric."""
 
-SETTINGS = pa.schema(
+_OF_A_VARIANT = pa.schema(
     [
         pa.field("strategy", pa.string(), nullable=False),  # as in predictions and metrics
         pa.field("rule", pa.string(), nullable=False),  # the strategy without its settings
         ("beam_count", pa.int64()),
         ("sub_beams", pa.int64()),
+    ]
+)
+
+for _name in set(_OF_A_VARIANT.names) & STRATEGY_SETTINGS.keys():
+    raise RegistryError(f"setting {_name}: the settings table has another column of that name")
+
+SETTINGS = pa.schema(
+    [
+        *_OF_A_VARIANT,
         *((name, _KINDS[type(setting.default)]) for name, setting in STRATEGY_SETTINGS.items()),
     ]
 )

@@ -34,7 +34,11 @@ NAMED_BY_THEIR_LABEL = {  # the corpora without label files
 
 
 def test_no_corpus_is_left_out() -> None:
-    assert {one.corpus for one in MINIATURES.values()} | {*NAMED_BY_THEIR_LABEL} == {*CORPORA}
+    known = {one.corpus for one in MINIATURES.values()} | {*NAMED_BY_THEIR_LABEL}
+    assert known == {*CORPORA}, (
+        "every corpus needs its miniature in MINIATURES of tests/corpus_miniatures.py, or, where "
+        "it has no file of labels, its name in NAMED_BY_THEIR_LABEL here"
+    )
 
 
 @pytest.fixture(params=MINIATURES)

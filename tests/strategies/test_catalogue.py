@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_up_hypotheses import LABELS, TOKENS, beams, example_answers, predicted
 
@@ -41,7 +42,8 @@ def test_it_gives_a_distribution_with_its_cost_or_a_reason(name: str) -> None:
     prediction = predicted(name, ANSWERS)
     assert prediction.probs is not None
     assert prediction.probs.sum() == pytest.approx(1.0, abs=1e-12)
-    assert prediction.entropy is not None
+    shares = prediction.probs[prediction.probs > 0]
+    assert prediction.entropy == pytest.approx(-(shares * np.log2(shares)).sum(), abs=1e-9)
     assert prediction.model_tokens is not None
     nothing = predicted(name, [])
     assert (nothing.probs, nothing.entropy) == (None, None)
@@ -56,6 +58,17 @@ def test_it_reads_no_answer_but_those_to_its_questions(name: str) -> None:
     kinds = {question_named(question).kind for question in strategy.questions}
     kept = [answer for answer in ANSWERS if answer.kind in kinds]
     assert repr(predicted(name, kept)) == repr(predicted(name, ANSWERS))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_it_reads_the_answers_to_every_question_that_it_has_asked(name: str) -> None:
+    """Every utterance pays for all of them."""
+    strategy = STRATEGIES[name]
+    assert isinstance(strategy, Strategy)
+    for question in strategy.questions:
+        kept = [answer for answer in ANSWERS if answer.kind != question_named(question).kind]
+        unread = repr(predicted(name, kept)) == repr(predicted(name, ANSWERS))
+        assert not unread, f"strategy {name} asks {question} and does not read it"
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -60,7 +60,7 @@ def as_values(prediction: Prediction) -> tuple[object, ...]:
 
 def under(strategy: str, sub_beams: int | None = None, **changes: object) -> tuple[object, ...]:
     variant = Variant("x", strategy, AMBIGUOUS.changed(**changes), sub_beams)
-    (prediction,) = predict_variants(HYPOTHESES, [variant], LABELS, TOKENS)
+    (prediction,) = predict_variants(answers_of_all_kinds(), [variant], LABELS, TOKENS)
     assert prediction.valid
     return as_values(prediction)
 
