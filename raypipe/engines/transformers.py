@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from raypipe.engines.arithmetic import as_asked
 from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.families import family_of
 from raypipe.engines.families.family import Family
@@ -122,6 +124,7 @@ class TransformersEngine:
             raise ConfigError(f"the decode steps of {self._family.name} make no cuda_graphs")
         captures = on_gpu and self._family.captured and cuda_graphs is not False
         self._make_capture = CudaCapture if captures else None
+        self._arithmetic = partial(as_asked, model.dtype) if on_gpu else nullcontext
         self._decoders: dict[Search, TreeDecoder | PlainDecoder] = {}
         self._grammars: GrammarCompiler | None = None
         self._audio_cache: EncodedClips | None = None
@@ -159,7 +162,8 @@ class TransformersEngine:
             except EngineError as error:
                 replies[index] = failure(model_input, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
-        answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
+        with self._arithmetic():
+            answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
         replies.update(zip(waiting, answers, strict=True))
         return [replies[index] for index in range(len(inputs))]
 
