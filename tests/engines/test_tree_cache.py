@@ -70,6 +70,7 @@ def test_what_an_utterance_left_behind_does_not_reach_the_next():
     cache.set_window(2, 2)
     cache.branch(torch.tensor([[0, 0], [0, 0]]))
     cache.update(torch.full((2, 1, 2, 1), nan), torch.full((2, 1, 2, 1), nan), 0)
+    cache.clear(torch.tensor([1]))
     read_prompt(cache, [1], [[3.0, 4.0]])
     cache.branch(torch.tensor([[0, 1], [0, 0]]))
     token = torch.ones(2, 1, 2, 1)
