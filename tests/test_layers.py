@@ -140,6 +140,7 @@ BORDERS = {
     "raypipe/engines/families/family.py": "vLLM's models",
     "raypipe/engines/families/qwen2_audio.py": "vLLM's model",
     "raypipe/engines/families/ultravox.py": "vLLM's model",
+    "raypipe/engines/fused.py": "layers of transformers' models, torch's compiled functions",
     "raypipe/engines/lazy.py": "importlib: an object by its name",
     "raypipe/engines/model_input.py": "transformers: rope settings of a config",
     "raypipe/engines/model_loading.py": "transformers' models and configs",

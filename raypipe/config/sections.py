@@ -228,6 +228,8 @@ class ResourcesConfig(ConfigSection):
         threads_per_actor: torch threads of a replica; None for its share of the machine.
         frontend_workers: actors that decode audio and make features.
         cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
+        fused: run layers of the model as fewer, compiled kernels; None for wherever there is a GPU.
+            In half precision close hypotheses may change places, as with another batch size.
     """
 
     actors: Auto | Annotated[int, Field(ge=1)] = "auto"
@@ -237,6 +239,7 @@ class ResourcesConfig(ConfigSection):
     threads_per_actor: int | None = Field(default=None, ge=1)
     frontend_workers: int = Field(default=1, ge=1)
     cuda_graphs: bool | None = None
+    fused: bool | None = None
 
     @property
     def gpus(self) -> float:

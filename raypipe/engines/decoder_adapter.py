@@ -36,6 +36,9 @@ class DecoderAdapter:
     Args:
         model: a transformers model in evaluation mode, on its device.
 
+    Attributes:
+        language_model: the part of it that reads prompts and takes steps.
+
     Raises:
         UnsupportedError: for a variant whose attention or positions the tree decoder does not
             reproduce (sliding windows, positions scaled by the length of the sequence).
@@ -44,10 +47,10 @@ class DecoderAdapter:
     def __init__(self, model: Any) -> None:
         self._model = model
         inner = model.model
-        self._language_model = getattr(inner, "language_model", inner)
-        self._embed_tokens = self._language_model.get_input_embeddings()
+        self.language_model: Any = getattr(inner, "language_model", inner)
+        self._embed_tokens = self.language_model.get_input_embeddings()
         self._head = model.get_output_embeddings()
-        config = self._language_model.config
+        config = self.language_model.config
         require_plain_attention(config)
         self._takes_masks_by_type = hasattr(config, "layer_types")
         self.device: torch.device = self._head.weight.device
@@ -55,7 +58,7 @@ class DecoderAdapter:
 
     def attending(self) -> AbstractContextManager[None]:
         """Context in which the language model attends as the tree needs it."""
-        return using_tree_attention(self._language_model.config)
+        return using_tree_attention(self.language_model.config)
 
     def encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:
         """Audio embeddings of each input, shape ``(audio tokens, hidden)``; empty without a clip.
@@ -126,7 +129,7 @@ class DecoderAdapter:
     def _forward(
         self, mask: Tensor | None, cache: Any, positions: Tensor, **tokens: Tensor
     ) -> Tensor:
-        hidden: Tensor = self._language_model(
+        hidden: Tensor = self.language_model(
             **tokens,
             position_ids=positions,
             attention_mask={_ATTENTION_TYPE: mask} if self._takes_masks_by_type else mask,

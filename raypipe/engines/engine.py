@@ -89,6 +89,7 @@ class EngineSettings:
         threads: of this process; None on a GPU, for the back end's own choice.
         searches: all that the engine will be called with, for those that plan their memory.
         cuda_graphs: whether decode steps are captured; None for wherever there is a GPU.
+        fused: whether layers are replaced by fused ones; None for wherever there is a GPU.
         folders: where it may keep things; None outside of a run.
     """
 
@@ -98,6 +99,7 @@ class EngineSettings:
     threads: int | None
     searches: Sequence[Search] = ()
     cuda_graphs: bool | None = None
+    fused: bool | None = None
     folders: Folders | None = None
 
 

@@ -180,6 +180,11 @@ class Lanes:
         done: list[bool] = (torch.stack(lanes).all(0) | ~self._finite).tolist()
         return done
 
+    def spoiled(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows whose logits have not always been numbers; waits for the device."""
+        finite = self._finite.tolist()
+        return [row for row in rows if not finite[row]]
+
     def traces(self, rows: Sequence[int]) -> list[list[Trace] | EngineError]:
         """Put the hypotheses of some rows together, once these rows are done.
 

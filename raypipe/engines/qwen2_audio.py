@@ -45,7 +45,7 @@ class Qwen2AudioAdapter(DecoderAdapter):
             audio_token_id=model.config.audio_token_id,
             mel_bins=self._audio_tower.num_mel_bins,
             window_frames=2 * int(self._audio_tower.max_source_positions),
-            max_positions=self._language_model.config.max_position_embeddings,
+            max_positions=self.language_model.config.max_position_embeddings,
         )
 
     def encode(self, inputs: Sequence[ModelInput]) -> list[Tensor]:

@@ -18,16 +18,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
+from raypipe.engines.arithmetic import as_asked
 from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.families import family_of
 from raypipe.engines.families.family import Family
 from raypipe.engines.frontend import TransformersFrontend
+from raypipe.engines.fused import Fusion, fuse
 from raypipe.engines.generation_config import check_generation_config, penalties_of
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import SearchSettings, Trace
@@ -75,6 +78,11 @@ class TransformersEngine:
             although it asks for what this search does not do.
         penalties: of every search; ``checkpoint`` for what its generation config asks for.
         cuda_graphs: capture the decode step as CUDA graphs; None for wherever there is a GPU.
+        fused: replace layers by fused ones (:mod:`raypipe.engines.fused`), which takes some
+            seconds of compiling; None for wherever there is a GPU that they can be compiled for.
+
+    Attributes:
+        fusion: what was fused, and the seconds it took; None if nothing was to be.
 
     Raises:
         ConfigError: for settings that ask for nothing or are not known.
@@ -97,6 +105,7 @@ class TransformersEngine:
         ignore_generation_config: bool = False,
         penalties: AskedPenalties = "checkpoint",
         cuda_graphs: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         check_settings(batch_size, dtype)
         if threads is not None:
@@ -122,6 +131,8 @@ class TransformersEngine:
             raise ConfigError(f"the decode steps of {self._family.name} make no cuda_graphs")
         captures = on_gpu and self._family.captured and cuda_graphs is not False
         self._make_capture = CudaCapture if captures else None
+        self._arithmetic = partial(as_asked, model.dtype) if on_gpu else nullcontext
+        self.fusion = self._fused(on_gpu if fused is None else fused, insist=bool(fused))
         self._decoders: dict[Search, TreeDecoder | PlainDecoder] = {}
         self._grammars: GrammarCompiler | None = None
         self._audio_cache: EncodedClips | None = None
@@ -159,9 +170,30 @@ class TransformersEngine:
             except EngineError as error:
                 replies[index] = failure(model_input, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
-        answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
+        with self._arithmetic():
+            answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
         replies.update(zip(waiting, answers, strict=True))
         return [replies[index] for index in range(len(inputs))]
+
+    def _fused(self, wanted: bool, *, insist: bool) -> Fusion | None:
+        if self._model is None and insist:
+            raise ConfigError(f"{self._family.name} goes through layers of its own, not fused ones")
+        if self._model is None or not wanted:
+            return None
+        try:
+            with self._arithmetic():
+                fusion = fuse(self._model)
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # compilers fail in many ways; all layers are as they were
+            if insist:
+                raise ConfigError(f"the model's layers cannot be fused here: {error}") from error
+            _logger.warning("going on without fused layers, which cannot be compiled: %s", error)
+            return None
+        _logger.info("fused %s in %.1f s", fusion.fused, fusion.seconds)
+        if fusion.left:
+            _logger.warning("%s: %s do otherwise than they look", self._family.name, fusion.left)
+        return fusion
 
     def _decoder(self, search: Search) -> TreeDecoder | PlainDecoder:
         """The decoder of a search, with the memory and the graphs that it holds on to."""

@@ -36,6 +36,7 @@ def _engine(settings: EngineSettings) -> TransformersEngine:
         ignore_generation_config=model.ignore_generation_config,
         penalties=model.penalties,
         cuda_graphs=settings.cuda_graphs,
+        fused=settings.fused,
     )
 
 

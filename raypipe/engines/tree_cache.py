@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 ALIGNMENT = 16
 """CUDA's fused attention copies a mask whose key axis is not a multiple of this, at every layer."""
+
+
+class Places(NamedTuple):
+    """Where the keys and values of the tokens that are read now go, in one layer.
+
+    Attributes:
+        keys: of all slots, shape ``(rows, key_heads, slots, head_size)``.
+        values: shape of ``keys``.
+        rows: of every token, shape ``(tokens,)``, row after row.
+        slots: of every token, shape ``(tokens,)``.
+    """
+
+    keys: Tensor
+    values: Tensor
+    rows: Tensor
+    slots: Tensor
 
 
 class TreeCache:
@@ -27,6 +43,8 @@ class TreeCache:
     is copied but the rows of a boolean mask that says which slots are a lane's ancestors.
 
     Stands in for a transformers ``Cache``: a decoder layer calls :meth:`update` and nothing else.
+    A layer that writes its keys and values itself (:mod:`raypipe.engines.fused`) calls
+    :meth:`places` and :meth:`window` instead.
     All state lies in fixed tensors that a step changes in place.
 
     Args:
@@ -36,6 +54,11 @@ class TreeCache:
         max_new_tokens: longest hypothesis in tokens; the last one is never fed back.
         device: where the keys and values lie.
         granularity: the window grows in steps of so many slots, a multiple of 16.
+
+    Attributes:
+        first: slot of the window with a row's latest tokens, shape ``(rows,)``; none before it is
+            seen by any lane of the row.
+        stop: slot of the window after a row's prompt, shape ``(rows,)``; none from it on is seen.
     """
 
     def __init__(
@@ -54,8 +77,9 @@ class TreeCache:
         self._border = _round_up(self._last_step * lane_count, ALIGNMENT)
         self._capacity = self._border + _round_up(prompt_capacity, ALIGNMENT)
         self._window = slice(self._border, self._capacity)
-        self._keys: list[Tensor] = []
-        self._values: list[Tensor] = []
+        # By layer: those of a twin that only some layers write need not be the first ones.
+        self._keys: dict[int, Tensor] = {}
+        self._values: dict[int, Tensor] = {}
         self._steps = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._lengths = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._visible = torch.zeros(
@@ -65,6 +89,10 @@ class TreeCache:
         self._lanes = torch.arange(lane_count, device=device)
         self._prompt_slots = torch.arange(self._capacity - self._border, device=device)
         self._slots = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
+        self._token_rows = self._rows.expand_as(self._slots).flatten()
+        # Within the window, not from the first slot of all.
+        self.first = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self.stop = torch.zeros(row_count, dtype=torch.int64, device=device)
 
     @property
     def positions(self) -> Tensor:
@@ -86,10 +114,16 @@ class TreeCache:
         self._visible[rows] = False
         in_prompt = self._prompt_slots < lengths[:, None]
         self._visible[rows, :, :, self._border :] = in_prompt[:, None, None, :]
-        # A masked slot's weight is 0, and 0 * NaN of an utterance that went wrong here is NaN.
-        for stored in (*self._keys, *self._values):
-            stored.index_fill_(0, rows, 0.0)
         return PromptSlots(self, rows)
+
+    def clear(self, rows: Tensor) -> None:
+        """Forget what utterances that went wrong left in some rows, shape ``(cleared,)``.
+
+        A masked slot's weight is 0, but 0 * NaN is NaN. Numbers may stay: writing zeros over all
+        keys and values of a row takes a twentieth of the time of reading its prompt.
+        """
+        for stored in (*self._keys.values(), *self._values.values()):
+            stored.index_fill_(0, rows, 0.0)
 
     def store_prompts(self, rows: Tensor, key: Tensor, value: Tensor, layer_index: int) -> None:
         """Keep what a layer computed for the prompts of some rows.
@@ -100,14 +134,22 @@ class TreeCache:
             value: shape of ``key``.
             layer_index: which layer, counted from 0.
         """
-        if layer_index == len(self._keys):
-            # Zeros, not empty, for the same reason.
-            shape = (self.row_count, key.shape[1], self._capacity, key.shape[3])
-            self._keys.append(key.new_zeros(shape))
-            self._values.append(value.new_zeros(shape))
+        self.hold(layer_index, key.shape[1], key.shape[3], key)
         prompt = slice(self._border, self._border + key.shape[2])
         self._keys[layer_index][rows, :, prompt] = key
         self._values[layer_index][rows, :, prompt] = value
+
+    def hold(self, layer_index: int, key_heads: int, head_size: int, like: Tensor) -> None:
+        """Make the tensors of a layer if there are none yet, of the kind that ``like`` is."""
+        if layer_index not in self._keys:
+            # Zeros, not empty: what is masked is multiplied with 0 all the same.
+            shape = (self.row_count, key_heads, self._capacity, head_size)
+            self._keys[layer_index] = like.new_zeros(shape)
+            self._values[layer_index] = like.new_zeros(shape)
+
+    def prompt_slots(self, token_count: int) -> Tensor:
+        """The slots of a prompt of so many tokens."""
+        return self._prompt_slots[:token_count] + self._border
 
     def set_window(self, steps: int, prompt_tokens: int) -> tuple[int, int]:
         """Window of the slots that are looked at from now on.
@@ -144,6 +186,8 @@ class TreeCache:
         first = self._border - self._steps * self._lane_count
         torch.add(first[:, None], self._lanes, out=self._slots)
         self._visible.scatter_(3, self._slots[:, None, :, None], True)
+        torch.sub(first, self._window.start, out=self.first)
+        torch.add(self._lengths, self._border - self._window.start, out=self.stop)
         return self._visible[..., self._window]
 
     def get_seq_length(self, *_: Any) -> int:
@@ -166,6 +210,19 @@ class TreeCache:
         keys, values = self._keys[layer_index], self._values[layer_index]
         keys[self._rows, :, self._slots] = key.transpose(1, 2)
         values[self._rows, :, self._slots] = value.transpose(1, 2)
+        return self.window(layer_index)
+
+    def places(self, layer_index: int, *_: Any) -> Places:
+        """Where the tokens go that the lanes of all rows feed in now."""
+        return Places(*self.tensors(layer_index), self._token_rows, self._slots.flatten())
+
+    def tensors(self, layer_index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of all slots in one layer."""
+        return self._keys[layer_index], self._values[layer_index]
+
+    def window(self, layer_index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of the window in one layer."""
+        keys, values = self.tensors(layer_index)
         return keys[:, :, self._window], values[:, :, self._window]
 
 
@@ -175,6 +232,7 @@ class PromptSlots:
     def __init__(self, cache: TreeCache, rows: Tensor) -> None:
         self._cache = cache
         self._rows = rows
+        self._tokens: tuple[Tensor, Tensor] | None = None
 
     def get_seq_length(self, *_: Any) -> int:
         """Part of the ``Cache`` interface; positions are always given explicitly."""
@@ -186,6 +244,24 @@ class PromptSlots:
         """Store the prompts' keys and values; prompts attend to themselves."""
         self._cache.store_prompts(self._rows, key, value, layer_index)
         return key, value
+
+    def places(self, layer_index: int, key_heads: int, head_size: int, projected: Tensor) -> Places:
+        """Where the tokens of the prompts go, padding included.
+
+        Args:
+            layer_index: which layer, counted from 0.
+            key_heads: of it.
+            head_size: of it.
+            projected: what its keys are part of, shape ``(started, tokens, channels)``.
+        """
+        self._cache.hold(layer_index, key_heads, head_size, projected)
+        if self._tokens is None:
+            slots = self._cache.prompt_slots(projected.shape[1])
+            rows = self._rows.repeat_interleave(
+                len(slots), output_size=len(slots) * len(self._rows)
+            )
+            self._tokens = rows, slots.repeat(len(self._rows))
+        return Places(*self._cache.tensors(layer_index), *self._tokens)
 
 
 def _round_up(count: int, multiple: int) -> int:

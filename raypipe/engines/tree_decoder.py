@@ -201,6 +201,8 @@ class _Call:
     def _refill(self) -> None:
         count = min(len(self._free), len(self._waiting))
         rows, self._free = self._free[:count], self._free[count:]
+        if spoiled := self._slots.lanes.spoiled(rows):
+            self._slots.cache.clear(torch.tensor(spoiled, device=self._model.device))
         indices = [self._waiting.popleft() for _ in rows]
         lengths = [len(self._inputs[index].token_ids) for index in indices]
         audio = self._audio.take(indices)

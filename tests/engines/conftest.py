@@ -33,6 +33,13 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
+def device(pytestconfig: pytest.Config) -> str:
+    """Where engines run: ``cpu``, or what ``--device`` says."""
+    asked: str = pytestconfig.getoption("--device")
+    return asked
+
+
+@pytest.fixture(scope="session")
 def make_checkpoint(tmp_path_factory) -> Callable[[Shape], Path]:
     made: dict[Shape, Path] = {}
 
@@ -75,7 +82,7 @@ def reference(checkpoint, emotion_tokens) -> Reference:
 
 
 @pytest.fixture
-def make_engine(checkpoint, emotion_tokens) -> Callable[..., Searching]:
+def make_engine(checkpoint, emotion_tokens, device) -> Callable[..., Searching]:
     def make(path: Path = checkpoint, **changes) -> Searching:
         settings = {
             "emotion_tokens": emotion_tokens,
@@ -83,7 +90,7 @@ def make_engine(checkpoint, emotion_tokens) -> Callable[..., Searching]:
             "greedy": True,
             "max_new_tokens": MAX_NEW_TOKENS,
             "batch_size": 6,
-            "device": "cpu",
+            "device": device,
         }
         search, own = split_search(settings | changes)
         return Searching(TransformersEngine(str(path), **own), search)

@@ -233,10 +233,10 @@ def model_logits(path: Path, architecture: str) -> Callable[[Any, tuple[int, ...
 
 
 def local_subject(
-    name: str, path: Path, folder: Path, inputs: list[Request], **more: Any
+    name: str, path: Path, folder: Path, inputs: list[Request], device: str, **more: Any
 ) -> Subject:
     plugin = load_plugin(name)
-    frontend, engine, tokens = made(name, plugin, folder, path=str(path))
+    frontend, engine, tokens = made(name, plugin, folder, path=str(path), device=device)
     prepared = frontend.prepare(inputs)
     inner = prepared[0].prepared
     broken = dataclasses.replace(inner, utterance_id="broken", token_ids=np.array([10**6]))
@@ -267,30 +267,32 @@ def questions_about_clips() -> list[Request]:
 
 
 @pytest.fixture(scope="module")
-def transformers_tree(checkpoint: Path, tmp_path_factory: Any) -> Subject:
+def transformers_tree(checkpoint: Path, tmp_path_factory: Any, device: str) -> Subject:
     oracle = model_logits(checkpoint, "Qwen2AudioForConditionalGeneration")
     folder = tmp_path_factory.mktemp("kept")
-    return local_subject("transformers", checkpoint, folder, questions(), logits_after=oracle)
+    return local_subject(
+        "transformers", checkpoint, folder, questions(), device, logits_after=oracle
+    )
 
 
 @pytest.fixture(scope="module")
-def transformers_tree_with_clips(checkpoint: Path, tmp_path_factory: Any) -> Subject:
+def transformers_tree_with_clips(checkpoint: Path, tmp_path_factory: Any, device: str) -> Subject:
     folder = tmp_path_factory.mktemp("kept")
-    return local_subject("transformers", checkpoint, folder, questions_about_clips())
+    return local_subject("transformers", checkpoint, folder, questions_about_clips(), device)
 
 
 @pytest.fixture(scope="module")
-def transformers_plain(tmp_path_factory: Any) -> Subject:
+def transformers_plain(tmp_path_factory: Any, device: str) -> Subject:
     path, folder = tmp_path_factory.mktemp("windowed"), tmp_path_factory.mktemp("kept")
     save_text(path, "Gemma3ForCausalLM", sliding_window=16, num_hidden_layers=2)
     oracle = model_logits(path, "Gemma3ForCausalLM")
-    return local_subject("transformers", path, folder, questions(), logits_after=oracle)
+    return local_subject("transformers", path, folder, questions(), device, logits_after=oracle)
 
 
 @pytest.fixture(scope="module")
 def vllm(tmp_path_factory: Any) -> Subject:
     folder = tmp_path_factory.mktemp("kept")
-    return local_subject("vllm", checkpoint_path(), folder, questions_about_clips())
+    return local_subject("vllm", checkpoint_path(), folder, questions_about_clips(), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="module")
 def _without_timm():
-    if importlib.util.find_spec("timm") is not None:
-        yield
-        return
+    # Where timm is installed too: the checkpoint was made without it.
     with without_timm():
         yield
 
@@ -98,10 +97,15 @@ def asked_of(family) -> list[Request]:
     return requests
 
 
-def assert_answers_are_those_of_generate(family, path: Path, requests, decoder):
+@pytest.fixture
+def compare_with_generate(device):
+    return partial(assert_answers_are_those_of_generate, device)
+
+
+def assert_answers_are_those_of_generate(device, family, path: Path, requests, decoder):
     frontend = TransformersFrontend(str(path))
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device="cpu")
+    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device=device)
     searching = Searching(engine, SEARCH)
     assert isinstance(searching.decoder, decoder)
     reference = FamilyReference(family, path, tokens.token_ids, SEARCH.max_new_tokens)
@@ -115,13 +119,11 @@ def assert_answers_are_those_of_generate(family, path: Path, requests, decoder):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_hypotheses_are_those_of_generate(name, checkpoints, caplog):
+def test_hypotheses_are_those_of_generate(name, checkpoints, caplog, compare_with_generate):
     family, requests = BY_NAME[name], asked_of(BY_NAME[name])
     decoder = TreeDecoder if family.decoder == "tree" else PlainDecoder
     with caplog.at_level(logging.WARNING, logger="raypipe"):
-        generations = assert_answers_are_those_of_generate(
-            family, checkpoints(name), requests, decoder
-        )
+        generations = compare_with_generate(family, checkpoints(name), requests, decoder)
     # transformers warns of what it makes of a config on its own account.
     assert not [one for one in caplog.records if one.name.startswith("raypipe")]
     answers = {generation.hypotheses[1].token_ids for generation in generations}
@@ -129,14 +131,14 @@ def test_hypotheses_are_those_of_generate(name, checkpoints, caplog):
 
 
 @pytest.mark.parametrize("name", ["Qwen2.5-Omni (thinker)", "Qwen3-Omni (thinker)", "Voxtral"])
-def test_a_clip_of_more_than_30_s_is_heard_whole(name, checkpoints):
+def test_a_clip_of_more_than_30_s_is_heard_whole(name, checkpoints, compare_with_generate):
     path = checkpoints(name)
     asked = [Request(f"{len(clip)}", PROMPTS[0], clip) for clip in sounds([31.2, 3.0], seed=4)]
-    long, short = assert_answers_are_those_of_generate(BY_NAME[name], path, asked, TreeDecoder)
+    long, short = compare_with_generate(BY_NAME[name], path, asked, TreeDecoder)
     assert long.audio_tokens > 30 * 12.5 >= short.audio_tokens
 
 
-def test_a_clip_of_several_windows_is_heard_whole(tmp_path):
+def test_a_clip_of_several_windows_is_heard_whole(tmp_path, compare_with_generate):
     save_checkpoint(tmp_path, Shape(family="audioflamingo3", seed=4, key_heads=2, window_s=4))
     # Full windows, and a last one of one frame, of a few and of many.
     durations_s = [8.0, 8.005, 8.07, 14.3, 3.9, 4.0]
@@ -145,15 +147,15 @@ def test_a_clip_of_several_windows_is_heard_whole(tmp_path):
         for seconds, clip in zip(durations_s, sounds(durations_s, seed=2), strict=True)
     ]
     family = BY_NAME["Audio Flamingo 3"]
-    made = assert_answers_are_those_of_generate(family, tmp_path, asked, TreeDecoder)
+    made = compare_with_generate(family, tmp_path, asked, TreeDecoder)
     assert [one.audio_tokens for one in made] == [200, 200, 202, 357, 97, 100]
 
 
 @pytest.mark.parametrize("generation", ["2_5", "3"])
-def test_the_thinker_is_taken_out_of_a_whole_omni(generation, tmp_path):
+def test_the_thinker_is_taken_out_of_a_whole_omni(generation, tmp_path, compare_with_generate):
     family = save_whole_omni(tmp_path, generation)
     requests = asked_of(BY_NAME[family])[:4]
-    assert_answers_are_those_of_generate(BY_NAME[family], tmp_path, requests, TreeDecoder)
+    compare_with_generate(BY_NAME[family], tmp_path, requests, TreeDecoder)
 
 
 @pytest.mark.parametrize(
@@ -168,20 +170,20 @@ def test_the_thinker_is_taken_out_of_a_whole_omni(generation, tmp_path):
     ],
 )
 def test_a_variant_that_the_tree_does_not_reproduce_goes_the_plain_way(
-    name, changes, tmp_path, caplog
+    name, changes, tmp_path, caplog, compare_with_generate
 ):
     family = BY_NAME[name]
     save_text(tmp_path, family.architecture, **changes)
     with caplog.at_level(logging.WARNING, logger="raypipe"):
-        assert_answers_are_those_of_generate(family, tmp_path, asked_of(family), PlainDecoder)
+        compare_with_generate(family, tmp_path, asked_of(family), PlainDecoder)
     assert "goes through its own forward pass" in caplog.text
 
 
-def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints):
+def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints, device):
     path = str(checkpoints("Gemma 3 (text)"))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=1, device="cpu")
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=1, device=device)
     inputs = frontend.prepare(asked_of(BY_NAME["Gemma 3 (text)"]))
     expected = engine.generate(inputs, SEARCH)
     engine._whole.generation_config.cache_implementation = "static"
@@ -190,11 +192,11 @@ def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints):
 
 
 @pytest.mark.parametrize("name", ["Gemma 3n", "Qwen3-Omni (thinker)"])
-def test_a_grammar_is_followed_on_either_path(name, checkpoints):
+def test_a_grammar_is_followed_on_either_path(name, checkpoints, device):
     family, path, pattern = BY_NAME[name], checkpoints(name), r"[a-z]{2,7}( [a-z]{3,9})*"
     frontend = TransformersFrontend(str(path))
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device="cpu")
+    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device=device)
     held = replace(SEARCH, grammar=Grammar("regex", pattern), max_new_tokens=10)
     reference = FamilyReference(family, path, tokens.token_ids, 10).held_to(pattern, 10)
     requests = asked_of(family)[2:5]
@@ -202,12 +204,12 @@ def test_a_grammar_is_followed_on_either_path(name, checkpoints):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_half_precision_runs(name, checkpoints):
+def test_half_precision_runs(name, checkpoints, device):
     path = str(checkpoints(name))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
     engine = TransformersEngine(
-        path, emotion_tokens=tokens, batch_size=3, device="cpu", dtype="bfloat16"
+        path, emotion_tokens=tokens, batch_size=3, device=device, dtype="bfloat16"
     )
     replies = engine.generate(frontend.prepare(asked_of(BY_NAME[name])), Search(2, True, 3))
     assert all(isinstance(reply, Generation) for reply in replies)
@@ -226,11 +228,11 @@ def test_a_further_question_is_as_if_prepared_anew(name, checkpoints):
         assert again.features is one.features
 
 
-def test_a_clip_is_encoded_once_while_the_audio_cache_lasts(checkpoints, monkeypatch):
+def test_a_clip_is_encoded_once_while_the_audio_cache_lasts(checkpoints, monkeypatch, device):
     path = str(checkpoints("Qwen2.5-Omni (thinker)"))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=2, device="cpu")
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=2, device=device)
     inputs = frontend.prepare(asked_of(BY_NAME["Qwen2.5-Omni (thinker)"]))
     again = [frontend.with_prompt(one, PROMPTS[1]) for one in inputs]
     expected = engine.generate(again, SEARCH)
@@ -258,11 +260,11 @@ def test_a_text_model_is_not_asked_about_a_clip(checkpoints):
 
 
 @pytest.mark.parametrize("name", ["Qwen3-Omni (thinker)", "Phi-4-multimodal", "Qwen3 (text)"])
-def test_a_corrupt_input_fails_alone_with_a_reason(name, checkpoints):
+def test_a_corrupt_input_fails_alone_with_a_reason(name, checkpoints, device):
     path = str(checkpoints(name))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device="cpu")
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device=device)
     inputs = frontend.prepare(asked_of(BY_NAME[name]))
     expected = engine.generate(inputs, SEARCH)
     one = inputs[-1]
@@ -286,11 +288,11 @@ def test_a_corrupt_input_fails_alone_with_a_reason(name, checkpoints):
 
 
 @pytest.mark.parametrize("name", ["Qwen3-Omni (thinker)", "Voxtral", "Phi-4-multimodal"])
-def test_a_clip_that_is_not_what_the_prompt_says_fails_alone(name, checkpoints):
+def test_a_clip_that_is_not_what_the_prompt_says_fails_alone(name, checkpoints, device):
     path = str(checkpoints(name))
     frontend = TransformersFrontend(path)
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
-    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device="cpu")
+    engine = TransformersEngine(path, emotion_tokens=tokens, batch_size=3, device=device)
     *others, one = frontend.prepare(asked_of(BY_NAME[name]))
     audio_id = frontend._inputs.audio_token_id
     last = int(np.nonzero(one.token_ids == audio_id)[0][-1])
@@ -317,13 +319,13 @@ def test_transformers_still_leaves_granite_s_divisor_out(checkpoints):
         torch.testing.assert_close(model(input_ids=token_ids).logits, model.lm_head(hidden))
 
 
-def test_an_adapter_that_is_missing_is_told(checkpoints, tmp_path):
+def test_an_adapter_that_is_missing_is_told(checkpoints, tmp_path, device):
     path = checkpoints("Phi-4-multimodal")
     shutil.copytree(path, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "speech-lora")
     tokens = TransformersFrontend(str(path)).emotion_tokens(label_set("crema-d-6"))
     with pytest.raises(UnsupportedError, match="no adapter speech-lora"):
-        TransformersEngine(str(tmp_path), emotion_tokens=tokens, batch_size=1, device="cpu")
+        TransformersEngine(str(tmp_path), emotion_tokens=tokens, batch_size=1, device=device)
 
 
 def test_a_text_model_without_a_chat_template_is_refused(checkpoints, tmp_path):

@@ -177,11 +177,11 @@ def test_a_search_with_a_grammar_leaves_the_one_without_alone(make_engine, front
 
 
 @pytest.mark.parametrize("seed", [1, 5])
-def test_even_nonsense_is_a_distribution(make_checkpoint, emotion_tokens, clips, seed):
+def test_even_nonsense_is_a_distribution(make_checkpoint, emotion_tokens, clips, seed, device):
     path = make_checkpoint(Shape(seed=seed))
     frontend = TransformersFrontend(str(path))
     engine = TransformersEngine(
-        str(path), emotion_tokens=emotion_tokens, batch_size=6, device="cpu"
+        str(path), emotion_tokens=emotion_tokens, batch_size=6, device=device
     )
     grammar = distribution_regex(LABELS)
     longest = 6 * len(',\n    "happiness": 0.0000') + 4

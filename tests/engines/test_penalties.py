@@ -92,12 +92,12 @@ def test_scores_are_those_of_transformers(repetition):
 @pytest.mark.parametrize(
     "beam_count", [3, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 4, 5, 6, 7))]
 )
-def test_a_published_checkpoint_answers_as_generate_does(published, spoken, beam_count):
+def test_a_published_checkpoint_answers_as_generate_does(published, spoken, beam_count, device):
     """By its path alone: the checkpoint's penalty is applied, its sampling is not."""
     frontend = TransformersFrontend(str(published))
     tokens = frontend.emotion_tokens(LABEL_SET)
     inputs, search = frontend.prepare(spoken), Search(beam_count, True, LIMIT)
-    engine = TransformersEngine(str(published), emotion_tokens=tokens, batch_size=5, device="cpu")
+    engine = TransformersEngine(str(published), emotion_tokens=tokens, batch_size=5, device=device)
     found = engine.generate(inputs, search)
     reference = Reference(published, tokens.token_ids, LIMIT)
     assert reference.model.generation_config.repetition_penalty == 1.1
@@ -108,13 +108,13 @@ def test_a_published_checkpoint_answers_as_generate_does(published, spoken, beam
 
 
 @pytest.mark.parametrize("beam_count", [3, 7])
-def test_without_it_the_same_weights_answer_as_ever(published, spoken, beam_count):
+def test_without_it_the_same_weights_answer_as_ever(published, spoken, beam_count, device):
     frontend = TransformersFrontend(str(published))
     tokens = frontend.emotion_tokens(LABEL_SET)
     inputs, search = frontend.prepare(spoken), Search(beam_count, True, LIMIT)
 
     def answers(path, **settings):
-        options = {"emotion_tokens": tokens, "batch_size": 5, "device": "cpu"} | settings
+        options = {"emotion_tokens": tokens, "batch_size": 5, "device": device} | settings
         return TransformersEngine(str(path), **options).generate(inputs, search)
 
     plain = answers(checkpoint_path())
@@ -168,7 +168,7 @@ def test_several_end_ids_and_a_grammar_stand_beside_it(
     assert set(penalised_one.model.generation_config.eos_token_id) <= ends
 
 
-def test_models_of_the_plain_path_have_it_too(tmp_path):
+def test_models_of_the_plain_path_have_it_too(tmp_path, device):
     """A sliding window, asked in text: one utterance after the other."""
     from transformers import AutoModelForCausalLM
 
@@ -181,7 +181,7 @@ def test_models_of_the_plain_path_have_it_too(tmp_path):
         str(tmp_path),
         emotion_tokens=tokens,
         batch_size=2,
-        device="cpu",
+        device=device,
         penalties=Penalties(1.3),
     )
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()

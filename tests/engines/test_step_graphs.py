@@ -72,7 +72,7 @@ def tensors_of(thing, seen=None):
 @pytest.mark.parametrize("settings", [{}, {"greedy": False}, {"beam_count": 0}])
 def test_replayed_steps_give_the_same_answers(make_engine, frontend, requests, settings):
     inputs = frontend.prepare(requests)
-    engine = make_engine(batch_size=4, **settings)
+    engine = make_engine(batch_size=4, device="cpu", **settings)
     plain = engine.generate(inputs)
     replayed = []
 

@@ -70,6 +70,7 @@ def test_what_an_utterance_left_behind_does_not_reach_the_next():
     cache.set_window(2, 2)
     cache.branch(torch.tensor([[0, 0], [0, 0]]))
     cache.update(torch.full((2, 1, 2, 1), nan), torch.full((2, 1, 2, 1), nan), 0)
+    cache.clear(torch.tensor([1]))
     read_prompt(cache, [1], [[3.0, 4.0]])
     cache.branch(torch.tensor([[0, 1], [0, 0]]))
     token = torch.ones(2, 1, 2, 1)
@@ -77,6 +78,43 @@ def test_what_an_utterance_left_behind_does_not_reach_the_next():
     assert torch.isfinite(keys[1]).all()
     assert torch.isfinite(values[1]).all()
     assert keys[1].count_nonzero() == 4
+
+
+def test_a_layer_that_writes_by_itself_writes_where_update_does():
+    generator = torch.Generator().manual_seed(0)
+    by_update, by_itself = (
+        TreeCache(3, 5, lane_count=2, max_new_tokens=4, device=CPU) for _ in range(2)
+    )
+    rows = torch.tensor([2, 0])
+    prompts = [cache.start(rows, torch.tensor([5, 4])) for cache in (by_update, by_itself)]
+    key, value = torch.randn(2, 2, 4, 5, 3, generator=generator)  # 2 prompts, 4 heads, 5 tokens
+
+    def write(places):
+        places.keys[places.rows, :, places.slots] = key.transpose(1, 2).flatten(0, 1)
+        places.values[places.rows, :, places.slots] = value.transpose(1, 2).flatten(0, 1)
+
+    prompts[0].update(key, value, 0)
+    write(prompts[1].places(0, 4, 3, torch.zeros(2, 5, 20)))
+    for cache in (by_update, by_itself):
+        cache.set_window(2, 5)
+        cache.branch(torch.zeros(3, 2, dtype=torch.int64))
+    key, value = torch.randn(2, 3, 4, 2, 3, generator=generator)
+    by_update.update(key, value, 0)
+    write(by_itself.places(0))
+    for one, other in zip(by_update.window(0), by_itself.window(0), strict=True):
+        assert one.count_nonzero() > 0
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_what_a_row_sees_lies_between_its_latest_tokens_and_the_end_of_its_prompt():
+    cache = TreeCache(2, 50, lane_count=2, max_new_tokens=9, device=CPU)
+    cache.start(torch.tensor([0, 1]), torch.tensor([50, 17]))
+    for steps in range(1, 4):
+        cache.set_window(steps, 50)
+        visible = cache.branch(torch.tensor([[0, 1], [1, 0]]))
+        for row in range(2):
+            seen = visible[row, 0].any(0).nonzero()[:, 0]
+            assert (cache.first[row], cache.stop[row]) == (seen[0], seen[-1] + 1)
 
 
 def test_the_window_is_what_the_rows_in_use_need_aligned_for_fused_attention():

@@ -88,6 +88,7 @@ def make_engine(
         threads=_threads(config),
         searches=tuple(searches),
         cuda_graphs=config.resources.cuda_graphs,
+        fused=config.resources.fused,
         folders=RunFolders(config.output, config.storage.endpoint),
     )
     return CheckedEngine(
