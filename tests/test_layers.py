@@ -154,6 +154,7 @@ BORDERS = {
     "raypipe/engines/tree_cache.py": "transformers' cache: arguments that are not read",
     "raypipe/engines/vllm/audio.py": "vLLM's models",
     "raypipe/engines/vllm/core.py": "vLLM's core: a question comes back with whoever asked it",
+    "raypipe/engines/weight_files.py": "safetensors' open files",
     "raypipe/protocols.py": "plug-ins: methods that only their own requests know",
     "raypipe/reporting/corpus/inspect.py": "rows of a Parquet table",
     "raypipe/reporting/run/scores.py": "rows of a Parquet table",

@@ -115,7 +115,7 @@ class TransformersEngine:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(model_path, **origin)
         self._family = family_of(model_path, config.architectures, "transformers")
-        model = load_model(self._family, model_path, origin, getattr(torch, dtype)).to(device)
+        model = load_model(self._family, model_path, origin, getattr(torch, dtype), device)
         ignore = ignore_generation_config
         check_generation_config(model.generation_config, ignore=ignore)
         self._penalties = penalties_of(model.generation_config, penalties, ignore=ignore)

@@ -1,0 +1,77 @@
+"""Weights of the hub, fetched into its own cache once for all processes of a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raypipe.engines.once_per_node import node_lock
+from raypipe.engines.weight_files import INDEX, WHOLE, no_weights, shard_names
+from raypipe.errors import UnsupportedError
+
+
+def weights_folder(path: str, revision: str | None) -> Path:
+    """Folder with the weights of a checkpoint; those of a hub id are fetched if they are not here.
+
+    The hub's client shows how far it is, checks what it fetched, goes on where it was interrupted,
+    and takes what lies in its cache without asking where it is told to be offline
+    (``HF_HUB_OFFLINE``).
+
+    Args:
+        path: local directory or hub id.
+        revision: commit of a hub id.
+
+    Raises:
+        UnsupportedError: if there are no safetensors.
+        OSError: if the hub does not answer or does not hand them out.
+    """
+    if Path(path).is_dir():
+        return Path(path)
+    with node_lock(f"{path}@{revision}"):
+        whole = _fetched(path, WHOLE, revision)
+        if whole is not None:
+            return whole.parent
+        index = _fetched(path, INDEX, revision)
+        if index is None:
+            raise UnsupportedError(no_weights(path, lambda name: _is_there(path, name, revision)))
+        # All of one commit, whatever the revision points at by now.
+        commit = index.parent.name
+        for name in shard_names(index.read_text(encoding="utf-8")):
+            if _fetched(path, name, commit) is None:
+                raise UnsupportedError(f"{path} lacks {name}, which its {INDEX} names")
+        return index.parent
+
+
+def has_file(path: str, name: str, revision: str | None) -> bool:
+    """Whether a local directory or a hub id has a file; small ones of the hub are fetched."""
+    folder = Path(path)
+    if folder.is_dir():
+        return (folder / name).is_file()
+    return _fetched(path, name, revision) is not None
+
+
+def _fetched(path: str, name: str, revision: str | None) -> Path | None:
+    """A file of a hub id in the hub's cache; None if it has none of that name, or is not there."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(path, name, revision=revision))
+    except RemoteEntryNotFoundError:
+        return None
+    except LocalEntryNotFoundError:
+        if HF_HUB_OFFLINE:
+            return None
+        raise
+
+
+def _is_there(path: str, name: str, revision: str | None) -> bool:
+    """Whether a hub id has a file, which is not fetched; False if nobody can be asked."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        get_hf_file_metadata(hf_hub_url(path, name, revision=revision))
+    except (HfHubHTTPError, OfflineModeIsEnabled):
+        return False
+    return True
