@@ -63,9 +63,12 @@ class ModelConfig(ConfigSection):
     Attributes:
         engine: name of the back end; ``vllm`` needs an extra to be installed, ``openai`` asks an
             OpenAI-compatible endpoint; other names are those of installed plug-ins.
-        path: ``tiny-alm`` for the bundled model, a local directory, or a model hub id; for
-            ``openai`` the model's name at the endpoint; for a plug-in what it makes of it.
+        path: ``tiny-alm`` for the bundled model, a local directory, a model hub id, or an
+            ``s3://bucket/prefix`` that is fetched once on every machine; for ``openai`` the model's
+            name at the endpoint; for a plug-in what it makes of it.
         name: how the model is called in the tables; default: the last part of ``path``.
+        endpoint: URL of the S3-compatible server of a ``path`` in object storage; None for the
+            environment's or the default one.
         revision: commit of a hub id; pin it, or two runs may use two different models.
         dtype: arithmetic of the weights; ``float32`` is the reference; ``auto`` for the half
             precision that the checkpoint is in on a GPU, and ``float32`` on CPUs.
@@ -81,6 +84,7 @@ class ModelConfig(ConfigSection):
     engine: str = "transformers"
     path: str = BUNDLED_MODEL
     name: str | None = None
+    endpoint: str | None = None
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -123,7 +127,7 @@ class ModelConfig(ConfigSection):
         """The settings that can change an answer, beside the files and a plug-in's options."""
         sections = {name for name in ENGINE_SECTIONS.values() if name is not None}
         return [
-            self.model_dump(exclude={"path", "device", "options", *sections}),
+            self.model_dump(exclude={"path", "endpoint", "device", "options", *sections}),
             None if self.section is None else self.section.identity(),
         ]
 

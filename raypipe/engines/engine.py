@@ -34,6 +34,8 @@ class ModelSettings:
         ignore_generation_config: take no penalty from the checkpoint's generation config, and run
             although it asks for what this search does not do.
         penalties: of every search; ``checkpoint`` for what its generation config asks for.
+        files: text that changes with the files of ``path``, where that is known without reading
+            them; some may then not be there before the engine is made.
     """
 
     path: str
@@ -44,6 +46,7 @@ class ModelSettings:
     trust_remote_code: bool
     ignore_generation_config: bool = False
     penalties: AskedPenalties = "checkpoint"
+    files: str | None = None
 
 
 class Folder(Protocol):
@@ -152,6 +155,8 @@ class EnginePlugin:
         gpu_dtype: arithmetic on a GPU where the run names none; None for float32.
         memory_need: of its GPU's memory, from the settings, tokens of the longest prompt and all
             searches; None for an engine that plans its memory itself.
+        bring_weights: fetches the weights of a hub id to this machine, or refuses them; None for an
+            engine that does so when it is made, and says so itself.
         also_refuse: raises ConfigError for what it cannot do, before its capabilities are looked
             at.
         fingerprint_of: what tells its models apart; None for the files of ``model.path`` and
@@ -172,6 +177,7 @@ class EnginePlugin:
     penalises: bool = False
     gpu_dtype: Callable[[ModelSettings], str] | None = None
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
+    bring_weights: Callable[[ModelSettings], object] | None = None
     also_refuse: Callable[[ModelSettings, Demand], None] = refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True
@@ -195,7 +201,7 @@ class EnginePlugin:
         """Text that differs between models that may answer differently."""
         if self.fingerprint_of is not None:
             return self.fingerprint_of(settings)
-        loaded = [files_digest(settings.path, settings.revision)]
+        loaded = [settings.files or files_digest(settings.path, settings.revision)]
         loaded += [files_digest(path, None) for path in self.also_loads(settings.options)]
         identity = {"loaded": loaded, "options": settings.options.identity()}
         return json.dumps(identity, sort_keys=True)

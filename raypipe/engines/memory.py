@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raypipe.engines.weight_files import weight_sizes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -105,7 +107,7 @@ def weight_bytes(path: str, revision: str | None) -> int:
     """Bytes of a checkpoint's weight files, of a folder's or as the hub tells them."""
     folder = Path(path)
     if folder.is_dir():
-        return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        return sum(weight_sizes(folder).values())
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from transformers.utils import cached_file
 

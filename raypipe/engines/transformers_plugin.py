@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
+from raypipe.engines.hub import weights_folder
 from raypipe.engines.memory import gpu_dtype, memory_need
 from raypipe.protocols import Capabilities
 
@@ -48,6 +49,7 @@ PLUGIN = EnginePlugin(
     penalises=True,
     gpu_dtype=gpu_dtype,
     memory_need=memory_need,
+    bring_weights=lambda model: weights_folder(model.path, model.revision),
     also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

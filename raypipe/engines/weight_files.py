@@ -28,6 +28,9 @@ WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 """Names under which checkpoints are published as pickle, which runs code when it is read."""
 
+SIZES = ".raypipe-sizes.json"
+"""Sizes of all files of a folder by their names, where some of them were not fetched yet."""
+
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 """Arithmetic by its name in the files."""
 
@@ -67,6 +70,20 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if missing:
         raise EngineError(f"{folder} lacks {len(missing)} weight files, first {missing[0]}")
     return tuple(files)
+
+
+def weight_sizes(folder: Path) -> Mapping[str, int]:
+    """Sizes in bytes of a folder's safetensors files by their names, fetched or not."""
+    told = folder / SIZES
+    if told.is_file():
+        sizes: dict[str, int] = json.loads(told.read_text(encoding="utf-8"))
+    else:
+        sizes = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
+    return {
+        name: size
+        for name, size in sizes.items()
+        if name.endswith(".safetensors") and "/" not in name
+    }
 
 
 def no_weights(path: str, has: Callable[[str], bool]) -> str:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from raypipe.errors import ObjectMissingError, StoreError
+from raypipe.store.object_version import ObjectVersion
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -83,6 +85,21 @@ class LocalObjects:
             with contextlib.suppress(ObjectMissingError):
                 found[name] = self.size(name)
         return found
+
+    def versions(self) -> dict[str, ObjectVersion]:
+        """The same with when their files were written."""
+        found: dict[str, ObjectVersion] = {}
+        for name in self.names():
+            with contextlib.suppress(FileNotFoundError):
+                told = (self._root / name).stat()
+                found[name] = ObjectVersion(told.st_size, str(told.st_mtime_ns))
+        return found
+
+    def download(self, name: str, sink: BinaryIO) -> None:
+        """Copy a file."""
+        path = self._root / name
+        with _own_errors(path, "read"), path.open("rb") as stream:
+            shutil.copyfileobj(stream, sink)
 
     def size(self, name: str) -> int:
         """Size of a file."""

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from raypipe.errors import ConfigError, FingerprintError, StoreError
 from raypipe.store.local import LocalObjects
+from raypipe.store.object_version import ObjectVersion
 from raypipe.store.s3 import S3Objects
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ class Objects(Protocol):
 
     def sizes(self) -> dict[str, int]:
         """The same names, each with its object's size in bytes."""
+        ...
+
+    def versions(self) -> dict[str, ObjectVersion]:
+        """The same names, each with its object's size and a text that changes with it."""
+        ...
+
+    def download(self, name: str, sink: BinaryIO) -> None:
+        """Copy a whole object into an empty file, checked as :meth:`read` does."""
         ...
 
     def size(self, name: str) -> int:
@@ -187,6 +196,22 @@ class Location:
         Which objects those are is as for :meth:`list`.
         """
         return dict(sorted(self._objects.sizes().items()))
+
+    def versions(self) -> Mapping[str, ObjectVersion]:
+        """Names of all objects below, in sorted order, each with what tells its versions apart.
+
+        Which objects those are is as for :meth:`list`.
+        """
+        return dict(sorted(self._objects.versions().items()))
+
+    def download(self, name: str, sink: BinaryIO) -> None:
+        """Copy a whole object into an empty file that is open for reading and writing.
+
+        Raises:
+            ObjectMissingError: if there is none of that name.
+            StoreError: if the storage refuses or cannot deliver it whole.
+        """
+        self._objects.download(_checked(name), sink)
 
     def size(self, name: str) -> int:
         """Size of an object in bytes; of an S3 object only the metadata are read.

@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from raypipe.errors import ObjectMissingError, StoreError
+from raypipe.store.object_version import ObjectVersion
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -61,7 +62,7 @@ class S3Objects:
     def read(self, name: str) -> bytes:
         """A whole object in memory, verified as :meth:`open` does."""
         sink = io.BytesIO()
-        self._download(name, sink)
+        self.download(name, sink)
         return sink.getvalue()
 
     def open(self, name: str) -> BinaryIO:
@@ -71,14 +72,14 @@ class S3Objects:
         """
         sink = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
         try:
-            self._download(name, sink)
+            self.download(name, sink)
         except BaseException:
             sink.close()
             raise
         sink.seek(0)
         return sink
 
-    def _download(self, name: str, sink: BinaryIO) -> None:
+    def download(self, name: str, sink: BinaryIO) -> None:
         """Copy an object, asking again when its body breaks: boto3 retries requests, not bodies."""
         etag: dict[str, str] = {}
         broken: Exception | None = None
@@ -160,10 +161,16 @@ class S3Objects:
 
     def sizes(self) -> dict[str, int]:
         """Names and sizes of all objects below the prefix, hidden ones left out."""
+        return {name: told.size for name, told in self.versions().items()}
+
+    def versions(self) -> dict[str, ObjectVersion]:
+        """The same with their ETags, as the storage lists them."""
         pages = self._client.get_paginator("list_objects_v2")
         with _own_errors("list", self._uri()):
             found = {
-                str(item["Key"]).removeprefix(self._prefix): int(item["Size"])
+                str(item["Key"]).removeprefix(self._prefix): ObjectVersion(
+                    int(item["Size"]), str(item["ETag"])
+                )
                 for page in pages.paginate(
                     Bucket=self._bucket,
                     Prefix=self._prefix,
@@ -172,8 +179,8 @@ class S3Objects:
                 for item in page.get("Contents", ())
             }
         return {
-            key: size
-            for key, size in found.items()
+            key: told
+            for key, told in found.items()
             if not key.endswith("/") and not any(part.startswith(".") for part in key.split("/"))
         }
 

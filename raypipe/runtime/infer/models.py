@@ -18,26 +18,35 @@ from raypipe.labels import LabelSet
 from raypipe.protocols import Demand
 from raypipe.questions import question_named
 from raypipe.records import NO_PENALTIES, AskedPenalties, EmotionTokens, Grammar, Penalties, Search
+from raypipe.runtime.infer.fetching import fetched, is_stored
 from raypipe.store.location import Location
 from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.shared import TOKEN_STEPS
 
 
 def engine_of(
-    model: ModelConfig, penalties: AskedPenalties = "checkpoint"
+    model: ModelConfig, penalties: AskedPenalties = "checkpoint", *, weights: bool = False
 ) -> tuple[EnginePlugin, ModelSettings]:
     """A model's engine and what that gets of the config.
 
     Args:
         model: its section of the config.
         penalties: of its searches, as :func:`penalties_of` takes them from the config.
+        weights: of a model in object storage, bring these to this machine, not its small files
+            alone.
 
     Raises:
         ConfigError: if the engine is not installed or refuses its options.
+        StoreError: if a model in object storage cannot be fetched.
     """
     plugin = load_plugin(model.engine)
+    path, files = model.path, None
+    if plugin.loads_path and is_stored(path):
+        stored = fetched(path, model.endpoint, weights=weights)
+        path, files = str(stored.folder), stored.digest
     settings = ModelSettings(
-        path=local_path(model.path) if plugin.loads_path else model.path,
+        path=local_path(path) if plugin.loads_path else path,
+        files=files,
         options=plugin.checked_options(model.engine_options),
         revision=model.revision,
         dtype=model.dtype,
@@ -55,6 +64,20 @@ def penalties_of(config: RunConfig) -> AskedPenalties:
     if asked == "checkpoint":
         return "checkpoint"
     return NO_PENALTIES if asked == "none" else Penalties(asked.repetition_penalty)
+
+
+def bring_weights(config: RunConfig) -> None:
+    """Bring the weights of a run's models to this machine, and show how far that is.
+
+    Raises:
+        EngineError: if they are none that the engine reads.
+        StoreError: if a model in object storage cannot be fetched.
+    """
+    verifier = config.verifier.model
+    for model in (*config.all_models, *(() if verifier is None else (verifier,))):
+        plugin, settings = engine_of(model, weights=True)
+        if plugin.bring_weights is not None:
+            plugin.bring_weights(settings)
 
 
 def make_frontend(model: ModelConfig) -> CheckedFrontend:
@@ -80,7 +103,7 @@ def make_engine(
     config: RunConfig, emotion_tokens: EmotionTokens, searches: Sequence[Search]
 ) -> CheckedEngine:
     """The accelerator half of the run's engine, weights and all."""
-    plugin, model = engine_of(config.model, penalties_of(config))
+    plugin, model = engine_of(config.model, penalties_of(config), weights=True)
     settings = EngineSettings(
         model=model,
         emotion_tokens=emotion_tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.automatic import in_words
 from raypipe.runtime.infer.devices import devices
-from raypipe.runtime.infer.models import run_usage
+from raypipe.runtime.infer.models import bring_weights, run_usage
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.stages import required, shard_stream
@@ -60,6 +61,9 @@ def carry_out(
     finished = finished_record(tables, metrics) if plan.is_done else None
     if finished is not None:
         return finished
+    if not (address or os.environ.get("RAY_ADDRESS")):
+        # What Ray's workers say is not shown where all of them are on this machine.
+        bring_weights(plan.config)
     with ray_session(address):
         return run_plan(plan, console)
 
