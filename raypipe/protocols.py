@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, Generation, Grammar, Request, Search
+from raypipe.records import EmotionTokens, Failure, Generation, Grammar, Request, Search, Turn
 
 Prepared = TypeVar("Prepared")
 Taken = TypeVar("Taken", contravariant=True)
@@ -77,6 +77,7 @@ class Demand:
             labels; None for anything.
         token_steps: steps that the token strategies average over: ``all`` or ``words``.
         text_only: whether no prompt comes with a clip.
+        turns: how its prompts are put.
         emotion_tokens: tokens whose logits or log-probabilities are to be recorded.
     """
 
@@ -86,6 +87,7 @@ class Demand:
     grammar: Grammar | Literal["distribution"] | None = None
     token_steps: str = "all"
     text_only: bool = False
+    turns: frozenset[Turn] = frozenset({"chat"})
     emotion_tokens: EmotionTokens = _NO_TOKENS
 
 

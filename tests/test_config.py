@@ -106,6 +106,9 @@ def test_vllm_s_memory_does_not_make_another_run_but_its_limit_does() -> None:
 
 def test_decoding_makes_other_generations() -> None:
     assert identity()[0] != identity(decoding={"max_new_tokens": 50})[0]
+    assert identity() == identity(prompt={"turn": "chat"})
+    assert identity()[0] != identity(prompt={"turn": "plain"})[0]
+    assert identity() == identity(model={"endpoint": "http://127.0.0.1:9000"})
 
 
 def test_hearing_only_the_beginning_of_long_clips_makes_other_generations() -> None:

@@ -247,7 +247,9 @@ class RunConfig(ConfigSection):
                 "audio": self.audio.model_dump(),
                 "models": [[known, model.identity()] for model, known in models],
                 "prompts": [
-                    [prompt.label, prompt.cot_max_new_tokens] for prompt in self.all_prompts
+                    # A chat's turns went without saying before there were others.
+                    [prompt.label, prompt.cot_max_new_tokens, *_unless(prompt.turn, "chat")]
+                    for prompt in self.all_prompts
                 ],
                 "templates": templates,
                 "asked": asked,
@@ -281,6 +283,10 @@ class RunConfig(ConfigSection):
                 "adaptive": self.adaptive.model_dump() if "adaptive" in self._sections else None,
             }
         )
+
+
+def _unless(value: str, usual: str) -> list[str]:
+    return [] if value == usual else [value]
 
 
 def _digest(value: object) -> str:

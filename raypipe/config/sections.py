@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
+from raypipe.records import Turn
 
 TEXT_PROMPT = "describe"
 """The built-in prompt that describes how a clip sounds instead of letting it be heard."""
@@ -68,6 +69,9 @@ class PromptConfig(ConfigSection):
         template: a built-in prompt name or the path of a Jinja template.
         name: how the prompt is called in the tables; default: the template's name or file stem,
             with ``+examples`` where there are some.
+        turn: ``chat`` for a user's turn by the checkpoint's template; ``plain`` for the clip's
+            marks and the text alone, as the authors of Qwen2-Audio ask their base model. Refused
+            for families without one; a verifier is always asked in a chat.
         text_only: ask about the transcript and measurements, without the clip; None does so for
             ``describe`` only. Measured are the clips of templates that use ``descriptors``.
         examples: JSONL file of solved examples for few-shot prompts, see
@@ -79,6 +83,7 @@ class PromptConfig(ConfigSection):
 
     template: str = "distribution"
     name: str | None = None
+    turn: Turn = "chat"
     text_only: bool | None = None
     examples: str | None = None
     cot: str | None = None

@@ -157,6 +157,8 @@ class EnginePlugin:
             searches; None for an engine that plans its memory itself.
         bring_weights: fetches the weights of a hub id to this machine, or refuses them; None for an
             engine that does so when it is made, and says so itself.
+        refuse_plain_turn: raises ConfigError for a model that has no plain turn; None for an
+            engine that asks in a chat's turns only.
         also_refuse: raises ConfigError for what it cannot do, before its capabilities are looked
             at.
         fingerprint_of: what tells its models apart; None for the files of ``model.path`` and
@@ -178,6 +180,7 @@ class EnginePlugin:
     gpu_dtype: Callable[[ModelSettings], str] | None = None
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
     bring_weights: Callable[[ModelSettings], object] | None = None
+    refuse_plain_turn: Callable[[ModelSettings], None] | None = None
     also_refuse: Callable[[ModelSettings, Demand], None] = refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True
@@ -228,6 +231,12 @@ class EnginePlugin:
                     f"{CAPABILITY_WORDS.get(capability, capability)}, which engine {engine} does "
                     "not give"
                 )
+        if "plain" in demand.turns:
+            if self.refuse_plain_turn is None:
+                raise ConfigError(
+                    f"prompt.turn: plain: engine {engine} asks in a chat's turns only"
+                )
+            self.refuse_plain_turn(settings)
         if settings.penalties != "checkpoint" and not self.penalises:
             raise ConfigError(f"decoding.penalties: engine {engine} applies none")
         self._check_grammar(engine, demand)

@@ -11,9 +11,10 @@ from transformers import PreTrainedConfig
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
 from raypipe.engines.input_builders import AudioFeatures, InputBuilder
+from raypipe.engines.plain_turn import plain_turn
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request
+from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request, Turn
 
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
@@ -50,7 +51,7 @@ class TransformersFrontend:
         self.family = family_of(model_path, config.get("architectures"), engine)
         self._inputs: InputBuilder = self.family.input_builder(self.family, model_path, origin)
         self._tokenizer = self._inputs.tokenizer
-        self._cached_turns: dict[tuple[str, bool], IntArray] = {}
+        self._cached_turns: dict[tuple[str, bool, Turn], IntArray] = {}
         self.sampling_rate: int = self._inputs.sampling_rate
         self._max_samples = self._inputs.longest
         # A checkpoint may say that it was trained on shorter clips, as the bundled one does.
@@ -72,7 +73,7 @@ class TransformersFrontend:
         return [self._refuse(request) or self._prepare(request, extracted) for request in requests]
 
     def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
-        """A model input of the same clip with another prompt; fails as :meth:`prepare`."""
+        """A model input of the same clip with another prompt in a chat; fails as `prepare`."""
         refused = self._refuse_prompt(prepared.utterance_id, prompt)
         if refused is not None:
             return refused
@@ -88,13 +89,13 @@ class TransformersFrontend:
     ) -> ModelInput | Failure:
         try:
             if request.samples is None:
-                token_ids = self._ids(request.prompt, 0)
+                token_ids = self._ids(request.prompt, 0, request.turn)
                 return ModelInput(request.utterance_id, token_ids, self._inputs.silence, 0)
             clip = id(request.samples)
             if clip not in extracted:
                 extracted[clip] = self._extract(request.samples)
             features, frames, tensors, audio_tokens = extracted[clip]
-            token_ids = self._ids(request.prompt, audio_tokens)
+            token_ids = self._ids(request.prompt, audio_tokens, request.turn)
         except EngineError as error:
             return Failure(request.utterance_id, "prompt", "not_processed", str(error))
         return ModelInput(request.utterance_id, token_ids, features, frames, tensors)
@@ -107,21 +108,25 @@ class TransformersFrontend:
                 f"{self.family.processor} does not take {len(samples)} samples: {error}"
             ) from error
 
-    def _ids(self, prompt: str, audio_tokens: int) -> IntArray:
+    def _ids(self, prompt: str, audio_tokens: int, kind: Turn = "chat") -> IntArray:
         """The whole turn, with as many audio tokens as its clip asks for."""
-        turn = self._turn(prompt, audio_tokens > 0)
+        turn = self._turn(prompt, audio_tokens > 0, kind)
         if not audio_tokens:
             return turn
         is_audio = turn == self._inputs.audio_token_id
         return np.repeat(turn, np.where(is_audio, audio_tokens, 1))
 
-    def _turn(self, prompt: str, with_clip: bool) -> IntArray:
-        """Token ids of the chat turn with a single audio token, shape ``(tokens,)``."""
-        key = prompt, with_clip
+    def _turn(self, prompt: str, with_clip: bool, kind: Turn) -> IntArray:
+        """Token ids of the turn with a single audio token, shape ``(tokens,)``."""
+        key = prompt, with_clip, kind
         if key not in self._cached_turns:
             if len(self._cached_turns) >= _CACHED_TURNS:
                 self._cached_turns.clear()
-            self._cached_turns[key] = self._inputs.turn(prompt, with_clip=with_clip)
+            self._cached_turns[key] = (
+                self._inputs.turn(prompt, with_clip=with_clip)
+                if kind == "chat"
+                else plain_turn(self.family, self._tokenizer, prompt, with_clip=with_clip)
+            )
         return self._cached_turns[key]
 
     def _refuse(self, request: Request) -> Failure | None:

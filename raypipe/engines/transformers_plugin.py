@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.hub import weights_folder
 from raypipe.engines.memory import gpu_dtype, memory_need
+from raypipe.engines.plain_turn import refuse_plain_turn
 from raypipe.protocols import Capabilities
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ PLUGIN = EnginePlugin(
     gpu_dtype=gpu_dtype,
     memory_need=memory_need,
     bring_weights=lambda model: weights_folder(model.path, model.revision),
+    refuse_plain_turn=partial(refuse_plain_turn, "transformers"),
     also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

@@ -24,6 +24,7 @@ from raypipe.records.asking import (
     Penalties,
     Request,
     Search,
+    Turn,
 )
 from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
 
@@ -54,6 +55,7 @@ __all__ = [
     "Request",
     "Search",
     "Stage",
+    "Turn",
     "Utterance",
     "Vote",
 ]

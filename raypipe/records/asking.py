@@ -16,6 +16,10 @@ GrammarKind = Literal["regex", "json_schema"]
 """Languages that a grammar can be written in."""
 
 
+Turn = Literal["chat", "plain"]
+"""How a prompt is put to a model: in a chat's turns, or as a text for it to go on with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a model is asked about one utterance.
@@ -24,11 +28,13 @@ class Request:
         prompt: the text of the user's turn, without audio placeholders or chat template.
         samples: mono audio at the engine's sampling rate, shape ``(samples,)``, float32; None for
             a question without a clip.
+        turn: what is made of the prompt: a user's turn of a chat, or a plain text that goes on.
     """
 
     utterance_id: str
     prompt: str
     samples: FloatArray | None
+    turn: Turn = "chat"
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ class Family:
         clips: limits of its clips; None for a text model.
         clip_place: where the clip stands in the user's turn: before or after the text, or as a
             token written into the text for chat templates that know text only.
+        plain_clip: what stands for the clip at the beginning of a plain turn, as the evaluation
+            scripts of its authors write it for a base model; None where none is known.
         features: what the model's forward pass calls the clip's features.
         decoder: ``tree`` shares the prompt's keys and values among all hypotheses; ``plain`` goes
             through the model's own forward pass and cache, one utterance at a time; None where
@@ -129,6 +131,7 @@ class Family:
     clips: ClipLimits | None
     published_as: tuple[str, ...] = ()
     clip_place: ClipPlace = "before"
+    plain_clip: str | None = None
     features: str = "input_features"
     decoder: DecoderName | None = "tree"
     adapter: str = DEFAULT_ADAPTER

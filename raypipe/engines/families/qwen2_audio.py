@@ -43,6 +43,9 @@ def encode_in_vllm(model: Any, model_input: ModelInput) -> Tensor:
     return projected[0, : audio_token_count(model_input.feature_frames)]
 
 
+# As ``eval_audio/evaluate_emotion.py`` of QwenLM/Qwen2-Audio puts it before the question.
+_PLAIN_CLIP = "<|audio_bos|><|AUDIO|><|audio_eos|>"
+
 FAMILY = Family(
     name="Qwen2-Audio",
     architecture="Qwen2AudioForConditionalGeneration",
@@ -51,6 +54,7 @@ FAMILY = Family(
     clips=ClipLimits(
         longest_s=30.0, longest_by_checkpoint=True, reason="the window of its feature extractor"
     ),
+    plain_clip=_PLAIN_CLIP,
     adapter="raypipe.engines.qwen2_audio:Qwen2AudioAdapter",
     plain_fallback=False,
     vllm=VllmSupport(encode=encode_in_vllm, limits=InputLimits.of),

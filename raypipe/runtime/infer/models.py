@@ -193,6 +193,7 @@ def demand_of(config: RunConfig, emotion_tokens: EmotionTokens) -> Demand:
         grammar=_demanded_grammar(decoding.grammar),
         token_steps=config.settings[TOKEN_STEPS],
         text_only=all(prompt.is_text_only for prompt in config.all_prompts),
+        turns=frozenset(prompt.turn for prompt in config.all_prompts),
         emotion_tokens=emotion_tokens,
     )
 

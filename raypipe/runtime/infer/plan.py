@@ -130,7 +130,7 @@ def identity_of(config: RunConfig, index: ShardIndex, context: RunContext) -> Ma
             f"model {model.label}": model_fingerprint(model)
             for model in (*config.all_models, *verifier)
         },
-        **{f"prompt {prompt.name}": dataclasses.asdict(prompt) for prompt in context.prompts},
+        **{f"prompt {prompt.name}": prompt.identity() for prompt in context.prompts},
     }
     if context.verification is not None:
         parts["the verifier's prompt"] = context.verification.source
@@ -186,7 +186,7 @@ def run_contexts(
     generation = config.generation_identity(
         index.fingerprint,
         fingerprints,
-        [dataclasses.asdict(prompt) for prompt in prompts],
+        [prompt.identity() for prompt in prompts],
         [asked, None if verification is None else dataclasses.asdict(verification)],
     )
     prediction = config.prediction_identity(generation, index.policy)
@@ -256,6 +256,7 @@ def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: Sh
         None if cot is None else _usable(cot, labels, index, examples=examples),
         prompt.is_text_only,
         examples,
+        prompt.turn,
     )
 
 
@@ -278,8 +279,15 @@ def _check_verifier(config: RunConfig, labels: LabelSet) -> None:
     if model is not None:
         tokens = make_frontend(model).emotion_tokens(labels)
         free = config.decoding.model_copy(update={"grammar": None})
+        chat = {"turn": "chat"}  # a verifier's prompt is not the run's
         verifier = config.as_verifier().model_copy(
-            update={"strategies": (), "questions": (), "decoding": free}
+            update={
+                "strategies": (),
+                "questions": (),
+                "decoding": free,
+                "prompt": config.prompt.model_copy(update=chat),
+                "prompts": tuple(prompt.model_copy(update=chat) for prompt in config.prompts),
+            }
         )
         check_engine(verifier, tokens)
 

@@ -169,7 +169,7 @@ def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request 
                 examples=prompt.examples,
             )
             samples = None if prompt.text_only else window
-            yield Request(clips.row.utterance_id, text, samples)
+            yield Request(clips.row.utterance_id, text, samples, prompt.turn)
 
 
 def _measured(clips: _Clips, window: FloatArray) -> Descriptors | Failure:

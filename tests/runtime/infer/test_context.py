@@ -53,6 +53,8 @@ def test_ensembles_are_prompts_that_nobody_asks(in_process: Any) -> None:
 
 def test_texts_of_a_prompt_end_with_its_step_by_step_variant() -> None:
     assert Prompt("p", "Say.").sources == ("Say.",)
+    assert "turn" not in Prompt("p", "Say.").identity()
+    assert Prompt("p", "Say.", turn="plain").identity()["turn"] == "plain"
     assert Prompt("p", "Say.", "Think, then say.").sources == ("Say.", "Think, then say.")
 
 

@@ -70,6 +70,16 @@ def test_a_clip_is_asked_by_every_prompt_in_one_call(in_process: Any) -> None:
         assert window.clip is window.asked[0]
 
 
+def test_every_prompt_is_put_in_its_own_kind_of_turn(in_process: Any) -> None:
+    context = in_process.context(prompts=[{"name": "a"}, {"template": "ambiguous"}])
+    first, second = context.prompts
+    frontend = Keeper()
+    context = replace(context, prompts=(replace(first, turn="plain"), second))
+    prepare_rows([utterance("u0")], context, frontend)
+    (requests,) = frontend.calls
+    assert [request.turn for request in requests] == ["plain", "chat"]
+
+
 def test_audio_goes_to_the_model_and_no_further(in_process: Any) -> None:
     made, frontend = prepared(in_process, utterance("u0", 0.75))
     assert seconds(frontend.calls[0][0]) == 0.75
