@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raypipe.engines.once_per_node import node_lock
-from raypipe.engines.weight_files import INDEX, WHOLE, no_weights, shard_names
+from raypipe.engines.weight_files import INDEX, WHOLE, no_weights, shard_names, weight_files
 from raypipe.errors import UnsupportedError
 
 
@@ -22,9 +22,11 @@ def weights_folder(path: str, revision: str | None) -> Path:
 
     Raises:
         UnsupportedError: if there are no safetensors.
+        EngineError: if an index names a file that is not there.
         OSError: if the hub does not answer or does not hand them out.
     """
     if Path(path).is_dir():
+        weight_files(Path(path))
         return Path(path)
     with node_lock(f"{path}@{revision}"):
         whole = _fetched(path, WHOLE, revision)

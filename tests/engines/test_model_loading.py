@@ -122,3 +122,22 @@ def test_a_weight_that_is_missing_is_named(broken):
     model.save_pretrained(broken)
     with pytest.raises(EngineError, match=r"lacks 12 weights, first model\.layers\.2"):
         load(broken)
+
+
+def test_an_adapter_beside_the_weights_is_loaded_as_transformers_does(broken):
+    peft = pytest.importorskip("peft")
+    model = transformers.Qwen2ForCausalLM.from_pretrained(broken, dtype=torch.float32)
+    model.add_adapter(peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=10)
+    model.save_pretrained(broken)  # the adapter alone
+    expected = transformers.Qwen2ForCausalLM.from_pretrained(broken, dtype=torch.float32).eval()
+    token_ids = torch.arange(9)[None]
+    with torch.inference_mode():
+        found = load(broken)(input_ids=token_ids).logits
+        torch.testing.assert_close(found, expected(input_ids=token_ids).logits)
+        expected.disable_adapters()
+        assert (found - expected(input_ids=token_ids).logits).abs().max() > 1e-5

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.config import BUNDLED_MODEL, ModelConfig
+from raypipe.config import BUNDLED_MODEL, ModelConfig, parse_config
 from raypipe.config.model import local_path
 from raypipe.engines.memory import weight_bytes
-from raypipe.errors import ConfigError, StoreError
+from raypipe.errors import ConfigError, StoreError, UnsupportedError
 from raypipe.runtime.infer.fetching import fetched, is_stored
-from raypipe.runtime.infer.models import engine_of, make_frontend, model_fingerprint
+from raypipe.runtime.infer.models import bring_weights, engine_of, make_frontend, model_fingerprint
 from raypipe.store.location import Location
 
 SMALL = {"config.json": b"{}", "tokenizer.json": b"[1]", "speech-lora/adapter_config.json": b"{}"}
@@ -168,3 +168,22 @@ def test_a_stored_model_is_that_of_its_files(bucket: Location) -> None:
     place.write("config.json", json.dumps({**config, "max_audio_duration_s": 2.0}).encode())
     assert model_fingerprint(model) != told
     assert make_frontend(model).max_duration_s == 2.0
+
+
+def test_weights_that_nobody_reads_are_refused_where_they_are_brought(tmp_path: Path) -> None:
+    for name in ("config.json", "pytorch_model.bin"):
+        (tmp_path / name).write_bytes(b"{}")
+    document = {"input": {"shards": "s"}, "output": "o", "model": {"path": str(tmp_path)}}
+    with pytest.raises(UnsupportedError, match=r"as pickle \(pytorch_model\.bin\)"):
+        bring_weights(parse_config(document))
+
+
+def test_all_models_of_a_run_are_brought(stored: Location) -> None:
+    document = {
+        "input": {"shards": "s"},
+        "output": "o",
+        "strategies": ["w_alm_v"],
+        "verifier": {"model": {"path": stored.uri}},
+    }
+    bring_weights(parse_config(document))
+    assert held(fetched(stored.uri, None, weights=False).folder) == SMALL | LARGE

@@ -1,0 +1,77 @@
+"""Weights of the hub, from a local server that answers as it does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub_server import COMMIT, hub_server
+
+from raypipe.engines.weight_files import INDEX, WHOLE
+
+ROOT = Path(__file__).parents[2]
+MODEL = "somebody/model"
+SHARDS = {f"model-0000{number}-of-00003.safetensors": b"s" * number for number in (1, 2, 3)}
+MAP = {f"weight {number}": name for number, name in enumerate(SHARDS)}
+FILES = {INDEX: json.dumps({"weight_map": MAP}).encode(), **SHARDS}
+
+FETCH = """
+import sys
+from raypipe.engines.hub import weights_folder
+try:
+    print(weights_folder(sys.argv[1], None))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A process that fetches a model's weights; the hub's client reads its settings once."""
+
+    def started(endpoint: str, **environment: str) -> subprocess.Popen:
+        own = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hub")}
+        own |= {"RAYPIPE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(
+            [sys.executable, "-c", FETCH, MODEL],
+            env={**os.environ, "HF_HUB_DISABLE_XET": "1", **own, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    return started
+
+
+def said(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=120)
+    return output.strip()
+
+
+def test_processes_fetch_once_and_offline_nothing_is_asked(start):
+    with hub_server(MODEL, FILES) as hub:
+        processes = [start(hub.endpoint) for _ in range(2)]
+        first, second = map(said, processes)
+        assert dict(hub.handed_out) == dict.fromkeys(FILES, 1)
+    assert first == second
+    folder = Path(first)
+    assert folder.name == COMMIT
+    assert {name: (folder / name).read_bytes() for name in SHARDS} == SHARDS
+    assert said(start("http://127.0.0.1:9", HF_HUB_OFFLINE="1")) == first
+
+
+def test_a_single_file_is_preferred(start):
+    with hub_server(MODEL, {**FILES, WHOLE: b"w"}) as hub:
+        folder = Path(said(start(hub.endpoint)))
+        assert dict(hub.handed_out) == {WHOLE: 1}
+    assert (folder / WHOLE).read_bytes() == b"w"
+
+
+def test_weights_as_pickle_are_refused_and_not_fetched(start):
+    with hub_server(MODEL, {"pytorch_model.bin": b"pickle"}) as hub:
+        refused = said(start(hub.endpoint))
+        assert dict(hub.handed_out) == {}
+    assert refused.startswith("UnsupportedError somebody/model has its weights as pickle (pytorch")
+    assert "\n" not in refused
