@@ -50,7 +50,7 @@ def load_model(
             state_dict=dict(stored_tensors(folder, kept_dtype)),
             generation_config=generation_config_of(model_path, revision),
             dtype=dtype,
-            device_map=None if on_cpu else {"": torch.device(device)},
+            device_map={"": torch.device(device)},
             attn_implementation="sdpa",
             output_loading_info=True,
         )

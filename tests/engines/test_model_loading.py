@@ -50,11 +50,11 @@ def test_weights_are_those_of_the_files(sharded, dtype):
 
 def test_a_process_needs_no_more_memory_than_weights_and_two_files(tmp_path):
     shape = {"hidden_size": 512, "intermediate_size": 2048, "num_attention_heads": 8}
-    shape |= {"num_key_value_heads": 8, "num_hidden_layers": 12, "vocab_size": 2000}
-    save_large(tmp_path / "large", "20MB", **shape)
+    shape |= {"num_key_value_heads": 8, "num_hidden_layers": 6, "vocab_size": 2000}
+    save_large(tmp_path / "large", "12MB", **shape)
     save_large(tmp_path / "small", "1GB")
     told = measured(tmp_path / "large", "float32", tmp_path / "small")
-    assert told["weights"] > 1.9 * told["files"] > 180e6
+    assert told["weights"] > 1.9 * told["files"] > 100e6
     assert told["files"] > 4 * told["largest_file"]
     assert told["peak"] < told["weights"] + 2 * told["largest_file"]
 

@@ -104,12 +104,15 @@ def _fetch(place: Location, missing: Mapping[str, ObjectVersion], folder: Path) 
 
 
 def _fetch_file(place: Location, name: str, target: Path, size: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
-    with part.open("wb+") as sink:
-        place.download(name, sink)
-        sink.flush()
-        os.fsync(sink.fileno())
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb+") as sink:
+            place.download(name, sink)
+            sink.flush()
+            os.fsync(sink.fileno())
+    except OSError as error:
+        raise StoreError(f"cannot write {part}: {error.strerror or error}") from error
     found = part.stat().st_size
     if found != size:
         part.unlink()

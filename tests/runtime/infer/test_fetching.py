@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -131,6 +132,15 @@ def test_processes_of_a_machine_fetch_once(stored: Location, tmp_path: Path) -> 
     assert [process.exitcode for process in processes] == [0, 0]
     names = [line.split(": ")[0].rsplit("mine/")[1] for line in told.read_text().splitlines()]
     assert sorted(names) == sorted(SMALL | LARGE)
+
+
+def test_a_full_disk_is_told(stored: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match=r"cannot write .*config\.json\.part: No space left"):
+        fetched(stored.uri, None, weights=False)
 
 
 def test_a_prefix_without_a_checkpoint_is_refused(bucket: Location) -> None:
