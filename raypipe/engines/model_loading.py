@@ -11,7 +11,7 @@ from transformers.utils import is_peft_available
 
 from raypipe.engines.families.family import Family
 from raypipe.engines.generation_config import end_token_ids, generation_config_of
-from raypipe.engines.hub import has_file, weights_folder
+from raypipe.engines.hub_weights import has_file, weights_folder
 from raypipe.engines.processor_loading import missing_package
 from raypipe.engines.weight_files import stored_tensors
 from raypipe.errors import EngineError, UnsupportedError

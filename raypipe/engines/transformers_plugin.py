@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
-from raypipe.engines.hub import weights_folder
+from raypipe.engines.hub_weights import weights_folder
 from raypipe.engines.memory import gpu_dtype, memory_need
 from raypipe.engines.plain_turn import refuse_plain_turn
 from raypipe.protocols import Capabilities

@@ -29,11 +29,16 @@ UTTERANCES, ROWS_PER_SHARD = 48, 16
 
 
 @pytest.fixture(scope="session")
-def ray_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
+def ray_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     if find_weed() is not None:
         request.getfixturevalue("s3")  # Ray's workers have the environment of when it started
-    with ray_session():
-        yield
+    cache = str(tmp_path_factory.mktemp("cache"))  # of models that workers fetch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYPIPE_CACHE", cache)
+        with ray_session():
+            yield
     assert not ray.is_initialized()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from raypipe.config import BUNDLED_MODEL
+from raypipe.config.model import local_path
 from raypipe.store.location import Location
 
 
@@ -38,3 +41,19 @@ def test_a_run_from_s3_to_s3_equals_a_local_one(
     assert rows == [{"n": runs.utterances * 5}]
     secret = s3.environment["AWS_SECRET_ACCESS_KEY"]
     assert secret not in done.stdout + done.stderr + output.read("run.json").decode()
+
+
+def test_a_model_in_object_storage_answers_as_a_local_one(
+    bucket: Location, corpus: Path, finished: Path, tmp_path: Path, runs: Any
+) -> None:
+    place = bucket.child("models", "tiny-alm")
+    for path in Path(local_path(BUNDLED_MODEL)).iterdir():
+        if path.is_file():
+            place.write(path.name, path.read_bytes())
+    runs.run(corpus, tmp_path, model={"path": place.uri}, input={"limit": 16})
+    asked = "SELECT utterance_id, hypotheses FROM generations WHERE model = 'tiny-alm'"
+    answers = {str(row) for row in runs.rows(tmp_path, asked)}
+    assert len(answers) == 16
+    assert answers <= {str(row) for row in runs.rows(finished, asked)}
+    cached = list(Path(os.environ["RAYPIPE_CACHE"]).glob("models/*/model.safetensors"))
+    assert len(cached) == 1

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hub_server import COMMIT, hub_server
+from counting_hub import COMMIT, hub_server
 
 from raypipe.engines.weight_files import INDEX, WHOLE
 
@@ -19,7 +19,7 @@ FILES = {INDEX: json.dumps({"weight_map": MAP}).encode(), **SHARDS}
 
 FETCH = """
 import sys
-from raypipe.engines.hub import weights_folder
+from raypipe.engines.hub_weights import weights_folder
 try:
     print(weights_folder(sys.argv[1], None))
 except Exception as error:
