@@ -39,7 +39,10 @@ def weights_folder(path: str, revision: str | None) -> Path:
         commit = index.parent.name
         for name in shard_names(index.read_text(encoding="utf-8")):
             if _fetched(path, name, commit) is None:
-                raise UnsupportedError(f"{path} lacks {name}, which its {INDEX} names")
+                raise UnsupportedError(
+                    f"{path}: {name}, which its {INDEX} names, is not on the hub, or it cannot be "
+                    "asked and the cache has it not"
+                )
         return index.parent
 
 
@@ -52,9 +55,11 @@ def has_file(path: str, name: str, revision: str | None) -> bool:
 
 
 def _fetched(path: str, name: str, revision: str | None) -> Path | None:
-    """A file of a hub id in the hub's cache; None if it has none of that name, or is not there."""
+    """A file of a hub id in the hub's cache; None if it has none of that name.
+
+    Where the hub cannot be asked, what is in the cache is all that there is.
+    """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.constants import HF_HUB_OFFLINE
     from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 
     try:
@@ -62,9 +67,19 @@ def _fetched(path: str, name: str, revision: str | None) -> Path | None:
     except RemoteEntryNotFoundError:
         return None
     except LocalEntryNotFoundError:
-        if HF_HUB_OFFLINE:
+        if _is_cached(path, revision):
             return None
         raise
+
+
+def _is_cached(path: str, revision: str | None) -> bool:
+    """Whether some of a checkpoint is in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    known = ("config.json", WHOLE, INDEX)
+    return any(
+        isinstance(try_to_load_from_cache(path, name, revision=revision), str) for name in known
+    )
 
 
 def _is_there(path: str, name: str, revision: str | None) -> bool:

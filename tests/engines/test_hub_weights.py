@@ -62,6 +62,24 @@ def test_processes_fetch_once_and_offline_nothing_is_asked(start):
     assert said(start("http://127.0.0.1:9", HF_HUB_OFFLINE="1")) == first
 
 
+@pytest.mark.slow
+def test_what_is_in_the_cache_is_taken_where_the_hub_does_not_answer(start):
+    with hub_server(MODEL, FILES) as hub:
+        folder = said(start(hub.endpoint))
+    assert said(start("http://127.0.0.1:9")) == folder
+
+
+def test_a_file_that_is_nowhere_is_named(start):
+    missing = list(SHARDS)[1]
+    with hub_server(MODEL, {name: data for name, data in FILES.items() if name != missing}) as hub:
+        told = said(start(hub.endpoint))
+    assert told.startswith(f"UnsupportedError somebody/model: {missing}, which its")
+
+
+def test_without_hub_and_cache_the_hub_s_own_error_stays(start):
+    assert said(start("http://127.0.0.1:9", HF_HUB_OFFLINE="1")).startswith("LocalEntryNotFound")
+
+
 def test_a_single_file_is_preferred(start):
     with hub_server(MODEL, {**FILES, WHOLE: b"w"}) as hub:
         folder = Path(said(start(hub.endpoint)))
