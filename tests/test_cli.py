@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from in_process import InProcess, utterance
 
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance, Vote
@@ -85,6 +86,18 @@ def test_a_wrong_config_stops_with_one_clear_message(tmp_path: Path) -> None:
     assert "modle: unknown key" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert not (tmp_path / "y").exists()
+
+
+def test_a_model_that_is_not_there_stops_a_run_with_one_line(tmp_path: Path) -> None:
+    runs = InProcess(tmp_path)
+    runs.write(utterance("u0"))
+    config = tmp_path / "run.yaml"
+    shards, output, model = runs.shards, tmp_path / "out", tmp_path / "model"
+    config.write_text(f"input: {{shards: {shards}}}\noutput: {output}\nmodel: {{path: {model}}}\n")
+    stopped = raypipe("run", str(config))
+    assert stopped.returncode == 1
+    assert stopped.stderr == f"ConfigError: model {model}: no such folder\n"
+    assert not output.exists()
 
 
 def test_query_prints_a_table(tables: Path) -> None:

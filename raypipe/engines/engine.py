@@ -7,7 +7,7 @@ The built-in engines are objects of the same class as those that other packages 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,6 +127,11 @@ def loads_nothing_else(options: Any) -> Sequence[str]:
     return ()
 
 
+def finds_no_faults(settings: ModelSettings) -> Iterable[str]:
+    """No faults: nothing is known of the files."""
+    return ()
+
+
 def refuses_nothing(settings: ModelSettings, demand: Demand) -> None:
     """No refusal beyond what the capabilities say."""
 
@@ -150,6 +155,8 @@ class EnginePlugin:
         gpu_dtype: arithmetic on a GPU where the run names none; None for float32.
         memory_need: of its GPU's memory, from the settings, tokens of the longest prompt and all
             searches; None for an engine that plans its memory itself.
+        faults: what the files of a model tell that it cannot be loaded, one line each, the first
+            to begin with; found in seconds and before anything else is done with it.
         also_refuse: raises ConfigError for what it cannot do, before its capabilities are looked
             at.
         fingerprint_of: what tells its models apart; None for the files of ``model.path`` and
@@ -170,6 +177,7 @@ class EnginePlugin:
     penalises: bool = False
     gpu_dtype: Callable[[ModelSettings], str] | None = None
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
+    faults: Callable[[ModelSettings], Iterable[str]] = finds_no_faults
     also_refuse: Callable[[ModelSettings, Demand], None] = refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from raypipe.engines.checkpoint_faults import checkpoint_faults
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.memory import gpu_dtype, memory_need
@@ -39,6 +41,10 @@ def _engine(settings: EngineSettings) -> TransformersEngine:
     )
 
 
+def _faults(model: ModelSettings) -> Iterable[str]:
+    return checkpoint_faults(model, "transformers")
+
+
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
@@ -47,6 +53,7 @@ PLUGIN = EnginePlugin(
     penalises=True,
     gpu_dtype=gpu_dtype,
     memory_need=memory_need,
+    faults=_faults,
     also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

