@@ -106,6 +106,7 @@ for path in ("half", "/nowhere", "./half/way"):
         f"raypipe {' '.join(arguments)}": COMMAND_LINE.format(arguments=arguments)
         for arguments in (
             ["run", "nowhere.yaml"],
+            ["doctor", "nowhere.yaml"],
             ["reaggregate", "nowhere"],
             ["ingest", "emodb", "x", "y", "--selection", "none"],
             ["--help"],

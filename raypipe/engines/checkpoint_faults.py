@@ -103,10 +103,15 @@ def weight_faults(files: CheckpointFiles, *, needs_index: bool = True) -> Iterat
         )
     if needs_index and not {WEIGHTS, INDEX} & files.names:
         yield f"no {WEIGHTS} and no {INDEX} in {files.where}, only {', '.join(weights[:2])}"
-    for name in weights:
-        file = files.on_this_machine(name)
-        if file is not None and (fault := _fault_of_weights(file)) is not None:
-            yield f"{name} {fault}"
+    on_this_machine = [(name, files.on_this_machine(name)) for name in weights]
+    faults = [
+        f"{name} {fault}"
+        for name, file in on_this_machine
+        if file is not None and (fault := _fault_of_weights(file)) is not None
+    ]
+    if faults:
+        more = f" (one of {len(faults)} such files)" if len(faults) > 1 else ""
+        yield faults[0] + more
 
 
 def _faults_of_small_files(files: CheckpointFiles, family: Family) -> Iterator[str]:

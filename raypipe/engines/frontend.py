@@ -14,7 +14,15 @@ from raypipe.engines.input_builders import AudioFeatures, InputBuilder
 from raypipe.engines.processor_loading import in_one_line
 from raypipe.errors import ConfigError, EngineError
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request
+from raypipe.records import (
+    EmotionTokens,
+    Failure,
+    FloatArray,
+    IntArray,
+    ModelInput,
+    Request,
+    WrittenTurn,
+)
 
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
@@ -88,6 +96,19 @@ class TransformersFrontend:
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         return emotion_token_table.emotion_tokens(self._tokenizer, labels)
+
+    def written(self, prepared: ModelInput) -> WrittenTurn:
+        """The turn as the model reads it."""
+        token_ids = prepared.token_ids
+        is_audio = token_ids == self._inputs.audio_token_id
+        edges = np.flatnonzero(np.diff(is_audio)) + 1
+        parts = [
+            f"[{len(part)} audio tokens]"
+            if len(part) and part[0] == self._inputs.audio_token_id
+            else self._tokenizer.decode(part.tolist())
+            for part in np.split(token_ids, edges)
+        ]
+        return WrittenTurn("".join(parts), len(token_ids), int(is_audio.sum()))
 
     def _try_template(self, model_path: str) -> None:
         """Refuse a chat template that every request would fail with."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from raypipe.engines.checkpoint_faults import checkpoint_faults
@@ -45,6 +45,12 @@ def _faults(model: ModelSettings) -> Iterable[str]:
     return checkpoint_faults(model, "transformers")
 
 
+def _facts(model: ModelSettings) -> Mapping[str, str]:
+    from raypipe.engines.model_facts import checkpoint_facts
+
+    return checkpoint_facts(model, "transformers")
+
+
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
@@ -54,6 +60,7 @@ PLUGIN = EnginePlugin(
     gpu_dtype=gpu_dtype,
     memory_need=memory_need,
     faults=_faults,
+    facts=_facts,
     also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

