@@ -7,9 +7,12 @@ each is one line that says what is wrong and, where that is known, what to do.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import jinja2
 
 from raypipe.engines.checkpoint_files import (
     INDEX,
@@ -20,6 +23,7 @@ from raypipe.engines.checkpoint_files import (
     weight_files,
 )
 from raypipe.engines.families import family_of
+from raypipe.engines.generation_config import refusal_of, unwanted_fields
 from raypipe.errors import ConfigError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -59,6 +63,8 @@ def checkpoint_faults(settings: ModelSettings, engine: str) -> Iterator[str]:
         yield str(error)
         return
     yield from _faults_of_small_files(files, family)
+    if not settings.ignore_generation_config:
+        yield from _faults_of_generation_config(files, config)
     yield from weight_faults(files, needs_index=engine == "transformers")
     folder = family.adapter_folder
     if folder is not None and not any(name.split("/")[0] == folder for name in files.names):
@@ -123,6 +129,7 @@ def _faults_of_small_files(files: CheckpointFiles, family: Family) -> Iterator[s
             except ConfigError as error:
                 yield str(error)
     yield from _faults_of_tokenizer(files)
+    yield from _faults_of_jinja(files)
     if family.processor is not None:
         yield from _faults_of_processor(files, documents)
     else:
@@ -143,6 +150,34 @@ def _faults_of_template(
             f"no chat template in {files.where} ({_TEMPLATES[0]}, {_TEMPLATES[1]} or chat_template "
             f"in {holder}): is it a base model?"
         )
+
+
+def _faults_of_generation_config(
+    files: CheckpointFiles, config: Mapping[str, object]
+) -> Iterator[str]:
+    """Of the file, or of the model's config, where older checkpoints have it."""
+    name = "generation_config.json"
+    try:
+        asked = json_file(files, name) if name in files.names else config
+    except ConfigError:
+        return  # told with the other small files
+    if unwanted := unwanted_fields(asked):
+        yield refusal_of(unwanted)
+
+
+def _faults_of_jinja(files: CheckpointFiles) -> Iterator[str]:
+    """Of a chat template's syntax; what it makes of a turn is tried once a tokenizer is loaded."""
+    name = _TEMPLATES[0]
+    if name not in files.names:
+        return
+    # transformers knows one tag more, which marks what a model is trained to say.
+    text = re.sub(
+        r"{%-?\s*(end)?generation\s*-?%}", "", files.file(name).read_text(errors="replace")
+    )
+    try:
+        jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text)
+    except jinja2.TemplateSyntaxError as error:
+        yield f"{name} is no template: {error.message}, line {error.lineno}"
 
 
 def _faults_of_tokenizer(files: CheckpointFiles) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from raypipe.engines.families import FAMILIES
 from raypipe.errors import ConfigError
 
-PATIENCE_S = 4.0
+PATIENCE_S = 3.0
 """Longest wait for an answer of the hub, before a run starts."""
 
 _FIRST = "config.json"

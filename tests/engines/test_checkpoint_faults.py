@@ -127,6 +127,23 @@ CASES: dict[str, tuple[Spoil, str]] = {
         "no preprocessor_config.json in the folder, and processor_config.json has no "
         "feature_extractor",
     ),
+    "a generation config that the search does not follow": (
+        changed("generation_config.json", no_repeat_ngram_size=3),
+        "the checkpoint's generation config asks for no_repeat_ngram_size=3, which raypipe's "
+        "search does not apply; to search without, add ignore_generation_config: true under model",
+    ),
+    "the same in the config, as older ones have it": (
+        lambda folder: (
+            without("generation_config.json")(folder),
+            changed("config.json", min_length=4)(folder),
+        ),
+        "the checkpoint's generation config asks for min_length=4, …",
+    ),
+    "a chat template that is none": (
+        with_text("chat_template.jinja", "{% for %}"),
+        "chat_template.jinja is no template: Expected an expression, got 'end of statement block'"
+        ", line 1",
+    ),
     "no weights": (without(WEIGHTS), "no weights (*.safetensors) in the folder"),
     "pickle weights": (
         renamed(WEIGHTS, "pytorch_model.bin"),
@@ -203,6 +220,20 @@ def test_a_text_model_needs_a_chat_template_of_its_own(checkpoint: Path) -> None
     ]
     changed("tokenizer_config.json", chat_template="{{ messages }}")(checkpoint)
     assert faults(checkpoint) == []
+
+
+def test_tags_of_transformers_are_no_faults_of_a_template(checkpoint: Path) -> None:
+    text = "{%- generation -%}{% for m in messages %}{% break %}{% endfor %}{% endgeneration %}"
+    with_text("chat_template.jinja", text)(checkpoint)
+    assert faults(checkpoint) == []
+
+
+def test_a_generation_config_may_be_ignored(checkpoint: Path) -> None:
+    changed("generation_config.json", min_length=4)(checkpoint)
+    settings = ModelSettings(
+        *(str(checkpoint), None, None, "auto", "auto", False), ignore_generation_config=True
+    )
+    assert [*checkpoint_faults(settings, "transformers")] == []
 
 
 def test_all_faults_are_told_the_first_to_begin_with(checkpoint: Path) -> None:
