@@ -331,10 +331,12 @@ def test_what_a_checkpoint_asks_for_in_vain_is_refused_before_any_work(
     model = {"path": str(path)}
     config = in_process.config(model=model)
     wanted = "no_repeat_ngram_size=3.* add ignore_generation_config: true under model"
-    with pytest.raises(UnsupportedError, match=wanted) as refused:
+    with pytest.raises(ConfigError, match=wanted) as refused:
         in_process.plan(model=model)
     assert "min_length=2" in str(refused.value)
     assert "repetition_penalty" not in str(refused.value)
+    with pytest.raises(UnsupportedError, match=wanted):
+        check_engine(config, TOKENS)
     check_engine(in_process.config(model=model | {"ignore_generation_config": True}), TOKENS)
     assert config.decoding.penalties == "checkpoint"
 
