@@ -185,7 +185,8 @@ def _faults_of_tokenizer(files: CheckpointFiles) -> Iterator[str]:
         yield f"no tokenizer in {files.where} ({', '.join(_TOKENIZERS[:3])} …)"
     if _TOKENIZERS[0] in files.names:
         try:
-            json_file(files, _TOKENIZERS[0])
+            if "model" not in json_file(files, _TOKENIZERS[0]):
+                yield f"{_TOKENIZERS[0]} holds no tokenizer"
         except ConfigError as error:
             yield str(error)
 

@@ -117,6 +117,10 @@ CASES: dict[str, tuple[Spoil, str]] = {
         "no tokenizer in the folder (tokenizer.json, tokenizer.model, vocab.json …)",
     ),
     "a tokenizer that was cut": (cut("tokenizer.json", 1000), "tokenizer.json is not JSON: …"),
+    "a tokenizer that is none": (
+        with_text("tokenizer.json", "{}"),
+        "tokenizer.json holds no tokenizer",
+    ),
     "no processor": (
         without("processor_config.json"),
         "no preprocessor_config.json or processor_config.json in the folder: no clip can be made "
