@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from in_process import InProcess, utterance
 
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance, Vote
@@ -41,7 +42,7 @@ def test_help_names_every_way_in() -> None:
     shown = raypipe("--help")
     assert shown.returncode == 0
     known = ("demo", "run", "corpora", "ingest", "inspect", "reaggregate", "query", "report")
-    for command in (*known, "selfcheck", "models"):
+    for command in (*known, "doctor", "selfcheck", "models"):
         assert command in shown.stdout
 
 
@@ -85,6 +86,60 @@ def test_a_wrong_config_stops_with_one_clear_message(tmp_path: Path) -> None:
     assert "modle: unknown key" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert not (tmp_path / "y").exists()
+
+
+def test_a_model_that_is_not_there_stops_a_run_with_one_line(tmp_path: Path) -> None:
+    runs = InProcess(tmp_path)
+    runs.write(utterance("u0"))
+    config = tmp_path / "run.yaml"
+    shards, output, model = runs.shards, tmp_path / "out", tmp_path / "model"
+    config.write_text(f"input: {{shards: {shards}}}\noutput: {output}\nmodel: {{path: {model}}}\n")
+    stopped = raypipe("run", str(config))
+    assert stopped.returncode == 1
+    assert stopped.stderr == f"ConfigError: model {model}: no such folder\n"
+    assert not output.exists()
+
+
+def run_of_two(folder: Path, **changes: str) -> Path:
+    """A config file of the bundled model over two clips."""
+    runs = InProcess(folder)
+    runs.write(utterance("u0"), utterance("u1"))
+    settings = {"input": f"{{shards: {runs.shards}}}", "output": str(folder / "out"), **changes}
+    config = folder / "run.yaml"
+    config.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
+    return config
+
+
+def test_doctor_shows_a_run_in_80_columns_and_tries_it(tmp_path: Path) -> None:
+    config = run_of_two(tmp_path, resources="{gpus_per_actor: 0}")
+    shown = raypipe("doctor", str(config), "--try", "1")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    for words in (
+        *("2 utterances, 1 s of audio", "Qwen2-Audio", "12 audio tokens", "several hypotheses"),
+        *("Nothing stands in its way.", "annotators", "estimate for the whole corpus"),
+    ):
+        assert words in shown.stdout, words
+    assert not (tmp_path / "out").exists()
+
+
+def test_doctor_names_what_stands_in_a_run_s_way(tmp_path: Path) -> None:
+    config = run_of_two(tmp_path, model="{path: /nowhere/at/all}")
+    shown = raypipe("doctor", str(config), "--try", "1")
+    assert shown.returncode == 1
+    assert "This run would not begin" in shown.stdout
+    assert "no such folder: / has no nowhere" in shown.stdout
+    assert shown.stderr == ""
+
+
+def test_doctor_prints_json_and_nothing_else(tmp_path: Path) -> None:
+    config = run_of_two(tmp_path, resources="{gpus_per_actor: 0}")
+    shown = raypipe("doctor", str(config), "--json")
+    document = json.loads(shown.stdout)
+    assert document["faults"] == []
+    assert document["corpus"]["utterances"] == 2
+    assert document["models"][0]["turns"][0]["turn"]["audio_tokens"] == 12
 
 
 def test_query_prints_a_table(tables: Path) -> None:

@@ -87,12 +87,26 @@ for refused in (
         continue
     raise SystemExit("it was not refused")
 """,
+    "a run whose model is not whole": """
+import raypipe
+from pathlib import Path
+Path("half").mkdir(exist_ok=True)
+Path("half/config.json").write_text('{"architectures": ["Qwen2AudioForConditionalGeneration"]}')
+for path in ("half", "/nowhere", "./half/way"):
+    try:
+        raypipe.run({"input": {"shards": "shards"}, "output": "new", "model": {"path": path}})
+    except raypipe.errors.ConfigError as error:
+        assert str(error).startswith(f"model {path}: no "), error
+        continue
+    raise SystemExit("it was not refused")
+""",
     "a finished run as tables": "import raypipe\nassert raypipe.load('out').tables",
     "what is in a corpus": "import raypipe\nassert raypipe.inspect('shards').utterances",
     **{
         f"raypipe {' '.join(arguments)}": COMMAND_LINE.format(arguments=arguments)
         for arguments in (
             ["run", "nowhere.yaml"],
+            ["doctor", "nowhere.yaml"],
             ["reaggregate", "nowhere"],
             ["ingest", "emodb", "x", "y", "--selection", "none"],
             ["--help"],

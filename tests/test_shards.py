@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +21,7 @@ from raypipe.records import Failure, Utterance, Vote
 from raypipe.shards import (
     RowFailure,
     ShardEntry,
+    read_durations,
     read_index,
     read_shard,
     write_shards,
@@ -278,6 +280,25 @@ def test_an_unknown_key_in_the_index_is_refused(tmp_path: Path) -> None:
     place.write("shards.json", json.dumps(document).encode())
     with pytest.raises(ConfigError, match="shardz"):
         read_index(place)
+
+
+def test_durations_are_read_without_the_audio(place: Location) -> None:
+    index = write(corpus(10), place)
+    first, second, third = index.shards
+    taken = read_durations(place, [(first, 4), (second, 4), (third, 1)])
+    assert taken.tolist() == [0.5 + number for number in range(9)]
+    assert read_durations(place, []).tolist() == []
+    nameless = ShardEntry(name="none.parquet", rows=1)
+    with pytest.raises(ShardError, match=r"none\.parquet cannot be read"):
+        read_durations(place, [(nameless, 1)])
+
+
+def test_a_shard_without_durations_has_none(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"utterance_id": ["a", "b"]}), tmp_path / "x.parquet")
+    seconds = read_durations(
+        Location.parse(str(tmp_path)), [(ShardEntry(name="x.parquet", rows=2), 2)]
+    )
+    assert np.isnan(seconds).tolist() == [True, True]
 
 
 @pytest.mark.parametrize(

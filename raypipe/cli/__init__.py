@@ -10,6 +10,7 @@ from rich.console import Console
 
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
+from raypipe.cli.doctor import doctor
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
 from raypipe.cli.metrics import metrics
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 _COMMANDS: Mapping[str, Callable[..., None]] = {
     "demo": demo,
+    "doctor": doctor,
     "run": run_command,
     "ingest": ingest,
     "corpora": corpora,

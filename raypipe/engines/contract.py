@@ -16,7 +16,15 @@ import numpy as np
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, EngineRequest, Frontend
-from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, Request, Search
+from raypipe.records import (
+    EmotionTokens,
+    Failure,
+    Generation,
+    Hypothesis,
+    Request,
+    Search,
+    WrittenTurn,
+)
 
 Item = TypeVar("Item")
 GenerationOrFailure = TypeVar("GenerationOrFailure", bound=Generation | Failure)
@@ -64,6 +72,12 @@ class CheckedFrontend:
         if isinstance(reply, Failure):
             return _about(self._name, reply, prepared.utterance_id)
         return Tagged(prepared.utterance_id, reply)
+
+    def written(self, prepared: Tagged) -> WrittenTurn | None:
+        """The turn as the model reads it; None where the engine does not tell."""
+        write = getattr(self._frontend, "written", None)
+        turn: WrittenTurn | None = None if write is None else write(prepared.prepared)
+        return turn
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""

@@ -7,7 +7,7 @@ The built-in engines are objects of the same class as those that other packages 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,9 +127,36 @@ class Usage:
     cost: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a service is asked about one utterance, before it was asked.
+
+    Attributes:
+        requests: without repetitions.
+        output_tokens: most that all answers together can hold.
+        text_tokens: of all prompts together, an estimate; audio comes on top.
+        cost: of both, in the currency of the prices, without the audio; None without prices.
+    """
+
+    requests: int
+    output_tokens: int
+    text_tokens: int
+    cost: float | None
+
+
 def loads_nothing_else(options: Any) -> Sequence[str]:
     """No files beside the model's."""
     return ()
+
+
+def finds_no_faults(settings: ModelSettings) -> Iterable[str]:
+    """No faults: nothing is known of the files."""
+    return ()
+
+
+def has_no_facts(settings: ModelSettings) -> Mapping[str, str]:
+    """No facts: nothing is known of the model."""
+    return {}
 
 
 def refuses_nothing(settings: ModelSettings, demand: Demand) -> None:
@@ -159,6 +186,11 @@ class EnginePlugin:
             engine that does so when it is made, and says so itself.
         refuse_plain_turn: raises ConfigError for a model that has no plain turn; None for an
             engine that asks in a chat's turns only.
+        faults: what the files of a model tell that it cannot be loaded, one line each, the first
+            to begin with; found in seconds and before anything else is done with it.
+        facts: what its small files tell of a model in words, by what it is: family, decoder …
+        spending: what a service is asked about one utterance, from the settings and every search
+            with the text of its prompt; None for an engine that asks none.
         also_refuse: raises ConfigError for what it cannot do, before its capabilities are looked
             at.
         fingerprint_of: what tells its models apart; None for the files of ``model.path`` and
@@ -181,6 +213,9 @@ class EnginePlugin:
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
     bring_weights: Callable[[ModelSettings], object] | None = None
     refuse_plain_turn: Callable[[ModelSettings], None] | None = None
+    faults: Callable[[ModelSettings], Iterable[str]] = finds_no_faults
+    facts: Callable[[ModelSettings], Mapping[str, str]] = has_no_facts
+    spending: Callable[[ModelSettings, Sequence[tuple[Search, str]]], Spending] | None = None
     also_refuse: Callable[[ModelSettings, Demand], None] = refuses_nothing
     fingerprint_of: Callable[[ModelSettings], str] | None = None
     loads_path: bool = True

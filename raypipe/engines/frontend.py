@@ -12,9 +12,19 @@ from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
 from raypipe.engines.input_builders import AudioFeatures, InputBuilder
 from raypipe.engines.plain_turn import plain_turn
-from raypipe.errors import EngineError
+from raypipe.engines.processor_loading import in_one_line
+from raypipe.errors import ConfigError, EngineError
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, FloatArray, IntArray, ModelInput, Request, Turn
+from raypipe.records import (
+    EmotionTokens,
+    Failure,
+    FloatArray,
+    IntArray,
+    ModelInput,
+    Request,
+    Turn,
+    WrittenTurn,
+)
 
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
@@ -33,6 +43,7 @@ class TransformersFrontend:
         engine: the engine that will be given what is made here.
 
     Raises:
+        ConfigError: for files that cannot be loaded, or a chat template that cannot be used.
         UnsupportedError: for an architecture that the engine does not take, or one whose processor
             needs a package that is missing.
     """
@@ -47,9 +58,11 @@ class TransformersFrontend:
     ) -> None:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
         # As it is written: a class for it may be vLLM's alone.
-        config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
+        with in_one_line(model_path, "its config.json cannot be loaded"):
+            config, _ = PreTrainedConfig.get_config_dict(model_path, revision=revision)
         self.family = family_of(model_path, config.get("architectures"), engine)
-        self._inputs: InputBuilder = self.family.input_builder(self.family, model_path, origin)
+        with in_one_line(model_path, "its tokenizer or processor cannot be loaded"):
+            self._inputs: InputBuilder = self.family.input_builder(self.family, model_path, origin)
         self._tokenizer = self._inputs.tokenizer
         self._cached_turns: dict[tuple[str, bool, Turn], IntArray] = {}
         self.sampling_rate: int = self._inputs.sampling_rate
@@ -61,6 +74,9 @@ class TransformersFrontend:
         self.max_duration_s: float = (
             _NO_LIMIT_S if self._max_samples is None else self._max_samples / self.sampling_rate
         )
+
+        if self.family.plain_clip is None:  # else it may be asked without a template
+            self._try_template(model_path)
 
     def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
         """Turn requests into model inputs: same length, same order, one failure per bad request.
@@ -83,6 +99,27 @@ class TransformersFrontend:
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""
         return emotion_token_table.emotion_tokens(self._tokenizer, labels)
+
+    def written(self, prepared: ModelInput) -> WrittenTurn:
+        """The turn as the model reads it."""
+        token_ids = prepared.token_ids
+        is_audio = token_ids == self._inputs.audio_token_id
+        edges = np.flatnonzero(np.diff(is_audio)) + 1
+        parts = [
+            f"[{len(part)} audio tokens]"
+            if len(part) and part[0] == self._inputs.audio_token_id
+            else self._tokenizer.decode(part.tolist())
+            for part in np.split(token_ids, edges)
+        ]
+        return WrittenTurn("".join(parts), len(token_ids), int(is_audio.sum()))
+
+    def _try_template(self, model_path: str) -> None:
+        """Refuse a chat template that every request would fail with."""
+        with in_one_line(model_path, "its chat template cannot be used"):
+            try:
+                self._turn("", self._max_samples is not None, "chat")
+            except EngineError as error:
+                raise ConfigError(f"model {model_path}: {error}") from error
 
     def _prepare(
         self, request: Request, extracted: dict[int, AudioFeatures]

@@ -90,20 +90,38 @@ def check_generation_config(generation_config: GenerationConfig, *, ignore: bool
     Raises:
         UnsupportedError: naming the fields, if there are any and ``ignore`` is not set.
     """
-    unwanted = {
-        field: value
+    named = unwanted_fields(
+        {field: getattr(generation_config, field, None) for field in _NEUTRAL_VALUES}
+    )
+    if named and not ignore:
+        raise UnsupportedError(refusal_of(named))
+    if named:
+        _logger.warning("ignored from the checkpoint's generation config: %s", named)
+
+
+def unwanted_fields(values: Mapping[str, object]) -> str:
+    """Fields of a generation config that ask for what the search here does not do, in words.
+
+    Args:
+        values: of the generation config, by field; one that is missing asks for nothing.
+
+    Example:
+        >>> unwanted_fields({"top_p": 0.5, "no_repeat_ngram_size": 3, "min_length": 0})
+        'no_repeat_ngram_size=3'
+    """
+    return ", ".join(
+        f"{field}={values[field]!r}"
         for field, neutral in _NEUTRAL_VALUES.items()
-        if (value := getattr(generation_config, field, None)) not in neutral
-    }
-    if not unwanted:
-        return
-    named = ", ".join(f"{field}={value!r}" for field, value in unwanted.items())
-    if not ignore:
-        raise UnsupportedError(
-            f"the checkpoint's generation config asks for {named}, which raypipe's search does "
-            "not apply; to search without, add ignore_generation_config: true under model"
-        )
-    _logger.warning("ignored from the checkpoint's generation config: %s", named)
+        if field in values and values[field] not in neutral
+    )
+
+
+def refusal_of(unwanted: str) -> str:
+    """What is said of a checkpoint that asks for such fields."""
+    return (
+        f"the checkpoint's generation config asks for {unwanted}, which raypipe's search does not "
+        "apply; to search without, add ignore_generation_config: true under model"
+    )
 
 
 def penalties_of(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
 from raypipe.engines.once_per_node import node_lock
-from raypipe.engines.weight_files import INDEX, WHOLE, no_weights, shard_names, weight_files
+from raypipe.engines.weight_files import no_weights, shard_names, weight_files
 from raypipe.errors import UnsupportedError
 
 
@@ -29,7 +30,7 @@ def weights_folder(path: str, revision: str | None) -> Path:
         weight_files(Path(path))
         return Path(path)
     with node_lock(f"{path}@{revision}"):
-        whole = _fetched(path, WHOLE, revision)
+        whole = _fetched(path, WEIGHTS, revision)
         if whole is not None:
             return whole.parent
         index = _fetched(path, INDEX, revision)
@@ -76,7 +77,7 @@ def _is_cached(path: str, revision: str | None) -> bool:
     """Whether some of a checkpoint is in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    known = ("config.json", WHOLE, INDEX)
+    known = ("config.json", WEIGHTS, INDEX)
     return any(
         isinstance(try_to_load_from_cache(path, name, revision=revision), str) for name in known
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raypipe.engines.weight_files import weight_sizes
+from raypipe.engines.checkpoint_files import weight_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,27 +99,6 @@ def memory_need(
             for search in searches
         ),
     )
-
-
-def weight_bytes(path: str, revision: str | None) -> int:
-    """Bytes of a checkpoint's weight files, of a folder's or as the hub tells them."""
-    folder = Path(path)
-    if folder.is_dir():
-        return sum(weight_sizes(folder).values())
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from transformers.utils import cached_file
-
-    index = cached_file(
-        path,
-        "model.safetensors.index.json",
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-    )
-    if index is not None:
-        total: int = json.loads(Path(index).read_text())["metadata"]["total_size"]
-        return total
-    url = hf_hub_url(path, "model.safetensors", revision=revision)
-    return get_hf_file_metadata(url).size or 0
 
 
 def _config_of(settings: ModelSettings) -> Mapping[str, object]:

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from raypipe.errors import UnsupportedError
+from raypipe.errors import ConfigError, RaypipeError, UnsupportedError
 from raypipe.installation import install_hint
 
 if TYPE_CHECKING:
     from transformers import FeatureExtractionMixin, ProcessorMixin
 
     from raypipe.engines.families.family import Family
+
+
+_MOST_CHARACTERS = 200
+"""Of what a library says about a file that it cannot use."""
+
+
+@contextmanager
+def in_one_line(model_path: str, what: str) -> Iterator[None]:
+    """Context in which whatever a library says of a checkpoint becomes one line.
+
+    Args:
+        model_path: of the checkpoint.
+        what: is done with it, as the message says it cannot be.
+
+    Raises:
+        ConfigError: for every error that is not raypipe's own.
+    """
+    try:
+        yield
+    except RaypipeError:
+        raise
+    except Exception as error:  # tokenizers, jinja and a dozen loaders: each fails in its own way
+        said = " ".join(str(error).split())
+        if len(said) > _MOST_CHARACTERS:
+            said = f"{said[:_MOST_CHARACTERS]} …"
+        raise ConfigError(f"model {model_path}: {what}: {type(error).__name__}: {said}") from error
 
 
 class _NoImageProcessor(dict[str, object]):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from raypipe.engines.checkpoint_faults import checkpoint_faults
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.hub_weights import weights_folder
@@ -43,6 +45,16 @@ def _engine(settings: EngineSettings) -> TransformersEngine:
     )
 
 
+def _faults(model: ModelSettings) -> Iterable[str]:
+    return checkpoint_faults(model, "transformers")
+
+
+def _facts(model: ModelSettings) -> Mapping[str, str]:
+    from raypipe.engines.model_facts import checkpoint_facts
+
+    return checkpoint_facts(model, "transformers")
+
+
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
@@ -53,6 +65,8 @@ PLUGIN = EnginePlugin(
     memory_need=memory_need,
     bring_weights=lambda model: weights_folder(model.path, model.revision),
     refuse_plain_turn=partial(refuse_plain_turn, "transformers"),
+    faults=_faults,
+    facts=_facts,
     also_refuse=check_at_the_door,
     packages=("torch", "transformers"),
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
 from raypipe.errors import EngineError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -22,14 +23,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-"""Weights in one file, or what names the files of several; the first wins if both are there."""
-
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 """Names under which checkpoints are published as pickle, which runs code when it is read."""
-
-SIZES = ".raypipe-sizes.json"
-"""Sizes of all files of a folder by their names, where some of them were not fetched yet."""
 
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 """Arithmetic by its name in the files."""
@@ -61,8 +56,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         UnsupportedError: if it has none, or only such as run code when they are read.
         EngineError: if its index names a file that is not there.
     """
-    if (folder / WHOLE).is_file():
-        return (folder / WHOLE,)
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
     if not (folder / INDEX).is_file():
         raise UnsupportedError(no_weights(str(folder), lambda name: (folder / name).is_file()))
     files = [folder / name for name in shard_names((folder / INDEX).read_text(encoding="utf-8"))]
@@ -70,20 +65,6 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if missing:
         raise EngineError(f"{folder} lacks {len(missing)} weight files, first {missing[0]}")
     return tuple(files)
-
-
-def weight_sizes(folder: Path) -> Mapping[str, int]:
-    """Sizes in bytes of a folder's safetensors files by their names, fetched or not."""
-    told = folder / SIZES
-    if told.is_file():
-        sizes: dict[str, int] = json.loads(told.read_text(encoding="utf-8"))
-    else:
-        sizes = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
-    return {
-        name: size
-        for name, size in sizes.items()
-        if name.endswith(".safetensors") and "/" not in name
-    }
 
 
 def no_weights(path: str, has: Callable[[str], bool]) -> str:
@@ -99,7 +80,7 @@ def no_weights(path: str, has: Callable[[str], bool]) -> str:
                 f"{path} has its weights as pickle ({name}), which may run any code when it is "
                 "read; raypipe reads safetensors only: convert it, or take a revision that has them"
             )
-    return f"{path} has no weights: neither {WHOLE} nor {INDEX}"
+    return f"{path} has no weights: neither {WEIGHTS} nor {INDEX}"
 
 
 class WeightFile:

@@ -25,6 +25,7 @@ from raypipe.records.asking import (
     Request,
     Search,
     Turn,
+    WrittenTurn,
 )
 from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
 
@@ -58,4 +59,5 @@ __all__ = [
     "Turn",
     "Utterance",
     "Vote",
+    "WrittenTurn",
 ]

@@ -136,6 +136,21 @@ class ModelInput:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenTurn:
+    """A request as a model reads it, for people to look at.
+
+    Attributes:
+        text: the whole turn; audio tokens side by side are written as their number.
+        tokens: of the whole turn, audio included; None where only an endpoint counts them.
+        audio_tokens: of them, those of the audio; None where only an endpoint counts them.
+    """
+
+    text: str
+    tokens: int | None
+    audio_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChatInput:
     """A request made ready for an endpoint: what is said to it, and the clip as a file.
 

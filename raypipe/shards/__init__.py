@@ -4,6 +4,7 @@
 bytes hash to; a folder of shard objects without it is accepted too, with less to check against.
 """
 
+from raypipe.shards.durations import read_durations
 from raypipe.shards.index import (
     FORMAT_VERSION,
     INDEX,
@@ -37,6 +38,7 @@ __all__ = [
     "ShardIndex",
     "encoded_shard",
     "publish_index",
+    "read_durations",
     "read_index",
     "read_shard",
     "shard_entry",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from raypipe.engines.weight_files import INDEX, WHOLE
+from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
 
 Rewrite = Callable[[Path], None]
 
@@ -23,8 +23,8 @@ def change_json(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def shard(folder: Path, count: int = 5) -> None:
     """Weights in several files with an index; the head lies in the last, as in Qwen2-Audio-7B."""
-    weights = load_file(folder / WHOLE)
-    (folder / WHOLE).unlink()
+    weights = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
     names = sorted(weights, key=lambda name: "lm_head" in name)
     per_file = -(-len(names) // count)
     index: dict[str, str] = {}
@@ -87,10 +87,10 @@ def _template_of_the_tokenizer(folder: Path) -> None:
 
 
 def _unused_weights(folder: Path) -> None:
-    weights = load_file(folder / WHOLE)
+    weights = load_file(folder / WEIGHTS)
     frequencies = "language_model.model.layers.0.self_attn.rotary_emb.inv_freq"
     weights |= {frequencies: torch.ones(16), "talker.codec_head.weight": torch.ones(4, 4)}
-    save_file(weights, folder / WHOLE, metadata={"format": "pt"})
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def _end_as_a_number(folder: Path) -> None:
@@ -243,6 +243,6 @@ def as_published_qwen3_omni(folder: Path) -> None:
         config |= {"enable_audio_output": True, "assistant_token_id": 1, "torch_dtype": "bfloat16"}
 
     change_json(folder / "config.json", change)
-    weights = load_file(folder / WHOLE)
+    weights = load_file(folder / WEIGHTS)
     assert any(".experts.0.gate_proj.weight" in name for name in weights)
     shard(folder, 3)

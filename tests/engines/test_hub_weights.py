@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from counting_hub import COMMIT, hub_server
 
-from raypipe.engines.weight_files import INDEX, WHOLE
+from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 MODEL = "somebody/model"
@@ -81,10 +81,10 @@ def test_without_hub_and_cache_the_hub_s_own_error_stays(start):
 
 
 def test_a_single_file_is_preferred(start):
-    with hub_server(MODEL, {**FILES, WHOLE: b"w"}) as hub:
+    with hub_server(MODEL, {**FILES, WEIGHTS: b"w"}) as hub:
         folder = Path(said(start(hub.endpoint)))
-        assert dict(hub.handed_out) == {WHOLE: 1}
-    assert (folder / WHOLE).read_bytes() == b"w"
+        assert dict(hub.handed_out) == {WEIGHTS: 1}
+    assert (folder / WEIGHTS).read_bytes() == b"w"
 
 
 def test_weights_as_pickle_are_refused_and_not_fetched(start):

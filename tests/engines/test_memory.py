@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from raypipe.engines.checkpoint_files import weight_bytes
 from raypipe.engines.engine import ModelSettings
-from raypipe.engines.memory import MemoryNeed, gpu_dtype, memory_need, stored_dtype, weight_bytes
+from raypipe.engines.memory import MemoryNeed, gpu_dtype, memory_need, stored_dtype
 from raypipe.records import Search
 
 GIB = 1 << 30

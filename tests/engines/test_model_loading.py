@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from raypipe.engines.families import FAMILIES
 from raypipe.engines.model_loading import load_model
-from raypipe.engines.weight_files import INDEX, stored_tensors, weight_files
+from raypipe.engines.checkpoint_files import INDEX
+from raypipe.engines.weight_files import stored_tensors, weight_files
 from raypipe.errors import EngineError, UnsupportedError
 
 QWEN2 = next(family for family in FAMILIES if family.architecture == "Qwen2ForCausalLM")

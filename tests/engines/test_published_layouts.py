@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from test_families import BY_NAME, asked_of
 from test_transformers import assert_equals_generate
 
+from raypipe.engines.checkpoint_files import WEIGHTS
 from raypipe.engines.memory import stored_dtype
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
-from raypipe.engines.weight_files import WHOLE
 from raypipe.labels import label_set
 from raypipe.records import Request, Search
 
@@ -72,12 +72,12 @@ def test_the_arithmetic_of_the_files_is_found_in_either_place(layout, copied):
 
 
 def test_weights_of_half_precision_are_widened_exactly(copied, requests):
-    weights = load_file(copied / WHOLE)
+    weights = load_file(copied / WEIGHTS)
     halved = {name: weight.to(torch.bfloat16) for name, weight in weights.items()}
     widened = {name: weight.to(torch.float32) for name, weight in halved.items()}
-    save_file(widened, copied / WHOLE, metadata={"format": "pt"})
+    save_file(widened, copied / WEIGHTS, metadata={"format": "pt"})
     expected = hypotheses(copied, requests[:2])
-    save_file(halved, copied / WHOLE, metadata={"format": "pt"})
+    save_file(halved, copied / WEIGHTS, metadata={"format": "pt"})
     shard(copied)
     change_json(copied / "config.json", lambda config: config.update(dtype="bfloat16"))
     assert_the_same(hypotheses(copied, requests[:2]), expected)
@@ -87,10 +87,10 @@ def test_tied_embeddings_are_their_own_head(tmp_path):
     tied, untied = tmp_path / "tied", tmp_path / "untied"
     save_text(tied, "Qwen2ForCausalLM", tie_word_embeddings=True)
     shutil.copytree(tied, untied)
-    weights = load_file(untied / WHOLE)
+    weights = load_file(untied / WEIGHTS)
     assert "lm_head.weight" not in weights
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
-    save_file(weights, untied / WHOLE, metadata={"format": "pt"})
+    save_file(weights, untied / WEIGHTS, metadata={"format": "pt"})
     change_json(untied / "config.json", lambda config: config.update(tie_word_embeddings=False))
     asked = [Request(f"{i}", f"Question {i}?", None) for i in range(3)]
     assert_the_same(hypotheses(tied, asked), hypotheses(untied, asked))

@@ -13,7 +13,7 @@ from raypipe.config.api import ApiConfig
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.openai.presets import endpoint_of
 from raypipe.labels import LabelSet
-from raypipe.records import ChatInput, EmotionTokens, Failure, FloatArray, Request
+from raypipe.records import ChatInput, EmotionTokens, Failure, FloatArray, Request, WrittenTurn
 
 _FULL_SCALE = 32_768
 
@@ -45,6 +45,11 @@ class OpenAIFrontend:
     def with_prompt(self, prepared: ChatInput, prompt: str) -> ChatInput | Failure:
         """A model input of the same clip with another prompt."""
         return replace(prepared, prompt=prompt)
+
+    def written(self, prepared: ChatInput) -> WrittenTurn:
+        """The text that is sent, after the clip if there is one."""
+        clip = f"[{prepared.audio_format} file] " if prepared.audio is not None else ""
+        return WrittenTurn(clip + prepared.prompt, None, None)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label; none without a tokenizer."""

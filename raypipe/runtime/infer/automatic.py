@@ -65,6 +65,12 @@ class Automatic:
     def _devices(self) -> Devices:
         return self._ask()
 
+    @property
+    def devices(self) -> Devices | None:
+        """GPUs that the choices were made for; None where there was nothing to ask."""
+        asked: Devices | None = self.__dict__.get("_devices")
+        return asked
+
     @cached_property
     def _earlier(self) -> Choices:
         if self._tables is None or not self._tables.exists(RECORD):
@@ -170,8 +176,8 @@ class Automatic:
         devices = self._devices
         if plugin.memory_need is None or devices.memory is None:
             return ROWS_ON_CPUS
-        searches = list(_searches(context))
-        need = plugin.memory_need(settings, _longest_prompt(config, context), searches)
+        searches = list(searches_of(context))
+        need = plugin.memory_need(settings, longest_prompt(config, context), searches)
         memory = int(USABLE_SHARE * min(share, 1.0) * devices.memory)
         rows = need.rows(memory)
         if rows < 1:
@@ -201,7 +207,7 @@ def _loads_weights(model: ModelConfig) -> bool:
     return plugin.loads_path
 
 
-def _searches(context: RunContext) -> Iterator[Search]:
+def searches_of(context: RunContext) -> Iterator[Search]:
     """All that the model of a context is asked for."""
     for asking in context.passes:
         if isinstance(asking.request, Search):
@@ -210,7 +216,7 @@ def _searches(context: RunContext) -> Iterator[Search]:
         yield context.verification.search
 
 
-def _longest_prompt(config: RunConfig, context: RunContext) -> int:
+def longest_prompt(config: RunConfig, context: RunContext) -> int:
     """Tokens of the longest prompt: about a clip of the model's window, half a minute at most."""
     seconds = min(context.window_s, context.limits.max_duration_s, _LONGEST_S)
     sink = io.BytesIO()

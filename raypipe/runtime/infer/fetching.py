@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from raypipe.engines.checkpoint_files import SIZES
 from raypipe.engines.once_per_node import cache_folder, node_lock, short_name
-from raypipe.engines.weight_files import SIZES
 from raypipe.errors import StoreError
 from raypipe.store.location import Location
 from raypipe.store.object_version import ObjectVersion

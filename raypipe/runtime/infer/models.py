@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,6 +78,25 @@ def bring_weights(config: RunConfig) -> None:
         plugin, settings = engine_of(model, weights=True)
         if plugin.bring_weights is not None:
             plugin.bring_weights(settings)
+
+
+def faults_of(config: RunConfig) -> Iterator[str]:
+    """What the files of the run's models tell that these cannot be loaded, one line each."""
+    verifier = config.verifier.model
+    for model in (*config.all_models, *(() if verifier is None else (verifier,))):
+        plugin, settings = engine_of(model)
+        for fault in plugin.faults(settings):
+            yield f"model {model.path}: {fault}"
+
+
+def check_files(config: RunConfig) -> None:
+    """Refuse a run with a model that cannot be loaded, as far as its files tell.
+
+    Raises:
+        ConfigError: in one line.
+    """
+    for fault in faults_of(config):
+        raise ConfigError(fault)
 
 
 def make_frontend(model: ModelConfig) -> CheckedFrontend:

@@ -23,7 +23,12 @@ from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
-from raypipe.runtime.infer.models import check_engine, make_frontend, model_fingerprint
+from raypipe.runtime.infer.models import (
+    check_engine,
+    check_files,
+    make_frontend,
+    model_fingerprint,
+)
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
@@ -172,13 +177,35 @@ def run_contexts(
     Loads tokenizers, not weights.
 
     Raises:
-        ConfigError: if a prompt cannot be used, or a model cannot do what is asked.
+        ConfigError: if a prompt cannot be used, a model's files are not whole, or it cannot do
+            what is asked.
+    """
+    check_files(config)  # first: what follows may start Ray to ask a cluster's GPUs
+    config, contexts = unchecked_contexts(config, shards, tables, index, automatic)
+    check_engines(config, contexts)
+    by_model = {context.model: context for context in contexts}
+    return automatic.with_rows(config, by_model), contexts
+
+
+def unchecked_contexts(
+    config: RunConfig,
+    shards: Location,
+    tables: Location,
+    index: ShardIndex,
+    automatic: Automatic,
+) -> tuple[RunConfig, tuple[RunContext, ...]]:
+    """The config with every ``auto`` but the rows resolved, and the contexts.
+
+    Nobody has looked yet at whether the models' weights are there, what their engines can do and
+    whether there is room for them.
+
+    Raises:
+        ConfigError: if a prompt or a tokenizer cannot be used.
     """
     config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
     verification = _verification(config, labels, index)
-    _check_verifier(config, labels)
     fingerprints = [model_fingerprint(model) for model in config.all_models]
     if config.verifier.model is not None:
         fingerprints.append(model_fingerprint(config.verifier.model))
@@ -196,7 +223,6 @@ def run_contexts(
         own = config.with_model(model)
         frontend = make_frontend(model)
         emotion_tokens = frontend.emotion_tokens(labels)
-        check_engine(own, emotion_tokens)
         # A model that is only told what was measured has no window.
         is_heard = not all(prompt.text_only for prompt in prompts)
         window_s = frontend.max_duration_s if is_heard else AudioLimits().max_duration_s
@@ -226,8 +252,18 @@ def run_contexts(
                 prediction_fingerprint=prediction,
             )
         )
-    by_model = {context.model: context for context in contexts}
-    return automatic.with_rows(config, by_model), tuple(contexts)
+    return config, tuple(contexts)
+
+
+def check_engines(config: RunConfig, contexts: Sequence[RunContext]) -> None:
+    """Refuse what the engines of a run cannot give, before any work starts.
+
+    Raises:
+        ConfigError: naming the setting, what it needs and what is offered.
+    """
+    for model, context in zip(config.all_models, contexts, strict=True):
+        check_engine(config.with_model(model), context.emotion_tokens)
+    _check_verifier(config, contexts[0].labels)
 
 
 def run_sweep(

@@ -133,3 +133,10 @@ def test_an_engine_that_loads_nothing_asks_for_nothing(in_process: Any) -> None:
     made = make_plan(config, never)
     assert (made.config.model.dtype, made.config.resources.gpus) == ("float32", 0)
     assert made.chosen == {}
+
+
+def test_files_are_looked_at_before_anybody_asks_for_gpus(in_process: Any) -> None:
+    """To ask a cluster for its GPUs starts Ray."""
+    config = in_process.config(model={"path": "/nowhere/at/all"}, resources=AUTO)
+    with pytest.raises(ConfigError, match=r"^model /nowhere/at/all: no such folder: / has no nowh"):
+        make_plan(config, never)

@@ -23,8 +23,10 @@ from raypipe.runtime.infer.models import (
     RunFolders,
     check_batches,
     check_engine,
+    check_files,
     demand_of,
     engine_of,
+    faults_of,
     grammar_for,
     main_search,
     make_engine,
@@ -329,9 +331,34 @@ def test_what_a_checkpoint_asks_for_in_vain_is_refused_before_any_work(
     model = {"path": str(path)}
     config = in_process.config(model=model)
     wanted = "no_repeat_ngram_size=3.* add ignore_generation_config: true under model"
-    with pytest.raises(UnsupportedError, match=wanted) as refused:
+    with pytest.raises(ConfigError, match=wanted) as refused:
         in_process.plan(model=model)
     assert "min_length=2" in str(refused.value)
     assert "repetition_penalty" not in str(refused.value)
+    with pytest.raises(UnsupportedError, match=wanted):
+        check_engine(config, TOKENS)
     check_engine(in_process.config(model=model | {"ignore_generation_config": True}), TOKENS)
     assert config.decoding.penalties == "checkpoint"
+
+
+def test_the_faults_of_all_models_are_told_with_their_paths(
+    in_process: Any, tmp_path: Path
+) -> None:
+    missing = str(tmp_path / "missing")
+    config = in_process.config(
+        model={"path": missing},
+        strategies=["greedy", "alm_v"],
+        verifier={"model": {"path": str(tmp_path)}},
+    )
+    assert [*faults_of(config)] == [
+        f"model {missing}: no such folder",
+        f"model {tmp_path}: no config.json in the folder: it is no checkpoint as transformers "
+        "saves it",
+    ]
+    with pytest.raises(ConfigError, match=f"^model {missing}: no such folder$"):
+        check_files(config)
+
+
+def test_the_bundled_model_and_a_plug_in_that_knows_no_faults_pass(in_process: Any) -> None:
+    check_files(in_process.config())
+    check_files(in_process.config(model={"path": "tiny-alm"}))

@@ -1,0 +1,85 @@
+"""What a checkpoint's small files tell of it, in words, and its size where there are no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from raypipe.engines.checkpoint_files import checkpoint_files, json_file
+from raypipe.engines.families import family_of
+from raypipe.engines.memory import BYTES, stored_dtype
+from raypipe.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from raypipe.engines.engine import ModelSettings
+    from raypipe.engines.families.family import Family
+
+
+def checkpoint_facts(settings: ModelSettings, engine: str) -> Mapping[str, str]:
+    """Family, architecture, decoder and stored precision of a checkpoint.
+
+    Args:
+        settings: of the model.
+        engine: that is to decode it.
+
+    Raises:
+        ConfigError: if its files cannot be read.
+        UnsupportedError: if the engine does not decode it.
+    """
+    config, family = _config_and_family(settings, engine)
+    return {
+        "family": family.name,
+        "architecture": family.architecture,
+        "decoder": "vLLM" if engine == "vllm" else _decoder(settings, family),
+        "stored in": stored_dtype(config),
+    }
+
+
+def counted_weight_bytes(settings: ModelSettings, engine: str, dtype: str) -> int:
+    """Bytes of the weights that a checkpoint's config describes, whether or not they are there.
+
+    The model is made without memory behind it, which takes seconds.
+
+    Args:
+        settings: of the model.
+        engine: that is to decode it.
+        dtype: arithmetic of the weights.
+    """
+    import torch
+    import transformers
+
+    _, family = _config_and_family(settings, engine)
+    config = transformers.AutoConfig.from_pretrained(settings.path, revision=settings.revision)
+    with torch.device("meta"):
+        model = getattr(transformers, family.architecture)(config)
+    count: int = sum(parameter.numel() for parameter in model.parameters())
+    return count * BYTES[dtype]
+
+
+def _config_and_family(settings: ModelSettings, engine: str) -> tuple[Mapping[str, object], Family]:
+    config = json_file(checkpoint_files(settings.path, settings.revision), "config.json")
+    named = config.get("architectures")
+    architectures = [str(name) for name in named] if isinstance(named, list) else None
+    return config, family_of(settings.path, architectures, engine)
+
+
+def _decoder(settings: ModelSettings, family: Family) -> str:
+    """The decoder that the engine will choose.
+
+    Raises:
+        UnsupportedError: for a variant that no decoder reproduces.
+    """
+    if family.decoder != "tree":
+        return "plain, one utterance at a time"
+    from transformers import AutoConfig
+
+    from raypipe.engines.decoder_adapter import require_plain_attention
+
+    config = AutoConfig.from_pretrained(settings.path, revision=settings.revision)
+    try:
+        require_plain_attention(config.get_text_config())
+    except UnsupportedError as error:
+        if not family.plain_fallback:
+            raise
+        return f"plain, one utterance at a time: {error}"
+    return "tree"
