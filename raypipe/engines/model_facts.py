@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from raypipe.engines.checkpoint_files import checkpoint_files, json_file
 from raypipe.engines.families import family_of
 from raypipe.engines.memory import BYTES, stored_dtype
+from raypipe.engines.processor_loading import in_one_line
 from raypipe.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -44,13 +45,18 @@ def counted_weight_bytes(settings: ModelSettings, engine: str, dtype: str) -> in
         settings: of the model.
         engine: that is to decode it.
         dtype: arithmetic of the weights.
+
+    Raises:
+        ConfigError: if its config describes no model.
     """
     import torch
     import transformers
 
     _, family = _config_and_family(settings, engine)
-    config = transformers.AutoConfig.from_pretrained(settings.path, revision=settings.revision)
-    with torch.device("meta"):
+    with in_one_line(settings.path, "its config describes no model"), torch.device("meta"):
+        config = transformers.AutoConfig.from_pretrained(settings.path, revision=settings.revision)
+        # Of an omni model that also speaks, the part that listens and writes.
+        config = getattr(config, "thinker_config", config)
         model = getattr(transformers, family.architecture)(config)
     count: int = sum(parameter.numel() for parameter in model.parameters())
     return count * BYTES[dtype]
@@ -75,7 +81,8 @@ def _decoder(settings: ModelSettings, family: Family) -> str:
 
     from raypipe.engines.decoder_adapter import require_plain_attention
 
-    config = AutoConfig.from_pretrained(settings.path, revision=settings.revision)
+    with in_one_line(settings.path, "its config describes no model"):
+        config = AutoConfig.from_pretrained(settings.path, revision=settings.revision)
     try:
         require_plain_attention(config.get_text_config())
     except UnsupportedError as error:

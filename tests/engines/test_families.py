@@ -20,7 +20,10 @@ from searching import Searching
 from test_transformers import assert_equals_generate
 from ultravox import save_ultravox
 
+from raypipe.engines.checkpoint_faults import checkpoint_faults
+from raypipe.engines.engine import ModelSettings
 from raypipe.engines.families import FAMILIES, family_of
+from raypipe.engines.model_facts import checkpoint_facts, counted_weight_bytes
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.plain_decoder import PlainDecoder
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
@@ -97,6 +100,21 @@ def asked_of(family) -> list[Request]:
     return requests
 
 
+@pytest.mark.parametrize("name", MAKERS)
+def test_nothing_is_found_wrong_with_a_checkpoint_as_it_is_saved(name, checkpoints):
+    assert faults(checkpoints(name), "transformers") == []
+
+
+def model_parameters(family, path: Path) -> int:
+    model = getattr(transformers, family.architecture).from_pretrained(path)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def faults(path: Path, engine: str) -> list[str]:
+    settings = ModelSettings(str(path), None, None, "auto", "auto", trust_remote_code=False)
+    return [*checkpoint_faults(settings, engine)]
+
+
 @pytest.fixture
 def compare_with_generate(device):
     return partial(assert_answers_are_those_of_generate, device)
@@ -154,6 +172,11 @@ def test_a_clip_of_several_windows_is_heard_whole(tmp_path, compare_with_generat
 @pytest.mark.parametrize("generation", ["2_5", "3"])
 def test_the_thinker_is_taken_out_of_a_whole_omni(generation, tmp_path, compare_with_generate):
     family = save_whole_omni(tmp_path, generation)
+    assert faults(tmp_path, "transformers") == []
+    settings = ModelSettings(str(tmp_path), None, None, "float32", "auto", trust_remote_code=False)
+    assert checkpoint_facts(settings, "transformers")["family"] == family
+    parts = model_parameters(BY_NAME[family], tmp_path)
+    assert counted_weight_bytes(settings, "transformers", "float32") == 4 * parts
     requests = asked_of(BY_NAME[family])[:4]
     compare_with_generate(BY_NAME[family], tmp_path, requests, TreeDecoder)
 
@@ -345,6 +368,7 @@ class TestUltravox:
         return path
 
     def test_a_clip_stands_before_the_question(self, path):
+        assert faults(path, "vllm") == []
         frontend = TransformersFrontend(str(path), engine="vllm")
         clips = sounds([1.0, 10.0, 30.0], seed=1)
         made = frontend.prepare([Request("u", PROMPTS[0], clip) for clip in clips])

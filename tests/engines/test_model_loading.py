@@ -11,9 +11,9 @@ import transformers
 from measured_loading import SMALL, measured, save_large
 from safetensors.torch import load_file
 
+from raypipe.engines.checkpoint_files import INDEX
 from raypipe.engines.families import FAMILIES
 from raypipe.engines.model_loading import load_model
-from raypipe.engines.checkpoint_files import INDEX
 from raypipe.engines.weight_files import stored_tensors, weight_files
 from raypipe.errors import EngineError, UnsupportedError
 
