@@ -75,8 +75,7 @@ class TransformersFrontend:
             _NO_LIMIT_S if self._max_samples is None else self._max_samples / self.sampling_rate
         )
 
-        if self.family.plain_clip is None:  # else it may be asked without a template
-            self._try_template(model_path)
+        self._try_template(model_path)
 
     def prepare(self, requests: Sequence[Request]) -> list[ModelInput | Failure]:
         """Turn requests into model inputs: same length, same order, one failure per bad request.
