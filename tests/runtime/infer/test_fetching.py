@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,21 +117,21 @@ def test_objects_that_change_meanwhile_are_told(
         fetched(stored.uri, None, weights=True)
 
 
-def _fetch(uri: str, told: str) -> None:
-    with open(told, "a") as sink:
-        os.dup2(sink.fileno(), 2)
-        fetched(uri, None, weights=True)
+FETCH = """
+import sys
+from raypipe.runtime.infer.fetching import fetched
+fetched(sys.argv[1], None, weights=True)
+"""
 
 
-def test_processes_of_a_machine_fetch_once(stored: Location, tmp_path: Path) -> None:
-    spawn, told = multiprocessing.get_context("spawn"), tmp_path / "told"
-    processes = [spawn.Process(target=_fetch, args=(stored.uri, str(told))) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    names = [line.split(": ")[0].rsplit("mine/")[1] for line in told.read_text().splitlines()]
+def test_processes_of_a_machine_fetch_once(stored: Location) -> None:
+    command = [sys.executable, "-c", FETCH, stored.uri]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    told = "".join(process.communicate(timeout=120)[1] for process in processes)
+    assert [process.returncode for process in processes] == [0, 0], told
+    names = [
+        line.split(": ")[0].rsplit("mine/")[1] for line in told.splitlines() if "mine/" in line
+    ]
     assert sorted(names) == sorted(SMALL | LARGE)
 
 
