@@ -33,6 +33,9 @@ _SWITCHED_OFF = (
     "-master.telemetry=false",
     "-s3.autoCreateBucket=false",
 )
+_MANY_BUCKETS = "-volume.max=1000"
+"""Each takes seven volumes of its own; by itself the server has some five hundred."""
+
 _START_S = 120
 
 
@@ -82,7 +85,7 @@ def s3_server(weed: str) -> Iterator[S3Server]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [weed, "-logtostderr=true", "mini", f"-dir={folder}"]
-                + ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", *_SWITCHED_OFF]
+                + ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", _MANY_BUCKETS, *_SWITCHED_OFF]
                 + [f"-{name}={port}" for name, port in ports.items()],
                 stdout=output,
                 stderr=subprocess.STDOUT,
