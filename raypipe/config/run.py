@@ -203,6 +203,12 @@ class RunConfig(ConfigSection):
         return self.models or (self.model,)
 
     @property
+    def loaded_models(self) -> tuple[ModelConfig, ...]:
+        """Every model of the run, then the verifier where that is another one."""
+        verifier = self.verifier.model
+        return self.all_models if verifier is None else (*self.all_models, verifier)
+
+    @property
     def all_prompts(self) -> tuple[PromptConfig, ...]:
         """Every prompt of the run."""
         return self.prompts or (self.prompt,)
@@ -239,8 +245,7 @@ class RunConfig(ConfigSection):
             templates: texts of all that is asked, with their examples.
             asked: what is asked of which utterances.
         """
-        verifier = [] if self.verifier.model is None else [self.verifier.model]
-        models = zip([*self.all_models, *verifier], model_fingerprints, strict=True)
+        models = zip(self.loaded_models, model_fingerprints, strict=True)
         return _digest(
             {
                 "input": [input_fingerprint, self.input.limit],

@@ -252,6 +252,10 @@ class ResourcesConfig(ConfigSection):
         assert self.gpus_per_actor != "auto", "auto is resolved by the plan"
         return self.gpus_per_actor
 
+    def actors_on(self, gpus: float, stages: int = 1) -> int:
+        """Actors of ``auto`` on so many GPUs, which several stages share; one at least."""
+        return max(1, int(gpus / (max(self.gpus, 1.0) * stages)))
+
     @property
     def rows(self) -> int:
         """``batch_size`` of a run that has been planned."""

@@ -22,7 +22,7 @@ from raypipe.engines.checkpoint_files import (
     json_file,
     weight_files,
 )
-from raypipe.engines.families import family_of
+from raypipe.engines.families import family_of, named_architectures
 from raypipe.engines.generation_config import refusal_of, unwanted_fields
 from raypipe.errors import ConfigError, UnsupportedError
 
@@ -56,9 +56,7 @@ def checkpoint_faults(settings: ModelSettings, engine: str) -> Iterator[str]:
             yield _without_config(files)
             return
         config = json_file(files, "config.json")
-        named = config.get("architectures")
-        architectures = [str(name) for name in named] if isinstance(named, list) else None
-        family = family_of("it", architectures, engine)
+        family = family_of("it", named_architectures(config), engine)
     except (ConfigError, UnsupportedError) as error:
         yield str(error)
         return

@@ -129,7 +129,10 @@ class Lanes:
             self.tokens[rows, :beam_count] = tokens
             self.parents[rows, :beam_count] = parents
         if self._greedy is not None:
-            ranked = None if penalised is None else penalised.for_greedy(own, logits, rows, -1)
+            ranked = None
+            if penalised is not None:
+                raw = None if self._grammar is None else logits
+                ranked = penalised.for_greedy(own, raw, rows, -1)
             self.tokens[rows, -1] = self._greedy.start(rows, *_both(ranked, own))
         if self._grammar is not None:
             self._grammar.start(rows, self.tokens[rows])
@@ -154,8 +157,9 @@ class Lanes:
         """
         log_normalisers = self._keep(self._rows, logits)
         beams, penalised = (slice(None), slice(self._settings.beam_count)), self._penalised
-        raw = logits
+        raw = None
         if self._grammar is not None:
+            raw = logits[:, -1]
             logits = self._grammar.before_step(logits)
         if self._beams is not None:
             own = TokenScores(logits[beams], log_normalisers[beams])
@@ -167,7 +171,7 @@ class Lanes:
             own = TokenScores(logits[:, -1], log_normalisers[:, -1])
             ranked = None
             if penalised is not None:
-                ranked = penalised.for_greedy(own, raw[:, -1], slice(None), -1)
+                ranked = penalised.for_greedy(own, raw, slice(None), -1)
             self.tokens[:, -1] = self._greedy.advance(*_both(ranked, own))
         if self._grammar is not None:
             self._grammar.advance(self.tokens, self.parents)

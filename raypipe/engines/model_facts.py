@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from raypipe.engines.checkpoint_files import checkpoint_files, json_file
-from raypipe.engines.families import family_of
+from raypipe.engines.families import family_of, named_architectures
 from raypipe.engines.memory import BYTES, stored_dtype
 from raypipe.engines.processor_loading import in_one_line
 from raypipe.errors import UnsupportedError
@@ -64,9 +64,7 @@ def counted_weight_bytes(settings: ModelSettings, engine: str, dtype: str) -> in
 
 def _config_and_family(settings: ModelSettings, engine: str) -> tuple[Mapping[str, object], Family]:
     config = json_file(checkpoint_files(settings.path, settings.revision), "config.json")
-    named = config.get("architectures")
-    architectures = [str(name) for name in named] if isinstance(named, list) else None
-    return config, family_of(settings.path, architectures, engine)
+    return config, family_of(settings.path, named_architectures(config), engine)
 
 
 def _decoder(settings: ModelSettings, family: Family) -> str:

@@ -104,16 +104,18 @@ class PenalisedLanes:
         return TokenScores(ranked, torch.zeros_like(own.log_normalisers))
 
     def for_greedy(
-        self, own: TokenScores, raw: Tensor, rows: Tensor | slice, lane: int
+        self, own: TokenScores, raw: Tensor | None, rows: Tensor | slice, lane: int
     ) -> TokenScores:
         """Penalised logits, of which a greedy lane takes the largest.
 
         Args:
             own: the model's, minus infinity where a grammar forbids tokens.
-            raw: the same before a grammar: normalised is over the whole vocabulary.
+            raw: the same before a grammar: normalised is over the whole vocabulary. None without
+                a grammar.
             rows: of which rows.
             lane: the greedy one.
         """
         said = self._said[rows, lane]
         ranked = penalised(own.logits, said, self._repetition)
-        return TokenScores(ranked, penalised(raw, said, self._repetition).logsumexp(-1))
+        whole = ranked if raw is None else penalised(raw, said, self._repetition)
+        return TokenScores(ranked, whole.logsumexp(-1))

@@ -7,7 +7,7 @@ Importing a family's file imports neither torch nor transformers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 
 from raypipe.discovery import modules_in
@@ -43,6 +43,12 @@ def family_modules() -> list[ModuleType]:
 
 FAMILIES: tuple[Family, ...] = collect(family_modules())
 """Whatever is not here is refused: padding, positions or attention may differ unnoticed."""
+
+
+def named_architectures(config: Mapping[str, object]) -> list[str] | None:
+    """What a checkpoint's config says it is; None if it does not say."""
+    named = config.get("architectures")
+    return [str(name) for name in named] if isinstance(named, list) else None
 
 
 def family_of(model_path: str, architectures: Sequence[str] | None, engine: str) -> Family:

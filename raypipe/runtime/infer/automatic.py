@@ -15,6 +15,7 @@ import soundfile
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.engines.memory import HALF_PRECISIONS
+from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
 from raypipe.records import Failure, ModelInput, Search, Utterance
 from raypipe.runtime.infer.context import RunContext
@@ -203,8 +204,7 @@ def in_words(chosen: Choices) -> str:
 
 
 def _loads_weights(model: ModelConfig) -> bool:
-    plugin, _ = engine_of(model)
-    return plugin.loads_path
+    return load_plugin(model.engine).loads_path
 
 
 def searches_of(context: RunContext) -> Iterator[Search]:

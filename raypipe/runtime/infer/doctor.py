@@ -20,7 +20,12 @@ from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.devices import Devices, local_devices
 from raypipe.runtime.infer.model_checkup import ModelFacts, facts_of, model_facts
 from raypipe.runtime.infer.models import faults_of
-from raypipe.runtime.infer.plan import check_engines, identity_of, unchecked_contexts
+from raypipe.runtime.infer.plan import (
+    check_engines,
+    identity_of,
+    shards_of_run,
+    unchecked_contexts,
+)
 from raypipe.shards import ShardEntry, ShardIndex, read_durations, read_index, read_shard
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD
@@ -142,15 +147,8 @@ def checkup(config: RunConfig, ask: AskDevices = local_devices) -> Checkup:
 
 
 def taken(index: ShardIndex, limit: int | None) -> list[tuple[ShardEntry, int]]:
-    """Shards of a run, each with the number of its first rows that belong to it."""
-    left = index.rows if limit is None else limit
-    entries = []
-    for entry in index.shards:
-        take = min(entry.rows, left)
-        if take:
-            entries.append((entry, take))
-        left -= take
-    return entries
+    """Shards with rows of a run, each with the number of its first rows that belong to it."""
+    return [(entry, take) for entry, take in shards_of_run(index, limit) if take]
 
 
 @contextmanager

@@ -73,8 +73,7 @@ def bring_weights(config: RunConfig) -> None:
         EngineError: if they are none that the engine reads.
         StoreError: if a model in object storage cannot be fetched.
     """
-    verifier = config.verifier.model
-    for model in (*config.all_models, *(() if verifier is None else (verifier,))):
+    for model in config.loaded_models:
         plugin, settings = engine_of(model, weights=True)
         if plugin.bring_weights is not None:
             plugin.bring_weights(settings)
@@ -82,8 +81,7 @@ def bring_weights(config: RunConfig) -> None:
 
 def faults_of(config: RunConfig) -> Iterator[str]:
     """What the files of the run's models tell that these cannot be loaded, one line each."""
-    verifier = config.verifier.model
-    for model in (*config.all_models, *(() if verifier is None else (verifier,))):
+    for model in config.loaded_models:
         plugin, settings = engine_of(model)
         for fault in plugin.faults(settings):
             yield f"model {model.path}: {fault}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from raypipe.audio import AudioLimits, decode
@@ -30,7 +30,7 @@ from raypipe.runtime.infer.models import (
     model_fingerprint,
 )
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
-from raypipe.shards import ShardIndex, read_index
+from raypipe.shards import ShardEntry, ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.strategies.sweep import Sweep
 
@@ -126,15 +126,11 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
 
 def identity_of(config: RunConfig, index: ShardIndex, context: RunContext) -> Mapping[str, str]:
     """Digests of what a run's fingerprints are made of beside its config, by what it is."""
-    verifier = [] if config.verifier.model is None else [config.verifier.model]
     policy = None if index.policy is None else index.policy.model_dump(mode="json")
     parts: dict[str, object] = {
         "what the shards hold": index.fingerprint,
         "how votes are counted": policy,
-        **{
-            f"model {model.label}": model_fingerprint(model)
-            for model in (*config.all_models, *verifier)
-        },
+        **{f"model {model.label}": model_fingerprint(model) for model in config.loaded_models},
         **{f"prompt {prompt.name}": prompt.identity() for prompt in context.prompts},
     }
     if context.verification is not None:
@@ -206,9 +202,7 @@ def unchecked_contexts(
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
     verification = _verification(config, labels, index)
-    fingerprints = [model_fingerprint(model) for model in config.all_models]
-    if config.verifier.model is not None:
-        fingerprints.append(model_fingerprint(config.verifier.model))
+    fingerprints = [model_fingerprint(model) for model in config.loaded_models]
     asked = [asking.identity() for asking in passes_of(config, labels)]
     generation = config.generation_identity(
         index.fingerprint,
@@ -365,12 +359,18 @@ def _limits(config: RunConfig, window_s: float) -> AudioLimits:
 
 def _tasks(shards: Location, index: ShardIndex, limit: int | None) -> tuple[ShardTask, ...]:
     repeated: Mapping[str, Mapping[int, str]] = repeated_ids(shards, index)
+    return tuple(
+        ShardTask(entry, take, repeated.get(entry.name, {}))
+        for entry, take in shards_of_run(index, limit)
+    )
+
+
+def shards_of_run(index: ShardIndex, limit: int | None) -> Iterator[tuple[ShardEntry, int]]:
+    """Shards of a run, empty ones included, each with the number of its first rows in it."""
     left = limit if limit is not None else index.rows
-    tasks = []
     for entry in index.shards:
         take = min(entry.rows, left)
         if take == 0 and entry.rows > 0:
             break
         left -= take
-        tasks.append(ShardTask(entry, take, repeated.get(entry.name, {})))
-    return tuple(tasks)
+        yield entry, take

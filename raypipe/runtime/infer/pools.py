@@ -42,7 +42,6 @@ def pool_size(resources: ResourcesConfig, model: ModelConfig, stages: int = 1) -
         return PoolSize.fixed(1)
     if not resources.gpus:
         return PoolSize.fixed(max(1, nodes_with_cpus()))
-    each = max(resources.gpus, 1.0) * stages
-    most = max(1, int(possible_resources().get("GPU", 0) / each))
-    now = max(1, int(ray.cluster_resources().get("GPU", 0) / each))
+    most = resources.actors_on(possible_resources().get("GPU", 0), stages)
+    now = resources.actors_on(ray.cluster_resources().get("GPU", 0), stages)
     return PoolSize(1 if now < most else now, now, most)

@@ -21,10 +21,9 @@ from raypipe.records import (
     Generation,
     Hypothesis,
     Prediction,
-    Search,
     Utterance,
 )
-from raypipe.runtime.infer.automatic import Automatic
+from raypipe.runtime.infer.automatic import Automatic, searches_of
 from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.models import make_engine, make_frontend
@@ -94,9 +93,7 @@ class Predictor:
         self._config, (self._context,) = run_contexts(config, nowhere, nowhere, index, automatic)
         self._frontend = make_frontend(self._config.model)
         context = self._context
-        searches = [step.request for step in context.passes if isinstance(step.request, Search)]
-        if context.verification is not None:
-            searches.append(context.verification.search)
+        searches = list(searches_of(context))
         self._engine = make_engine(self._config, context.emotion_tokens, searches)
 
     @property

@@ -242,4 +242,4 @@ def _actors(config: RunConfig, devices: Devices | None) -> int:
         return resources.actors
     if not resources.gpus or devices is None:
         return 1
-    return max(1, int(devices.gpus / max(resources.gpus, 1.0)))
+    return resources.actors_on(devices.gpus)
