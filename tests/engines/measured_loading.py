@@ -1,7 +1,7 @@
 """Large random checkpoints, and the host memory that a process needs to load one.
 
-``python measured_loading.py CHECKPOINT DTYPE WARM-UP`` prints a JSON object; the warm-up is a small
-checkpoint of the same architecture, whose loading brings in all code before the measurement.
+``python measured_loading.py CHECKPOINT DTYPE WARM-UP DEVICE`` prints a JSON object; the warm-up is
+a small checkpoint of the same architecture, whose loading brings in all code before it counts.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def save_large(folder: Path, shard_size: str, **shape: int) -> None:
     model.save_pretrained(folder, max_shard_size=shard_size)
 
 
-def measured(checkpoint: Path, dtype: str, warm_up: Path) -> dict[str, float]:
+def measured(checkpoint: Path, dtype: str, warm_up: Path, device: str = "cpu") -> dict[str, float]:
     """What a process of its own says about loading a checkpoint."""
-    root = Path(__file__).parents[2]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, __file__, str(checkpoint), dtype, str(warm_up)],
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        [sys.executable, __file__, str(checkpoint), dtype, str(warm_up), device],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -58,17 +58,18 @@ def _status(key: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
 
-def _measure(checkpoint: Path, dtype: str, warm_up: Path) -> dict[str, float]:
+def _measure(checkpoint: Path, dtype: str, warm_up: Path, device: str) -> dict[str, float]:
     from raypipe.engines.families import FAMILIES
     from raypipe.engines.model_loading import load_model
     from raypipe.engines.weight_files import weight_files
 
     torch.set_num_threads(1)
-    (family,) = (one for one in FAMILIES if one.architecture == "Qwen2ForCausalLM")
+    (architecture,) = transformers.AutoConfig.from_pretrained(checkpoint).architectures
+    (family,) = (each for each in FAMILIES if each.architecture == architecture)
     origin = {"revision": None, "trust_remote_code": False}
 
     def load(path: Path):
-        return load_model(family, str(path), origin, getattr(torch, dtype), "cpu")
+        return load_model(family, str(path), origin, getattr(torch, dtype), device)
 
     load(warm_up)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
@@ -87,4 +88,6 @@ def _measure(checkpoint: Path, dtype: str, warm_up: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))))
+    print(
+        json.dumps(_measure(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), device=sys.argv[4]))
+    )

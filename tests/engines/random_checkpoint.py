@@ -127,6 +127,21 @@ def save_checkpoint(folder: Path, shape: Shape) -> None:
     _use_published_names(folder / "model.safetensors")
 
 
+def save_sharded(folder: Path, shape: Shape, device: str, shard_size: str) -> None:
+    """Write a checkpoint in bfloat16, in several files, its model made on ``device``."""
+    tokenizer = train_tokenizer(shape.vocabulary)
+    extractor = WhisperFeatureExtractor(feature_size=128, chunk_length=shape.window_s)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device(device):
+            model = _random_model(tokenizer, shape)
+    finally:
+        torch.set_default_dtype(before)
+    model.save_pretrained(folder, max_shard_size=shard_size)
+    Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
+
+
 def _use_published_names(file: Path) -> None:
     """Name the weights as published checkpoints do; transformers reads both, vLLM only these."""
     weights = {
