@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 
 from raypipe.engines.families import FAMILIES
 from raypipe.errors import ConfigError
+
+# Before its first request of a day the hub's client asks the hub which agents there are, to name
+# one, and waits 3 s for the answer. Set before it is imported, and only where nobody else did.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 PATIENCE_S = 3.0
 """Longest wait for an answer of the hub, before a run starts."""

@@ -89,9 +89,8 @@ def memory_need(
     head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
     key_heads = getattr(text, "num_key_value_heads", None) or heads
     token = 2 * text.num_hidden_layers * key_heads * head_size * size
-    stored = BYTES[stored_dtype(_config_of(settings))]
     return MemoryNeed(
-        weights=weight_bytes(settings.path, settings.revision) * size // stored,
+        weights=weight_bytes_in(settings),
         work=_WORK_TOKENS * (8 * text.hidden_size + 4 * text.intermediate_size) * size,
         row=sum(
             token * (prompt_tokens + search.lane_count * search.max_new_tokens)
@@ -99,6 +98,12 @@ def memory_need(
             for search in searches
         ),
     )
+
+
+def weight_bytes_in(settings: ModelSettings) -> int:
+    """Bytes of a checkpoint's weights in the run's arithmetic, its dtype resolved."""
+    stored = BYTES[stored_dtype(_config_of(settings))]
+    return weight_bytes(settings.path, settings.revision) * BYTES[settings.dtype] // stored
 
 
 def _config_of(settings: ModelSettings) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.engines.checkpoint_files import checkpoint_files, json_file
 from raypipe.engines.families import family_of, named_architectures
+from raypipe.engines.generation_config import generation_config_of, penalties_of
 from raypipe.engines.memory import BYTES, stored_dtype
 from raypipe.engines.processor_loading import in_one_line
 from raypipe.errors import UnsupportedError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def checkpoint_facts(settings: ModelSettings, engine: str) -> Mapping[str, str]:
-    """Family, architecture, decoder and stored precision of a checkpoint.
+    """Family, architecture, decoder, stored precision of a checkpoint, and its search's penalty.
 
     Args:
         settings: of the model.
@@ -33,6 +34,7 @@ def checkpoint_facts(settings: ModelSettings, engine: str) -> Mapping[str, str]:
         "architecture": family.architecture,
         "decoder": "vLLM" if engine == "vllm" else _decoder(settings, family),
         "stored in": stored_dtype(config),
+        "penalty": _penalty(settings),
     }
 
 
@@ -65,6 +67,16 @@ def counted_weight_bytes(settings: ModelSettings, engine: str, dtype: str) -> in
 def _config_and_family(settings: ModelSettings, engine: str) -> tuple[Mapping[str, object], Family]:
     config = json_file(checkpoint_files(settings.path, settings.revision), "config.json")
     return config, family_of(settings.path, named_architectures(config), engine)
+
+
+def _penalty(settings: ModelSettings) -> str:
+    ignore = settings.ignore_generation_config
+    generation_config = generation_config_of(settings.path, settings.revision)
+    applied = penalties_of(generation_config, settings.penalties, ignore=ignore)
+    if not applied.any:
+        return "none"
+    by = "the checkpoint" if settings.penalties == "checkpoint" else "the run"
+    return f"repetition_penalty {applied.repetition:g}, asked for by {by}"
 
 
 def _decoder(settings: ModelSettings, family: Family) -> str:

@@ -7,6 +7,7 @@ machine ``auto`` would be something else, and half of the answers of another pre
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
@@ -14,7 +15,7 @@ import numpy as np
 import soundfile
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
-from raypipe.engines.memory import HALF_PRECISIONS
+from raypipe.engines.memory import HALF_PRECISIONS, MemoryNeed, weight_bytes_in
 from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
 from raypipe.records import Failure, ModelInput, Search, Utterance
@@ -24,6 +25,8 @@ from raypipe.runtime.infer.models import engine_of, make_frontend
 from raypipe.runtime.infer.preparing import prepare_rows
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD, read_record
+
+_logger = logging.getLogger(__name__)
 
 ROWS_ON_CPUS = 16
 """Utterances decoded together without a GPU, or by an engine that plans its memory itself."""
@@ -154,41 +157,65 @@ class Automatic:
         resources: ResourcesConfig,
         parts: list[tuple[RunConfig, RunContext]],
     ) -> ResourcesConfig:
-        if resources.batch_size != "auto":
-            return resources
         name = f"{section}.batch_size"
+        if resources.batch_size != "auto":
+            if resources.gpus:
+                self._compare(name, resources.batch_size, resources.gpus, parts)
+            return resources
         if name in self._earlier:
             rows = int(self._earlier[name])
         elif resources.gpus:
-            rows = min(self._rows(part, context, resources.gpus) for part, context in parts)
+            rows = min(
+                min(self._fitting(part, context, resources.gpus) or ROWS_ON_CPUS, MOST_ROWS)
+                for part, context in parts
+            )
         else:
             rows = ROWS_ON_CPUS
         if any(_loads_weights(part.model) for part, _ in parts):
             self.chosen[name] = rows
         return resources.model_copy(update={"batch_size": rows})
 
-    def _rows(self, config: RunConfig, context: RunContext, share: float) -> int:
-        """Rows of one model on its share of a GPU.
+    def _compare(
+        self, name: str, rows: int, share: float, parts: list[tuple[RunConfig, RunContext]]
+    ) -> None:
+        """Say where rows by hand are more than fit: they are halved when memory runs out."""
+        for part, context in parts:
+            fitting = self._fitting(part, context, share)
+            if fitting is not None and rows > fitting:
+                _logger.warning(
+                    "%s: %d is more than the %d that fit into the GPU's memory with model %s by "
+                    "raypipe's count; rows are halved where memory runs out",
+                    *(name, rows, fitting, part.model.label),
+                )
+
+    def _fitting(self, config: RunConfig, context: RunContext, share: float) -> int | None:
+        """Rows of one model that fit into its share of a GPU.
+
+        Returns:
+            None for an engine that plans its memory itself, or where the GPU's is not known.
 
         Raises:
-            ConfigError: if not even its weights fit.
+            ConfigError: if not even its weights and one row fit.
         """
         plugin, settings = engine_of(config.model)
         devices = self._devices
-        if plugin.memory_need is None or devices.memory is None:
-            return ROWS_ON_CPUS
-        searches = list(searches_of(context))
-        need = plugin.memory_need(settings, longest_prompt(config, context), searches)
+        if not plugin.loads_path or plugin.gpu_dtype is None or devices.memory is None:
+            return None
         memory = int(USABLE_SHARE * min(share, 1.0) * devices.memory)
-        rows = need.rows(memory)
-        if rows < 1:
+        if plugin.memory_need is None:
+            need, what = MemoryNeed(weight_bytes_in(settings), 0, 0), ""
+        else:
+            searches = list(searches_of(context))
+            need = plugin.memory_need(settings, longest_prompt(config, context), searches)
+            what = " and one utterance"
+        if need.weights + need.work + need.row > memory:
             raise ConfigError(
                 f"model {config.model.label} needs {_gib(need.weights + need.work + need.row)} for "
-                f"its weights in {config.model.dtype} and one utterance; of the {devices.name}'s "
+                f"its weights in {config.model.dtype}{what}; of the {devices.name}'s "
                 f"{_gib(devices.memory)} a run takes {_gib(memory)}. raypipe splits no model over "
                 "GPUs" + ("; model.dtype: bfloat16 halves it" * (settings.dtype == "float32"))
             )
-        return min(rows, MOST_ROWS)
+        return need.rows(memory) if need.row else None
 
 
 def in_words(chosen: Choices) -> str:

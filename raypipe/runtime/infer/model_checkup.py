@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.config import ModelConfig, RunConfig
-from raypipe.engines.checkpoint_files import weight_bytes
 from raypipe.engines.engine import Spending
-from raypipe.engines.memory import MemoryNeed
+from raypipe.engines.memory import MemoryNeed, weight_bytes_in
 from raypipe.records import EmotionWord, Failure, Search, Utterance, WrittenTurn
 from raypipe.runtime.infer.automatic import longest_prompt, searches_of
 from raypipe.runtime.infer.context import RunContext
@@ -140,7 +139,7 @@ def model_facts(
         path=model.path,
         engine=model.engine,
         dtype=model.dtype,
-        facts=facts_of(model),
+        facts=plugin.facts(settings),
         memory=_memory(config, context),
         clips=_clips(context, durations),
         turns=turns,
@@ -157,8 +156,7 @@ def _memory(config: RunConfig, context: RunContext) -> MemoryFacts | None:
     size = config.resources.batch_size
     rows = None if size == "auto" else size
     if plugin.memory_need is None:
-        weights = weight_bytes(settings.path, settings.revision)
-        return MemoryFacts(MemoryNeed(weights, 0, 0), False, rows)
+        return MemoryFacts(MemoryNeed(weight_bytes_in(settings), 0, 0), False, rows)
     need = plugin.memory_need(settings, longest_prompt(config, context), list(searches_of(context)))
     if need.weights:
         return MemoryFacts(need, False, rows)

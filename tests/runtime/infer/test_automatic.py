@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from raypipe.engines.engine import ModelSettings
 from raypipe.engines.memory import memory_need
 from raypipe.errors import ConfigError
 from raypipe.records import Search
+from raypipe.runtime.infer import automatic
 from raypipe.runtime.infer.automatic import MOST_ROWS, ROWS_ON_CPUS, in_words
 from raypipe.runtime.infer.devices import NO_GPUS, Devices
 from raypipe.runtime.infer.pipeline import _record
@@ -79,6 +81,37 @@ def test_rows_follow_from_the_memory(plan: Callable[..., Plan]) -> None:
 def test_a_model_that_does_not_fit_is_refused_with_both_sizes(plan: Callable[..., Plan]) -> None:
     with pytest.raises(ConfigError, match=r"tiny-alm needs .*GiB.* of the made-up card's 0\.1 GiB"):
         plan(card(60))
+
+
+def test_an_engine_that_plans_its_memory_itself_is_held_to_its_weights(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = automatic.engine_of
+
+    def planning_itself(*asked: Any, **options: Any) -> Any:
+        plugin, settings = original(*asked, **options)
+        return dataclasses.replace(plugin, memory_need=None), settings
+
+    monkeypatch.setattr(automatic, "engine_of", planning_itself)
+    assert plan(card(60)).config.resources.rows == ROWS_ON_CPUS
+    with pytest.raises(ConfigError, match=r"for its weights in float16; of the made-up card's"):
+        plan(card(1))
+
+
+def test_rows_by_hand_are_compared_with_the_memory(
+    plan: Callable[..., Plan], caplog: pytest.LogCaptureFixture
+) -> None:
+    by_hand = AUTO | {"batch_size": 100}
+    assert plan(card(24_000), resources=by_hand).config.resources.rows == 100
+    assert not caplog.messages
+    fitting = plan(card(240)).config.resources.rows
+    assert plan(card(240), resources=by_hand).config.resources.rows == 100
+    assert caplog.messages == [
+        f"resources.batch_size: 100 is more than the {fitting} that fit into the GPU's memory with "
+        "model tiny-alm by raypipe's count; rows are halved where memory runs out"
+    ]
+    with pytest.raises(ConfigError, match="tiny-alm needs"):
+        plan(card(60), resources=by_hand)
 
 
 def test_what_is_said_is_not_chosen(plan: Callable[..., Plan], in_process: Any) -> None:

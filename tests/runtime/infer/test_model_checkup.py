@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkups import corpus_of_seven, model_of, told
@@ -40,6 +41,7 @@ def test_a_model_is_what_its_files_say(corpus: InProcess) -> None:
         "architecture": "Qwen2AudioForConditionalGeneration",
         "decoder": "tree",
         "stored in": "float16",
+        "penalty": "none",
     }
     assert model.memory is not None
     size = (checkpoint_path() / "model.safetensors").stat().st_size
@@ -51,6 +53,25 @@ def test_a_model_is_what_its_files_say(corpus: InProcess) -> None:
     tokens = (model.memory.need.row - 4 * config["vocab_size"] * 12) / per_token - 4 * 96
     assert 300 < tokens < 400
     assert tokens == round(tokens)
+
+
+def test_the_penalty_that_applies_is_told_with_who_asks_for_it(
+    corpus: InProcess, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint_path(), tmp_path / "published"))
+    document = json.loads((folder / "generation_config.json").read_text())
+    document |= {"do_sample": True, "top_p": 0.5, "repetition_penalty": 1.1}
+    (folder / "generation_config.json").write_text(json.dumps(document))
+    model = {"path": str(folder)}
+
+    def penalty(**changes: Any) -> str:
+        return model_of(told(corpus, **changes)).facts["penalty"]
+
+    assert penalty(model=model) == "repetition_penalty 1.1, asked for by the checkpoint"
+    assert penalty(model=model | {"ignore_generation_config": True}) == "none"
+    assert penalty(model=model, decoding={"penalties": "none"}) == "none"
+    own = {"penalties": {"repetition_penalty": 1.05}}
+    assert penalty(model=model, decoding=own) == "repetition_penalty 1.05, asked for by the run"
 
 
 def test_the_turn_is_shown_as_the_model_reads_it(corpus: InProcess) -> None:
