@@ -167,3 +167,11 @@ def test_nothing_but_training_imports_training() -> None:
     for path in (ROOT / "raypipe").rglob("*.py"):
         if not path.relative_to(ROOT).as_posix().startswith(TRAINING):
             assert "tiny_alm.training" not in path.read_text("utf-8"), path
+
+
+def test_ci_runs_the_engines_with_the_lowest_transformers_that_is_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (needed,) = (each for each in project["dependencies"] if each.startswith("transformers"))
+    lowest = re.fullmatch(r"transformers>=([\d.]+),<[\d.]+", needed)
+    assert lowest is not None
+    assert f"'transformers=={lowest[1]}.*'" in (ROOT / ".ci" / "run").read_text("utf-8")

@@ -29,6 +29,9 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
     Args:
         address: ``auto``, ``host:port``; None for ``RAY_ADDRESS`` or an embedded local Ray.
+
+    Raises:
+        ConfigError: if the cluster does not answer, wants a token, or has another Ray or Python.
     """
     if ray.is_initialized():
         _configure_data()
@@ -40,8 +43,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     if address:
         try:
             ray.init(address=address, logging_level=logging.WARNING)
-        except ConnectionError as error:
-            raise ConfigError(f"no Ray cluster answers at {address!r}: {error}") from error
+        except (ConnectionError, RuntimeError) as error:
+            raise ConfigError(_why_not_joined(address, error)) from error
     else:
         ray.init(
             address="local",  # never somebody's cluster that happens to run on this machine
@@ -55,6 +58,23 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _why_not_joined(address: str, error: Exception) -> str:
+    """Why a cluster cannot be joined, in one line; Ray tells it in several, and by one class."""
+    told = " ".join(str(error).split())
+    if told.startswith("Version mismatch"):
+        return (
+            f"the Ray cluster at {address!r} is of another version, and both must be the same: "
+            f"{told.removeprefix('Version mismatch: ')}; ray job submit runs a job with the nodes' "
+            "own"
+        )
+    if "AuthenticationError" in str(error.__cause__):
+        return (
+            f"the Ray cluster at {address!r} wants its token: set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN_PATH as on its nodes"
+        )
+    return f"no Ray cluster answers at {address!r}: {told}"
 
 
 def _configure_data() -> None:

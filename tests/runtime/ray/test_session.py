@@ -12,6 +12,7 @@ from raypipe.runtime.ray.session import (
     nodes_with_cpus,
     own_error,
     possible_resources,
+    ray_session,
 )
 
 Have = dict[str, float]
@@ -105,3 +106,44 @@ def test_what_is_not_raypipe_s_own_stays_as_it_is() -> None:
 def test_an_error_that_never_met_ray_is_itself() -> None:
     error = ConfigError("wrong")
     assert own_error(error) is error
+
+
+# As Ray 2.60 says it of a cluster started with Ray 2.59.
+MISMATCH = """Version mismatch: The cluster was started with:
+    Ray: 2.59.0
+    Python: 3.11.7
+This process on node 10.0.0.2 was started with:
+    Ray: 2.60.0
+    Python: 3.11.7
+"""
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, error: Exception) -> str:
+    def refuse(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(ConfigError) as refused, ray_session("head:6379"):
+        pass
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_cluster_of_another_version_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, RuntimeError(MISMATCH))
+    assert line.startswith("the Ray cluster at 'head:6379' is of another version")
+    assert "started with: Ray: 2.59.0 Python: 3.11.7 This process" in line
+
+
+def test_a_cluster_that_wants_a_token_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ConnectionError("Failed to connect to Ray cluster at head:6379")
+    error.__cause__ = RuntimeError(
+        "ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken"
+    )
+    assert "wants its token: set RAY_AUTH_MODE=token" in refusal(monkeypatch, error)
+
+
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ConnectionError("Failed to connect to Ray cluster at head:6379")
+    assert refusal(monkeypatch, error).startswith("no Ray cluster answers at 'head:6379': Failed")
