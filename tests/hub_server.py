@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class Hub:
         status: answered to everything; None for what is so.
         silent_s: seconds until any answer.
         requests: methods and paths that were asked, in order.
+        handed_out: how often the content of each file was fetched.
     """
 
     folders: dict[str, Path] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class Hub:
     status: int | None = None
     silent_s: float = 0.0
     requests: list[str] = field(default_factory=list)
+    handed_out: Counter[str] = field(default_factory=Counter)
     url: str = ""
 
 
@@ -102,6 +105,7 @@ def hub_server() -> Iterator[Hub]:
             file = hub.folders[repository] / name
             if not file.is_file():
                 return self._send(404, error="EntryNotFound")
+            hub.handed_out[name] += self.command == "GET"
             self._send(200, file.read_bytes())
 
         def _send(self, status: int, body: bytes = b"", *, error: str | None = None) -> None:

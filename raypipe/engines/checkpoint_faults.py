@@ -21,6 +21,7 @@ from raypipe.engines.checkpoint_files import (
     checkpoint_files,
     json_file,
     weight_files,
+    without_weights,
 )
 from raypipe.engines.families import family_of, named_architectures
 from raypipe.engines.generation_config import refusal_of, unwanted_fields
@@ -38,7 +39,6 @@ _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 _EXTRACTORS = ("feature_extractor", "audio_processor")
 _SMALL = ("generation_config.json", "tokenizer_config.json", *_PROCESSORS)
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LONGEST_HEADER = 100_000_000
 """Bytes of the longest header that the safetensors library reads."""
 
@@ -97,7 +97,7 @@ def weight_faults(files: CheckpointFiles, *, needs_index: bool = True) -> Iterat
         yield str(error)
         return
     if not weights:
-        yield _without_weights(files)
+        yield without_weights(files)
         return
     missing = [name for name in weights if files.size(name) is None and name not in files.names]
     if missing:
@@ -215,16 +215,6 @@ def _without_config(files: CheckpointFiles) -> str:
     if below:
         return f"{text}; {below[0]} in it has one"
     return f"{text}: it is no checkpoint as transformers saves it"
-
-
-def _without_weights(files: CheckpointFiles) -> str:
-    pickles = sorted(name for name in files.names if name.endswith(_PICKLES))
-    if pickles:
-        return (
-            f"pickle weights ({pickles[0]}) are refused, they can run any code when they are "
-            "loaded; save as safetensors: load them once with transformers and save_pretrained()"
-        )
-    return f"no weights (*.safetensors) in {files.where}"
 
 
 def _fault_of_weights(file: Path) -> str | None:

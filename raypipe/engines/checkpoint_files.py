@@ -14,6 +14,8 @@ from raypipe.errors import ConfigError
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 """Weights in one file, or what names the files of several; the first wins if both are there."""
 
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".bin.index.json")
+
 SIZES = ".raypipe-sizes.json"
 """Sizes of all files of a folder by their names, where some of them were not fetched yet."""
 
@@ -118,16 +120,40 @@ def weight_files(files: CheckpointFiles) -> tuple[str, ...]:
     Without either, all that end in ``.safetensors``; empty if there are none.
 
     Raises:
-        ConfigError: if its index cannot be read.
+        ConfigError: if its index cannot be read, or names a file elsewhere.
     """
     if WEIGHTS in files.names:
         return (WEIGHTS,)
     if INDEX in files.names:
-        shards = json_file(files, INDEX).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise ConfigError(f"{INDEX} names no weight files")
-        return tuple(sorted({str(shard) for shard in shards.values()}))
+        return shard_names(json_file(files, INDEX))
     return tuple(sorted(name for name in files.names if name.endswith(".safetensors")))
+
+
+def shard_names(index: Mapping[str, object]) -> tuple[str, ...]:
+    """Names of the weight files that an index names, in order.
+
+    Raises:
+        ConfigError: if it names none, or one that is not beside it.
+    """
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise ConfigError(f"{INDEX} names no weight files")
+    names = sorted({str(shard) for shard in shards.values()})
+    for name in names:
+        if Path(name).name != name:
+            raise ConfigError(f"{INDEX} names {name!r}, which is no file beside it")
+    return tuple(names)
+
+
+def without_weights(files: CheckpointFiles) -> str:
+    """Why a checkpoint without safetensors is refused, in one line."""
+    pickles = sorted(name for name in files.names if name.endswith(_PICKLES))
+    if pickles:
+        return (
+            f"pickle weights ({pickles[0]}) are refused, they can run any code when they are "
+            "loaded; save as safetensors: load them once with transformers and save_pretrained()"
+        )
+    return f"no weights (*.safetensors) in {files.where}"
 
 
 def weight_bytes(path: str, revision: str | None) -> int:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
+from raypipe.engines.checkpoint_files import (
+    INDEX,
+    WEIGHTS,
+    FolderFiles,
+    checkpoint_files,
+    json_file,
+    shard_names,
+    without_weights,
+)
 from raypipe.engines.once_per_node import node_lock
-from raypipe.engines.weight_files import no_weights, shard_names, weight_files
+from raypipe.engines.weight_files import weight_files
 from raypipe.errors import UnsupportedError
 
 
@@ -22,8 +30,9 @@ def weights_folder(path: str, revision: str | None) -> Path:
         revision: commit of a hub id.
 
     Raises:
-        UnsupportedError: if there are no safetensors.
-        EngineError: if an index names a file that is not there.
+        ConfigError: if an index cannot be read.
+        UnsupportedError: if there are no safetensors, or not all that an index names.
+        EngineError: if the index of a folder names a file that is not there.
         OSError: if the hub does not answer or does not hand them out.
     """
     if Path(path).is_dir():
@@ -35,10 +44,10 @@ def weights_folder(path: str, revision: str | None) -> Path:
             return whole.parent
         index = _fetched(path, INDEX, revision)
         if index is None:
-            raise UnsupportedError(no_weights(path, lambda name: _is_there(path, name, revision)))
+            raise UnsupportedError(f"{path}: {without_weights(checkpoint_files(path, revision))}")
         # All of one commit, whatever the revision points at by now.
         commit = index.parent.name
-        for name in shard_names(index.read_text(encoding="utf-8")):
+        for name in shard_names(json_file(FolderFiles(index.parent), INDEX)):
             if _fetched(path, name, commit) is None:
                 raise UnsupportedError(
                     f"{path}: {name}, which its {INDEX} names, is not on the hub, or it cannot be "
@@ -81,15 +90,3 @@ def _is_cached(path: str, revision: str | None) -> bool:
     return any(
         isinstance(try_to_load_from_cache(path, name, revision=revision), str) for name in known
     )
-
-
-def _is_there(path: str, name: str, revision: str | None) -> bool:
-    """Whether a hub id has a file, which is not fetched; False if nobody can be asked."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        get_hf_file_metadata(hf_hub_url(path, name, revision=revision))
-    except (HfHubHTTPError, OfflineModeIsEnabled):
-        return False
-    return True

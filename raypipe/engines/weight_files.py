@@ -7,15 +7,15 @@ tensor is read when it is asked for, and only what is on its way takes memory.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
+from raypipe.engines import checkpoint_files
+from raypipe.engines.checkpoint_files import INDEX, WEIGHTS, FolderFiles, without_weights
 from raypipe.errors import EngineError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -23,64 +23,28 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
-"""Names under which checkpoints are published as pickle, which runs code when it is read."""
-
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 """Arithmetic by its name in the files."""
-
-
-def shard_names(index: str) -> tuple[str, ...]:
-    """Names of the files that an index names, in their order.
-
-    Args:
-        index: its text.
-
-    Raises:
-        EngineError: if it is no index, or names a file elsewhere.
-    """
-    try:
-        names = sorted(set(json.loads(index)["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise EngineError(f"{INDEX} names no weights: {error!r}") from error
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
-            raise EngineError(f"{INDEX} names {name!r}, which is no file beside it")
-    return tuple(names)
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """The weight files of a checkpoint's folder, in their order.
 
     Raises:
+        ConfigError: if its index cannot be read.
         UnsupportedError: if it has none, or only such as run code when they are read.
         EngineError: if its index names a file that is not there.
     """
-    if (folder / WEIGHTS).is_file():
-        return (folder / WEIGHTS,)
-    if not (folder / INDEX).is_file():
-        raise UnsupportedError(no_weights(str(folder), lambda name: (folder / name).is_file()))
-    files = [folder / name for name in shard_names((folder / INDEX).read_text(encoding="utf-8"))]
-    missing = [file.name for file in files if not file.is_file()]
+    files = FolderFiles(folder)
+    names = checkpoint_files.weight_files(files)
+    if not names:
+        raise UnsupportedError(f"{folder}: {without_weights(files)}")
+    if not {WEIGHTS, INDEX} & files.names:
+        raise UnsupportedError(f"{folder} has {names[0]}, but neither {WEIGHTS} nor {INDEX}")
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise EngineError(f"{folder} lacks {len(missing)} weight files, first {missing[0]}")
-    return tuple(files)
-
-
-def no_weights(path: str, has: Callable[[str], bool]) -> str:
-    """Why a checkpoint without safetensors is refused, in one line.
-
-    Args:
-        path: folder or hub id, to name it by.
-        has: whether it has a file of that name.
-    """
-    for name in PICKLES:
-        if has(name):
-            return (
-                f"{path} has its weights as pickle ({name}), which may run any code when it is "
-                "read; raypipe reads safetensors only: convert it, or take a revision that has them"
-            )
-    return f"{path} has no weights: neither {WEIGHTS} nor {INDEX}"
+    return tuple(folder / name for name in names)
 
 
 class WeightFile:

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from counting_hub import COMMIT, hub_server
+from hub_server import COMMIT, Hub, hub_server
 
 from raypipe.engines.checkpoint_files import INDEX, WEIGHTS
 
@@ -25,6 +27,23 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """A hub that has the model with these files."""
+
+    @contextmanager
+    def served(files: Mapping[str, bytes]) -> Iterator[Hub]:
+        folder = tmp_path / "served"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        with hub_server() as hub:
+            hub.folders[MODEL] = folder
+            yield hub
+
+    return served
 
 
 @pytest.fixture
@@ -50,11 +69,11 @@ def said(process: subprocess.Popen) -> str:
     return output.strip()
 
 
-def test_processes_fetch_once_and_offline_nothing_is_asked(start):
-    with hub_server(MODEL, FILES) as hub:
-        processes = [start(hub.endpoint) for _ in range(2)]
+def test_processes_fetch_once_and_offline_nothing_is_asked(start, serve):
+    with serve(FILES) as hub:
+        processes = [start(hub.url) for _ in range(2)]
         first, second = map(said, processes)
-        assert dict(hub.handed_out) == dict.fromkeys(FILES, 1)
+        assert +hub.handed_out == dict.fromkeys(FILES, 1)
     assert first == second
     folder = Path(first)
     assert folder.name == COMMIT
@@ -63,16 +82,16 @@ def test_processes_fetch_once_and_offline_nothing_is_asked(start):
 
 
 @pytest.mark.slow
-def test_what_is_in_the_cache_is_taken_where_the_hub_does_not_answer(start):
-    with hub_server(MODEL, FILES) as hub:
-        folder = said(start(hub.endpoint))
+def test_what_is_in_the_cache_is_taken_where_the_hub_does_not_answer(start, serve):
+    with serve(FILES) as hub:
+        folder = said(start(hub.url))
     assert said(start("http://127.0.0.1:9")) == folder
 
 
-def test_a_file_that_is_nowhere_is_named(start):
+def test_a_file_that_is_nowhere_is_named(start, serve):
     missing = list(SHARDS)[1]
-    with hub_server(MODEL, {name: data for name, data in FILES.items() if name != missing}) as hub:
-        told = said(start(hub.endpoint))
+    with serve({name: data for name, data in FILES.items() if name != missing}) as hub:
+        told = said(start(hub.url))
     assert told.startswith(f"UnsupportedError somebody/model: {missing}, which its")
 
 
@@ -80,16 +99,18 @@ def test_without_hub_and_cache_the_hub_s_own_error_stays(start):
     assert said(start("http://127.0.0.1:9", HF_HUB_OFFLINE="1")).startswith("LocalEntryNotFound")
 
 
-def test_a_single_file_is_preferred(start):
-    with hub_server(MODEL, {**FILES, WEIGHTS: b"w"}) as hub:
-        folder = Path(said(start(hub.endpoint)))
-        assert dict(hub.handed_out) == {WEIGHTS: 1}
+def test_a_single_file_is_preferred(start, serve):
+    with serve({**FILES, WEIGHTS: b"w"}) as hub:
+        folder = Path(said(start(hub.url)))
+        assert +hub.handed_out == {WEIGHTS: 1}
     assert (folder / WEIGHTS).read_bytes() == b"w"
 
 
-def test_weights_as_pickle_are_refused_and_not_fetched(start):
-    with hub_server(MODEL, {"pytorch_model.bin": b"pickle"}) as hub:
-        refused = said(start(hub.endpoint))
-        assert dict(hub.handed_out) == {}
-    assert refused.startswith("UnsupportedError somebody/model has its weights as pickle (pytorch")
+def test_weights_as_pickle_are_refused_and_not_fetched(start, serve):
+    with serve({"pytorch_model.bin": b"pickle"}) as hub:
+        refused = said(start(hub.url))
+        assert not any(hub.handed_out.values())
+    assert refused.startswith(
+        "UnsupportedError somebody/model: pickle weights (pytorch_model.bin) are"
+    )
     assert "\n" not in refused

@@ -185,7 +185,7 @@ def test_weights_that_nobody_reads_are_refused_where_they_are_brought(tmp_path: 
     for name in ("config.json", "pytorch_model.bin"):
         (tmp_path / name).write_bytes(b"{}")
     document = {"input": {"shards": "s"}, "output": "o", "model": {"path": str(tmp_path)}}
-    with pytest.raises(UnsupportedError, match=r"as pickle \(pytorch_model\.bin\)"):
+    with pytest.raises(UnsupportedError, match=r"pickle weights \(pytorch_model\.bin\)"):
         bring_weights(parse_config(document))
 
 
