@@ -1,30 +1,29 @@
 """Decoded audio: mono float32 at a model's rate, or the reason why there is none.
 
 libsndfile answers many broken files with fewer or other samples and no error. What it does not
-tell is checked here: sizes that a container declares but does not hold, frames that a header
-promises but the decoder does not deliver, values that are not numbers. A cut is noticed in WAV,
-AIFF, FLAC, Ogg and, beyond 5 %, in MP3; rarer containers (AU, CAF, W64) do not give it away.
+tell is checked: sizes that a container declares but does not hold
+(:mod:`raypipe.audio.containers`), frames that a header promises but the decoder does not deliver,
+values that are not numbers. A cut is noticed in WAV, AIFF, FLAC, Ogg and in MP3s that tell their
+length; rarer containers (AU, CAF, W64) do not give it away.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import soundfile
 import soxr  # type: ignore[import-untyped]  # comes with librosa, whose resampler it is
 
+from raypipe.audio.containers import checked_container
 from raypipe.errors import DecodeError
 from raypipe.records import FloatArray
 
 _BLOCK_S = 1
 _UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF  # libsndfile, for streams that do not say their length
-_STREAMED_SIZE = 0xFFFFFFFF  # in a RIFF header written to a pipe, whose length was not known
-_MP3_SHORTFALL = 0.05  # an MP3 without a length header is measured by its average bit rate
+_MP3_SHORTFALL = 2 * 1152  # frames; an MP3 decoder may drop what it cannot begin or end with
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +88,17 @@ class _ForwardReader(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def open_sound(audio: bytes) -> soundfile.SoundFile:
+def open_sound(audio: bytes, *, whole: bool = True) -> soundfile.SoundFile:
     """A clip opened for reading from front to back.
 
     Args:
         audio: the encoded file.
+        whole: whether it is refused if samples are missing at its end.
 
     Raises:
         DecodeError: ``empty``, ``not_audio`` or ``truncated``.
     """
-    _check_container(audio)
-    return _open(_Stream(audio))
+    return _open(_Stream(checked_container(audio, whole=whole).audio))
 
 
 def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
@@ -132,14 +131,14 @@ def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = Non
             ``zero_length``, ``non_finite``, ``too_long``, ``too_many_channels`` or
             ``bad_sampling_rate``, and a message with the value found and the limit.
     """
-    _check_container(audio)
     limits = limits or AudioLimits()
-    stream = _Stream(audio)
+    believable = checked_container(audio).audio
+    stream = _Stream(believable)
     with _open(stream) as reader:
         header = _checked_header(reader, limits)
-        samples = _mono(reader, header, limits, stream, len(audio))
-        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0.0
-    if header.frames is not None and len(samples) < header.frames * (1 - shortfall):
+        samples = _mono(reader, header, limits, stream, len(believable))
+        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0
+    if header.frames is not None and len(samples) < header.frames - shortfall:
         raise DecodeError(
             "truncated", f"the header promises {header.frames} frames, {len(samples)} are there"
         )
@@ -224,55 +223,3 @@ def _mono(
         blocks.append(block.mean(axis=1, dtype=np.float32))
         if len(block) < block_frames:
             return np.concatenate(blocks)
-
-
-def _check_container(audio: bytes) -> None:
-    """Refuse what is empty, and WAV, AIFF and Ogg files that end before they say they do."""
-    if not audio:
-        raise DecodeError("empty", "0 bytes")
-    if audio[:4] in (b"RIFF", b"RF64", b"BW64"):
-        _check_chunks(audio, "<I", b"data")
-    elif audio[:4] in (b"FORM", b"RIFX"):
-        _check_chunks(audio, ">I", b"SSND" if audio[:4] == b"FORM" else b"data")
-    elif audio[:4] == b"OggS":
-        _check_last_ogg_page(audio)
-
-
-def _check_chunks(audio: bytes, byte_order: str, wanted: bytes) -> None:
-    for name, start, size in _chunks(audio, byte_order):
-        if name == wanted:
-            present = len(audio) - start
-            if size > present and size != _STREAMED_SIZE:
-                raise DecodeError(
-                    "truncated", f"the header declares {size} bytes of audio, {present} are there"
-                )
-            return
-    (declared,) = struct.unpack_from(byte_order, audio, 4) if len(audio) >= 8 else (8,)
-    if declared + 8 > len(audio):
-        raise DecodeError(
-            "truncated", f"the header declares {declared + 8} bytes, {len(audio)} are there"
-        )
-
-
-def _chunks(audio: bytes, byte_order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and declared size of each chunk of a RIFF-like file."""
-    position, long_data_size = 12, None
-    while position + 8 <= len(audio):
-        name = audio[position : position + 4]
-        (size,) = struct.unpack_from(byte_order, audio, position + 4)
-        start = position + 8
-        if name == b"ds64" and start + 16 <= len(audio):
-            (long_data_size,) = struct.unpack_from("<Q", audio, start + 8)
-        if name == b"data" and size == _STREAMED_SIZE and long_data_size is not None:
-            size = long_data_size
-        yield name, start, size
-        position = start + size + size % 2
-
-
-def _check_last_ogg_page(audio: bytes) -> None:
-    page = audio.rfind(b"OggS")
-    table = page + 27
-    lengths = audio[table : table + audio[page + 26]] if table <= len(audio) else b""
-    complete = table <= len(audio) and len(lengths) == audio[page + 26]
-    if not complete or table + len(lengths) + sum(lengths) > len(audio):
-        raise DecodeError("truncated", f"the last Ogg page, at byte {page}, is cut short")

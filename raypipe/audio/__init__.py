@@ -1,0 +1,19 @@
+"""Encoded recordings: their headers, their samples, what is wrong with them."""
+
+from raypipe.audio.decoding import (
+    AudioHeader,
+    AudioLimits,
+    decode,
+    open_sound,
+    read_header,
+    resample,
+)
+
+__all__ = [
+    "AudioHeader",
+    "AudioLimits",
+    "decode",
+    "open_sound",
+    "read_header",
+    "resample",
+]
