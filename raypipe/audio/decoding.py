@@ -22,7 +22,9 @@ from raypipe.errors import DecodeError
 from raypipe.records import FloatArray
 
 _BLOCK_S = 1
-_UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF  # libsndfile, for streams that do not say their length
+UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF
+"""Frames, by libsndfile, of a stream that does not tell its length."""
+
 _MP3_SHORTFALL = 2 * 1152  # frames; an MP3 decoder may drop what it cannot begin or end with
 
 
@@ -177,7 +179,7 @@ def _open(stream: _Stream) -> _ForwardReader:
 
 
 def _checked_header(reader: _ForwardReader, limits: AudioLimits) -> AudioHeader:
-    frames = None if reader.frames >= _UNKNOWN_FRAMES else reader.frames
+    frames = None if reader.frames >= UNKNOWN_FRAMES else reader.frames
     header = AudioHeader(reader.samplerate, reader.channels, frames)
     if not limits.min_sampling_rate <= header.sampling_rate <= limits.max_sampling_rate:
         raise DecodeError(

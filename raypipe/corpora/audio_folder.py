@@ -36,6 +36,7 @@ def pending_audio_folder(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> Iterator[PendingClip | Failure]:
     """The clips of a folder, before their audio is read.
 
@@ -45,6 +46,7 @@ def pending_audio_folder(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that are labels all the same; they do not count.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Yields:
         Clips whose id is their path without its ending, unless the table has ids; failures, also
@@ -56,8 +58,7 @@ def pending_audio_folder(
     """
     place = Location.parse(folder, endpoint)
     tree = FileTree(place)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or posixpath.basename(place.uri))
+    rules = FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel)
     tables = [name for name in tree.names if posixpath.basename(name).lower() in _TABLES]
     recordings = [name for name in tree.names if name.lower().endswith(AUDIO_SUFFIXES)]
     if not recordings:
@@ -114,7 +115,16 @@ def _sorted_by_label(
             yield failure(name, None, clip, error.reason, str(error))
         else:
             size = tree.sizes[name]
-            yield PendingClip(utterance, tree.source, name, name, None, path=name, size=size)
+            yield PendingClip(
+                utterance,
+                tree.source,
+                name,
+                name,
+                None,
+                path=name,
+                size=size,
+                segment=rules.part(fields),
+            )
 
 
 def _id(path: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
 from raypipe.shards import SUM_TOLERANCE
@@ -39,11 +40,35 @@ class FieldRules:
         labels: the label set; votes are matched through its aliases.
         other_labels: lower-case words outside it that votes may hold; they do not count.
         dataset: name of the corpus where a line names none.
+        channel: channel that is the clip where a line names none, counted from 0; None for the mix
+            of all.
     """
 
     labels: LabelSet
     other_labels: frozenset[str]
     dataset: str
+    channel: int | None = None
+
+    @classmethod
+    def of(
+        cls, labels: LabelSet, other_labels: Iterable[str], dataset: str, channel: int | None
+    ) -> FieldRules:
+        """Rules of a reader's options; ``other_labels`` in any case."""
+        others = frozenset(word.strip().lower() for word in other_labels)
+        return cls(labels, others, dataset, channel)
+
+    def part(self, fields: Mapping[str, object]) -> Segment | None:
+        """The part of its recording that is the clip; None for all of it.
+
+        Raises:
+            BadLineError: ``bad_type`` for a negative channel.
+        """
+        segment = fields.get(SEGMENT)
+        if not isinstance(segment, Segment):  # a user's own field may have this name
+            segment = Segment(0.0, None)
+        channels = segment.channels or _channels(fields, self.channel)
+        segment = replace(segment, channels=channels)
+        return None if segment == Segment(0.0, None) else segment
 
     def utterance(self, fields: Mapping[str, object], name: str) -> Utterance:
         """The utterance that fields describe, without its audio.
@@ -151,6 +176,36 @@ def with_usual_names(fields: Mapping[str, object]) -> dict[str, object]:
         if other in named and name not in named:
             named[name] = named[other]
     return named
+
+
+_MIX = ("mix", "mean", "average", "all")
+
+
+def _channels(fields: Mapping[str, object], usual: int | None) -> tuple[int, ...] | None:
+    """Channels that a line names; None for all.
+
+    A text that is no number and no mix is about something else, such as a telephone line's name.
+    """
+    value = fields.get("channel", fields.get("channel_selector"))
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, str) and value.strip().lower() in _MIX:
+        return None
+    values = value if isinstance(value, list) else [value]
+    numbers = [_whole_number(number) for number in values]
+    picked = tuple(number for number in numbers if number is not None)
+    if not picked or len(picked) < len(numbers):
+        return None if usual is None else (usual,)
+    if min(picked) < 0:
+        raise BadLineError("bad_type", f"channel is counted from 0: {shown(value)}")
+    return picked
+
+
+def _whole_number(value: object) -> int | None:
+    """A value that is a whole number, if written as pandas does (2.0); None for any other."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return None
+    return int(value)
 
 
 def turns(value: object) -> tuple[str, ...]:

@@ -102,6 +102,7 @@ def tables(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[TableFile]:
     """The files a user means.
 
@@ -113,18 +114,18 @@ def tables(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the name of the folder that holds the file.
         other_labels: words outside the label set that votes may hold.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: for a folder without any.
     """
-    others = frozenset(word.strip().lower() for word in other_labels)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     return [
         TableFile(
             place,
             name,
             root or place,
-            FieldRules(labels, others, dataset or posixpath.basename(place.uri)),
+            FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel),
         )
         for place, name in found_files(uri, (".parquet", ".arrow"), endpoint)
     ]
@@ -233,7 +234,7 @@ def _row(
     audio = row.pop(facts.audio)
     try:
         name, fields = _name_and_fields(row, audio, number, file, facts)
-        return measured(rules.utterance(fields, name), _bytes(audio, root))
+        return measured(rules.utterance(fields, name), _bytes(audio, root), rules.part(fields))
     except BadLineError as error:
         message = f"{file} row {number}: {error}"
         return RowFailure(name, "ingest", error.reason, message, number)

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
+from raypipe.corpora.dialects import as_fields
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -65,6 +65,7 @@ def pending_manifest(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> Iterator[PendingClip | Failure]:
     """The clips of a manifest in its order, before their audio is read.
 
@@ -81,6 +82,7 @@ def pending_manifest(
         dataset: name of the corpus; default: the manifest's file name without its ending.
         other_labels: words outside the label set that votes may hold; they are kept in the votes
             and do not count. Any other unknown word makes its line a failure.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Yields:
         Clips and failures in the manifest's order.
@@ -89,29 +91,18 @@ def pending_manifest(
         CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
         StoreError: if the storage refuses.
     """
-    clips = _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
-    yield from sized_ahead(clips)
-
-
-def _pending(
-    manifest: str,
-    labels: LabelSet,
-    audio_root: str | None,
-    endpoint: str | None,
-    dataset: str | None,
-    other_labels: frozenset[str],
-) -> Iterator[PendingClip | Failure]:
     place, name = Location.parse_object(manifest, endpoint)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or _unpacked(name).rpartition(".")[0])
+    rules = FieldRules.of(
+        labels, other_labels, dataset or _unpacked(name).rpartition(".")[0], channel
+    )
     parser = ManifestParser(name, rules, AudioPaths(place, root))
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
         raise CorpusError(f"there is no manifest {manifest}") from error
     with stream, text_of(stream, name) as text:
-        yield from parser.lines(until_torn(_records(text, _unpacked(name))))
+        yield from sized_ahead(parser.lines(until_torn(_records(text, _unpacked(name)))))
 
 
 def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
@@ -183,8 +174,6 @@ class ManifestParser:
             raise BadLineError("missing_audio", "no audio")
         utterance = self.rules.utterance(fields, name)
         place, recording = self.paths.find(path)
-        # A user's own field may have the name under which a dialect puts a part of a recording.
-        segment = fields.get(SEGMENT)
         return PendingClip(
             utterance,
             place,
@@ -192,7 +181,7 @@ class ManifestParser:
             self.manifest,
             number,
             path=f"{place.uri}/{recording}",
-            segment=segment if isinstance(segment, Segment) else None,
+            segment=self.rules.part(fields),
         )
 
 

@@ -33,6 +33,7 @@ def nemo_tars(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[TarBeside]:
     """The tar files a user means.
 
@@ -43,13 +44,15 @@ def nemo_tars(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that votes may hold; they do not count.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: if there is no tar file, or one without a number among several.
     """
     files = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or posixpath.basename(files[0][0].uri))
+    rules = FieldRules.of(
+        labels, other_labels, dataset or posixpath.basename(files[0][0].uri), channel
+    )
     tars: list[TarBeside] = []
     for place, name in files:
         match = _NUMBER.search(name)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from raypipe.audio import AudioLimits, decode, read_header
-from raypipe.corpora.dialects import Segment
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text
+from raypipe.corpora.segment import Segment
 from raypipe.errors import DecodeError, ObjectMissingError
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -154,13 +154,19 @@ def rate_and_duration(audio: bytes) -> tuple[int, float]:
     return header.sampling_rate, len(samples) / header.sampling_rate
 
 
-def measured(utterance: Utterance, audio: bytes) -> Utterance:
+def measured(utterance: Utterance, audio: bytes, part: Segment | None = None) -> Utterance:
     """An utterance with its audio, sampling rate and duration.
+
+    Args:
+        utterance: everything but the audio.
+        audio: the encoded recording.
+        part: of the recording that is the clip; None for all of it.
 
     Raises:
         BadLineError: with the reason why it cannot be a recording.
     """
     try:
+        audio = audio if part is None else part.cut(audio)
         sampling_rate, duration_s = rate_and_duration(audio)
     except DecodeError as error:
         raise BadLineError(error.code, f"audio: {error}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -43,6 +43,7 @@ class _ReadArguments(TypedDict):
     endpoint: str | None
     dataset: str | None
     other_labels: list[str]
+    channel: int | None
 
 
 class Reader(BaseModel):
@@ -72,6 +73,11 @@ class Reader(BaseModel):
     fixed_sentences: bool = Field(
         default=False, description="the speakers were given their sentences"
     )
+    channel: Literal["mix"] | Annotated[int, Field(ge=0)] = Field(
+        default="mix",
+        description="channel of a recording that is the clip, counted from 0, or the mix of all; a "
+        "row's own field channel goes before it",
+    )
 
     @field_validator("other_labels", mode="before")
     @classmethod
@@ -90,8 +96,9 @@ class Reader(BaseModel):
 
     @property
     def options(self) -> Mapping[str, object]:
-        """The fields with their values."""
-        return self.model_dump(mode="json")
+        """The fields with their values; the usual channel went without saying in older ingests."""
+        usual = {"channel"} if self.channel == "mix" else None
+        return self.model_dump(mode="json", exclude=usual)
 
     @property
     def default_selection(self) -> None:
@@ -112,6 +119,7 @@ class Reader(BaseModel):
             "endpoint": request.endpoint,
             "dataset": self.dataset,
             "other_labels": [*self.other_labels, *request.policy.merges],
+            "channel": self.channel if isinstance(self.channel, int) else None,
         }
 
 

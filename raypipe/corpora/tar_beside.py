@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from raypipe.corpora.containers import ClipEntry
-from raypipe.corpora.dialects import SEGMENT, Segment
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
 from raypipe.corpora.pending import failure, in_order, measured
 from raypipe.corpora.webdataset import content
-from raypipe.errors import CorpusError, DecodeError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -87,14 +86,10 @@ class TarBeside:
             return entry
         line, sound = entry
         try:
-            segment = line.fields.get(SEGMENT)
-            audio = segment.cut(sound.audio) if isinstance(segment, Segment) else sound.audio
-            return measured(self.rules.utterance(line.fields, line.utterance_id), audio)
+            utterance = self.rules.utterance(line.fields, line.utterance_id)
+            return measured(utterance, sound.audio, self.rules.part(line.fields))
         except BadLineError as error:
-            reason, message = error.reason, str(error)
-        except DecodeError as error:
-            reason, message = error.code, f"audio: {error}"
-        return failure(self.lines, line.number, line.utterance_id, reason, message)
+            return failure(self.lines, line.number, line.utterance_id, error.reason, str(error))
 
     def _joined(
         self, *, with_audio: bool

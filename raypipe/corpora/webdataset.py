@@ -88,6 +88,7 @@ def tar_files(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[Tarball]:
     """The tar files a user means.
 
@@ -98,16 +99,14 @@ def tar_files(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the tar file's up to its number.
         other_labels: words outside the label set that votes may hold.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: for a folder without any.
     """
     base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
-    rules = FieldRules(
-        labels,
-        frozenset(word.strip().lower() for word in other_labels),
-        dataset or base.rstrip("-_0123456789") or "webdataset",
-    )
+    name = dataset or base.rstrip("-_0123456789") or "webdataset"
+    rules = FieldRules.of(labels, other_labels, name, channel)
     return [Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
 
 
@@ -182,7 +181,7 @@ def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | R
     name = posixpath.basename(sample.name)
     try:
         name, fields = _name_and_fields(sample)
-        return measured(rules.utterance(fields, name), _audio(sample))
+        return measured(rules.utterance(fields, name), _audio(sample), rules.part(fields))
     except BadLineError as error:
         message = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {error}"
         return RowFailure(name, "ingest", error.reason, message, sample.number)

@@ -196,7 +196,7 @@ def test_a_failure_carries_the_id_if_the_line_has_one(folder: Path) -> None:
     ],
 )
 def test_a_bad_clip_is_named(folder: Path, clip: bytes, content: bytes | None, reason: str) -> None:
-    (folder / "bad.wav").write_bytes(clip[:-9] if content is None else content)
+    (folder / "bad.wav").write_bytes(clip[:-99] if content is None else content)
     failure = the_failure(folder, line(2, audio="bad.wav"))
     assert failure.error_type == reason
     assert "bad.wav" in failure.message
