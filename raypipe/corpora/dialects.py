@@ -8,11 +8,16 @@ EmoBox: ``{"key": "cremad-1087-IWL-ANG-XX", "wav": "AudioWAV/1087_IWL_ANG_XX.wav
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 
-from raypipe.corpora.fields import BadLineError, shown, with_usual_names
+from raypipe.corpora.fields import BadLineError, is_missing, path_id, shown, with_usual_names
 from raypipe.corpora.segment import SEGMENT, SLACK_S, Segment
+
+EXACT_ID = "exact_id"
+"""Name of the field that a line named after its path has: an id for where the usual one is taken.
+
+The usual id tells thousandths of where a part begins; two parts may begin there.
+"""
 
 _COMPOSED = ("MixedCut", "PaddingCut")
 
@@ -43,14 +48,16 @@ def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
     fields = with_usual_names(document)
     if "votes" not in fields and "command" in fields:
         fields["votes"] = fields["command"]
-    name = posixpath.splitext(posixpath.basename(path))[0] if isinstance(path, str) else None
-    if document.get("offset") is not None:
+    name = exact = path_id(path) if isinstance(path, str) else None
+    if not is_missing(document.get("offset")):
         start_s = _seconds(document["offset"], "offset")
         duration = document.get("duration")
-        duration_s = None if duration is None else _seconds(duration, "duration")
+        duration_s = None if is_missing(duration) else _seconds(duration, "duration")
         fields[SEGMENT] = Segment(start_s, duration_s)
+        exact = f"{name}-{start_s!r}" + ("" if duration_s is None else f"-{duration_s!r}")
         name = f"{name}-{start_s:.3f}" if start_s else name
-    fields.setdefault("id", name)
+    if "id" not in fields and "utterance_id" not in fields:
+        fields |= {"id": name, EXACT_ID: exact}
     return {**fields, "audio": path}
 
 

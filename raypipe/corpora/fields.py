@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.labels import LabelSet
@@ -113,20 +116,26 @@ def parse_json(text: str, field: str) -> object:
 
 
 def optional_text(fields: Mapping[str, object], name: str) -> str | None:
-    """A field's text without outer blanks, None if it is absent or empty; a whole number is text.
+    """A field's text without outer blanks, None if it is missing or empty; a whole number is text.
 
     Raises:
         BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8,
             ``nul`` for text with NUL characters.
     """
     value = fields.get(name)
-    return None if value is None else as_text(value, name) or None
+    return None if is_missing(value) else as_text(value, name) or None
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for none: null, or NaN, which pandas writes instead."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def as_text(value: object, field: str) -> str:
     """A value that must be text; raises as :func:`optional_text`."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    number = whole_number(value)
+    if number is not None:
+        return str(number)
     if not isinstance(value, str):
         raise BadLineError("bad_type", f"{field} is not text: {shown(value)}")
     if "\0" in value:
@@ -156,6 +165,19 @@ def utterance_id(fields: Mapping[str, object]) -> str:
     return name
 
 
+def path_id(path: str) -> str:
+    """The id of a clip that has no other: its path without its ending.
+
+    The folders belong to it: ``spk1/001.wav`` and ``spk2/001.wav`` are two utterances.
+
+    Example:
+        >>> path_id("spk1/001.wav"), path_id("/data/wavs/./u.1.flac"), path_id("s3://b/spk1/001.wav")
+        ('spk1/001', 'data/wavs/u.1', 'b/spk1/001')
+    """
+    _, _, below = path.strip().rpartition("://")
+    return posixpath.splitext(posixpath.normpath(below))[0].lstrip("/")
+
+
 USUAL_NAMES: Mapping[str, str] = {
     "spk": "speaker",
     "speaker_id": "speaker",
@@ -171,7 +193,7 @@ USUAL_NAMES: Mapping[str, str] = {
 
 def with_usual_names(fields: Mapping[str, object]) -> dict[str, object]:
     """Fields under raypipe's names; one that is there already is not overruled."""
-    named = {name: value for name, value in fields.items() if value is not None}
+    named = {name: value for name, value in fields.items() if not is_missing(value)}
     for other, name in USUAL_NAMES.items():
         if other in named and name not in named:
             named[name] = named[other]
@@ -192,7 +214,7 @@ def _channels(fields: Mapping[str, object], usual: int | None) -> tuple[int, ...
     if isinstance(value, str) and value.strip().lower() in _MIX:
         return None
     values = value if isinstance(value, list) else [value]
-    numbers = [_whole_number(number) for number in values]
+    numbers = [whole_number(number) for number in values]
     picked = tuple(number for number in numbers if number is not None)
     if not picked or len(picked) < len(numbers):
         return None if usual is None else (usual,)
@@ -201,8 +223,8 @@ def _channels(fields: Mapping[str, object], usual: int | None) -> tuple[int, ...
     return picked
 
 
-def _whole_number(value: object) -> int | None:
-    """A value that is a whole number, if written as pandas does (2.0); None for any other."""
+def whole_number(value: object) -> int | None:
+    """A value that is a whole number, also as pandas writes it (2.0); None for any other."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
         return None
     return int(value)
@@ -214,7 +236,7 @@ def turns(value: object) -> tuple[str, ...]:
     Raises:
         BadLineError: ``bad_type``, ``bad_json`` or ``not_unicode``.
     """
-    if value is None:
+    if is_missing(value):
         return ()
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = parse_json(value, "context")
@@ -237,7 +259,7 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
     Raises:
         BadLineError: ``unknown_label``, ``bad_type``, ``bad_json`` or ``not_unicode``.
     """
-    if value is None:
+    if is_missing(value):
         return ()
     if isinstance(value, str):
         is_json = value.lstrip().startswith(("[", "{"))
@@ -246,7 +268,11 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
         value = [word for word, count in value.items() for _ in range(_count(count))]
     if not isinstance(value, list):
         raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
-    parsed = tuple(_vote(judgement, number) for number, judgement in enumerate(value, start=1))
+    parsed = tuple(
+        _vote(judgement, number)
+        for number, judgement in enumerate(value, start=1)
+        if not is_missing(judgement)
+    )
     for word in (word for vote in parsed for word in vote.labels):
         if labels.index(word) is None and word.lower() not in other_labels:
             raise BadLineError(
@@ -256,9 +282,10 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_VOTES:
+    count = 0 if is_missing(value) else whole_number(value)
+    if count is None or not 0 <= count <= _MOST_VOTES:
         raise BadLineError("bad_type", f"votes: {shown(value)} is not a number of votes")
-    return value
+    return count
 
 
 def _vote(value: object, number: int) -> Vote:
@@ -266,7 +293,7 @@ def _vote(value: object, number: int) -> Vote:
     if not isinstance(value, dict):
         return Vote(str(number), (as_text(value, "votes"),))
     words = value.get("labels", value.get("label"))
-    if words is None:
+    if is_missing(words):
         words = []
     if not isinstance(words, list):
         words = [words]
@@ -280,6 +307,9 @@ def _vote(value: object, number: int) -> Vote:
     )
 
 
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+
+
 def rating(value: object, field: str) -> float | None:
     """A rating on a scale; blank, null, ``NaN`` and ``NA`` occur and are none.
 
@@ -291,6 +321,8 @@ def rating(value: object, field: str) -> float | None:
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"a {type(value).__name__}")
+        if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()):
+            value = value.replace(",", ".")
         number = float(value)
     except (ValueError, OverflowError) as error:
         raise BadLineError("bad_number", f"{field} is not a rating: {shown(value)}") from error
@@ -298,7 +330,7 @@ def rating(value: object, field: str) -> float | None:
 
 
 def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
-    """A soft label as written in a manifest, normalised to sum 1.
+    """A soft label as written in a manifest, normalised to sum 1, which rounding may have missed.
 
     Args:
         value: an object from label to share, a list in the label set's order, or either as JSON.
@@ -307,7 +339,7 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
     Raises:
         BadLineError: ``bad_soft_label``, ``unknown_label`` or ``bad_json``.
     """
-    if value is None:
+    if is_missing(value):
         return None
     if isinstance(value, str):
         value = parse_json(value, "soft_label")
@@ -320,9 +352,15 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
             "bad_soft_label", f"soft_label is no list of {len(labels)} shares: {shown(value)}"
         )
     total = math.fsum(numbers)
-    if abs(total - 1) > SUM_TOLERANCE:
+    if abs(total - 1) > max(SUM_TOLERANCE, _rounding(numbers)) or not total:
         raise BadLineError("bad_soft_label", f"soft_label sums to {total:.6g}: {shown(value)}")
     return tuple(number / total for number in numbers)
+
+
+def _rounding(numbers: Sequence[float]) -> float:
+    """Most by which a sum of rounded shares can miss 1: a unit of the last digit of each."""
+    digits = [max(2, -int(Decimal(repr(number)).as_tuple().exponent)) for number in numbers]
+    return 10.0 ** -max(digits) * sum(number > 0 for number in numbers) * (1 + 1e-9)
 
 
 def _aligned(items: Iterable[tuple[str, object]], labels: LabelSet) -> list[float]:
@@ -333,7 +371,7 @@ def _aligned(items: Iterable[tuple[str, object]], labels: LabelSet) -> list[floa
             raise BadLineError(
                 "unknown_label", f"soft_label: {shown(word)} is none of {', '.join(labels.names)}"
             )
-        numbers[index] += _share(value)
+        numbers[index] += 0.0 if is_missing(value) else _share(value)
     return numbers
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import posixpath
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from raypipe.corpora.dialects import as_fields
+from raypipe.corpora.dialects import EXACT_ID, as_fields
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -164,11 +165,7 @@ class ManifestParser:
                 yield failure(self.manifest, number, name, error.reason, str(error))
 
     def _clip(self, number: int, fields: Fields) -> PendingClip:
-        name = utterance_id(fields)
-        digest = blake2b(name.encode(), digest_size=16).digest()
-        if digest in self.seen:
-            raise BadLineError("duplicate_id", f"id {shown(name)} came before")
-        self.seen.add(digest)
+        name = self._name(fields)
         path = optional_text(fields, "audio")
         if path is None:
             raise BadLineError("missing_audio", "no audio")
@@ -183,6 +180,27 @@ class ManifestParser:
             path=f"{place.uri}/{recording}",
             segment=self.rules.part(fields),
         )
+
+    def _name(self, fields: Fields) -> str:
+        """The line's id, which no line before has.
+
+        Raises:
+            BadLineError: as :func:`utterance_id`, and ``duplicate_id``.
+        """
+        name = utterance_id(fields)
+        exact = fields.get(EXACT_ID)
+        if isinstance(exact, str):  # it is a path: without the folder that all of them lie in
+            name, exact = (self.paths.below_root(text) for text in (name, exact))
+            name = exact if self._digest(name) in self.seen else name
+        digest = self._digest(name)
+        if digest in self.seen:
+            raise BadLineError("duplicate_id", f"id {shown(name)} came before")
+        self.seen.add(digest)
+        return name
+
+    @staticmethod
+    def _digest(name: str) -> bytes:
+        return blake2b(name.encode(), digest_size=16).digest()
 
 
 def _id_or_none(record: Fields | BadLineError) -> str | None:
@@ -221,12 +239,23 @@ class AudioPaths:
             raise _outside(path, root)
         return Location(str(full.parent)), full.name
 
+    def below_root(self, name: str) -> str:
+        """An id that was made of a path, without the root's own where it begins with it."""
+        root = (self.root or self.manifest).uri.rpartition("://")[2].strip("/")
+        return name.removeprefix(f"{root}/") if root else name
+
     def _object(self, uri: str, root: Location | None) -> tuple[Location, str]:
         endpoint = root.endpoint if root else self.manifest.endpoint
+        # A key may hold any character, a question mark too.
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        parent, _, name = posixpath.normpath(f"/{key}").strip("/").rpartition("/")
         try:
-            place, name = Location.parse_object(uri, endpoint)
+            place = Location.parse(f"s3://{bucket}", endpoint)
+            if not name:
+                raise ConfigError(f"{uri!r} names no object")
         except ConfigError as error:
             raise BadLineError("bad_audio_path", f"audio: {error}") from error
+        place = place.child(parent) if parent else place
         if root and not f"{place.uri}/".startswith(f"{root.uri}/"):
             raise _outside(uri, root)
         return place, name

@@ -9,7 +9,7 @@ from functools import partial
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import as_fields
-from raypipe.corpora.fields import BadLineError, FieldRules, shown
+from raypipe.corpora.fields import BadLineError, FieldRules, shown, whole_number
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
@@ -66,10 +66,11 @@ def nemo_tars(
 
 def _line(document: Mapping[str, object], shard: int | None) -> Described | None:
     """Member and fields of a line; ``shard`` is None where only one tar file is read."""
-    number = document.get("shard_id")
     if shard is not None:
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise BadLineError("bad_type", f"shard_id is no number: {shown(number)}")
+        number = whole_number(document.get("shard_id"))
+        if number is None:
+            told = shown(document.get("shard_id"))
+            raise BadLineError("bad_type", f"shard_id is no number: {told}")
         if number != shard:
             return None
     path = document.get("audio_filepath")

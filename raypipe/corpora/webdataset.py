@@ -30,9 +30,10 @@ from raypipe.store.location import Location
 LAYOUT = """
 Tar files in which neighbours of one name are one sample.
 
-A member's name up to the first dot is the sample, the rest is the field: utt1.wav (or .flac, ...)
-is the audio, utt1.json holds the fields of a manifest's line (usual other names such as spk and
-text are understood), utt1.txt the transcript, utt1.cls one label.
+A member's name up to the first dot after its folders is the sample, the rest is the field:
+utt1.wav (or .flac, ...) is the audio, utt1.json (or utt1.wav.json) holds the fields of a manifest's
+line (usual other names such as spk and text are understood), utt1.txt the transcript, utt1.cls one
+label.
 """
 """Text of the catalogue about the files, in paragraphs."""
 
@@ -159,7 +160,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]
         folder, base = posixpath.split(posixpath.normpath(member.name))
         if member.isfile() and not base.startswith("."):
             stem, dot, ending = base.partition(".")
-            yield posixpath.join(folder, stem), f"{dot}{ending}".lower(), member
+            yield posixpath.join(folder, stem).lstrip("/"), f"{dot}{ending}".lower(), member
 
 
 def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -178,7 +179,7 @@ def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | RowFailure:
     if isinstance(sample, RowFailure):
         return sample
-    name = posixpath.basename(sample.name)
+    name = sample.name
     try:
         name, fields = _name_and_fields(sample)
         return measured(rules.utterance(fields, name), _audio(sample), rules.part(fields))
@@ -190,20 +191,28 @@ def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | R
 def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, object]]:
     fields = _fields(sample)
     name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
-    return name or posixpath.basename(sample.name), fields
+    return name or sample.name, fields
 
 
 def _fields(sample: _Sample) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for ending, name in _FIELDS.items():
-        if ending in sample.members:
-            fields[name] = _text(sample, ending)
-    if ".json" in sample.members:
-        document = parse_json(_text(sample, ".json"), f"{sample.name}.json")
-        if not isinstance(document, dict):
-            raise BadLineError("bad_json", f"{sample.name}.json is not a JSON object")
-        fields |= with_usual_names(document)
+    for member in sample.members:
+        ending = _without_audio_suffix(member)
+        if ending in _FIELDS:
+            fields[_FIELDS[ending]] = _text(sample, member)
+    for member in sample.members:
+        if _without_audio_suffix(member) == ".json":
+            document = parse_json(_text(sample, member), sample.name + member)
+            if not isinstance(document, dict):
+                raise BadLineError("bad_json", f"{sample.name}{member} is not a JSON object")
+            fields |= with_usual_names(document)
     return fields
+
+
+def _without_audio_suffix(ending: str) -> str:
+    """The ending of a member that is named after the recording itself, such as ``u1.wav.json``."""
+    suffix = next((suffix for suffix in AUDIO_SUFFIXES if ending.startswith(f"{suffix}.")), "")
+    return ending.removeprefix(suffix)
 
 
 def _text(sample: _Sample, ending: str) -> str:

@@ -64,11 +64,11 @@ def test_nemo_lines(tmp_path: Path) -> None:
     assert isinstance(first, Utterance)
     assert first.duration_s == 0.25
     assert isinstance(whole, Utterance)
-    assert (whole.utterance_id, whole.transcript, whole.duration_s) == ("u1", "yes", 1.0)
+    assert (whole.utterance_id, whole.transcript, whole.duration_s) == ("wavs/u1", "yes", 1.0)
     assert whole.votes[0].labels == ("happy",)
     assert whole.audio == (tmp_path / "wavs/u1.wav").read_bytes()
     assert isinstance(part, Utterance)
-    assert (part.utterance_id, part.duration_s) == ("u1-0.250", 0.5)
+    assert (part.utterance_id, part.duration_s) == ("wavs/u1-0.250", 0.5)
     assert part.votes[0].labels == ("sad",)
     np.testing.assert_array_equal(samples(part.audio)[0], samples(whole.audio)[0][4000:12_000])
     assert isinstance(rest, Utterance)
@@ -274,3 +274,31 @@ def test_an_option_names_the_channel_where_a_row_does_not(tmp_path: Path) -> Non
     assert isinstance(mix, Utterance)
     np.testing.assert_array_equal(samples(usual.audio)[0], NOISE[:, 0])
     np.testing.assert_array_equal(samples(mix.audio)[0], NOISE)
+
+
+def test_lines_without_an_id_are_named_after_their_paths(tmp_path: Path) -> None:
+    for speaker in ("spk1", "spk2"):
+        (tmp_path / speaker).mkdir()
+        (tmp_path / speaker / "001.wav").write_bytes(clip(duration_s=1.0))
+    rows = read(
+        tmp_path,
+        nemo(audio_filepath="spk1/001.wav"),
+        nemo(audio_filepath=str(tmp_path / "spk2/001.wav")),
+        nemo(audio_filepath="spk1/001.wav", offset=0.25, duration=0.5),
+        nemo(audio_filepath="spk1/001.wav", offset=0.25, duration=0.25),
+        nemo(audio_filepath="spk1/001.wav", offset=0.2504, duration=0.5),
+        nemo(audio_filepath="spk1/001.wav", offset=0.25, duration=0.25),
+        nemo(audio_filepath="spk1/001.wav", offset=float("nan"), duration=float("nan")),
+    )
+    assert [row.utterance_id for row in rows[:5]] == [
+        "spk1/001",
+        "spk2/001",
+        "spk1/001-0.250",
+        "spk1/001-0.25-0.25",
+        "spk1/001-0.2504-0.5",
+    ]
+    assert all(isinstance(row, Utterance) for row in rows[:5])
+    assert [row.error_type for row in rows[5:] if isinstance(row, RowFailure)] == [
+        "duplicate_id",
+        "duplicate_id",
+    ]

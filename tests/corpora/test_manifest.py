@@ -271,8 +271,7 @@ def test_csv_lines_become_utterances(folder: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ('2,a.wav,"never closed', "bad_csv"),
-        ('2,a.wav,"closed" too early', "bad_csv"),
+        ('2,a.wav,"a" b,c', "bad_csv"),
         ("2,a.wav", "bad_csv"),
         ("2,a.wav,x,y", "bad_csv"),
         ("2,a.wav,\udcff", "not_unicode"),
@@ -289,6 +288,79 @@ def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason
     assert isinstance(found[1], RowFailure)
     assert (found[1].error_type, found[1].row) == (reason, 3)
     assert [one.utterance_id for one in found[2:]] == ["3", "4"]
+
+
+QUOTED = ['"never closed', '"closed" too early', 'she said "no"', 'a " b', '"', '"""']
+
+
+@pytest.mark.parametrize(("ending", "between"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+@pytest.mark.parametrize("words", QUOTED)
+def test_a_quote_inside_a_cell_is_a_part_of_it(
+    folder: Path, ending: str, between: str, words: str
+) -> None:
+    path = folder / f"corpus.{ending}"
+    rows = ["id audio transcript", "1 a.wav x", "2 a.wav WORDS", "3 a.wav y"]
+    text = "\r\n".join(row.replace(" ", between) for row in rows).replace("WORDS", words)
+    path.write_text(text, newline="")
+    found = read(str(path))
+    assert [one.transcript for one in found if isinstance(one, Utterance)] == ["x", words, "y"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+@pytest.mark.parametrize("between", [",", ";", "\t", "|"])
+def test_the_separator_is_seen_in_the_header(folder: Path, ending: str, between: str) -> None:
+    path = folder / f"corpus.{ending}"
+    rows = ["id audio votes arousal", "1 a.wav sad 3,5", '2 a.wav "{""anger"":2}" 4.0']
+    rows = rows if between != "," else [row.replace("3,5", "3.5") for row in rows]
+    path.write_text("\n".join(row.replace(" ", between, 3) for row in rows))
+    first, second = read(str(path))
+    assert isinstance(first, Utterance)
+    assert isinstance(second, Utterance)
+    assert (first.votes, first.arousal) == ((Vote("1", ("sad",)),), 3.5)
+    assert [vote.labels for vote in second.votes] == [("anger",), ("anger",)]
+
+
+def test_a_header_without_the_columns_names_the_separators(folder: Path) -> None:
+    (folder / "corpus.csv").write_text("id;wave\n1;a.wav\n")
+    with pytest.raises(CorpusError, match=r"audio, has \['id', 'wave'\] \(between ';'"):
+        read(str(folder / "corpus.csv"))
+
+
+def test_numbers_as_pandas_writes_them(folder: Path) -> None:
+    votes = {"anger": 2.0, "sad": float("nan"), "happy": None}
+    whole, parts = read(
+        jsonl(
+            folder,
+            {
+                **{"id": 12.0, "audio": "a.wav", "speaker": 7.0, "votes": votes, "split": None},
+                **{"transcript": float("nan"), "context": float("nan"), "arousal": float("nan")},
+            },
+            {
+                **{"id": "b", "audio": "a.wav", "votes": float("nan")},
+                "soft_label": {"anger": 0.99, "sad": float("nan")},
+            },
+        )
+    )
+    assert isinstance(whole, Utterance)
+    assert isinstance(parts, Utterance)
+    assert (whole.utterance_id, whole.speaker, whole.transcript) == ("12", "7", None)
+    assert [vote.labels for vote in whole.votes] == [("anger",), ("anger",)]
+    assert parts.soft_label == (1.0, 0.0, 0.0)
+    assert parts.votes == ()
+
+
+@pytest.mark.parametrize("shares", [[0.33, 0.33, 0.33], [0.66, 0.33, 0], [0.34, 0.34, 0.34]])
+def test_rounded_shares_are_read(folder: Path, shares: list[float]) -> None:
+    [found] = read(jsonl(folder, line(soft_label=shares)))
+    assert isinstance(found, Utterance)
+    assert found.soft_label == pytest.approx([share / sum(shares) for share in shares])
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.47, 0], [0.333, 0.333, 0.33], [0, 0, 0]])
+def test_shares_that_rounding_does_not_explain_are_refused(
+    folder: Path, shares: list[float]
+) -> None:
+    assert the_failure(folder, line(2, soft_label=shares)).error_type == "bad_soft_label"
 
 
 def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
@@ -421,3 +493,16 @@ def test_emobox_lines_and_speechbrain_files(folder: Path) -> None:
         ("bad_audio_path", 3),
         ("duplicate_id", 3),
     ]
+
+
+@pytest.mark.parametrize("name", ["i?j.wav", "a b.wav", "c#d.wav", "e%20f.wav", "g+h&i.wav"])
+def test_any_name_of_an_object_is_read(bucket: Location, clip: bytes, name: str) -> None:
+    bucket.child("wavs?").write(name, clip)
+    lines = [
+        {"id": "relative", "audio": f"wavs?/{name}"},
+        {"id": "absolute", "audio": f"{bucket.uri}/wavs?/{name}"},
+        {"id": "above", "audio": f"x/../wavs?/./{name}"},
+    ]
+    bucket.write("m.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    found = list(read_ahead(pending_manifest(f"{bucket.uri}/m.jsonl", LABELS)))
+    assert [one.audio for one in found if isinstance(one, Utterance)] == [clip] * 3
