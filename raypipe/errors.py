@@ -86,3 +86,9 @@ class AccountingError(RaypipeError):
 
 class RegistryError(RaypipeError):
     """A strategy, a question, a metric or a setting is declared wrongly, or twice."""
+
+
+def unexpected(error: Exception) -> tuple[str, str]:
+    """Error type and message of what nobody foresaw, for the row of the item that it came from."""
+    text = " ".join(str(error).split())
+    return type(error).__name__, f"unexpected {type(error).__name__}: {text}"

@@ -14,7 +14,7 @@ from raypipe.corpora.pending import PendingClip
 from raypipe.corpora.pending import failure as failure
 from raypipe.corpora.pending import in_order as in_order
 from raypipe.corpora.pending import measured as measured
-from raypipe.errors import CorpusError
+from raypipe.errors import CorpusError, RaypipeError, unexpected
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -160,6 +160,10 @@ def parsed(
         except BadLineError as error:
             name = None if isinstance(record, BadLineError) else name_of(record)
             yield failure(file, line, name, error.reason, str(error))
+        except RaypipeError:
+            raise
+        except Exception as error:  # about a record that nobody foresaw
+            yield failure(file, line, None, *unexpected(error))
         else:
             if listed is not None:
                 yield listed

@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -27,10 +28,10 @@ from raypipe.corpora.fields import (
     with_usual_names,
 )
 from raypipe.corpora.manifest import AudioPaths
-from raypipe.corpora.pending import measured
+from raypipe.corpora.pending import id_or_none, measured, read_or_failure
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
+from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
@@ -64,14 +65,10 @@ class TableFile:
         """Ids and sizes; of Parquet only the other columns are read, a size is a mean."""
         for number, (row, size, facts) in enumerate(self._rows(with_audio=False), start=1):
             audio = row.pop(facts.audio, None)
-            try:
-                name, _ = self._name_and_fields(row, audio, number, facts)
-            except BadLineError:
-                yield ClipEntry(None, size)
-            else:
-                yield ClipEntry(name, size)
+            named = partial(self._name_and_fields, row, audio, number, facts)
+            yield ClipEntry(id_or_none(named), size)
 
-    def read(self) -> Iterator[Utterance | RowFailure]:
+    def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and row."""
         for number, (row, _, facts) in enumerate(self._rows(with_audio=True), start=1):
             yield self._utterance(row, number, facts)
@@ -82,16 +79,23 @@ class TableFile:
 
     def _utterance(
         self, row: dict[str, object], number: int, facts: _TableSchema
-    ) -> Utterance | RowFailure:
-        name: str | None = None
+    ) -> Utterance | Failure:
         audio = row.pop(facts.audio)
-        try:
+        named: list[str] = []
+
+        def read() -> Utterance:
             name, fields = self._name_and_fields(row, audio, number, facts)
+            named.append(name)
             encoded = _bytes(audio, self._paths)
             return measured(self.rules.utterance(fields, name), encoded, self.rules.part(fields))
-        except BadLineError as error:
-            message = f"{self.name} row {number}: {error}"
-            return RowFailure(name, "ingest", error.reason, message, number)
+
+        def failed(reason: str, message: str) -> Failure:
+            name = named[0] if named else None
+            return RowFailure(
+                name, "ingest", reason, f"{self.name} row {number}: {message}", number
+            )
+
+        return read_or_failure(read, failed)
 
     def _name_and_fields(
         self, row: dict[str, object], audio: object, number: int, facts: _TableSchema
@@ -125,7 +129,7 @@ class TableFile:
                     for row in batch.to_pylist():
                         number += 1
                         yield row, size, facts
-            except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
                 raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
 
 

@@ -25,7 +25,13 @@ from raypipe.corpora.fields import (
 )
 from raypipe.corpora.lines import as_lines, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
-from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
+from raypipe.errors import (
+    ConfigError,
+    CorpusError,
+    ObjectMissingError,
+    RaypipeError,
+    unexpected,
+)
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
@@ -156,13 +162,20 @@ class ManifestParser:
     def lines(self, records: Iterable[Record]) -> Iterator[PendingClip | Failure]:
         """The clips of these records, in order."""
         for number, record in records:
-            try:
-                if isinstance(record, BadLineError):
-                    raise record
-                yield self._clip(number, record)
-            except BadLineError as error:
-                name = _id_or_none(record)
-                yield failure(self.manifest, number, name, error.reason, str(error))
+            yield self._clip_or_failure(number, record)
+
+    def _clip_or_failure(self, number: int, record: Fields | BadLineError) -> PendingClip | Failure:
+        try:
+            if isinstance(record, BadLineError):
+                raise record
+            return self._clip(number, record)
+        except BadLineError as error:
+            reason, message = error.reason, str(error)
+        except RaypipeError:
+            raise
+        except Exception as error:  # about a line that nobody foresaw
+            reason, message = unexpected(error)
+        return failure(self.manifest, number, _id_or_none(record), reason, message)
 
     def _clip(self, number: int, fields: Fields) -> PendingClip:
         name = self._name(fields)

@@ -6,12 +6,13 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
-from raypipe.corpora.pending import failure, in_order, measured
+from raypipe.corpora.pending import failure, in_order, measured, read_or_failure
 from raypipe.corpora.webdataset import content
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.records import Failure, Utterance
@@ -85,11 +86,13 @@ class TarBeside:
         if isinstance(entry, Failure):
             return entry
         line, sound = entry
-        try:
-            utterance = self.rules.utterance(line.fields, line.utterance_id)
-            return measured(utterance, sound.audio, self.rules.part(line.fields))
-        except BadLineError as error:
-            return failure(self.lines, line.number, line.utterance_id, error.reason, str(error))
+        fields, name = line.fields, line.utterance_id
+        return read_or_failure(
+            lambda: measured(
+                self.rules.utterance(fields, name), sound.audio, self.rules.part(fields)
+            ),
+            partial(failure, self.lines, line.number, name),
+        )
 
     def _joined(
         self, *, with_audio: bool

@@ -6,6 +6,7 @@ import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
 from typing import Self
 
@@ -20,10 +21,10 @@ from raypipe.corpora.fields import (
     with_usual_names,
 )
 from raypipe.corpora.lines import checked_text
-from raypipe.corpora.pending import in_order, measured
+from raypipe.corpora.pending import id_or_none, in_order, measured, read_or_failure
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
+from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
@@ -65,14 +66,10 @@ class Tarball:
             if isinstance(sample, RowFailure):
                 yield ClipEntry(None, 0)
                 continue
-            try:
-                name, _ = _name_and_fields(sample)
-            except BadLineError:
-                yield ClipEntry(None, sample.audio_size)
-            else:
-                yield ClipEntry(name, sample.audio_size)
+            name = id_or_none(partial(_name_and_fields, sample))
+            yield ClipEntry(name, sample.audio_size)
 
-    def read(self) -> Iterator[Utterance | RowFailure]:
+    def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and sample."""
         samples = _samples(self.place, self.name, with_audio=True)
         yield from in_order(lambda sample: _utterance(sample, self.rules), samples)
@@ -176,16 +173,21 @@ def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return data
 
 
-def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | RowFailure:
+def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | Failure:
     if isinstance(sample, RowFailure):
         return sample
-    name = sample.name
-    try:
+    named = [sample.name]
+
+    def read() -> Utterance:
         name, fields = _name_and_fields(sample)
+        named.append(name)
         return measured(rules.utterance(fields, name), _audio(sample), rules.part(fields))
-    except BadLineError as error:
-        message = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {error}"
-        return RowFailure(name, "ingest", error.reason, message, sample.number)
+
+    def failed(reason: str, message: str) -> Failure:
+        text = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {message}"
+        return RowFailure(named[-1], "ingest", reason, text, sample.number)
+
+    return read_or_failure(read, failed)
 
 
 def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, object]]:
