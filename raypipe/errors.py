@@ -12,6 +12,7 @@ RaypipeError
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
 ├── StoppedError         a run ended early on purpose; the same command continues it
+├── ErrorShareError      too many utterances failed for the rest to be believed
 ├── AccountingError      counts that must add up do not
 └── RegistryError        a strategy, question or metric is declared wrongly or twice
 
@@ -78,6 +79,10 @@ class StoppedError(RaypipeError):
 
     Raised for a spent budget or quota, or a key that the endpoint refuses.
     """
+
+
+class ErrorShareError(RaypipeError):
+    """So many utterances failed that something is broken, not they: a run ends with the reasons."""
 
 
 class AccountingError(RaypipeError):

@@ -12,8 +12,9 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.config import RunConfig
-from raypipe.errors import StoppedError
+from raypipe.errors import ErrorShareError, StoppedError
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.error_share import FEWEST_UTTERANCES, check_error_share
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
@@ -84,7 +85,7 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
                     console,
                     name=model_run.context.model if len(plan.model_runs) > 1 else None,
                 )
-    except StoppedError as error:
+    except (StoppedError, ErrorShareError) as error:
         usage = _usage(plan)
         write_record(
             context.tables, record.changed(status="stopped", reason=str(error), api_usage=usage)
@@ -96,6 +97,14 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
     utterances = plan.model_runs[0].utterances
     counts = count_tables(context.tables, context.run, utterances, cells, strategies)
     check_counts(counts)
+    try:
+        check_error_share(
+            context.tables, context.run, utterances, cells, plan.config.max_error_fraction
+        )
+    except ErrorShareError as error:
+        record = record.changed(status="stopped", reason=str(error), api_usage=_usage(plan))
+        write_record(context.tables, record)
+        raise
     record = record.changed(
         counts=counts,
         timings=read_timings(context.tables, models),
@@ -141,7 +150,8 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
         console.print(f"model {name}")
     stream = shard_stream(model_run.pending, model_run.config, model_run.context)
     generated = {task.entry.name for task in model_run.pending if task.generated}
-    written = 0
+    written = done = broken = 0
+    limit = model_run.config.max_error_fraction
     stopped: ShardSummary | None = None
     with RunProgress(model_run.utterances, model_run.utterances_done, console) as progress:
         try:
@@ -151,10 +161,13 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
                 for row in batch.to_pylist():
                     summary = ShardSummary(**row)
                     progress.advance(summary.utterances, summary.errors)
+                    done, broken = done + summary.utterances, broken + summary.broken
                     if summary.stopped is not None:
                         stopped = stopped or summary
                     elif summary.shard not in generated:
                         written += 1
+                if done >= FEWEST_UTTERANCES and broken > limit * done:
+                    _end(model_run, done, limit)
                 # All that was answered is written; the rest would be read to be stopped as well.
                 if stopped is not None and written >= stopped.answered:
                     break
@@ -162,6 +175,13 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
             raise own_error(error) from error
     if stopped is not None:
         raise StoppedError(stopped.stopped)
+
+
+def _end(model_run: ModelRun, done: int, limit: float) -> None:
+    """End a run in the middle for its errors, which an earlier attempt may have more of."""
+    context = model_run.context
+    cells = [(context.model, name) for name in context.all_prompts]
+    check_error_share(context.tables, context.run, model_run.utterances_done + done, cells, limit)
 
 
 def _record(plan: Plan, started: datetime) -> RunRecord:
