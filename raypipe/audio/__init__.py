@@ -3,7 +3,9 @@
 from raypipe.audio.decoding import (
     AudioHeader,
     AudioLimits,
+    MeasuredSound,
     decode,
+    measure,
     open_sound,
     read_header,
     resample,
@@ -12,7 +14,9 @@ from raypipe.audio.decoding import (
 __all__ = [
     "AudioHeader",
     "AudioLimits",
+    "MeasuredSound",
     "decode",
+    "measure",
     "open_sound",
     "read_header",
     "resample",

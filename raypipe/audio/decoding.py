@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,9 @@ import soundfile
 import soxr  # type: ignore[import-untyped]  # comes with librosa, whose resampler it is
 
 from raypipe.audio.containers import checked_container
+from raypipe.audio.marks import OutOfRange, SignalSums, SilentClips
 from raypipe.errors import DecodeError
-from raypipe.records import FloatArray
+from raypipe.records import AudioMarks, FloatArray
 
 _BLOCK_S = 1
 UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF
@@ -34,15 +36,37 @@ class AudioLimits:
 
     Attributes:
         max_duration_s: longest clip, in seconds.
-        max_channels: most channels; they are averaged to mono.
+        max_channels: most channels.
         min_sampling_rate: lowest plausible rate, in Hz.
         max_sampling_rate: highest plausible rate, in Hz.
+        channel: that is heard of several, counted from 0; None for their average.
+        out_of_range: what becomes of samples far beyond full scale: an ``error``, ``scale`` to what
+            they are as whole numbers, or ``keep``.
+        silent: what becomes of clips in which nothing is to be heard.
     """
 
     max_duration_s: float = 1800.0
     max_channels: int = 2
     min_sampling_rate: int = 4_000
     max_sampling_rate: int = 192_000
+    channel: int | None = None
+    out_of_range: OutOfRange = "keep"
+    silent: SilentClips = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSound:
+    """Length and marks of a clip that was decoded.
+
+    Attributes:
+        sampling_rate: in Hz.
+        frames: number of samples per channel.
+        marks: None for samples that are no numbers.
+    """
+
+    sampling_rate: int
+    frames: int
+    marks: AudioMarks | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +142,7 @@ def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
 
 
 def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = None) -> FloatArray:
-    """Decode a clip, average its channels and resample it.
+    """Decode a clip, take one of its channels or their average, and resample it.
 
     Args:
         audio: the encoded file: WAV, FLAC, Ogg, MP3, AIFF or what else libsndfile reads.
@@ -130,26 +154,92 @@ def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = Non
 
     Raises:
         DecodeError: with code ``empty``, ``not_audio``, ``truncated``, ``corrupt``,
-            ``zero_length``, ``non_finite``, ``too_long``, ``too_many_channels`` or
-            ``bad_sampling_rate``, and a message with the value found and the limit.
+            ``zero_length``, ``non_finite``, ``too_long``, ``too_many_channels``,
+            ``bad_sampling_rate``, ``no_channel``, ``out_of_range``, ``silent`` or ``antiphase``,
+            and a message with the value found and the limit.
     """
     limits = limits or AudioLimits()
-    believable = checked_container(audio).audio
-    stream = _Stream(believable)
-    with _open(stream) as reader:
-        header = _checked_header(reader, limits)
-        samples = _mono(reader, header, limits, stream, len(believable))
-        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0
-    if header.frames is not None and len(samples) < header.frames - shortfall:
-        raise DecodeError(
-            "truncated", f"the header promises {header.frames} frames, {len(samples)} are there"
-        )
-    if len(samples) == 0:
-        raise DecodeError("zero_length", "no frames")
+    sums = SignalSums()
+    mono: list[FloatArray] = []
+    rate = sampling_rate
+    for header, block in sound_blocks(audio, limits):
+        rate, heard = header.sampling_rate, _heard(block, limits.channel)
+        sums.add(heard)
+        mono.append(heard.mean(axis=1, dtype=np.float32))
+    samples = np.concatenate(mono)
     unusable = len(samples) - int(np.count_nonzero(np.isfinite(samples)))
     if unusable:
         raise DecodeError("non_finite", f"{unusable} of {len(samples)} samples are NaN or infinite")
-    return resample(samples, header.sampling_rate, sampling_rate)
+    scale = sums.scale(limits.out_of_range)
+    sums.check_heard(limits.silent)
+    return resample(samples if scale == 1.0 else samples * np.float32(scale), rate, sampling_rate)
+
+
+def _heard(block: FloatArray, channel: int | None) -> FloatArray:
+    """The channel that is asked for, as one column; a recording with one has no other."""
+    if channel is None or block.shape[1] == 1:
+        return block
+    if channel >= block.shape[1]:
+        raise DecodeError("no_channel", f"channel {channel} of {block.shape[1]}, counted from 0")
+    return block[:, channel : channel + 1]
+
+
+def measure(audio: bytes, limits: AudioLimits | None = None) -> MeasuredSound:
+    """Length and marks of a clip, by decoding it.
+
+    Args:
+        audio: the encoded file.
+        limits: of the clip; default: those of :class:`AudioLimits`.
+
+    Raises:
+        DecodeError: as :func:`decode`, but for what is about the samples' values.
+    """
+    sums = SignalSums()
+    rate = 0
+    for header, block in sound_blocks(audio, limits or AudioLimits()):
+        rate = header.sampling_rate
+        sums.add(block)
+    return MeasuredSound(rate, sums.frames, sums.marks(checked_container(audio).note))
+
+
+def sound_blocks(audio: bytes, limits: AudioLimits) -> Iterator[tuple[AudioHeader, FloatArray]]:
+    """Header and samples of a clip, a second at a time, shape ``(frames, channels)``.
+
+    Headers can lie, so the limit of the duration holds while reading too.
+
+    Raises:
+        DecodeError: after the last block as well, if there are fewer than the header promises.
+    """
+    believable = checked_container(audio).audio
+    stream = _Stream(believable)
+    read = 0
+    with _open(stream) as reader:
+        header = _checked_header(reader, limits)
+        block_frames = _BLOCK_S * header.sampling_rate
+        most = int(limits.max_duration_s * header.sampling_rate)
+        while True:
+            try:
+                block = reader.read(block_frames, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                # The decoder lost its way: having used up the bytes, they were cut; before,
+                # changed. It reads ahead, so a change in the last few kilobytes is called a cut.
+                if stream.tell() >= len(believable):
+                    raise DecodeError("truncated", f"the bytes end after frame {read}") from error
+                message = f"cannot decode beyond frame {read}: {error}"
+                raise DecodeError("corrupt", message) from error
+            read += len(block)
+            if read > most:
+                raise _too_long(read / header.sampling_rate, limits)
+            yield header, block
+            if len(block) < block_frames:
+                break
+        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0
+    if header.frames is not None and read < header.frames - shortfall:
+        raise DecodeError(
+            "truncated", f"the header promises {header.frames} frames, {read} are there"
+        )
+    if read == 0:
+        raise DecodeError("zero_length", "no frames")
 
 
 def resample(samples: FloatArray, source: int, target: int) -> FloatArray:
@@ -200,28 +290,3 @@ def _checked_header(reader: _ForwardReader, limits: AudioLimits) -> AudioHeader:
 
 def _too_long(duration_s: float, limits: AudioLimits) -> DecodeError:
     return DecodeError("too_long", f"{duration_s:.3f} s, the limit is {limits.max_duration_s:g} s")
-
-
-def _mono(
-    reader: _ForwardReader, header: AudioHeader, limits: AudioLimits, stream: _Stream, size: int
-) -> FloatArray:
-    """All samples, channels averaged; headers can lie, so the limit holds while reading too."""
-    block_frames = _BLOCK_S * header.sampling_rate
-    most = int(limits.max_duration_s * header.sampling_rate)
-    blocks: list[FloatArray] = []
-    read = 0
-    while True:
-        try:
-            block = reader.read(block_frames, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            # The decoder lost its way: having used up the bytes, they were cut; before, changed.
-            # It reads ahead, so a change in the last few kilobytes is called a cut as well.
-            if stream.tell() >= size:
-                raise DecodeError("truncated", f"the bytes end after frame {read}") from error
-            raise DecodeError("corrupt", f"cannot decode beyond frame {read}: {error}") from error
-        read += len(block)
-        if read > most:
-            raise _too_long(read / header.sampling_rate, limits)
-        blocks.append(block.mean(axis=1, dtype=np.float32))
-        if len(block) < block_frames:
-            return np.concatenate(blocks)

@@ -253,7 +253,7 @@ class RunConfig(ConfigSection):
         return _digest(
             {
                 "input": [input_fingerprint, self.input.limit],
-                "audio": self.audio.model_dump(),
+                "audio": self.audio.identity(),
                 "models": [[known, model.identity()] for model, known in models],
                 "prompts": [
                     # A chat's turns went without saying before there were others.

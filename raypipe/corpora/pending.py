@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from raypipe.audio import AudioLimits, decode, read_header
+from raypipe.audio import AudioLimits, MeasuredSound, measure, read_header
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.segment import Segment
@@ -129,17 +129,22 @@ def sized_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[PendingClip 
     return in_order(lambda clip: clip.sized() if isinstance(clip, PendingClip) else clip, clips)
 
 
-def rate_and_duration(audio: bytes) -> tuple[int, float]:
-    """Sampling rate in Hz and duration in seconds of an encoded clip.
+def measured_sound(audio: bytes) -> MeasuredSound:
+    """Sampling rate, length and marks of an encoded clip.
+
+    What only decoding shows to be damaged is told by a run, or when it becomes FLAC: its length is
+    the header's then, and it has no marks.
 
     Raises:
         DecodeError: if it cannot be a recording.
     """
     header = read_header(audio, _INGEST_LIMITS)
-    if header.duration_s is not None:
-        return header.sampling_rate, header.duration_s
-    samples = decode(audio, sampling_rate=header.sampling_rate, limits=_INGEST_LIMITS)
-    return header.sampling_rate, len(samples) / header.sampling_rate
+    try:
+        return measure(audio, _INGEST_LIMITS)
+    except DecodeError:
+        if header.frames is None:
+            raise
+        return MeasuredSound(header.sampling_rate, header.frames, None)
 
 
 def read_or_failure(
@@ -179,7 +184,7 @@ def id_or_none(named: Callable[[], tuple[str, object]]) -> str | None:
 def measured(
     utterance: Utterance, audio: bytes, part: Segment | None = None, *, name: str = "audio"
 ) -> Utterance:
-    """An utterance with its audio, sampling rate and duration.
+    """An utterance with its audio, sampling rate, duration and marks.
 
     Args:
         utterance: everything but the audio.
@@ -192,10 +197,16 @@ def measured(
     """
     try:
         audio = audio if part is None else part.cut(audio)
-        sampling_rate, duration_s = rate_and_duration(audio)
+        sound = measured_sound(audio)
     except DecodeError as error:
         raise BadLineError(error.code, f"{name}: {error}") from error
-    return replace(utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s)
+    return replace(
+        utterance,
+        audio=audio,
+        sampling_rate=sound.sampling_rate,
+        duration_s=sound.frames / sound.sampling_rate,
+        audio_marks=sound.marks,
+    )
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -41,9 +41,10 @@ class AudioMarks:
         peak: largest magnitude, of full scale.
         rms: root mean square, of full scale.
         clipped_share: share of samples at full scale, in [0, 1].
-        silent: nothing is to be heard.
+        silent: nothing is to be heard in the mix of its channels, which may cancel out.
         channel_correlation: Pearson correlation of the first two channels, in [-1, 1]; None for
-            one channel.
+            one channel, or one that is constant.
+        note: what was wrong with its container and could be mended, in words; None otherwise.
     """
 
     peak: float | None = None
@@ -51,6 +52,7 @@ class AudioMarks:
     clipped_share: float | None = None
     silent: bool | None = None
     channel_correlation: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

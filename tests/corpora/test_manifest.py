@@ -94,7 +94,10 @@ def test_a_line_becomes_an_utterance(folder: Path, clip: bytes) -> None:
             Vote("2", ("happy",)),
             Vote("3", (), "cannot tell"),
         ),
+        audio_marks=found.audio_marks if isinstance(found, Utterance) else None,
     )
+    assert found.audio_marks is not None
+    assert found.audio_marks.silent is False
 
 
 def test_the_least_a_line_needs(folder: Path) -> None:

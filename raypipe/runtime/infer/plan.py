@@ -354,6 +354,9 @@ def _limits(config: RunConfig, window_s: float) -> AudioLimits:
     return AudioLimits(
         max_duration_s=config.audio.max_duration_s or longest_s,
         max_channels=config.audio.max_channels,
+        channel=config.audio.channel if isinstance(config.audio.channel, int) else None,
+        out_of_range=config.audio.out_of_range,
+        silent=config.audio.silent,
     )
 
 

@@ -288,7 +288,7 @@ def test_an_unexpected_error_about_a_clip_is_its_failure(
     """Be it while reading or while encoding, in a file of its own or in a container."""
     listed = [clips(number) for number in range(4)]
     audio = [clip.place.read(clip.name) for clip in listed]
-    real_flac, real_measure = work.as_flac, pending.rate_and_duration
+    real_flac, real_measure = work.as_flac, pending.measured_sound
 
     def flac(data: bytes) -> Any:
         if data == audio[1]:
@@ -301,7 +301,7 @@ def test_an_unexpected_error_about_a_clip_is_its_failure(
         return real_measure(data)
 
     monkeypatch.setattr(work, "as_flac", flac)
-    monkeypatch.setattr(pending, "rate_and_duration", measure)
+    monkeypatch.setattr(pending, "measured_sound", measure)
     rows = tuple(
         replace(clip.utterance, audio=data, sampling_rate=16_000, duration_s=0.25)
         for clip, data in zip(listed, audio, strict=True)
