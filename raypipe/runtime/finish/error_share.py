@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from raypipe.errors import ErrorShareError
 from raypipe.records import is_refusal
@@ -16,6 +17,25 @@ FEWEST_UTTERANCES = 50
 _MOST_REASONS = 3
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorReason:
+    """Errors of one stage and type, under one model and prompt.
+
+    Attributes:
+        example: message of one of them.
+    """
+
+    stage: str
+    error_type: str
+    utterances: int
+    example: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the inputs were refused for what they are."""
+        return is_refusal(self.stage, self.error_type)
+
+
 def check_error_share(
     tables: Location,
     run: str,
@@ -23,7 +43,7 @@ def check_error_share(
     cells: Sequence[ModelPrompt],
     limit: float,
 ) -> None:
-    """End a run whose errors cannot be explained by single inputs.
+    """End a finished run whose errors cannot be explained by single inputs.
 
     Refusals of inputs (too long, unreadable, silent) are reported and end it only if all of them
     are refused.
@@ -31,39 +51,66 @@ def check_error_share(
     Args:
         tables: of the run.
         run: id of the run whose rows count.
-        utterances: number of utterances that are done.
+        utterances: number of utterances of the run.
         cells: every model and prompt that they were put to.
         limit: largest share that raypipe, engine or model may fail, in [0, 1].
 
     Raises:
         ErrorShareError: with the commonest reasons.
     """
-    for model, prompt in cells:
-        rows = connect(tables).execute(
-            "SELECT stage, error_type, sum(utterances), min(message) FROM errors"
-            " WHERE run = ? AND model = ? AND prompt = ? GROUP BY ALL ORDER BY 3 DESC, 1, 2",
-            [run, model, prompt],
-        )
-        reasons = [
-            (str(stage), str(kind), int(n), str(text)) for stage, kind, n, text in rows.fetchall()
-        ]
-        broken = [reason for reason in reasons if not is_refusal(reason[0], reason[1])]
-        failed = sum(number for *_, number, _ in broken)
-        refused = sum(number for *_, number, _ in reasons) - failed
-        where = f"model {model}, prompt {prompt}"
+    for cell in cells:
+        reasons = _reasons(tables, run, cell)
+        failed = sum(reason.utterances for reason in reasons if not reason.is_refusal)
         if failed > limit * utterances:
+            raise too_many_errors(tables, run, [cell], failed, utterances, limit)
+        if utterances and sum(reason.utterances for reason in reasons) >= utterances:
             raise ErrorShareError(
-                f"{failed} of {utterances} utterances failed ({where}), more than "
-                f"max_error_fraction {limit:g}: {_in_words(broken)}"
-            )
-        if utterances and failed + refused >= utterances:
-            raise ErrorShareError(
-                f"not one of {utterances} utterances could be used ({where}): {_in_words(reasons)}"
+                f"not one of {utterances} utterances could be used ({_in_words(cell)}): "
+                f"{_listed(reasons)}"
             )
 
 
-def _in_words(reasons: Sequence[tuple[str, str, int, str]]) -> str:
+def too_many_errors(
+    tables: Location,
+    run: str,
+    cells: Sequence[ModelPrompt],
+    failed: int,
+    utterances: int,
+    limit: float,
+) -> ErrorShareError:
+    """The error that ends a run, with the commonest reasons so far, of the cell with the most."""
+    by_cell = {
+        cell: [reason for reason in _reasons(tables, run, cell) if not reason.is_refusal]
+        for cell in cells
+    }
+    worst = max(by_cell, key=lambda cell: sum(reason.utterances for reason in by_cell[cell]))
+    broken = by_cell[worst]
+    return ErrorShareError(
+        f"{failed} of {utterances} utterances failed ({_in_words(worst)}), more than "
+        f"max_error_fraction {limit:g}: {_listed(broken)}"
+    )
+
+
+def _reasons(tables: Location, run: str, cell: ModelPrompt) -> list[ErrorReason]:
+    """The errors in the tables, most utterances first."""
+    rows = connect(tables).execute(
+        "SELECT stage, error_type, sum(utterances), min(message) FROM errors"
+        " WHERE run = ? AND model = ? AND prompt = ? GROUP BY ALL ORDER BY 3 DESC, 1, 2",
+        [run, *cell],
+    )
+    return [
+        ErrorReason(str(stage), str(kind), int(number), str(message))
+        for stage, kind, number, message in rows.fetchall()
+    ]
+
+
+def _in_words(cell: ModelPrompt) -> str:
+    model, prompt = cell
+    return f"model {model}, prompt {prompt}"
+
+
+def _listed(reasons: Sequence[ErrorReason]) -> str:
     return "; ".join(
-        f"{number} x {stage}, {kind} (such as: {message})"
-        for stage, kind, number, message in reasons[:_MOST_REASONS]
+        f"{reason.utterances} x {reason.stage}, {reason.error_type} (such as: {reason.example})"
+        for reason in reasons[:_MOST_REASONS]
     )

@@ -14,7 +14,11 @@ from rich.console import Console
 from raypipe.config import RunConfig
 from raypipe.errors import ErrorShareError, StoppedError
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
-from raypipe.runtime.finish.error_share import FEWEST_UTTERANCES, check_error_share
+from raypipe.runtime.finish.error_share import (
+    FEWEST_UTTERANCES,
+    check_error_share,
+    too_many_errors,
+)
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
@@ -167,7 +171,9 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
                     elif summary.shard not in generated:
                         written += 1
                 if done >= FEWEST_UTTERANCES and broken > limit * done:
-                    _end(model_run, done, limit)
+                    context = model_run.context
+                    cells = [(context.model, name) for name in context.all_prompts]
+                    raise too_many_errors(context.tables, context.run, cells, broken, done, limit)
                 # All that was answered is written; the rest would be read to be stopped as well.
                 if stopped is not None and written >= stopped.answered:
                     break
@@ -175,13 +181,6 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
             raise own_error(error) from error
     if stopped is not None:
         raise StoppedError(stopped.stopped)
-
-
-def _end(model_run: ModelRun, done: int, limit: float) -> None:
-    """End a run in the middle for its errors, which an earlier attempt may have more of."""
-    context = model_run.context
-    cells = [(context.model, name) for name in context.all_prompts]
-    check_error_share(context.tables, context.run, model_run.utterances_done + done, cells, limit)
 
 
 def _record(plan: Plan, started: datetime) -> RunRecord:
