@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from raypipe.audio.media import audio_track, media_kind
 from raypipe.audio.mpeg import with_frame_count
 from raypipe.errors import DecodeError
 
@@ -44,7 +45,8 @@ def checked_container(audio: bytes, *, whole: bool = True) -> SoundFileBytes:
         whole: whether it is refused if samples are missing at its end.
 
     Raises:
-        DecodeError: ``empty``; ``truncated`` where the file ends before it says it does.
+        DecodeError: ``empty``; ``truncated`` where the file ends before it says it does; as
+            :func:`raypipe.audio.media.audio_track`.
     """
     try:
         return _checked(audio)
@@ -57,6 +59,8 @@ def checked_container(audio: bytes, *, whole: bool = True) -> SoundFileBytes:
 def _checked(audio: bytes) -> SoundFileBytes:
     if not audio:
         raise DecodeError("empty", "0 bytes")
+    if media_kind(audio) is not None:
+        return SoundFileBytes(audio_track(audio))
     kind = audio[:4]
     if kind in (b"RIFF", b"RF64", b"BW64"):
         return _checked_chunks(audio, "<I", b"data")

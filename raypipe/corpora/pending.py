@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from raypipe.audio import AudioLimits, MeasuredSound, measure, read_header
+from raypipe.audio.media import audio_track, media_kind
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.segment import Segment
@@ -196,6 +197,8 @@ def measured(
         BadLineError: with the reason why it cannot be a recording.
     """
     try:
+        if media_kind(audio) is not None:
+            audio = audio_track(audio)  # once, as shards hold what everything reads
         audio = audio if part is None else part.cut(audio)
         sound = measured_sound(audio)
     except DecodeError as error:
