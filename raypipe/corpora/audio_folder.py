@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
-from raypipe.corpora.fields import BadLineError, FieldRules, with_usual_names
+from raypipe.corpora.field_names import with_usual_names
+from raypipe.corpora.fields import BadLineError, FieldRules
 from raypipe.corpora.lines import csv_records, open_text
 from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record, json_records
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead

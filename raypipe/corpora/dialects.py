@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from raypipe.corpora.fields import BadLineError, is_missing, path_id, shown, with_usual_names
+from raypipe.corpora.field_names import (
+    is_missing,
+    label_field,
+    path_id,
+    whole_number,
+    with_usual_names,
+)
+from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.segment import SEGMENT, SLACK_S, Segment
+
+Fields = Mapping[str, object]
 
 EXACT_ID = "exact_id"
 """Name of the field that a line named after its path has: an id for where the usual one is taken.
@@ -22,7 +31,7 @@ The usual id tells thousandths of where a part begins; two parts may begin there
 _COMPOSED = ("MixedCut", "PaddingCut")
 
 
-def as_fields(document: Mapping[str, object]) -> Mapping[str, object]:
+def as_fields(document: Fields) -> Fields:
     """A line under our names; one that is in none of the dialects stays as it is.
 
     Raises:
@@ -30,7 +39,7 @@ def as_fields(document: Mapping[str, object]) -> Mapping[str, object]:
             times that are no numbers.
     """
     if "audio" in document:
-        return document
+        return with_labels(document)
     if "audio_filepath" in document:
         return _nemo(document)
     if "key" in document and "wav" in document:
@@ -41,6 +50,21 @@ def as_fields(document: Mapping[str, object]) -> Mapping[str, object]:
     if "recording" in document and "supervisions" in document:
         return _lhotse(document)
     return document
+
+
+def with_labels(fields: Fields) -> Fields:
+    """Fields of a manifest's own line, of which an ``emotion`` or ``label`` is the vote.
+
+    Not where there is a soft label, and not for numbers, whose words nobody tells.
+    """
+    column = label_field(fields)
+    if column is None or not is_missing(fields.get("soft_label")):
+        return fields
+    value = fields[column]
+    is_number = whole_number(value) is not None or (
+        isinstance(value, str) and value.strip().lstrip("-").isdecimal()
+    )
+    return fields if column == "votes" or is_number else {**fields, "votes": value}
 
 
 def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:

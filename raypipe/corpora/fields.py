@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from raypipe.corpora.field_names import is_missing, whole_number
 from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
@@ -126,11 +126,6 @@ def optional_text(fields: Mapping[str, object], name: str) -> str | None:
     return None if is_missing(value) else as_text(value, name) or None
 
 
-def is_missing(value: object) -> bool:
-    """Whether a value stands for none: null, or NaN, which pandas writes instead."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
 def as_text(value: object, field: str) -> str:
     """A value that must be text; raises as :func:`optional_text`."""
     number = whole_number(value)
@@ -165,41 +160,6 @@ def utterance_id(fields: Mapping[str, object]) -> str:
     return name
 
 
-def path_id(path: str) -> str:
-    """The id of a clip that has no other: its path without its ending.
-
-    The folders belong to it: ``spk1/001.wav`` and ``spk2/001.wav`` are two utterances.
-
-    Example:
-        >>> path_id("spk1/001.wav"), path_id("/data/wavs/./u.1.flac"), path_id("s3://b/spk1/001.wav")
-        ('spk1/001', 'data/wavs/u.1', 'b/spk1/001')
-    """
-    _, _, below = path.strip().rpartition("://")
-    return posixpath.splitext(posixpath.normpath(below))[0].lstrip("/")
-
-
-USUAL_NAMES: Mapping[str, str] = {
-    "spk": "speaker",
-    "speaker_id": "speaker",
-    "text": "transcript",
-    "transcription": "transcript",
-    "sentence": "transcript",
-    "label": "votes",
-    "emotion": "votes",
-    "emo": "votes",
-}
-"""Other names of fields in containers that were not written for raypipe."""
-
-
-def with_usual_names(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields under raypipe's names; one that is there already is not overruled."""
-    named = {name: value for name, value in fields.items() if not is_missing(value)}
-    for other, name in USUAL_NAMES.items():
-        if other in named and name not in named:
-            named[name] = named[other]
-    return named
-
-
 _MIX = ("mix", "mean", "average", "all")
 
 
@@ -221,13 +181,6 @@ def _channels(fields: Mapping[str, object], usual: int | None) -> tuple[int, ...
     if min(picked) < 0:
         raise BadLineError("bad_type", f"channel is counted from 0: {shown(value)}")
     return picked
-
-
-def whole_number(value: object) -> int | None:
-    """A value that is a whole number, also as pandas writes it (2.0); None for any other."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
-        return None
-    return int(value)
 
 
 def turns(value: object) -> tuple[str, ...]:

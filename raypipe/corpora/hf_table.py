@@ -17,16 +17,14 @@ import pyarrow.parquet as pq
 import soundfile
 
 from raypipe.corpora.containers import ClipEntry, found_files
-from raypipe.corpora.fields import (
-    USUAL_NAMES,
-    BadLineError,
-    FieldRules,
-    optional_text,
+from raypipe.corpora.field_names import (
+    label_field,
     path_id,
-    shown,
+    unused_names,
     whole_number,
     with_usual_names,
 )
+from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, shown
 from raypipe.corpora.manifest import AudioPaths
 from raypipe.corpora.pending import id_or_none, measured, read_or_failure
 from raypipe.errors import CorpusError, ObjectMissingError
@@ -49,7 +47,6 @@ whole-number labels are taken from the schema's huggingface metadata, never gues
 _PATH_COLUMNS = ("audio_path", "audio_filepath", "file_name", "path", "file", "wav")
 _ROWS_AT_ONCE = 32
 _SPLIT = re.compile(r"(?P<split>train|validation|valid|dev|test)\b[-_.\w]*")
-_VOTE_COLUMNS = {"votes", *(name for name, ours in USUAL_NAMES.items() if ours == "votes")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +60,14 @@ class TableFile:
 
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; of Parquet only the other columns are read, a size is a mean."""
-        for number, (row, size, facts) in enumerate(self._rows(with_audio=False), start=1):
+        for number, (row, size, facts) in enumerate(self.rows(with_audio=False), start=1):
             audio = row.pop(facts.audio, None)
             named = partial(self._name_and_fields, row, audio, number, facts)
             yield ClipEntry(id_or_none(named), size)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and row."""
-        for number, (row, _, facts) in enumerate(self._rows(with_audio=True), start=1):
+        for number, (row, _, facts) in enumerate(self.rows(with_audio=True), start=1):
             yield self._utterance(row, number, facts)
 
     def position(self, number: int) -> str:
@@ -100,7 +97,10 @@ class TableFile:
     def _name_and_fields(
         self, row: dict[str, object], audio: object, number: int, facts: _TableSchema
     ) -> tuple[str, dict[str, object]]:
-        fields = with_usual_names({key: _worded(key, row[key], facts.words) for key in row})
+        column = label_field(row)
+        if column is not None:
+            row = {**row, "votes": _worded(column, row[column], facts.words)}
+        fields = with_usual_names(row)
         name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
         split = _SPLIT.match(posixpath.basename(self.name))
         if split is not None:
@@ -114,7 +114,7 @@ class TableFile:
     def _paths(self) -> AudioPaths:
         return AudioPaths(self.place, self.root)
 
-    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, object], int, _TableSchema]]:
+    def rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, object], int, _TableSchema]]:
         """Rows, the size of their audio in bytes, and the schema."""
         where = f"{self.place.uri}/{self.name}"
         try:
@@ -168,6 +168,12 @@ def tables(
         )
         for place, name in found_files(uri, (".parquet", ".arrow"), endpoint)
     ]
+
+
+def unused_columns(table: TableFile) -> tuple[str, ...]:
+    """Columns of a table that nothing is read from; raises as :func:`tables`."""
+    row, _, facts = next(table.rows(with_audio=False), ({}, 0, None))
+    return unused_names([{name: row[name] for name in row if facts and name != facts.audio}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +285,6 @@ def _in_order(names: object) -> Sequence[str]:
 
 def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> object:
     """A label's word in place of its number; a number without a word is refused."""
-    if column not in _VOTE_COLUMNS:
-        return value
     if isinstance(value, list):
         return [_worded(column, item, words) for item in value]
     if isinstance(value, dict):  # a struct has every key in every row

@@ -10,10 +10,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from raypipe.corpora.dialects import EXACT_ID, as_fields
+from raypipe.corpora.dialects import EXACT_ID, as_fields, with_labels
+from raypipe.corpora.field_names import unused_names, with_usual_names
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -21,7 +23,6 @@ from raypipe.corpora.fields import (
     parse_json,
     shown,
     utterance_id,
-    with_usual_names,
 )
 from raypipe.corpora.lines import as_lines, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
@@ -43,7 +44,8 @@ utterance. Columns (others are ignored):
 - id (or utterance_id): unique text
 - audio: path relative to the manifest (or audio_root), absolute path below it, or s3:// URI
 - votes: labels, ["anger", "sadness"]; or votes, [{"annotator": "a1", "labels": ["anger"], "typed":
-  "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON
+  "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON. Without it, words in a
+  column emotion, label, labels or emo are votes
 - soft_label: instead of, or overruling, the votes: {"anger": 0.8, "sadness": 0.2} or a list in the
   label set's order; in CSV the same JSON
 - transcript, speaker, split, dataset: text
@@ -61,6 +63,7 @@ Fields = Mapping[str, object]
 Record = tuple[int, Fields | BadLineError]
 """A line's number and its fields, or why it has none."""
 
+_LOOKED_AT = 100  # lines, for the names of fields
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
 
 
@@ -110,6 +113,18 @@ def pending_manifest(
         raise CorpusError(f"there is no manifest {manifest}") from error
     with stream, text_of(stream, name) as text:
         yield from sized_ahead(parser.lines(until_torn(_records(text, _unpacked(name)))))
+
+
+def unused_columns(manifest: str, endpoint: str | None) -> tuple[str, ...]:
+    """Fields of a manifest's first lines that nothing is read from.
+
+    Raises:
+        CorpusError: as :func:`pending_manifest`.
+    """
+    place, name = Location.parse_object(manifest, endpoint)
+    with place.open(name) as stream, text_of(stream, name) as text:
+        records = islice(until_torn(_records(text, _unpacked(name))), _LOOKED_AT)
+        return unused_names(record for _, record in records if not isinstance(record, BadLineError))
 
 
 def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
@@ -287,7 +302,11 @@ def _records(text: Iterable[str], name: str) -> Iterator[Record]:
         return json_records(text)
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
-        return csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
+        records = csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
+        return (
+            (line, cells if isinstance(cells, BadLineError) else with_labels(cells))
+            for line, cells in records
+        )
     if kind == "json":
         return _speechbrain(text, name)
     raise CorpusError(

@@ -9,7 +9,8 @@ from functools import partial
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import as_fields
-from raypipe.corpora.fields import BadLineError, FieldRules, shown, whole_number
+from raypipe.corpora.field_names import whole_number
+from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet

@@ -114,6 +114,15 @@ class Reader(BaseModel):
         if name is not None:
             raise ConfigError(f"users' own data have no selection {name!r}; give a label set")
 
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Names of columns or fields that nothing is read from, as far as a look can tell.
+
+        Raises:
+            CorpusError: as :meth:`open`.
+            StoreError: if the storage refuses.
+        """
+        return ()
+
     def _arguments(self, request: ReadRequest) -> _ReadArguments:
         return {
             "endpoint": request.endpoint,
@@ -145,6 +154,12 @@ class ManifestReader(Reader):
         return pending_manifest(
             request.uri, request.labels, audio_root=self.audio_root, **arguments
         )
+
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Fields of the manifest's first lines."""
+        from raypipe.corpora.manifest import unused_columns
+
+        return unused_columns(request.uri, request.endpoint)
 
 
 class EmoSuperbReader(Reader):
@@ -255,6 +270,12 @@ class WebDatasetReader(Reader):
 
         return tar_files(request.uri, request.labels, **self._arguments(request))
 
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Fields and members of the first sample."""
+        from raypipe.corpora.webdataset import tar_files, unused_columns
+
+        return unused_columns(tar_files(request.uri, request.labels)[0])
+
 
 class TableReader(Reader):
     """Reader of tables with an audio column."""
@@ -273,6 +294,12 @@ class TableReader(Reader):
 
         arguments = self._arguments(request)
         return tables(request.uri, request.labels, audio_root=self.audio_root, **arguments)
+
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Columns of the first table."""
+        from raypipe.corpora.hf_table import tables, unused_columns
+
+        return unused_columns(tables(request.uri, request.labels)[0])
 
 
 _Readers = (

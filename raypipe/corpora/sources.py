@@ -59,6 +59,10 @@ class Source(Protocol):
         """
         ...
 
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Names of columns that nothing is read from, as far as a look can tell."""
+        ...
+
     def open(self, request: ReadRequest) -> Iterator[PendingClip | Failure] | Sequence[Container]:
         """The clips, or the files that hold them with their audio.
 
@@ -103,6 +107,10 @@ class CorpusSource:
     def selection(self, name: str | None) -> Selection:
         """One of the corpus's selections."""
         return selection(self.corpus, name)
+
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """None: an adapter knows its corpus."""
+        return ()
 
     def open(self, request: ReadRequest) -> Iterator[PendingClip | Failure]:
         """The clips of the corpus's folder."""

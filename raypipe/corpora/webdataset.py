@@ -12,14 +12,8 @@ from typing import Self
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES
 from raypipe.corpora.containers import ClipEntry, found_files
-from raypipe.corpora.fields import (
-    BadLineError,
-    FieldRules,
-    optional_text,
-    parse_json,
-    shown,
-    with_usual_names,
-)
+from raypipe.corpora.field_names import unused_names, with_usual_names
+from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, parse_json, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.pending import id_or_none, in_order, measured, read_or_failure
 from raypipe.errors import CorpusError, ObjectMissingError
@@ -39,6 +33,7 @@ label.
 """Text of the catalogue about the files, in paragraphs."""
 
 _FIELDS = {".txt": "transcript", ".cls": "votes"}
+_READ = {".json", *_FIELDS, *AUDIO_SUFFIXES, ""}
 
 
 @dataclass(slots=True)
@@ -106,6 +101,19 @@ def tar_files(
     name = dataset or base.rstrip("-_0123456789") or "webdataset"
     rules = FieldRules.of(labels, other_labels, name, channel)
     return [Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
+
+
+def unused_columns(tarball: Tarball) -> tuple[str, ...]:
+    """Fields of a tar file's first sample that nothing is read from; raises as ``scan``."""
+    sample = next(_samples(tarball.place, tarball.name, with_audio=False), None)
+    if not isinstance(sample, _Sample):
+        return ()
+    unread = [ending for ending in sample.members if _without_audio_suffix(ending) not in _READ]
+    try:
+        fields = _fields(sample)
+    except BadLineError:
+        fields = {}
+    return (*unused_names([fields]), *unread)
 
 
 def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:

@@ -302,3 +302,15 @@ def test_lines_without_an_id_are_named_after_their_paths(tmp_path: Path) -> None
         "duplicate_id",
         "duplicate_id",
     ]
+
+
+def test_a_label_in_the_cuts_own_custom_fields(tmp_path: Path) -> None:
+    own, both = read(
+        tmp_path,
+        cut(supervisions=[{"text": "yes"}], custom={"emotion": "sad"}),
+        cut(id="c2", custom={"votes": {"sad": 1}}),
+    )
+    assert isinstance(own, Utterance)
+    assert isinstance(both, Utterance)
+    assert [vote.labels for vote in own.votes] == [("sad",)]
+    assert [vote.labels for vote in both.votes] == [("happy",)] * 3

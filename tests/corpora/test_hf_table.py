@@ -14,7 +14,7 @@ import pytest
 from corpus_folder import CLIP, clip
 
 from raypipe.audio import decode
-from raypipe.corpora.hf_table import tables
+from raypipe.corpora.hf_table import tables, unused_columns
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -263,3 +263,22 @@ def test_one_base_name_in_two_folders_is_two_utterances(tmp_path: Path) -> None:
     parquet(tmp_path / "t.parquet", pa.table({"audio": audio}))
     found = utterances(tmp_path / "t.parquet")
     assert [one.utterance_id for one in found] == ["spk1/001", "spk2/001"]
+
+
+def test_a_column_labels_is_understood_and_others_are_named(tmp_path: Path) -> None:
+    kind = {"_type": "ClassLabel", "names": NAMES}
+    metadata = {"huggingface": json.dumps({"info": {"features": {"labels": kind}}})}
+    columns = {"audio": [CLIP], "labels": [1], "mood": ["x"], "text": ["yes"]}
+    parquet(tmp_path / "t.parquet", pa.table(columns).replace_schema_metadata(metadata))
+    [found] = utterances(tmp_path / "t.parquet")
+    assert found.votes[0].labels == ("anger",)
+    assert unused_columns(tables(str(tmp_path / "t.parquet"), LABELS)[0]) == ("mood",)
+
+
+def test_labels_that_are_tokens_stay_out_of_the_way_of_an_emotion(tmp_path: Path) -> None:
+    parquet(
+        tmp_path / "t.parquet",
+        pa.table({"id": ["a"], "audio": [CLIP], "labels": [[5, 7, 9]], "emotion": ["sad"]}),
+    )
+    [found] = utterances(tmp_path / "t.parquet")
+    assert found.votes[0].labels == ("sad",)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raypipe.corpora.manifest import pending_manifest
+from raypipe.corpora.manifest import pending_manifest, unused_columns
 from raypipe.corpora.pending import read_ahead
 from raypipe.errors import ConfigError, CorpusError, StoreError
 from raypipe.labels import LabelSet
@@ -509,3 +509,34 @@ def test_any_name_of_an_object_is_read(bucket: Location, clip: bytes, name: str)
     bucket.write("m.jsonl", "\n".join(map(json.dumps, lines)).encode())
     found = list(read_ahead(pending_manifest(f"{bucket.uri}/m.jsonl", LABELS)))
     assert [one.audio for one in found if isinstance(one, Utterance)] == [clip] * 3
+
+
+@pytest.mark.parametrize("column", ["emotion", "label", "labels", "emo"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_column_of_another_usual_name_is_the_vote(folder: Path, column: str, ending: str) -> None:
+    if ending == "csv":
+        path = sheet(folder, ["id", "audio", column], ["1", "a.wav", "angry"])
+    else:
+        path = jsonl(folder, line(**{column: "angry"}))
+    [found] = read(path)
+    assert isinstance(found, Utterance)
+    assert found.votes == (Vote("1", ("angry",)),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"label": 3}, {"label": "3"}, {"label": 3.0}, {"label": "x", "soft_label": {"anger": 1}}],
+)
+def test_numbers_and_what_stands_beside_a_soft_label_are_no_votes(
+    folder: Path, fields: dict[str, Any]
+) -> None:
+    [found] = read(jsonl(folder, line(**fields)))
+    assert isinstance(found, Utterance)
+    assert found.votes == ()
+
+
+def test_columns_that_nothing_is_read_from_are_named(folder: Path) -> None:
+    path = sheet(folder, ["id", "audio", "mood", "emotion", "gender"], ["1", "a.wav", "x", "", ""])
+    assert unused_columns(path, None) == ("mood",)
+    path = jsonl(folder, line(mood="x", gender="f", text="yes"), "{torn", line(2, age=7))
+    assert unused_columns(path, None) == ("mood", "gender", "age")

@@ -12,7 +12,7 @@ import pytest
 from corpus_folder import CLIP, clip
 
 from raypipe.corpora.sources import open_source
-from raypipe.corpora.webdataset import tar_files
+from raypipe.corpora.webdataset import tar_files, unused_columns
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
@@ -160,3 +160,10 @@ def test_fields_beside_a_recording_may_be_named_after_all_of_its_name(tmp_path: 
     assert isinstance(found, Utterance)
     assert found.votes[0].labels == ("sad",)
     assert found.transcript == "no"
+
+
+def test_fields_and_members_that_nothing_is_read_from_are_named(tmp_path: Path) -> None:
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__json={"mood": "x", "spk": "1"}, a__label="sad")
+    assert unused_columns(tar_files(uri, LABELS)[0]) == ("mood", ".label")
+    torn = tar(tmp_path / "u.tar", a__wav=CLIP, a__json="{")
+    assert unused_columns(tar_files(torn, LABELS)[0]) == ()
