@@ -20,6 +20,11 @@ One utterance's failure never travels as an exception between rooms: it is caugh
 happens and becomes a :class:`raypipe.records.Failure`.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class RaypipeError(Exception):
     """Base of every error raypipe raises on purpose."""
@@ -91,6 +96,17 @@ class AccountingError(RaypipeError):
 
 class RegistryError(RaypipeError):
     """A strategy, a question, a metric or a setting is declared wrongly, or twice."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The known word that is nearest to a mistyped one, as a part of a message; empty if none is.
+
+    Example:
+        >>> did_you_mean("greedi", ["greedy", "bon"]), did_you_mean("x", ["greedy"])
+        (", did you mean 'greedy'?", '')
+    """
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def unexpected(error: Exception) -> tuple[str, str]:

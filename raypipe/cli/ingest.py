@@ -31,7 +31,11 @@ def ingest(
         SoftLabelRule | None, typer.Option(help="How an annotator with several labels counts.")
     ] = None,
     outside: Annotated[
-        OutsideRule | None, typer.Option(help="What becomes of votes outside the label set.")
+        OutsideRule | None,
+        typer.Option(
+            help="What becomes of votes outside the label set; in your own data of those only that "
+            "option other_labels or --merge names: any other word makes its line a failure."
+        ),
     ] = None,
     merge: Annotated[
         list[str] | None, typer.Option(help="word=label that it counts as; repeatable.")

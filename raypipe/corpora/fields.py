@@ -229,7 +229,10 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
     for word in (word for vote in parsed for word in vote.labels):
         if labels.index(word) is None and word.lower() not in other_labels:
             raise BadLineError(
-                "unknown_label", f"votes: {shown(word)} is none of {', '.join(labels.names)}"
+                "unknown_label",
+                f"votes: {shown(word)} is none of {', '.join(labels.names)}; name it in the "
+                "reader's option other_labels, and it does not count, or in votes.merge (--merge "
+                "word=label), or take another label set",
             )
     return parsed
 

@@ -366,6 +366,12 @@ def test_shares_that_rounding_does_not_explain_are_refused(
     assert the_failure(folder, line(2, soft_label=shares)).error_type == "bad_soft_label"
 
 
+def test_an_unknown_label_names_its_cures(folder: Path) -> None:
+    message = the_failure(folder, line(2, votes=["ennui"])).message
+    for cure in ("other_labels", "--merge", "another label set"):
+        assert cure in message
+
+
 def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
     rows = [["id", "audio"], ["a\nb\nc", "a.wav"], ["2", "no.wav"]]
     first, second = read(sheet(folder, *rows))
