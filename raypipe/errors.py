@@ -12,12 +12,18 @@ RaypipeError
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
 ├── StoppedError         a run ended early on purpose; the same command continues it
+├── ErrorShareError      too many utterances failed for the rest to be believed
 ├── AccountingError      counts that must add up do not
 └── RegistryError        a strategy, question or metric is declared wrongly or twice
 
 One utterance's failure never travels as an exception between rooms: it is caught where it
 happens and becomes a :class:`raypipe.records.Failure`.
 """
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class RaypipeError(Exception):
@@ -80,9 +86,30 @@ class StoppedError(RaypipeError):
     """
 
 
+class ErrorShareError(RaypipeError):
+    """So many utterances failed that something is broken, not they: a run ends with the reasons."""
+
+
 class AccountingError(RaypipeError):
     """Counts that must add up do not: an utterance was lost or answered twice."""
 
 
 class RegistryError(RaypipeError):
     """A strategy, a question, a metric or a setting is declared wrongly, or twice."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The known word that is nearest to a mistyped one, as a part of a message; empty if none is.
+
+    Example:
+        >>> did_you_mean("greedi", ["greedy", "bon"]), did_you_mean("x", ["greedy"])
+        (", did you mean 'greedy'?", '')
+    """
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def unexpected(error: Exception) -> tuple[str, str]:
+    """Error type and message of what nobody foresaw, for the row of the item that it came from."""
+    text = " ".join(str(error).split())
+    return type(error).__name__, f"unexpected {type(error).__name__}: {text}"

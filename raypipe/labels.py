@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, did_you_mean
 
 # Words that models, annotators and label files use for a label. The first entry is the label.
 # The adjective stands second: together with the label it is what an answer usually contains.
@@ -140,6 +140,7 @@ def label_set(spec: str | Iterable[str]) -> LabelSet:
     """
     if isinstance(spec, str):
         if spec not in LABEL_SETS:
-            raise ConfigError(f"unknown label set {spec!r}; known: {', '.join(LABEL_SETS)}")
+            hint = did_you_mean(spec, LABEL_SETS)
+            raise ConfigError(f"unknown label set {spec!r}{hint}; known: {', '.join(LABEL_SETS)}")
         return LABEL_SETS[spec]
     return LabelSet(tuple(spec))

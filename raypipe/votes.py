@@ -46,7 +46,8 @@ class VotePolicy(BaseModel):
             more vote for it; with ``outside="other"`` nothing that was said is left out.
         outside: what becomes of a counted label outside the set. ``drop_vote``: it does not count,
             the rest is renormalised. ``drop_clip``: its clip is left out. ``other``: it is a vote
-            for the label ``other``, which the label set must have.
+            for the label ``other``, which the label set must have. It does not allow any word: in
+            users' own data one that is neither a label nor named as another is a failure.
         merges: words that count as another label, before anything is looked up or tied.
         self_reports: whether speakers' judgements of themselves count.
         aliases: whether any word for a label stands for it (``annoyed`` for ``anger``), as in

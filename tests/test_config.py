@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -230,3 +231,35 @@ def test_a_model_that_hears_nothing_does_not_judge_by_ear() -> None:
         parse_config({**document, "prompt": describe})
     parse_config({**document, "prompts": [describe, distribution]})
     parse_config({**document, "prompt": describe, "verifier": {"model": {"path": "judge"}}})
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (
+            {"audio": {"max_chanels": 3}},
+            "audio.max_chanels: unknown key, did you mean 'max_channels'",
+        ),
+        ({"strategys": ["greedy"]}, "strategys: unknown key, did you mean 'strategies'?"),
+        (
+            {"prompts": [{"templat": "x"}]},
+            "prompts.0.templat: unknown key, did you mean 'template'",
+        ),
+        (
+            {"verifier": {"model": {"pth": "x"}}},
+            "verifier.model.pth: unknown key, did you mean 'path'",
+        ),
+        ({"strategies": ["greedi"]}, "unknown strategy 'greedi', did you mean 'greedy'?; known: "),
+        ({"zzz": 1}, "zzz: unknown key"),
+    ],
+)
+def test_a_mistyped_word_is_told_once_with_the_nearest_known_one(
+    document: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({**MINIMAL, **document})
+    text = str(caught.value)
+    assert message in text
+    assert "\n" not in text
+    assert "Value error" not in text
+    assert text.count("greedi") <= 1

@@ -131,6 +131,7 @@ def test_a_class_name_means_one_thing_in_the_package() -> None:
 
 
 BORDERS = {
+    "raypipe/audio/media.py": "PyAV, which may not be installed",
     "raypipe/cli/settings.py": "typer reads a command's options off its signature",
     "raypipe/config/aggregation.py": "pydantic makes a class of fields",
     "raypipe/engines/attention.py": "arguments that transformers hands to an attention",

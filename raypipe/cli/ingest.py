@@ -31,7 +31,11 @@ def ingest(
         SoftLabelRule | None, typer.Option(help="How an annotator with several labels counts.")
     ] = None,
     outside: Annotated[
-        OutsideRule | None, typer.Option(help="What becomes of votes outside the label set.")
+        OutsideRule | None,
+        typer.Option(
+            help="What becomes of votes outside the label set; in your own data of those only that "
+            "option other_labels or --merge names: any other word makes its line a failure."
+        ),
     ] = None,
     merge: Annotated[
         list[str] | None, typer.Option(help="word=label that it counts as; repeatable.")
@@ -50,11 +54,14 @@ def ingest(
     ] = None,
     address: Address = None,
 ) -> None:
-    """Turn a corpus, or your own data, into shards; the same command again continues."""
+    """Turn a corpus, or your own data, into shards; the same command again continues.
+
+    The exit code is 1 where nothing can be done with them: no utterance, or none with a label.
+    """
     from raypipe.config import checked
     from raypipe.runtime.ingest.config import IngestConfig
     from raypipe.runtime.ingest.plan import prepare_ingest
-    from raypipe.runtime.ingest.show import show_ingest
+    from raypipe.runtime.ingest.show import ingest_faults, show_ingest
     from raypipe.store.location import Location
 
     labels = label_set.split(",") if label_set and "," in label_set else label_set
@@ -83,4 +90,10 @@ def ingest(
 
     console = Console()
     index = carry_out_ingest(prepared, address=address, console=console)
-    show_ingest(index, Location.parse(destination, endpoint), console)
+    shards = Location.parse(destination, endpoint)
+    show_ingest(index, shards, console)
+    faults = ingest_faults(index, shards, prepared)
+    for fault in faults:
+        console.print(f"! {fault}", style="bold red", markup=False, soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raypipe.config.aggregation import (
     AdaptiveConfig,
@@ -55,6 +55,9 @@ class RunConfig(ConfigSection):
         questions: names of questions that are asked although no strategy reads them.
         verifier: asked where a strategy needs one.
         ensembles: means over prompts.
+        max_error_fraction: largest share of utterances that raypipe, the engine or the model may
+            fail; a run ends with more, after 50 utterances or at its end. Inputs that are refused
+            for what they are (too long, unreadable, silent) do not count, unless all are.
     """
 
     name: str = "run"
@@ -75,6 +78,7 @@ class RunConfig(ConfigSection):
     adaptive: AdaptiveConfig = AdaptiveConfig()
     metrics: MetricsConfig = MetricsConfig()
     resources: ResourcesConfig = ResourcesConfig()
+    max_error_fraction: float = Field(default=0.05, ge=0, le=1)
 
     @field_validator("strategies")
     @classmethod
@@ -249,7 +253,7 @@ class RunConfig(ConfigSection):
         return _digest(
             {
                 "input": [input_fingerprint, self.input.limit],
-                "audio": self.audio.model_dump(),
+                "audio": self.audio.identity(),
                 "models": [[known, model.identity()] for model, known in models],
                 "prompts": [
                     # A chat's turns went without saying before there were others.

@@ -47,19 +47,36 @@ class AudioConfig(ConfigSection):
         max_duration_s: a longer clip becomes an error row; None for the model's own window, or
             for half an hour with any other ``long_audio`` than ``error``, or where every prompt
             comes without the clip.
-        max_channels: more channels become an error row; fewer are averaged to mono.
+        max_channels: more channels become an error row.
+        channel: that is heard of several, counted from 0; ``mix`` for their average. A clip with
+            one channel has no other.
         long_audio: what becomes of a clip longer than the model's window: an ``error`` row, an
             answer about its ``first_window``, or about ``windows``: equal parts that fit, each
             answered by itself, the distributions averaged. ``heard_s`` in ``generations/`` says
             how much of a clip was heard.
+        out_of_range: what becomes of a clip whose samples reach more than 10 times full scale,
+            such as whole numbers written as floats: an ``error`` row; ``scale`` divides them by
+            full scale of the smallest whole numbers that hold them; ``keep``.
+        silent: what becomes of a clip in which nothing is to be heard, or whose channels cancel
+            each other out: an ``error`` row, or ``keep``.
         replace_with: ``silence`` keeps every clip's length and zeroes its samples: an ablation
             that shows whether the model listens at all.
     """
 
     max_duration_s: float | None = Field(default=None, gt=0)
     max_channels: int = Field(default=2, ge=1, le=8)
+    channel: Literal["mix"] | Annotated[int, Field(ge=0)] = "mix"
     long_audio: Literal["error", "first_window", "windows"] = "error"
+    out_of_range: Literal["error", "scale", "keep"] = "error"
+    silent: Literal["error", "keep"] = "error"
     replace_with: Literal["silence"] | None = None
+
+    def identity(self) -> dict[str, object]:
+        """Everything that can change an answer; newer fields go without saying as they are."""
+        newer = ("channel", "out_of_range", "silent")
+        fields = type(self).model_fields
+        usual = {name for name in newer if getattr(self, name) == fields[name].default}
+        return self.model_dump(exclude=usual)
 
 
 class PromptConfig(ConfigSection):

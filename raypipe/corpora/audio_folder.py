@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
-from raypipe.corpora.fields import BadLineError, FieldRules, with_usual_names
+from raypipe.corpora.field_names import with_usual_names
+from raypipe.corpora.fields import BadLineError, FieldRules
 from raypipe.corpora.lines import csv_records, open_text
 from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record, json_records
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
@@ -36,6 +37,7 @@ def pending_audio_folder(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> Iterator[PendingClip | Failure]:
     """The clips of a folder, before their audio is read.
 
@@ -45,6 +47,7 @@ def pending_audio_folder(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that are labels all the same; they do not count.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Yields:
         Clips whose id is their path without its ending, unless the table has ids; failures, also
@@ -56,8 +59,7 @@ def pending_audio_folder(
     """
     place = Location.parse(folder, endpoint)
     tree = FileTree(place)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or posixpath.basename(place.uri))
+    rules = FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel)
     tables = [name for name in tree.names if posixpath.basename(name).lower() in _TABLES]
     recordings = [name for name in tree.names if name.lower().endswith(AUDIO_SUFFIXES)]
     if not recordings:
@@ -114,7 +116,16 @@ def _sorted_by_label(
             yield failure(name, None, clip, error.reason, str(error))
         else:
             size = tree.sizes[name]
-            yield PendingClip(utterance, tree.source, name, name, None, path=name, size=size)
+            yield PendingClip(
+                utterance,
+                tree.source,
+                name,
+                name,
+                None,
+                path=name,
+                size=size,
+                segment=rules.part(fields),
+            )
 
 
 def _id(path: str) -> str:

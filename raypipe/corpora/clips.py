@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from raypipe.audio.media import can_read_media
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.pending import PendingClip
 
@@ -14,16 +15,20 @@ from raypipe.corpora.pending import PendingClip
 from raypipe.corpora.pending import failure as failure
 from raypipe.corpora.pending import in_order as in_order
 from raypipe.corpora.pending import measured as measured
-from raypipe.errors import CorpusError
+from raypipe.errors import CorpusError, RaypipeError, unexpected
+from raypipe.installation import install_hint
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
 Item = TypeVar("Item")
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".opus", ".mp3", ".mp4", ".m4a", ".avi")
-"""In the order in which a clip that lies there in several formats is taken."""
+_MEDIA_SUFFIXES = (".mp4", ".m4a", ".avi", ".aac", ".mov", ".mkv", ".webm")
 
-_VIDEO_SUFFIXES = (".mp4", ".m4a", ".avi")
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".aiff", ".aif", ".ogg", ".opus", ".mp3"),
+    *_MEDIA_SUFFIXES,
+)
+"""In the order in which a clip that lies there in several formats is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,10 @@ def parsed(
         except BadLineError as error:
             name = None if isinstance(record, BadLineError) else name_of(record)
             yield failure(file, line, name, error.reason, str(error))
+        except RaypipeError:
+            raise
+        except Exception as error:  # about a record that nobody foresaw
+            yield failure(file, line, None, *unexpected(error))
         else:
             if listed is not None:
                 yield listed
@@ -196,10 +205,10 @@ def _placed(tree: FileTree, listed: ListedClip) -> PendingClip | Failure:
         below = f" below {listed.folder}" if listed.folder else ""
         message = f"there is no recording {shown(listed.stem)}{below}"
         return failure(file, line, name, "missing_audio", message)
-    if posixpath.splitext(recording)[1].lower() in _VIDEO_SUFFIXES:
+    if posixpath.splitext(recording)[1].lower() in _MEDIA_SUFFIXES and not can_read_media():
         message = (
-            f"{recording} must be made audio first: "
-            f"ffmpeg -i {posixpath.basename(recording)} -vn -ac 1 {listed.stem}.wav"
+            f"{recording} is read with extra media ({install_hint('media')}); or make it audio "
+            f"first: ffmpeg -i {posixpath.basename(recording)} -vn -ac 1 {listed.stem}.wav"
         )
         return failure(file, line, name, "video", message)
     return PendingClip(

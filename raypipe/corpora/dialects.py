@@ -2,76 +2,36 @@
 
 NeMo: ``{"audio_filepath": "wavs/u1.wav", "offset": 0.0, "duration": 3.2, "label": "happy"}``.
 Lhotse: a cut with its recording inside and one supervision, whose ``custom`` holds the emotion.
-Both can mean a part of a file: see :class:`Segment`.
+Both can mean a part of a file: see :class:`raypipe.corpora.segment.Segment`.
 EmoBox: ``{"key": "cremad-1087-IWL-ANG-XX", "wav": "AudioWAV/1087_IWL_ANG_XX.wav", "emo": "ANG"}``.
 """
 
 from __future__ import annotations
 
-import io
-import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-import soundfile
+from raypipe.corpora.field_names import (
+    is_missing,
+    label_field,
+    path_id,
+    whole_number,
+    with_usual_names,
+)
+from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.segment import SEGMENT, SLACK_S, Segment
 
-from raypipe.corpora.fields import BadLineError, shown, with_usual_names
-from raypipe.errors import DecodeError
+Fields = Mapping[str, object]
 
-SEGMENT = "segment"
-"""Name of the field that holds a line's :class:`Segment`."""
+EXACT_ID = "exact_id"
+"""Name of the field that a line named after its path has: an id for where the usual one is taken.
 
-_SLACK_S = 0.05  # durations in manifests are rounded
+The usual id tells thousandths of where a part begins; two parts may begin there.
+"""
 
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of a recording.
-
-    Attributes:
-        start_s: where it begins, in seconds.
-        duration_s: how long it is; None to the end of the recording.
-    """
-
-    start_s: float
-    duration_s: float | None
-
-    def cut(self, audio: bytes) -> bytes:
-        """The part as a file of its own, sample for sample, in all channels.
-
-        A part that is the whole recording is left as it was found.
-
-        Args:
-            audio: the encoded recording.
-
-        Raises:
-            DecodeError: ``not_audio``, or ``truncated`` if the recording ends before the part.
-        """
-        try:
-            with soundfile.SoundFile(io.BytesIO(audio)) as reader:
-                rate = reader.samplerate
-                start = round(self.start_s * rate)
-                frames = -1 if self.duration_s is None else round(self.duration_s * rate)
-                if start == 0 and abs(frames - reader.frames) <= round(_SLACK_S * rate):
-                    return audio
-                if start + max(frames, 1) > reader.frames + round(_SLACK_S * rate):
-                    raise DecodeError(
-                        "truncated",
-                        f"the part from {self.start_s:g} s, {self.duration_s} s long, ends after "
-                        f"the recording of {reader.frames / rate:g} s",
-                    )
-                reader.seek(min(start, reader.frames))
-                exact = reader.subtype in ("PCM_16", "PCM_S8", "PCM_U8")
-                samples = reader.read(frames, dtype="int16" if exact else "float32")
-        except soundfile.LibsndfileError as error:
-            raise DecodeError("not_audio", f"cannot be cut: {error}") from error
-        buffer = io.BytesIO()
-        kind, subtype = ("FLAC", "PCM_16") if exact else ("WAV", "FLOAT")
-        soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
-        return buffer.getvalue()
+_COMPOSED = ("MixedCut", "PaddingCut")
 
 
-def as_fields(document: Mapping[str, object]) -> Mapping[str, object]:
+def as_fields(document: Fields) -> Fields:
     """A line under our names; one that is in none of the dialects stays as it is.
 
     Raises:
@@ -79,14 +39,32 @@ def as_fields(document: Mapping[str, object]) -> Mapping[str, object]:
             times that are no numbers.
     """
     if "audio" in document:
-        return document
+        return with_labels(document)
     if "audio_filepath" in document:
         return _nemo(document)
     if "key" in document and "wav" in document:
         return {"id": document["key"], **with_usual_names(document), "audio": document["wav"]}
+    if document.get("type") in _COMPOSED:
+        message = f"a {document['type']} is not a part of one recording; save it as audio first"
+        raise BadLineError("unsupported_cut", message)
     if "recording" in document and "supervisions" in document:
         return _lhotse(document)
     return document
+
+
+def with_labels(fields: Fields) -> Fields:
+    """Fields of a manifest's own line, of which an ``emotion`` or ``label`` is the vote.
+
+    Not where there is a soft label, and not for numbers, whose words nobody tells.
+    """
+    column = label_field(fields)
+    if column is None or not is_missing(fields.get("soft_label")):
+        return fields
+    value = fields[column]
+    is_number = whole_number(value) is not None or (
+        isinstance(value, str) and value.strip().lstrip("-").isdecimal()
+    )
+    return fields if column == "votes" or is_number else {**fields, "votes": value}
 
 
 def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
@@ -94,53 +72,134 @@ def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
     fields = with_usual_names(document)
     if "votes" not in fields and "command" in fields:
         fields["votes"] = fields["command"]
-    name = posixpath.splitext(posixpath.basename(path))[0] if isinstance(path, str) else None
-    if document.get("offset") is not None:
+    name = exact = path_id(path) if isinstance(path, str) else None
+    if not is_missing(document.get("offset")):
         start_s = _seconds(document["offset"], "offset")
         duration = document.get("duration")
-        duration_s = None if duration is None else _seconds(duration, "duration")
+        duration_s = None if is_missing(duration) else _seconds(duration, "duration")
         fields[SEGMENT] = Segment(start_s, duration_s)
+        exact = f"{name}-{start_s!r}" + ("" if duration_s is None else f"-{duration_s!r}")
         name = f"{name}-{start_s:.3f}" if start_s else name
-    fields.setdefault("id", name)
+    if "id" not in fields and "utterance_id" not in fields:
+        fields |= {"id": name, EXACT_ID: exact}
     return {**fields, "audio": path}
 
 
 def _lhotse(document: Mapping[str, object]) -> Mapping[str, object]:
-    recording, supervisions = document["recording"], document["supervisions"]
-    if not isinstance(recording, dict) or not isinstance(supervisions, list):
-        raise BadLineError("bad_type", "recording or supervisions are not what Lhotse writes")
-    sources = recording.get("sources")
-    if not isinstance(sources, list) or len(sources) != 1 or len(supervisions) > 1:
-        raise BadLineError(
-            "unsupported_cut", "only cuts with one source and one supervision are one utterance"
-        )
-    source = sources[0]
-    if not isinstance(source, dict) or source.get("type") not in ("file", "url"):
-        raise BadLineError("unsupported_cut", f"its audio is no file: {shown(source)}")
-    fields = supervised(supervisions)
+    recording = document["recording"]
+    if not isinstance(recording, dict):
+        raise BadLineError("bad_type", f"recording is not what Lhotse writes: {shown(recording)}")
+    if recording.get("transforms"):
+        message = f"recording.transforms are not applied: {shown(recording['transforms'])}"
+        raise BadLineError("unsupported_cut", message)
+    fields = supervised(document)
+    source, channels = _source(recording.get("sources"), _cut_channels(document))
     start_s = _seconds(document.get("start", 0.0), "start")
     duration_s = _seconds(document.get("duration", recording.get("duration")), "duration")
     whole_s = _seconds(recording.get("duration"), "the recording's duration")
-    if start_s > 0 or duration_s < whole_s - _SLACK_S:
-        fields[SEGMENT] = Segment(start_s, duration_s)
-    return {**fields, "id": document.get("id"), "audio": source.get("source")}
+    part = fields.pop(SEGMENT, None)
+    if isinstance(part, Segment):
+        start_s, duration_s = start_s + part.start_s, part.duration_s or duration_s
+    if start_s > 0 or duration_s < whole_s - SLACK_S:
+        fields[SEGMENT] = Segment(start_s, duration_s, channels)
+    elif channels is not None:
+        fields[SEGMENT] = Segment(0.0, None, channels)
+    fields.pop("channel", None)  # of the recording, where the part has that of its file
+    return {**fields, "id": document.get("id"), "audio": source}
 
 
-def supervised(supervisions: object) -> dict[str, object]:
-    """Fields of the one supervision of a Lhotse cut, its ``custom`` fields included.
+def stored_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
+    """Channels of a cut's supervision in audio that holds all of the cut's; None for all."""
+    held, channels = document.get("channel"), _cut_channels(document)
+    if not isinstance(held, list) or channels is None or len(channels) == len(held):
+        return None
+    return tuple(held.index(channel) for channel in channels if channel in held) or None
+
+
+def _cut_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
+    """Channels of a cut, or of its supervision where that has fewer; None for all."""
+    supervisions = document["supervisions"]
+    told = [document.get("channel")]
+    if isinstance(supervisions, list) and supervisions and isinstance(supervisions[0], dict):
+        told.append(supervisions[0].get("channel"))
+    known = [_channel_numbers(value) for value in told if value is not None]
+    return min(known, key=len) if known else None
+
+
+def _channel_numbers(value: object) -> tuple[int, ...]:
+    numbers = value if isinstance(value, list) else [value]
+    if not all(isinstance(number, int) and number >= 0 for number in numbers) or not numbers:
+        raise BadLineError("bad_type", f"channel is no number of a channel: {shown(value)}")
+    return tuple(numbers)
+
+
+def _source(
+    sources: object, channels: tuple[int, ...] | None
+) -> tuple[object, tuple[int, ...] | None]:
+    """Path of the file that holds a cut's channels, and their numbers in it, None for all."""
+    if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
+        raise BadLineError("bad_type", f"sources are not what Lhotse writes: {shown(sources)}")
+    if len(sources) > 1 and channels is not None:
+        sources = [source for source in sources if {*channels} <= {*_held(source)}]
+    if len(sources) != 1:
+        raise BadLineError("unsupported_cut", "only a cut out of one source is one utterance")
+    source, held = sources[0], _held(sources[0])
+    if source.get("type") not in ("file", "url"):
+        raise BadLineError("unsupported_cut", f"its audio is no file: {shown(source)}")
+    if channels is None or {*channels} == {*held} or len(held) == 1:
+        return source.get("source"), None
+    unknown = [channel for channel in channels if held and channel not in held]
+    if unknown:
+        raise BadLineError("no_channel", f"channel {unknown[0]} is none of {shown(held)}")
+    inside = tuple(held.index(channel) for channel in channels) if held else channels
+    return source.get("source"), inside
+
+
+def _held(source: Mapping[str, object]) -> Sequence[object]:
+    channels = source.get("channels")
+    return channels if isinstance(channels, list) else ()
+
+
+def supervised(document: Mapping[str, object]) -> dict[str, object]:
+    """Fields of the one supervision of a Lhotse cut, of its ``custom`` and of the cut's own.
+
+    A supervision that is shorter than its cut is a :class:`Segment` of the cut.
 
     Raises:
         BadLineError: ``unsupported_cut`` for several supervisions, ``bad_type`` for what is none.
     """
+    supervisions = document.get("supervisions", [])
     if not isinstance(supervisions, list):
         raise BadLineError("bad_type", f"supervisions are no list: {shown(supervisions)}")
     if len(supervisions) > 1:
         raise BadLineError("unsupported_cut", "several supervisions are not one utterance")
     supervision = supervisions[0] if supervisions else {}
     custom = supervision.get("custom") or {} if isinstance(supervision, dict) else None
-    if not isinstance(custom, dict):
+    own = document.get("custom") or {}
+    if not isinstance(custom, dict) or not isinstance(own, dict):
         raise BadLineError("bad_type", f"not a supervision: {shown(supervision)}")
-    return with_usual_names({**custom, **supervision})
+    fields = {**own, **with_usual_names({**custom, **supervision})}
+    fields = with_usual_names(fields)
+    part = _shorter(supervision, document.get("duration"))
+    fields.pop("duration", None)
+    return fields if part is None else {**fields, SEGMENT: part}
+
+
+def _shorter(supervision: Mapping[str, object], whole: object) -> Segment | None:
+    """The part of a cut that its supervision is about; None for all of it."""
+    start, duration = supervision.get("start"), supervision.get("duration")
+    if start is None or duration is None or whole is None:
+        return None
+    whole_s = _seconds(whole, "duration")
+    if isinstance(start, bool) or not isinstance(start, int | float) or not abs(start) < 1e7:
+        raise BadLineError("bad_type", f"start is no number of seconds: {shown(start)}")
+    end_s = min(start + _seconds(duration, "duration"), whole_s)
+    start_s = max(float(start), 0.0)  # it may begin before a cut that was made shorter
+    if end_s - start_s >= whole_s - SLACK_S:
+        return None
+    if end_s <= start_s:
+        raise BadLineError("unsupported_cut", "its supervision lies outside of it")
+    return Segment(start_s, end_s - start_s)
 
 
 def _seconds(value: object, field: str) -> float:

@@ -117,6 +117,7 @@ def pending_emo_superb(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
     invert_smoothing: bool = False,
     smoothing: float = float(SMOOTHING),
 ) -> Iterator[PendingClip | Failure]:
@@ -132,6 +133,7 @@ def pending_emo_superb(
         dataset: name of the corpus; default: the name of the corpus's folder.
         other_labels: columns outside the label set: their shares are dropped and the rest
             normalised. Any other column outside it is an error.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
         invert_smoothing: give the shares as they were before smoothing.
         smoothing: the eps that the table was smoothed with.
 
@@ -143,7 +145,7 @@ def pending_emo_superb(
     """
     place, name = Location.parse_object(table, endpoint)
     root = _folder(place, audio_root, endpoint)
-    rules = FieldRules(labels, frozenset(), dataset or posixpath.basename(root.uri))
+    rules = FieldRules.of(labels, (), dataset or posixpath.basename(root.uri), channel)
     named = _emotions(place)
     with open_text(place, name, newline="") as text:
         header = csv_columns(text, name, [_FILE_NAME])

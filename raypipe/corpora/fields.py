@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from raypipe.corpora.field_names import is_missing, whole_number
+from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
 from raypipe.shards import SUM_TOLERANCE
@@ -39,11 +43,35 @@ class FieldRules:
         labels: the label set; votes are matched through its aliases.
         other_labels: lower-case words outside it that votes may hold; they do not count.
         dataset: name of the corpus where a line names none.
+        channel: channel that is the clip where a line names none, counted from 0; None for the mix
+            of all.
     """
 
     labels: LabelSet
     other_labels: frozenset[str]
     dataset: str
+    channel: int | None = None
+
+    @classmethod
+    def of(
+        cls, labels: LabelSet, other_labels: Iterable[str], dataset: str, channel: int | None
+    ) -> FieldRules:
+        """Rules of a reader's options; ``other_labels`` in any case."""
+        others = frozenset(word.strip().lower() for word in other_labels)
+        return cls(labels, others, dataset, channel)
+
+    def part(self, fields: Mapping[str, object]) -> Segment | None:
+        """The part of its recording that is the clip; None for all of it.
+
+        Raises:
+            BadLineError: ``bad_type`` for a negative channel.
+        """
+        segment = fields.get(SEGMENT)
+        if not isinstance(segment, Segment):  # a user's own field may have this name
+            segment = Segment(0.0, None)
+        channels = segment.channels or _channels(fields, self.channel)
+        segment = replace(segment, channels=channels)
+        return None if segment == Segment(0.0, None) else segment
 
     def utterance(self, fields: Mapping[str, object], name: str) -> Utterance:
         """The utterance that fields describe, without its audio.
@@ -88,20 +116,21 @@ def parse_json(text: str, field: str) -> object:
 
 
 def optional_text(fields: Mapping[str, object], name: str) -> str | None:
-    """A field's text without outer blanks, None if it is absent or empty; a whole number is text.
+    """A field's text without outer blanks, None if it is missing or empty; a whole number is text.
 
     Raises:
         BadLineError: ``bad_type`` for anything else, ``not_unicode`` for text that is not UTF-8,
             ``nul`` for text with NUL characters.
     """
     value = fields.get(name)
-    return None if value is None else as_text(value, name) or None
+    return None if is_missing(value) else as_text(value, name) or None
 
 
 def as_text(value: object, field: str) -> str:
     """A value that must be text; raises as :func:`optional_text`."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    number = whole_number(value)
+    if number is not None:
+        return str(number)
     if not isinstance(value, str):
         raise BadLineError("bad_type", f"{field} is not text: {shown(value)}")
     if "\0" in value:
@@ -131,26 +160,27 @@ def utterance_id(fields: Mapping[str, object]) -> str:
     return name
 
 
-USUAL_NAMES: Mapping[str, str] = {
-    "spk": "speaker",
-    "speaker_id": "speaker",
-    "text": "transcript",
-    "transcription": "transcript",
-    "sentence": "transcript",
-    "label": "votes",
-    "emotion": "votes",
-    "emo": "votes",
-}
-"""Other names of fields in containers that were not written for raypipe."""
+_MIX = ("mix", "mean", "average", "all")
 
 
-def with_usual_names(fields: Mapping[str, object]) -> dict[str, object]:
-    """Fields under raypipe's names; one that is there already is not overruled."""
-    named = {name: value for name, value in fields.items() if value is not None}
-    for other, name in USUAL_NAMES.items():
-        if other in named and name not in named:
-            named[name] = named[other]
-    return named
+def _channels(fields: Mapping[str, object], usual: int | None) -> tuple[int, ...] | None:
+    """Channels that a line names; None for all.
+
+    A text that is no number and no mix is about something else, such as a telephone line's name.
+    """
+    value = fields.get("channel", fields.get("channel_selector"))
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, str) and value.strip().lower() in _MIX:
+        return None
+    values = value if isinstance(value, list) else [value]
+    numbers = [whole_number(number) for number in values]
+    picked = tuple(number for number in numbers if number is not None)
+    if not picked or len(picked) < len(numbers):
+        return None if usual is None else (usual,)
+    if min(picked) < 0:
+        raise BadLineError("bad_type", f"channel is counted from 0: {shown(value)}")
+    return picked
 
 
 def turns(value: object) -> tuple[str, ...]:
@@ -159,7 +189,7 @@ def turns(value: object) -> tuple[str, ...]:
     Raises:
         BadLineError: ``bad_type``, ``bad_json`` or ``not_unicode``.
     """
-    if value is None:
+    if is_missing(value):
         return ()
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = parse_json(value, "context")
@@ -182,7 +212,7 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
     Raises:
         BadLineError: ``unknown_label``, ``bad_type``, ``bad_json`` or ``not_unicode``.
     """
-    if value is None:
+    if is_missing(value):
         return ()
     if isinstance(value, str):
         is_json = value.lstrip().startswith(("[", "{"))
@@ -191,19 +221,27 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
         value = [word for word, count in value.items() for _ in range(_count(count))]
     if not isinstance(value, list):
         raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
-    parsed = tuple(_vote(judgement, number) for number, judgement in enumerate(value, start=1))
+    parsed = tuple(
+        _vote(judgement, number)
+        for number, judgement in enumerate(value, start=1)
+        if not is_missing(judgement)
+    )
     for word in (word for vote in parsed for word in vote.labels):
         if labels.index(word) is None and word.lower() not in other_labels:
             raise BadLineError(
-                "unknown_label", f"votes: {shown(word)} is none of {', '.join(labels.names)}"
+                "unknown_label",
+                f"votes: {shown(word)} is none of {', '.join(labels.names)}; name it in the "
+                "reader's option other_labels, and it does not count, or in votes.merge (--merge "
+                "word=label), or take another label set",
             )
     return parsed
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_VOTES:
+    count = 0 if is_missing(value) else whole_number(value)
+    if count is None or not 0 <= count <= _MOST_VOTES:
         raise BadLineError("bad_type", f"votes: {shown(value)} is not a number of votes")
-    return value
+    return count
 
 
 def _vote(value: object, number: int) -> Vote:
@@ -211,7 +249,7 @@ def _vote(value: object, number: int) -> Vote:
     if not isinstance(value, dict):
         return Vote(str(number), (as_text(value, "votes"),))
     words = value.get("labels", value.get("label"))
-    if words is None:
+    if is_missing(words):
         words = []
     if not isinstance(words, list):
         words = [words]
@@ -225,6 +263,9 @@ def _vote(value: object, number: int) -> Vote:
     )
 
 
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+
+
 def rating(value: object, field: str) -> float | None:
     """A rating on a scale; blank, null, ``NaN`` and ``NA`` occur and are none.
 
@@ -236,6 +277,8 @@ def rating(value: object, field: str) -> float | None:
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"a {type(value).__name__}")
+        if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()):
+            value = value.replace(",", ".")
         number = float(value)
     except (ValueError, OverflowError) as error:
         raise BadLineError("bad_number", f"{field} is not a rating: {shown(value)}") from error
@@ -243,7 +286,7 @@ def rating(value: object, field: str) -> float | None:
 
 
 def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
-    """A soft label as written in a manifest, normalised to sum 1.
+    """A soft label as written in a manifest, normalised to sum 1, which rounding may have missed.
 
     Args:
         value: an object from label to share, a list in the label set's order, or either as JSON.
@@ -252,7 +295,7 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
     Raises:
         BadLineError: ``bad_soft_label``, ``unknown_label`` or ``bad_json``.
     """
-    if value is None:
+    if is_missing(value):
         return None
     if isinstance(value, str):
         value = parse_json(value, "soft_label")
@@ -265,9 +308,15 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
             "bad_soft_label", f"soft_label is no list of {len(labels)} shares: {shown(value)}"
         )
     total = math.fsum(numbers)
-    if abs(total - 1) > SUM_TOLERANCE:
+    if abs(total - 1) > max(SUM_TOLERANCE, _rounding(numbers)) or not total:
         raise BadLineError("bad_soft_label", f"soft_label sums to {total:.6g}: {shown(value)}")
     return tuple(number / total for number in numbers)
+
+
+def _rounding(numbers: Sequence[float]) -> float:
+    """Most by which a sum of rounded shares can miss 1: a unit of the last digit of each."""
+    digits = [max(2, -int(Decimal(repr(number)).as_tuple().exponent)) for number in numbers]
+    return 10.0 ** -max(digits) * sum(number > 0 for number in numbers) * (1 + 1e-9)
 
 
 def _aligned(items: Iterable[tuple[str, object]], labels: LabelSet) -> list[float]:
@@ -278,7 +327,7 @@ def _aligned(items: Iterable[tuple[str, object]], labels: LabelSet) -> list[floa
             raise BadLineError(
                 "unknown_label", f"soft_label: {shown(word)} is none of {', '.join(labels.names)}"
             )
-        numbers[index] += _share(value)
+        numbers[index] += 0.0 if is_missing(value) else _share(value)
     return numbers
 
 

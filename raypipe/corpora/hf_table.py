@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -16,34 +17,36 @@ import pyarrow.parquet as pq
 import soundfile
 
 from raypipe.corpora.containers import ClipEntry, found_files
-from raypipe.corpora.fields import (
-    USUAL_NAMES,
-    BadLineError,
-    FieldRules,
-    optional_text,
-    shown,
+from raypipe.corpora.field_names import (
+    label_field,
+    path_id,
+    unused_names,
+    whole_number,
     with_usual_names,
 )
-from raypipe.corpora.pending import measured
-from raypipe.errors import CorpusError, ObjectMissingError, StoreError
+from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, shown
+from raypipe.corpora.manifest import AudioPaths
+from raypipe.corpora.pending import id_or_none, measured, read_or_failure
+from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
+from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
 LAYOUT = """
 Tables with an audio column: a struct of bytes (a whole encoded file) and path, or the encoded bytes
-themselves, or what is left after decoding: array and sampling_rate. Where bytes is null the path is
-read, relative to audio_root or to the file's own folder.
+themselves, or what is left after decoding: array (samples, or channels by samples either way round)
+and sampling_rate, or plain text, a path. Where bytes is null the path is read, relative to
+audio_root or to the file's own folder and below it.
 
 The other columns are those of a manifest under their own or usual other names. The words behind
 whole-number labels are taken from the schema's huggingface metadata, never guessed.
 """
 """Text of the catalogue about the files, in paragraphs."""
 
+_PATH_COLUMNS = ("audio_path", "audio_filepath", "file_name", "path", "file", "wav")
 _ROWS_AT_ONCE = 32
 _SPLIT = re.compile(r"(?P<split>train|validation|valid|dev|test)\b[-_.\w]*")
-_VOTE_COLUMNS = {"votes", *(name for name, ours in USUAL_NAMES.items() if ours == "votes")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +55,66 @@ class TableFile:
 
     place: Location
     name: str
-    root: Location
+    root: Location | None
     rules: FieldRules
 
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; of Parquet only the other columns are read, a size is a mean."""
-        for number, (row, size, facts) in enumerate(self._rows(with_audio=False), start=1):
+        for number, (row, size, facts) in enumerate(self.rows(with_audio=False), start=1):
             audio = row.pop(facts.audio, None)
-            try:
-                name, _ = _name_and_fields(row, audio, number, self.name, facts)
-            except BadLineError:
-                yield ClipEntry(None, size)
-            else:
-                yield ClipEntry(name, size)
+            named = partial(self._name_and_fields, row, audio, number, facts)
+            yield ClipEntry(id_or_none(named), size)
 
-    def read(self) -> Iterator[Utterance | RowFailure]:
+    def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and row."""
-        for number, (row, _, facts) in enumerate(self._rows(with_audio=True), start=1):
-            yield _row(row, number, self.name, facts, self.root, self.rules)
+        for number, (row, _, facts) in enumerate(self.rows(with_audio=True), start=1):
+            yield self._utterance(row, number, facts)
 
     def position(self, number: int) -> str:
         """File and row, counted from 1."""
         return f"{self.name} row {number + 1}"
 
-    def _rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, object], int, _TableSchema]]:
+    def _utterance(
+        self, row: dict[str, object], number: int, facts: _TableSchema
+    ) -> Utterance | Failure:
+        audio = row.pop(facts.audio)
+        named: list[str] = []
+
+        def read() -> Utterance:
+            name, fields = self._name_and_fields(row, audio, number, facts)
+            named.append(name)
+            encoded = _bytes(audio, self._paths)
+            return measured(self.rules.utterance(fields, name), encoded, self.rules.part(fields))
+
+        def failed(reason: str, message: str) -> Failure:
+            name = named[0] if named else None
+            return RowFailure(
+                name, "ingest", reason, f"{self.name} row {number}: {message}", number
+            )
+
+        return read_or_failure(read, failed)
+
+    def _name_and_fields(
+        self, row: dict[str, object], audio: object, number: int, facts: _TableSchema
+    ) -> tuple[str, dict[str, object]]:
+        column = label_field(row)
+        if column is not None:
+            row = {**row, "votes": _worded(column, row[column], facts.words)}
+        fields = with_usual_names(row)
+        name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+        split = _SPLIT.match(posixpath.basename(self.name))
+        if split is not None:
+            fields.setdefault("split", split["split"])
+        path = _path_of(audio)
+        if name is None and path is not None:
+            name = self._paths.below_root(path_id(path))
+        return name or f"{posixpath.splitext(self.name)[0]}-{number}", fields
+
+    @property
+    def _paths(self) -> AudioPaths:
+        return AudioPaths(self.place, self.root)
+
+    def rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, object], int, _TableSchema]]:
         """Rows, the size of their audio in bytes, and the schema."""
         where = f"{self.place.uri}/{self.name}"
         try:
@@ -90,7 +129,7 @@ class TableFile:
                     for row in batch.to_pylist():
                         number += 1
                         yield row, size, facts
-            except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
                 raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
 
 
@@ -102,6 +141,7 @@ def tables(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[TableFile]:
     """The files a user means.
 
@@ -113,21 +153,27 @@ def tables(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the name of the folder that holds the file.
         other_labels: words outside the label set that votes may hold.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: for a folder without any.
     """
-    others = frozenset(word.strip().lower() for word in other_labels)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
     return [
         TableFile(
             place,
             name,
-            root or place,
-            FieldRules(labels, others, dataset or posixpath.basename(place.uri)),
+            root,
+            FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel),
         )
         for place, name in found_files(uri, (".parquet", ".arrow"), endpoint)
     ]
+
+
+def unused_columns(table: TableFile) -> tuple[str, ...]:
+    """Columns of a table that nothing is read from; raises as :func:`tables`."""
+    row, _, facts = next(table.rows(with_audio=False), ({}, 0, None))
+    return unused_names([{name: row[name] for name in row if facts and name != facts.audio}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +207,17 @@ def _arrow(stream: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     options = pa.ipc.IpcReadOptions(use_threads=False)
     if stream.read(6) == b"ARROW1":
         file = pa.ipc.open_file(stream, options=options)
-        return file.schema, (file.get_batch(n) for n in range(file.num_record_batches))
+        batches = (file.get_batch(number) for number in range(file.num_record_batches))
+        return file.schema, map(_validated, batches)
     stream.seek(0)
     reader = pa.ipc.open_stream(stream, options=options)
-    return reader.schema, iter(reader)
+    return reader.schema, map(_validated, reader)
+
+
+def _validated(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose offsets lie inside of it: pyarrow follows those of a damaged file anywhere."""
+    batch.validate(full=True)
+    return batch
 
 
 def _row_groups(
@@ -175,7 +228,9 @@ def _row_groups(
     kept = None
     if not with_audio:  # the path in an audio struct may be the only name of a clip
         outside = [path.split(".")[0] for number, path in enumerate(paths) if number not in inside]
-        kept = [*dict.fromkeys(outside), *({f"{audio}.path"} & {*paths})]
+        is_text = pa.types.is_string(table.schema_arrow.field(audio).type)
+        is_text |= pa.types.is_large_string(table.schema_arrow.field(audio).type)
+        kept = [*dict.fromkeys(outside), *({f"{audio}.path"} & {*paths}), *[audio] * is_text]
     for number in range(table.num_row_groups):
         group = table.metadata.row_group(number)
         total = sum(group.column(column).total_uncompressed_size for column in inside)
@@ -183,7 +238,7 @@ def _row_groups(
         for batch in table.iter_batches(
             _ROWS_AT_ONCE, row_groups=[number], columns=kept, use_threads=False
         ):
-            yield batch, total // max(1, group.num_rows)
+            yield _validated(batch), total // max(1, group.num_rows)
 
 
 def _facts(schema: pa.Schema, where: str) -> _TableSchema:
@@ -191,7 +246,7 @@ def _facts(schema: pa.Schema, where: str) -> _TableSchema:
 
 
 def _audio_column(schema: pa.Schema, where: str) -> str:
-    """The column named audio, else the only one with bytes inside."""
+    """The column named audio, else the only one with bytes inside, else one with paths."""
     if "audio" in schema.names:
         return "audio"
     columns = [
@@ -199,6 +254,8 @@ def _audio_column(schema: pa.Schema, where: str) -> str:
         for field in schema
         if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
     ]
+    if not columns:
+        columns = [name for name in _PATH_COLUMNS if name in schema.names][:1]
     if len(columns) != 1:
         raise CorpusError(f"{where} needs a column audio, has {', '.join(schema.names)}")
     return str(columns[0])
@@ -212,7 +269,7 @@ def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
     try:
         features = json.loads(raw)["info"]["features"]
         return {
-            column: kind["names"]
+            column: _in_order(kind["names"])
             for column, feature in features.items()
             for kind in (feature, feature.get("feature", {}) if isinstance(feature, dict) else {})
             if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and "names" in kind
@@ -221,88 +278,92 @@ def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
         raise CorpusError(f"{where}: the huggingface metadata cannot be read: {error}") from error
 
 
-def _row(
-    row: dict[str, object],
-    number: int,
-    file: str,
-    facts: _TableSchema,
-    root: Location,
-    rules: FieldRules,
-) -> Utterance | RowFailure:
-    name: str | None = None
-    audio = row.pop(facts.audio)
-    try:
-        name, fields = _name_and_fields(row, audio, number, file, facts)
-        return measured(rules.utterance(fields, name), _bytes(audio, root))
-    except BadLineError as error:
-        message = f"{file} row {number}: {error}"
-        return RowFailure(name, "ingest", error.reason, message, number)
-
-
-def _name_and_fields(
-    row: dict[str, object], audio: object, number: int, file: str, facts: _TableSchema
-) -> tuple[str, dict[str, object]]:
-    fields = with_usual_names({key: _worded(key, row[key], facts.words) for key in row})
-    name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
-    split = _SPLIT.match(posixpath.basename(file))
-    if split is not None:
-        fields.setdefault("split", split["split"])
-    return name or _stem_of(audio) or f"{posixpath.splitext(file)[0]}-{number}", fields
+def _in_order(names: object) -> Sequence[str]:
+    """Words by their number; some writers keep them as ``{"0": "angry"}``."""
+    if isinstance(names, dict):
+        numbers = sorted(int(number) for number in names)
+        if numbers != [*range(len(numbers))]:
+            raise ValueError(f"the numbers of the names are {shown(numbers)}")
+        names = [names[key] for key in sorted(names, key=int)]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"the names are {shown(names)}")
+    return names
 
 
 def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> object:
     """A label's word in place of its number; a number without a word is refused."""
-    if column not in _VOTE_COLUMNS:
-        return value
     if isinstance(value, list):
         return [_worded(column, item, words) for item in value]
     if isinstance(value, dict):  # a struct has every key in every row
         return {key: item for key, item in value.items() if item is not None}
-    if isinstance(value, bool) or not isinstance(value, int):
+    number = whole_number(value)
+    if number is None or isinstance(value, str):
         return value
     names = words.get(column, ())
-    if not 0 <= value < len(names):
+    if not 0 <= number < len(names):
         raise BadLineError(
             "unknown_label",
-            f"{column}: the metadata have no word for {value}, only {', '.join(names) or 'none'}",
+            f"{column}: the metadata have no word for {number}, only {', '.join(names) or 'none'}",
         )
-    return names[value]
+    return names[number]
 
 
-def _stem_of(audio: object) -> str | None:
-    path = audio.get("path") if isinstance(audio, dict) else None
-    return posixpath.splitext(posixpath.basename(path))[0] if isinstance(path, str) else None
+def _path_of(audio: object) -> str | None:
+    """The path that an audio cell tells; None where it tells none."""
+    path = audio.get("path") if isinstance(audio, dict) else audio
+    return path.strip() or None if isinstance(path, str) else None
 
 
-def _bytes(audio: object, root: Location) -> bytes:
+def _bytes(audio: object, paths: AudioPaths) -> bytes:
     if isinstance(audio, bytes):
         return audio
-    if not isinstance(audio, dict):
+    if isinstance(audio, dict):
+        if audio.get("bytes") is not None:
+            return _whole_file(audio["bytes"])
+        if audio.get("array") is not None:
+            return _encoded(audio["array"], audio.get("sampling_rate"))
+    elif audio is not None and not isinstance(audio, str):
         raise BadLineError("missing_audio", f"audio is {shown(audio)}")
-    if audio.get("bytes") is not None:
-        return bytes(audio["bytes"])
-    if audio.get("array") is not None:
-        return _encoded(audio["array"], audio.get("sampling_rate"))
-    path = audio.get("path")
-    if not path:
+    path = _path_of(audio)
+    if path is None:
         raise BadLineError("missing_audio", "audio has neither bytes nor a path")
+    place, name = paths.find(path)
     try:
-        return root.read(str(path))
+        return place.read(name)
     except ObjectMissingError as error:
         raise BadLineError("missing_audio", f"audio: {error}") from error
-    except StoreError as error:
-        raise BadLineError("bad_audio_path", f"audio: {error}") from error
+
+
+def _whole_file(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:  # a list of numbers, as JSON writes bytes
+        return bytes(value)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError) as error:
+        raise BadLineError("bad_type", f"audio: bytes is {shown(value)}") from error
+
+
+_MOST_CHANNELS = 64
+_MOST_HERTZ = 1_000_000
 
 
 def _encoded(samples: object, sampling_rate: object) -> bytes:
     """Decoded samples as a WAV file that holds exactly them."""
-    if not isinstance(sampling_rate, int) or sampling_rate < 1:
+    rate = whole_number(sampling_rate)
+    if rate is None or not 1 <= rate <= _MOST_HERTZ:
         raise BadLineError("bad_sampling_rate", f"audio: sampling_rate is {shown(sampling_rate)}")
-    buffer = io.BytesIO()
     try:
         array = np.asarray(samples, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise BadLineError("corrupt", f"audio: array is not of numbers: {error}") from error
-    frames = array.T if array.ndim == 2 else array
-    soundfile.write(buffer, frames, sampling_rate, format="WAV", subtype="FLOAT")
+    if array.ndim not in (1, 2):
+        raise BadLineError("corrupt", f"audio: array has {array.ndim} dimensions, not 1 or 2")
+    # Channels by samples, or as soundfile gives it: there are fewer channels than samples.
+    frames = array.T if array.ndim == 2 and array.shape[0] < array.shape[1] else array
+    if array.ndim == 2 and not 1 <= frames.shape[1] <= _MOST_CHANNELS:
+        raise BadLineError(
+            "too_many_channels", f"audio: array is {array.shape[0]} by {array.shape[1]}"
+        )
+    buffer = io.BytesIO()
+    soundfile.write(buffer, frames, rate, format="WAV", subtype="FLOAT")
     return buffer.getvalue()

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from raypipe.corpora.dialects import SEGMENT, Segment
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, open_text
 from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
+from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
@@ -39,6 +39,7 @@ def pending_kaldi(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> Iterator[PendingClip | Failure]:
     """The utterances of a data directory, before their audio is read.
 
@@ -50,6 +51,7 @@ def pending_kaldi(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the directory's.
         other_labels: words outside the label set that ``utt2emo`` may hold; they do not count.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: if there is no ``wav.scp``, or a file is not text.
@@ -57,8 +59,7 @@ def pending_kaldi(
     """
     place = Location.parse(folder, endpoint)
     root = place if audio_root is None else Location.parse(audio_root, endpoint)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or posixpath.basename(place.uri))
+    rules = FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel)
     if not place.exists(_RECORDINGS):
         raise CorpusError(f"there is no {_RECORDINGS} in {place.uri}")
     side_files = {name: _SideFile.of(place, name) for name in _SIDE_FILES}

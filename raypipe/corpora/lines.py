@@ -76,57 +76,98 @@ def csv_records(
 ) -> Iterator[Record]:
     """Line numbers and the cells that are not blank, by column.
 
+    The delimiter may be another than usual: the one is taken with which the header has the columns.
+    A quote that does not belong to CSV belongs to its cell, if its line then has the header's
+    number of cells: in TSV, which is mostly written without quoting, and where CSV makes no sense.
+
     Args:
         text: the file's lines, opened with ``newline=""``.
         name: of the file, for messages.
         required: columns that must be there, each with the names it goes by, the usual one first.
-        delimiter: between cells.
+        delimiter: usually between cells.
 
     Raises:
         CorpusError: if there is no header, or one without a required column.
     """
     lines = _Lines(iter(text))
+    header, delimiter = _header(lines, name, required, delimiter)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    header = _header(reader, name, required)
     while True:
         lines.begin()
         try:
-            row = next(reader)
+            row = _row(lines, reader, delimiter, len(header))
         except StopIteration:
             return
-        except csv.Error as error:
-            lines.give_back()
-            yield lines.first, BadLineError("bad_csv", f"line is not CSV: {error}")
+        except BadLineError as error:
+            yield lines.first, error
             continue
-        if not row:
-            continue
-        if len(row) != len(header):
-            lines.give_back()
-            message = f"line has {len(row)} cells, the header has {len(header)}"
-            yield lines.first, BadLineError("bad_csv", message)
-            continue
-        cells = zip(header, row, strict=True)
-        yield lines.first, {column: cell for column, cell in cells if cell.strip()}
+        if row:
+            cells = zip(header, row, strict=True)
+            yield lines.first, {column: cell for column, cell in cells if cell.strip()}
+
+
+def _row(lines: _Lines, reader: Iterator[list[str]], delimiter: str, count: int) -> list[str]:
+    """The cells of the next record; none of a blank line."""
+    if delimiter == "\t":
+        cells = _plain_cells(next(lines), delimiter)
+        if len(cells) == count:
+            return [_unquoted(cell) for cell in cells]
+        lines.give_back(1)
+    message = ""
+    try:
+        row = next(reader)
+        if not row or len(row) == count:
+            return row
+        message = f"line has {len(row)} cells, the header has {count}"
+    except csv.Error as error:
+        message = f"line is not CSV: {error}"
+    cells = _plain_cells(lines.give_back_all_but_first(), delimiter)
+    if len(cells) == count:
+        return cells
+    raise BadLineError("bad_csv", message)
+
+
+def _plain_cells(line: str, delimiter: str) -> list[str]:
+    return line.rstrip("\r\n").split(delimiter)
+
+
+def _unquoted(cell: str) -> str:
+    """A cell without the quotes around it, if it is quoted as CSV is."""
+    inner = cell[1:-1]
+    is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"') if is_quoted else cell
 
 
 def csv_columns(text: TextIO, name: str, required: Sequence[Collection[str]]) -> list[str]:
     """The columns of a CSV file, which is then at its beginning again; raises as csv_records."""
-    header = _header(csv.reader(text, strict=True), name, required)
+    header, _ = _header(text, name, required, ",")
     text.seek(0)
     return header
 
 
+_DELIMITERS = (",", ";", "\t", "|")
+
+
 def _header(
-    reader: Iterator[list[str]], name: str, required: Sequence[Collection[str]]
-) -> list[str]:
-    try:
-        header = [column.strip() for column in next(reader, [])]
-    except csv.Error as error:
-        raise CorpusError(f"{name} has no header line: {error}") from error
-    if any(not {*names} & {*header} for names in required):
-        wanted = " and ".join(next(iter(names)) for names in required)
-        raise CorpusError(f"{name} needs the columns {wanted}, has {header}")
-    return header
+    lines: Iterator[str], name: str, required: Sequence[Collection[str]], usual: str
+) -> tuple[list[str], str]:
+    """The columns, and the delimiter between them."""
+    line = next(lines, "")
+    headers: dict[str, list[str]] = {}
+    for delimiter in (usual, *_DELIMITERS):
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+        except csv.Error as error:
+            raise CorpusError(f"{name} has no header line: {error}") from error
+        header = headers.setdefault(delimiter, [column.strip() for column in cells])
+        if all({*names} & {*header} for names in required):
+            return header, delimiter
+    wanted = " and ".join(next(iter(names)) for names in required)
+    best = max(headers, key=lambda delimiter: len(headers[delimiter]))
+    raise CorpusError(
+        f"{name} needs the columns {wanted}, has {headers[best]} (between {best!r}; commas, "
+        "semicolons, tabs and | are understood)"
+    )
 
 
 class _Lines:
@@ -151,10 +192,16 @@ class _Lines:
         self.first += len(self._taken)
         self._taken.clear()
 
-    def give_back(self) -> None:
-        """All but the first line of this record were not its own."""
-        self._returned.extendleft(reversed(self._taken[1:]))
-        del self._taken[1:]
+    def give_back(self, count: int) -> None:
+        """The last lines are to be read again."""
+        kept = len(self._taken) - count
+        self._returned.extendleft(reversed(self._taken[kept:]))
+        del self._taken[kept:]
+
+    def give_back_all_but_first(self) -> str:
+        """The first line of this record; the others were not its own."""
+        self.give_back(len(self._taken) - 1)
+        return self._taken[0]
 
 
 def json_entries(text: str, name: str) -> Iterator[tuple[int, str, object]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import posixpath
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from raypipe.corpora.dialects import SEGMENT, Segment, as_fields
+from raypipe.corpora.dialects import EXACT_ID, as_fields, with_labels
+from raypipe.corpora.field_names import unused_names, with_usual_names
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -20,11 +23,16 @@ from raypipe.corpora.fields import (
     parse_json,
     shown,
     utterance_id,
-    with_usual_names,
 )
 from raypipe.corpora.lines import as_lines, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
-from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
+from raypipe.errors import (
+    ConfigError,
+    CorpusError,
+    ObjectMissingError,
+    RaypipeError,
+    unexpected,
+)
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
@@ -36,7 +44,8 @@ utterance. Columns (others are ignored):
 - id (or utterance_id): unique text
 - audio: path relative to the manifest (or audio_root), absolute path below it, or s3:// URI
 - votes: labels, ["anger", "sadness"]; or votes, [{"annotator": "a1", "labels": ["anger"], "typed":
-  "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON
+  "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON. Without it, words in a
+  column emotion, label, labels or emo are votes
 - soft_label: instead of, or overruling, the votes: {"anger": 0.8, "sadness": 0.2} or a list in the
   label set's order; in CSV the same JSON
 - transcript, speaker, split, dataset: text
@@ -54,6 +63,7 @@ Fields = Mapping[str, object]
 Record = tuple[int, Fields | BadLineError]
 """A line's number and its fields, or why it has none."""
 
+_LOOKED_AT = 100  # lines, for the names of fields
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
 
 
@@ -65,6 +75,7 @@ def pending_manifest(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> Iterator[PendingClip | Failure]:
     """The clips of a manifest in its order, before their audio is read.
 
@@ -81,6 +92,7 @@ def pending_manifest(
         dataset: name of the corpus; default: the manifest's file name without its ending.
         other_labels: words outside the label set that votes may hold; they are kept in the votes
             and do not count. Any other unknown word makes its line a failure.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Yields:
         Clips and failures in the manifest's order.
@@ -89,29 +101,30 @@ def pending_manifest(
         CorpusError: if the manifest is missing, of unknown kind, or lacks a needed column.
         StoreError: if the storage refuses.
     """
-    clips = _pending(manifest, labels, audio_root, endpoint, dataset, frozenset(other_labels))
-    yield from sized_ahead(clips)
-
-
-def _pending(
-    manifest: str,
-    labels: LabelSet,
-    audio_root: str | None,
-    endpoint: str | None,
-    dataset: str | None,
-    other_labels: frozenset[str],
-) -> Iterator[PendingClip | Failure]:
     place, name = Location.parse_object(manifest, endpoint)
     root = None if audio_root is None else Location.parse(audio_root, endpoint)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or _unpacked(name).rpartition(".")[0])
+    rules = FieldRules.of(
+        labels, other_labels, dataset or _unpacked(name).rpartition(".")[0], channel
+    )
     parser = ManifestParser(name, rules, AudioPaths(place, root))
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
         raise CorpusError(f"there is no manifest {manifest}") from error
     with stream, text_of(stream, name) as text:
-        yield from parser.lines(until_torn(_records(text, _unpacked(name))))
+        yield from sized_ahead(parser.lines(until_torn(_records(text, _unpacked(name)))))
+
+
+def unused_columns(manifest: str, endpoint: str | None) -> tuple[str, ...]:
+    """Fields of a manifest's first lines that nothing is read from.
+
+    Raises:
+        CorpusError: as :func:`pending_manifest`.
+    """
+    place, name = Location.parse_object(manifest, endpoint)
+    with place.open(name) as stream, text_of(stream, name) as text:
+        records = islice(until_torn(_records(text, _unpacked(name))), _LOOKED_AT)
+        return unused_names(record for _, record in records if not isinstance(record, BadLineError))
 
 
 def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
@@ -164,27 +177,28 @@ class ManifestParser:
     def lines(self, records: Iterable[Record]) -> Iterator[PendingClip | Failure]:
         """The clips of these records, in order."""
         for number, record in records:
-            try:
-                if isinstance(record, BadLineError):
-                    raise record
-                yield self._clip(number, record)
-            except BadLineError as error:
-                name = _id_or_none(record)
-                yield failure(self.manifest, number, name, error.reason, str(error))
+            yield self._clip_or_failure(number, record)
+
+    def _clip_or_failure(self, number: int, record: Fields | BadLineError) -> PendingClip | Failure:
+        try:
+            if isinstance(record, BadLineError):
+                raise record
+            return self._clip(number, record)
+        except BadLineError as error:
+            reason, message = error.reason, str(error)
+        except RaypipeError:
+            raise
+        except Exception as error:  # about a line that nobody foresaw
+            reason, message = unexpected(error)
+        return failure(self.manifest, number, _id_or_none(record), reason, message)
 
     def _clip(self, number: int, fields: Fields) -> PendingClip:
-        name = utterance_id(fields)
-        digest = blake2b(name.encode(), digest_size=16).digest()
-        if digest in self.seen:
-            raise BadLineError("duplicate_id", f"id {shown(name)} came before")
-        self.seen.add(digest)
+        name = self._name(fields)
         path = optional_text(fields, "audio")
         if path is None:
             raise BadLineError("missing_audio", "no audio")
         utterance = self.rules.utterance(fields, name)
         place, recording = self.paths.find(path)
-        # A user's own field may have the name under which a dialect puts a part of a recording.
-        segment = fields.get(SEGMENT)
         return PendingClip(
             utterance,
             place,
@@ -192,8 +206,29 @@ class ManifestParser:
             self.manifest,
             number,
             path=f"{place.uri}/{recording}",
-            segment=segment if isinstance(segment, Segment) else None,
+            segment=self.rules.part(fields),
         )
+
+    def _name(self, fields: Fields) -> str:
+        """The line's id, which no line before has.
+
+        Raises:
+            BadLineError: as :func:`utterance_id`, and ``duplicate_id``.
+        """
+        name = utterance_id(fields)
+        exact = fields.get(EXACT_ID)
+        if isinstance(exact, str):  # it is a path: without the folder that all of them lie in
+            name, exact = (self.paths.below_root(text) for text in (name, exact))
+            name = exact if self._digest(name) in self.seen else name
+        digest = self._digest(name)
+        if digest in self.seen:
+            raise BadLineError("duplicate_id", f"id {shown(name)} came before")
+        self.seen.add(digest)
+        return name
+
+    @staticmethod
+    def _digest(name: str) -> bytes:
+        return blake2b(name.encode(), digest_size=16).digest()
 
 
 def _id_or_none(record: Fields | BadLineError) -> str | None:
@@ -232,12 +267,23 @@ class AudioPaths:
             raise _outside(path, root)
         return Location(str(full.parent)), full.name
 
+    def below_root(self, name: str) -> str:
+        """An id that was made of a path, without the root's own where it begins with it."""
+        root = (self.root or self.manifest).uri.rpartition("://")[2].strip("/")
+        return name.removeprefix(f"{root}/") if root else name
+
     def _object(self, uri: str, root: Location | None) -> tuple[Location, str]:
         endpoint = root.endpoint if root else self.manifest.endpoint
+        # A key may hold any character, a question mark too.
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        parent, _, name = posixpath.normpath(f"/{key}").strip("/").rpartition("/")
         try:
-            place, name = Location.parse_object(uri, endpoint)
+            place = Location.parse(f"s3://{bucket}", endpoint)
+            if not name:
+                raise ConfigError(f"{uri!r} names no object")
         except ConfigError as error:
             raise BadLineError("bad_audio_path", f"audio: {error}") from error
+        place = place.child(parent) if parent else place
         if root and not f"{place.uri}/".startswith(f"{root.uri}/"):
             raise _outside(uri, root)
         return place, name
@@ -256,7 +302,11 @@ def _records(text: Iterable[str], name: str) -> Iterator[Record]:
         return json_records(text)
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
-        return csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
+        records = csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
+        return (
+            (line, cells if isinstance(cells, BadLineError) else with_labels(cells))
+            for line, cells in records
+        )
     if kind == "json":
         return _speechbrain(text, name)
     raise CorpusError(

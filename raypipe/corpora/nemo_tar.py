@@ -9,6 +9,7 @@ from functools import partial
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import as_fields
+from raypipe.corpora.field_names import whole_number
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
@@ -33,6 +34,7 @@ def nemo_tars(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[TarBeside]:
     """The tar files a user means.
 
@@ -43,13 +45,15 @@ def nemo_tars(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that votes may hold; they do not count.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: if there is no tar file, or one without a number among several.
     """
     files = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint)
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or posixpath.basename(files[0][0].uri))
+    rules = FieldRules.of(
+        labels, other_labels, dataset or posixpath.basename(files[0][0].uri), channel
+    )
     tars: list[TarBeside] = []
     for place, name in files:
         match = _NUMBER.search(name)
@@ -63,10 +67,11 @@ def nemo_tars(
 
 def _line(document: Mapping[str, object], shard: int | None) -> Described | None:
     """Member and fields of a line; ``shard`` is None where only one tar file is read."""
-    number = document.get("shard_id")
     if shard is not None:
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise BadLineError("bad_type", f"shard_id is no number: {shown(number)}")
+        number = whole_number(document.get("shard_id"))
+        if number is None:
+            told = shown(document.get("shard_id"))
+            raise BadLineError("bad_type", f"shard_id is no number: {told}")
         if number != shard:
             return None
     path = document.get("audio_filepath")

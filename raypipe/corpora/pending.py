@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from raypipe.audio import AudioLimits, decode, read_header
-from raypipe.corpora.dialects import Segment
+from raypipe.audio import AudioLimits, MeasuredSound, measure, read_header
+from raypipe.audio.media import audio_track, media_kind
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text
-from raypipe.errors import DecodeError, ObjectMissingError
+from raypipe.corpora.segment import Segment
+from raypipe.errors import DecodeError, ObjectMissingError, RaypipeError, unexpected
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
@@ -76,31 +77,19 @@ class PendingClip:
         Raises:
             StoreError: if the storage refuses for another reason than a missing object.
         """
-        try:
-            transcript = self._transcript()
-            audio = self._audio()
-            sampling_rate, duration_s = rate_and_duration(audio)
-        except ObjectMissingError as error:
-            return self.failure("missing_audio", f"audio: {error}")
-        except BadLineError as error:
-            return self.failure(error.reason, str(error))
-        except DecodeError as error:
-            return self.failure(error.code, f"audio {shown(self.path)}: {error}")
-        return replace(
-            self.utterance,
-            audio=audio,
-            sampling_rate=sampling_rate,
-            duration_s=duration_s,
-            transcript=transcript,
-        )
+        return read_or_failure(self._read, self.failure)
 
-    def _audio(self) -> bytes:
-        audio = self.place.read(self.name)
+    def _read(self) -> Utterance:
+        utterance = replace(self.utterance, transcript=self._transcript())
+        try:
+            audio = self.place.read(self.name)
+        except ObjectMissingError as error:
+            raise BadLineError("missing_audio", f"audio: {error}") from error
         if audio.startswith(_LFS_POINTER):
             raise BadLineError(
                 "lfs_pointer", f"{self.path} is a pointer of Git LFS; run `git lfs pull`"
             )
-        return audio if self.segment is None else self.segment.cut(audio)
+        return measured(utterance, audio, self.segment, name=f"audio {shown(self.path)}")
 
     def _transcript(self) -> str | None:
         name = self.transcript_file
@@ -141,30 +130,86 @@ def sized_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[PendingClip 
     return in_order(lambda clip: clip.sized() if isinstance(clip, PendingClip) else clip, clips)
 
 
-def rate_and_duration(audio: bytes) -> tuple[int, float]:
-    """Sampling rate in Hz and duration in seconds of an encoded clip.
+def measured_sound(audio: bytes) -> MeasuredSound:
+    """Sampling rate, length and marks of an encoded clip.
+
+    What only decoding shows to be damaged is told by a run, or when it becomes FLAC: its length is
+    the header's then, and it has no marks.
 
     Raises:
         DecodeError: if it cannot be a recording.
     """
     header = read_header(audio, _INGEST_LIMITS)
-    if header.duration_s is not None:
-        return header.sampling_rate, header.duration_s
-    samples = decode(audio, sampling_rate=header.sampling_rate, limits=_INGEST_LIMITS)
-    return header.sampling_rate, len(samples) / header.sampling_rate
+    try:
+        return measure(audio, _INGEST_LIMITS)
+    except DecodeError:
+        if header.frames is None:
+            raise
+        return MeasuredSound(header.sampling_rate, header.frames, None)
 
 
-def measured(utterance: Utterance, audio: bytes) -> Utterance:
-    """An utterance with its audio, sampling rate and duration.
+def read_or_failure(
+    read: Callable[[], Utterance | Failure], failed: Callable[[str, str], Failure]
+) -> Utterance | Failure:
+    """What a reader makes of one item, or its failure: an item costs no other, whatever is wrong.
+
+    Args:
+        read: the item.
+        failed: a failure of the item, from reason and message.
+
+    Raises:
+        RaypipeError: what is not about the item, such as a storage that refuses.
+    """
+    try:
+        return read()
+    except BadLineError as error:
+        return failed(error.reason, str(error))
+    except RaypipeError:
+        raise
+    except Exception as error:  # of libraries, about bytes that nobody foresaw
+        return failed(*unexpected(error))
+
+
+def id_or_none(named: Callable[[], tuple[str, object]]) -> str | None:
+    """The id, which comes first, of an item; None where reading the item is a failure."""
+    try:
+        return named()[0]
+    except BadLineError:
+        return None
+    except RaypipeError:
+        raise
+    except Exception:  # its failure is told when it is read
+        return None
+
+
+def measured(
+    utterance: Utterance, audio: bytes, part: Segment | None = None, *, name: str = "audio"
+) -> Utterance:
+    """An utterance with its audio, sampling rate, duration and marks.
+
+    Args:
+        utterance: everything but the audio.
+        audio: the encoded recording.
+        part: of the recording that is the clip; None for all of it.
+        name: of the audio, for messages.
 
     Raises:
         BadLineError: with the reason why it cannot be a recording.
     """
     try:
-        sampling_rate, duration_s = rate_and_duration(audio)
+        if media_kind(audio) is not None:
+            audio = audio_track(audio)  # once, as shards hold what everything reads
+        audio = audio if part is None else part.cut(audio)
+        sound = measured_sound(audio)
     except DecodeError as error:
-        raise BadLineError(error.code, f"audio: {error}") from error
-    return replace(utterance, audio=audio, sampling_rate=sampling_rate, duration_s=duration_s)
+        raise BadLineError(error.code, f"{name}: {error}") from error
+    return replace(
+        utterance,
+        audio=audio,
+        sampling_rate=sound.sampling_rate,
+        duration_s=sound.frames / sound.sampling_rate,
+        audio_marks=sound.marks,
+    )
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -43,6 +43,7 @@ class _ReadArguments(TypedDict):
     endpoint: str | None
     dataset: str | None
     other_labels: list[str]
+    channel: int | None
 
 
 class Reader(BaseModel):
@@ -72,6 +73,11 @@ class Reader(BaseModel):
     fixed_sentences: bool = Field(
         default=False, description="the speakers were given their sentences"
     )
+    channel: Literal["mix"] | Annotated[int, Field(ge=0)] = Field(
+        default="mix",
+        description="channel of a recording that is the clip, counted from 0, or the mix of all; a "
+        "row's own field channel goes before it",
+    )
 
     @field_validator("other_labels", mode="before")
     @classmethod
@@ -90,8 +96,9 @@ class Reader(BaseModel):
 
     @property
     def options(self) -> Mapping[str, object]:
-        """The fields with their values."""
-        return self.model_dump(mode="json")
+        """The fields with their values; the usual channel went without saying in older ingests."""
+        usual = {"channel"} if self.channel == "mix" else None
+        return self.model_dump(mode="json", exclude=usual)
 
     @property
     def default_selection(self) -> None:
@@ -107,11 +114,21 @@ class Reader(BaseModel):
         if name is not None:
             raise ConfigError(f"users' own data have no selection {name!r}; give a label set")
 
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Names of columns or fields that nothing is read from, as far as a look can tell.
+
+        Raises:
+            CorpusError: as :meth:`open`.
+            StoreError: if the storage refuses.
+        """
+        return ()
+
     def _arguments(self, request: ReadRequest) -> _ReadArguments:
         return {
             "endpoint": request.endpoint,
             "dataset": self.dataset,
             "other_labels": [*self.other_labels, *request.policy.merges],
+            "channel": self.channel if isinstance(self.channel, int) else None,
         }
 
 
@@ -137,6 +154,12 @@ class ManifestReader(Reader):
         return pending_manifest(
             request.uri, request.labels, audio_root=self.audio_root, **arguments
         )
+
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Fields of the manifest's first lines."""
+        from raypipe.corpora.manifest import unused_columns
+
+        return unused_columns(request.uri, request.endpoint)
 
 
 class EmoSuperbReader(Reader):
@@ -247,6 +270,12 @@ class WebDatasetReader(Reader):
 
         return tar_files(request.uri, request.labels, **self._arguments(request))
 
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Fields and members of the first sample."""
+        from raypipe.corpora.webdataset import tar_files, unused_columns
+
+        return unused_columns(tar_files(request.uri, request.labels)[0])
+
 
 class TableReader(Reader):
     """Reader of tables with an audio column."""
@@ -265,6 +294,12 @@ class TableReader(Reader):
 
         arguments = self._arguments(request)
         return tables(request.uri, request.labels, audio_root=self.audio_root, **arguments)
+
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Columns of the first table."""
+        from raypipe.corpora.hf_table import tables, unused_columns
+
+        return unused_columns(tables(request.uri, request.labels)[0])
 
 
 _Readers = (

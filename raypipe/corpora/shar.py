@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from raypipe.corpora.containers import found_files
-from raypipe.corpora.dialects import supervised
+from raypipe.corpora.dialects import stored_channels, supervised
 from raypipe.corpora.fields import BadLineError, FieldRules, utterance_id
+from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
@@ -32,6 +33,7 @@ def shar_files(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[TarBeside]:
     """The shards a user means.
 
@@ -42,6 +44,7 @@ def shar_files(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that votes may hold; they do not count.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: if there are no cuts.
@@ -53,8 +56,9 @@ def shar_files(
     ]
     if not cuts:
         raise CorpusError(f"there is no cuts.000000.jsonl.gz in {uri}")
-    others = frozenset(word.strip().lower() for word in other_labels)
-    rules = FieldRules(labels, others, dataset or posixpath.basename(cuts[0][0].uri))
+    rules = FieldRules.of(
+        labels, other_labels, dataset or posixpath.basename(cuts[0][0].uri), channel
+    )
     return [
         TarBeside(place, f"recording.{match['number']}.tar", match.string, _cut, rules)
         for place, match in cuts
@@ -64,7 +68,15 @@ def shar_files(
 def _cut(document: Mapping[str, object]) -> Described:
     name = utterance_id({"id": document.get("id")})
     try:
-        fields = supervised(document.get("supervisions", []))
+        fields = supervised(document)
+        channels = stored_channels(document)
     except BadLineError as error:
         raise BadLineError(error.reason, str(error), name) from error
+    fields.pop("channel", None)
+    if channels is not None:
+        part = fields.get(SEGMENT)
+        start_s, duration_s = (
+            (part.start_s, part.duration_s) if isinstance(part, Segment) else (0.0, None)
+        )
+        fields[SEGMENT] = Segment(start_s, duration_s, channels)
     return name, {**fields, "id": name}

@@ -16,7 +16,7 @@ from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip
 from raypipe.corpora.readers import READERS, ReadRequest
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, did_you_mean
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
@@ -57,6 +57,10 @@ class Source(Protocol):
         Raises:
             ConfigError: for an unknown name.
         """
+        ...
+
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """Names of columns that nothing is read from, as far as a look can tell."""
         ...
 
     def open(self, request: ReadRequest) -> Iterator[PendingClip | Failure] | Sequence[Container]:
@@ -104,6 +108,10 @@ class CorpusSource:
         """One of the corpus's selections."""
         return selection(self.corpus, name)
 
+    def unused_columns(self, request: ReadRequest) -> tuple[str, ...]:
+        """None: an adapter knows its corpus."""
+        return ()
+
     def open(self, request: ReadRequest) -> Iterator[PendingClip | Failure]:
         """The clips of the corpus's folder."""
         return self.corpus.pending(Location.parse(request.uri, request.endpoint))
@@ -123,7 +131,8 @@ def open_source(name: str, options: Mapping[str, object] | None = None) -> Sourc
         return CorpusSource(load_corpus(name, options))
     if name not in READERS:
         known = f"{', '.join(CORPORA)}; your own data: {', '.join(READERS)}"
-        raise ConfigError(f"unknown corpus {name!r}; known: {known}")
+        hint = did_you_mean(name, [*CORPORA, *READERS])
+        raise ConfigError(f"unknown corpus {name!r}{hint}; known: {known}")
     reader = READERS[name]
     try:
         return reader.model_validate(dict(options or {}))
@@ -131,8 +140,11 @@ def open_source(name: str, options: Mapping[str, object] | None = None) -> Sourc
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         known = ", ".join(reader.model_fields)
+        what = first["msg"]
+        if first["type"] == "extra_forbidden":
+            what = f"unknown option{did_you_mean(option, reader.model_fields)}"
         raise ConfigError(
-            f"reader {name}: option {option}: {first['msg']}; its options: {known}"
+            f"reader {name}: option {option}: {what}; its options: {known}"
         ) from error
 
 

@@ -6,15 +6,15 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from raypipe.corpora.containers import ClipEntry
-from raypipe.corpora.dialects import SEGMENT, Segment
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
-from raypipe.corpora.pending import failure, in_order, measured
+from raypipe.corpora.pending import failure, in_order, measured, read_or_failure
 from raypipe.corpora.webdataset import content
-from raypipe.errors import CorpusError, DecodeError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -86,15 +86,13 @@ class TarBeside:
         if isinstance(entry, Failure):
             return entry
         line, sound = entry
-        try:
-            segment = line.fields.get(SEGMENT)
-            audio = segment.cut(sound.audio) if isinstance(segment, Segment) else sound.audio
-            return measured(self.rules.utterance(line.fields, line.utterance_id), audio)
-        except BadLineError as error:
-            reason, message = error.reason, str(error)
-        except DecodeError as error:
-            reason, message = error.code, f"audio: {error}"
-        return failure(self.lines, line.number, line.utterance_id, reason, message)
+        fields, name = line.fields, line.utterance_id
+        return read_or_failure(
+            lambda: measured(
+                self.rules.utterance(fields, name), sound.audio, self.rules.part(fields)
+            ),
+            partial(failure, self.lines, line.number, name),
+        )
 
     def _joined(
         self, *, with_audio: bool

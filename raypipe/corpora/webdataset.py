@@ -6,37 +6,34 @@ import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
 from typing import Self
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES
 from raypipe.corpora.containers import ClipEntry, found_files
-from raypipe.corpora.fields import (
-    BadLineError,
-    FieldRules,
-    optional_text,
-    parse_json,
-    shown,
-    with_usual_names,
-)
+from raypipe.corpora.field_names import unused_names, with_usual_names
+from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, parse_json, shown
 from raypipe.corpora.lines import checked_text
-from raypipe.corpora.pending import in_order, measured
+from raypipe.corpora.pending import id_or_none, in_order, measured, read_or_failure
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
+from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
 LAYOUT = """
 Tar files in which neighbours of one name are one sample.
 
-A member's name up to the first dot is the sample, the rest is the field: utt1.wav (or .flac, ...)
-is the audio, utt1.json holds the fields of a manifest's line (usual other names such as spk and
-text are understood), utt1.txt the transcript, utt1.cls one label.
+A member's name up to the first dot after its folders is the sample, the rest is the field:
+utt1.wav (or .flac, ...) is the audio, utt1.json (or utt1.wav.json) holds the fields of a manifest's
+line (usual other names such as spk and text are understood), utt1.txt the transcript, utt1.cls one
+label.
 """
 """Text of the catalogue about the files, in paragraphs."""
 
 _FIELDS = {".txt": "transcript", ".cls": "votes"}
+_READ = {".json", *_FIELDS, *AUDIO_SUFFIXES, ""}
 
 
 @dataclass(slots=True)
@@ -64,14 +61,10 @@ class Tarball:
             if isinstance(sample, RowFailure):
                 yield ClipEntry(None, 0)
                 continue
-            try:
-                name, _ = _name_and_fields(sample)
-            except BadLineError:
-                yield ClipEntry(None, sample.audio_size)
-            else:
-                yield ClipEntry(name, sample.audio_size)
+            name = id_or_none(partial(_name_and_fields, sample))
+            yield ClipEntry(name, sample.audio_size)
 
-    def read(self) -> Iterator[Utterance | RowFailure]:
+    def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and sample."""
         samples = _samples(self.place, self.name, with_audio=True)
         yield from in_order(lambda sample: _utterance(sample, self.rules), samples)
@@ -88,6 +81,7 @@ def tar_files(
     endpoint: str | None = None,
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
+    channel: int | None = None,
 ) -> list[Tarball]:
     """The tar files a user means.
 
@@ -98,17 +92,28 @@ def tar_files(
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the tar file's up to its number.
         other_labels: words outside the label set that votes may hold.
+        channel: channel of a recording that is the clip, counted from 0; None for the mix.
 
     Raises:
         CorpusError: for a folder without any.
     """
     base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
-    rules = FieldRules(
-        labels,
-        frozenset(word.strip().lower() for word in other_labels),
-        dataset or base.rstrip("-_0123456789") or "webdataset",
-    )
+    name = dataset or base.rstrip("-_0123456789") or "webdataset"
+    rules = FieldRules.of(labels, other_labels, name, channel)
     return [Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
+
+
+def unused_columns(tarball: Tarball) -> tuple[str, ...]:
+    """Fields of a tar file's first sample that nothing is read from; raises as ``scan``."""
+    sample = next(_samples(tarball.place, tarball.name, with_audio=False), None)
+    if not isinstance(sample, _Sample):
+        return ()
+    unread = [ending for ending in sample.members if _without_audio_suffix(ending) not in _READ]
+    try:
+        fields = _fields(sample)
+    except BadLineError:
+        fields = {}
+    return (*unused_names([fields]), *unread)
 
 
 def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:
@@ -160,7 +165,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]
         folder, base = posixpath.split(posixpath.normpath(member.name))
         if member.isfile() and not base.startswith("."):
             stem, dot, ending = base.partition(".")
-            yield posixpath.join(folder, stem), f"{dot}{ending}".lower(), member
+            yield posixpath.join(folder, stem).lstrip("/"), f"{dot}{ending}".lower(), member
 
 
 def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -176,35 +181,48 @@ def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return data
 
 
-def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | RowFailure:
+def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | Failure:
     if isinstance(sample, RowFailure):
         return sample
-    name = posixpath.basename(sample.name)
-    try:
+    named = [sample.name]
+
+    def read() -> Utterance:
         name, fields = _name_and_fields(sample)
-        return measured(rules.utterance(fields, name), _audio(sample))
-    except BadLineError as error:
-        message = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {error}"
-        return RowFailure(name, "ingest", error.reason, message, sample.number)
+        named.append(name)
+        return measured(rules.utterance(fields, name), _audio(sample), rules.part(fields))
+
+    def failed(reason: str, message: str) -> Failure:
+        text = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {message}"
+        return RowFailure(named[-1], "ingest", reason, text, sample.number)
+
+    return read_or_failure(read, failed)
 
 
 def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, object]]:
     fields = _fields(sample)
     name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
-    return name or posixpath.basename(sample.name), fields
+    return name or sample.name, fields
 
 
 def _fields(sample: _Sample) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for ending, name in _FIELDS.items():
-        if ending in sample.members:
-            fields[name] = _text(sample, ending)
-    if ".json" in sample.members:
-        document = parse_json(_text(sample, ".json"), f"{sample.name}.json")
-        if not isinstance(document, dict):
-            raise BadLineError("bad_json", f"{sample.name}.json is not a JSON object")
-        fields |= with_usual_names(document)
+    for member in sample.members:
+        ending = _without_audio_suffix(member)
+        if ending in _FIELDS:
+            fields[_FIELDS[ending]] = _text(sample, member)
+    for member in sample.members:
+        if _without_audio_suffix(member) == ".json":
+            document = parse_json(_text(sample, member), sample.name + member)
+            if not isinstance(document, dict):
+                raise BadLineError("bad_json", f"{sample.name}{member} is not a JSON object")
+            fields |= with_usual_names(document)
     return fields
+
+
+def _without_audio_suffix(ending: str) -> str:
+    """The ending of a member that is named after the recording itself, such as ``u1.wav.json``."""
+    suffix = next((suffix for suffix in AUDIO_SUFFIXES if ending.startswith(f"{suffix}.")), "")
+    return ending.removeprefix(suffix)
 
 
 def _text(sample: _Sample, ending: str) -> str:

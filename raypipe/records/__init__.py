@@ -27,7 +27,15 @@ from raypipe.records.asking import (
     Turn,
     WrittenTurn,
 )
-from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
+from raypipe.records.corpus import (
+    AudioMarks,
+    Descriptors,
+    Failure,
+    Stage,
+    Utterance,
+    Vote,
+    is_refusal,
+)
 
 __all__ = [
     "NO_PENALTIES",
@@ -60,4 +68,5 @@ __all__ = [
     "Utterance",
     "Vote",
     "WrittenTurn",
+    "is_refusal",
 ]

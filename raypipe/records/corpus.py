@@ -41,9 +41,10 @@ class AudioMarks:
         peak: largest magnitude, of full scale.
         rms: root mean square, of full scale.
         clipped_share: share of samples at full scale, in [0, 1].
-        silent: nothing is to be heard.
+        silent: nothing is to be heard in the mix of its channels, which may cancel out.
         channel_correlation: Pearson correlation of the first two channels, in [-1, 1]; None for
-            one channel.
+            one channel, or one that is constant.
+        note: what was wrong with its container and could be mended, in words; None otherwise.
     """
 
     peak: float | None = None
@@ -51,6 +52,7 @@ class AudioMarks:
     clipped_share: float | None = None
     silent: bool | None = None
     channel_correlation: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +153,33 @@ class Failure:
     stage: Stage
     error_type: str
     message: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the input was refused for what it is; see :func:`is_refusal`."""
+        return is_refusal(self.stage, self.error_type)
+
+
+_NOT_ABOUT_THE_INPUT = frozenset({"not_processed", "no_audio_input", "no_clip"})
+_UNREADABLE_SHARD = "ShardError"
+
+
+def is_refusal(stage: str, error_type: str) -> bool:
+    """Whether an input was refused for what it is: too long, unreadable, empty, silent.
+
+    Otherwise raypipe, the engine or the model failed: their errors are named after an exception, or
+    come from the engine.
+
+    Args:
+        stage: of the failure.
+        error_type: of the failure.
+
+    Example:
+        >>> is_refusal("decode", "too_long"), is_refusal("decode", "ValueError")
+        (True, False)
+        >>> is_refusal("engine", "timeout"), is_refusal("prompt", "special_token_in_prompt")
+        (False, True)
+    """
+    if stage in ("engine", "aggregate") or error_type in _NOT_ABOUT_THE_INPUT:
+        return False
+    return error_type == _UNREADABLE_SHARD or not error_type[:1].isupper()

@@ -15,6 +15,7 @@ from raypipe.shards.index import (
     publish_index,
     read_index,
 )
+from raypipe.shards.labelled import has_labels
 from raypipe.shards.read import SUM_TOLERANCE, RowFailure, read_shard, soft_label_fault
 from raypipe.shards.write import (
     BYTES_PER_SHARD,
@@ -37,6 +38,7 @@ __all__ = [
     "ShardEntry",
     "ShardIndex",
     "encoded_shard",
+    "has_labels",
     "publish_index",
     "read_durations",
     "read_index",

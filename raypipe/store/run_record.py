@@ -209,7 +209,7 @@ def differences(
 
 
 # What may differ between two attempts of one run.
-_FREE = ("name", "output", "storage", "resources", "metrics")
+_FREE = ("name", "output", "storage", "resources", "metrics", "max_error_fraction")
 
 
 def _differing(prefix: str, before: object, now: object) -> list[tuple[str, object, object]]:

@@ -50,6 +50,7 @@ _NOTES = [
                 ("clipped_share", pa.float64()),
                 ("silent", pa.bool_()),
                 ("channel_correlation", pa.float64()),
+                ("note", pa.string()),  # what was mended of its container
             ]
         ),
     ),

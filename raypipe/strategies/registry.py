@@ -6,7 +6,7 @@ import importlib.metadata
 from collections.abc import Iterable, Mapping
 
 from raypipe.discovery import objects_in
-from raypipe.errors import ConfigError, RegistryError
+from raypipe.errors import ConfigError, RegistryError, did_you_mean
 from raypipe.questions import question_named
 from raypipe.strategies.setting import Setting, SettingValue
 from raypipe.strategies.strategy import AnyStrategy, Composite, Strategy
@@ -87,4 +87,5 @@ def strategy_named(name: str) -> AnyStrategy:
         return STRATEGIES[name]
     if name in _BROKEN:
         raise ConfigError(f"strategy {name!r} cannot be used: {_BROKEN[name]}")
-    raise ConfigError(f"unknown strategy {name!r}; known: {', '.join(STRATEGIES)}")
+    hint = did_you_mean(name, STRATEGIES)
+    raise ConfigError(f"unknown strategy {name!r}{hint}; known: {', '.join(STRATEGIES)}")

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 from corpus_folder import clip
 
-from raypipe.corpora.dialects import Segment
 from raypipe.corpora.manifest import pending_manifest
 from raypipe.corpora.pending import read_ahead
+from raypipe.corpora.segment import Segment
 from raypipe.errors import DecodeError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -64,11 +64,11 @@ def test_nemo_lines(tmp_path: Path) -> None:
     assert isinstance(first, Utterance)
     assert first.duration_s == 0.25
     assert isinstance(whole, Utterance)
-    assert (whole.utterance_id, whole.transcript, whole.duration_s) == ("u1", "yes", 1.0)
+    assert (whole.utterance_id, whole.transcript, whole.duration_s) == ("wavs/u1", "yes", 1.0)
     assert whole.votes[0].labels == ("happy",)
     assert whole.audio == (tmp_path / "wavs/u1.wav").read_bytes()
     assert isinstance(part, Utterance)
-    assert (part.utterance_id, part.duration_s) == ("u1-0.250", 0.5)
+    assert (part.utterance_id, part.duration_s) == ("wavs/u1-0.250", 0.5)
     assert part.votes[0].labels == ("sad",)
     np.testing.assert_array_equal(samples(part.audio)[0], samples(whole.audio)[0][4000:12_000])
     assert isinstance(rest, Utterance)
@@ -116,5 +116,201 @@ def test_a_part_keeps_channels_and_depth() -> None:
     soundfile.write(buffer, loud, 8000, format="WAV", subtype="FLOAT")
     part, _ = samples(Segment(0.5, None).cut(buffer.getvalue()), "float32")
     np.testing.assert_array_equal(part, loud[4000:])
-    with pytest.raises(DecodeError, match="cannot be cut"):
+    with pytest.raises(DecodeError, match="no audio format"):
         Segment(0.0, 1.0).cut(b"no audio")
+
+
+def streamed_flac(signal: np.ndarray) -> bytes:
+    """As an encoder writes it to a pipe: the header cannot tell the number of samples."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, signal, 16_000, format="FLAC", subtype="PCM_16")
+    audio = bytearray(buffer.getvalue())
+    audio[21] &= 0xF0
+    audio[22:26] = bytes(4)
+    return bytes(audio)
+
+
+NOISE = np.random.default_rng(0).integers(-3000, 3000, (6 * 16_000, 2), dtype=np.int16)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "duration_s"), [(1.0, 2.0), (4.0, 2.0), (3.0, None), (0.0, 2.5)]
+)
+def test_parts_of_a_flac_of_unknown_length(start_s: float, duration_s: float | None) -> None:
+    end = None if duration_s is None else round((start_s + duration_s) * 16_000)
+    part, _ = samples(Segment(start_s, duration_s).cut(streamed_flac(NOISE)))
+    np.testing.assert_array_equal(part, NOISE[round(start_s * 16_000) : end])
+
+
+@pytest.mark.parametrize(("start_s", "duration_s"), [(7.0, None), (7.0, 1.0), (5.0, 1.2)])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_part_beyond_the_end_is_truncated(
+    start_s: float, duration_s: float | None, streamed: bool
+) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, NOISE, 16_000, format="FLAC", subtype="PCM_16")
+    audio = streamed_flac(NOISE) if streamed else buffer.getvalue()
+    with pytest.raises(DecodeError, match="ends after the recording") as caught:
+        Segment(start_s, duration_s).cut(audio)
+    assert caught.value.code == "truncated"
+
+
+def test_a_channel_is_cut_out_and_one_that_is_not_there_is_refused() -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, NOISE, 16_000, format="WAV", subtype="PCM_16")
+    stereo = buffer.getvalue()
+    for channel in (0, 1):
+        part, _ = samples(Segment(1.0, 0.5, (channel,)).cut(stereo))
+        np.testing.assert_array_equal(part, NOISE[16_000:24_000, channel])
+    swapped, _ = samples(Segment(0.0, None, (1, 0)).cut(stereo))
+    np.testing.assert_array_equal(swapped, NOISE[:, ::-1])
+    assert Segment(0.0, None, (0, 1)).cut(stereo) is stereo
+    mono = clip(duration_s=0.5)
+    assert Segment(0.0, None, (1,)).cut(mono) is mono
+    with pytest.raises(DecodeError, match="channel 2 of 2") as caught:
+        Segment(0.0, None, (2,)).cut(stereo)
+    assert caught.value.code == "no_channel"
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    """A cut of a telephone call: each speaker is a channel."""
+    recording = {
+        "sources": [{"type": "file", "channels": [0, 1], "source": "wavs/call.wav"}],
+        "sampling_rate": 16_000,
+        "duration": 6.0,
+    }
+    return {**cut(id="call", duration=6.0, recording=recording), **fields}
+
+
+def heard(folder: Path, *lines: dict[str, Any]) -> list[np.ndarray | str]:
+    """Samples of every line, or why there are none."""
+    (folder / "wavs").mkdir(exist_ok=True)
+    soundfile.write(folder / "wavs/call.wav", NOISE, 16_000, subtype="PCM_16")
+    for channel in (0, 1):
+        name = folder / f"wavs/side{channel}.wav"
+        soundfile.write(name, NOISE[:, channel], 16_000, subtype="PCM_16")
+    return [
+        samples(row.audio)[0] if isinstance(row, Utterance) else f"{row.error_type}: {row.message}"
+        for row in read(folder, *lines)
+    ]
+
+
+def test_a_cut_has_the_channel_of_its_speaker(tmp_path: Path) -> None:
+    multi = {"channel": [0, 1], "type": "MultiCut", "supervisions": [{"channel": 1}]}
+    both = {**multi, "supervisions": [{"channel": [0, 1]}]}
+    sides = [
+        {"type": "file", "channels": [channel], "source": f"wavs/side{channel}.wav"}
+        for channel in (0, 1)
+    ]
+    two_files = {"sources": sides, "sampling_rate": 16_000, "duration": 6.0}
+    left, right, part, told, mix, file, beyond = heard(
+        tmp_path,
+        call(channel=0),
+        call(id="c1", channel=1),
+        call(id="c2", channel=1, start=1.0, duration=3.0),
+        call(id="c3", **multi),
+        call(id="c4", **both),
+        call(id="c5", channel=1, recording=two_files),
+        call(id="c6", channel=2),
+    )
+    np.testing.assert_array_equal(left, NOISE[:, 0])
+    np.testing.assert_array_equal(right, NOISE[:, 1])
+    np.testing.assert_array_equal(part, NOISE[16_000:64_000, 1])
+    np.testing.assert_array_equal(told, NOISE[:, 1])
+    np.testing.assert_array_equal(mix, NOISE)
+    np.testing.assert_array_equal(file, NOISE[:, 1])
+    assert str(beyond).startswith("no_channel")
+
+
+def test_a_supervision_shorter_than_its_cut_is_the_part_it_is_about(tmp_path: Path) -> None:
+    whole, part, early, outside = heard(
+        tmp_path,
+        call(channel=0, supervisions=[{"start": 0.02, "duration": 5.97}]),
+        call(id="c1", channel=0, start=1, duration=4, supervisions=[{"start": 1, "duration": 2}]),
+        call(id="c2", channel=0, start=1, duration=4, supervisions=[{"start": -1, "duration": 2}]),
+        call(id="c3", channel=0, start=1, duration=4, supervisions=[{"start": 5, "duration": 1}]),
+    )
+    np.testing.assert_array_equal(whole, NOISE[:, 0])
+    np.testing.assert_array_equal(part, NOISE[32_000:64_000, 0])
+    np.testing.assert_array_equal(early, NOISE[16_000:32_000, 0])
+    assert str(outside).startswith("unsupported_cut")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        call(recording={**cut()["recording"], "transforms": [{"name": "Speed"}]}),
+        {"id": "m", "type": "MixedCut", "tracks": []},
+        {"id": "p", "type": "PaddingCut", "duration": 1.0},
+        call(recording={"sources": [], "duration": 6.0}),
+    ],
+)
+def test_what_is_no_plain_part_of_a_recording_is_refused_by_name(
+    tmp_path: Path, line: dict[str, Any]
+) -> None:
+    [refusal] = heard(tmp_path, line)
+    assert str(refusal).startswith("unsupported_cut")
+
+
+@pytest.mark.parametrize("told", [1, 1.0, "1", [1]])
+def test_a_row_names_its_channel(tmp_path: Path, told: object) -> None:
+    line = {"id": "u", "audio": "wavs/call.wav"}
+    one, mix, other = heard(
+        tmp_path,
+        {**line, "channel": told},
+        {**line, "id": "v"},
+        {**line, "id": "w", "channel": "A"},
+    )
+    np.testing.assert_array_equal(one, NOISE[:, 1])
+    np.testing.assert_array_equal(mix, NOISE)
+    np.testing.assert_array_equal(other, NOISE)
+
+
+def test_an_option_names_the_channel_where_a_row_does_not(tmp_path: Path) -> None:
+    line = {"audio": "wavs/call.wav"}
+    heard(tmp_path, {**line, "id": "u"}, {**line, "id": "v", "channel": "mix"})
+    usual, mix = read_ahead(pending_manifest(str(tmp_path / "m.jsonl"), LABELS, channel=0))
+    assert isinstance(usual, Utterance)
+    assert isinstance(mix, Utterance)
+    np.testing.assert_array_equal(samples(usual.audio)[0], NOISE[:, 0])
+    np.testing.assert_array_equal(samples(mix.audio)[0], NOISE)
+
+
+def test_lines_without_an_id_are_named_after_their_paths(tmp_path: Path) -> None:
+    for speaker in ("spk1", "spk2"):
+        (tmp_path / speaker).mkdir()
+        (tmp_path / speaker / "001.wav").write_bytes(clip(duration_s=1.0))
+    rows = read(
+        tmp_path,
+        nemo(audio_filepath="spk1/001.wav"),
+        nemo(audio_filepath=str(tmp_path / "spk2/001.wav")),
+        nemo(audio_filepath="spk1/001.wav", offset=0.25, duration=0.5),
+        nemo(audio_filepath="spk1/001.wav", offset=0.25, duration=0.25),
+        nemo(audio_filepath="spk1/001.wav", offset=0.2504, duration=0.5),
+        nemo(audio_filepath="spk1/001.wav", offset=0.25, duration=0.25),
+        nemo(audio_filepath="spk1/001.wav", offset=float("nan"), duration=float("nan")),
+    )
+    assert [row.utterance_id for row in rows[:5]] == [
+        "spk1/001",
+        "spk2/001",
+        "spk1/001-0.250",
+        "spk1/001-0.25-0.25",
+        "spk1/001-0.2504-0.5",
+    ]
+    assert all(isinstance(row, Utterance) for row in rows[:5])
+    assert [row.error_type for row in rows[5:] if isinstance(row, RowFailure)] == [
+        "duplicate_id",
+        "duplicate_id",
+    ]
+
+
+def test_a_label_in_the_cuts_own_custom_fields(tmp_path: Path) -> None:
+    own, both = read(
+        tmp_path,
+        cut(supervisions=[{"text": "yes"}], custom={"emotion": "sad"}),
+        cut(id="c2", custom={"votes": {"sad": 1}}),
+    )
+    assert isinstance(own, Utterance)
+    assert isinstance(both, Utterance)
+    assert [vote.labels for vote in own.votes] == [("sad",)]
+    assert [vote.labels for vote in both.votes] == [("happy",)] * 3

@@ -14,7 +14,7 @@ import pytest
 from corpus_folder import CLIP, clip
 
 from raypipe.audio import decode
-from raypipe.corpora.hf_table import tables
+from raypipe.corpora.hf_table import tables, unused_columns
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -90,7 +90,7 @@ def test_rows_are_read(
     path = tmp_path / f"train-00000-of-00001.{ending}"
     write(path, table)
     found = utterances(path, dataset="mine")
-    assert [one.utterance_id for one in found] == ["a", "train-00000-of-00001-2", "real"]
+    assert [one.utterance_id for one in found] == ["x/a", "train-00000-of-00001-2", "real"]
     assert [one.votes[0].labels for one in found] == [("sadness",), ("anger",), ("happiness",)]
     assert [one.speaker for one in found] == ["7", None, "9"]
     assert [one.sampling_rate for one in found] == [16_000, 16_000, 8_000]
@@ -161,3 +161,124 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     parquet(tmp_path / "t.parquet", pa.table({"sound": ["x"]}))
     with pytest.raises(CorpusError, match="needs a column audio, has sound"):
         read(tmp_path / "t.parquet")
+
+
+STEREO = np.stack([np.linspace(-0.5, 0.5, 800), np.linspace(0.25, 0, 800)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("array", [STEREO, STEREO.T], ids=["channels first", "frames first"])
+def test_arrays_of_two_channels_either_way_round(tmp_path: Path, array: np.ndarray) -> None:
+    audio = [{"array": array.tolist(), "sampling_rate": 8_000.0}]
+    parquet(tmp_path / "t.parquet", pa.table({"id": ["a"], "audio": audio}))
+    [found] = utterances(tmp_path / "t.parquet")
+    assert (found.sampling_rate, found.duration_s) == (8_000, 0.1)
+    np.testing.assert_allclose(
+        decode(found.audio, sampling_rate=8_000), STEREO.mean(axis=0), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("audio", "reason"),
+    [
+        ({"array": np.zeros((2, 2, 2)).tolist(), "sampling_rate": 8_000}, "corrupt"),
+        ({"array": np.zeros((100, 200)).tolist(), "sampling_rate": 8_000}, "too_many_channels"),
+        ({"array": [0.0] * 99, "sampling_rate": 10**12}, "bad_sampling_rate"),
+        ({"array": [0.0] * 99, "sampling_rate": 0}, "bad_sampling_rate"),
+        ({"array": [0.0] * 99, "sampling_rate": None}, "bad_sampling_rate"),
+        ({"array": [], "sampling_rate": 8_000}, "zero_length"),
+        ({"array": [["x"]], "sampling_rate": 8_000}, "corrupt"),
+        ({"bytes": [300, -1], "path": None}, "bad_type"),
+        ({"path": "https://example.org/a.wav"}, "bad_audio_path"),
+        ({"path": "../a.wav"}, "bad_audio_path"),
+        ({"path": "none.wav"}, "missing_audio"),
+        (5, "missing_audio"),
+    ],
+)
+def test_an_audio_cell_that_cannot_be_used_costs_its_row(
+    tmp_path: Path, audio: object, reason: str
+) -> None:
+    parquet(tmp_path / "t.parquet", pa.table({"id": ["a"], "audio": [audio]}))
+    [failure] = read(tmp_path / "t.parquet")
+    assert isinstance(failure, RowFailure)
+    assert (failure.error_type, failure.utterance_id) == (reason, "a")
+
+
+@pytest.mark.parametrize(
+    "names", [{"0": "angry", "1": "happy", "2": "sad"}, {"2": "sad", "1": "happy", "0": "angry"}]
+)
+def test_class_names_by_number(tmp_path: Path, names: dict[str, str]) -> None:
+    kind = {"_type": "ClassLabel", "names": names}
+    metadata = {"huggingface": json.dumps({"info": {"features": {"label": kind}}})}
+    table = pa.table({"id": ["a", "b"], "audio": [CLIP, CLIP], "label": [0, 2.0]})
+    parquet(tmp_path / "t.parquet", table.replace_schema_metadata(metadata))
+    found = utterances(tmp_path / "t.parquet")
+    assert [one.votes[0].labels for one in found] == [("angry",), ("sad",)]
+
+
+def test_class_names_with_a_hole_are_refused(tmp_path: Path) -> None:
+    kind = {"_type": "ClassLabel", "names": {"0": "angry", "2": "sad"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": {"label": kind}}})}
+    table = pa.table({"id": ["a"], "audio": [CLIP], "label": [0]})
+    parquet(tmp_path / "t.parquet", table.replace_schema_metadata(metadata))
+    with pytest.raises(CorpusError, match="the numbers of the names"):
+        read(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("shape", ["struct", "path only", "text", "other column"])
+def test_paths_are_read_below_the_root(tmp_path: Path, shape: str) -> None:
+    """Whatever to_parquet left: bytes null and an absolute path, or the path alone."""
+    wavs, tables_folder = tmp_path / "wavs", tmp_path / "tables"
+    tables_folder.mkdir()
+    for speaker in ("spk1", "spk2"):
+        (wavs / speaker).mkdir(parents=True)
+        (wavs / speaker / "001.wav").write_bytes(CLIP)
+    paths = [str(wavs / "spk1/001.wav"), "spk2/001.wav"]
+    cells = {
+        "struct": [{"bytes": None, "path": path} for path in paths],
+        "path only": [{"path": path} for path in paths],
+        "text": paths,
+        "other column": paths,
+    }
+    column = "audio_path" if shape == "other column" else "audio"
+    table = pa.table({column: cells[shape], "emotion": ["angry", "sad"]})
+    if shape == "struct":
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        table = table.set_column(0, column, pa.array(cells[shape], kind))
+    path = tables_folder / "t.parquet"
+    parquet(path, table)
+    found = utterances(path, audio_root=str(wavs))
+    assert [one.utterance_id for one in found] == ["spk1/001", "spk2/001"]
+    assert [one.audio for one in found] == [CLIP, CLIP]
+    [held] = tables(str(path), LABELS, audio_root=str(wavs))
+    assert [one.utterance_id for one in held.scan()] == ["spk1/001", "spk2/001"]
+    outside = read(path)
+    assert {row.error_type for row in outside if isinstance(row, RowFailure)} == {
+        "bad_audio_path",
+        "missing_audio",
+    }
+
+
+def test_one_base_name_in_two_folders_is_two_utterances(tmp_path: Path) -> None:
+    audio = [{"bytes": CLIP, "path": f"{speaker}/001.wav"} for speaker in ("spk1", "spk2")]
+    parquet(tmp_path / "t.parquet", pa.table({"audio": audio}))
+    found = utterances(tmp_path / "t.parquet")
+    assert [one.utterance_id for one in found] == ["spk1/001", "spk2/001"]
+
+
+def test_a_column_labels_is_understood_and_others_are_named(tmp_path: Path) -> None:
+    kind = {"_type": "ClassLabel", "names": NAMES}
+    metadata = {"huggingface": json.dumps({"info": {"features": {"labels": kind}}})}
+    columns = {"audio": [CLIP], "labels": [1], "mood": ["x"], "text": ["yes"]}
+    parquet(tmp_path / "t.parquet", pa.table(columns).replace_schema_metadata(metadata))
+    [found] = utterances(tmp_path / "t.parquet")
+    assert found.votes[0].labels == ("anger",)
+    assert unused_columns(tables(str(tmp_path / "t.parquet"), LABELS)[0]) == ("mood",)
+
+
+def test_labels_that_are_tokens_stay_out_of_the_way_of_an_emotion(tmp_path: Path) -> None:
+    parquet(
+        tmp_path / "t.parquet",
+        pa.table({"id": ["a"], "audio": [CLIP], "labels": [[5, 7, 9]], "emotion": ["sad"]}),
+    )
+    [found] = utterances(tmp_path / "t.parquet")
+    assert found.votes[0].labels == ("sad",)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raypipe.corpora.manifest import pending_manifest
+from raypipe.corpora.manifest import pending_manifest, unused_columns
 from raypipe.corpora.pending import read_ahead
 from raypipe.errors import ConfigError, CorpusError, StoreError
 from raypipe.labels import LabelSet
@@ -94,7 +94,10 @@ def test_a_line_becomes_an_utterance(folder: Path, clip: bytes) -> None:
             Vote("2", ("happy",)),
             Vote("3", (), "cannot tell"),
         ),
+        audio_marks=found.audio_marks if isinstance(found, Utterance) else None,
     )
+    assert found.audio_marks is not None
+    assert found.audio_marks.silent is False
 
 
 def test_the_least_a_line_needs(folder: Path) -> None:
@@ -196,7 +199,7 @@ def test_a_failure_carries_the_id_if_the_line_has_one(folder: Path) -> None:
     ],
 )
 def test_a_bad_clip_is_named(folder: Path, clip: bytes, content: bytes | None, reason: str) -> None:
-    (folder / "bad.wav").write_bytes(clip[:-9] if content is None else content)
+    (folder / "bad.wav").write_bytes(clip[:-99] if content is None else content)
     failure = the_failure(folder, line(2, audio="bad.wav"))
     assert failure.error_type == reason
     assert "bad.wav" in failure.message
@@ -271,8 +274,7 @@ def test_csv_lines_become_utterances(folder: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ('2,a.wav,"never closed', "bad_csv"),
-        ('2,a.wav,"closed" too early', "bad_csv"),
+        ('2,a.wav,"a" b,c', "bad_csv"),
         ("2,a.wav", "bad_csv"),
         ("2,a.wav,x,y", "bad_csv"),
         ("2,a.wav,\udcff", "not_unicode"),
@@ -289,6 +291,85 @@ def test_a_bad_csv_line_does_not_swallow_the_next(folder: Path, bad: str, reason
     assert isinstance(found[1], RowFailure)
     assert (found[1].error_type, found[1].row) == (reason, 3)
     assert [one.utterance_id for one in found[2:]] == ["3", "4"]
+
+
+QUOTED = ['"never closed', '"closed" too early', 'she said "no"', 'a " b', '"', '"""']
+
+
+@pytest.mark.parametrize(("ending", "between"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+@pytest.mark.parametrize("words", QUOTED)
+def test_a_quote_inside_a_cell_is_a_part_of_it(
+    folder: Path, ending: str, between: str, words: str
+) -> None:
+    path = folder / f"corpus.{ending}"
+    rows = ["id audio transcript", "1 a.wav x", "2 a.wav WORDS", "3 a.wav y"]
+    text = "\r\n".join(row.replace(" ", between) for row in rows).replace("WORDS", words)
+    path.write_text(text, newline="")
+    found = read(str(path))
+    assert [one.transcript for one in found if isinstance(one, Utterance)] == ["x", words, "y"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+@pytest.mark.parametrize("between", [",", ";", "\t", "|"])
+def test_the_separator_is_seen_in_the_header(folder: Path, ending: str, between: str) -> None:
+    path = folder / f"corpus.{ending}"
+    rows = ["id audio votes arousal", "1 a.wav sad 3,5", '2 a.wav "{""anger"":2}" 4.0']
+    rows = rows if between != "," else [row.replace("3,5", "3.5") for row in rows]
+    path.write_text("\n".join(row.replace(" ", between, 3) for row in rows))
+    first, second = read(str(path))
+    assert isinstance(first, Utterance)
+    assert isinstance(second, Utterance)
+    assert (first.votes, first.arousal) == ((Vote("1", ("sad",)),), 3.5)
+    assert [vote.labels for vote in second.votes] == [("anger",), ("anger",)]
+
+
+def test_a_header_without_the_columns_names_the_separators(folder: Path) -> None:
+    (folder / "corpus.csv").write_text("id;wave\n1;a.wav\n")
+    with pytest.raises(CorpusError, match=r"audio, has \['id', 'wave'\] \(between ';'"):
+        read(str(folder / "corpus.csv"))
+
+
+def test_numbers_as_pandas_writes_them(folder: Path) -> None:
+    votes = {"anger": 2.0, "sad": float("nan"), "happy": None}
+    whole, parts = read(
+        jsonl(
+            folder,
+            {
+                **{"id": 12.0, "audio": "a.wav", "speaker": 7.0, "votes": votes, "split": None},
+                **{"transcript": float("nan"), "context": float("nan"), "arousal": float("nan")},
+            },
+            {
+                **{"id": "b", "audio": "a.wav", "votes": float("nan")},
+                "soft_label": {"anger": 0.99, "sad": float("nan")},
+            },
+        )
+    )
+    assert isinstance(whole, Utterance)
+    assert isinstance(parts, Utterance)
+    assert (whole.utterance_id, whole.speaker, whole.transcript) == ("12", "7", None)
+    assert [vote.labels for vote in whole.votes] == [("anger",), ("anger",)]
+    assert parts.soft_label == (1.0, 0.0, 0.0)
+    assert parts.votes == ()
+
+
+@pytest.mark.parametrize("shares", [[0.33, 0.33, 0.33], [0.66, 0.33, 0], [0.34, 0.34, 0.34]])
+def test_rounded_shares_are_read(folder: Path, shares: list[float]) -> None:
+    [found] = read(jsonl(folder, line(soft_label=shares)))
+    assert isinstance(found, Utterance)
+    assert found.soft_label == pytest.approx([share / sum(shares) for share in shares])
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.47, 0], [0.333, 0.333, 0.33], [0, 0, 0]])
+def test_shares_that_rounding_does_not_explain_are_refused(
+    folder: Path, shares: list[float]
+) -> None:
+    assert the_failure(folder, line(2, soft_label=shares)).error_type == "bad_soft_label"
+
+
+def test_an_unknown_label_names_its_cures(folder: Path) -> None:
+    message = the_failure(folder, line(2, votes=["ennui"])).message
+    for cure in ("other_labels", "--merge", "another label set"):
+        assert cure in message
 
 
 def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
@@ -421,3 +502,47 @@ def test_emobox_lines_and_speechbrain_files(folder: Path) -> None:
         ("bad_audio_path", 3),
         ("duplicate_id", 3),
     ]
+
+
+@pytest.mark.parametrize("name", ["i?j.wav", "a b.wav", "c#d.wav", "e%20f.wav", "g+h&i.wav"])
+def test_any_name_of_an_object_is_read(bucket: Location, clip: bytes, name: str) -> None:
+    bucket.child("wavs?").write(name, clip)
+    lines = [
+        {"id": "relative", "audio": f"wavs?/{name}"},
+        {"id": "absolute", "audio": f"{bucket.uri}/wavs?/{name}"},
+        {"id": "above", "audio": f"x/../wavs?/./{name}"},
+    ]
+    bucket.write("m.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    found = list(read_ahead(pending_manifest(f"{bucket.uri}/m.jsonl", LABELS)))
+    assert [one.audio for one in found if isinstance(one, Utterance)] == [clip] * 3
+
+
+@pytest.mark.parametrize("column", ["emotion", "label", "labels", "emo"])
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_column_of_another_usual_name_is_the_vote(folder: Path, column: str, ending: str) -> None:
+    if ending == "csv":
+        path = sheet(folder, ["id", "audio", column], ["1", "a.wav", "angry"])
+    else:
+        path = jsonl(folder, line(**{column: "angry"}))
+    [found] = read(path)
+    assert isinstance(found, Utterance)
+    assert found.votes == (Vote("1", ("angry",)),)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"label": 3}, {"label": "3"}, {"label": 3.0}, {"label": "x", "soft_label": {"anger": 1}}],
+)
+def test_numbers_and_what_stands_beside_a_soft_label_are_no_votes(
+    folder: Path, fields: dict[str, Any]
+) -> None:
+    [found] = read(jsonl(folder, line(**fields)))
+    assert isinstance(found, Utterance)
+    assert found.votes == ()
+
+
+def test_columns_that_nothing_is_read_from_are_named(folder: Path) -> None:
+    path = sheet(folder, ["id", "audio", "mood", "emotion", "gender"], ["1", "a.wav", "x", "", ""])
+    assert unused_columns(path, None) == ("mood",)
+    path = jsonl(folder, line(mood="x", gender="f", text="yes"), "{torn", line(2, age=7))
+    assert unused_columns(path, None) == ("mood", "gender", "age")

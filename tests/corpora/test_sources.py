@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,23 @@ def test_labels_that_do_not_fit_are_refused() -> None:
         resolved(source, selected=None, labels=LABELS, changes={}, merges={"glad": "joy"})
     with pytest.raises(ConfigError, match="count as 'other', which is none"):
         resolved(source, selected=None, labels=LABELS, changes={"outside": "other"})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("manifset", {}, "unknown corpus 'manifset', did you mean 'manifest'?"),
+        ("manifest", {"audioroot": "x"}, "unknown option, did you mean 'audio_root'?"),
+        ("manifest", {"channel": "left"}, "channel"),
+    ],
+)
+def test_a_mistyped_source_or_option_is_told_with_the_nearest_one(
+    name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        open_source(name, options)
+
+
+def test_the_usual_channel_goes_without_saying_in_the_settings_of_an_ingest() -> None:
+    assert "channel" not in open_source("manifest").options
+    assert open_source("manifest", {"channel": "1"}).options["channel"] == 1

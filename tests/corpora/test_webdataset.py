@@ -12,7 +12,7 @@ import pytest
 from corpus_folder import CLIP, clip
 
 from raypipe.corpora.sources import open_source
-from raypipe.corpora.webdataset import tar_files
+from raypipe.corpora.webdataset import tar_files, unused_columns
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
@@ -146,3 +146,24 @@ def test_what_cannot_be_read_at_all_is_refused(tmp_path: Path) -> None:
         open_source("webdataset", {"audio_root": "/x"})
     with pytest.raises(ConfigError, match="no range"):
         read(str(tmp_path / "t-{5..2}.tar"))
+
+
+def test_one_base_name_in_two_folders_is_two_samples(tmp_path: Path) -> None:
+    members = {f"{speaker}_slash_001__wav": CLIP for speaker in ("spk1", "spk2")}
+    first, second = read(tar(tmp_path / "t.tar", **members))
+    assert (first.utterance_id, second.utterance_id) == ("spk1/001", "spk2/001")
+
+
+def test_fields_beside_a_recording_may_be_named_after_all_of_its_name(tmp_path: Path) -> None:
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__wav__json={"emotion": "sad"}, a__wav__txt="no")
+    [found] = read(uri)
+    assert isinstance(found, Utterance)
+    assert found.votes[0].labels == ("sad",)
+    assert found.transcript == "no"
+
+
+def test_fields_and_members_that_nothing_is_read_from_are_named(tmp_path: Path) -> None:
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__json={"mood": "x", "spk": "1"}, a__label="sad")
+    assert unused_columns(tar_files(uri, LABELS)[0]) == ("mood", ".label")
+    torn = tar(tmp_path / "u.tar", a__wav=CLIP, a__json="{")
+    assert unused_columns(tar_files(torn, LABELS)[0]) == ()

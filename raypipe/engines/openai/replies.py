@@ -13,12 +13,24 @@ from raypipe.records import FinishReason
 _UNLIKELY = -9998.0
 """OpenAI and vLLM write -9999 for a log-probability they do not tell."""
 
-_FINISH_REASONS: Mapping[str | None, FinishReason] = {
-    "stop": "stop",
+_FINISH_REASONS: Mapping[str, FinishReason] = {
     "length": "length",
+    "max_tokens": "length",
+    "max_new_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
     "content_filter": "content_filter",
-    None: "stop",
+    "safety": "content_filter",
+    "prohibited_content": "content_filter",
+    "recitation": "content_filter",
+    "refusal": "refusal",
 }
+"""What servers write, in lower case; any other word or none ends an answer as ``stop`` does."""
+
+_BROKEN_OFF = ("error", "abort")
+"""Finish reasons of an answer that the server itself did not finish."""
+
+_THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
 
 
 class BadReplyError(Exception):
@@ -80,7 +92,7 @@ def read_reply(content: bytes) -> Reply:
     """
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadReplyError(f"{len(content)} bytes that are not JSON") from error
     if not isinstance(document, dict):
         raise BadReplyError(f"a JSON {type(document).__name__} instead of an object")
@@ -90,24 +102,63 @@ def read_reply(content: bytes) -> Reply:
     if not isinstance(choices, list) or not choices:
         raise BadReplyError("no choices")
     try:
-        return Reply(tuple(_choice(choice) for choice in choices), _tokens(document.get("usage")))
+        return Reply(tuple(map(_choice, _by_index(choices))), _tokens(document.get("usage")))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadReplyError(f"not a chat completion: {type(error).__name__}: {error}") from error
 
 
+def _by_index(choices: list[Any]) -> list[Any]:
+    """Choices in the order of their indices, where all have one."""
+    indices = [choice.get("index") for choice in choices]
+    if not all(isinstance(index, int) for index in indices):
+        return choices
+    return sorted(choices, key=lambda choice: int(choice["index"]))
+
+
 def _choice(choice: Mapping[str, Any]) -> Choice:
     message = choice["message"]
-    content, refusal = message.get("content"), message.get("refusal")
-    if not isinstance(content, str | None) or not isinstance(refusal, str | None):
-        raise TypeError("the content is not a text")
-    reason = choice.get("finish_reason")
+    refusal = message.get("refusal")
+    if not isinstance(refusal, str | None):
+        raise TypeError("the refusal is not a text")
     if refusal:
-        return Choice(refusal, "refusal", None)
-    if reason not in _FINISH_REASONS:
+        return Choice(_valid_text(refusal), "refusal", None)
+    reason = str(choice.get("finish_reason") or "stop").strip().lower()
+    if reason in _BROKEN_OFF:
         raise ValueError(f"finish_reason {reason!r}")
-    logprobs = (choice.get("logprobs") or {}).get("content")
-    steps = None if logprobs is None else tuple(_step(entry) for entry in logprobs)
-    return Choice(content or "", _FINISH_REASONS[reason], steps)
+    text = _text(message.get("content"))
+    audio = message.get("audio")
+    if not text and isinstance(audio, dict):  # an answer that is spoken, with what it says
+        text = _text(audio.get("transcript"))
+    logprobs = choice.get("logprobs")
+    steps = logprobs.get("content") if isinstance(logprobs, dict) else None
+    return Choice(
+        _valid_text(text),
+        _FINISH_REASONS.get(reason, "stop"),
+        None if steps is None else tuple(_step(entry) for entry in steps),
+    )
+
+
+def _text(content: object) -> str:
+    """Text of a message's content: a text, or a list of parts of which the texts count."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError("the content is not a text")
+    return "".join(_part(part) for part in content)
+
+
+def _part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        raise TypeError("a part of the content is not a text")
+    text = part.get("text")
+    return text if isinstance(text, str) and part.get("type") not in _THOUGHTS else ""
+
+
+def _valid_text(text: str) -> str:
+    """A text that any table takes: halves of surrogate pairs become U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _step(entry: Mapping[str, Any]) -> TokenStep:
@@ -121,12 +172,24 @@ def _logprob(entry: Mapping[str, Any]) -> float | None:
     return value if math.isfinite(value) and value > _UNLIKELY else None
 
 
-def _tokens(usage: Mapping[str, Any] | None) -> Tokens | None:
-    if not usage:
+def _tokens(usage: object) -> Tokens | None:
+    """Numbers of tokens; None if the endpoint leaves out those of question or answer."""
+    if not isinstance(usage, dict):
         return None
-    prompt, completion = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
-    details = usage.get("prompt_tokens_details") or {}
+    prompt, completion = (
+        _number(usage.get("prompt_tokens")),
+        _number(usage.get("completion_tokens")),
+    )
+    total = _number(usage.get("total_tokens"))
+    if prompt is None or (completion is None and total is None):
+        return None
+    details = usage.get("prompt_tokens_details")
+    audio = _number(details.get("audio_tokens")) if isinstance(details, dict) else None
     # Gemini counts its thoughts in the total only.
-    total = int(usage.get("total_tokens") or 0)
-    audio = details.get("audio_tokens")
-    return Tokens(prompt, None if audio is None else int(audio), max(completion, total - prompt))
+    return Tokens(prompt, audio, max(completion or 0, (total or 0) - prompt))
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
+        return None
+    return int(value)

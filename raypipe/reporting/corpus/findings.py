@@ -65,6 +65,26 @@ class Durations(_Finding):
     zero: int
 
 
+class Signals(_Finding):
+    """What was measured of the recordings' signals at ingest.
+
+    Attributes:
+        measured: utterances with marks; all others are in no figure here.
+        silent: in which nothing is to be heard, or whose channels cancel each other out.
+        antiphase: of them, those whose channels cancel each other out.
+        out_of_range: with samples far beyond full scale, as whole numbers written as floats.
+        clipped: with more than one sample in a hundred at full scale.
+        mended: whose container was wrong about its size.
+    """
+
+    measured: int
+    silent: int
+    antiphase: int
+    out_of_range: int
+    clipped: int
+    mended: int
+
+
 class Speakers(_Finding):
     """Speakers and their numbers of utterances.
 
@@ -338,6 +358,7 @@ class Findings(_Finding):
     splits: dict[str, int]
     sampling_rates: dict[int, int]
     durations: Durations
+    signals: Signals
     speakers: Speakers
     annotators: Annotators
     labels: tuple[LabelFinding, ...]

@@ -14,6 +14,7 @@ from raypipe.corpora.pending import in_order
 from raypipe.errors import ObjectMissingError, ShardError, StoreError
 from raypipe.labels import LabelSet
 from raypipe.reporting.corpus.findings import Findings, OmissionReason, OmittedInputs, SliceBy
+from raypipe.reporting.corpus.signals import SignalTally
 from raypipe.reporting.corpus.tally import CorpusTally, SoftLabelTally
 from raypipe.shards import (
     INGEST_ERRORS,
@@ -87,7 +88,7 @@ def inspect_shards(
     index = read_index(shards)
     labels = LabelSet(index.labels)
     policy = index.policy or VotePolicy(rule=index.soft_label_rule)
-    tally = CorpusTally(labels, policy)
+    tally, signals = CorpusTally(labels, policy), SignalTally()
     slices: dict[str | None, SoftLabelTally] = {}
     problems = _Problems()
     reads = in_order(lambda entry: _read(shards, entry, labels), index.shards)
@@ -95,13 +96,14 @@ def inspect_shards(
         for row in _rows(read, len(labels), problems):
             utterance = utterance_from_row(row)
             counted = tally.add(utterance)
+            signals.add(utterance.audio_marks)
             if slice_by is not None:
                 name = getattr(utterance, slice_by) or None
                 part = slices.setdefault(name, SoftLabelTally(labels, policy))
                 part.add(utterance, *counted)
         if progress is not None:
             progress(done, len(index.shards))
-    return _findings(shards, index, tally, slice_by, slices, problems)
+    return _findings(shards, index, tally, signals, slice_by, slices, problems)
 
 
 def _read(shards: Location, entry: ShardEntry, labels: LabelSet) -> _ShardColumns:
@@ -161,6 +163,7 @@ def _findings(
     shards: Location,
     index: ShardIndex,
     tally: CorpusTally,
+    signals: SignalTally,
     slice_by: SliceBy | None,
     slices: Mapping[str | None, SoftLabelTally],
     problems: _Problems,
@@ -190,6 +193,7 @@ def _findings(
         splits=dict(tally.splits.most_common()),
         sampling_rates=dict(sorted(tally.sampling_rates.items())),
         durations=tally.durations(),
+        signals=signals.findings(),
         speakers=tally.speakers(),
         annotators=tally.annotators(),
         labels=tally.shares.label_findings(),

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from raypipe.reporting.corpus.findings import Findings, HistogramBin, Spread
+from raypipe.reporting.corpus.signals import signal_alerts
 from raypipe.reporting.corpus.values import even_edges
 from raypipe.reporting.page import Fact
 from raypipe.reporting.text import NONE, clean, count, duration, listing, percent, score
@@ -61,7 +62,7 @@ def alerts(findings: Findings) -> list[str]:
             f"{count(findings.votes.not_from_votes)} soft labels came with the corpus and are not "
             "what the votes add up to; entropies, ties and majorities are of the soft labels."
         )
-    return warned
+    return [*warned, *signal_alerts(findings)]
 
 
 def _audio(findings: Findings) -> str | None:

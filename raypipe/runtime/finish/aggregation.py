@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from raypipe.errors import RaypipeError, unexpected
 from raypipe.labels import LabelSet
 from raypipe.metrics.distribution import entropy_bits
 from raypipe.metrics.registry import COLUMNS, per_utterance
 from raypipe.records import EmotionTokens, Failure, Prediction, Utterance
-from raypipe.store.generations import read_generations
+from raypipe.store.generations import StoredAnswer, read_generations
 from raypipe.store.schemas import UTTERANCE_METRICS
 from raypipe.store.tables import predictions_table
 from raypipe.strategies import Variant, predict_variants
@@ -88,6 +89,13 @@ def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
             rows.append(answer)
             continue
         assert utterance is not None  # only a failed row can lack its utterance
+        rows.append(_predicted(utterance, answer, settings))
+    return rows
+
+
+def _predicted(utterance: Utterance, answer: StoredAnswer, settings: PredictionSettings) -> _Answer:
+    """An utterance's predictions; one that cannot be predicted costs no other."""
+    try:
         predictions = predict_variants(
             answer.hypotheses,
             settings.variants,
@@ -95,8 +103,11 @@ def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
             settings.emotion_tokens,
             answer.questions,
         )
-        rows.append((utterance, predictions))
-    return rows
+    except RaypipeError:
+        raise
+    except Exception as error:  # about a text that nobody foresaw
+        return Failure(utterance.utterance_id, "aggregate", *unexpected(error))
+    return utterance, predictions
 
 
 def _together(row: Mapping[str, _Answer]) -> _Answer:

@@ -247,8 +247,9 @@ def longest_prompt(config: RunConfig, context: RunContext) -> int:
     """Tokens of the longest prompt: about a clip of the model's window, half a minute at most."""
     seconds = min(context.window_s, context.limits.max_duration_s, _LONGEST_S)
     sink = io.BytesIO()
-    silence = np.zeros(int(seconds * _SAMPLING_RATE), dtype=np.int16)
-    soundfile.write(sink, silence, _SAMPLING_RATE, format="WAV")
+    # Noise, as a run refuses silence.
+    noise = np.random.default_rng(0).integers(-1000, 1000, int(seconds * _SAMPLING_RATE))
+    soundfile.write(sink, noise.astype(np.int16), _SAMPLING_RATE, format="WAV")
     longest = Utterance(
         utterance_id="longest",
         dataset="",

@@ -12,8 +12,13 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.config import RunConfig
-from raypipe.errors import StoppedError
+from raypipe.errors import ErrorShareError, StoppedError
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.error_share import (
+    FEWEST_UTTERANCES,
+    check_error_share,
+    too_many_errors,
+)
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
@@ -84,7 +89,7 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
                     console,
                     name=model_run.context.model if len(plan.model_runs) > 1 else None,
                 )
-    except StoppedError as error:
+    except (StoppedError, ErrorShareError) as error:
         usage = _usage(plan)
         write_record(
             context.tables, record.changed(status="stopped", reason=str(error), api_usage=usage)
@@ -96,6 +101,14 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
     utterances = plan.model_runs[0].utterances
     counts = count_tables(context.tables, context.run, utterances, cells, strategies)
     check_counts(counts)
+    try:
+        check_error_share(
+            context.tables, context.run, utterances, cells, plan.config.max_error_fraction
+        )
+    except ErrorShareError as error:
+        record = record.changed(status="stopped", reason=str(error), api_usage=_usage(plan))
+        write_record(context.tables, record)
+        raise
     record = record.changed(
         counts=counts,
         timings=read_timings(context.tables, models),
@@ -141,7 +154,8 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
         console.print(f"model {name}")
     stream = shard_stream(model_run.pending, model_run.config, model_run.context)
     generated = {task.entry.name for task in model_run.pending if task.generated}
-    written = 0
+    written = done = broken = 0
+    limit = model_run.config.max_error_fraction
     stopped: ShardSummary | None = None
     with RunProgress(model_run.utterances, model_run.utterances_done, console) as progress:
         try:
@@ -151,10 +165,15 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
                 for row in batch.to_pylist():
                     summary = ShardSummary(**row)
                     progress.advance(summary.utterances, summary.errors)
+                    done, broken = done + summary.utterances, broken + summary.broken
                     if summary.stopped is not None:
                         stopped = stopped or summary
                     elif summary.shard not in generated:
                         written += 1
+                if done >= FEWEST_UTTERANCES and broken > limit * done:
+                    context = model_run.context
+                    cells = [(context.model, name) for name in context.all_prompts]
+                    raise too_many_errors(context.tables, context.run, cells, broken, done, limit)
                 # All that was answered is written; the rest would be read to be stopped as well.
                 if stopped is not None and written >= stopped.answered:
                     break

@@ -110,6 +110,11 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index = read_index(shards)
+    if index.rows == 0:
+        raise ConfigError(
+            f"the corpus in {shards.uri} is empty: it holds 0 utterances; {index.failures} inputs "
+            f"of its ingest failed and {index.excluded} were left out"
+        )
     automatic = Automatic(tables, ask)
     config, contexts = run_contexts(config, shards, tables, index, automatic)
     tables.probe_conditional_writes()
@@ -354,6 +359,9 @@ def _limits(config: RunConfig, window_s: float) -> AudioLimits:
     return AudioLimits(
         max_duration_s=config.audio.max_duration_s or longest_s,
         max_channels=config.audio.max_channels,
+        channel=config.audio.channel if isinstance(config.audio.channel, int) else None,
+        out_of_range=config.audio.out_of_range,
+        silent=config.audio.silent,
     )
 
 

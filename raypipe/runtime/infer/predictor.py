@@ -155,6 +155,9 @@ def predictor(labels: str | Sequence[str], config: Mapping[str, object]) -> Pred
 @lru_cache(maxsize=2)
 def _predictor(labels: tuple[str, ...], config: str) -> Predictor:
     document = {"input": {"shards": "."}, "output": ".", **json.loads(config)}
+    # Who hands over samples has them at hand: silence among them is meant.
+    if isinstance(document.setdefault("audio", {}), dict):
+        document["audio"] = {"silent": "keep", **document["audio"]}
     return Predictor(parse_config(document, source="predict"), LabelSet(labels))
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from raypipe.audio import decode, resample
 from raypipe.descriptors import describe
 from raypipe.engines.contract import Tagged
-from raypipe.errors import DecodeError, ShardError
+from raypipe.errors import DecodeError, RaypipeError, ShardError, unexpected
 from raypipe.prompts import fill_template, uses
 from raypipe.prompts.examples import Example
 from raypipe.protocols import Frontend
-from raypipe.records import Descriptors, Failure, FloatArray, Request, Utterance
+from raypipe.records import Descriptors, Failure, FloatArray, Request, Stage, Utterance
 from raypipe.runtime.infer.answering import WindowInputs
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.shards import read_shard
@@ -63,6 +63,10 @@ def prepare_shard(
     except ShardError as error:
         failure = Failure(None, "read", type(error).__name__, str(error))
         return PreparedShard(task, PreparedRows(), failure)
+    except RaypipeError:
+        raise
+    except Exception as error:  # of a library, about a file that nobody foresaw
+        return PreparedShard(task, PreparedRows(), Failure(None, "read", *unexpected(error)))
     return PreparedShard(
         task, prepare_rows(rows, context, frontend, verifier, repeated=task.repeated)
     )
@@ -85,13 +89,14 @@ def prepare_rows(
         verifier: of another model that verifies; None where there is none.
         repeated: rows whose utterance id already stands elsewhere, with where that is.
     """
-    clips_by_row = [
-        _clips(row, repeated.get(index), context, frontend) for index, row in enumerate(rows)
-    ]
-    requests = [request for clips in clips_by_row for request in _requests(clips, context)]
+    clips_by_row: list[_Clips | Failure] = []
+    requests: list[Request | Failure] = []
+    for index, row in enumerate(rows):
+        clips, asked = _asked(row, repeated.get(index), context, frontend)
+        clips_by_row.append(clips)
+        requests += asked
     # One call: all prompts about a clip share what is made of its sound.
-    usable = [request for request in requests if isinstance(request, Request)]
-    inputs = iter(frontend.prepare(usable))
+    inputs = iter(_inputs([each for each in requests if isinstance(each, Request)], frontend))
     prepared = (request if isinstance(request, Failure) else next(inputs) for request in requests)
     for_verifier = iter(_for_verifier(clips_by_row, verifier))
     windows = tuple(
@@ -115,6 +120,36 @@ class _Clips:
     @property
     def seconds(self) -> float:
         return sum(len(window) for window in self.windows) / self.sampling_rate
+
+
+def _asked(
+    row: Utterance | Failure,
+    elsewhere: str | None,
+    context: RunContext,
+    frontend: Frontend[Tagged],
+) -> tuple[_Clips | Failure, list[Request | Failure]]:
+    """A row's clips and what is asked about them; a row costs no other, whatever is wrong."""
+    stage: Stage = "decode"
+    try:
+        clips = _clips(row, elsewhere, context, frontend)
+        stage = "prompt"
+        return clips, list(_requests(clips, context))
+    except RaypipeError:
+        raise
+    except Exception as error:  # of a codec or a template, about a row that nobody foresaw
+        return Failure(row.utterance_id, stage, *unexpected(error)), []
+
+
+def _inputs(requests: Sequence[Request], frontend: Frontend[Tagged]) -> list[Tagged | Failure]:
+    """What the frontend makes of every request; one that it cannot take costs no other."""
+    try:
+        return list(frontend.prepare(requests))
+    except RaypipeError:
+        raise
+    except Exception as error:  # of a model's processor, about a clip that nobody foresaw
+        if len(requests) == 1:
+            return [Failure(requests[0].utterance_id, "prompt", *unexpected(error))]
+        return [each for request in requests for each in _inputs([request], frontend)]
 
 
 def _clips(
@@ -192,7 +227,7 @@ def _for_verifier(
         for window in clips.windows:
             samples = resample(window, clips.sampling_rate, verifier.sampling_rate)
             requests.append(Request(clips.row.utterance_id, "", samples))
-    return list(verifier.prepare(requests))
+    return _inputs(requests, verifier)
 
 
 def _windows(

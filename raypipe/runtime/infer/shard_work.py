@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
 from raypipe.engines.contract import Tagged
+from raypipe.errors import RaypipeError, unexpected
 from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure
 from raypipe.runtime.finish.aggregation import read_answers
@@ -86,6 +88,7 @@ class ShardSummary:
         errors: of its utterances, those that failed under every prompt.
         stopped: why it was not done; None for a finished shard.
         answered: shards that are, or will be, finished all the same.
+        broken: utterances that raypipe, engine or model failed under one prompt, the most.
     """
 
     shard: str
@@ -93,6 +96,7 @@ class ShardSummary:
     errors: int
     stopped: str | None = None
     answered: int = 0
+    broken: int = 0
 
 
 def answer_shard(
@@ -184,16 +188,40 @@ def recommit_shard(task: ShardTask, context: RunContext) -> ShardSummary:
 
 
 def _generations(shard: AnsweredShard, number: int, context: RunContext) -> pa.Table:
+    """What the model said under one prompt; an answer that no table takes costs no other."""
     prepared = shard.rows.prepared
-    rows = zip(prepared.utterances, shard.rows.answers, prepared.heard_s, strict=True)
-    return generations_table(
-        [Answered(utterance, row[number], heard_s) for utterance, row, heard_s in rows],
+    rows = [
+        Answered(utterance, row[number], heard_s)
+        for utterance, row, heard_s in zip(
+            prepared.utterances, shard.rows.answers, prepared.heard_s, strict=True
+        )
+    ]
+    table = partial(
+        generations_table,
         run=context.run,
         model=context.model,
         prompt=context.asked_prompts[number],
         labels=context.labels,
         emotion_tokens=context.emotion_tokens,
     )
+    try:
+        return table(rows)
+    except RaypipeError:
+        raise
+    except Exception:  # about a text or a number that nobody foresaw: find out in which row
+        return table([_storable(row, table) for row in rows])
+
+
+def _storable(row: Answered, table: Callable[[Sequence[Answered]], pa.Table]) -> Answered:
+    """A row, or in its place why no table takes it."""
+    try:
+        table([row])
+    except RaypipeError:
+        raise
+    except Exception as error:
+        name = None if row.utterance is None else row.utterance.utterance_id
+        return Answered(row.utterance, Failure(name, "aggregate", *unexpected(error)))
+    return row
 
 
 def _with_shard_failure(generations: pa.Table, failure: Failure | None) -> pa.Table:
@@ -217,7 +245,7 @@ def _aggregate(
     name = task.entry.name
     predicted = read_answers(generations, context.prediction_settings)
     shard_failure = _shard_failure(next(iter(generations.values())))
-    failed = []
+    failed, broken = [], []
     for prompt, (_, failures) in predicted.items():
         if shard_failure is not None:
             failures.append((None, shard_failure))
@@ -229,11 +257,19 @@ def _aggregate(
             model=context.model,
             prompt=prompt,
         )
-        failed.append(sum(errors.column("utterances").to_pylist()))
+        counts = errors.column("utterances").to_pylist()
+        failed.append(sum(counts))
+        broken.append(
+            sum(
+                count
+                for count, (_, failure) in zip(counts, failures, strict=True)
+                if not failure.is_refusal
+            )
+        )
         _write(context, "errors", prompt, name, errors, context.prediction_fingerprint)
     for prompt, (predictions, _) in predicted.items():
         _write(context, "predictions", prompt, name, predictions, context.prediction_fingerprint)
-    return ShardSummary(name, task.take, min(failed))
+    return ShardSummary(name, task.take, min(failed), broken=max(broken))
 
 
 def _write(

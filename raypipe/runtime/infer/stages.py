@@ -150,6 +150,7 @@ _SUMMARY = pa.schema(
         ("errors", pa.int64()),
         ("stopped", pa.string()),
         ("answered", pa.int64()),
+        ("broken", pa.int64()),
     ]
 )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 from rich.console import Console
 
+from raypipe.corpora.readers import ReadRequest
 from raypipe.reporting.errors import error_table
 from raypipe.reporting.ingest import ingest_table
-from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex
+from raypipe.runtime.ingest.plan import PreparedIngest
+from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex, has_labels
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes
 
@@ -28,6 +30,32 @@ def show_ingest(index: ShardIndex, shards: Location, console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def ingest_faults(index: ShardIndex, shards: Location, prepared: PreparedIngest) -> list[str]:
+    """Why nothing can be done with what was written, in words; none for a usable corpus.
+
+    Args:
+        index: of the corpus.
+        shards: where it lies.
+        prepared: how it was made.
+    """
+    if index.rows == 0:
+        return [
+            f"the corpus is empty: none of {index.failures + index.excluded} inputs became an "
+            f"utterance, {index.failures} failed and {index.excluded} were left out"
+        ]
+    if has_labels(shards, index):
+        return []
+    config = prepared.config
+    endpoint = config.source_endpoint or config.storage.endpoint
+    request = ReadRequest(config.source, endpoint, prepared.labels, prepared.policy)
+    unused = prepared.source.unused_columns(request)
+    columns = f"; columns not used: {', '.join(map(repr, unused))}" if unused else ""
+    return [
+        f"no utterance has a vote or a soft label, so nothing can be compared{columns}; labels are "
+        "read from votes, soft_label, emotion, label, labels or emo"
+    ]
 
 
 def _table(shards: Location, name: str, rows: int) -> pa.Table | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import pyarrow as pa
@@ -18,7 +19,14 @@ import pyarrow.parquet as pq
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip, in_order
-from raypipe.errors import CorpusError, DecodeError, FingerprintError, ShardError
+from raypipe.errors import (
+    CorpusError,
+    DecodeError,
+    FingerprintError,
+    RaypipeError,
+    ShardError,
+    unexpected,
+)
 from raypipe.labels import LabelSet
 from raypipe.lossless import as_flac
 from raypipe.records import Failure, Utterance
@@ -152,10 +160,8 @@ def _read_clips(inputs: Iterable[IngestInput], context: IngestContext) -> Iterat
 
     for source, row in in_order(read, inputs):
         if isinstance(source, PendingClip) and isinstance(row, Utterance):
-            try:
-                yield _encoded(row, context)
-            except DecodeError as error:
-                yield source.failure(error.code, f"audio {source.path!r}: {error}")
+            name = f"audio {source.path!r}"
+            yield _guarded(partial(_encoded, row, context), source.failure, name)
         elif not isinstance(row, Utterance):
             yield row
 
@@ -186,11 +192,31 @@ def _container_results(part: ContainerShards, context: IngestContext) -> Iterato
             message = f"{where}: {name!r} came before, in {part.repeated[number]}"
             yield RowFailure(name, "ingest", "duplicate_id", message, number + 1)
             continue
-        result = counted(row, context.labels, context.policy, where, number + 1)
-        try:
-            yield _encoded(result, context) if isinstance(result, Utterance) else result
-        except DecodeError as error:
-            yield RowFailure(name, "ingest", error.code, f"{where}: audio: {error}", number + 1)
+
+        def encoded(row: Utterance = row, where: str = where, number: int = number) -> IngestResult:
+            result = counted(row, context.labels, context.policy, where, number + 1)
+            return _encoded(result, context) if isinstance(result, Utterance) else result
+
+        def failed(
+            reason: str, message: str, name: str = name, where: str = where, number: int = number
+        ) -> Failure:
+            return RowFailure(name, "ingest", reason, f"{where}: {message}", number + 1)
+
+        yield _guarded(encoded, failed, "audio")
+
+
+def _guarded(
+    encode: Callable[[], IngestResult], failed: Callable[[str, str], Failure], name: str
+) -> IngestResult:
+    """What is stored of one utterance, or its failure: it costs no other, whatever is wrong."""
+    try:
+        return encode()
+    except DecodeError as error:
+        return failed(error.code, f"{name}: {error}")
+    except RaypipeError:
+        raise
+    except Exception as error:  # of a codec, about samples that nobody foresaw
+        return failed(*unexpected(error))
 
 
 def _encoded(row: Utterance, context: IngestContext) -> EncodedUtterance:

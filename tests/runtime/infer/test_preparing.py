@@ -16,6 +16,7 @@ import soundfile
 from in_process import InProcess, utterance
 
 from raypipe.records import Failure, Request, Utterance
+from raypipe.runtime.infer import preparing
 from raypipe.runtime.infer.preparing import PreparedRows, filled, prepare_rows, prepare_shard
 
 RATE = 16_000
@@ -281,3 +282,45 @@ def test_a_template_sees_the_labels_and_what_else_is_given(in_process: Any) -> N
     context = in_process.context()
     source = "{{ labels | length }} {{ transcript }} {{ candidate }}"
     assert filled(source, utterance("u0"), context, candidate="{}") == "6 Well. {}"
+
+
+def failing_for(name: str, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """A codec or a template that breaks on one clip in a way that nobody foresaw."""
+    real = getattr(preparing, what)
+
+    def breaks(first: Any, *args: Any, **kwargs: Any) -> Any:
+        told = args[0] if what == "filled" else first
+        if told == name or getattr(told, "utterance_id", None) == name:
+            raise ValueError("array is\ntoo big")
+        return real(first, *args, **kwargs)
+
+    monkeypatch.setattr(preparing, what, breaks)
+
+
+@pytest.mark.parametrize(("what", "stage"), [("_clips", "decode"), ("filled", "prompt")])
+def test_an_unexpected_error_about_a_row_is_that_rows_failure(
+    in_process: Any, monkeypatch: pytest.MonkeyPatch, what: str, stage: str
+) -> None:
+    failing_for("u1", monkeypatch, what)
+    made, _ = prepared(in_process, utterance("u0"), utterance("u1"), utterance("u2"))
+    good, bad, other = made.windows
+    assert isinstance(good, tuple)
+    assert isinstance(other, tuple)
+    assert bad == Failure("u1", stage, "ValueError", "unexpected ValueError: array is too big")
+    assert not bad.is_refusal
+
+
+def test_a_clip_that_a_frontend_breaks_on_costs_only_itself(in_process: Any) -> None:
+    class Fragile(Keeper):
+        def prepare(self, requests: Sequence[Request]) -> list[Any]:
+            if any(request.utterance_id == "u1" for request in requests):
+                raise RuntimeError("kernel size")
+            return super().prepare(requests)
+
+    rows = [utterance("u0"), utterance("u1"), utterance("u2")]
+    made = prepare_rows(rows, in_process.context(), Fragile())
+    asked = [windows[0].asked[0] for windows in made.windows if isinstance(windows, tuple)]
+    assert [type(each) for each in asked] == [Request, Failure, Request]
+    assert asked[1] == Failure(
+        "u1", "prompt", "RuntimeError", "unexpected RuntimeError: kernel size"
+    )

@@ -14,6 +14,7 @@ from in_process import LABELS, InProcess, utterance
 
 from raypipe.errors import FingerprintError, ShardError
 from raypipe.records import Failure
+from raypipe.runtime.finish import aggregation
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.preparing import PreparedRows, PreparedShard, prepare_shard
@@ -29,6 +30,7 @@ from raypipe.runtime.infer.shard_work import (
 )
 from raypipe.shards import encoded_shard
 from raypipe.store.location import Location
+from raypipe.store.query import query
 
 TWO_PROMPTS: dict[str, Any] = {
     "strategies": ["greedy", "token", "w_bon", "bon"],
@@ -99,7 +101,7 @@ def test_a_shard_is_finished_without_a_model_to_the_same_bytes(in_process: Any, 
     (task,) = model_run.pending
     assert task.generated
     summary = recommit_shard(task, model_run.context)
-    assert summary == ShardSummary("shard-000000.parquet", 6, 1)
+    assert summary == ShardSummary("shard-000000.parquet", 6, 1, broken=1)
     assert in_process.objects() == before
 
 
@@ -116,7 +118,7 @@ def test_a_summary_counts_utterances_that_failed_under_every_prompt(in_process: 
         (answered[0], row[1]) if row is shard.rows.answers[1] else row for row in shard.rows.answers
     )
     half = replace(shard, rows=replace(shard.rows, answers=under_one_prompt))
-    assert commit_shard(half, context) == ShardSummary("shard-000000.parquet", 6, 1)
+    assert commit_shard(half, context) == ShardSummary("shard-000000.parquet", 6, 1, broken=2)
     rows = in_process.rows("SELECT prompt, sum(utterances)::INT AS n FROM errors GROUP BY 1")
     assert {row["prompt"]: row["n"] for row in rows} == {"a": 1, "ambiguous": 2, "both": 1}
 
@@ -272,3 +274,37 @@ def test_an_empty_shard_has_empty_tables(tmp_path: Path) -> None:
     assert [task.take for task in plan.model_runs[0].tasks] == [0, 1]
     assert runs.rows("SELECT count(*) AS n FROM predictions") == [{"n": 1}]
     assert len(runs.objects()) == 6
+
+
+def test_an_answer_that_no_table_takes_costs_only_itself(in_process: Any) -> None:
+    task, context, frontend, engine = parts(in_process, model=failing())
+    shard = answer_shard(prepare_shard(task, context, frontend), context, engine)
+    rows = list(shard.rows.answers)
+    bad = rows[2][0]
+    assert not isinstance(bad, Failure)
+    torn = replace(bad.hypotheses[0], text="\ud83d")
+    rows[2] = (replace(bad, hypotheses=(torn, *bad.hypotheses[1:])),)
+    broken = replace(shard, rows=replace(shard.rows, answers=tuple(rows)))
+    assert commit_shard(broken, context) == ShardSummary("shard-000000.parquet", 6, 1, broken=1)
+    told = "SELECT utterance_id, stage, error_type FROM errors"
+    assert query(in_process.tables, told).to_pylist() == [
+        {"utterance_id": "u2", "stage": "aggregate", "error_type": "UnicodeEncodeError"}
+    ]
+
+
+def test_an_answer_that_cannot_be_predicted_from_costs_only_itself(
+    in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = aggregation.predict_variants, iter(range(99))
+
+    def breaks(*args: Any) -> Any:
+        if next(calls) == 3:
+            raise ZeroDivisionError("division by zero")
+        return real(*args)
+
+    monkeypatch.setattr(aggregation, "predict_variants", breaks)
+    in_process.answered(model=failing())
+    told = "SELECT utterance_id, error_type FROM errors"
+    assert query(in_process.tables, told).to_pylist() == [
+        {"utterance_id": "u3", "error_type": "ZeroDivisionError"}
+    ]

@@ -9,8 +9,11 @@ from pathlib import Path
 from in_process import LABELS, utterance
 from rich.console import Console
 
+from raypipe.corpora.sources import open_source
 from raypipe.records import Failure, Utterance, Vote
-from raypipe.runtime.ingest.show import show_ingest
+from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.ingest.plan import PreparedIngest
+from raypipe.runtime.ingest.show import ingest_faults, show_ingest
 from raypipe.shards import RowFailure, write_shards
 from raypipe.store.location import Location
 from raypipe.votes import VotePolicy
@@ -53,3 +56,35 @@ def test_what_the_policy_leaves_out_is_no_failure(tmp_path: Path) -> None:
     text = shown(tmp_path, utterance("u0"), tie, policy=VotePolicy(clips="plurality"))
     assert f"left out: {tmp_path}/ingest_excluded.parquet" in text
     assert "1 utterances in 1 shards, 0 failures, 1 left out" in text
+
+
+def faults(folder: Path, *rows: Utterance | Failure, columns: str = "id,audio,mood") -> list[str]:
+    place = Location.parse(str(folder / "shards"))
+    (folder / "m.csv").write_text(f"{columns}\n")
+    index = write_shards(rows, place, LABELS, source="test")
+    config = IngestConfig(
+        corpus="manifest",
+        source=str(folder / "m.csv"),
+        output=place.uri,
+        label_set="crema-d-6",
+    )
+    source = open_source("manifest")
+    prepared = PreparedIngest(config, source, place, LABELS, VotePolicy(), {})
+    return ingest_faults(index, place, prepared)
+
+
+def test_a_corpus_with_a_label_has_no_fault(tmp_path: Path) -> None:
+    bare = replace(utterance("u1"), votes=(), soft_label=None, plurality=None)
+    assert faults(tmp_path, bare, utterance("u0")) == []
+
+
+def test_a_corpus_without_a_label_names_the_columns_that_were_not_used(tmp_path: Path) -> None:
+    bare = replace(utterance("u1"), votes=(), soft_label=None, plurality=None)
+    [fault] = faults(tmp_path, bare, columns="id,audio,mood\n1,a.wav,x")
+    assert fault.startswith("no utterance has a vote or a soft label")
+    assert "columns not used: 'mood'" in fault
+
+
+def test_an_empty_corpus_says_so(tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, RowFailure("u7", "ingest", "truncated", "line 7", 7))
+    assert fault.startswith("the corpus is empty: none of 1 inputs")

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from raypipe.corpora import pending
 from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.pending import PendingClip
 from raypipe.errors import CorpusError, FingerprintError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance, Vote
+from raypipe.runtime.ingest import work
 from raypipe.runtime.ingest.work import (
     ClipShard,
     ContainerShards,
@@ -278,3 +280,41 @@ def test_what_a_policy_leaves_out_knows_its_place() -> None:
     nowhere = counted(unread(1, vote="ennui"), LABELS, policy, "c1.wav", None)
     assert isinstance(nowhere, ExcludedInput)
     assert not isinstance(nowhere.reason, RowFailure)
+
+
+def test_an_unexpected_error_about_a_clip_is_its_failure(
+    tmp_path: Path, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be it while reading or while encoding, in a file of its own or in a container."""
+    listed = [clips(number) for number in range(4)]
+    audio = [clip.place.read(clip.name) for clip in listed]
+    real_flac, real_measure = work.as_flac, pending.measured_sound
+
+    def flac(data: bytes) -> Any:
+        if data == audio[1]:
+            raise OverflowError("array is too big")
+        return real_flac(data)
+
+    def measure(data: bytes) -> Any:
+        if data == audio[2]:
+            raise KeyError(0)
+        return real_measure(data)
+
+    monkeypatch.setattr(work, "as_flac", flac)
+    monkeypatch.setattr(pending, "measured_sound", measure)
+    rows = tuple(
+        replace(clip.utterance, audio=data, sampling_rate=16_000, duration_s=0.25)
+        for clip, data in zip(listed, audio, strict=True)
+    )
+    box = ContainerShards(Box(rows), (("shard-000001.parquet", 4),), {})
+    place = Location.parse(str(tmp_path / "shards"))
+    [written] = write_shards(ClipShard("shard-000000.parquet", tuple(listed)), context(place))
+    [from_box] = write_shards(box, context(place))
+    assert [failure.error_type for failure in written.outcome.failures] == [
+        "OverflowError",
+        "KeyError",
+    ]
+    assert [failure.utterance_id for failure in written.outcome.failures] == ["c1", "c2"]
+    assert "unexpected OverflowError: array is too big" in written.outcome.failures[0].message
+    assert [failure.utterance_id for failure in from_box.outcome.failures] == ["c1"]
+    assert (written.entry.rows, from_box.entry.rows) == (2, 3)

@@ -1,16 +1,16 @@
 """Decoded audio: mono float32 at a model's rate, or the reason why there is none.
 
 libsndfile answers many broken files with fewer or other samples and no error. What it does not
-tell is checked here: sizes that a container declares but does not hold, frames that a header
-promises but the decoder does not deliver, values that are not numbers. A cut is noticed in WAV,
-AIFF, FLAC, Ogg and, beyond 5 %, in MP3; rarer containers (AU, CAF, W64) do not give it away.
+tell is checked: sizes that a container declares but does not hold
+(:mod:`raypipe.audio.containers`), frames that a header promises but the decoder does not deliver,
+values that are not numbers. A cut is noticed in WAV, AIFF, FLAC, Ogg and in MP3s that tell their
+length; rarer containers (AU, CAF, W64) do not give it away.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,13 +18,16 @@ import numpy as np
 import soundfile
 import soxr  # type: ignore[import-untyped]  # comes with librosa, whose resampler it is
 
+from raypipe.audio.containers import checked_container
+from raypipe.audio.marks import OutOfRange, SignalSums, SilentClips
 from raypipe.errors import DecodeError
-from raypipe.records import FloatArray
+from raypipe.records import AudioMarks, FloatArray
 
 _BLOCK_S = 1
-_UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF  # libsndfile, for streams that do not say their length
-_STREAMED_SIZE = 0xFFFFFFFF  # in a RIFF header written to a pipe, whose length was not known
-_MP3_SHORTFALL = 0.05  # an MP3 without a length header is measured by its average bit rate
+UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF
+"""Frames, by libsndfile, of a stream that does not tell its length."""
+
+_MP3_SHORTFALL = 2 * 1152  # frames; an MP3 decoder may drop what it cannot begin or end with
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,37 @@ class AudioLimits:
 
     Attributes:
         max_duration_s: longest clip, in seconds.
-        max_channels: most channels; they are averaged to mono.
+        max_channels: most channels.
         min_sampling_rate: lowest plausible rate, in Hz.
         max_sampling_rate: highest plausible rate, in Hz.
+        channel: that is heard of several, counted from 0; None for their average.
+        out_of_range: what becomes of samples far beyond full scale: an ``error``, ``scale`` to what
+            they are as whole numbers, or ``keep``.
+        silent: what becomes of clips in which nothing is to be heard.
     """
 
     max_duration_s: float = 1800.0
     max_channels: int = 2
     min_sampling_rate: int = 4_000
     max_sampling_rate: int = 192_000
+    channel: int | None = None
+    out_of_range: OutOfRange = "keep"
+    silent: SilentClips = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSound:
+    """Length and marks of a clip that was decoded.
+
+    Attributes:
+        sampling_rate: in Hz.
+        frames: number of samples per channel.
+        marks: None for samples that are no numbers.
+    """
+
+    sampling_rate: int
+    frames: int
+    marks: AudioMarks | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +114,17 @@ class _ForwardReader(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def open_sound(audio: bytes) -> soundfile.SoundFile:
+def open_sound(audio: bytes, *, whole: bool = True) -> soundfile.SoundFile:
     """A clip opened for reading from front to back.
 
     Args:
         audio: the encoded file.
+        whole: whether it is refused if samples are missing at its end.
 
     Raises:
         DecodeError: ``empty``, ``not_audio`` or ``truncated``.
     """
-    _check_container(audio)
-    return _open(_Stream(audio))
+    return _open(_Stream(checked_container(audio, whole=whole).audio))
 
 
 def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
@@ -117,7 +142,7 @@ def read_header(audio: bytes, limits: AudioLimits | None = None) -> AudioHeader:
 
 
 def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = None) -> FloatArray:
-    """Decode a clip, average its channels and resample it.
+    """Decode a clip, take one of its channels or their average, and resample it.
 
     Args:
         audio: the encoded file: WAV, FLAC, Ogg, MP3, AIFF or what else libsndfile reads.
@@ -129,26 +154,92 @@ def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = Non
 
     Raises:
         DecodeError: with code ``empty``, ``not_audio``, ``truncated``, ``corrupt``,
-            ``zero_length``, ``non_finite``, ``too_long``, ``too_many_channels`` or
-            ``bad_sampling_rate``, and a message with the value found and the limit.
+            ``zero_length``, ``non_finite``, ``too_long``, ``too_many_channels``,
+            ``bad_sampling_rate``, ``no_channel``, ``out_of_range``, ``silent`` or ``antiphase``,
+            and a message with the value found and the limit.
     """
-    _check_container(audio)
     limits = limits or AudioLimits()
-    stream = _Stream(audio)
-    with _open(stream) as reader:
-        header = _checked_header(reader, limits)
-        samples = _mono(reader, header, limits, stream, len(audio))
-        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0.0
-    if header.frames is not None and len(samples) < header.frames * (1 - shortfall):
-        raise DecodeError(
-            "truncated", f"the header promises {header.frames} frames, {len(samples)} are there"
-        )
-    if len(samples) == 0:
-        raise DecodeError("zero_length", "no frames")
+    sums = SignalSums()
+    mono: list[FloatArray] = []
+    rate = sampling_rate
+    for header, block in sound_blocks(audio, limits):
+        rate, heard = header.sampling_rate, _heard(block, limits.channel)
+        sums.add(heard)
+        mono.append(heard.mean(axis=1, dtype=np.float32))
+    samples = np.concatenate(mono)
     unusable = len(samples) - int(np.count_nonzero(np.isfinite(samples)))
     if unusable:
         raise DecodeError("non_finite", f"{unusable} of {len(samples)} samples are NaN or infinite")
-    return resample(samples, header.sampling_rate, sampling_rate)
+    scale = sums.scale(limits.out_of_range)
+    sums.check_heard(limits.silent)
+    return resample(samples if scale == 1.0 else samples * np.float32(scale), rate, sampling_rate)
+
+
+def _heard(block: FloatArray, channel: int | None) -> FloatArray:
+    """The channel that is asked for, as one column; a recording with one has no other."""
+    if channel is None or block.shape[1] == 1:
+        return block
+    if channel >= block.shape[1]:
+        raise DecodeError("no_channel", f"channel {channel} of {block.shape[1]}, counted from 0")
+    return block[:, channel : channel + 1]
+
+
+def measure(audio: bytes, limits: AudioLimits | None = None) -> MeasuredSound:
+    """Length and marks of a clip, by decoding it.
+
+    Args:
+        audio: the encoded file.
+        limits: of the clip; default: those of :class:`AudioLimits`.
+
+    Raises:
+        DecodeError: as :func:`decode`, but for what is about the samples' values.
+    """
+    sums = SignalSums()
+    rate = 0
+    for header, block in sound_blocks(audio, limits or AudioLimits()):
+        rate = header.sampling_rate
+        sums.add(block)
+    return MeasuredSound(rate, sums.frames, sums.marks(checked_container(audio).note))
+
+
+def sound_blocks(audio: bytes, limits: AudioLimits) -> Iterator[tuple[AudioHeader, FloatArray]]:
+    """Header and samples of a clip, a second at a time, shape ``(frames, channels)``.
+
+    Headers can lie, so the limit of the duration holds while reading too.
+
+    Raises:
+        DecodeError: after the last block as well, if there are fewer than the header promises.
+    """
+    believable = checked_container(audio).audio
+    stream = _Stream(believable)
+    read = 0
+    with _open(stream) as reader:
+        header = _checked_header(reader, limits)
+        block_frames = _BLOCK_S * header.sampling_rate
+        most = int(limits.max_duration_s * header.sampling_rate)
+        while True:
+            try:
+                block = reader.read(block_frames, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                # The decoder lost its way: having used up the bytes, they were cut; before,
+                # changed. It reads ahead, so a change in the last few kilobytes is called a cut.
+                if stream.tell() >= len(believable):
+                    raise DecodeError("truncated", f"the bytes end after frame {read}") from error
+                message = f"cannot decode beyond frame {read}: {error}"
+                raise DecodeError("corrupt", message) from error
+            read += len(block)
+            if read > most:
+                raise _too_long(read / header.sampling_rate, limits)
+            yield header, block
+            if len(block) < block_frames:
+                break
+        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0
+    if header.frames is not None and read < header.frames - shortfall:
+        raise DecodeError(
+            "truncated", f"the header promises {header.frames} frames, {read} are there"
+        )
+    if read == 0:
+        raise DecodeError("zero_length", "no frames")
 
 
 def resample(samples: FloatArray, source: int, target: int) -> FloatArray:
@@ -178,7 +269,7 @@ def _open(stream: _Stream) -> _ForwardReader:
 
 
 def _checked_header(reader: _ForwardReader, limits: AudioLimits) -> AudioHeader:
-    frames = None if reader.frames >= _UNKNOWN_FRAMES else reader.frames
+    frames = None if reader.frames >= UNKNOWN_FRAMES else reader.frames
     header = AudioHeader(reader.samplerate, reader.channels, frames)
     if not limits.min_sampling_rate <= header.sampling_rate <= limits.max_sampling_rate:
         raise DecodeError(
@@ -199,80 +290,3 @@ def _checked_header(reader: _ForwardReader, limits: AudioLimits) -> AudioHeader:
 
 def _too_long(duration_s: float, limits: AudioLimits) -> DecodeError:
     return DecodeError("too_long", f"{duration_s:.3f} s, the limit is {limits.max_duration_s:g} s")
-
-
-def _mono(
-    reader: _ForwardReader, header: AudioHeader, limits: AudioLimits, stream: _Stream, size: int
-) -> FloatArray:
-    """All samples, channels averaged; headers can lie, so the limit holds while reading too."""
-    block_frames = _BLOCK_S * header.sampling_rate
-    most = int(limits.max_duration_s * header.sampling_rate)
-    blocks: list[FloatArray] = []
-    read = 0
-    while True:
-        try:
-            block = reader.read(block_frames, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            # The decoder lost its way: having used up the bytes, they were cut; before, changed.
-            # It reads ahead, so a change in the last few kilobytes is called a cut as well.
-            if stream.tell() >= size:
-                raise DecodeError("truncated", f"the bytes end after frame {read}") from error
-            raise DecodeError("corrupt", f"cannot decode beyond frame {read}: {error}") from error
-        read += len(block)
-        if read > most:
-            raise _too_long(read / header.sampling_rate, limits)
-        blocks.append(block.mean(axis=1, dtype=np.float32))
-        if len(block) < block_frames:
-            return np.concatenate(blocks)
-
-
-def _check_container(audio: bytes) -> None:
-    """Refuse what is empty, and WAV, AIFF and Ogg files that end before they say they do."""
-    if not audio:
-        raise DecodeError("empty", "0 bytes")
-    if audio[:4] in (b"RIFF", b"RF64", b"BW64"):
-        _check_chunks(audio, "<I", b"data")
-    elif audio[:4] in (b"FORM", b"RIFX"):
-        _check_chunks(audio, ">I", b"SSND" if audio[:4] == b"FORM" else b"data")
-    elif audio[:4] == b"OggS":
-        _check_last_ogg_page(audio)
-
-
-def _check_chunks(audio: bytes, byte_order: str, wanted: bytes) -> None:
-    for name, start, size in _chunks(audio, byte_order):
-        if name == wanted:
-            present = len(audio) - start
-            if size > present and size != _STREAMED_SIZE:
-                raise DecodeError(
-                    "truncated", f"the header declares {size} bytes of audio, {present} are there"
-                )
-            return
-    (declared,) = struct.unpack_from(byte_order, audio, 4) if len(audio) >= 8 else (8,)
-    if declared + 8 > len(audio):
-        raise DecodeError(
-            "truncated", f"the header declares {declared + 8} bytes, {len(audio)} are there"
-        )
-
-
-def _chunks(audio: bytes, byte_order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and declared size of each chunk of a RIFF-like file."""
-    position, long_data_size = 12, None
-    while position + 8 <= len(audio):
-        name = audio[position : position + 4]
-        (size,) = struct.unpack_from(byte_order, audio, position + 4)
-        start = position + 8
-        if name == b"ds64" and start + 16 <= len(audio):
-            (long_data_size,) = struct.unpack_from("<Q", audio, start + 8)
-        if name == b"data" and size == _STREAMED_SIZE and long_data_size is not None:
-            size = long_data_size
-        yield name, start, size
-        position = start + size + size % 2
-
-
-def _check_last_ogg_page(audio: bytes) -> None:
-    page = audio.rfind(b"OggS")
-    table = page + 27
-    lengths = audio[table : table + audio[page + 26]] if table <= len(audio) else b""
-    complete = table <= len(audio) and len(lengths) == audio[page + 26]
-    if not complete or table + len(lengths) + sum(lengths) > len(audio):
-        raise DecodeError("truncated", f"the last Ogg page, at byte {page}, is cut short")
