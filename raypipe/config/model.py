@@ -82,7 +82,7 @@ class ModelConfig(ConfigSection):
     """
 
     engine: str = "transformers"
-    path: str = BUNDLED_MODEL
+    path: str = Field(default=BUNDLED_MODEL, min_length=1)
     name: str | None = None
     endpoint: str | None = None
     revision: str | None = None

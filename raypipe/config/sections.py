@@ -154,7 +154,7 @@ class PenaltiesConfig(ConfigSection):
         repetition_penalty: as transformers' ``generate()`` takes it; 1 for none.
     """
 
-    repetition_penalty: float = Field(gt=0)
+    repetition_penalty: float = Field(gt=0, allow_inf_nan=False)
 
 
 _PENALTIES = "penalties are checkpoint, none or {repetition_penalty: ...}"

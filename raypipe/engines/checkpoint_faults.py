@@ -24,7 +24,7 @@ from raypipe.engines.checkpoint_files import (
     without_weights,
 )
 from raypipe.engines.families import family_of, named_architectures
-from raypipe.engines.generation_config import refusal_of, unwanted_fields
+from raypipe.engines.generation_config import penalty_fault, refusal_of, unwanted_fields
 from raypipe.errors import ConfigError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def checkpoint_faults(settings: ModelSettings, engine: str) -> Iterator[str]:
         return
     yield from _faults_of_small_files(files, family)
     if not settings.ignore_generation_config:
-        yield from _faults_of_generation_config(files, config)
+        takes_penalty = settings.penalties == "checkpoint"
+        yield from _faults_of_generation_config(files, config, takes_penalty=takes_penalty)
+    if engine == "transformers" and "quantization_config" in config:
+        yield _quantized(config["quantization_config"])
     yield from weight_faults(files, needs_index=engine == "transformers")
     folder = family.adapter_folder
     if folder is not None and not any(name.split("/")[0] == folder for name in files.names):
@@ -151,7 +154,7 @@ def _faults_of_template(
 
 
 def _faults_of_generation_config(
-    files: CheckpointFiles, config: Mapping[str, object]
+    files: CheckpointFiles, config: Mapping[str, object], *, takes_penalty: bool
 ) -> Iterator[str]:
     """Of the file, or of the model's config, where older checkpoints have it."""
     name = "generation_config.json"
@@ -161,6 +164,16 @@ def _faults_of_generation_config(
         return  # told with the other small files
     if unwanted := unwanted_fields(asked):
         yield refusal_of(unwanted)
+    if takes_penalty and (fault := penalty_fault(asked)) is not None:
+        yield fault
+
+
+def _quantized(section: object) -> str:
+    method = section.get("quant_method") if isinstance(section, dict) else None
+    return (
+        f"its weights are quantized ({method or 'quantization_config'}), which this engine does "
+        "not read: take the checkpoint that they were made of"
+    )
 
 
 def _faults_of_jinja(files: CheckpointFiles) -> Iterator[str]:

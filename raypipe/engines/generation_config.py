@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ _logger = logging.getLogger(__name__)
 # Every field that makes transformers' generate() alter log-probabilities or stop early although
 # do_sample is False, with the values at which it does nothing. Sampling fields (do_sample,
 # temperature, top_k, top_p, ...) are absent on purpose: the search here is deterministic. So is
-# repetition_penalty, which it applies.
+# repetition_penalty, which it applies, and what a run says itself: num_beams, length_penalty (0
+# here: the score is a sum) and early_stopping (False).
 _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
     "bad_words_ids": (None, []),
     "begin_suppress_tokens": (None, []),
@@ -36,6 +38,7 @@ _NEUTRAL_VALUES: Mapping[str, tuple[object, ...]] = {
     "min_new_tokens": (None, 0),
     "no_repeat_ngram_size": (None, 0),
     "remove_invalid_values": (None, False),
+    "renormalize_logits": (None, False),
     "sequence_bias": (None, {}, []),
     "stop_strings": (None, []),
     "suppress_tokens": (None, []),
@@ -113,6 +116,28 @@ def unwanted_fields(values: Mapping[str, object]) -> str:
         f"{field}={values[field]!r}"
         for field, neutral in _NEUTRAL_VALUES.items()
         if field in values and values[field] not in neutral
+    )
+
+
+def penalty_fault(values: Mapping[str, object]) -> str | None:
+    """What is wrong with a checkpoint's penalty, in one line; None for nothing.
+
+    Args:
+        values: of the generation config, by field.
+
+    Example:
+        >>> penalty_fault({"repetition_penalty": 1.1})
+        >>> penalty_fault({"repetition_penalty": -1.1})[-50:]
+        'search without, add penalties: none under decoding'
+    """
+    value = values.get("repetition_penalty")
+    if value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    ):
+        return None
+    return (
+        f"the checkpoint's generation config has repetition_penalty={value!r}, which is no finite "
+        "number above 0; to search without, add penalties: none under decoding"
     )
 
 

@@ -160,6 +160,10 @@ def _listed(repository: str, revision: str | None) -> dict[str, int | None]:
         )
     except _failures() as error:
         raise ConfigError(why_not(error, repository)) from error
+    except ValueError as error:  # no JSON, with status 200
+        raise ConfigError(
+            f"{_address()} answers, but not as the hub does: is it a proxy, or a portal?"
+        ) from error
     return {file.rfilename: file.size for file in told.siblings or ()}
 
 
@@ -179,6 +183,7 @@ def _address() -> str:
 
 def _known_as(repository: str) -> str | None:
     """The published checkpoint whose name is nearest."""
-    names = [published.name for family in FAMILIES for published in family.published]
+    published = [each.name for family in FAMILIES for each in family.published]
+    names = [name for name in published if name != repository]
     near = difflib.get_close_matches(repository, ["tiny-alm", *names], n=1, cutoff=0.8)
     return near[0] if near else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -59,14 +60,16 @@ class Penalties:
             in the answer, is made worse; 1 for none.
 
     Raises:
-        ConfigError: for a factor that is not positive.
+        ConfigError: for a factor that is no finite number above 0.
     """
 
     repetition: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.repetition > 0:
-            raise ConfigError(f"repetition_penalty {self.repetition} must be above 0")
+        if not 0 < self.repetition < math.inf:
+            raise ConfigError(
+                f"repetition_penalty {self.repetition} must be a finite number above 0"
+            )
 
     @property
     def any(self) -> bool:

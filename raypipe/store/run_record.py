@@ -15,7 +15,8 @@ from raypipe.votes import VotePolicy
 
 RECORD = "run.json"
 
-Status = Literal["running", "stopped", "finished"]
+Status = Literal["running", "stopped", "failed", "finished"]
+"""``running`` also where a run was killed; ``stopped`` where the same command continues it."""
 
 
 class _Part(BaseModel):

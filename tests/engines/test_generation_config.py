@@ -71,7 +71,7 @@ def test_a_run_has_the_checkpoint_s_penalties_or_its_own(checkpoint, asked, igno
 
 
 def test_a_penalty_that_is_none_is_refused():
-    with pytest.raises(ConfigError, match=r"repetition_penalty 0\.0 must be above 0"):
+    with pytest.raises(ConfigError, match=r"repetition_penalty 0\.0 must be a finite number"):
         penalties_of(GenerationConfig(repetition_penalty=0.0), "checkpoint", ignore=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
+from raypipe.errors import EngineError
 from raypipe.records import Utterance
 from raypipe.runtime.reaggregate.job import reaggregate
 from raypipe.runtime.reaggregate.plan import Changes
+from raypipe.tiny_alm import checkpoint_path
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
 RATE = 16_000
@@ -124,3 +128,19 @@ def test_an_id_that_stands_twice_is_answered_once(corpus: Path, tmp_path: Path, 
     row = runs.rows(tmp_path / "out", "FROM errors ORDER BY row LIMIT 1")[0]
     assert (row["shard"], row["row"], row["error_type"]) == ("b.parquet", 0, "duplicate_id")
     assert "a.parquet row 0" in row["message"]
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_in_one_line(
+    mixed: Path, tmp_path: Path, runs: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(checkpoint_path(), tmp_path / "broken"))
+    weights = load_file(folder / "model.safetensors")
+    name, _ = sorted(weights.items())[0]
+    del weights[name]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EngineError, match=r"^model broken cannot be loaded: .* lacks 1 weights"):
+        runs.run(mixed, tmp_path / "run", model={"path": str(folder)})
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["reason"].startswith("model broken cannot be loaded: ")
+    assert "Traceback" not in "".join(capfd.readouterr())

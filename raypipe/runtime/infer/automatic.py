@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import soundfile
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
+from raypipe.engines.generation_config import generation_config_of, penalties_of
 from raypipe.engines.memory import HALF_PRECISIONS, MemoryNeed, weight_bytes_in
 from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
@@ -102,7 +104,23 @@ class Automatic:
             model = self._with_dtype("verifier.model", verifier.model, own)
             changes = {"resources": own, "model": model}
             update["verifier"] = verifier.model_copy(update=changes)
+        self._note_penalties(config)
         return config.model_copy(update=update)
+
+    def _note_penalties(self, config: RunConfig) -> None:
+        """Keep what the checkpoints ask of the searches, where the run leaves it to them."""
+        if config.decoding.penalties != "checkpoint":
+            return
+        for model in config.all_models:
+            plugin, settings = engine_of(model)
+            if not (plugin.loads_path and plugin.penalises):
+                continue
+            ignore = settings.ignore_generation_config
+            asked = generation_config_of(settings.path, settings.revision)
+            applied = penalties_of(asked, "checkpoint", ignore=ignore)
+            if applied.any:
+                section = f"model {model.label}" if config.models else "model"
+                self.chosen[f"{section}.repetition_penalty"] = applied.repetition
 
     def with_rows(self, config: RunConfig, contexts: Mapping[str, RunContext]) -> RunConfig:
         """The config with the number of rows resolved.
@@ -127,7 +145,15 @@ class Automatic:
     def _with_gpus(
         self, section: str, resources: ResourcesConfig, model: ModelConfig, two: bool
     ) -> ResourcesConfig:
-        if resources.gpus_per_actor != "auto":
+        asked = resources.gpus_per_actor
+        if model.device.startswith("cuda") and asked == 0:
+            raise ConfigError(
+                f"model {model.label}: device {model.device} needs a GPU, and "
+                f"{section}.gpus_per_actor is 0"
+            )
+        if (asked != "auto" and asked > 0) or model.device.startswith("cuda"):
+            self._require_gpus(section, resources, model)
+        if asked != "auto":
             return resources
         gpus = 0.0
         if _loads_weights(model) and model.device != "cpu" and self._devices.gpus:
@@ -135,6 +161,16 @@ class Automatic:
             gpus = 0.5 if two and self._devices.gpus == 1 else 1.0
             self.chosen[f"{section}.gpus_per_actor"] = gpus
         return resources.model_copy(update={"gpus_per_actor": gpus})
+
+    def _require_gpus(self, section: str, resources: ResourcesConfig, model: ModelConfig) -> None:
+        """Refuse a run that names GPUs where there are not so many."""
+        asked, actors = resources.gpus_per_actor, resources.actors
+        needed = (1.0 if asked == "auto" else asked) * (1 if actors == "auto" else actors)
+        if needed > self._devices.gpus:
+            raise ConfigError(
+                f"model {model.label}: {section} and device {model.device} ask for {needed:g} "
+                f"GPUs, and there are {self._devices.gpus} that torch can use"
+            )
 
     def _with_dtype(
         self, section: str, model: ModelConfig, resources: ResourcesConfig
@@ -160,62 +196,90 @@ class Automatic:
         name = f"{section}.batch_size"
         if resources.batch_size != "auto":
             if resources.gpus:
-                self._compare(name, resources.batch_size, resources.gpus, parts)
+                self._compare(name, resources, parts)
             return resources
         if name in self._earlier:
             rows = int(self._earlier[name])
-        elif resources.gpus:
+        else:
+            most = MOST_ROWS if resources.gpus else ROWS_ON_CPUS
             rows = min(
-                min(self._fitting(part, context, resources.gpus) or ROWS_ON_CPUS, MOST_ROWS)
+                min(self._fitting(part, context, resources) or ROWS_ON_CPUS, most)
                 for part, context in parts
             )
-        else:
-            rows = ROWS_ON_CPUS
         if any(_loads_weights(part.model) for part, _ in parts):
             self.chosen[name] = rows
         return resources.model_copy(update={"batch_size": rows})
 
     def _compare(
-        self, name: str, rows: int, share: float, parts: list[tuple[RunConfig, RunContext]]
+        self, name: str, resources: ResourcesConfig, parts: list[tuple[RunConfig, RunContext]]
     ) -> None:
         """Say where rows by hand are more than fit: they are halved when memory runs out."""
         for part, context in parts:
-            fitting = self._fitting(part, context, share)
-            if fitting is not None and rows > fitting:
+            fitting = self._fitting(part, context, resources)
+            if fitting is not None and resources.rows > fitting:
                 _logger.warning(
                     "%s: %d is more than the %d that fit into the GPU's memory with model %s by "
                     "raypipe's count; rows are halved where memory runs out",
-                    *(name, rows, fitting, part.model.label),
+                    *(name, resources.rows, fitting, part.model.label),
                 )
 
-    def _fitting(self, config: RunConfig, context: RunContext, share: float) -> int | None:
-        """Rows of one model that fit into its share of a GPU.
+    def _fitting(
+        self, config: RunConfig, context: RunContext, resources: ResourcesConfig
+    ) -> int | None:
+        """Rows of one model that fit into its share of a GPU, or of this machine.
 
         Returns:
-            None for an engine that plans its memory itself, or where the GPU's is not known.
+            None for an engine that plans its memory itself, or where the room is not known.
 
         Raises:
             ConfigError: if not even its weights and one row fit.
         """
         plugin, settings = engine_of(config.model)
-        devices = self._devices
-        if not plugin.loads_path or plugin.gpu_dtype is None or devices.memory is None:
+        if not plugin.loads_path or plugin.gpu_dtype is None:
             return None
-        memory = int(USABLE_SHARE * min(share, 1.0) * devices.memory)
+        room = self._room(resources)
+        if room is None:
+            return None
         if plugin.memory_need is None:
             need, what = MemoryNeed(weight_bytes_in(settings), 0, 0), ""
         else:
             searches = list(searches_of(context))
             need = plugin.memory_need(settings, longest_prompt(config, context), searches)
             what = " and one utterance"
-        if need.weights + need.work + need.row > memory:
+        whole = need.weights + need.work + need.row
+        if whole > room.usable:
             raise ConfigError(
-                f"model {config.model.label} needs {_gib(need.weights + need.work + need.row)} for "
-                f"its weights in {config.model.dtype}{what}; of the {devices.name}'s "
-                f"{_gib(devices.memory)} a run takes {_gib(memory)}. raypipe splits no model over "
-                "GPUs" + ("; model.dtype: bfloat16 halves it" * (settings.dtype == "float32"))
+                f"model {config.model.label} needs {_gib(whole)} for its weights in "
+                f"{config.model.dtype}{what}; of {room.whose} {_gib(room.memory)} a run takes "
+                f"{_gib(room.usable)}"
+                + (". raypipe splits no model over GPUs" if resources.gpus else "")
+                + ("; model.dtype: bfloat16 halves it" if settings.dtype == "float32" else "")
             )
-        return need.rows(memory) if need.row else None
+        return need.rows(room.usable) if need.row else None
+
+    def _room(self, resources: ResourcesConfig) -> _Room | None:
+        """Memory of one actor; None where nobody knows it."""
+        devices = self._devices
+        if resources.gpus:
+            if devices.memory is None:
+                return None
+            share = USABLE_SHARE * min(resources.gpus, 1.0)
+            return _Room(devices.memory, int(share * devices.memory), f"the {devices.name}'s")
+        if devices.host_memory is None:
+            return None
+        actors = 1 if resources.actors == "auto" else resources.actors
+        usable = int(USABLE_SHARE * devices.host_memory / actors)
+        each = "" if actors == 1 else f", {actors} actors,"
+        return _Room(devices.host_memory, usable, f"this machine's{each}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Memory for one actor: bytes there are, bytes it may take, and whose they are."""
+
+    memory: int
+    usable: int
+    whose: str
 
 
 def in_words(chosen: Choices) -> str:

@@ -41,17 +41,19 @@ print(json.dumps({
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """GPUs for a run.
+    """GPUs for a run, and the machine's own memory.
 
     Attributes:
         gpus: how many there are, or can be on a cluster that grows.
         name: of the smallest; None without one.
         memory: of the smallest in bytes; None without one.
+        host_memory: of this machine in bytes; None on a cluster.
     """
 
     gpus: int = 0
     name: str | None = None
     memory: int | None = None
+    host_memory: int | None = None
 
 
 NO_GPUS = Devices()
@@ -74,8 +76,9 @@ def local_devices() -> Devices:
     Raises:
         ConfigError: if torch cannot use a GPU that is there: its driver is too old, as a rule.
     """
+    host_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if shutil.which("nvidia-smi") is None and not _DRIVER.exists():
-        return NO_GPUS
+        return Devices(host_memory=host_memory)
     asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True)
     if asked.returncode:
         last = asked.stderr.strip().splitlines()[-1:] or ["no reason given"]
@@ -92,9 +95,9 @@ def local_devices() -> Devices:
             _logger.warning(
                 "torch %s is built without CUDA: this machine's GPU is not used", told["torch"]
             )
-        return NO_GPUS
+        return Devices(host_memory=host_memory)
     name, memory = min(told["gpus"], key=lambda gpu: gpu[1])
-    return Devices(len(told["gpus"]), name, memory)
+    return Devices(len(told["gpus"]), name, memory, host_memory)
 
 
 def _cluster_devices(address: str | None) -> Devices:

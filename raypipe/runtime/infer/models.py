@@ -82,7 +82,7 @@ def bring_weights(config: RunConfig) -> None:
 def faults_of(config: RunConfig) -> Iterator[str]:
     """What the files of the run's models tell that these cannot be loaded, one line each."""
     for model in config.loaded_models:
-        plugin, settings = engine_of(model)
+        plugin, settings = engine_of(model, penalties_of(config))
         for fault in plugin.faults(settings):
             yield f"model {model.path}: {fault}"
 

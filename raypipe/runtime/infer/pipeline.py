@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,7 +13,7 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.config import RunConfig
-from raypipe.errors import ErrorShareError, StoppedError
+from raypipe.errors import EngineError, ErrorShareError, RaypipeError, StoppedError, StoreError
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
 from raypipe.runtime.finish.error_share import (
     FEWEST_UTTERANCES,
@@ -31,7 +32,7 @@ from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
-from raypipe.store.run_record import RunRecord, write_record
+from raypipe.store.run_record import RunRecord, Status, write_record
 from raypipe.strategies.sweep import compared
 
 
@@ -74,41 +75,43 @@ def carry_out(
 
 
 def run_plan(plan: Plan, console: Console) -> RunRecord:
-    """Carry out a plan on the connected Ray: stream, count, reduce, report."""
-    started, clock = datetime.now(UTC), time.monotonic()
-    record = _record(plan, started)
-    write_record(plan.context.tables, record)
+    """Carry out a plan on the connected Ray: stream, count, reduce, report.
+
+    However it ends, ``run.json`` says so; only where it cannot be written, it stays ``running``.
+    """
+    record = _record(plan, datetime.now(UTC))
+    tables = plan.context.tables
+    write_record(tables, record)
     if plan.chosen:
         console.print(f"auto: {in_words(plan.chosen)}", highlight=False)
-    context = plan.context
     try:
-        for model_run in plan.model_runs:
-            if model_run.pending:
-                _stream(
-                    model_run,
-                    console,
-                    name=model_run.context.model if len(plan.model_runs) > 1 else None,
-                )
-    except (StoppedError, ErrorShareError) as error:
-        usage = _usage(plan)
-        write_record(
-            context.tables, record.changed(status="stopped", reason=str(error), api_usage=usage)
-        )
+        return _carried_out(plan, record, console)
+    except Exception as error:
+        is_stopped = isinstance(error, StoppedError | ErrorShareError)
+        status: Status = "stopped" if is_stopped else "failed"
+        own = isinstance(error, RaypipeError)
+        reason = str(error) if own else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        with suppress(StoreError):  # what is raised is why the run ended
+            write_record(
+                tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
+            )
         raise
+
+
+def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
+    context, clock = plan.context, time.monotonic()
+    for model_run in plan.model_runs:
+        if model_run.pending:
+            several = len(plan.model_runs) > 1
+            _stream(model_run, console, name=model_run.context.model if several else None)
     strategies = [variant.name for variant in context.variants]
     models = [model_run.context.model for model_run in plan.model_runs]
     cells = [(model, name) for model in models for name in context.all_prompts]
     utterances = plan.model_runs[0].utterances
     counts = count_tables(context.tables, context.run, utterances, cells, strategies)
     check_counts(counts)
-    try:
-        check_error_share(
-            context.tables, context.run, utterances, cells, plan.config.max_error_fraction
-        )
-    except ErrorShareError as error:
-        record = record.changed(status="stopped", reason=str(error), api_usage=_usage(plan))
-        write_record(context.tables, record)
-        raise
+    limit = plan.config.max_error_fraction
+    check_error_share(context.tables, context.run, utterances, cells, limit)
     record = record.changed(
         counts=counts,
         timings=read_timings(context.tables, models),
@@ -126,7 +129,7 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
         settings=plan.config.metrics,
         compared=compared(context.variants),
     )
-    write_record(plan.context.tables, record)
+    write_record(context.tables, record)
     return record
 
 
@@ -180,7 +183,7 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
         except RayError as error:
             raise own_error(error) from error
     if stopped is not None:
-        raise StoppedError(stopped.stopped)
+        raise (EngineError if stopped.unloadable else StoppedError)(stopped.stopped)
 
 
 def _record(plan: Plan, started: datetime) -> RunRecord:

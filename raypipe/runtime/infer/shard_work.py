@@ -73,11 +73,13 @@ class StoppedShard:
     Attributes:
         reason: why, as the user is to read it.
         answered: shards that the same engine had answered before.
+        unloadable: it could not even be loaded.
     """
 
     task: ShardTask
     reason: str
     answered: int
+    unloadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class ShardSummary:
         stopped: why it was not done; None for a finished shard.
         answered: shards that are, or will be, finished all the same.
         broken: utterances that raypipe, engine or model failed under one prompt, the most.
+        unloadable: it was not done because its engine could not be loaded.
     """
 
     shard: str
@@ -97,6 +100,7 @@ class ShardSummary:
     stopped: str | None = None
     answered: int = 0
     broken: int = 0
+    unloadable: bool = False
 
 
 def answer_shard(

@@ -7,17 +7,18 @@ row, so a shard can be neither split nor joined with another on its way to its c
 from __future__ import annotations
 
 import dataclasses
+import logging
 import pickle
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import ray.data
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.engines.contract import Tagged
-from raypipe.errors import StoppedError
+from raypipe.errors import RaypipeError, StoppedError
 from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
@@ -33,6 +34,10 @@ from raypipe.runtime.infer.shard_work import (
     recommit_shard,
     verify_shard,
 )
+
+_logger = logging.getLogger(__name__)
+
+_Loaded = TypeVar("_Loaded")
 
 
 def _pack(shard: str, work: object) -> pa.Table:
@@ -65,13 +70,32 @@ class PrepareStage:
 
 
 class _AskingStage:
-    """Asks a model about shards, and stops before one instead of failing."""
+    """Asks a model about shards, and stops before one instead of failing.
+
+    So it does with a model that cannot be loaded: an exception would come with the stacks of every
+    actor and process in between.
+    """
 
     _answered = 0
+    _fault: str | None = None
+
+    def _load(self, model: ModelConfig, load: Callable[[], _Loaded]) -> _Loaded | None:
+        """A model; None if it cannot be loaded: why is told in the place of every shard."""
+        try:
+            return load()
+        except Exception as error:
+            _logger.exception("model %s cannot be loaded", model.label)
+            kind = "" if isinstance(error, RaypipeError) else f"{type(error).__name__}: "
+            told = " ".join(str(error).split())
+            self._fault = f"model {model.label} cannot be loaded: {kind}{told}"
+            return None
 
     def _finish(self, task: ShardTask, answer: Callable[[], AnsweredShard]) -> pa.Table:
         """The answered shard, or why the engine stopped before it."""
         done: AnsweredShard | StoppedShard
+        if self._fault is not None:
+            done = StoppedShard(task, self._fault, self._answered, unloadable=True)
+            return _pack(task.entry.name, done)
         try:
             done = answer()
             self._answered += 1
@@ -93,16 +117,23 @@ class EngineStage(_AskingStage):
         verifies_itself = verification is not None and verification.own_model
         if verification is not None and verifies_itself:
             searches.append(verification.search)
-        self._engine = make_engine(config, context.emotion_tokens, list(dict.fromkeys(searches)))
-        self._verifier = (make_frontend(config.model), self._engine) if verifies_itself else None
+        unique = list(dict.fromkeys(searches))
+        self._engine = self._load(
+            config.model, lambda: make_engine(config, context.emotion_tokens, unique)
+        )
+        self._frontend = make_frontend(config.model) if verifies_itself else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Answer the one shard in the batch, or say why the engine stopped before it."""
         work: PreparedShard | ShardTask = _unpack(batch)
         if isinstance(work, ShardTask):
             return batch
-        arguments = work, self._context, self._engine, self._verifier
-        return self._finish(work.task, lambda: answer_shard(*arguments))
+        return self._finish(work.task, lambda: self._answer(work))
+
+    def _answer(self, work: PreparedShard) -> AnsweredShard:
+        assert self._engine is not None
+        verifier = None if self._frontend is None else (self._frontend, self._engine)
+        return answer_shard(work, self._context, self._engine, verifier)
 
 
 class VerifyStage(_AskingStage):
@@ -110,20 +141,25 @@ class VerifyStage(_AskingStage):
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         assert context.verification is not None
-        verifier = config.as_verifier()
+        verifier, search = config.as_verifier(), context.verification.search
         frontend = make_frontend(verifier.model)
         # Nothing is read off its logits; an engine without tokens to record is a special case.
         tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
         self._context = context
-        self._verifier = frontend, make_engine(verifier, tokens, [context.verification.search])
+        self._verifier = self._load(
+            verifier.model, lambda: (frontend, make_engine(verifier, tokens, [search]))
+        )
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Verify the one shard in the batch, or say why the engine stopped before it."""
         work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
         if not isinstance(work, AnsweredShard):
             return batch
-        arguments = work, self._context, self._verifier
-        return self._finish(work.task, lambda: verify_shard(*arguments))
+        return self._finish(work.task, lambda: self._verify(work))
+
+    def _verify(self, work: AnsweredShard) -> AnsweredShard:
+        assert self._verifier is not None
+        return verify_shard(work, self._context, self._verifier)
 
 
 def _has_another_verifier(context: RunContext) -> bool:
@@ -134,7 +170,9 @@ def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
     """Write one shard's objects and report its counts."""
     work = _unpack(batch)
     if isinstance(work, StoppedShard):
-        summary = ShardSummary(work.task.entry.name, 0, 0, work.reason, work.answered)
+        summary = ShardSummary(
+            work.task.entry.name, 0, 0, work.reason, work.answered, unloadable=work.unloadable
+        )
     elif isinstance(work, ShardTask):
         summary = recommit_shard(work, context)
     else:
@@ -151,6 +189,7 @@ _SUMMARY = pa.schema(
         ("stopped", pa.string()),
         ("answered", pa.int64()),
         ("broken", pa.int64()),
+        ("unloadable", pa.bool_()),
     ]
 )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +56,23 @@ def test_without_gpus_it_is_the_reference(plan: Callable[..., Plan]) -> None:
     assert in_words(made.chosen) == "model.dtype float32, resources.batch_size 16"
 
 
+def test_a_penalty_of_the_checkpoint_is_told_and_kept(
+    plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint_path(), tmp_path / "published"))
+    document = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(
+        json.dumps(document | {"do_sample": True, "repetition_penalty": 1.1})
+    )
+    model = {"path": str(folder)}
+    assert plan(NO_GPUS, model=model).chosen["model.repetition_penalty"] == 1.1
+    for changes in (
+        {"model": model | {"ignore_generation_config": True}},
+        {"model": model, "decoding": {"beam_count": 2, "penalties": "none"}},
+    ):
+        assert "model.repetition_penalty" not in plan(NO_GPUS, **changes).chosen
+
+
 def test_on_a_gpu_it_is_the_checkpoint_s_precision_and_what_fits(plan: Callable[..., Plan]) -> None:
     made = plan(card(24_000))
     assert (made.config.model.dtype, made.config.resources.gpus) == ("float16", 1)
@@ -81,6 +101,32 @@ def test_rows_follow_from_the_memory(plan: Callable[..., Plan]) -> None:
 def test_a_model_that_does_not_fit_is_refused_with_both_sizes(plan: Callable[..., Plan]) -> None:
     with pytest.raises(ConfigError, match=r"tiny-alm needs .*GiB.* of the made-up card's 0\.1 GiB"):
         plan(card(60))
+
+
+def test_a_model_larger_than_this_machine_is_refused_without_a_gpu_too(
+    plan: Callable[..., Plan],
+) -> None:
+    def machine(mib: int) -> Devices:
+        return Devices(host_memory=mib * MIB)
+
+    assert plan(machine(24_000)).config.resources.rows == ROWS_ON_CPUS
+    assert 0 < plan(machine(300)).config.resources.rows < ROWS_ON_CPUS
+    with pytest.raises(ConfigError, match=r"float32 and one utterance; of this machine's 0\.1 GiB"):
+        plan(machine(60))
+
+
+def test_gpus_that_are_named_must_be_there(plan: Callable[..., Plan]) -> None:
+    said = AUTO | {"gpus_per_actor": 1}
+    with pytest.raises(ConfigError, match=r"ask for 1 GPUs, and there are 0 that torch can use"):
+        plan(NO_GPUS, resources=said)
+    with pytest.raises(ConfigError, match=r"ask for 3 GPUs, and there are 2"):
+        plan(card(24_000, count=2), resources=said | {"actors": 3})
+    assert plan(card(24_000, count=2), resources=said | {"actors": 2}).config.resources.gpus == 1
+    cuda = TINY | {"device": "cuda"}
+    with pytest.raises(ConfigError, match=r"device cuda ask for 1 GPUs, and there are 0"):
+        plan(NO_GPUS, model=cuda)
+    with pytest.raises(ConfigError, match=r"needs a GPU, and resources\.gpus_per_actor is 0"):
+        plan(card(24_000), model=cuda, resources=AUTO | {"gpus_per_actor": 0})
 
 
 def test_an_engine_that_plans_its_memory_itself_is_held_to_its_weights(

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import ray
@@ -15,6 +16,8 @@ from raypipe.errors import ConfigError
 from raypipe.runtime.infer import devices as module
 from raypipe.runtime.infer.devices import NO_GPUS, Devices, devices, local_devices
 from raypipe.runtime.ray import session
+
+NOTHING_BUT_MEMORY = Devices(host_memory=ANY)
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +43,13 @@ def test_a_machine_without_a_driver_is_not_asked(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(module, "_DRIVER", tmp_path / "none")
     monkeypatch.setattr(module, "_ASK_TORCH", "raise SystemExit(3)")
-    assert devices() == NO_GPUS
+    assert devices() == NOTHING_BUT_MEMORY
 
 
 @pytest.mark.usefixtures("driver")
 def test_the_smallest_of_several_gpus_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_says(monkeypatch, gpus=[["H200", 150 << 30], ["A10", 24 << 30]])
-    assert devices() == Devices(2, "A10", 24 << 30)
+    assert devices() == Devices(2, "A10", 24 << 30, ANY)
 
 
 @pytest.mark.usefixtures("driver")
@@ -54,7 +57,7 @@ def test_a_torch_without_cuda_uses_no_gpu_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     torch_says(monkeypatch, torch="2.13.0+cpu", cuda=None)
-    assert local_devices() == NO_GPUS
+    assert local_devices() == NOTHING_BUT_MEMORY
     assert "torch 2.13.0+cpu is built without CUDA" in caplog.text
 
 
@@ -69,7 +72,7 @@ def test_a_driver_that_is_too_old_is_told_in_one_line(monkeypatch: pytest.Monkey
     assert "\n" not in str(it.value)
     # Hidden on purpose, it is not missed.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert local_devices() == NO_GPUS
+    assert local_devices() == NOTHING_BUT_MEMORY
 
 
 @pytest.mark.usefixtures("driver")
