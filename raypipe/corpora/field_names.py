@@ -32,6 +32,18 @@ def path_id(path: str) -> str:
     return posixpath.splitext(posixpath.normpath(below))[0].lstrip("/")
 
 
+ID_COLUMNS = ("id", "utterance_id")
+"""Columns of a table with ids, the usual one first."""
+
+AUDIO_COLUMNS = (*("audio", "audio_path", "path", "file", "filename", "file_name", "wav", "clip"),)
+"""Columns of a table with paths of clips, the usual one first."""
+
+ANNOTATOR_COLUMNS = (
+    *("annotator", "annotator_id", "rater", "rater_id", "worker", "worker_id"),
+    *("evaluator", "listener", "participant"),
+)
+"""Columns of a table that say whose vote a row is, the usual one first."""
+
 USUAL_NAMES: Mapping[str, str] = {
     "spk": "speaker",
     "speaker_id": "speaker",
@@ -51,7 +63,8 @@ _READ_FIELDS = frozenset(
         *("dataset", "context", "arousal", "valence", "dominance", "channel", "channel_selector"),
         *("audio_filepath", "offset", "duration", "command", "key", "wav", "file_name", "shard_id"),
         *("recording", "supervisions", "custom", "start", "type", "recording_id"),
-        *("segment", "exact_id", *USUAL_NAMES),
+        *("segment", "exact_id", "typed"),
+        *(*USUAL_NAMES, *AUDIO_COLUMNS, *ANNOTATOR_COLUMNS),
     }
 )
 

@@ -138,9 +138,11 @@ def _unquoted(cell: str) -> str:
     return inner.replace('""', '"') if is_quoted else cell
 
 
-def csv_columns(text: TextIO, name: str, required: Sequence[Collection[str]]) -> list[str]:
+def csv_columns(
+    text: TextIO, name: str, required: Sequence[Collection[str]], delimiter: str = ","
+) -> list[str]:
     """The columns of a CSV file, which is then at its beginning again; raises as csv_records."""
-    header, _ = _header(text, name, required, ",")
+    header, _ = _header(text, name, required, delimiter)
     text.seek(0)
     return header
 

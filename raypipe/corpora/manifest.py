@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
-from raypipe.corpora.dialects import EXACT_ID, as_fields, with_labels
-from raypipe.corpora.field_names import unused_names, with_usual_names
+from raypipe.corpora.dialects import EXACT_ID, as_fields
+from raypipe.corpora.field_names import AUDIO_COLUMNS, unused_names, with_usual_names
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -24,8 +24,9 @@ from raypipe.corpora.fields import (
     shown,
     utterance_id,
 )
-from raypipe.corpora.lines import as_lines, csv_records, json_entries
+from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
+from raypipe.corpora.vote_rows import table_records
 from raypipe.errors import (
     ConfigError,
     CorpusError,
@@ -51,6 +52,11 @@ utterance. Columns (others are ignored):
 - transcript, speaker, split, dataset: text
 - context: previous turns, oldest first: a list of texts; in CSV as JSON
 - arousal, valence, dominance: numbers, the annotators' mean; a vote may have these three as well
+
+A table may have one row for every vote, as annotation tools write them: with a column annotator (or
+rater, worker ...) and one of votes (or emotion ...), rows of one clip are one utterance, and typed,
+arousal, valence and dominance are the vote's. Without a column id the path is the id; audio may
+also be called file, path, filename or wav.
 
 Lines of NeMo and EmoBox manifests and of Lhotse cuts are understood too, and SpeechBrain's JSON
 files. A file may be packed with gzip (.gz).
@@ -222,7 +228,10 @@ class ManifestParser:
             name = exact if self._digest(name) in self.seen else name
         digest = self._digest(name)
         if digest in self.seen:
-            raise BadLineError("duplicate_id", f"id {shown(name)} came before")
+            message = f"id {shown(name)} came before"
+            if isinstance(fields.get("votes"), str):
+                message += "; of a table with a row for every vote, name the column annotator"
+            raise BadLineError("duplicate_id", message)
         self.seen.add(digest)
         return name
 
@@ -295,18 +304,15 @@ def _outside(path: str, root: Location) -> BadLineError:
     )
 
 
-def _records(text: Iterable[str], name: str) -> Iterator[Record]:
+def _records(text: TextIO, name: str) -> Iterator[Record]:
     """Line numbers and fields, by the format that the file's ending names."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
         return json_records(text)
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
-        records = csv_records(text, name, [("id", "utterance_id"), ("audio",)], delimiter)
-        return (
-            (line, cells if isinstance(cells, BadLineError) else with_labels(cells))
-            for line, cells in records
-        )
+        header = csv_columns(text, name, [AUDIO_COLUMNS], delimiter)
+        return table_records(header, csv_records(text, name, [AUDIO_COLUMNS], delimiter))
     if kind == "json":
         return _speechbrain(text, name)
     raise CorpusError(

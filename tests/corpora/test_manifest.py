@@ -381,7 +381,7 @@ def test_line_numbers_count_lines_within_quotes(folder: Path) -> None:
 
 
 def test_a_sheet_without_its_columns_is_refused(folder: Path) -> None:
-    with pytest.raises(CorpusError, match=r"needs the columns id and audio, has \['name'\]"):
+    with pytest.raises(CorpusError, match=r"needs the columns audio, has \['name'\]"):
         read(sheet(folder, ["name"], ["x"]))
     with pytest.raises(CorpusError, match=r"has \[\]"):
         read(sheet(folder))
@@ -546,3 +546,58 @@ def test_columns_that_nothing_is_read_from_are_named(folder: Path) -> None:
     assert unused_columns(path, None) == ("mood",)
     path = jsonl(folder, line(mood="x", gender="f", text="yes"), "{torn", line(2, age=7))
     assert unused_columns(path, None) == ("mood", "gender", "age")
+
+
+def table(folder: Path, text: str) -> list[Utterance | RowFailure]:
+    (folder / "votes.csv").write_text(text, encoding="utf-8")
+    return read(str(folder / "votes.csv"))
+
+
+def test_rows_of_one_vote_each_are_one_utterance(folder: Path, clip: bytes) -> None:
+    (folder / "s2").mkdir()
+    (folder / "s2" / "a.wav").write_bytes(clip)
+    first, second = table(
+        folder,
+        "file,annotator,emotion,speaker,typed\n"
+        "a.wav,ann,anger,s1,fed up\n"
+        "s2/a.wav,ann,sadness,s2,\n"
+        "a.wav,ben,happiness,s1,\n"
+        "a.wav,ann,sadness|anger,,\n"
+        "a.wav,cid,,s1,nothing fits\n",
+    )
+    assert isinstance(first, Utterance)
+    assert isinstance(second, Utterance)
+    assert (first.utterance_id, first.speaker) == ("a", "s1")
+    assert first.votes == (
+        Vote("ann", ("anger", "sadness"), typed="fed up"),
+        Vote("ben", ("happiness",)),
+        Vote("cid", (), typed="nothing fits"),
+    )
+    assert (second.utterance_id, second.votes) == ("s2/a", (Vote("ann", ("sadness",)),))
+
+
+def test_rows_about_one_clip_that_disagree_are_told(folder: Path) -> None:
+    (failure,) = table(
+        folder, "id,audio,rater,label,speaker\nu,a.wav,1,anger,s1\nu,a.wav,2,anger,s2\n"
+    )
+    assert isinstance(failure, RowFailure)
+    assert (failure.utterance_id, failure.error_type) == ("u", "conflicting_rows")
+    assert "speaker is 's2' in line 3, and 's1' in an earlier one" in failure.message
+
+
+def test_a_bad_row_of_a_vote_costs_only_itself(folder: Path) -> None:
+    good, bad, lost = table(
+        folder, "file,annotator,emotion\na.wav,ann,anger\na.wav,ben\n,cid,anger\n"
+    )
+    assert isinstance(good, Utterance)
+    assert good.votes == (Vote("ann", ("anger",)),)
+    assert isinstance(bad, RowFailure)
+    assert isinstance(lost, RowFailure)
+    assert (bad.error_type, lost.error_type) == ("bad_csv", "missing_id")
+
+
+def test_a_row_for_every_vote_without_annotators_says_what_is_missing(folder: Path) -> None:
+    _, failure = table(folder, "file,emotion\na.wav,anger\na.wav,sadness\n")
+    assert isinstance(failure, RowFailure)
+    assert failure.error_type == "duplicate_id"
+    assert "a row for every vote, name the column annotator" in failure.message
