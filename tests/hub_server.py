@@ -27,6 +27,7 @@ class Hub:
         token: the right one.
         status: answered to everything; None for what is so.
         silent_s: seconds until any answer.
+        portal: a page in the place of every answer, with status 200; None for answers.
         requests: methods and paths that were asked, in order.
         handed_out: how often the content of each file was fetched.
     """
@@ -37,6 +38,7 @@ class Hub:
     token: str = "hf_right"
     status: int | None = None
     silent_s: float = 0.0
+    portal: bytes | None = None
     requests: list[str] = field(default_factory=list)
     handed_out: Counter[str] = field(default_factory=Counter)
     url: str = ""
@@ -64,6 +66,8 @@ def hub_server() -> Iterator[Hub]:
             time.sleep(hub.silent_s)
             if hub.status is not None:
                 return self._send(hub.status)
+            if hub.portal is not None:
+                return self._send(200, hub.portal)
             path = self.path.split("?")[0].removeprefix("/")
             if path.startswith("api/models/"):
                 return self._list(path.removeprefix("api/models/"))

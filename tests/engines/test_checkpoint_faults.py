@@ -148,6 +148,26 @@ CASES: dict[str, tuple[Spoil, str]] = {
         "chat_template.jinja is no template: Expected an expression, got 'end of statement block'"
         ", line 1",
     ),
+    "a penalty that is none": (
+        changed("generation_config.json", repetition_penalty=-1.1),
+        "the checkpoint's generation config has repetition_penalty=-1.1, which is no finite number "
+        "above 0; to search without, add penalties: none under decoding",
+    ),
+    "a penalty that is a text": (
+        changed("generation_config.json", repetition_penalty="1.1"),
+        "the checkpoint's generation config has repetition_penalty='1.1', which is no finite "
+        "number above 0; to search without, add penalties: none under decoding",
+    ),
+    "scores that are normalised again": (
+        changed("generation_config.json", renormalize_logits=True),
+        "the checkpoint's generation config asks for renormalize_logits=True, which raypipe's "
+        "search does not apply; to search without, add ignore_generation_config: true under model",
+    ),
+    "quantized weights": (
+        changed("config.json", quantization_config={"quant_method": "gptq", "bits": 4}),
+        "its weights are quantized (gptq), which this engine does not read: take the checkpoint "
+        "that they were made of",
+    ),
     "no weights": (without(WEIGHTS), "no weights (*.safetensors) in the folder"),
     "pickle weights": (
         renamed(WEIGHTS, "pytorch_model.bin"),

@@ -170,6 +170,12 @@ def test_without_a_network_the_cache_is_taken_or_one_line_says_what_is_missing(
         assert line.endswith("), and the hub cannot be asked")
 
 
+def test_a_portal_in_the_place_of_the_hub_is_told(hub: Hub, asking: Callable[..., Asking]) -> None:
+    hub.portal = b"<html>Please log in</html>"
+    [line] = asking(hub.url)()
+    assert line == f"{hub.url} answers, but not as the hub does: is it a proxy, or a portal?"
+
+
 def test_a_hub_that_keeps_silent_is_not_waited_for(hub: Hub, asking: Callable[..., Asking]) -> None:
     hub.silent_s = 20
     ask = asking(hub.url)
