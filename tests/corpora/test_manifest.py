@@ -546,3 +546,20 @@ def test_columns_that_nothing_is_read_from_are_named(folder: Path) -> None:
     assert unused_columns(path, None) == ("mood",)
     path = jsonl(folder, line(mood="x", gender="f", text="yes"), "{torn", line(2, age=7))
     assert unused_columns(path, None) == ("mood", "gender", "age")
+
+
+@pytest.mark.parametrize("method", ["size", "read"])
+def test_a_file_that_the_system_refuses_costs_its_line(
+    folder: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    (folder / "locked.wav").write_bytes(clip)
+    real = getattr(Location, method)
+
+    def refuse(place: Location, name: str) -> Any:
+        if name == "locked.wav":
+            raise StoreError("cannot read locked.wav: Permission denied")
+        return real(place, name)
+
+    monkeypatch.setattr(Location, method, refuse)
+    failure = the_failure(folder, line(2, audio="locked.wav"))
+    assert (failure.error_type, failure.utterance_id) == ("unreadable", "clip-2")
