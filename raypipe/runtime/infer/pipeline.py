@@ -65,7 +65,7 @@ def carry_out(
     tables, metrics = plan.context.tables, plan.config.metrics
     finished = finished_record(tables, metrics) if plan.is_done else None
     if finished is not None:
-        return finished
+        return _believable(plan, finished)
     if not (address or os.environ.get("RAY_ADDRESS")):
         # What Ray's workers say is not shown where all of them are on this machine.
         bring_weights(plan.config)
@@ -97,18 +97,9 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
         raise
     strategies = [variant.name for variant in context.variants]
     models = [model_run.context.model for model_run in plan.model_runs]
-    cells = [(model, name) for model in models for name in context.all_prompts]
     utterances = plan.model_runs[0].utterances
-    counts = count_tables(context.tables, context.run, utterances, cells, strategies)
+    counts = count_tables(context.tables, context.run, utterances, _cells(plan), strategies)
     check_counts(counts)
-    try:
-        check_error_share(
-            context.tables, context.run, utterances, cells, plan.config.max_error_fraction
-        )
-    except ErrorShareError as error:
-        record = record.changed(status="stopped", reason=str(error), api_usage=_usage(plan))
-        write_record(context.tables, record)
-        raise
     record = record.changed(
         counts=counts,
         timings=read_timings(context.tables, models),
@@ -127,7 +118,30 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
         compared=compared(context.variants),
     )
     write_record(plan.context.tables, record)
+    return _believable(plan, record)
+
+
+def _believable(plan: Plan, record: RunRecord) -> RunRecord:
+    """The record of a finished run.
+
+    Raises:
+        ErrorShareError: if too many utterances failed; tables and report are written all the same.
+    """
+    context = plan.context
+    check_error_share(
+        context.tables,
+        context.run,
+        plan.model_runs[0].utterances,
+        _cells(plan),
+        plan.config.max_error_fraction,
+    )
     return record
+
+
+def _cells(plan: Plan) -> list[ModelPrompt]:
+    """Every model and prompt of the run, ensembles included."""
+    models = [model_run.context.model for model_run in plan.model_runs]
+    return [(model, name) for model in models for name in plan.context.all_prompts]
 
 
 def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:
