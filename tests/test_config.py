@@ -263,3 +263,15 @@ def test_a_mistyped_word_is_told_once_with_the_nearest_known_one(
     assert "\n" not in text
     assert "Value error" not in text
     assert text.count("greedi") <= 1
+
+
+def test_newer_settings_of_the_audio_make_no_other_run_as_they_are() -> None:
+    told = {"max_duration_s", "max_channels", "long_audio", "replace_with"}
+    assert {*parse_config(MINIMAL).audio.identity()} == told
+    for changed in ({"channel": 1}, {"silent": "keep"}, {"out_of_range": "scale"}):
+        assert {*parse_config({**MINIMAL, "audio": changed}).audio.identity()} == told | {*changed}
+        assert identity(audio=changed)[0] != identity()[0]
+
+
+def test_how_many_errors_are_borne_makes_no_other_run() -> None:
+    assert identity(max_error_fraction=0.5) == identity()

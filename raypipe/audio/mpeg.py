@@ -71,22 +71,25 @@ def with_frame_count(audio: bytes) -> tuple[bytes, str | None]:
         DecodeError: ``truncated`` where it tells of more frames than there are.
     """
     start = _after_tags(audio)
-    frames = [] if audio[start : start + 4] == b"fLaC" else list(_frames(audio, start))
-    if not frames:
+    if audio[start : start + 4] == b"fLaC":
         return audio, None
-    first, header = frames[0]
+    frames = _frames(audio, start)
+    first, header = next(frames, (0, None))
+    if header is None:
+        return audio, None
+    second, _ = next(frames, (len(audio), None))
+    after_first = sum(1 for _ in frames) + (second < len(audio))
     declared = _declared_frames(audio, first, header)
     if declared is None:
-        return _info_frame(header, len(frames)) + audio[first:], None
-    present = len(frames) - 1
-    if declared > present + _SPARE_FRAMES:
+        return _info_frame(header, after_first + 1) + audio[first:], None
+    if declared > after_first + _SPARE_FRAMES:
         raise DecodeError(
-            "truncated", f"the first frame declares {declared} frames, {present} are there"
+            "truncated", f"the first frame declares {declared} frames, {after_first} are there"
         )
-    if declared >= present - _SPARE_FRAMES or len(frames) == 1:
+    if declared >= after_first - _SPARE_FRAMES:
         return audio, None
-    note = f"the first frame declares {declared} frames, {present} are there"
-    return _info_frame(header, present) + audio[frames[1][0] :], note
+    note = f"the first frame declares {declared} frames, {after_first} are there"
+    return _info_frame(header, after_first) + audio[second:], note
 
 
 def _after_tags(audio: bytes) -> int:

@@ -26,7 +26,7 @@ from raypipe.corpora.field_names import (
 )
 from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, shown
 from raypipe.corpora.manifest import AudioPaths
-from raypipe.corpora.pending import id_or_none, measured, read_or_failure
+from raypipe.corpora.pending import id_or_none, measured, read_or_failure, stored_recording
 from raypipe.errors import CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
@@ -327,11 +327,7 @@ def _bytes(audio: object, paths: AudioPaths) -> bytes:
     path = _path_of(audio)
     if path is None:
         raise BadLineError("missing_audio", "audio has neither bytes nor a path")
-    place, name = paths.find(path)
-    try:
-        return place.read(name)
-    except ObjectMissingError as error:
-        raise BadLineError("missing_audio", f"audio: {error}") from error
+    return stored_recording(*paths.find(path))
 
 
 def _whole_file(value: object) -> bytes:

@@ -13,7 +13,13 @@ from raypipe.audio.media import audio_track, media_kind
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.segment import Segment
-from raypipe.errors import DecodeError, ObjectMissingError, RaypipeError, unexpected
+from raypipe.errors import (
+    DecodeError,
+    ObjectMissingError,
+    RaypipeError,
+    StoreError,
+    unexpected,
+)
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
@@ -67,6 +73,10 @@ class PendingClip:
             size = self.place.size(self.name)
         except ObjectMissingError as error:
             return self.failure("missing_audio", f"audio: {error}")
+        except StoreError as error:
+            if self.place.is_s3:
+                raise
+            return self.failure("unreadable", f"audio: {error}")
         if self.segment is not None and self.segment.duration_s is not None:
             size = min(size, round(self.segment.duration_s * _SEGMENT_BYTES_PER_S))
         return replace(self, size=size)
@@ -81,10 +91,7 @@ class PendingClip:
 
     def _read(self) -> Utterance:
         utterance = replace(self.utterance, transcript=self._transcript())
-        try:
-            audio = self.place.read(self.name)
-        except ObjectMissingError as error:
-            raise BadLineError("missing_audio", f"audio: {error}") from error
+        audio = stored_recording(self.place, self.name)
         if audio.startswith(_LFS_POINTER):
             raise BadLineError(
                 "lfs_pointer", f"{self.path} is a pointer of Git LFS; run `git lfs pull`"
@@ -146,6 +153,23 @@ def measured_sound(audio: bytes) -> MeasuredSound:
         if header.frames is None:
             raise
         return MeasuredSound(header.sampling_rate, header.frames, None)
+
+
+def stored_recording(place: Location, name: str) -> bytes:
+    """A recording that lies in a file or object of its own.
+
+    Raises:
+        BadLineError: ``missing_audio``, or ``unreadable`` for a file that the system refuses.
+        StoreError: if object storage refuses: it may be back for all of them later.
+    """
+    try:
+        return place.read(name)
+    except ObjectMissingError as error:
+        raise BadLineError("missing_audio", f"audio: {error}") from error
+    except StoreError as error:
+        if place.is_s3:
+            raise
+        raise BadLineError("unreadable", f"audio: {error}") from error
 
 
 def read_or_failure(

@@ -239,6 +239,10 @@ ERRORS = pa.schema(
         pa.field("utterances", pa.int64(), nullable=False),
         ("model", pa.string()),
         ("prompt", pa.string()),
+        (
+            "refusal",
+            pa.bool_(),
+        ),  # of the input for what it is; else raypipe, engine or model failed
     ]
 )
 """One row per failed input. ``row`` counts from 0 in a shard and is the line of a manifest;

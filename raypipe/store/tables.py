@@ -172,6 +172,7 @@ def errors_table(
             "utterances": shard_rows if row is None else 1,
             "model": model,
             "prompt": prompt,
+            "refusal": failure.is_refusal,
         }
         for row, failure in failures
     ]

@@ -601,3 +601,20 @@ def test_a_row_for_every_vote_without_annotators_says_what_is_missing(folder: Pa
     assert isinstance(failure, RowFailure)
     assert failure.error_type == "duplicate_id"
     assert "a row for every vote, name the column annotator" in failure.message
+
+
+@pytest.mark.parametrize("method", ["size", "read"])
+def test_a_file_that_the_system_refuses_costs_its_line(
+    folder: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    (folder / "locked.wav").write_bytes(clip)
+    real = getattr(Location, method)
+
+    def refuse(place: Location, name: str) -> Any:
+        if name == "locked.wav":
+            raise StoreError("cannot read locked.wav: Permission denied")
+        return real(place, name)
+
+    monkeypatch.setattr(Location, method, refuse)
+    failure = the_failure(folder, line(2, audio="locked.wav"))
+    assert (failure.error_type, failure.utterance_id) == ("unreadable", "clip-2")

@@ -26,7 +26,11 @@ def corpus(folder: Path) -> Path:
     """Many ids that share one clip, and some lines that fail."""
     (folder / "a.wav").write_bytes(clip(3.0))
     lines = [
-        {"id": f"c{number:05d}", "audio": "a.wav" if number % 97 else "none.wav"}
+        {
+            "id": f"c{number:05d}",
+            "audio": "a.wav" if number % 97 else "none.wav",
+            "votes": ["neutral"],
+        }
         for number in range(SHARDS * ROWS)
     ]
     path = folder / "clips.jsonl"

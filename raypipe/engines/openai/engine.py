@@ -18,7 +18,7 @@ from raypipe.engines.openai.presets import api_key, capabilities_of, endpoint_of
 from raypipe.engines.openai.replies import Choice, Reply
 from raypipe.engines.openai.throttle import Throttle
 from raypipe.engines.openai.usage import SpendingAccount
-from raypipe.errors import ConfigError, StoppedError, UnsupportedError
+from raypipe.errors import ConfigError, RaypipeError, StoppedError, UnsupportedError, unexpected
 from raypipe.records import ChatInput, EmotionTokens, Failure, Generation, Hypothesis, Search
 
 _NO_KEY = "none"  # the client insists on one; servers without keys do not look at it
@@ -113,6 +113,10 @@ class OpenAIEngine:
                 return await self._hypotheses(chat_input, search, caller)
             except AskError as error:
                 return Failure(chat_input.utterance_id, "engine", error.error_type, str(error))
+            except RaypipeError:
+                raise
+            except Exception as error:  # about a reply that nobody foresaw
+                return Failure(chat_input.utterance_id, "engine", *unexpected(error))
 
     async def _hypotheses(
         self, chat_input: ChatInput, search: Search, caller: Caller

@@ -117,14 +117,17 @@ def _by_index(choices: list[Any]) -> list[Any]:
 
 def _choice(choice: Mapping[str, Any]) -> Choice:
     message = choice["message"]
+    reason = str(choice.get("finish_reason") or "stop").strip().lower()
+    if reason in _BROKEN_OFF:
+        raise ValueError(f"finish_reason {reason!r}")
+    ended = _FINISH_REASONS.get(reason, "stop")
+    if message is None and ended == "content_filter":
+        return Choice("", ended, None)
     refusal = message.get("refusal")
     if not isinstance(refusal, str | None):
         raise TypeError("the refusal is not a text")
     if refusal:
         return Choice(_valid_text(refusal), "refusal", None)
-    reason = str(choice.get("finish_reason") or "stop").strip().lower()
-    if reason in _BROKEN_OFF:
-        raise ValueError(f"finish_reason {reason!r}")
     text = _text(message.get("content"))
     audio = message.get("audio")
     if not text and isinstance(audio, dict):  # an answer that is spoken, with what it says
@@ -133,7 +136,7 @@ def _choice(choice: Mapping[str, Any]) -> Choice:
     steps = logprobs.get("content") if isinstance(logprobs, dict) else None
     return Choice(
         _valid_text(text),
-        _FINISH_REASONS.get(reason, "stop"),
+        ended,
         None if steps is None else tuple(_step(entry) for entry in steps),
     )
 

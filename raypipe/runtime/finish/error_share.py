@@ -43,7 +43,7 @@ def check_error_share(
     cells: Sequence[ModelPrompt],
     limit: float,
 ) -> None:
-    """End a finished run whose errors cannot be explained by single inputs.
+    """Refuse a finished run whose errors cannot be explained by single inputs.
 
     Refusals of inputs (too long, unreadable, silent) are reported and end it only if all of them
     are refused.
@@ -66,7 +66,7 @@ def check_error_share(
         if utterances and sum(reason.utterances for reason in reasons) >= utterances:
             raise ErrorShareError(
                 f"not one of {utterances} utterances could be used ({_in_words(cell)}): "
-                f"{_listed(reasons)}"
+                f"{_listed(reasons)}; tables are in {tables.uri}"
             )
 
 
@@ -87,7 +87,7 @@ def too_many_errors(
     broken = by_cell[worst]
     return ErrorShareError(
         f"{failed} of {utterances} utterances failed ({_in_words(worst)}), more than "
-        f"max_error_fraction {limit:g}: {_listed(broken)}"
+        f"max_error_fraction {limit:g}: {_listed(broken)}; tables are in {tables.uri}"
     )
 
 

@@ -66,7 +66,7 @@ def carry_out(
     tables, metrics = plan.context.tables, plan.config.metrics
     finished = finished_record(tables, metrics) if plan.is_done else None
     if finished is not None:
-        return finished
+        return _believable(plan, finished)
     if not (address or os.environ.get("RAY_ADDRESS")):
         # What Ray's workers say is not shown where all of them are on this machine.
         bring_weights(plan.config)
@@ -85,7 +85,7 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
     if plan.chosen:
         console.print(f"auto: {in_words(plan.chosen)}", highlight=False)
     try:
-        return _carried_out(plan, record, console)
+        record = _carried_out(plan, record, console)
     except Exception as error:
         is_stopped = isinstance(error, StoppedError | ErrorShareError)
         status: Status = "stopped" if is_stopped else "failed"
@@ -96,6 +96,7 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
                 tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
             )
         raise
+    return _believable(plan, record)
 
 
 def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
@@ -106,12 +107,9 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
             _stream(model_run, console, name=model_run.context.model if several else None)
     strategies = [variant.name for variant in context.variants]
     models = [model_run.context.model for model_run in plan.model_runs]
-    cells = [(model, name) for model in models for name in context.all_prompts]
     utterances = plan.model_runs[0].utterances
-    counts = count_tables(context.tables, context.run, utterances, cells, strategies)
+    counts = count_tables(context.tables, context.run, utterances, _cells(plan), strategies)
     check_counts(counts)
-    limit = plan.config.max_error_fraction
-    check_error_share(context.tables, context.run, utterances, cells, limit)
     record = record.changed(
         counts=counts,
         timings=read_timings(context.tables, models),
@@ -131,6 +129,29 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
     )
     write_record(context.tables, record)
     return record
+
+
+def _believable(plan: Plan, record: RunRecord) -> RunRecord:
+    """The record of a finished run.
+
+    Raises:
+        ErrorShareError: if too many utterances failed; tables and report are written all the same.
+    """
+    context = plan.context
+    check_error_share(
+        context.tables,
+        context.run,
+        plan.model_runs[0].utterances,
+        _cells(plan),
+        plan.config.max_error_fraction,
+    )
+    return record
+
+
+def _cells(plan: Plan) -> list[ModelPrompt]:
+    """Every model and prompt of the run, ensembles included."""
+    models = [model_run.context.model for model_run in plan.model_runs]
+    return [(model, name) for model in models for name in plan.context.all_prompts]
 
 
 def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings, read_answers
+from raypipe.records import Stage
+from raypipe.runtime.finish.aggregation import (
+    Ensemble,
+    Failed,
+    PredictionSettings,
+    read_answers,
+)
 from raypipe.runtime.finish.partition import partition
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.objects import object_bytes, object_table
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of
+from raypipe.store.tables import errors_table
 from raypipe.strategies import Strategy, Variant, strategy_named
 from raypipe.votes import VotePolicy
 
+_OWN_STAGE: Stage = "aggregate"
 _HYPOTHESES = "hypotheses.list.element"
 # What no strategy looks at; most of the table's bytes are logits, which only some do.
 _UNREAD = (f"{_HYPOTHESES}.token_logprobs", f"{_HYPOTHESES}.verifier_text")
@@ -103,14 +111,13 @@ def reaggregate_part(part: ShardOfModel, work: ReaggregationWork) -> str | None:
         settings = _settings(work, part, generations)
     except (ShardError, ObjectMissingError) as error:
         return str(error)
-    # What failed stands in errors/ already.
-    predictions = {
-        prompt: made for prompt, (made, _) in read_answers(generations, settings).items()
-    }
+    answers = read_answers(generations, settings)
     for prompt, table in errors.items():
-        _write(work, part, "errors", prompt, _carried_over(table, work.run))
-    for prompt, table in predictions.items():
-        _write(work, part, "predictions", prompt, table)
+        _, failed = answers[prompt]
+        rows = _carried_over(table, work.run)
+        _write(work, part, "errors", prompt, _with_own_failures(rows, failed, part, prompt, work))
+    for prompt, (made, _) in answers.items():
+        _write(work, part, "predictions", prompt, made)
     return None
 
 
@@ -155,6 +162,32 @@ def _carried_over(errors: pa.Table, run: str) -> pa.Table:
     """What failed in the run failed before any hypothesis was read: it stays as it is."""
     place = errors.schema.get_field_index("run")
     return errors.set_column(place, ERRORS.field("run"), pa.array([run] * len(errors), pa.string()))
+
+
+def _with_own_failures(
+    errors: pa.Table,
+    failed: Sequence[Failed],
+    part: ShardOfModel,
+    prompt: str,
+    work: ReaggregationWork,
+) -> pa.Table:
+    """Errors in which those of reading the hypotheses are of this time, not of the run's own."""
+    own = {row: failure for row, failure in failed if failure.stage == _OWN_STAGE}
+    there = [
+        row if stage == _OWN_STAGE else None
+        for row, stage in zip(
+            errors.column("row").to_pylist(), errors.column("stage").to_pylist(), strict=True
+        )
+    ]
+    new = [(row, failure) for row, failure in own.items() if row not in there]
+    stays = [row is None or row in own for row in there]
+    if all(stays) and not new:
+        return errors
+    kept = errors.filter(pa.array(stays, pa.bool_()))
+    made = errors_table(
+        new, run=work.run, shard=part.shard, shard_rows=1, model=part.model, prompt=prompt
+    )
+    return pa.concat_tables([kept, made.select(kept.column_names).cast(kept.schema)])
 
 
 def _write(

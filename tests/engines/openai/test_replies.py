@@ -32,6 +32,11 @@ def test_finish_reasons_in_any_case_and_unknown_ones(written: object, read: str)
     assert (choice.text, choice.finish_reason) == ("anger", read)
 
 
+def test_a_filter_may_leave_no_message() -> None:
+    [choice] = read_reply(body(None, finish_reason="content_filter")).choices
+    assert (choice.text, choice.finish_reason) == ("", "content_filter")
+
+
 @pytest.mark.parametrize("reason", ["error", "ABORT"])
 def test_an_answer_that_the_server_broke_off_is_asked_for_again(reason: str) -> None:
     with pytest.raises(BadReplyError, match="finish_reason"):

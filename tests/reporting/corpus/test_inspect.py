@@ -16,8 +16,10 @@ from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.metrics.bins import equal_count, equal_width
 from raypipe.metrics.distribution import entropy_bits
-from raypipe.records import Failure, Utterance, Vote
+from raypipe.records import AudioMarks, Failure, Utterance, Vote
+from raypipe.reporting.corpus.findings import Signals
 from raypipe.reporting.corpus.inspect import inspect_shards
+from raypipe.reporting.corpus.words import alerts
 from raypipe.store.location import Location
 from raypipe.votes import VotePolicy
 
@@ -329,3 +331,38 @@ def test_a_crowd_of_a_thousand(write: Write, shards: Location) -> None:
 def test_where_nothing_is_nothing_is_inspected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no shards"):
         inspect_shards(Location.parse(str(tmp_path)))
+
+
+def test_signals_that_are_no_speech_are_counted_and_warned_of(
+    write: Write, shards: Location
+) -> None:
+    good = AudioMarks(peak=0.5, rms=0.1, clipped_share=0.0, silent=False)
+    marked = {
+        "1": good,
+        "2": replace(good, peak=0.0, rms=0.0, silent=True),
+        "3": replace(good, silent=True, channel_correlation=-1.0),
+        "4": replace(good, peak=9829.0, clipped_share=0.99),
+        "5": replace(good, note="the header declares 0 bytes", channel_correlation=-1.0),
+    }
+    rows = [replace(utterance(name, "joy"), audio_marks=marks) for name, marks in marked.items()]
+    write([*rows, utterance("6", "joy")])
+    found = inspect_shards(shards)
+    assert found.signals == Signals(
+        measured=5, silent=2, antiphase=1, out_of_range=1, clipped=1, mended=1
+    )
+    warned = "\n".join(alerts(found))
+    for words in (
+        "2 of 6 utterances are silent, 1 because their channels cancel each other out",
+        "1 of 6 utterances reach more than 10 times full scale",
+        "1 of 6 utterances are clipped",
+        "1 of 6 utterances had a header with a wrong size",
+    ):
+        assert words in warned
+
+
+def test_good_signals_and_unmeasured_ones_are_no_warning(write: Write, shards: Location) -> None:
+    good = AudioMarks(peak=0.5, rms=0.1, clipped_share=0.001, silent=False)
+    write([replace(utterance("1", "joy"), audio_marks=good), utterance("2", "joy")])
+    found = inspect_shards(shards)
+    assert found.signals.measured == 1
+    assert not [alert for alert in alerts(found) if "silent" in alert or "clipped" in alert]

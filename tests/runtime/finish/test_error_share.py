@@ -61,6 +61,7 @@ def test_the_commonest_reasons_are_named(place: Location) -> None:
         "39 of 100 utterances failed (model m, prompt p), more than max_error_fraction 0.05: "
         "30 x prompt, ValueError (such as: why ValueError); "
         "9 x engine, timeout (such as: why timeout)"
+        f"; tables are in {place.uri}"
     )
     check_error_share(place, "r", 100, [CELL], 0.39)
 

@@ -280,3 +280,10 @@ def test_words_in_a_corpus_mean_in_predictions_what_they_mean_in_its_index(
     (row,) = runs.rows("SELECT votes_union, soft_label FROM predictions")
     assert row["votes_union"] == ["happiness", "sadness"]
     assert row["soft_label"] == [0.0, 0.0, 0.0, 0.5, 0.0, 0.5]
+
+
+def test_an_empty_corpus_is_refused_by_its_name(fake_engine: None, tmp_path: Path) -> None:
+    runs = InProcess(tmp_path)
+    runs.write()
+    with pytest.raises(ConfigError, match="is empty: it holds 0 utterances"):
+        runs.plan()

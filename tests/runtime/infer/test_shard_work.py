@@ -304,7 +304,7 @@ def test_an_answer_that_cannot_be_predicted_from_costs_only_itself(
 
     monkeypatch.setattr(aggregation, "predict_variants", breaks)
     in_process.answered(model=failing())
-    told = "SELECT utterance_id, error_type FROM errors"
+    told = "SELECT utterance_id, error_type, refusal FROM errors"
     assert query(in_process.tables, told).to_pylist() == [
-        {"utterance_id": "u3", "error_type": "ZeroDivisionError"}
+        {"utterance_id": "u3", "error_type": "ZeroDivisionError", "refusal": False}
     ]

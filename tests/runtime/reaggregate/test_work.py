@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from bench.compare_runs import compare_objects
 from in_process import InProcess, utterance
 
+from raypipe.runtime.finish import aggregation
 from raypipe.runtime.reaggregate.plan import Changes, plan_reaggregation
 from raypipe.runtime.reaggregate.work import ReaggregationWork, ShardOfModel, reaggregate_part
 from raypipe.store.location import Location
+from raypipe.store.query import query
 
 VERSION_1 = Path(__file__).parents[2] / "data" / "version_1" / "run"
 FIRST = ShardOfModel("fake", "shard-000000.parquet")
@@ -30,6 +33,10 @@ def run(fake_engine: None, tmp_path: Path) -> InProcess:
     """A finished run with a failed utterance, two prompts and their mean."""
     runs = InProcess(tmp_path)
     runs.write(*(utterance(f"u{number}") for number in range(4)))
+    return finished(runs)
+
+
+def finished(runs: InProcess) -> InProcess:
     options = {"fail": ["greedy"], "fail_ids": ["u2"]}
     runs.finished(
         strategies=["greedy", "token", "w_bon"],
@@ -107,7 +114,8 @@ def test_what_is_missing_or_damaged_is_told_and_nothing_is_written(
     name = FIRST.object_name(table, "b")
     path = Path(run.tables.uri) / name
     data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 1
+    for at in range(len(data) // 4, len(data) // 2):  # some bytes of a file decide nothing
+        data[at] ^= 1
     path.write_bytes(data)
     told = reaggregate_part(FIRST, work)
     assert told is not None
@@ -153,3 +161,31 @@ def test_a_shard_of_version_1_is_read_as_version_1_had_read_it(tmp_path: Path, s
         assert wrong == []
         assert columns > 5
         assert rows == (2 * 5 if table == "predictions" else 0)
+
+
+def test_what_cannot_be_read_this_time_is_an_error_of_this_time(
+    run: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = aggregation.predict_variants, itertools.count()
+
+    def breaks(*args: Any) -> Any:
+        if next(calls) % 3 == 1:  # the second of three answered utterances, under each prompt
+            raise ZeroDivisionError("division by zero")
+        return real(*args)
+
+    def ids(place: Location, table: str) -> list[str]:
+        rows = query(place, f"SELECT DISTINCT utterance_id FROM {table} ORDER BY 1")
+        return list(rows.column("utterance_id").to_pylist())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(aggregation, "predict_variants", breaks)
+        work = work_on(run.tables, tmp_path / "broken", strategies=["greedy"])
+        assert reaggregate_part(FIRST, work) is None
+        broken_run = finished(InProcess(tmp_path / "other", shards=run.shards))
+    for place in (work.output, broken_run.tables):
+        assert ids(place, "errors") == ["u1", "u2"]
+        assert ids(place, "predictions") == ["u0", "u3"]
+    mended = work_on(broken_run.tables, tmp_path / "mended", strategies=["greedy"])
+    assert reaggregate_part(FIRST, mended) is None
+    assert ids(mended.output, "errors") == ["u2"]
+    assert ids(mended.output, "predictions") == ["u0", "u1", "u3"]
