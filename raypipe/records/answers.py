@@ -151,11 +151,14 @@ class Parsed:
         probs: shape ``(labels,)``, float64, sums to 1; None when invalid.
         rule: the parsing rule that fired, e.g. ``"json"``; ``"none"`` if no rule did.
         invalid_reason: why there is no distribution; None when valid.
+        dropped_share: share of the answer's labels that are not in the label set, in [0, 1]; they
+            were dropped and the rest renormalised.
     """
 
     probs: NDArray[np.float64] | None
     rule: str
     invalid_reason: str | None = None
+    dropped_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
