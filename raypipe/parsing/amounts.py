@@ -57,6 +57,8 @@ _NOUN_BEFORE = re.compile(
     r"([^\W\d]+)[\"'`*]{0,4}(?:\s?(?:of|is|at|was|about|around|from|[:=#(])){0,3}[\s\"'`*]{0,4}$",
     re.IGNORECASE,
 )
+_OUT_OF = re.compile(r"\b(?:out\sof|of|all|among)\s(?:the\s)?$", re.IGNORECASE)
+_LEGEND = re.compile(r"\s?=\s?[^\W\d_]{2}")
 _AFTER = re.compile(r"[ \t]?[-)]?[ \t]?([^\W\d_]+)(?:\s+([^\W\d_]+))?")
 _UNITS: Final = word_set(
     "hz khz db dbfs ms s sec secs second seconds minute minutes min mins hour hours year years "
@@ -169,6 +171,7 @@ def _role(
         return "other"
     if match["glued"] and amount.kind == "bare":
         return "other"
+    start = match.start("low")
     after = _AFTER.match(text, amount.end)
     words = [word.lower() for word in after.groups() if word] if after else []
     if words and amount.kind == "percent" and words[0] in _NO_SHARE_AFTER_PERCENT:
@@ -179,6 +182,10 @@ def _role(
     noun = before[1].lower() if before else ""
     is_next = before is not None and not re.search(r"\s(?:is|at|was|about|from)\b", before[0])
     if noun in OTHER_NOUNS and (is_next or noun not in COUNTERS):
+        return "other"
+    if amount.kind == "bare" and amount.integer and _OUT_OF.search(text, max(0, start - 20), start):
+        return "other"
+    if amount.kind == "bare" and _LEGEND.match(text, amount.end):
         return "other"
     if noun in WEAK_NOUNS or (words and words[0] in _CERTAIN and words[1:2] != ["that"]):
         return "weak"

@@ -51,7 +51,8 @@ _FIELD: Final = re.compile(
 _REASON: Final = re.compile(
     rf"^{_EMPHASIS}(?:\d+[.)]\s*)?(?:(?:the|my|brief|short)\s)?(?:reason(?:s|ing)?|explanations?|"
     r"rationale|because|justification|analysis|evidence|(?:\w+\s)?cues?|notes?|why|comments?|context|"
-    r"alternatives?|alternative\semotions?|runner-up|excluded|rejected|caveats?)"
+    r"alternatives?|alternative\semotions?|runner-up|caveats?|"
+    r"(?:emotions?\s)?(?:excluded|rejected|absent|not\spresent|ruled\sout))"
     r"[\"'*_`)\]]*\s*[:=]",
     re.IGNORECASE,
 )
@@ -70,7 +71,8 @@ _NOT: Final = (
     r"lack(?:s|ing)?|absence|absent|rather\sthan|instead\sof|as\sopposed\sto|other\sthan|"
     r"opposed\sto|unlike|free\s(?:of|from)|devoid|rul(?:e|es|ed|ing)\sout|exclud\w+|den(?:y|ies|ied)|"
     r"doubt\w*|unlikely|except|far\sfrom|anything\sbut|dismiss\w*|reject\w*|little|wrong(?:ly)?|"
-    r"false(?:ly)?|less|versus|vs|than|mistak\w+|confus(?:e|ed)\swith|over)\b"
+    r"false(?:ly)?|mistak\w+|confus(?:e|ed)\swith)\b"
+    r"|\b(?:less|versus|vs|than|over)\b(?=(?:\W+\w+){0,2}\W*$)"
 )
 _DENIAL: Final = re.compile(_NOT, re.IGNORECASE)
 _NO_DENIAL: Final = re.compile(
@@ -105,10 +107,17 @@ _OPTIONS: Final = re.compile(
     re.IGNORECASE,
 )
 _EXAMPLES: Final = re.compile(
-    r"\b(?:such\sas|for\sexample|e\.g|whether|if|unless|when|imagine|suppose|despite|although|"
-    r"though(?!,)|even\sthough|while|whereas|mistaken\sfor|confused\swith|at\sfirst|initially|"
-    r"started?|originally|first|would\shave|might\shave|could\shave|say(?:s|ing)?\s[\"'])\b",
+    r"\b(?:such\sas|for\sexample|e\.g|whether|if|unless|when|imagine|suppose|"
+    r"mistaken\sfor|confused\swith|started?|(?<=\w\s)(?:while|whereas)|would\shave|might\shave|could\shave)\b",
     re.IGNORECASE,
+)
+_CONCESSION: Final = re.compile(
+    r"^\W*(?:while|whereas)\b|\b(?:despite|although|though(?!,)|even\sthough|at\sfirst|initially|"
+    r"originally|first)\b",
+    re.IGNORECASE,
+)
+_QUOTED: Final = re.compile(
+    r"\"[^\"\n]{1,300}?[^\W\d]\s[^\"\n]{1,300}?\"|(?<!\w)'[^'\n]*(?:\w'\w[^'\n]*)*\s[^'\n]*'(?!\w)"
 )
 _REASONING: Final = re.compile(
     r"\b(?:because|since|due\sto|given\s(?:the|that|how)|based\son|as\s(?:the|she|he|they|it|there|I)"
@@ -119,7 +128,8 @@ _SCOPE_END: Final = re.compile(
     r"\b(?:but|yet|however|instead(?!\sof))\b|;|\s-\s|>|:"
     r"|,\s(?:and\s|so\s|then\s)?(?:so|it'?s|(?:he|she|it|they|that|this)\s(?:is|sounds?|seems?|feels?|are)"
     r"|(?:the|this)\s(?:\w+\s)?(?:speaker|person|voice|emotion|tone)\b|rather(?!\sthan)|"
-    r"i\s(?:would|choose|pick|say|think|hear|believe)|definitely|clearly|just|mainly|mostly)\b",
+    r"i\s(?:would|choose|pick|say|think|hear|believe)|definitely|clearly|just|mainly|mostly|"
+    r"leaving|therefore|hence|thus)\b",
     re.IGNORECASE,
 )
 _STRONG_END: Final = re.compile(r"\b(?:but|yet|however|instead(?!\sof))\b|;", re.IGNORECASE)
@@ -130,8 +140,8 @@ _NOT_RULED_OUT: Final = re.compile(
 )
 _LIGHT: Final = word_set(
     "and a an the also plus with both some bit little touch hint of slightly somewhat rather "
-    "very quite mostly mainly primarily partly possibly perhaps maybe then a_bit lot mixture "
-    "mix as well too tinge slight mild strong undertones traces trace sense"
+    "very quite mostly mainly primarily partly then lot mixture mix as well "
+    "too tinge slight mild strong undertones traces trace sense"
 )
 _LIST_GAP = re.compile(r"[\s,/&|+*\"'`_.)(\]\[<>-]*|(?:[\s>*#-]*\(?\d{1,2}[.)]\s*)", re.IGNORECASE)
 
@@ -187,12 +197,18 @@ def _with_manners(
     asked = text[start:end].rstrip("\"') *").endswith("?")
     is_bare = len(runs) == 1 and _is_bare(text[start : words[0].start], text[words[-1].end : end])
     second = _SECOND.match(text[start:end]) is not None
+    is_described = _DESCRIPTION.match(text[start:end]) is not None
+    quoted = [
+        (start + match.start(), start + match.end())
+        for match in _QUOTED.finditer(text[start:end])
+        if not is_bare
+    ]
     for run in runs:
         manner: Manner = "stated"
         before = text[max(start, run[0].start - _REACH) : run[0].start]
         after = text[run[-1].end : min(end, run[-1].end + _REACH)]
         known = {word.label for word in run} - {None}
-        if in_reasons or _DESCRIPTION.match(text[start:end]):
+        if in_reasons or is_described or any(a <= run[0].start < b for a, b in quoted):
             manner = "reason"
         elif asked:
             manner = "unclear"
@@ -227,12 +243,14 @@ def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manne
         return "unclear"
     if denials:
         behind = scope[denials[-1].end() :]
-        if denials[-1][0].lower() in ("than", "over", "vs", "versus", "less", "little"):
+        if denials[-1][0].lower() in ("than", "over", "vs", "versus", "less", "little"):  # compared
             return "unclear"
         # "not sad, angry": nobody can say whether the comma ends what is denied.
         return "unclear" if "," in behind and not _joins_by_or(run, text) else "denied"
     if _EXAMPLES.search(condition):
-        return "unclear"
+        return "reason" if _CONCESSION.search(scope) else "unclear"
+    if _CONCESSION.search(scope):
+        return "reason"
     if many and _OPTIONS.search(before):
         return "option"
     return "reason" if _is_reason(scope) else "stated"

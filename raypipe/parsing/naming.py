@@ -28,7 +28,10 @@ def read_list(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Parse
     entries = [entry for entry in entries if re.search(r"\w", entry)]
     if len(entries) < 2 or any(len(entry.split()) > 2 or "." in entry for entry in entries):
         return None
-    known = {labels.index(entry) for entry in entries} - {None}
+    indices = [labels.index(entry) for entry in entries]
+    known = set(indices) - {None}
+    if indices == list(range(len(labels))) and not text.lstrip().startswith(("[", "{")):
+        return Parsed(None, "label_list", "ambiguous")  # the question's options, said again
     named = {mention.label for mention in mentions} - {None}
     return uniform(known, labels, "label_list") if known and known == named else None
 

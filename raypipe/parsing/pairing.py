@@ -10,7 +10,7 @@ from typing import Final
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import Amount
-from raypipe.parsing.mentions import Mention
+from raypipe.parsing.mentions import Mention, is_list_gap
 from raypipe.parsing.settling import Claim, Share, is_whole, settle
 from raypipe.parsing.vocabulary import OTHER_NOUNS, SHARE_NOUNS, WEAK_NOUNS, word_set
 from raypipe.parsing.words import meaning_of
@@ -37,11 +37,12 @@ _FILLER: Final = (
     )
 )
 _BEFORE_FILLER: Final = word_set(
-    "of chance probability likelihood share percent weight the a an that speaker person he she "
-    "they it is are was sounds sound seems feels feel voice in to for sure certain confident "
-    "confidence being be emotion emotional state as with slightly somewhat pure probable "
-    "likely odds which mostly on goes go expresses shows expressing feeling there s this i m "
-    "am most like score by assigned given expressed assign towards toward caller woman man"
+    "of chance probability likelihood share percent weight the a an that speaker person he "
+    "she they it is are was sounds sound seems feels feel voice in to for sure certain "
+    "confident confidence being be emotion emotional state as with slightly somewhat pure "
+    "probable likely odds which mostly on goes go expresses shows expressing feeling there s "
+    "this i m would say choose hear listeners annotators raters people am most by assigned "
+    "given expressed assign towards toward caller woman man"
 )
 _ENTRY_BEFORE = re.compile(
     r"(?:^|[\n,;|.(+&]|\band\b|[\d%]\s)[\s>*#\"'`-]*(?:\(?\d{1,2}[.)]\s*)?"
@@ -57,7 +58,18 @@ _BOUND = re.compile(
     r"above|below|up\sto))\s?$",
     re.IGNORECASE,
 )
+_NOT_JOINING: Final = word_set("not no nor never without and or but than")
+_MOST_UNUSUAL: Final = 6
+_REST = re.compile(
+    r"\b(?:the\s(?:rest|remainder|others?)|remaining)\b(?![^.;\n]*\d)", re.IGNORECASE
+)
 _WITHOUT_SHARE: Final = frozenset(("sum", "others", "rest", "remaining", "all", "each"))
+
+
+_FLAG = re.compile(
+    r"[\"'`*]*\s*[:=|-]\s*[\"'`*]*(?:(?P<yes>yes|true|present)|(?P<no>no|false|none|absent))\b(?!\s\w)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +102,11 @@ def read_pairs(
         return None
     text_words = _compounds(mentions, text)
     readings = []
-    for direction in (_label_first, _number_first, _mixed):
-        shares = direction(text_words, numbers, text)
-        if any(share.label is not None for share in shares):
+    for direction in (_label_first, _number_first, _mixed, _in_parallel):
+        links = direction(text_words, numbers, text)
+        if any(share.label is not None for share in links.shares):
             claim = _claim(
-                shares,
+                links,
                 text,
                 mentions,
                 text_words,
@@ -108,8 +120,22 @@ def read_pairs(
     return _best(readings)
 
 
+def read_flags(text: str, mentions: Sequence[Mention]) -> set[int | None] | None:
+    """Labels that are said to be there in ``anger: yes, sadness: no``; None for anything else."""
+    flags = [
+        (mention.label, _FLAG.match(text, mention.end))
+        for mention in mentions
+        if mention.label is not None
+    ]
+    if not flags or any(flag is None for _, flag in flags):
+        return None
+    return {label for label, flag in flags if flag is not None and flag["yes"]} or None
+
+
 def _best(readings: Sequence[Pairing]) -> Pairing:
-    whole = [reading for reading in readings if not reading.claim.left_over]
+    whole = [
+        reading for reading in readings if not reading.claim.left_over and not reading.claim.unused
+    ]
     usable = [reading for reading in whole or readings if reading.parsed.probs is not None]
     if not usable:
         return (whole or list(readings))[0]
@@ -124,49 +150,100 @@ def _best(readings: Sequence[Pairing]) -> Pairing:
 
 # --- directions ---------------------------------------------------------------------------------
 
-_Shares = list[Share]
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Labels and numbers that stand beside each other.
+
+    Attributes:
+        sure: whether nothing but words of joining stands between any of them.
+    """
+
+    shares: list[Share]
+    sure: bool = True
 
 
-def _label_first(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Shares:
+def _label_first(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Links:
     """``anger: 35%``, ``| anger | 0.35 |``, ``anger (35%)``, ``anger is around 35%``."""
-    return _linked(words, numbers, lambda gap: _is_gap(gap, _FILLER), text, label_first=True)
+    return _linked(words, numbers, _unusual_after, text, label_first=True)
 
 
-def _number_first(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Shares:
+def _number_first(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Links:
     """``35% anger``, ``a 35% chance that the speaker is angry``."""
-    return _linked(words, numbers, _is_gap_before, text, label_first=False)
+    return _linked(words, numbers, _unusual_before, text, label_first=False)
 
 
-def _mixed(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Shares:
+def _mixed(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Links:
     """Label first where a stroke binds them, number first for what is left."""
 
-    def is_bound(gap: str) -> bool:
-        return bool(re.search(r"[:=|(]", gap)) and _is_gap(gap, _FILLER)
+    def bound_after(gap: str) -> int | None:
+        return _unusual_after(gap) if re.search(r"[:=|(]", gap) else None
 
-    bound = _linked(words, numbers, is_bound, text, label_first=True)
-    taken = {share.amount.start for share in bound}
-    named = {share.place for share in bound}
+    bound = _linked(words, numbers, bound_after, text, label_first=True)
+    taken = {share.amount.start for share in bound.shares}
+    named = {share.place for share in bound.shares}
     rest = _linked(
         [word for word in words if (word.start, word.end) not in named],
         [number for number in numbers if number.start not in taken],
-        _is_gap_before,
+        _unusual_before,
         text,
         label_first=False,
     )
-    return sorted(bound + rest, key=lambda share: share.place)
+    shares = sorted(bound.shares + rest.shares, key=lambda share: share.place)
+    return _Links(shares, bound.sure and rest.sure)
+
+
+def _in_parallel(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> _Links:
+    """``anger and sadness, 25% and 75%``: a list of labels before or behind one of numbers."""
+    numbers = _split_halves(numbers, text)
+    if len(words) < 2 or len(words) != len(numbers):
+        return _Links([])
+    if not (words[-1].end <= numbers[0].start or numbers[-1].end <= words[0].start):
+        return _Links([])
+    spans = sorted(
+        (
+            [(token.start, token.end) for token in words],
+            [(token.start, token.end) for token in numbers],
+        )
+    )
+    for own in spans:
+        if not all(is_list_gap(text[a[1] : b[0]]) for a, b in itertools.pairwise(own)):
+            return _Links([])
+    unusual = _unusual_after(text[spans[0][-1][1] : spans[1][0][0]])
+    shares = [
+        Share(word.label, word.word, (word.start, word.end), number)
+        for word, number in zip(words, numbers, strict=True)
+    ]
+    return _Links([] if unusual is None else shares, sure=not unusual)
+
+
+def _split_halves(numbers: Sequence[Amount], text: str) -> Sequence[Amount]:
+    """``25/75`` as two numbers: a fraction whose ends add up to a whole."""
+    if len(numbers) != 1 or numbers[0].kind != "fraction":
+        return numbers
+    [number] = numbers
+    ends = re.fullmatch(r"\s*([\d.]+)\s?/\s?([\d.]+)\s*", text[number.start : number.end])
+    if ends is None or float(ends[1]) + float(ends[2]) not in (1.0, 10.0, 100.0):
+        return numbers
+    middle = number.start + ends.end(1)
+    return [
+        Amount(number.start, middle, float(ends[1])),
+        Amount(middle + 1, number.end, float(ends[2])),
+    ]
 
 
 def _linked(
     words: Sequence[Mention],
     numbers: Sequence[Amount],
-    is_gap: Callable[[str], bool],
+    unusual_words: Callable[[str], int | None],
     text: str,
     *,
     label_first: bool,
-) -> _Shares:
+) -> _Links:
     """Pairs of neighbours with a gap that joins them; every word and number at most once."""
     tokens: list[Mention | Amount] = sorted([*words, *numbers], key=lambda token: token.start)
-    shares: _Shares = []
+    shares: list[Share] = []
+    sure = True
     for first, second in itertools.pairwise(tokens):
         if label_first and isinstance(first, Mention) and isinstance(second, Amount):
             word, amount = first, second
@@ -175,12 +252,14 @@ def _linked(
         else:
             continue
         gap = text[first.end : second.start]
-        if len(gap) > _MAX_GAP or not is_gap(gap):
+        unusual = unusual_words(gap) if len(gap) <= _MAX_GAP else None
+        if unusual is None or unusual > _MOST_UNUSUAL or word.manner == "denied":
             continue
         if label_first and _is_numbering(gap, amount, text):
             continue
         shares.append(Share(word.label, word.word, (word.start, word.end), amount))
-    return shares
+        sure = sure and not unusual
+    return _Links(shares, sure)
 
 
 def _is_numbering(gap: str, amount: Amount, text: str) -> bool:
@@ -189,21 +268,24 @@ def _is_numbering(gap: str, amount: Amount, text: str) -> bool:
     return is_plain and re.match(r"\s?[:.]\s", text[amount.end : amount.end + 3]) is not None
 
 
-def _is_gap(gap: str, fillers: frozenset[str]) -> bool:
+def _unusual_after(gap: str) -> int | None:
+    """How many unusual words part a label from its number; None if they are not one entry."""
     bare = re.sub(r"\.{2,}|_{2,}", " ", _ASIDE.sub(" ", _GIVEN.sub(" ", gap)))
-    if re.search(r"[.!?;](?:\s|$)|\n\s*\n|[\n].*\n", bare.strip(" ")):
-        return False
+    if re.search(r"[.!?;](?:\s|$)|\n\s*\n|[\n].*\n", bare.strip(" ")) and bare != ";":
+        return None
     if bare.count(",") > 1:
-        return False
-    words = re.findall(r"[^\W\d_]+", re.sub(r"</?\w*|/?>", " ", bare).lower())
-    return all(word in fillers for word in words)
+        return None
+    bare = re.sub(r"</?\w*|/?>|\b(?:less|more|fewer)\sthan\b", " ", bare.lower())
+    words = re.findall(r"[^\W\d_]+", bare)
+    return None if _NOT_JOINING & set(words) else sum(word not in _FILLER for word in words)
 
 
-def _is_gap_before(gap: str) -> bool:
+def _unusual_before(gap: str) -> int | None:
+    """How many unusual words part a number from its label; None if they are not one entry."""
     if re.search(r"[,.!?;|]|\n\s*\n", gap):
-        return False
+        return None
     words = re.findall(r"[^\W\d_]+", gap.lower())
-    return all(word in _BEFORE_FILLER for word in words)
+    return None if _NOT_JOINING & set(words) else sum(word not in _BEFORE_FILLER for word in words)
 
 
 def _compounds(mentions: Sequence[Mention], text: str) -> list[Mention]:
@@ -226,7 +308,7 @@ def _compounds(mentions: Sequence[Mention], text: str) -> list[Mention]:
 
 
 def _claim(
-    shares: Sequence[Share],
+    links: _Links,
     text: str,
     mentions: Sequence[Mention],
     words: Sequence[Mention],
@@ -235,6 +317,7 @@ def _claim(
     *,
     number_first: bool,
 ) -> Claim:
+    shares = links.shares
     known = [share for share in shares if share.label is not None]
     zeros = [
         Share(word.label, word.word, (word.start, word.end), Amount(word.end, word.end, 0.0))
@@ -243,10 +326,14 @@ def _claim(
     ]
     taken = {share.amount.start for share in shares}
     unknown = [share for share in shares if share.label is None]
-    spare = any(_is_bound(text, share.amount) for share in shares)
+    spare = not links.sure or any(_is_bound(text, share.amount) for share in shares)
+    spare = spare or _REST.search(text) is not None
+    ends = {share.amount.end for share in shares}
     for number in numbers:
-        if number.start in taken or number.role == "weak":
+        if number.start in taken or number.end in ends or number.role == "weak":
             continue
+        if not number.value:
+            continue  # nothing can change by it
         entry = _unknown_entry(text, number, number_first)
         label = None if entry is None else meaning_of(entry[1], labels).label
         if entry is None:
@@ -265,7 +352,8 @@ def _claim(
     claim = Claim(
         RULE,
         tuple(every),
-        left_over=spare or bool(unused),
+        left_over=spare,
+        unused=bool(unused),
         named=frozenset(label for label in with_number if label is not None),
     )
     return replace(claim, cut=_is_cut(text, claim, words))

@@ -11,8 +11,8 @@ from raypipe.parsing.amounts import Amount
 from raypipe.parsing.around import REVISION, settled
 from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.mentions import mentions_in
-from raypipe.parsing.naming import read_list, read_names
-from raypipe.parsing.pairing import read_pairs
+from raypipe.parsing.naming import read_list, read_names, uniform
+from raypipe.parsing.pairing import read_flags, read_pairs
 from raypipe.parsing.refusals import is_refusal, without_refusal
 from raypipe.parsing.settling import distribution, is_whole
 from raypipe.parsing.tables import read_table
@@ -67,6 +67,9 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
         if again is None or again.probs is None:
             return Parsed(None, "none", "refusal")
         return again
+    flagged = read_flags(prose, mentions)
+    if flagged is not None:
+        return uniform(flagged, labels, "label_list")
     listed = read_list(prose, mentions, labels)
     if listed is not None:
         return listed

@@ -43,7 +43,8 @@ class Claim:
     Attributes:
         rule: that found them.
         shares: in the order of the text.
-        left_over: whether a number or a label is left that could change the result.
+        left_over: whether a number is left that could change the result.
+        unused: whether a label is stated beside them that has no number.
         repeats: what the same word again means: in an object its later value counts, in text two
             values are two readings.
         cut: whether the text ends in the middle of it.
@@ -53,6 +54,7 @@ class Claim:
     rule: str
     shares: tuple[Share, ...]
     left_over: bool = False
+    unused: bool = False
     repeats: bool = False
     cut: bool = False
     named: frozenset[int] = frozenset()
@@ -80,9 +82,12 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
     is_whole = _is_whole(known)
     if claim.cut and not is_whole:
         return Parsed(None, rule, "truncated")
-    if known <= 0.0 and not claim.left_over:
+    if known <= 0.0 and not claim.left_over and not claim.unused:
         return Parsed(None, rule, "all_zero")
+    positive = {share.label for share in shares if share.label is not None and share.amount.value}
     if claim.left_over and not is_whole:
+        return Parsed(None, rule, "ambiguous")
+    if claim.unused and not (is_whole and len(positive) > 1):
         return Parsed(None, rule, "ambiguous")
     if not claim.repeats and _goes_on_after_a_whole(shares):
         return Parsed(None, rule, "ambiguous")
@@ -90,7 +95,6 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
     dropped = unknown / (unknown + known) if unknown > 0.0 else 0.0
     if dropped > max_dropped_share:
         return Parsed(None, rule, "unknown_labels", dropped)
-    positive = {share.label for share in shares if share.label is not None and share.amount.value}
     if len(positive) == 1 and dropped == 0.0 and _says_less_than_half(shares):
         return Parsed(None, rule, "ambiguous")  # most of it is elsewhere, and nobody says where
     probs = [0.0] * len(labels)
@@ -216,6 +220,8 @@ def _goes_on_after_a_whole(shares: Sequence[Share]) -> bool:
 
 def _says_less_than_half(shares: Sequence[Share]) -> bool:
     known = [share for share in shares if share.label is not None and share.amount.value]
-    total = sum(share.amount.value for share in known)
+    total = sum(share.amount.value for share in known if share.amount.role == "share")
+    if any(share.amount.role == "weak" for share in known):
+        return False  # how sure somebody is, not how much of it
     zeros = any(share.label is not None and not share.amount.value for share in shares)
     return total < 0.5 and not zeros
