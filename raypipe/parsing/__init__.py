@@ -7,13 +7,14 @@ from raypipe.parsing.amounts import number_in
 from raypipe.parsing.parts import TextPart
 from raypipe.parsing.reading import MAX_CHARACTERS, Reading, read_answer
 from raypipe.parsing.scores import parse_score
-from raypipe.parsing.settling import MAX_DROPPED_SHARE
+from raypipe.parsing.settling import MAX_DROPPED_SHARE, UNKNOWN_LABELS
 from raypipe.records import Parsed
 
 __all__ = [
     "MAX_CHARACTERS",
     "MAX_DROPPED_SHARE",
     "RULES",
+    "UNKNOWN_LABELS",
     "Reading",
     "TextPart",
     "number_in",

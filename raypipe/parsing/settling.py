@@ -16,6 +16,9 @@ from raypipe.records import Parsed
 MAX_DROPPED_SHARE: Final = 0.5
 """Largest share of unknown labels that may be dropped from an answer."""
 
+UNKNOWN_LABELS: Final = "unknown_labels"
+"""Reason of an answer of which more than that was dropped."""
+
 _WHOLE: Final = 0.02
 _MIXED: Final = 0.1
 
@@ -94,7 +97,7 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
     unknown = sum(_unknown(shares, known))
     dropped = unknown / (unknown + known) if unknown > 0.0 else 0.0
     if dropped > max_dropped_share:
-        return Parsed(None, rule, "unknown_labels", dropped)
+        return Parsed(None, rule, UNKNOWN_LABELS, dropped)
     if len(positive) == 1 and dropped == 0.0 and _says_less_than_half(shares):
         return Parsed(None, rule, "ambiguous")  # most of it is elsewhere, and nobody says where
     probs = [0.0] * len(labels)

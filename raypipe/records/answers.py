@@ -178,6 +178,8 @@ class Prediction:
             included; None where unknown.
         verifier_calls: for this prediction; None where unknown.
         escalated: whether ``adaptive`` turned to its expensive strategy; None for any other.
+        dropped_share: share of labels outside the set that was dropped from the answers read, the
+            mean of several by weight, in [0, 1]; None where no text was read.
     """
 
     strategy: str
@@ -192,6 +194,7 @@ class Prediction:
     model_tokens: int | None = None
     verifier_calls: int | None = None
     escalated: bool | None = None
+    dropped_share: float | None = None
 
     @property
     def valid(self) -> bool:
