@@ -6,6 +6,7 @@ from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import number_in
 from raypipe.parsing.parts import TextPart
 from raypipe.parsing.reading import MAX_CHARACTERS, Reading, read_answer
+from raypipe.parsing.reasons import REASONS, RULES
 from raypipe.parsing.scores import parse_score
 from raypipe.parsing.settling import MAX_DROPPED_SHARE, UNKNOWN_LABELS
 from raypipe.records import Parsed
@@ -13,6 +14,7 @@ from raypipe.records import Parsed
 __all__ = [
     "MAX_CHARACTERS",
     "MAX_DROPPED_SHARE",
+    "REASONS",
     "RULES",
     "UNKNOWN_LABELS",
     "Reading",
@@ -22,9 +24,6 @@ __all__ = [
     "parse_score",
     "read_answer",
 ]
-
-RULES = ("json", "parallel_lists", "number_list", "table", "percent_list", "label_list", "keyword")
-"""Names of the rules, as they are recorded."""
 
 
 def parse_answer(
