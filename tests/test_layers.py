@@ -22,7 +22,7 @@ SHARED = {
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
-    "reporting": {"corpora", "shards", "store", "metrics", "strategies"},
+    "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
     "strategies": {"parsing", "metrics", "questions"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import number_in
 from raypipe.parsing.parts import TextPart
+from raypipe.parsing.plain_object import plain_object
 from raypipe.parsing.reading import MAX_CHARACTERS, Reading, read_answer
 from raypipe.parsing.reasons import REASONS, RULES
 from raypipe.parsing.scores import parse_score
@@ -49,4 +50,5 @@ def parse_answer(
         >>> parse_answer("Angry or sad.", emotions).invalid_reason
         'ambiguous'
     """
-    return read_answer(text, labels, max_dropped_share).parsed
+    plain = plain_object(text, labels)
+    return read_answer(text, labels, max_dropped_share).parsed if plain is None else plain
