@@ -58,6 +58,11 @@ _NOUN_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _OUT_OF = re.compile(r"\b(?:out\sof|of|all|among)\s(?:the\s)?$", re.IGNORECASE)
+_PLURAL = re.compile(
+    r"(?!votes|points|percents|listeners|annotators|raters|people|parts|shares|sounds|seems|feels|"
+    r"goes|stands|happiness|sadness|this|less|as)[^\W\d_]{3,}s",
+)
+_CLOCK = re.compile(r"(?<![\w.])\d{1,2}:\d{2}(?!\d)")
 _LEGEND = re.compile(r"\s?=\s?[^\W\d_]{2}")
 _AFTER = re.compile(r"[ \t]?[-)]?[ \t]?([^\W\d_]+)(?:\s+([^\W\d_]+))?")
 _UNITS: Final = word_set(
@@ -186,6 +191,10 @@ def _role(
     if amount.kind == "bare" and amount.integer and _OUT_OF.search(text, max(0, start - 20), start):
         return "other"
     if amount.kind == "bare" and _LEGEND.match(text, amount.end):
+        return "other"
+    if amount.kind == "bare" and amount.integer and words and _PLURAL.fullmatch(words[0]):
+        return "other"
+    if _CLOCK.search(text, max(0, start - 3), min(len(text), amount.end + 2)):
         return "other"
     if noun in WEAK_NOUNS or (words and words[0] in _CERTAIN and words[1:2] != ["that"]):
         return "weak"

@@ -17,13 +17,15 @@ from raypipe.parsing.objects import ObjectReader, Statement, merged_statements
 from raypipe.parsing.parts import TextPart
 from raypipe.parsing.prose import read_prose
 from raypipe.parsing.settling import Claim, Share, distribution, is_whole, same_value
+from raypipe.parsing.vocabulary import word_set
 from raypipe.parsing.words import meaning_of
 from raypipe.records import Parsed
 
+_LIST_WORDS = word_set(
+    "label labels emotion emotions and order score scores share shares in the of for are is list "
+    "vector value values probability probabilities distribution respectively as here"
+)
 _ROUND_LIST = re.compile(r"\(\s*[-+\d.][-+\d.,;%\s]*\)")
-
-
-# --- brackets -----------------------------------------------------------------------------------
 
 
 def read_brackets(
@@ -43,12 +45,15 @@ def read_brackets(
         return _of_shares(answer, brackets, shares, prose)
     if any(statement.kind == "unclear" for statement in found):
         return Parsed(None, "json", "ambiguous")
+    numbers = [statement for statement in found if statement.kind == "numbers"]
+    keyed = [item for item in numbers if not item.top]
+    if keyed:
+        return _of_keyed_numbers(answer, keyed, found)
     texts = [item for item in found if item.kind in ("text", "names")]
     if any(item.kind == "text" for item in texts):
         return _of_fields(answer, texts, prose)
     if texts and not answer.labels_in(prose):
         return _of_fields(answer, texts, prose)
-    numbers = [statement for statement in found if statement.kind == "numbers"]
     return None if texts else _of_numbers(answer, numbers, prose)
 
 
@@ -65,7 +70,7 @@ def _of_shares(
         chosen.shares,
         chosen.left_over,
         repeats=True,
-        cut=not bracket.closed,
+        cut=not chosen.closed or (bracket.kind == "[" and not bracket.closed),
         named=chosen.named,
     )
     if claim.cut and not _names_all(claim, answer.labels):
@@ -139,6 +144,20 @@ def _parallel_lists(found: Sequence[Statement], reader: ObjectReader) -> Claim |
     return Claim("parallel_lists", tuple(shares), named=named)
 
 
+def _of_keyed_numbers(
+    answer: AnswerContext, numbers: Sequence[Statement], found: Sequence[Statement]
+) -> Parsed:
+    """Shares in a field of an object, by the order of the labels: as many as there are labels."""
+    values = [[amount.value for amount in item.numbers] for item in numbers]
+    lists = [item for item in found if item.kind == "names"]
+    if lists or len(values[0]) != len(answer.labels) or any(own != values[0] for own in values[1:]):
+        return Parsed(None, "number_list", "ambiguous")
+    answer.parts.append(
+        TextPart(numbers[0].start, numbers[0].end, "shares by the order of the labels")
+    )
+    return distribution(values[0], "number_list")
+
+
 def _of_fields(answer: AnswerContext, texts: Sequence[Statement], prose: str) -> Parsed:
     """The text of the field that is the answer, read like an answer of its own."""
     surest = max(item.rank for item in texts)
@@ -196,6 +215,8 @@ def _of_numbers(answer: AnswerContext, numbers: Sequence[Statement], prose: str)
     values = [[amount.value for amount in amounts] for amounts, _ in several]
     chosen, (start, end) = several[-1]
     named = answer.labels_in(prose[:start] + prose[end:])
+    if any(not item.closed and len(item.numbers) != len(answer.labels) for item in numbers):
+        return Parsed(None, "number_list", "truncated")
     if any(own != values[0] for own in values[1:]):
         return Parsed(None, "number_list", "ambiguous")
     around = prose[:start] + " " * (end - start) + prose[end:]
@@ -224,7 +245,4 @@ def _is_alone(text: str, words: Sequence[Mention]) -> bool:
     bare = text
     for word in reversed(words):
         bare = bare[: word.start] + bare[word.end :]
-    return (
-        re.fullmatch(r"(?:[\W\d_]|\b(?:labels?|emotions?|and|order|scores?|shares?)\b)*", bare)
-        is not None
-    )
+    return all(word in _LIST_WORDS for word in re.findall(r"[^\W\d_]+", bare.lower()))

@@ -39,7 +39,7 @@ _MARKUP = re.compile(
     r"\\(?:boxed|fbox|text\w*|math\w+|emph|quad|left|right|[()\[\];,!])"
     r"|\\(?=[%{}_&#$*`|<>~-])|\$(?=[\s\\{\"'(\[]|$)|(?<=[\s}\"')\]])\$"
     r"|<\|[\w-]{1,40}\|>|</?s>|<(?:end_of_turn|eos|bos|pad)>|&nbsp;|<br\s?/?>|</?(?:b|i|p|strong|em)>"
-    r"|```+\w*",
+    r"|```+\w*|_{2,}|~~|(?<![\w.])_(?=[^\W\d_])|(?<=[^\W_])_(?![\w.])",
     re.IGNORECASE,
 )
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")

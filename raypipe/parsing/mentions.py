@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from raypipe.labels import LabelSet
@@ -126,7 +126,7 @@ _REASONING: Final = re.compile(
 )
 _SCOPE_END: Final = re.compile(
     r"\b(?:but|yet|however|instead(?!\sof))\b|;|\s-\s|>|:"
-    r"|,\s(?:and\s|so\s|then\s)?(?:so|it'?s|(?:he|she|it|they|that|this)\s(?:is|sounds?|seems?|feels?|are)"
+    r"|,\s(?:and\s|so\s|then\s)?(?:so|it'?s|(?:he|she|it|they|that|this)\s(?:is|sounds?|seems?|feels?|are|must|has|can\sonly)"
     r"|(?:the|this)\s(?:\w+\s)?(?:speaker|person|voice|emotion|tone)\b|rather(?!\sthan)|"
     r"i\s(?:would|choose|pick|say|think|hear|believe)|definitely|clearly|just|mainly|mostly|"
     r"leaving|therefore|hence|thus)\b",
@@ -218,8 +218,13 @@ def _with_manners(
             manner = "field"
         if manner in ("stated", "field") and len(known) > 1 and _is_alternative(run, text):
             manner = "unclear"
+        rest: Manner = manner
+        if manner == "denied" and not _all_denied(run, before, text):
+            # "not sad, angry": nobody can say whether the comma ends what is denied.
+            rest = "stated" if len(_DENIAL.findall(before)) > 1 else "unclear"
         for word in run:
-            yield Mention(word.start, word.end, word.label, word.word, manner, word.group)
+            same = word.label in (run[0].label, None)
+            yield replace(word, manner=manner if same else rest)
 
 
 def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manner:
@@ -233,7 +238,7 @@ def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manne
     if _NOT_RULED_OUT.match(after):
         return "unclear"
     if _LATER_DENIAL.match(after):
-        return "unclear" if _DENIAL.search(scope) else "denied"
+        return "unclear" if _DENIAL.search(scope.rpartition(",")[2]) else "denied"
     if _NOT_ONLY.search(scope):
         return "stated" if many else "unclear"
     if _NOT_SURE.search(condition):
@@ -245,14 +250,19 @@ def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manne
         behind = scope[denials[-1].end() :]
         if denials[-1][0].lower() in ("than", "over", "vs", "versus", "less", "little"):  # compared
             return "unclear"
+        if "," in behind and len(denials) > 1:
+            return "stated"  # "not sad, not angry, neutral": each has its own
         # "not sad, angry": nobody can say whether the comma ends what is denied.
         return "unclear" if "," in behind and not _joins_by_or(run, text) else "denied"
-    if _EXAMPLES.search(condition):
+    if many and _OPTIONS.search(before):
+        return "option"
+    opening = _EXAMPLES.search(condition)
+    if opening and not condition[: opening.start()].strip() and scope in condition:
+        opening = _EXAMPLES.search(scope)  # "if …, I would choose": the clause is over
+    if opening:
         return "reason" if _CONCESSION.search(scope) else "unclear"
     if _CONCESSION.search(scope):
         return "reason"
-    if many and _OPTIONS.search(before):
-        return "option"
     return "reason" if _is_reason(scope) else "stated"
 
 
@@ -272,6 +282,14 @@ def _is_list_of_denials(scope: str, denials: Sequence[re.Match[str]]) -> bool:
     return set(words) <= {"no", "nor", "neither", "not", "without"} and (
         len(set(words)) == 1 or "nor" in words
     )
+
+
+def _all_denied(run: Sequence[Mention], before: str, text: str) -> bool:
+    """Whether a denial is about a whole list: "not sad or angry", "without fear and anger"."""
+    denials = _DENIAL.findall(before)
+    joined = any("and" in text[a.end : b.start] for a, b in itertools.pairwise(run))
+    is_not = bool(denials) and re.search(r"not$|n'?t$", denials[-1], re.IGNORECASE) is not None
+    return _joins_by_or(run, text) or (joined and not is_not)
 
 
 def _joins_by_or(run: Sequence[Mention], text: str) -> bool:
@@ -302,7 +320,7 @@ def _runs(words: Sequence[Mention], text: str) -> list[list[Mention]]:
 
 def is_list_gap(gap: str, *, alternatives: bool = False) -> bool:
     """Whether what stands between two labels joins them as a list."""
-    if len(gap) > 60 or (gap and not gap.strip() and "\n" not in gap):
+    if len(gap) > 60 or (gap and not gap.strip(" \t-") and "\n" not in gap):
         return False
     gap = re.sub(r"\bbut also\b", "and", gap, flags=re.IGNORECASE)
     words = re.findall(r"[^\W\d_]+", gap.lower())

@@ -45,6 +45,8 @@ def read_names(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Pars
     known = [mention for mention in mentions if mention.label is not None]
     if not known:
         return None
+    if re.search(r"[:=]\s*$", text):
+        return Parsed(None, "keyword", "truncated")
     fields = [mention for mention in known if mention.manner == "field"]
     stated = [mention for mention in known if mention.manner == "stated"]
     unclear = {mention.label for mention in known if mention.manner == "unclear"}

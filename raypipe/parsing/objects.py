@@ -33,6 +33,7 @@ class Statement:
         named: labels that keys name, numbers or not.
         marked: whether it says which part of the recording or which speaker it is about.
         top: whether it is what a bracket at the top of the answer says itself.
+        closed: whether the end of its own bracket is there.
     """
 
     kind: Literal["shares", "text", "names", "numbers", "unclear"]
@@ -46,6 +47,7 @@ class Statement:
     named: frozenset[int] = frozenset()
     marked: bool = False
     top: bool = False
+    closed: bool = True
 
 
 _YES = frozenset(("true", "yes", "present"))
@@ -86,6 +88,7 @@ class ObjectReader:
             rank=rank,
             named=named,
             marked=_is_marked(bracket),
+            closed=bracket.closed,
         )
 
     # --- objects --------------------------------------------------------------------------------
@@ -136,6 +139,7 @@ class ObjectReader:
                 left_over=unclear or extra,
                 named=frozenset(named),
                 marked=_is_marked(bracket),
+                closed=bracket.closed,
             )
         elif unclear:
             answered = {text.text for statement in inner for text in statement.texts}
@@ -190,7 +194,7 @@ class ObjectReader:
     def _range(self, bracket: Bracket) -> Amount | None:
         numbers = [self._item_amount(pair.value) for pair in bracket.pairs]
         known = [number for number in numbers if number is not None]
-        if not known or len(known) != len(numbers) or len(known) > 2:
+        if not known or len(known) > 2 or (len(known) > 1 and len(known) != len(numbers)):
             return None
         if len(known) == 2 and known[0].value > known[1].value:
             return None
@@ -228,7 +232,8 @@ class ObjectReader:
         meaning = meaning_of(names[0].text, self._labels)
         if len(amounts) != 1 or meaning.kind not in ("label", "word") or not names[0].text.strip():
             return None
-        return _share(meaning.label, names[0], amounts[0])
+        # Of a record alone it says how sure somebody is, whatever it is called.
+        return _share(meaning.label, names[0], replace(amounts[0], role="weak"))
 
     def _parallel(self, bracket: Bracket) -> list[Share] | None:
         """Shares of ``{"labels": [...], "scores": [...]}``."""
@@ -269,7 +274,14 @@ class ObjectReader:
         numbers = self._numbers(bracket)
         if numbers is not None:
             return [
-                Statement("numbers", bracket.start, bracket.end, numbers=tuple(numbers), rank=rank)
+                Statement(
+                    "numbers",
+                    bracket.start,
+                    bracket.end,
+                    numbers=tuple(numbers),
+                    rank=rank,
+                    closed=bracket.closed,
+                )
             ]
         names = self._names(bracket)
         if names is not None:

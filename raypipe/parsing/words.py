@@ -20,6 +20,7 @@ from raypipe.parsing.vocabulary import (
 
 _DENIALS: Final = word_set("not no non without never absence lack")
 _KEY_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+(?:\.\d+)?|[^\w\s]")
+_KEY_NUMBERING = re.compile(r"^\s*\(?\d{1,2}[.)]\s+")
 _LONGEST_KEY: Final = 100
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _FILLER_KEY_WORDS: Final = word_set(
@@ -63,7 +64,7 @@ def label_pattern(labels: LabelSet) -> re.Pattern[str]:
         word for word in unknown | set(MORE_EMOTIONS) if labels.index(word) is not None
     }
     return re.compile(
-        rf"(?<!\w)(?<!\w-)(?:(?P<known>{_one_of(known)})|(?P<unknown>{_one_of(unknown)}))(?!\w)",
+        rf"(?<!\w)(?<!\bnon-)(?<!\bun-)(?<!\banti-)(?:(?P<known>{_one_of(known)})|(?P<unknown>{_one_of(unknown)}))(?!\w)",
         re.IGNORECASE,
     )
 
@@ -86,6 +87,7 @@ def meaning_of(key: str, labels: LabelSet) -> KeyMeaning:
     """
     if len(key) > _LONGEST_KEY:
         return KeyMeaning("unclear" if label_pattern(labels).search(key) else "word")
+    key = _KEY_NUMBERING.sub("", key)
     clean = key.strip(" \t\n\"'`*_#.:;,-")
     label = labels.index(clean)
     if label is not None:

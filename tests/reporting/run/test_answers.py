@@ -64,7 +64,7 @@ def test_only_the_first_rows_of_a_model_and_prompt_are_looked_at() -> None:
 def test_a_run_most_of_whose_answers_are_cut_says_so() -> None:
     cut, whole = generations(["sad", "fe"], ending="length"), generations(["angry"])
     (warning,) = cut_answers(tally_answers([cut, whole], LABELS))
-    assert "67 % of the first 3 greedy answers" in warning
+    assert "67\N{NO-BREAK SPACE}% of the first 3 greedy answers" in warning
     assert "decoding.max_new_tokens" in warning
     thoughts = generations(["Let me think"], kind="cot", ending="length")
     (warning,) = cut_answers(tally_answers([thoughts], LABELS))
