@@ -21,7 +21,7 @@ _PERCENT: Final = r"(?:%|(?:percent|per\scent|pct|prozent)\b)"
 
 def _pattern(number: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?<![\w.])(?<![0-9],)(?P<between>between\s)?(?P<bound>[<>~]=?\s?)?(?P<sign>[-+])?"
+        rf"(?<![\w.])(?P<between>between\s)?(?P<bound>[<>~]=?\s?)?(?P<sign>[-+])?"
         rf"(?P<low>{number})"
         rf"(?:\s?(?P<low_percent>{_PERCENT})?\s?(?:-|to\b|(?(between)and\b|(?!)))\s?"
         rf"(?P<high>{number})(?![\w]))?"
@@ -48,7 +48,9 @@ _WRITTEN_OUT = re.compile(
     + r")(?![\w-])",
     re.IGNORECASE,
 )
-_DECIMAL_POINT = re.compile(r"(?<![\w.])[0-9]*\.[0-9]")
+_DECIMAL_POINT = re.compile(
+    r"(?<![\w.])[0-9]*\.[0-9]++(?!\s?(?:k?hz|db|m?s|secs?|seconds?|min|minutes?)\b)", re.IGNORECASE
+)
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,])(?!\.[0-9])")
 _BARE_LIST = re.compile(r"(?<![0-9])[0-9]+(?:,[0-9]+){2,}")
 _NUMBERING = re.compile(r"(?:^|\n)[ \t>*#-]*(\(?[0-9]{1,3}[.)\]])(?=\s)")

@@ -64,7 +64,7 @@ def _of_shares(
     chosen = _chosen(shares)
     if chosen is None:
         return Parsed(None, "json", "ambiguous")
-    bracket = next(item for item in brackets if item.end >= chosen.end)
+    bracket = next((item for item in brackets if item.end >= chosen.end), brackets[-1])
     claim = Claim(
         "json",
         chosen.shares,

@@ -54,7 +54,8 @@ def plain(text: str) -> str:
         'anger:25%'
     """
     odd = {character for character in set(text) if character > "\x7f" or character == "\r"}
-    return text.translate({ord(character): _plain_character(character) for character in odd})
+    plain_kin = {ord(character): _plain_character(character) for character in odd}
+    return text.replace("\r\n", " \n").translate(plain_kin)
 
 
 def without_markup(text: str) -> str:

@@ -90,7 +90,8 @@ def mixed(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> Lin
 
 def in_parallel(words: Sequence[Mention], numbers: Sequence[Amount], text: str) -> Links:
     """``anger and sadness, 25% and 75%``: a list of labels before or behind one of numbers."""
-    numbers = _split_halves(numbers, text)
+    sure = [number for number in numbers if number.role == "share"]
+    numbers = _split_halves(sure or numbers, text)
     if len(words) < 2 or len(words) != len(numbers):
         return Links([])
     if not (words[-1].end <= numbers[0].start or numbers[-1].end <= words[0].start):

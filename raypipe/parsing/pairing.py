@@ -137,7 +137,9 @@ def _claim(
     *,
     is_number_first: bool,
 ) -> Claim:
-    shares = links.shares
+    # A confidence is a share only where every label has its own.
+    roles = {share.amount.role for share in links.shares}
+    shares = [share for share in links.shares if roles == {"weak"} or share.amount.role != "weak"]
     known = [share for share in shares if share.label is not None]
     zeros = [
         Share(word.label, word.word, (word.start, word.end), Amount(word.end, word.end, 0.0))

@@ -10,7 +10,7 @@ from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import Amount
 from raypipe.parsing.around import REVISION, settled
 from raypipe.parsing.context import AnswerContext
-from raypipe.parsing.mentions import mentions_in
+from raypipe.parsing.mentions import Mention, mentions_in
 from raypipe.parsing.naming import read_list, read_names, uniform
 from raypipe.parsing.pairing import read_flags, read_pairs
 from raypipe.parsing.refusals import is_refusal, without_refusal
@@ -67,6 +67,8 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
         if again is None or again.probs is None:
             return Parsed(None, "none", "refusal")
         return again
+    if _has_spare_numbers(mentions, amounts):
+        return Parsed(None, "percent_list", "ambiguous")
     flagged = read_flags(prose, mentions)
     if flagged is not None:
         return uniform(flagged, labels, "label_list")
@@ -80,6 +82,13 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
     if named is not None:
         return named
     return Parsed(None, "none", _reason_without_rule(answer))
+
+
+def _has_spare_numbers(mentions: Sequence[Mention], amounts: Sequence[Amount]) -> bool:
+    """Whether several labels stand beside numbers that may be shares of any of them."""
+    manners = ("field", "stated")
+    stated = {mention.label for mention in mentions if mention.manner in manners} - {None}
+    return len(stated) > 1 and any(amount.role == "share" and amount.value for amount in amounts)
 
 
 def _bare_numbers(prose: str, amounts: Sequence[Amount], labels: LabelSet) -> Parsed | None:

@@ -92,7 +92,7 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
         return Parsed(None, rule, "ambiguous")
     if claim.unused and not (is_whole and len(positive) > 1):
         return Parsed(None, rule, "ambiguous")
-    if not claim.repeats and _goes_on_after_a_whole(shares):
+    if not claim.repeats and not is_whole and _goes_on_after_a_whole(shares):
         return Parsed(None, rule, "ambiguous")
     unknown = sum(_unknown(shares, known))
     dropped = unknown / (unknown + known) if unknown > 0.0 else 0.0
