@@ -371,7 +371,7 @@ TEXTS: list[tuple[str, Shares | None]] = [
     ('"sadness"', SAD),
     ("{'emotion': 'sadness'", SAD),
     ('{"emotion": "sadness", "reason": "the spea', SAD),
-    ('{"reason": "sounds angry", "emotion": "sad', SAD),
+    ('{"reason": "sounds angry", "emotion": "sad', None),
     ('{"reason": "sounds angry", "emo', None),
     ('{"anger": 25, "sadness": 75, "intensity": 8}', HALVES),
     ('{"anger": 0.25, "sadness": 0.75, "neutral": "none"}', HALVES),

@@ -59,6 +59,10 @@ _NOUN_BEFORE = re.compile(
     r"([^\W\d]+)[\"'`*]{0,4}(?:\s?(?:of|is|at|was|about|around|from|[:=#(])){0,3}[\s\"'`*]{0,4}$",
     re.IGNORECASE,
 )
+_OF_WHOLE = re.compile(
+    r"\sof\s(?:the|this|all|its)\s(?:clip|time|words|recording|audio|utterance|speech|sentences?|signal)\b",
+    re.IGNORECASE,
+)
 _OUT_OF = re.compile(r"\b(?:out\sof|of|all|among)\s(?:the\s)?$", re.IGNORECASE)
 _PLURAL = re.compile(
     r"(?!votes|points|percents|listeners|annotators|raters|people|parts|shares|sounds|seems|feels|"
@@ -122,7 +126,7 @@ def amounts_in(text: str, *, commas: bool) -> list[Amount]:
     numbering = {match.start(1) for match in _NUMBERING.finditer(text)}
     numbering |= _inline_numbering(text)
     pattern = _WITH_COMMAS if commas else _WITH_POINTS
-    found = [_amount(match, text, numbering) for match in pattern.finditer(text)]
+    found = list(_amounts(pattern, text, numbering))
     found += [
         Amount(match.start(), match.end(), _NUMBER_WORDS[" ".join(match[0].lower().split())])
         for match in _WRITTEN_OUT.finditer(text)
@@ -133,6 +137,23 @@ def amounts_in(text: str, *, commas: bool) -> list[Amount]:
         if re.search(r"[:=|\[(,]\s*[\"']?$", text[max(0, match.start() - 4) : match.start()])
     ]
     return sorted(found, key=lambda amount: amount.start)
+
+
+def _amounts(pattern: re.Pattern[str], text: str, numbering: set[int]) -> Iterator[Amount]:
+    position = 0
+    while match := pattern.search(text, position):
+        if match["high"] is not None and not _is_range(match):
+            # "19% - 4 cues" is two numbers: the first one is read alone.
+            end = max(match.end("low"), match.end("low_percent"))
+            alone = pattern.match(text, match.start(), end)
+            match = match if alone is None else alone
+        yield _amount(match, text, numbering)
+        position = max(match.end(), match.start() + 1)
+
+
+def _is_range(match: re.Match[str]) -> bool:
+    rises = _value(match["low"]) <= _value(match["high"])
+    return rises and not (match["low_percent"] and not match["percent"])
 
 
 def _inline_numbering(text: str) -> set[int]:
@@ -182,6 +203,8 @@ def _role(
     after = _AFTER.match(text, amount.end)
     words = [word.lower() for word in after.groups() if word] if after else []
     if words and amount.kind == "percent" and words[0] in _NO_SHARE_AFTER_PERCENT:
+        return "other"
+    if amount.kind == "percent" and _OF_WHOLE.match(text, amount.end):
         return "other"
     if words and amount.kind == "bare" and (words[0] in _UNITS or words[:2] == ["of", "the"]):
         return "other"

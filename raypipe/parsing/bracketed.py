@@ -45,6 +45,8 @@ def read_brackets(
         return _of_shares(answer, brackets, shares, prose)
     if any(statement.kind == "unclear" for statement in found):
         return Parsed(None, "json", "ambiguous")
+    if _is_cut(answer, brackets, found):
+        return Parsed(None, "json", "truncated")
     numbers = [statement for statement in found if statement.kind == "numbers"]
     keyed = [item for item in numbers if not item.top]
     if keyed:
@@ -57,6 +59,16 @@ def read_brackets(
     return None if texts else _of_numbers(answer, numbers, prose)
 
 
+def _is_cut(answer: AnswerContext, brackets: Sequence[Bracket], found: Sequence[Statement]) -> bool:
+    """Whether the last bracket has no end, and what it says of labels may not be all."""
+    if not brackets or brackets[-1].closed:
+        return False
+    own = [item for item in found if item.start >= brackets[-1].start and item.kind != "numbers"]
+    if own:
+        return not all(item.closed for item in own)
+    return bool(answer.labels_in(answer.text[brackets[-1].start :]))
+
+
 def _of_shares(
     answer: AnswerContext, brackets: Sequence[Bracket], shares: Sequence[Statement], prose: str
 ) -> Parsed:
@@ -64,13 +76,12 @@ def _of_shares(
     chosen = _chosen(shares)
     if chosen is None:
         return Parsed(None, "json", "ambiguous")
-    bracket = next((item for item in brackets if item.end >= chosen.end), brackets[-1])
     claim = Claim(
         "json",
         chosen.shares,
         chosen.left_over,
         repeats=True,
-        cut=not chosen.closed or (bracket.kind == "[" and not bracket.closed),
+        cut=not chosen.closed,
         named=chosen.named,
     )
     if claim.cut and not _names_all(claim, answer.labels):
@@ -222,7 +233,8 @@ def _of_numbers(answer: AnswerContext, numbers: Sequence[Statement], prose: str)
     around = prose[:start] + " " * (end - start) + prose[end:]
     beside = mentions_in(around, answer.labels)
     words = [mention for mention in beside if mention.label is not None]
-    if len(words) == len(chosen) == len(named) and _is_alone(around, words):
+    alone = _is_alone(around, words) and not answer.amounts_in(around)
+    if len(words) == len(chosen) == len(named) and alone:
         shares = [
             Share(word.label, word.word, (word.start, word.end), amount)
             for word, amount in zip(words, chosen, strict=True)

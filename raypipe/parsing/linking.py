@@ -154,7 +154,7 @@ def _linked(
         if label_first and _is_numbering(gap, amount, text):
             continue
         shares.append(Share(word.label, word.word, (word.start, word.end), amount))
-        sure = sure and not unusual
+        sure = sure and not unusual and word.manner != "unclear"
     return Links(shares, sure)
 
 

@@ -19,12 +19,17 @@ MAX_DEPTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value that is no bracket: a string, a number, a word."""
+    """A value that is no bracket: a string, a number, a word.
+
+    Attributes:
+        cut: whether it is a string without its closing quote.
+    """
 
     start: int
     end: int
     text: str
     quoted: bool
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,8 @@ class _BracketReader:
         end = places[index] if index < len(places) else self._text.find(quote, position + 1)
         if end < 0:  # cut inside the string
             text = self._text[position + 1 :]
-            return Scalar(position, len(self._text), text, quoted=True), len(self._text)
+            scalar = Scalar(position, len(self._text), text, quoted=True, cut=True)
+            return scalar, len(self._text)
         written = self._text[position + 1 : end]
         return Scalar(position, end + 1, _unescaped(written), quoted=True), end + 1
 

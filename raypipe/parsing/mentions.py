@@ -125,7 +125,7 @@ _REASONING: Final = re.compile(
     re.IGNORECASE,
 )
 _SCOPE_END: Final = re.compile(
-    r"\b(?:but|yet|however|instead(?!\sof))\b|;|\s-\s|>|:"
+    r"\b(?:but|yet|however|instead(?!\sof))\b|;|\s-\s|>|:|=|(?<!not)\)"
     r"|,\s(?:and\s|so\s|then\s)?(?:so|it'?s|(?:he|she|it|they|that|this)\s(?:is|sounds?|seems?|feels?|are|must|has|can\sonly)"
     r"|(?:the|this)\s(?:\w+\s)?(?:speaker|person|voice|emotion|tone)\b|rather(?!\sthan)|"
     r"i\s(?:would|choose|pick|say|think|hear|believe)|definitely|clearly|just|mainly|mostly|"

@@ -156,7 +156,8 @@ class ObjectReader:
             # A list of names under any other key may be about anything.
             return [item for item in found if is_answer or item.kind not in ("names", "numbers")]
         if isinstance(value, Scalar) and is_answer and re.search(r"\w", value.text):
-            return [Statement("text", value.start, value.end, texts=(value,), rank=rank)]
+            own = Statement("text", value.start, value.end, texts=(value,), rank=rank)
+            return [replace(own, closed=not value.cut)]
         return []
 
     def _amount(self, value: Value) -> Amount | None:
@@ -285,7 +286,8 @@ class ObjectReader:
             ]
         names = self._names(bracket)
         if names is not None:
-            return [Statement("names", bracket.start, bracket.end, texts=tuple(names), rank=rank)]
+            own = Statement("names", bracket.start, bracket.end, texts=tuple(names), rank=rank)
+            return [replace(own, closed=bracket.closed)]
         flat = self._alternating(values)
         if flat is not None:
             return [self._shares(bracket, flat, rank)]
@@ -295,7 +297,10 @@ class ObjectReader:
             if isinstance(value, Bracket)
             for item in self.statements(value, rank)
         ]
-        return merged_statements(found, bracket.start, bracket.end)
+        whole = merged_statements(found, bracket.start, bracket.end)
+        # A stray brace around an object has no end either; a list may go on.
+        is_whole = bracket.closed or bracket.kind == "{"
+        return [replace(item, closed=item.closed and is_whole) for item in whole]
 
     def _label_of(self, value: Value) -> int | None:
         return meaning_of(value.text, self._labels).label if isinstance(value, Scalar) else None

@@ -213,6 +213,8 @@ def _is_cut(text: str, claim: Claim, words: Sequence[Mention]) -> bool:
     end = text.rstrip(" \t\n*\"'`")
     if not end or not claim.shares:
         return False
+    if re.search(r"(?<![\d.,])0[.,]?$", end):
+        return not is_whole(claim)
     if end[-1] in ",:=(|-" or re.search(r"\b(?:and|with|\d+\.)$", end):
         return True
     last = max(claim.shares, key=lambda share: max(share.place[1], share.amount.end))

@@ -73,7 +73,7 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
     if flagged is not None:
         return uniform(flagged, labels, "label_list")
     listed = read_list(prose, mentions, labels)
-    if listed is not None:
+    if listed is not None and not prose.rstrip().endswith((":", ",")):
         return listed
     numbers = _bare_numbers(prose, amounts, labels)
     if numbers is not None:

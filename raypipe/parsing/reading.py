@@ -19,7 +19,7 @@ from raypipe.parsing.section import find_answer
 from raypipe.parsing.settling import MAX_DROPPED_SHARE
 from raypipe.records import Parsed
 
-MAX_CHARACTERS: Final = 32_768
+MAX_CHARACTERS: Final = 16_384
 """Of a longer answer, thinking and what stands before a marker aside, only an object at its end."""
 
 _MAX_NESTING: Final = 3

@@ -25,7 +25,7 @@ REASONS: Final[Mapping[str, str]] = {
     "ambiguous": "a label or a number is left over, two readings differ, or labels are only denied",
     "truncated": "the text ends in the middle of the answer",
     "unfinished_thinking": "the text ends while the model is thinking",
-    "too_long": "longer than 32,768 characters, and no whole object at its end",
+    "too_long": "longer than 16,384 characters, and no whole object at its end",
     "unknown_labels": "labels outside the set have more of it than may be dropped",
     "not_finite": "a share is not finite",
     "negative": "a share is negative",

@@ -10,7 +10,7 @@ from raypipe.parsing.amounts import Amount, amounts_in, has_decimal_commas, merg
 from raypipe.parsing.characters import plain, without_markup
 from raypipe.parsing.section import find_answer
 
-MAX_CHARACTERS: Final = 32_768
+MAX_CHARACTERS: Final = 16_384
 
 _LINK = (
     r"(?:\([^()]*\)|(?:is|of|at|as|a|an|would|should|be|about|around|this|it|for\s\w+\s\w+)\b"
