@@ -13,10 +13,11 @@ from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.loose import Bracket
 from raypipe.parsing.mentions import Mention, mentions_in
 from raypipe.parsing.naming import uniform
-from raypipe.parsing.objects import ObjectReader, Statement, merged_statements
+from raypipe.parsing.objects import ObjectReader
 from raypipe.parsing.parts import TextPart
 from raypipe.parsing.prose import read_prose
 from raypipe.parsing.settling import Claim, Share, distribution, is_whole, same_value
+from raypipe.parsing.statements import Statement, merged_statements
 from raypipe.parsing.vocabulary import word_set
 from raypipe.parsing.words import meaning_of
 from raypipe.records import Parsed

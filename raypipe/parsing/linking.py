@@ -149,12 +149,14 @@ def _linked(
             continue
         gap = text[first.end : second.start]
         unusual = unusual_words(gap) if len(gap) <= MAX_GAP else None
-        if unusual is None or unusual > _MOST_UNUSUAL or word.manner == "denied":
+        if unusual is None or unusual > _MOST_UNUSUAL:
             continue
         if label_first and _is_numbering(gap, amount, text):
             continue
         shares.append(Share(word.label, word.word, (word.start, word.end), amount))
-        sure = sure and not unusual and word.manner != "unclear"
+        # "barely angry (10%)" counts if all adds up, "not anger: 90%" never.
+        is_stated = word.manner not in ("unclear", "denied") or not amount.value
+        sure = sure and not unusual and is_stated
     return Links(shares, sure)
 
 

@@ -95,6 +95,7 @@ _LATER_DENIAL: Final = re.compile(
     r"|:?\s*(?:no|none|absent|not\spresent|false)\b(?!\s\w))",
     re.IGNORECASE,
 )
+_AT_FIRST: Final = re.compile(r"^\W{0,3}(?:at\sfirst|initially|originally)\b", re.IGNORECASE)
 _LIKENESS: Final = re.compile(
     r"\b(?:sounds?|seems?|feels?|felt|looks?|something|more|somewhat|most|is|just)\s+like\b",
     re.IGNORECASE,
@@ -108,7 +109,7 @@ _OPTIONS: Final = re.compile(
 )
 _EXAMPLES: Final = re.compile(
     r"\b(?:such\sas|for\sexample|e\.g|whether|if|unless|when|imagine|suppose|"
-    r"mistaken\sfor|confused\swith|started?|(?<=\w\s)(?:while|whereas)|would\shave|might\shave|could\shave)\b",
+    r"mistaken\sfor|confused\swith|started?|then(?=\s\w)|(?<=\w\s)(?:while|whereas)|would\shave|might\shave|could\shave)\b",
     re.IGNORECASE,
 )
 _CONCESSION: Final = re.compile(
@@ -236,6 +237,8 @@ def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manne
     strong = list(_STRONG_END.finditer(cleared))
     condition = cleared[strong[-1].end() :] if strong else cleared
     if _NOT_RULED_OUT.match(after):
+        return "unclear"
+    if _AT_FIRST.match(after):
         return "unclear"
     if _LATER_DENIAL.match(after):
         return "unclear" if _DENIAL.search(scope.rpartition(",")[2]) else "denied"

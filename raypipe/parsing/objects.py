@@ -4,50 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import Amount, only_amount
 from raypipe.parsing.loose import Bracket, Pair, Scalar
 from raypipe.parsing.settling import Share
+from raypipe.parsing.statements import Statement, merged_statements
 from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS, word_set
-from raypipe.parsing.words import meaning_of
+from raypipe.parsing.words import KeyMeaning, meaning_of
 
 Value = Scalar | Bracket | None
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What one object or list says.
-
-    Attributes:
-        kind: ``shares`` of labels; ``text`` of the field that is the answer; ``names`` of labels
-            in a list; ``numbers`` in a list; ``unclear`` if labels stand in it and nobody can say
-            what for.
-        shares: with ``shares``.
-        texts: with ``text`` and ``names``: the strings.
-        numbers: with ``numbers``.
-        rank: how surely the field is the answer.
-        left_over: whether a key that names a label has a number that was not used.
-        named: labels that keys name, numbers or not.
-        marked: whether it says which part of the recording or which speaker it is about.
-        top: whether it is what a bracket at the top of the answer says itself.
-        closed: whether the end of its own bracket is there.
-    """
-
-    kind: Literal["shares", "text", "names", "numbers", "unclear"]
-    start: int
-    end: int
-    shares: tuple[Share, ...] = ()
-    texts: tuple[Scalar, ...] = ()
-    numbers: tuple[Amount, ...] = ()
-    rank: int = 0
-    left_over: bool = False
-    named: frozenset[int] = frozenset()
-    marked: bool = False
-    top: bool = False
-    closed: bool = True
 
 
 _YES = frozenset(("true", "yes", "present"))
@@ -119,7 +86,7 @@ class ObjectReader:
             elif self._label_of(pair.value) is not None and (number := self._item_amount(pair.key)):
                 assert isinstance(pair.value, Scalar)
                 direct.append((0, _share(self._label_of(pair.value), pair.value, number)))
-            elif meaning.kind == "word" and amount is not None and not _is_truth(pair.value):
+            elif _is_share_of_unknown(pair, meaning) and amount is not None:
                 unknown.append(_share(None, pair.key, amount))
             elif meaning.kind in ("answer", "word", "other"):
                 found = self._of_field(pair, max(rank, meaning.rank), meaning.kind == "answer")
@@ -146,7 +113,8 @@ class ObjectReader:
             meanings = {meaning_of(text, self._labels).label for text in answered}
             if not (named and meanings == named):
                 yield Statement("unclear", bracket.start, bracket.end, rank=rank)
-        marked = _is_marked(bracket)
+        # Distributions in several fields are about several things.
+        marked = _is_marked(bracket) or sum(item.kind == "shares" for item in inner) > 1
         yield from (replace(item, marked=item.marked or marked) for item in inner)
 
     def _of_field(self, pair: Pair, rank: int, is_answer: bool) -> list[Statement]:
@@ -352,26 +320,6 @@ class ObjectReader:
         )
 
 
-def merged_statements(found: Sequence[Statement], start: int, end: int) -> list[Statement]:
-    """Parts of one distribution taken together: records, pairs, objects of single labels."""
-    parts = [item for item in found if item.kind == "shares"]
-    labels = [{share.label for share in item.shares} - {None} for item in parts]
-    is_split = len(parts) > 1 and all(len(own) <= 1 for own in labels)
-    distinct = len(set().union(*labels)) == sum(len(own) for own in labels) if labels else False
-    if not is_split or not distinct or any(item.marked for item in parts):
-        return list(found)
-    whole = Statement(
-        "shares",
-        start,
-        end,
-        tuple(share for item in parts for share in item.shares),
-        rank=max(item.rank for item in parts),
-        left_over=any(item.left_over for item in parts),
-        named=frozenset().union(*(item.named for item in parts)),
-    )
-    return [whole, *(item for item in found if item.kind != "shares")]
-
-
 def _share(label: int | None, name: Scalar, amount: Amount) -> Share:
     return Share(label, name.text.strip().lower(), (name.start, name.end), amount)
 
@@ -382,6 +330,13 @@ def _noun_rank(key: str) -> int | None:
     if joined in SHARE_NOUNS or joined.rstrip("s") in SHARE_NOUNS:
         return 0
     return 1 + WEAK_NOUNS.index(joined) if joined in WEAK_NOUNS else None
+
+
+def _is_share_of_unknown(pair: Pair, meaning: KeyMeaning) -> bool:
+    """Whether a number beside labels is the share of a word that is none of them."""
+    assert pair.key is not None
+    is_word = meaning.kind == "word" or pair.key.text.strip().lower() in ("other", "others")
+    return is_word and not _is_truth(pair.value)
 
 
 def _is_nothing(value: Value) -> bool:

@@ -42,7 +42,9 @@ _BOUND = re.compile(
 _REST = re.compile(
     r"\b(?:the\s(?:rest|remainder|others?)|remaining)\b(?![^.;\n]*\d)", re.IGNORECASE
 )
-_WITHOUT_SHARE: Final = frozenset(("sum", "others", "rest", "remaining", "all", "each"))
+_WITHOUT_SHARE: Final = frozenset(
+    ("others", "rest", "remaining", "remainder", "all", "each", "else", "everything")
+)
 
 
 _FLAG = re.compile(
@@ -157,12 +159,15 @@ def _claim(
         if not number.value:
             continue  # nothing can change by it
         entry = _unknown_entry(text, number, is_number_first)
-        label = None if entry is None else meaning_of(entry[1], labels).label
-        if entry is None:
+        meaning = None if entry is None else meaning_of(entry[1], labels)
+        label = None if meaning is None else meaning.label
+        if entry is None or meaning is None or meaning.kind == "unclear":
             spare = True
+        elif _WITHOUT_SHARE & set(entry[1].split()):
+            spare = True  # "all others: 5%" is shared by labels that are not named
         elif label is not None:  # a code such as "ang", which is no word of running text
             known.append(Share(label, entry[1], entry[0], number))
-        elif entry[1] not in OTHER_NOUNS and entry[1] not in _WITHOUT_SHARE:
+        elif entry[1] not in OTHER_NOUNS:
             unknown.append(Share(None, entry[1], entry[0], number))
     with_number = {share.label for share in [*known, *zeros]}
     unused = {
@@ -175,7 +180,7 @@ def _claim(
         RULE,
         tuple(every),
         left_over=spare,
-        unused=bool(unused),
+        unused=bool(unused) or not links.sure,
         named=frozenset(label for label in with_number if label is not None),
     )
     return replace(claim, cut=_is_cut(text, claim, words))

@@ -12,7 +12,7 @@ from raypipe.parsing.around import REVISION, settled
 from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.mentions import Mention, mentions_in
 from raypipe.parsing.naming import read_list, read_names, uniform
-from raypipe.parsing.pairing import read_flags, read_pairs
+from raypipe.parsing.pairing import Pairing, read_flags, read_pairs
 from raypipe.parsing.refusals import is_refusal, without_refusal
 from raypipe.parsing.settling import distribution, is_whole
 from raypipe.parsing.tables import read_table
@@ -57,7 +57,7 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
     amounts = answer.amounts_in(prose)
     answer.note(mentions, amounts, offset)
     pairs = read_pairs(prose, mentions, amounts, labels, answer.max_dropped_share)
-    if pairs is not None:
+    if pairs is not None and not _is_confidence_only(pairs):
         if _RANKED.search(prose) and not is_whole(pairs.claim):
             return Parsed(None, pairs.claim.rule, "ambiguous")
         return pairs.parsed
@@ -82,6 +82,12 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
     if named is not None:
         return named
     return Parsed(None, "none", _reason_without_rule(answer))
+
+
+def _is_confidence_only(pairs: Pairing) -> bool:
+    """Whether a number says how sure the whole answer is, and no label has a share."""
+    roles = {share.amount.role for share in pairs.claim.shares if share.amount.value}
+    return pairs.parsed.probs is None and roles == {"weak"}
 
 
 def _has_spare_numbers(mentions: Sequence[Mention], amounts: Sequence[Amount]) -> bool:

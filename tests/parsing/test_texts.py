@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from answer_texts import TEXTS, Shares
+from answer_texts import TEXTS, TEXTS_OF_SETS, Shares
 
 from raypipe.labels import LABEL_SETS
 from raypipe.parsing import parse_answer
@@ -23,6 +23,24 @@ def test_a_text_is_read_as_a_careful_reader_would(text: str, expected: Shares | 
         return
     assert parsed.probs is not None, parsed.invalid_reason
     shares = np.array([expected.get(name[0], 0.0) for name in LABELS.names])
+    np.testing.assert_allclose(parsed.probs, shares / shares.sum(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("label_set", "text", "expected"),
+    TEXTS_OF_SETS,
+    ids=[f"{name} {text[:60]!r}" for name, text, _ in TEXTS_OF_SETS],
+)
+def test_a_text_is_read_under_its_label_set(
+    label_set: str, text: str, expected: Shares | None
+) -> None:
+    labels = LABEL_SETS[label_set]
+    parsed = parse_answer(text, labels)
+    if expected is None:
+        assert parsed.probs is None
+        return
+    assert parsed.probs is not None, parsed.invalid_reason
+    shares = np.array([expected.get(name, 0.0) for name in labels.names])
     np.testing.assert_allclose(parsed.probs, shares / shares.sum(), atol=1e-3)
 
 
