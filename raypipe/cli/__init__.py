@@ -15,6 +15,7 @@ from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
 from raypipe.cli.metrics import metrics
 from raypipe.cli.models import models
+from raypipe.cli.parse import parse
 from raypipe.cli.query import query
 from raypipe.cli.questions import questions_command
 from raypipe.cli.reaggregate import reaggregate
@@ -39,6 +40,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "inspect": inspect,
     "reaggregate": reaggregate,
     "query": query,
+    "parse": parse,
     "report": report,
     "selfcheck": selfcheck,
     "strategies": strategies_command,

@@ -24,9 +24,12 @@ Address = Annotated[
 
 def show_run(output: str, record: RunRecord, console: Console, endpoint: str | None) -> None:
     """Print a run's table, the first errors, times and counts."""
+    from raypipe.labels import LabelSet
     from raypipe.reporting.errors import error_table
+    from raypipe.reporting.run.answers import cut_answers, tally_answers
     from raypipe.reporting.run.facts import times
     from raypipe.reporting.run.terminal import summary_table
+    from raypipe.runtime.finish.report import first_answers
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
 
@@ -37,6 +40,8 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     counts = record.done_counts
     if counts.errors and errors is not None:
         console.print(error_table(errors.head(1000)))
+    for warning in cut_answers(tally_answers(first_answers(tables), LabelSet(record.labels))):
+        console.print(f"Warning: {warning}", highlight=False, markup=False)
     for time in times(record):
         console.print(f"{time.term}, {time.text}", highlight=False, markup=False)
     put_in = f"{counts.input} utterances in"

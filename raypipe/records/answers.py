@@ -151,11 +151,14 @@ class Parsed:
         probs: shape ``(labels,)``, float64, sums to 1; None when invalid.
         rule: the parsing rule that fired, e.g. ``"json"``; ``"none"`` if no rule did.
         invalid_reason: why there is no distribution; None when valid.
+        dropped_share: share of the answer's labels that are not in the label set, in [0, 1]; they
+            were dropped and the rest renormalised.
     """
 
     probs: NDArray[np.float64] | None
     rule: str
     invalid_reason: str | None = None
+    dropped_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,8 @@ class Prediction:
             included; None where unknown.
         verifier_calls: for this prediction; None where unknown.
         escalated: whether ``adaptive`` turned to its expensive strategy; None for any other.
+        dropped_share: share of labels outside the set that was dropped from the answers read, the
+            mean of several by weight, in [0, 1]; None where no text was read.
     """
 
     strategy: str
@@ -189,6 +194,7 @@ class Prediction:
     model_tokens: int | None = None
     verifier_calls: int | None = None
     escalated: bool | None = None
+    dropped_share: float | None = None
 
     @property
     def valid(self) -> bool:

@@ -172,6 +172,7 @@ PREDICTIONS = pa.schema(
         pa.field("valid", pa.bool_(), nullable=False),
         ("parse_rule", pa.string()),
         ("invalid_reason", pa.string()),
+        ("dropped_share", pa.float64()),  # of labels outside the set; null where no text was read
         ("entropy", pa.float64()),  # bits
         ("total_uncertainty", pa.float64()),  # nats, as the two below
         ("aleatoric_uncertainty", pa.float64()),

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raypipe.labels import LabelSet
-from raypipe.parsing import parse_answer
+from raypipe.parsing import UNKNOWN_LABELS, parse_answer
 from raypipe.records import AskedQuestion, EmotionTokens, Hypothesis, Parsed
 from raypipe.strategies.merging import merge_tokenisations
 from raypipe.strategies.setting import Settings
-from raypipe.strategies.shared import MERGE_TOKENISATIONS
+from raypipe.strategies.shared import MAX_DROPPED_SHARE, MERGE_TOKENISATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,10 @@ class WindowAnswers:
                 how wide their search was are those of the only one.
             sub_beams: None for all.
         """
-        beams = self.of_kind("beam")
+        candidates = self.candidates
+        if MAX_DROPPED_SHARE in settings:
+            candidates = tuple(_within(item, settings[MAX_DROPPED_SHARE]) for item in candidates)
+        beams = tuple(item for item in candidates if item.hypothesis.kind == "beam")
         asked = [beam.hypothesis.beam_count for beam in beams]
         asked += [failure.beam_count for failure in self.failures]
         widest = max((count for count in asked if count is not None), default=None)
@@ -87,6 +90,7 @@ class WindowAnswers:
         looked_at = _merged(searched) if merges else searched
         return replace(
             self,
+            candidates=candidates,
             beams=looked_at[:sub_beams],
             searched=searched,
             settings=settings,
@@ -125,7 +129,8 @@ def prepare(
         ValueError: if there are several windows and one of them does not say how long it is.
     """
     # Greedy and the best beam often agree word for word.
-    parsed = {text: parse_answer(text, labels) for text in {item.text for item in hypotheses}}
+    # What a strategy accepts of dropped labels is its setting: here everything is read.
+    parsed = {text: parse_answer(text, labels, 1.0) for text in {item.text for item in hypotheses}}
     candidates = [Candidate(item, _refused(item) or parsed[item.text]) for item in hypotheses]
     failures = [asked for asked in questions if asked.failed]
     windows = [*(item.window for item in hypotheses), *(item.window for item in failures)]
@@ -159,6 +164,14 @@ def _window(
         emotion_tokens=emotion_tokens,
         settings=Settings(),
     )
+
+
+def _within(candidate: Candidate, max_dropped_share: float) -> Candidate:
+    """The candidate, invalid if labels outside the set have more than this share of it."""
+    parsed = candidate.parsed
+    if parsed.probs is None or parsed.dropped_share <= max_dropped_share:
+        return candidate
+    return replace(candidate, parsed=replace(parsed, probs=None, invalid_reason=UNKNOWN_LABELS))
 
 
 def _merged(beams: Sequence[Candidate]) -> tuple[Candidate, ...]:

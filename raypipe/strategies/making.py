@@ -23,7 +23,10 @@ Array = NDArray[np.float64]
 def single(chosen: Candidate, settings: Settings) -> Prediction:
     """The prediction of one hypothesis: a mixture of one component, or the parser's reason."""
     if chosen.parsed.probs is None:
-        return Prediction("", None, chosen.parsed.rule, chosen.parsed.invalid_reason)
+        parsed = chosen.parsed
+        return Prediction(
+            "", None, parsed.rule, parsed.invalid_reason, dropped_share=parsed.dropped_share
+        )
     return mixture([chosen], np.ones(1), settings)
 
 
@@ -49,6 +52,7 @@ def mixture(
         total_uncertainty=total,
         aleatoric_uncertainty=aleatoric,
         epistemic_uncertainty=epistemic,
+        dropped_share=float(weights @ [beam.parsed.dropped_share for beam in beams]),
         weighting=weighting,
     )
 

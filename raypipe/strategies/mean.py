@@ -121,12 +121,18 @@ def _combined(known: Sequence[tuple[Prediction, float]], parts: Parts) -> Predic
         valid[0],
         probs=probs,
         parse_rule=_joined(prediction.parse_rule for prediction in valid),
+        dropped_share=_mean_dropped(valid, weights),
         weighting=_joined(prediction.weighting for prediction in valid),
         entropy=nats / float(np.log(2.0)),
         total_uncertainty=None if unknown else nats,
         aleatoric_uncertainty=aleatoric,
         epistemic_uncertainty=None if aleatoric is None else nats - aleatoric,
     )
+
+
+def _mean_dropped(valid: Sequence[Prediction], weights: NDArray[np.float64]) -> float | None:
+    shares = [item.dropped_share for item in valid if item.dropped_share is not None]
+    return float(weights @ np.array(shares)) if len(shares) == len(valid) else None
 
 
 def _mean_aleatoric(

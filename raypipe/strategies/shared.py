@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from raypipe.parsing import MAX_DROPPED_SHARE as DEFAULT_MAX_DROPPED_SHARE
 from raypipe.strategies.setting import Setting
 from raypipe.strategies.token_level import TokenSteps
 
@@ -32,6 +33,14 @@ MERGE_TOKENISATIONS: Setting[bool] = Setting(
     default=False,
     summary="beams of one text in different tokens count as one, as likely as all of them",
     examples=(False, True),
+)
+
+MAX_DROPPED_SHARE: Setting[float] = Setting(
+    name="max_dropped_share",
+    annotation=Annotated[float, Field(ge=0, le=1)],
+    default=DEFAULT_MAX_DROPPED_SHARE,
+    summary="largest share of labels outside the set that an answer may have, and stay valid",
+    examples=(0.0, 1.0),
 )
 
 TOKEN_STEPS: Setting[TokenSteps] = Setting(

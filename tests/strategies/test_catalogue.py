@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_hypotheses import LABELS, TOKENS, beams, example_answers, predicted
+from made_up_hypotheses import LABELS, TOKENS, beams, example_answers, heard, predicted
 
 from raypipe.config import parse_config
 from raypipe.errors import ConfigError, RegistryError
@@ -248,3 +248,20 @@ def test_what_is_asked_follows_from_what_strategies_read() -> None:
         assert not asked.ambiguous
     assert LABELS.names
     assert TOKENS.token_ids
+
+
+def test_how_much_of_an_answer_may_be_dropped_is_a_setting() -> None:
+    text = '{"anger": 0.3, "sadness": 0.1, "awe": 0.6}'
+    answer = replace(heard("greedy", 0.5), text=text)
+    refused = predicted("greedy", [answer])
+    assert (refused.invalid_reason, refused.dropped_share) == ("unknown_labels", 0.6)
+    read = predicted("greedy", [answer], max_dropped_share=0.7)
+    assert read.probs is not None
+    assert read.probs.tolist() == pytest.approx([0.75, 0.25])
+    assert read.dropped_share == pytest.approx(0.6)
+
+
+def test_the_dropped_share_of_several_beams_is_their_mean_by_weight() -> None:
+    texts = ('{"anger": 1.0, "sadness": 0.0}', '{"anger": 0.5, "sadness": 0.1, "awe": 0.4}')
+    two = [replace(beam, text=text) for beam, text in zip(beams(0.5, 0.5), texts, strict=True)]
+    assert predicted("w_bon", two).dropped_share == pytest.approx(0.2)

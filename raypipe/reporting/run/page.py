@@ -21,6 +21,7 @@ from raypipe.reporting.names import (
 )
 from raypipe.reporting.page import environment
 from raypipe.reporting.run import charts, tables
+from raypipe.reporting.run.answers import MOST_ROWS, answer_groups, cut_answers, tally_answers
 from raypipe.reporting.run.cards import cards, confusion
 from raypipe.reporting.run.cost_quality import cost_charts
 from raypipe.reporting.run.digest import PredictionTally, digest_predictions
@@ -38,6 +39,7 @@ def html_report(
     predictions: pa.Table | Iterable[pa.Table],
     errors: pa.Table,
     labels: LabelSet,
+    generations: Iterable[pa.Table] = (),
 ) -> str:
     """The page about a run, as HTML.
 
@@ -50,6 +52,8 @@ def html_report(
         predictions: the ``predictions/`` table, read once, table by table.
         errors: the ``errors/`` table, or its first rows.
         labels: the label set that ``probs`` and ``soft_label`` are aligned with.
+        generations: the first rows of ``generations/`` of every model and prompt, for examples of
+            answers; empty where the run holds none.
 
     Returns:
         The page, with its style and figures inside.
@@ -71,10 +75,12 @@ def html_report(
     # Without scores there is no best strategy; the first one can still be shown.
     shown = best if best in digest.tallies else next(iter(digest.tallies), None)
     balance = UtteranceBalance.of(run, errors)
+    tallies = tally_answers(generations, labels)
+    strategies = list(dict.fromkeys(approach.strategy for approach in digest.tallies))
     context = {
         "title": clean(run.name or "unnamed run"),
         "headline": headline(scores, digest),
-        "alerts": alerts(run, balance, digest),
+        "alerts": [*alerts(run, balance, digest), *cut_answers(tallies)],
         "balance": balance,
         "facts": facts(run, scores, digest),
         "scores": tables.score_table(scores),
@@ -83,6 +89,8 @@ def html_report(
         "cards": cards(digest.examples, labels),
         "slices": tables.slice_table(scores, best) if best is not None else (),
         "parsing": tables.parsing_table(scores, digest.tallies),
+        "answers": answer_groups(tallies, strategies),
+        "answers_each": MOST_ROWS,
         "errors": error_groups(errors),
         "metric_tables": metric_tables(scores),
         "directions": _directions(),

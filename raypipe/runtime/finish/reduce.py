@@ -32,7 +32,8 @@ SHARDS_PER_TASK = 16
 
 # Every metric is worked out again from the distributions themselves.
 _UNREAD = (
-    *("run", "dataset", "parse_rule", "invalid_reason", "predicted", "audio_marks", "facts"),
+    *("run", "dataset", "parse_rule", "invalid_reason", "dropped_share"),
+    *("predicted", "audio_marks", "facts"),
     *UTTERANCE_METRICS,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.dataset as ds
 
 from raypipe.errors import StoreError
 from raypipe.labels import LabelSet
+from raypipe.reporting.run.answers import MOST_ROWS
 from raypipe.reporting.run.page import html_report
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
@@ -34,8 +36,26 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         _batches(_dataset(tables, "predictions")),
         _dataset(tables, "errors").to_table(),
         labels,
+        first_answers(tables),
     )
     tables.write(REPORT, page.encode())
+
+
+def first_answers(tables: Location) -> Iterator[pa.Table]:
+    """The first rows of ``generations/`` of every model and prompt; none if the run has none."""
+    dataset = table_dataset(tables, "generations")
+    if dataset is None:
+        return
+    rows: Counter[str] = Counter()
+    for fragment in sorted(dataset.get_fragments(), key=lambda fragment: str(fragment.path)):
+        folder = str(fragment.path).rpartition("/")[0]
+        if rows[folder] >= MOST_ROWS:
+            continue
+        columns = ["model", "prompt", "hypotheses"]
+        scanner = ds.Scanner.from_fragment(fragment, schema=dataset.schema, columns=columns)
+        table = scanner.head(MOST_ROWS - rows[folder])
+        rows[folder] += table.num_rows
+        yield table
 
 
 def _dataset(tables: Location, table: str) -> ds.Dataset:

@@ -7,7 +7,7 @@ import numpy as np
 from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
 from raypipe.strategies.making import beams_with_score, invalid, scores_of, single
-from raypipe.strategies.shared import MERGE_TOKENISATIONS, TAU
+from raypipe.strategies.shared import MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, TAU
 from raypipe.strategies.strategy import Strategy
 
 
@@ -27,5 +27,5 @@ STRATEGY = Strategy(
     questions=("beams", "verifier"),
     predict=_predict,
     reads_logits=False,
-    settings=(MERGE_TOKENISATIONS, TAU),
+    settings=(MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, TAU),
 )

@@ -7,7 +7,7 @@ import numpy as np
 from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
 from raypipe.strategies.making import alphas_of, beams_with_alpha, invalid, single
-from raypipe.strategies.shared import LENGTH_NORMALISED, MERGE_TOKENISATIONS, TAU
+from raypipe.strategies.shared import LENGTH_NORMALISED, MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, TAU
 from raypipe.strategies.strategy import Strategy
 
 
@@ -27,6 +27,6 @@ STRATEGY = Strategy(
     questions=("beams",),
     predict=_predict,
     reads_logits=False,
-    settings=(MERGE_TOKENISATIONS, LENGTH_NORMALISED, TAU),
+    settings=(MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, LENGTH_NORMALISED, TAU),
     requires=frozenset({"token_logprobs"}),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
 from raypipe.strategies.making import invalid, single
-from raypipe.strategies.shared import TAU
+from raypipe.strategies.shared import MAX_DROPPED_SHARE, TAU
 from raypipe.strategies.strategy import Strategy
 
 
@@ -23,5 +23,5 @@ STRATEGY = Strategy(
     questions=("greedy",),
     predict=_predict,
     reads_logits=False,
-    settings=(TAU,),
+    settings=(MAX_DROPPED_SHARE, TAU),
 )

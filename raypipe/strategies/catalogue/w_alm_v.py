@@ -6,7 +6,7 @@ from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
 from raypipe.strategies.dirichlet import verifier_weights
 from raypipe.strategies.making import beams_with_score, invalid, mixture, scores_of
-from raypipe.strategies.shared import MERGE_TOKENISATIONS, TAU
+from raypipe.strategies.shared import MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, TAU
 from raypipe.strategies.strategy import Strategy
 
 
@@ -25,5 +25,5 @@ STRATEGY = Strategy(
     questions=("beams", "verifier"),
     predict=_predict,
     reads_logits=False,
-    settings=(MERGE_TOKENISATIONS, TAU),
+    settings=(MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, TAU),
 )

@@ -12,7 +12,7 @@ from raypipe.strategies.making import (
     mixture,
     uniform_mixture,
 )
-from raypipe.strategies.shared import LENGTH_NORMALISED, MERGE_TOKENISATIONS, TAU
+from raypipe.strategies.shared import LENGTH_NORMALISED, MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, TAU
 from raypipe.strategies.strategy import Strategy
 
 
@@ -34,5 +34,5 @@ STRATEGY = Strategy(
     questions=("beams",),
     predict=_predict,
     reads_logits=False,
-    settings=(MERGE_TOKENISATIONS, LENGTH_NORMALISED, TAU),
+    settings=(MAX_DROPPED_SHARE, MERGE_TOKENISATIONS, LENGTH_NORMALISED, TAU),
 )

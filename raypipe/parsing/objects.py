@@ -1,0 +1,360 @@
+"""What the objects and lists of an answer say: distributions, records, pairs, fields, lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from raypipe.labels import LabelSet
+from raypipe.parsing.amounts import Amount, only_amount
+from raypipe.parsing.loose import Bracket, Pair, Scalar
+from raypipe.parsing.settling import Share
+from raypipe.parsing.statements import Statement, merged_statements
+from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS, word_set
+from raypipe.parsing.words import KeyMeaning, meaning_of
+
+Value = Scalar | Bracket | None
+
+
+_YES = frozenset(("true", "yes", "present"))
+_NO = frozenset(("false", "no", "none", "null", "nil", "n/a", "na", "", "-", "absent", "undefined"))
+_PLACES = word_set("segment speaker time start end timestamp turn part clip utterance id")
+
+
+class ObjectReader:
+    """Reads brackets of one answer.
+
+    Args:
+        commas: whether the answer writes decimal commas.
+    """
+
+    def __init__(self, labels: LabelSet, *, commas: bool) -> None:
+        self._labels = labels
+        self._commas = commas
+
+    def statements(self, bracket: Bracket, rank: int = 0) -> list[Statement]:
+        """Everything in a bracket that may be the answer, inner brackets included."""
+        if not bracket.has_keys:
+            return self._of_list(bracket, rank)
+        record = self._record(bracket)
+        if record is not None:
+            return [self._shares(bracket, [record], rank)]
+        parallel = self._parallel(bracket)
+        if parallel is not None:
+            return [self._shares(bracket, parallel, rank)]
+        return list(self._of_object(bracket, rank))
+
+    def _shares(self, bracket: Bracket, shares: Sequence[Share], rank: int) -> Statement:
+        named = frozenset(share.label for share in shares if share.label is not None)
+        return Statement(
+            "shares",
+            bracket.start,
+            bracket.end,
+            tuple(shares),
+            rank=rank,
+            named=named,
+            marked=_is_marked(bracket),
+            closed=bracket.closed,
+        )
+
+    # --- objects --------------------------------------------------------------------------------
+
+    def _of_object(self, bracket: Bracket, rank: int) -> Iterator[Statement]:
+        direct: list[tuple[int, Share]] = []
+        unclear, named, unknown = False, set[int](), list[Share]()
+        inner: list[Statement] = []
+        for pair in bracket.pairs:
+            if pair.key is None:
+                if isinstance(pair.value, Bracket):
+                    inner += self.statements(pair.value, rank)
+                continue
+            meaning = meaning_of(pair.key.text, self._labels)
+            amount = self._amount(pair.value)
+            if meaning.kind == "label":
+                assert meaning.label is not None
+                named.add(meaning.label)
+                if amount is not None:
+                    share = _share(meaning.label, pair.key, amount)
+                    direct.append((meaning.rank, share))
+                elif not _is_nothing(pair.value):
+                    unclear = True
+            elif meaning.kind == "unclear":
+                unclear |= amount is not None
+            elif meaning.kind == "rival":
+                unclear |= self._label_of(pair.value) is not None
+            elif self._label_of(pair.value) is not None and (number := self._item_amount(pair.key)):
+                assert isinstance(pair.value, Scalar)
+                direct.append((0, _share(self._label_of(pair.value), pair.value, number)))
+            elif _is_share_of_unknown(pair, meaning) and amount is not None:
+                unknown.append(_share(None, pair.key, amount))
+            elif meaning.kind in ("answer", "word", "other"):
+                found = self._of_field(pair, max(rank, meaning.rank), meaning.kind == "answer")
+                other = meaning.kind == "other"
+                inner += [replace(item, marked=item.marked or other) for item in found]
+        best = [share for place, share in direct if place == min(place for place, _ in direct)]
+        if best:
+            # Truth values beside numbers ("ok": true) are no shares.
+            covered = {share.label for share in best}
+            extra = any(share.label not in covered for _, share in direct)
+            yield Statement(
+                "shares",
+                bracket.start,
+                bracket.end,
+                tuple(best + unknown),
+                rank=rank,
+                left_over=unclear or extra,
+                named=frozenset(named),
+                marked=_is_marked(bracket),
+                closed=bracket.closed,
+            )
+        elif unclear:
+            answered = {text.text for statement in inner for text in statement.texts}
+            meanings = {meaning_of(text, self._labels).label for text in answered}
+            if not (named and meanings == named):
+                yield Statement("unclear", bracket.start, bracket.end, rank=rank)
+        # Distributions in several fields are about several things.
+        marked = _is_marked(bracket) or sum(item.kind == "shares" for item in inner) > 1
+        yield from (replace(item, marked=item.marked or marked) for item in inner)
+
+    def _of_field(self, pair: Pair, rank: int, is_answer: bool) -> list[Statement]:
+        value = pair.value
+        if isinstance(value, Bracket):
+            found = self.statements(value, rank)
+            # A list of names under any other key may be about anything.
+            return [item for item in found if is_answer or item.kind not in ("names", "numbers")]
+        if isinstance(value, Scalar) and is_answer and re.search(r"\w", value.text):
+            own = Statement("text", value.start, value.end, texts=(value,), rank=rank)
+            return [replace(own, closed=not value.cut)]
+        return []
+
+    def _amount(self, value: Value) -> Amount | None:
+        """The number that a label's value is or holds."""
+        if isinstance(value, Scalar):
+            if value.text.strip().lower() in _YES:
+                return Amount(value.start, value.end, 1.0)
+            if value.text.strip().lower() in ("false", "no", "none", "absent"):
+                return Amount(value.start, value.end, 0.0)
+            return self._scalar_amount(value)
+        if isinstance(value, Bracket) and value.has_keys:
+            return self._inner_amount(value)
+        if isinstance(value, Bracket):
+            return self._range(value)
+        return None
+
+    def _scalar_amount(self, value: Scalar) -> Amount | None:
+        amount = only_amount(value.text, commas=self._commas)
+        if amount is None:
+            return None
+        return replace(amount, start=value.start, end=value.end)
+
+    def _inner_amount(self, bracket: Bracket) -> Amount | None:
+        """The number in ``{"score": 0.4, "why": ...}``: that of the most certain noun."""
+        values: dict[str, Value] = {}
+        for pair in bracket.pairs:
+            if pair.key is not None:
+                values[re.sub(r"[\W_]+", "", pair.key.text).lower()] = pair.value
+        for noun in (*SHARE_NOUNS, *WEAK_NOUNS):
+            value = values.get(noun)
+            if isinstance(value, Scalar):
+                return self._scalar_amount(value)
+        return None
+
+    def _range(self, bracket: Bracket) -> Amount | None:
+        numbers = [self._item_amount(pair.value) for pair in bracket.pairs]
+        known = [number for number in numbers if number is not None]
+        if not known or len(known) > 2 or (len(known) > 1 and len(known) != len(numbers)):
+            return None
+        if len(known) == 2 and known[0].value > known[1].value:
+            return None
+        value = sum(number.value for number in known) / len(known)
+        return replace(known[0], value=value, start=bracket.start, end=bracket.end)
+
+    def _item_amount(self, value: Value) -> Amount | None:
+        if not isinstance(value, Scalar) or _is_truth(value):
+            return None
+        amount = self._scalar_amount(value)
+        if amount is None or re.search(r"[^\W\d_]{3}", re.sub("percent|nan|inf", "", value.text)):
+            return None
+        return amount
+
+    def _record(self, bracket: Bracket) -> Share | None:
+        """Share of ``{"emotion": "anger", "score": 0.4}``: one name and one number."""
+        names = []
+        ranked: dict[int, list[Amount]] = {}
+        for pair in bracket.pairs:
+            if pair.key is None:
+                return None
+            meaning = meaning_of(pair.key.text, self._labels)
+            if meaning.kind in ("label", "unclear"):
+                return None
+            noun = _noun_rank(pair.key.text)
+            if noun is not None and (amount := self._amount(pair.value)) is not None:
+                ranked.setdefault(noun, []).append(amount)
+            elif meaning.kind == "answer" and isinstance(pair.value, Scalar):
+                names.append(pair.value)
+            elif meaning.kind == "answer":
+                return None
+        if len(names) != 1 or not ranked:
+            return None
+        amounts = ranked[min(ranked)]
+        meaning = meaning_of(names[0].text, self._labels)
+        if len(amounts) != 1 or meaning.kind not in ("label", "word") or not names[0].text.strip():
+            return None
+        # Of a record alone it says how sure somebody is, whatever it is called.
+        return _share(meaning.label, names[0], replace(amounts[0], role="weak"))
+
+    def _parallel(self, bracket: Bracket) -> list[Share] | None:
+        """Shares of ``{"labels": [...], "scores": [...]}``."""
+        names, numbers = [], []
+        for pair in bracket.pairs:
+            if pair.key is None or not isinstance(pair.value, Bracket) or pair.value.has_keys:
+                continue
+            if meaning_of(pair.key.text, self._labels).kind == "reason":
+                continue
+            if (found := self._names(pair.value)) is not None:
+                names.append(found)
+            elif (amounts := self._numbers(pair.value)) is not None:
+                noun = _noun_rank(pair.key.text)
+                numbers.append((99 if noun is None else noun, amounts))
+        if len(names) != 1 or not numbers:
+            return None
+        best = [amounts for rank, amounts in numbers if rank == min(rank for rank, _ in numbers)]
+        if len(best) != 1 or len(best[0]) != len(names[0]):
+            return None
+        return self.paired(names[0], best[0])
+
+    def paired(self, names: Sequence[Scalar], amounts: Sequence[Amount]) -> list[Share] | None:
+        """Shares of two lists of one length; None if a name is no plain one."""
+        meanings = [meaning_of(name.text, self._labels) for name in names]
+        if not any(meaning.kind == "label" for meaning in meanings):
+            return None
+        return [
+            _share(meaning.label, name, amount)
+            for meaning, name, amount in zip(meanings, names, amounts, strict=True)
+        ]
+
+    # --- lists ----------------------------------------------------------------------------------
+
+    def _of_list(self, bracket: Bracket, rank: int) -> list[Statement]:
+        values = [pair.value for pair in bracket.pairs]
+        if not values:
+            return []
+        numbers = self._numbers(bracket)
+        if numbers is not None:
+            return [
+                Statement(
+                    "numbers",
+                    bracket.start,
+                    bracket.end,
+                    numbers=tuple(numbers),
+                    rank=rank,
+                    closed=bracket.closed,
+                )
+            ]
+        names = self._names(bracket)
+        if names is not None:
+            own = Statement("names", bracket.start, bracket.end, texts=tuple(names), rank=rank)
+            return [replace(own, closed=bracket.closed)]
+        flat = self._alternating(values)
+        if flat is not None:
+            return [self._shares(bracket, flat, rank)]
+        found = [
+            item
+            for value in values
+            if isinstance(value, Bracket)
+            for item in self.statements(value, rank)
+        ]
+        whole = merged_statements(found, bracket.start, bracket.end)
+        # A stray brace around an object has no end either; a list may go on.
+        is_whole = bracket.closed or bracket.kind == "{"
+        return [replace(item, closed=item.closed and is_whole) for item in whole]
+
+    def _label_of(self, value: Value) -> int | None:
+        return meaning_of(value.text, self._labels).label if isinstance(value, Scalar) else None
+
+    def _names(self, bracket: Bracket) -> list[Scalar] | None:
+        """The strings of a list of which at least one means a label."""
+        if bracket.has_keys:
+            return None
+        names = [pair.value for pair in bracket.pairs if isinstance(pair.value, Scalar)]
+        if not names or len(names) != len(bracket.pairs):
+            return None
+        if any(self._item_amount(name) is not None for name in names):
+            return None
+        known = any(meaning_of(name.text, self._labels).kind == "label" for name in names)
+        return names if known else None
+
+    def _numbers(self, bracket: Bracket) -> list[Amount] | None:
+        if bracket.has_keys or not bracket.pairs:
+            return None
+        numbers: list[Amount] = []
+        for pair in bracket.pairs:
+            if isinstance(pair.value, Scalar) and len(pair.value.text.split()) > 1:
+                parts = _spaced(pair.value)  # [0.25 0.75], as numpy prints
+            else:
+                parts = [pair.value] if isinstance(pair.value, Scalar) else []
+            amounts = [self._item_amount(part) for part in parts]
+            if not amounts or None in amounts:
+                return None
+            numbers += [amount for amount in amounts if amount is not None]
+        return numbers
+
+    def _alternating(self, values: Sequence[Value]) -> list[Share] | None:
+        """Shares of ``["anger", 0.25, "sadness", 0.75]``, and of a pair."""
+        if len(values) % 2 or not all(isinstance(value, Scalar) for value in values):
+            return None
+        scalars = [value for value in values if isinstance(value, Scalar)]
+        if scalars and self._item_amount(scalars[0]) is not None:
+            scalars.reverse()  # the number first
+        names, amounts = scalars[::2], [self._item_amount(value) for value in scalars[1::2]]
+        if any(self._item_amount(name) is not None for name in names) or None in amounts:
+            return None
+        if any(meaning_of(name.text, self._labels).kind == "other" for name in names):
+            return None
+        return self.paired(names, [amount for amount in amounts if amount is not None]) or (
+            # A pair of an unknown word is a share of a list of pairs.
+            [_share(None, names[0], amounts[0])]
+            if len(names) == 1 and amounts[0] is not None
+            else None
+        )
+
+
+def _share(label: int | None, name: Scalar, amount: Amount) -> Share:
+    return Share(label, name.text.strip().lower(), (name.start, name.end), amount)
+
+
+def _noun_rank(key: str) -> int | None:
+    """How surely a key of a record names a share; the lower the surer."""
+    joined = re.sub(r"[\W_]+", "", key).lower()
+    if joined in SHARE_NOUNS or joined.rstrip("s") in SHARE_NOUNS:
+        return 0
+    return 1 + WEAK_NOUNS.index(joined) if joined in WEAK_NOUNS else None
+
+
+def _is_share_of_unknown(pair: Pair, meaning: KeyMeaning) -> bool:
+    """Whether a number beside labels is the share of a word that is none of them."""
+    assert pair.key is not None
+    is_word = meaning.kind == "word" or pair.key.text.strip().lower() in ("other", "others")
+    return is_word and not _is_truth(pair.value)
+
+
+def _is_nothing(value: Value) -> bool:
+    return value is None or (isinstance(value, Scalar) and value.text.strip().lower() in _NO)
+
+
+def _is_truth(value: Value) -> bool:
+    return isinstance(value, Scalar) and value.text.strip().lower() in _YES | _NO
+
+
+def _is_marked(bracket: Bracket) -> bool:
+    keys = [pair.key.text.strip().lower() for pair in bracket.pairs if pair.key is not None]
+    return any(re.sub(r"[\W_]?[\d.]+$", "", key) in _PLACES for key in keys)
+
+
+def _spaced(scalar: Scalar) -> list[Scalar]:
+    return [
+        Scalar(scalar.start + match.start(), scalar.start + match.end(), match[0], quoted=False)
+        for match in re.finditer(r"\S+", scalar.text)
+        if match[0] != "%"
+    ]

@@ -1,0 +1,230 @@
+"""Labels beside numbers in running text, lines and attributes: ``anger: 35%``, ``35% anger``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from raypipe.labels import LabelSet
+from raypipe.parsing.amounts import Amount
+from raypipe.parsing.linking import (
+    MAX_GAP,
+    Links,
+    compounds,
+    in_parallel,
+    label_first,
+    mixed,
+    number_first,
+)
+from raypipe.parsing.mentions import Mention
+from raypipe.parsing.settling import Claim, Share, is_whole, settle
+from raypipe.parsing.vocabulary import OTHER_NOUNS, word_set
+from raypipe.parsing.words import meaning_of
+from raypipe.records import Parsed
+
+RULE: Final = "percent_list"
+_ENTRY_BEFORE = re.compile(
+    r"(?:^|[\n,;|.(+&]|\band\b|[\d%]\s)[\s>*#\"'`-]*(?:\(?\d{1,2}[.)]\s*)?"
+    r"([^\W\d_](?:[^\W\d]|[ /'()-]){0,40}?)[\"'`*_)]*\s*[:=|(-]?\s*[\"'`*(~<]*$"
+)
+_ENTRY_AFTER = re.compile(
+    r"\s*(?:of|for|[-:)|])?\s*[\"'`*]*([^\W\d_][\w/'-]*(?:\s[^\W\d_][\w/'-]*)?)[\"'`*]*\s*"
+    r"(?:$|[\n,;.|)]|\band\b)"
+)
+_ZERO = re.compile(r"[\"'`*]*\s*[:=|-]\s*[\"'`*]*(?:none|absent|not present|no|nil|n/a)\b", re.I)
+_BOUND = re.compile(
+    r"(?:[<>]=?|\b(?:(?:more|less|greater|fewer|higher|lower)\sthan|at\s(?:least|most)|over|under|"
+    r"above|below|up\sto))\s?$",
+    re.IGNORECASE,
+)
+_REST = re.compile(
+    r"\b(?:the\s(?:rest|remainder|others?)|remaining)\b(?![^.;\n]*\d)", re.IGNORECASE
+)
+_WITHOUT_SHARE: Final = frozenset(
+    ("others", "rest", "remaining", "remainder", "all", "each", "else", "everything")
+)
+
+
+_FLAG = re.compile(
+    r"[\"'`*]*\s*[:=|-]\s*[\"'`*]*(?:(?P<yes>yes|true|present)|(?P<no>no|false|none|absent))\b(?!\s\w)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A reading of labels beside numbers.
+
+    Attributes:
+        parsed: what comes of it.
+        claim: labels with numbers; the places of what was used.
+    """
+
+    parsed: Parsed
+    claim: Claim
+
+
+def read_pairs(
+    text: str,
+    mentions: Sequence[Mention],
+    amounts: Sequence[Amount],
+    labels: LabelSet,
+    max_dropped_share: float,
+) -> Pairing | None:
+    """The labels that have numbers beside them; None if none has.
+
+    Label first and number first are both tried, for the whole text: what leaves nothing over is
+    the reading. Two readings that differ are none.
+    """
+    numbers = [amount for amount in amounts if amount.role != "other"]
+    if not numbers or not any(mention.label is not None for mention in mentions):
+        return None
+    text_words = compounds(mentions, text)
+    readings = []
+    for direction in (label_first, number_first, mixed, in_parallel):
+        links = direction(text_words, numbers, text)
+        if any(share.label is not None for share in links.shares):
+            claim = _claim(
+                links,
+                text,
+                mentions,
+                text_words,
+                numbers,
+                labels,
+                is_number_first=direction is number_first,
+            )
+            readings.append(Pairing(settle(claim, labels, max_dropped_share), claim))
+    if not readings:
+        return None
+    return _best(readings)
+
+
+def read_flags(text: str, mentions: Sequence[Mention]) -> set[int | None] | None:
+    """Labels that are said to be there in ``anger: yes, sadness: no``; None for anything else."""
+    flags = [
+        (mention.label, _FLAG.match(text, mention.end))
+        for mention in mentions
+        if mention.label is not None
+    ]
+    if not flags or any(flag is None for _, flag in flags):
+        return None
+    return {label for label, flag in flags if flag is not None and flag["yes"]} or None
+
+
+def _best(readings: Sequence[Pairing]) -> Pairing:
+    whole = [
+        reading for reading in readings if not reading.claim.left_over and not reading.claim.unused
+    ]
+    usable = [reading for reading in whole or readings if reading.parsed.probs is not None]
+    if not usable:
+        return (whole or list(readings))[0]
+    first = usable[0]
+    assert first.parsed.probs is not None
+    for other in usable[1:]:
+        assert other.parsed.probs is not None
+        if abs(first.parsed.probs - other.parsed.probs).max() > 1e-6:
+            return Pairing(Parsed(None, RULE, "ambiguous"), first.claim)
+    return first
+
+
+def _claim(
+    links: Links,
+    text: str,
+    mentions: Sequence[Mention],
+    words: Sequence[Mention],
+    numbers: Sequence[Amount],
+    labels: LabelSet,
+    *,
+    is_number_first: bool,
+) -> Claim:
+    # A confidence is a share only where every label has its own.
+    roles = {share.amount.role for share in links.shares}
+    shares = [share for share in links.shares if roles == {"weak"} or share.amount.role != "weak"]
+    known = [share for share in shares if share.label is not None]
+    zeros = [
+        Share(word.label, word.word, (word.start, word.end), Amount(word.end, word.end, 0.0))
+        for word in words
+        if word.label is not None and _ZERO.match(text, word.end)
+    ]
+    taken = {share.amount.start for share in shares}
+    unknown = [share for share in shares if share.label is None]
+    spare = not links.sure or any(_is_bound(text, share.amount) for share in shares)
+    spare = spare or _REST.search(text) is not None
+    ends = {share.amount.end for share in shares}
+    for number in numbers:
+        if number.start in taken or number.end in ends or number.role == "weak":
+            continue
+        if not number.value:
+            continue  # nothing can change by it
+        entry = _unknown_entry(text, number, is_number_first)
+        meaning = None if entry is None else meaning_of(entry[1], labels)
+        label = None if meaning is None else meaning.label
+        if entry is None or meaning is None or meaning.kind == "unclear":
+            spare = True
+        elif _WITHOUT_SHARE & set(entry[1].split()):
+            spare = True  # "all others: 5%" is shared by labels that are not named
+        elif label is not None:  # a code such as "ang", which is no word of running text
+            known.append(Share(label, entry[1], entry[0], number))
+        elif entry[1] not in OTHER_NOUNS:
+            unknown.append(Share(None, entry[1], entry[0], number))
+    with_number = {share.label for share in [*known, *zeros]}
+    unused = {
+        mention.label
+        for mention in mentions
+        if mention.label is not None and mention.manner not in ("denied", "reason", "option")
+    } - with_number
+    every = sorted([*known, *zeros, *unknown], key=lambda share: share.place)
+    claim = Claim(
+        RULE,
+        tuple(every),
+        left_over=spare,
+        unused=bool(unused) or not links.sure,
+        named=frozenset(label for label in with_number if label is not None),
+    )
+    return replace(claim, cut=_is_cut(text, claim, words))
+
+
+def _is_bound(text: str, amount: Amount) -> bool:
+    """Whether a number is only the least or the most that a share is."""
+    return _BOUND.search(text, max(0, amount.start - 16), amount.start) is not None
+
+
+def _unknown_entry(
+    text: str, number: Amount, is_number_first: bool
+) -> tuple[tuple[int, int], str] | None:
+    """The word beside a number that stands where labels stand: an unknown label."""
+    if is_number_first:
+        after = _ENTRY_AFTER.match(text, number.end)
+        match = after
+    else:
+        match = _ENTRY_BEFORE.search(text, max(0, number.start - MAX_GAP), number.start)
+    if match is None:
+        return None
+    word = match[1].strip().lower()
+    words = re.findall(r"[^\W\d_]+", re.sub(r"\([^()]*\)", " ", word))
+    if not words or len(words) > 3 or any(each in _STATING for each in words):
+        return None
+    last = words[-1]
+    return match.span(1), last if last in OTHER_NOUNS else word
+
+
+_STATING: Final = word_set("is are was i am of than not it the and or sure that with by at")
+
+
+def _is_cut(text: str, claim: Claim, words: Sequence[Mention]) -> bool:
+    """Whether the text ends in the middle of a list: a label without its number, half a word."""
+    end = text.rstrip(" \t\n*\"'`")
+    if not end or not claim.shares:
+        return False
+    if re.search(r"(?<![\d.,])0[.,]?$", end):
+        return not is_whole(claim)
+    if end[-1] in ",:=(|-" or re.search(r"\b(?:and|with|\d+\.)$", end):
+        return True
+    last = max(claim.shares, key=lambda share: max(share.place[1], share.amount.end))
+    rest = end[max(last.place[1], last.amount.end) :]
+    fragment = re.fullmatch(
+        r"[\s*\"'`%]*[,;\n][\s*\"'`-]*(?:\d{1,2}[.)]\s)?[*\"'`]*[^\W\d_]{1,12}", rest
+    )
+    return fragment is not None and not is_whole(claim)

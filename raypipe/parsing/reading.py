@@ -1,0 +1,107 @@
+"""An answer read as a whole: where it stands, its brackets, its running text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from raypipe.labels import LabelSet
+from raypipe.parsing.amounts import has_decimal_commas
+from raypipe.parsing.bracketed import read_brackets
+from raypipe.parsing.characters import plain, without_markup
+from raypipe.parsing.context import AnswerContext
+from raypipe.parsing.loose import Bracket, top_brackets
+from raypipe.parsing.objects import ObjectReader
+from raypipe.parsing.parts import TextPart, in_order
+from raypipe.parsing.prose import read_prose
+from raypipe.parsing.section import find_answer
+from raypipe.parsing.settling import MAX_DROPPED_SHARE
+from raypipe.records import Parsed
+
+MAX_CHARACTERS: Final = 16_384
+"""Of a longer answer, thinking and what stands before a marker aside, only an object at its end."""
+
+_MAX_NESTING: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer was read as, and what each part of its text was taken for.
+
+    Attributes:
+        parsed: the distribution, or the reason why there is none.
+        parts: of the text, in order, without gaps.
+    """
+
+    parsed: Parsed
+    parts: tuple[TextPart, ...] = ()
+
+
+def read_answer(
+    text: str, labels: LabelSet, max_dropped_share: float = MAX_DROPPED_SHARE
+) -> Reading:
+    """Read a model's answer, and say what every part of it was taken for."""
+    written = plain(text)
+    if not written.strip():
+        return Reading(Parsed(None, "none", "empty"), tuple(in_order([], 0, len(text))))
+    section = find_answer(written)
+    parts = [TextPart(start, end, "thinking") for start, end in section.thinking]
+    if section.marker is not None:
+        parts.append(TextPart(*section.marker, "marker of the answer"))
+    if section.missing is not None:
+        parsed = Parsed(None, "none", section.missing)
+    else:
+        start = max(section.start, section.end - MAX_CHARACTERS)
+        answer = without_markup(written[start : section.end])
+        parsed, inner = _read(answer, labels, max_dropped_share, 0)
+        if start > section.start and (parsed.rule != "json" or parsed.probs is None):
+            # What was not read could have changed anything but the last object.
+            parsed = Parsed(None, "none", "too_long")
+        parts += [TextPart(part.start + start, part.end + start, part.taken_for) for part in inner]
+    return Reading(parsed, tuple(in_order(parts, 0, len(text))))
+
+
+def _read(
+    text: str, labels: LabelSet, max_dropped_share: float, depth: int
+) -> tuple[Parsed, list[TextPart]]:
+    if not text.strip():
+        return Parsed(None, "none", "no_answer"), []
+
+    def read_field(field: str) -> Parsed:
+        if depth >= _MAX_NESTING:
+            return Parsed(None, "none", "no_answer")
+        inner = without_markup(plain(field))
+        return _read(inner, labels, max_dropped_share, depth + 1)[0]
+
+    commas = has_decimal_commas(text)
+    answer = AnswerContext(text, labels, max_dropped_share, commas, read_field)
+    return _by_rules(answer), answer.parts
+
+
+def _by_rules(answer: AnswerContext) -> Parsed:
+    brackets = top_brackets(answer.text, commas=answer.commas)
+    reader = ObjectReader(answer.labels, commas=answer.commas)
+    statements = [
+        replace(statement, top=statement.start == bracket.start)
+        for bracket in brackets
+        for statement in reader.statements(bracket)
+    ]
+    # A list of names is as good as one in running text, and is read with it.
+    lists = {statement.start for statement in statements if statement.kind == "names"}
+    read = [bracket for bracket in brackets if _is_object(bracket) and bracket.start not in lists]
+    prose = _blanked(answer.text, read)
+    parsed = read_brackets(answer, brackets, statements, prose, reader)
+    return parsed if parsed is not None else read_prose(answer, prose)
+
+
+def _is_object(bracket: Bracket) -> bool:
+    return bracket.closed and (bracket.has_keys or bracket.kind == "[")
+
+
+def _blanked(text: str, brackets: Sequence[Bracket]) -> str:
+    pieces, position = [], 0
+    for bracket in brackets:
+        pieces += [text[position : bracket.start], " " * (bracket.end - bracket.start)]
+        position = bracket.end
+    return "".join([*pieces, text[position:]])
