@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -41,9 +42,13 @@ _NUMBER_WORDS: Final = {
     **{"two-thirds": 2 / 3, "a quarter": 0.25, "one quarter": 0.25, "three quarters": 0.75},
     **{"three-quarters": 0.75, "one-quarter": 0.25, "half": 0.5, "one half": 0.5},
     **{"zero": 0.0, "nil": 0.0},
+    **{
+        sign: unicodedata.numeric(sign)
+        for sign in map(chr, (*range(0xBC, 0xBF), *range(0x2153, 0x215F)))
+    },
 }
 _WRITTEN_OUT = re.compile(
-    r"(?<![\w-])(?:"
+    r"(?<![\w-])(?<!first\s)(?<!second\s)(?<!latter\s)(?<!other\s)(?<!last\s)(?:"
     + "|".join(sorted(_NUMBER_WORDS, key=len, reverse=True)).replace(" ", r"\s")
     + r")(?![\w-])",
     re.IGNORECASE,
@@ -53,6 +58,7 @@ _DECIMAL_POINT = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,])(?!\.[0-9])")
 _BARE_LIST = re.compile(r"(?<![0-9])[0-9]+(?:,[0-9]+){2,}")
+_TIMES = re.compile(r"(?<![\w.])x([0-9]{1,4})(?![\w.%])", re.IGNORECASE)
 _NUMBERING = re.compile(r"(?:^|\n)[ \t>*#-]*(\(?[0-9]{1,3}[.)\]])(?=\s)")
 _INLINE_NUMBERING = re.compile(r"(?<![\w.])(\(?[0-9]{1,2}[.)])\s+(?=[^\W\d])")
 _NOUN_BEFORE = re.compile(
@@ -130,6 +136,10 @@ def amounts_in(text: str, *, commas: bool) -> list[Amount]:
     found += [
         Amount(match.start(), match.end(), _NUMBER_WORDS[" ".join(match[0].lower().split())])
         for match in _WRITTEN_OUT.finditer(text)
+    ]
+    found += [
+        Amount(match.start(), match.end(), float(match[1]), integer=True)
+        for match in _TIMES.finditer(text)
     ]
     found += [
         Amount(match.start(), match.end(), math.nan if match[0].lower()[-1] == "n" else math.inf)
@@ -211,6 +221,8 @@ def _role(
     before = _NOUN_BEFORE.search(text, max(0, match.start() - 40), match.start())
     noun = before[1].lower() if before else ""
     is_next = before is not None and not re.search(r"\s(?:is|at|was|about|from)\b", before[0])
+    if noun[-1:] == "s" and noun[:-1] in COUNTERS and is_next and amount.kind == "bare":
+        return "other"  # lines 1-2
     if noun in OTHER_NOUNS and (is_next or noun not in COUNTERS):
         return "other"
     if amount.kind == "bare" and amount.integer and _OUT_OF.search(text, max(0, start - 20), start):

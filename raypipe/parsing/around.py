@@ -12,12 +12,18 @@ from raypipe.records import Parsed
 
 REVISION: Final = re.compile(
     r"(?:(?:^|[.!?;\n])\s*|\s-\s)(?:(?:actually|wait|hmm|hold\son|no)\b[,.!]|on\s(?:second|further|closer)\s"
-    r"\w+|(?:correction|revised|revision|updated?|scratch\sthat)\b|upon\s\w+|let\sme\s(?:revise|correct"
+    r"\w+|on\sreflection\b|(?:correction|revised|revision|updated?|scratch\sthat)\b|upon\s\w+|let\sme\s(?:revise|correct"
     r"|reconsider)|after\s(?:listening\sagain|re\w+|further|reconsider\w*)|i\s(?:take\sthat\sback|"
     r"was\swrong|correct\smyself|change\smy\smind))",
     re.IGNORECASE,
 )
 """Words with which somebody takes back what was said before."""
+
+ALTERNATIVE: Final = re.compile(
+    r"(?:^|[.!?;,(\n])\W{0,9}(?:or|alternatively|alternative|another\s(?:option|possibility|reading))\b",
+    re.IGNORECASE,
+)
+"""Words with which somebody offers a second reading beside the first."""
 
 
 def settled(answer: AnswerContext, claim: Claim, prose: str, end: int) -> Parsed:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import amounts_in
-from raypipe.parsing.around import settled
+from raypipe.parsing.around import ALTERNATIVE, REVISION, settled
 from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.loose import Bracket
 from raypipe.parsing.mentions import Mention, mentions_in
-from raypipe.parsing.naming import uniform
+from raypipe.parsing.naming import repeats_unevenly, uniform
 from raypipe.parsing.objects import ObjectReader
 from raypipe.parsing.parts import TextPart
 from raypipe.parsing.prose import read_prose
@@ -25,6 +25,12 @@ from raypipe.records import Parsed
 _LIST_WORDS = word_set(
     "label labels emotion emotions and order score scores share shares in the of for are is list "
     "vector value values probability probabilities distribution respectively as here"
+)
+_HEADING = re.compile(r"([^\W_][^\n:.;,{}()\[\]]{0,40})[\"'`*_)]*\s?:[\s\"'`*]*$")
+_IS_RESULT = re.compile(
+    r"final|answer|result|revis|correct|updat|overall|combin|after|again|conclu|adjust|normali[sz]"
+    r"|output|distribution|probab|estimate|thought|reflect|reconsider|better|improv|refin|\bnow\b"
+    r"|summary|instead|json|\bso\b|thus|therefore|hence|shares|emotions?$"
 )
 _ROUND_LIST = re.compile(r"\(\s*[-+\d.][-+\d.,;%\s]*\)")
 
@@ -40,6 +46,8 @@ def read_brackets(
     parallel = _parallel_lists(found, reader)
     if parallel is not None:
         return settled(answer, parallel, prose, len(answer.text))
+    if _has_unequal_lists(found):
+        return Parsed(None, "parallel_lists", "ambiguous")
     found = merged_statements(found, 0, len(answer.text))
     shares = [statement for statement in found if statement.kind == "shares"]
     if shares:
@@ -74,7 +82,7 @@ def _of_shares(
     answer: AnswerContext, brackets: Sequence[Bracket], shares: Sequence[Statement], prose: str
 ) -> Parsed:
     shares = _without_cut(shares, brackets)
-    chosen = _chosen(shares)
+    chosen = _chosen(shares, prose)
     if chosen is None:
         return Parsed(None, "json", "ambiguous")
     claim = Claim(
@@ -108,7 +116,15 @@ def _names_all(claim: Claim, labels: LabelSet) -> bool:
     return len(claim.named) == len(labels) and is_whole(claim)
 
 
-def _chosen(shares: Sequence[Statement]) -> Statement | None:
+def _has_unequal_lists(found: Sequence[Statement]) -> bool:
+    """Whether all that is there is a list of labels and one of more or fewer numbers."""
+    return (
+        sorted(item.kind for item in found) == ["names", "numbers"]
+        and len({len(item.texts or item.numbers) for item in found}) > 1
+    )
+
+
+def _chosen(shares: Sequence[Statement], prose: str) -> Statement | None:
     """The statement that counts: of the surest fields; of objects after each other the last."""
     best = [item for item in shares if item.rank == max(item.rank for item in shares)]
     if len(best) == 1:
@@ -123,9 +139,34 @@ def _chosen(shares: Sequence[Statement]) -> Statement | None:
     )
     if nested or any(item.marked for item in best) or not _is_sequence(best):
         return None
+    if _stand_beside_each_other(best, prose):
+        return None
     # An answer that was given again: the later one names what the earlier one does.
     names = [item.named for item in best]
     return best[-1] if all(own & names[-1] for own in names) else None
+
+
+def _stand_beside_each_other(statements: Sequence[Statement], prose: str) -> bool:
+    """Whether the last one is an alternative, or about something else than the one before it."""
+    before, last = statements[-2:]
+    gap = prose[before.end : last.start]
+    if ALTERNATIVE.search(gap) and not REVISION.search(gap):
+        return True
+    heads = [
+        _heading(prose[(first.end if first else 0) : second.start])
+        for first, second in zip((None, *statements), statements, strict=False)
+    ]
+    return (
+        heads[-1] != ""
+        and not _IS_RESULT.search(heads[-1])
+        and any(head not in ("", heads[-1]) for head in heads)
+    )
+
+
+def _heading(text: str) -> str:
+    """What stands before a colon right before an object."""
+    head = _HEADING.search(text)
+    return "" if head is None else head[1].strip().lower()
 
 
 def _is_sequence(statements: Sequence[Statement]) -> bool:
@@ -197,6 +238,8 @@ def _of_field(answer: AnswerContext, statement: Statement) -> Parsed:
     if statement.kind == "names":
         answer.parts.append(TextPart(statement.start, statement.end, "labels"))
         known = {meaning_of(item.text, answer.labels).label for item in statement.texts} - {None}
+        if len(known) > 1 and repeats_unevenly([item.text for item in statement.texts]):
+            return Parsed(None, "label_list", "ambiguous")
         return uniform(known, answer.labels, "label_list")
     [text] = statement.texts
     answer.parts.append(TextPart(text.start, text.end, "field of the answer"))

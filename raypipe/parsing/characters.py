@@ -42,6 +42,10 @@ _MARKUP = re.compile(
     r"|```+\w*|_{2,}|~~|(?<![\w.])_(?=[^\W\d_])|(?<=[^\W_])_(?![\w.])",
     re.IGNORECASE,
 )
+_CHECK_BOX = re.compile(
+    r"(?:(?:^|(?<=[\s*-]))\[(?P<square>[xX\u2713\u2714]?)\s?\]|(?:^|(?<=\n))\((?P<round>[xX]?)\s?\))"
+    r"(?=\s*[^\W\d_])|(?<=[^\W\d_]\s)\[(?:(?P<behind>[xX\u2713\u2714])|\s)\](?=[ \t]*(?:\n|$))"
+)
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")
 _PLAIN_QUOTE = re.compile(r"(?<!\\)[\"']")
 
@@ -61,9 +65,15 @@ def plain(text: str) -> str:
 def without_markup(text: str) -> str:
     """The text with markup blanked, of the same length."""
     text = _MARKUP.sub(lambda match: " " * len(match[0]), text)
+    text = _CHECK_BOX.sub(_box, text)
     if _ESCAPED_QUOTE.search(text) and not _PLAIN_QUOTE.search(text):
         text = _ESCAPED_QUOTE.sub(lambda match: " " + match[0][1], text)
     return text if "\n" in text else text.replace("\\n", " \n")
+
+
+def _box(match: re.Match[str]) -> str:
+    """``[x]`` and ``[ ]`` as the characters for them, of the same length."""
+    return ("\u2611" if any(match.groups()) else "\u2610").ljust(len(match[0]))
 
 
 def _plain_character(character: str) -> str:

@@ -16,6 +16,8 @@ from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS, word_set
 MAX_GAP: Final = 80
 """Most characters between a label and its number."""
 
+_LINE: Final = 120
+
 _GIVEN = re.compile(r"\|\s?\w{1,20}\s?\)")
 _ASIDE = re.compile(r"\([^()\d]*\)|\(with [^()]*\)")
 _FILLER: Final = (
@@ -149,6 +151,8 @@ def _linked(
             continue
         gap = text[first.end : second.start]
         unusual = unusual_words(gap) if len(gap) <= MAX_GAP else None
+        if not label_first and "\n" in gap and not _opens_line(text, amount):
+            continue  # it ends an entry of its own line
         if unusual is None or unusual > _MOST_UNUSUAL:
             continue
         if label_first and _is_numbering(gap, amount, text):
@@ -158,6 +162,13 @@ def _linked(
         is_stated = word.manner not in ("unclear", "denied") or not amount.value
         sure = sure and not unusual and is_stated
     return Links(shares, sure)
+
+
+def _opens_line(text: str, amount: Amount) -> bool:
+    """Whether no word stands before a number on its line."""
+    line = text.rfind("\n", max(0, amount.start - _LINE), amount.start) + 1
+    start = line or max(0, amount.start - _LINE)
+    return re.search(r"[^\W\d_]", text[start : amount.start]) is None
 
 
 def _is_numbering(gap: str, amount: Amount, text: str) -> bool:
@@ -180,7 +191,7 @@ def _unusual_after(gap: str) -> int | None:
 
 def _unusual_before(gap: str) -> int | None:
     """How many unusual words part a number from its label; None if they are not one entry."""
-    if re.search(r"[,.!?;|]|\n\s*\n", gap):
+    if re.search(r"[,.!?;|#]|\n\s*\n", gap):
         return None
     words = re.findall(r"[^\W\d_]+", gap.lower())
     return None if _NOT_JOINING & set(words) else sum(word not in _BEFORE_FILLER for word in words)

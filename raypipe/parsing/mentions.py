@@ -114,7 +114,7 @@ _EXAMPLES: Final = re.compile(
 )
 _CONCESSION: Final = re.compile(
     r"^\W*(?:while|whereas)\b|\b(?:despite|although|though(?!,)|even\sthough|at\sfirst|initially|"
-    r"originally|first)\b",
+    r"originally|first(?!\s(?:half|part|speaker|voice|person|sentence)\b))\b",
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,11 +30,24 @@ def read_list(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Parse
     if len(entries) < 2 or any(len(entry.split()) > 2 or "." in entry for entry in entries):
         return None
     indices = [labels.index(entry) for entry in entries]
+    if any(
+        index is None and re.search(r"\d", entry)
+        for index, entry in zip(indices, entries, strict=True)
+    ):
+        return None  # times and numbers say what each label is about
     known = set(indices) - {None}
+    if len(known) > 1 and repeats_unevenly(entries):
+        return Parsed(None, "label_list", "ambiguous")
     if indices == list(range(len(labels))) and not text.lstrip().startswith(("[", "{")):
         return Parsed(None, "label_list", "ambiguous")  # the question's options, said again
     named = {mention.label for mention in mentions} - {None}
     return uniform(known, labels, "label_list") if known and known == named else None
+
+
+def repeats_unevenly(entries: Sequence[str]) -> bool:
+    """Whether some entries of a list are there more often than others: it may be votes."""
+    counts = Counter(entry.strip().lower() for entry in entries)
+    return len(set(counts.values())) > 1
 
 
 def read_names(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Parsed | None:

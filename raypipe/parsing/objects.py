@@ -8,18 +8,25 @@ from dataclasses import replace
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import Amount, only_amount
+from raypipe.parsing.fields import (
+    NO_NOUN,
+    SOURCES,
+    VOTE_KEYS,
+    YES,
+    Value,
+    is_marked,
+    is_nothing,
+    is_share_of_unknown,
+    is_truth,
+    joined,
+    noun_rank,
+    spaced,
+)
 from raypipe.parsing.loose import Bracket, Pair, Scalar
 from raypipe.parsing.settling import Share
 from raypipe.parsing.statements import Statement, merged_statements
-from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS, word_set
-from raypipe.parsing.words import KeyMeaning, meaning_of
-
-Value = Scalar | Bracket | None
-
-
-_YES = frozenset(("true", "yes", "present"))
-_NO = frozenset(("false", "no", "none", "null", "nil", "n/a", "na", "", "-", "absent", "undefined"))
-_PLACES = word_set("segment speaker time start end timestamp turn part clip utterance id")
+from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS
+from raypipe.parsing.words import meaning_of
 
 
 class ObjectReader:
@@ -43,6 +50,8 @@ class ObjectReader:
         parallel = self._parallel(bracket)
         if parallel is not None:
             return [self._shares(bracket, parallel, rank)]
+        if self._has_unequal_lists(bracket):
+            return [Statement("unclear", bracket.start, bracket.end, rank=rank)]
         return list(self._of_object(bracket, rank))
 
     def _shares(self, bracket: Bracket, shares: Sequence[Share], rank: int) -> Statement:
@@ -54,7 +63,7 @@ class ObjectReader:
             tuple(shares),
             rank=rank,
             named=named,
-            marked=_is_marked(bracket),
+            marked=is_marked(bracket),
             closed=bracket.closed,
         )
 
@@ -64,6 +73,8 @@ class ObjectReader:
         direct: list[tuple[int, Share]] = []
         unclear, named, unknown = False, set[int](), list[Share]()
         inner: list[Statement] = []
+        sources: list[Statement] = []
+        has_rival = has_gap = False
         for pair in bracket.pairs:
             if pair.key is None:
                 if isinstance(pair.value, Bracket):
@@ -77,17 +88,24 @@ class ObjectReader:
                 if amount is not None:
                     share = _share(meaning.label, pair.key, amount)
                     direct.append((meaning.rank, share))
-                elif not _is_nothing(pair.value):
+                elif pair.value is None:
+                    has_gap = True
+                elif not is_nothing(pair.value):
                     unclear = True
             elif meaning.kind == "unclear":
                 unclear |= amount is not None
             elif meaning.kind == "rival":
                 unclear |= self._label_of(pair.value) is not None
+                has_rival |= any(item.kind == "shares" for item in self._inside(pair.value))
             elif self._label_of(pair.value) is not None and (number := self._item_amount(pair.key)):
                 assert isinstance(pair.value, Scalar)
                 direct.append((0, _share(self._label_of(pair.value), pair.value, number)))
-            elif _is_share_of_unknown(pair, meaning) and amount is not None:
+            elif is_share_of_unknown(pair, meaning) and amount is not None:
                 unknown.append(_share(None, pair.key, amount))
+            elif joined(pair.key.text) in SOURCES and meaning.kind == "reason":
+                sources += [item for item in self._inside(pair.value) if item.kind == "shares"]
+            elif (votes := self._votes(pair)) is not None:
+                inner.append(votes)
             elif meaning.kind in ("answer", "word", "other"):
                 found = self._of_field(pair, max(rank, meaning.rank), meaning.kind == "answer")
                 other = meaning.kind == "other"
@@ -105,17 +123,41 @@ class ObjectReader:
                 rank=rank,
                 left_over=unclear or extra,
                 named=frozenset(named),
-                marked=_is_marked(bracket),
-                closed=bracket.closed,
+                marked=is_marked(bracket),
+                closed=bracket.closed and not has_gap,
             )
         elif unclear:
             answered = {text.text for statement in inner for text in statement.texts}
             meanings = {meaning_of(text, self._labels).label for text in answered}
             if not (named and meanings == named):
                 yield Statement("unclear", bracket.start, bracket.end, rank=rank)
+        if any(item.kind == "shares" for item in inner):
+            inner += sources  # of the voice and of the words: neither is the answer
+        if has_rival:
+            inner = [replace(item, left_over=True) for item in inner]
         # Distributions in several fields are about several things.
-        marked = _is_marked(bracket) or sum(item.kind == "shares" for item in inner) > 1
+        marked = is_marked(bracket) or sum(item.kind == "shares" for item in inner) > 1
         yield from (replace(item, marked=item.marked or marked) for item in inner)
+
+    def _inside(self, value: Value) -> list[Statement]:
+        return self.statements(value) if isinstance(value, Bracket) else []
+
+    def _votes(self, pair: Pair) -> Statement | None:
+        """Counts of the labels in ``"votes": ["sadness", "anger", "sadness"]``."""
+        assert pair.key is not None
+        if joined(pair.key.text) not in VOTE_KEYS or not isinstance(pair.value, Bracket):
+            return None
+        names = self._names(pair.value) or []
+        labels = [self._label_of(name) for name in names]
+        if not labels or None in labels:
+            return None
+        first = {label: name for label, name in reversed(list(zip(labels, names, strict=True)))}
+        shares = [
+            _share(label, name, Amount(name.start, name.end, float(labels.count(label))))
+            for label, name in first.items()
+            if label is not None
+        ]
+        return self._shares(pair.value, shares, 0)
 
     def _of_field(self, pair: Pair, rank: int, is_answer: bool) -> list[Statement]:
         value = pair.value
@@ -131,7 +173,7 @@ class ObjectReader:
     def _amount(self, value: Value) -> Amount | None:
         """The number that a label's value is or holds."""
         if isinstance(value, Scalar):
-            if value.text.strip().lower() in _YES:
+            if value.text.strip().lower() in YES:
                 return Amount(value.start, value.end, 1.0)
             if value.text.strip().lower() in ("false", "no", "none", "absent"):
                 return Amount(value.start, value.end, 0.0)
@@ -171,7 +213,7 @@ class ObjectReader:
         return replace(known[0], value=value, start=bracket.start, end=bracket.end)
 
     def _item_amount(self, value: Value) -> Amount | None:
-        if not isinstance(value, Scalar) or _is_truth(value):
+        if not isinstance(value, Scalar) or is_truth(value):
             return None
         amount = self._scalar_amount(value)
         if amount is None or re.search(r"[^\W\d_]{3}", re.sub("percent|nan|inf", "", value.text)):
@@ -188,7 +230,7 @@ class ObjectReader:
             meaning = meaning_of(pair.key.text, self._labels)
             if meaning.kind in ("label", "unclear"):
                 return None
-            noun = _noun_rank(pair.key.text)
+            noun = noun_rank(pair.key.text)
             if noun is not None and (amount := self._amount(pair.value)) is not None:
                 ranked.setdefault(noun, []).append(amount)
             elif meaning.kind == "answer" and isinstance(pair.value, Scalar):
@@ -206,6 +248,22 @@ class ObjectReader:
 
     def _parallel(self, bracket: Bracket) -> list[Share] | None:
         """Shares of ``{"labels": [...], "scores": [...]}``."""
+        names, numbers = self._lists(bracket)
+        if len(names) != 1 or not numbers:
+            return None
+        best = [amounts for rank, amounts in numbers if rank == min(rank for rank, _ in numbers)]
+        if len(best) != 1 or len(best[0]) != len(names[0]):
+            return None
+        return self.paired(names[0], best[0])
+
+    def _has_unequal_lists(self, bracket: Bracket) -> bool:
+        """Whether a list of labels stands beside shares that are more or fewer."""
+        names, numbers = self._lists(bracket)
+        lengths = {len(amounts) for rank, amounts in numbers if rank < NO_NOUN}
+        return len(names) == 1 and bool(lengths) and len(names[0]) not in lengths
+
+    def _lists(self, bracket: Bracket) -> tuple[list[list[Scalar]], list[tuple[int, list[Amount]]]]:
+        """The lists of labels in an object, and those of numbers with the rank of their noun."""
         names, numbers = [], []
         for pair in bracket.pairs:
             if pair.key is None or not isinstance(pair.value, Bracket) or pair.value.has_keys:
@@ -215,14 +273,9 @@ class ObjectReader:
             if (found := self._names(pair.value)) is not None:
                 names.append(found)
             elif (amounts := self._numbers(pair.value)) is not None:
-                noun = _noun_rank(pair.key.text)
-                numbers.append((99 if noun is None else noun, amounts))
-        if len(names) != 1 or not numbers:
-            return None
-        best = [amounts for rank, amounts in numbers if rank == min(rank for rank, _ in numbers)]
-        if len(best) != 1 or len(best[0]) != len(names[0]):
-            return None
-        return self.paired(names[0], best[0])
+                noun = noun_rank(pair.key.text)
+                numbers.append((NO_NOUN if noun is None else noun, amounts))
+        return names, numbers
 
     def paired(self, names: Sequence[Scalar], amounts: Sequence[Amount]) -> list[Share] | None:
         """Shares of two lists of one length; None if a name is no plain one."""
@@ -291,7 +344,7 @@ class ObjectReader:
         numbers: list[Amount] = []
         for pair in bracket.pairs:
             if isinstance(pair.value, Scalar) and len(pair.value.text.split()) > 1:
-                parts = _spaced(pair.value)  # [0.25 0.75], as numpy prints
+                parts = spaced(pair.value)  # [0.25 0.75], as numpy prints
             else:
                 parts = [pair.value] if isinstance(pair.value, Scalar) else []
             amounts = [self._item_amount(part) for part in parts]
@@ -322,39 +375,3 @@ class ObjectReader:
 
 def _share(label: int | None, name: Scalar, amount: Amount) -> Share:
     return Share(label, name.text.strip().lower(), (name.start, name.end), amount)
-
-
-def _noun_rank(key: str) -> int | None:
-    """How surely a key of a record names a share; the lower the surer."""
-    joined = re.sub(r"[\W_]+", "", key).lower()
-    if joined in SHARE_NOUNS or joined.rstrip("s") in SHARE_NOUNS:
-        return 0
-    return 1 + WEAK_NOUNS.index(joined) if joined in WEAK_NOUNS else None
-
-
-def _is_share_of_unknown(pair: Pair, meaning: KeyMeaning) -> bool:
-    """Whether a number beside labels is the share of a word that is none of them."""
-    assert pair.key is not None
-    is_word = meaning.kind == "word" or pair.key.text.strip().lower() in ("other", "others")
-    return is_word and not _is_truth(pair.value)
-
-
-def _is_nothing(value: Value) -> bool:
-    return value is None or (isinstance(value, Scalar) and value.text.strip().lower() in _NO)
-
-
-def _is_truth(value: Value) -> bool:
-    return isinstance(value, Scalar) and value.text.strip().lower() in _YES | _NO
-
-
-def _is_marked(bracket: Bracket) -> bool:
-    keys = [pair.key.text.strip().lower() for pair in bracket.pairs if pair.key is not None]
-    return any(re.sub(r"[\W_]?[\d.]+$", "", key) in _PLACES for key in keys)
-
-
-def _spaced(scalar: Scalar) -> list[Scalar]:
-    return [
-        Scalar(scalar.start + match.start(), scalar.start + match.end(), match[0], quoted=False)
-        for match in re.finditer(r"\S+", scalar.text)
-        if match[0] != "%"
-    ]

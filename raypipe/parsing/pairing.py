@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,7 +19,7 @@ from raypipe.parsing.linking import (
     mixed,
     number_first,
 )
-from raypipe.parsing.mentions import Mention
+from raypipe.parsing.mentions import Mention, is_list_gap
 from raypipe.parsing.settling import Claim, Share, is_whole, settle
 from raypipe.parsing.vocabulary import OTHER_NOUNS, word_set
 from raypipe.parsing.words import meaning_of
@@ -47,10 +48,18 @@ _WITHOUT_SHARE: Final = frozenset(
 )
 
 
+_TICKS: Final = "\u2713\u2714\u2611\u2705"
+_CROSSES: Final = "\u2717\u2718\u2715\u2716\u274c\u2610"
+_MARK = re.compile(f"[{_TICKS}{_CROSSES}]")
+_FLAG_BEFORE = re.compile(rf"(?:(?P<tick>[{_TICKS}])|[{_CROSSES}])[\s\"'`*]*$")
 _FLAG = re.compile(
-    r"[\"'`*]*\s*[:=|-]\s*[\"'`*]*(?:(?P<yes>yes|true|present)|(?P<no>no|false|none|absent))\b(?!\s\w)",
+    r"[\"'`*]*\s*(?:[:=|?-]\s*[\"'`*]*(?:(?P<word>yes|true|present)|no|false|none|absent)\b(?!\s\w)"
+    rf"|[:=|-]?\s*(?:(?P<tick>[{_TICKS}])|[{_CROSSES}]))",
     re.IGNORECASE,
 )
+
+
+_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=]\s*\?*\s*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +111,30 @@ def read_pairs(
 
 
 def read_flags(text: str, mentions: Sequence[Mention]) -> set[int | None] | None:
-    """Labels that are said to be there in ``anger: yes, sadness: no``; None for anything else."""
-    flags = [
-        (mention.label, _FLAG.match(text, mention.end))
-        for mention in mentions
-        if mention.label is not None
-    ]
-    if not flags or any(flag is None for _, flag in flags):
+    """Labels that are said to be there in ``anger: yes, sadness: no``; None for anything else.
+
+    Check boxes and ticks stand for yes and no, before all labels or behind all of them. Empty if
+    no label is there, or a cross stands beside some labels and not all have a mark.
+    """
+    known = [mention for mention in mentions if mention.label is not None]
+    if not known:
         return None
-    return {label for label, flag in flags if flag is not None and flag["yes"]} or None
+    first = _MARK.search(text)
+    if first is not None and first.start() < known[0].start:
+        flags = [_FLAG_BEFORE.search(text, max(0, item.start - 12), item.start) for item in known]
+    else:
+        flags = [_FLAG.match(text, item.end) for item in known]
+    if any(flag is None for flag in flags):
+        # A label without a mark beside one that is crossed out: nobody can say what it is.
+        is_unclear = any(flags) and re.search(f"[{_CROSSES}]", text) is not None
+        return set() if is_unclear else None
+    named = zip(known, flags, strict=True)
+    return {item.label for item, flag in named if flag is not None and _is_yes(flag)}
+
+
+def _is_yes(flag: re.Match[str]) -> bool:
+    groups = flag.groupdict()
+    return bool(groups["tick"] or groups.get("word"))
 
 
 def _best(readings: Sequence[Pairing]) -> Pairing:
@@ -181,9 +205,42 @@ def _claim(
         tuple(every),
         left_over=spare,
         unused=bool(unused) or not links.sure,
+        unfinished=_has_entry_without_number(every, mentions, unused, text),
         named=frozenset(label for label in with_number if label is not None),
     )
     return replace(claim, cut=_is_cut(text, claim, words))
+
+
+def _has_entry_without_number(
+    shares: Sequence[Share], mentions: Sequence[Mention], unused: set[int], text: str
+) -> bool:
+    """Whether the list of labels with numbers has an entry without one: ``…, and neutral``."""
+    ends = sorted(max(share.place[1], share.amount.end) for share in shares)
+    places = [share.place[0] for share in shares]
+    for mention in mentions:
+        if mention.label not in unused or mention.manner in ("denied", "reason", "option"):
+            continue
+        if mention.manner != "unclear" and _is_a_line(mention, text):
+            return True
+        at = bisect_right(ends, mention.start)
+        if not at or not _ENTRY_END.match(text, mention.end):
+            continue
+        following = bisect_right(places, mention.start)
+        if following < len(shares) and not shares[following].amount.value:
+            continue  # "fear, disgust and happiness: 0%"
+        gap = text[ends[at - 1] : mention.start]
+        if "(" not in gap and is_list_gap(gap):
+            return True
+    return False
+
+
+def _is_a_line(mention: Mention, text: str) -> bool:
+    """Whether a line has nothing but a label."""
+    before = text[max(0, mention.start - 12) : mention.start]
+    return (
+        re.search(r"(?:^|\n)[\s>*#\"'`-]*$", before) is not None
+        and re.match(r"[ \t\"'`*.]*(?:\n|$)", text[mention.end : mention.end + 12]) is not None
+    )
 
 
 def _is_bound(text: str, amount: Amount) -> bool:

@@ -15,6 +15,7 @@ from raypipe.parsing.naming import read_list, read_names, uniform
 from raypipe.parsing.pairing import Pairing, read_flags, read_pairs
 from raypipe.parsing.refusals import is_refusal, without_refusal
 from raypipe.parsing.settling import distribution, is_whole
+from raypipe.parsing.subjects import read_subjects
 from raypipe.parsing.tables import read_table
 from raypipe.records import Parsed
 
@@ -56,6 +57,9 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
     mentions = mentions_in(prose, labels)
     amounts = answer.amounts_in(prose)
     answer.note(mentions, amounts, offset)
+    several = read_subjects(prose, mentions, amounts, labels)
+    if several is not None:
+        return several
     pairs = read_pairs(prose, mentions, amounts, labels, answer.max_dropped_share)
     if pairs is not None and not _is_confidence_only(pairs):
         if _RANKED.search(prose) and not is_whole(pairs.claim):
@@ -71,6 +75,8 @@ def _of_prose(answer: AnswerContext, prose: str, offset: int = 0) -> Parsed:
         return Parsed(None, "percent_list", "ambiguous")
     flagged = read_flags(prose, mentions)
     if flagged is not None:
+        if not flagged:
+            return Parsed(None, "label_list", "ambiguous")
         return uniform(flagged, labels, "label_list")
     listed = read_list(prose, mentions, labels)
     if listed is not None and not prose.rstrip().endswith((":", ",")):

@@ -17,6 +17,7 @@ from raypipe.parsing.parts import TextPart, in_order
 from raypipe.parsing.prose import read_prose
 from raypipe.parsing.section import find_answer
 from raypipe.parsing.settling import MAX_DROPPED_SHARE
+from raypipe.parsing.statements import Statement
 from raypipe.records import Parsed
 
 MAX_CHARACTERS: Final = 16_384
@@ -92,7 +93,21 @@ def _by_rules(answer: AnswerContext) -> Parsed:
     read = [bracket for bracket in brackets if _is_object(bracket) and bracket.start not in lists]
     prose = _blanked(answer.text, read)
     parsed = read_brackets(answer, brackets, statements, prose, reader)
-    return parsed if parsed is not None else read_prose(answer, prose)
+    if parsed is not None:
+        return parsed
+    parsed = read_prose(answer, prose)
+    if parsed.probs is None or parsed.rule not in ("label_list", "keyword"):
+        return parsed
+    if (parsed.probs > 0.0).sum() > 1 and _have_measures(statements):
+        return Parsed(None, parsed.rule, "ambiguous")  # [0.0-1.2] says what each is about
+    return parsed
+
+
+def _have_measures(statements: Sequence[Statement]) -> bool:
+    """Whether numbers in brackets are more than numbering."""
+    return any(
+        not amount.integer or amount.spread for item in statements for amount in item.numbers
+    )
 
 
 def _is_object(bracket: Bracket) -> bool:

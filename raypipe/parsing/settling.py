@@ -51,6 +51,7 @@ class Claim:
         repeats: what the same word again means: in an object its later value counts, in text two
             values are two readings.
         cut: whether the text ends in the middle of it.
+        unfinished: whether an entry of the list itself is a label without a number.
         named: labels that the reading names, with a number or as zero.
     """
 
@@ -60,6 +61,7 @@ class Claim:
     unused: bool = False
     repeats: bool = False
     cut: bool = False
+    unfinished: bool = False
     named: frozenset[int] = frozenset()
 
 
@@ -88,6 +90,8 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
     if known <= 0.0 and not claim.left_over and not claim.unused:
         return Parsed(None, rule, "all_zero")
     positive = {share.label for share in shares if share.label is not None and share.amount.value}
+    if claim.unfinished or _several_are_all_of_it(shares, in_text=rule == "percent_list"):
+        return Parsed(None, rule, "ambiguous")
     if claim.left_over and not is_whole:
         return Parsed(None, rule, "ambiguous")
     if claim.unused and not (is_whole and len(positive) > 1):
@@ -197,6 +201,22 @@ def _added_or_said_again(shares: list[Share], *, in_text: bool) -> list[Share] |
     )
     unknown = [share for share in shares if share.label is None]
     return once + unknown if equal else None
+
+
+def _several_are_all_of_it(shares: Sequence[Share], *, in_text: bool) -> bool:
+    """Whether two labels have 100 % each, in text 1.0 each: that is said of two things."""
+    full = {
+        share.label
+        for share in shares
+        if share.label is not None and _is_all(share.amount, in_text=in_text)
+    }
+    return len(full) > 1
+
+
+def _is_all(amount: Amount, *, in_text: bool) -> bool:
+    if not math.isclose(amount.value, 1.0):
+        return False
+    return amount.kind == "percent" or (in_text and amount.kind == "bare" and not amount.integer)
 
 
 def _unknown(shares: Sequence[Share], known: float) -> list[float]:
