@@ -159,6 +159,7 @@ BORDERS = {
     "raypipe/protocols.py": "plug-ins: methods that only their own requests know",
     "raypipe/reporting/corpus/inspect.py": "rows of a Parquet table",
     "raypipe/reporting/run/scores.py": "rows of a Parquet table",
+    "raypipe/runtime/features/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/infer/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/ingest/job.py": "Ray: streams and results of tasks",
     "raypipe/runtime/ingest/plan.py": "JSON of ingest.json",

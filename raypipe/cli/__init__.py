@@ -11,6 +11,7 @@ from rich.console import Console
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
+from raypipe.cli.features import features_command
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
 from raypipe.cli.metrics import metrics
@@ -38,6 +39,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "corpora": corpora,
     "inspect": inspect,
     "reaggregate": reaggregate,
+    "features": features_command,
     "query": query,
     "report": report,
     "selfcheck": selfcheck,

@@ -28,6 +28,7 @@ from raypipe.records.asking import (
     WrittenTurn,
 )
 from raypipe.records.corpus import AudioMarks, Descriptors, Failure, Stage, Utterance, Vote
+from raypipe.records.features import LayerStatistics
 
 __all__ = [
     "NO_PENALTIES",
@@ -49,6 +50,7 @@ __all__ = [
     "Hypothesis",
     "HypothesisKind",
     "IntArray",
+    "LayerStatistics",
     "ModelInput",
     "Parsed",
     "Penalties",

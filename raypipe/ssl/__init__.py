@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from raypipe.records import LayerStatistics
 from raypipe.ssl.encoder import (
     Encoder,
     EncoderFamily,
     EncoderSource,
-    LayerStatistics,
     Normalisation,
 )
 from raypipe.ssl.registry import encoder_families, family_of, load

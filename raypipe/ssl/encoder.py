@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
-from raypipe.records import FloatArray
+from raypipe.records import FloatArray, LayerStatistics
 
 Arithmetic = Literal["float32", "float16", "bfloat16"]
 """Arithmetic of an encoder's weights; means over time are float32 whatever it is."""
@@ -93,22 +92,6 @@ class EncoderSource:
     with_std: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LayerStatistics:
-    """Statistics over time of every layer of one clip.
-
-    Attributes:
-        mean: shape ``(layers, width)``, float32.
-        std: standard deviation over time (divided by the number of frames), same shape; None
-            where it was not asked for.
-        frames: number of frames that they are over.
-    """
-
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32] | None
-    frames: int
-
-
 class Encoder(Protocol):
     """A loaded encoder."""
 
@@ -165,6 +148,7 @@ class EncoderFamily:
         layers: what the layers of its features are, in words.
         batches: which clips go together, in words.
         normalisation: of waveforms by default, in words.
+        sampling_rate: of the waveforms that it takes, in Hz.
         examples: hub ids of published checkpoints.
 
     Raises:
@@ -179,6 +163,7 @@ class EncoderFamily:
     normalisation: str
     model_types: tuple[str, ...] = ()
     built_in: tuple[str, ...] = ()
+    sampling_rate: int = 16_000
     examples: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from raypipe.ssl.encoder import LayerStatistics
+from raypipe.records import LayerStatistics
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from raypipe.records import FloatArray
-from raypipe.ssl.encoder import EncoderSource, LayerStatistics
+from raypipe.records import FloatArray, LayerStatistics
+from raypipe.ssl.encoder import EncoderSource
 from raypipe.ssl.loading import load_encoder, normalises
 from raypipe.ssl.pooling import LayerPooling, kept_frames, pooled_layers
 

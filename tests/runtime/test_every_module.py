@@ -16,6 +16,14 @@ WHOLE_RUNS = {
         "test_pipeline.py",
         "a coat of Ray Data around functions of shard_work, which have their tests",
     ),
+    "features/stages.py": (
+        "test_features.py",
+        "a coat of Ray Data around functions of work, which have their tests",
+    ),
+    "features/job.py": (
+        "test_features.py",
+        "the order of plan, stream and counts, which have their tests",
+    ),
     "infer/pipeline.py": (
         "test_pipeline.py",
         "the order of plan, stream, counts and reduce, which have their tests",

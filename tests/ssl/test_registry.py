@@ -17,6 +17,7 @@ from raypipe.ssl import (
     EncoderFamily,
     EncoderSource,
     LayerStatistics,
+    encoder_families,
     family_of,
     load,
     registry,

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from raypipe.errors import ConfigError
-from raypipe.records import FloatArray
-from raypipe.ssl.encoder import EncoderFamily, EncoderSource, LayerStatistics
+from raypipe.records import FloatArray, LayerStatistics
+from raypipe.ssl.encoder import EncoderFamily, EncoderSource
 from raypipe.ssl.pooling import LayerPooling, kept_frames
 
 SAMPLING_RATE = 16_000

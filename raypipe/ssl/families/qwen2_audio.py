@@ -14,8 +14,8 @@ from raypipe.engines.log_mel import cropped_log_mel
 from raypipe.engines.model_input import encoder_frame_count
 from raypipe.engines.weight_files import weight_files
 from raypipe.errors import ConfigError
-from raypipe.records import FloatArray
-from raypipe.ssl.encoder import EncoderFamily, EncoderSource, LayerStatistics
+from raypipe.records import FloatArray, LayerStatistics
+from raypipe.ssl.encoder import EncoderFamily, EncoderSource
 from raypipe.ssl.pooling import LayerPooling, kept_frames
 
 _TOWERS = ("model.audio_tower.", "audio_tower.")

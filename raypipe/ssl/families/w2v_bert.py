@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from raypipe.errors import ConfigError
-from raypipe.records import FloatArray
-from raypipe.ssl.encoder import EncoderFamily, EncoderSource, LayerStatistics
+from raypipe.records import FloatArray, LayerStatistics
+from raypipe.ssl.encoder import EncoderFamily, EncoderSource
 from raypipe.ssl.loading import load_encoder
 from raypipe.ssl.pooling import LayerPooling, kept_frames, pooled_layers
 
