@@ -201,6 +201,8 @@ HEADS = pa.schema(
         ("weights", pa.binary()),  # safetensors
         ("test_ids", pa.list_(pa.string())),
         ("test_probs", pa.list_(_PROBS)),
+        ("threshold_macro_f1", pa.float64()),  # of the test set, all together
+        ("batch_threshold_macro_f1", pa.float64()),  # mean over batches of 32
     ]
 )
 """One row per trained head: a fold and a seed of a strategy; ``model`` is the encoder."""

@@ -12,6 +12,10 @@ SOURCES = Path(raypipe.runtime.__file__).parent
 TESTS = Path(__file__).parent
 
 WHOLE_RUNS = {
+    "heads/job.py": (
+        "test_heads.py",
+        "the order of plan, trainings, counts and reduce, which have their tests",
+    ),
     "infer/stages.py": (
         "test_pipeline.py",
         "a coat of Ray Data around functions of shard_work, which have their tests",
