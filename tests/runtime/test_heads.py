@@ -107,3 +107,25 @@ def test_seeds_are_strategies_and_the_lost_training_is_done_again(
         (output / name).unlink()
     train(encoded[1], output, **changes)
     assert runs.tables(output) == tables
+
+
+def test_a_model_and_heads_stand_in_one_table(
+    finished: Path, corpus: Path, runs: Any, tmp_path: Path
+) -> None:
+    document = {
+        "input": {"shards": str(corpus)},
+        "output": str(tmp_path / "features"),
+        "encoders": [{"path": "fbank-raw"}],
+    }
+    features(FeaturesConfig.model_validate(document), console=QUIET)
+    output = tmp_path / "heads"
+    quick = [SMALL | {"epochs": 2}]
+    record = train(tmp_path / "features", output, heads=quick, folds=3, beside=str(finished))
+    cells = {(cell.model, cell.prompt): cell for cell in record.done_counts.cells}
+    assert cells.keys() == {("fbank-raw", "superb"), ("tiny-alm", "distribution")}
+    assert {cell.input for cell in cells.values()} == {runs.utterances}
+    js = scores(runs, output, "js")
+    before = scores(runs, finished, "js")
+    assert js["tiny-alm", "w_bon"]["value"] == before["tiny-alm", "w_bon"]["value"]
+    assert ("fbank-raw", "head") in js
+    assert "fbank-raw" in (output / "report.html").read_text()

@@ -93,6 +93,8 @@ class HeadsConfig(ConfigSection):
         folds: ``splits`` for the corpus's own; a number for so many speaker-independent folds;
             ``auto`` for its own where it has all three parts, else 5.
         fold_seed: of the folds.
+        beside: a finished run over the same shards, whose predictions of the heads' test clips
+            stand in the same tables; None for none.
         splits: names of the splits.
         cpus_per_head: CPUs that each training holds.
     """
@@ -107,6 +109,7 @@ class HeadsConfig(ConfigSection):
     seeds: tuple[int, ...] = (0,)
     folds: Literal["auto", "splits"] | int = "auto"
     fold_seed: int = 0
+    beside: str | None = None
     splits: SplitsConfig = SplitsConfig()
     metrics: MetricsConfig = MetricsConfig()
     cpus_per_head: float = Field(default=1.0, gt=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import ray
@@ -17,6 +17,7 @@ from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.heads.beside import CopiedCell, copy_predictions
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.heads.plan import EncoderFeatures, HeadCell, HeadsPlan, plan_heads
 from raypipe.runtime.heads.work import (
@@ -27,6 +28,7 @@ from raypipe.runtime.heads.work import (
     read_corpus,
     read_test_probs,
     shard_predictions,
+    tested_ids,
     train_task,
     untested,
 )
@@ -35,7 +37,7 @@ from raypipe.runtime.ray.tasks import in_order
 from raypipe.ssl.folds import Fold
 from raypipe.ssl.targets import OWN_LABELS, LabelTable
 from raypipe.store.objects import object_bytes
-from raypipe.store.run_record import MadeFrom, RunRecord, write_record
+from raypipe.store.run_record import RunCounts, RunRecord, write_record
 from raypipe.store.tables import errors_table
 
 
@@ -84,17 +86,30 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
     write_record(plan.tables, record)
     objects: dict[ModelPrompt, list[str]] = {}
     put_in = 0
+    tested: dict[str, set[str]] = {}
     for features, cells in plan.of_encoder().items():
         corpus = read_corpus(plan.source, features)
         folds = folds_of(corpus, plan.config)
         put_in = sum(len(fold.test) for fold in folds)
         failed = untested(corpus, folds, plan.config)
         put_in += sum(row.utterances for row in failed)
+        for shard, ids in tested_ids(corpus, folds, failed).items():
+            tested.setdefault(shard, set()).update(ids)
         _train(plan, features, cells, corpus, folds, console)
         for cell in cells:
             key = (features.encoder, cell.prompt)
             objects[key] = _write_cell(plan, cell, corpus, folds, failed)
     counts = count_tables(plan.tables, plan.run, put_in, list(objects), plan.config.strategies())
+    if plan.beside is not None:
+        copied = copy_predictions(
+            plan.beside,
+            plan.tables,
+            {shard: frozenset(ids) for shard, ids in tested.items()},
+            run=plan.run,
+            fingerprint=plan.fingerprint,
+        )
+        counts = _with_copies(plan, counts, list(objects), copied, sum(map(len, tested.values())))
+        objects |= {cell: list(copy.objects) for cell, copy in copied.items()}
     check_counts(counts)
     record = record.changed(
         counts=counts,
@@ -107,6 +122,33 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
     )
     write_record(plan.tables, record)
     return record
+
+
+def _with_copies(
+    plan: HeadsPlan,
+    counts: RunCounts,
+    trained: Sequence[ModelPrompt],
+    copied: Mapping[ModelPrompt, CopiedCell],
+    tested: int,
+) -> RunCounts:
+    """Counts of heads and of what stands beside them; strategies differ, so only cells have any."""
+    cells = list(counts.cells)
+    if not cells:
+        [(model, prompt)] = trained
+        cells = [counts.model_copy(update={"model": model, "prompt": prompt})]
+    for (model, prompt), copy in copied.items():
+        cell = count_tables(
+            plan.tables, plan.run, tested, [(model, prompt)], copy.strategies
+        ).model_copy(update={"model": model, "prompt": prompt})
+        cells.append(cell)
+    return RunCounts(
+        input=sum(cell.input for cell in cells),
+        predicted=sum(cell.predicted for cell in cells),
+        errors=sum(cell.errors for cell in cells),
+        strategies={},
+        utterances=cells[0].input,
+        cells=tuple(cells),
+    )
 
 
 def _tasks(plan: HeadsPlan, cell: HeadCell, folds: Sequence[Fold]) -> list[HeadTask]:
@@ -190,10 +232,4 @@ def _record(plan: HeadsPlan, started: datetime) -> RunRecord:
         seed=plan.config.metrics.seed,
         versions=versions(),
         started=started.isoformat(timespec="seconds"),
-        made_from=MadeFrom(
-            run=source.run,
-            location=plan.source.uri,
-            fingerprint=source.fingerprint,
-            versions=source.versions,
-        ),
     )

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from raypipe.errors import ConfigError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.runtime.finish.output import refuse_another_run
+from raypipe.runtime.heads.beside import OtherRun, other_run
 from raypipe.runtime.heads.config import HeadConfig, HeadsConfig
 from raypipe.ssl.targets import OWN_LABELS, LabelTable
 from raypipe.store.location import Location
@@ -52,6 +53,7 @@ class HeadsPlan:
         record: of the features job.
         source: where the features lie.
         cells: what is trained, those of one encoder together.
+        beside: a run whose predictions stand beside theirs; None for none.
     """
 
     config: HeadsConfig
@@ -61,6 +63,7 @@ class HeadsPlan:
     labels: LabelSet
     fingerprint: str
     cells: tuple[HeadCell, ...]
+    beside: OtherRun | None = None
 
     @property
     def run(self) -> str:
@@ -102,8 +105,15 @@ def plan_heads(
         for head in config.grid()
         for table in label_tables
     )
+    beside = None
+    if config.beside is not None:
+        beside = other_run(Location.parse(config.beside, config.storage.endpoint), record)
     fingerprint = config.identity(
-        [features.fingerprint for features in found], [table.fingerprint for table in label_tables]
+        [features.fingerprint for features in found],
+        [
+            *(table.fingerprint for table in label_tables),
+            *([] if beside is None else [beside.record.fingerprint]),
+        ],
     )
     refuse_another_run(
         tables,
@@ -112,7 +122,9 @@ def plan_heads(
         {features.encoder: features.fingerprint for features in found},
     )
     tables.probe_conditional_writes()
-    return HeadsPlan(config, record, source, tables, LabelSet(record.labels), fingerprint, cells)
+    return HeadsPlan(
+        config, record, source, tables, LabelSet(record.labels), fingerprint, cells, beside
+    )
 
 
 def _features(source: Location, encoders: Sequence[str]) -> tuple[EncoderFeatures, ...]:

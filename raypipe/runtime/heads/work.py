@@ -156,6 +156,21 @@ def untested(corpus: EncodedCorpus, folds: Sequence[Fold], config: HeadsConfig) 
     ]
 
 
+def tested_ids(
+    corpus: EncodedCorpus, folds: Sequence[Fold], failed: Sequence[FailedRow]
+) -> Mapping[str, frozenset[str]]:
+    """Ids of the test clips by the name of their shard, those without features included."""
+    ids: dict[str, set[str]] = {shard: set() for shard in corpus.shards}
+    for fold in folds:
+        for row in fold.test:
+            shard = corpus.shards[corpus.shard_of[row]]
+            ids[shard].add(corpus.utterances[row].utterance_id)
+    for failure in failed:
+        if failure.failure.utterance_id is not None:
+            ids[corpus.shards[failure.shard]].add(failure.failure.utterance_id)
+    return {shard: frozenset(names) for shard, names in ids.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class HeadTask:
     """One training.
