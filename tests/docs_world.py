@@ -28,6 +28,8 @@ from typer.testing import CliRunner
 
 from raypipe.cli import app
 from raypipe.config import checked, parse_config
+from raypipe.runtime.features.config import FeaturesConfig
+from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.store.location import Location
 from raypipe.store.query import query
@@ -193,7 +195,7 @@ class World:
 
 
 def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The whole config of a run that a block stands for; None if it is the config of an ingest.
+    """The whole config of a run that a block stands for; None if it is another job's config.
 
     Args:
         block: of YAML.
@@ -203,6 +205,10 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
     if {"corpus", "source", "output"} <= set(shown):
         checked(IngestConfig, shown, block.where)
         return None
+    for key, config in (("encoders", FeaturesConfig), ("features", HeadsConfig)):
+        if {key, "output"} <= set(shown):
+            checked(config, shown, block.where)
+            return None
     whole = shown if {"input", "output"} <= set(shown) else {**run, **shown}
     for many, single in (("models", "model"), ("prompts", "prompt")):
         if many in shown:

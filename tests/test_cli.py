@@ -42,7 +42,7 @@ def test_help_names_every_way_in() -> None:
     shown = raypipe("--help")
     assert shown.returncode == 0
     known = ("demo", "run", "corpora", "ingest", "inspect", "reaggregate", "query", "report")
-    for command in (*known, "doctor", "selfcheck", "models"):
+    for command in (*known, "doctor", "selfcheck", "models", "features", "heads"):
         assert command in shown.stdout
 
 

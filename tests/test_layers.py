@@ -24,6 +24,7 @@ SHARED = {
     "lossless": {"audio"},
     "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
     "strategies": {"parsing", "metrics", "questions"},
+    "ssl": {"engines"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }
 
@@ -157,6 +158,7 @@ BORDERS = {
     "raypipe/protocols.py": "plug-ins: methods that only their own requests know",
     "raypipe/reporting/corpus/inspect.py": "rows of a Parquet table",
     "raypipe/reporting/run/scores.py": "rows of a Parquet table",
+    "raypipe/runtime/features/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/infer/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/ingest/job.py": "Ray: streams and results of tasks",
     "raypipe/runtime/ingest/plan.py": "JSON of ingest.json",
@@ -164,6 +166,12 @@ BORDERS = {
     "raypipe/runtime/reaggregate/job.py": "rows of a Parquet table",
     "raypipe/shards/index.py": "pydantic checks the fields of an index",
     "raypipe/shards/read.py": "rows of a Parquet table",
+    "raypipe/ssl/families/qwen2_audio.py": "transformers' audio tower",
+    "raypipe/ssl/families/w2v_bert.py": "transformers' models",
+    "raypipe/ssl/families/whisper.py": "transformers' models",
+    "raypipe/ssl/loading.py": "transformers' classes of models",
+    "raypipe/ssl/pooling.py": "outputs of transformers' models",
+    "raypipe/ssl/waveform_encoder.py": "transformers' models",
     "raypipe/store/generations.py": "rows of a Parquet table",
     "raypipe/store/run_record.py": "JSON of run.json: a config, of older versions too",
     "raypipe/store/s3.py": "boto3's clients and answers",

@@ -11,6 +11,8 @@ from rich.console import Console
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
+from raypipe.cli.features import features_command
+from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
 from raypipe.cli.metrics import metrics
@@ -39,6 +41,8 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "corpora": corpora,
     "inspect": inspect,
     "reaggregate": reaggregate,
+    "features": features_command,
+    "heads": heads_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -36,6 +36,7 @@ from raypipe.records.corpus import (
     Vote,
     is_refusal,
 )
+from raypipe.records.features import LayerStatistics
 
 __all__ = [
     "NO_PENALTIES",
@@ -57,6 +58,7 @@ __all__ = [
     "Hypothesis",
     "HypothesisKind",
     "IntArray",
+    "LayerStatistics",
     "ModelInput",
     "Parsed",
     "Penalties",

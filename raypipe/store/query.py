@@ -12,7 +12,15 @@ import pyarrow.fs
 from raypipe.errors import ConfigError, StoreError
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
-from raypipe.store.schemas import ERRORS, GENERATIONS, METRICS, PREDICTIONS, SETTINGS
+from raypipe.store.schemas import (
+    ERRORS,
+    FEATURES,
+    GENERATIONS,
+    HEADS,
+    METRICS,
+    PREDICTIONS,
+    SETTINGS,
+)
 
 SCHEMAS: Mapping[str, pa.Schema] = {
     "generations": GENERATIONS,
@@ -20,6 +28,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "metrics": METRICS,
     "errors": ERRORS,
     "settings": SETTINGS,
+    "features": FEATURES,
+    "heads": HEADS,
 }
 """Tables of a run by their names."""
 

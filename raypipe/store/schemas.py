@@ -154,6 +154,60 @@ GENERATIONS = pa.schema(
 )
 """What the model said: one row per input row in input order, good or failed."""
 
+FEATURES = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        ("utterance_id", pa.string()),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("speaker", pa.string()),
+        ("sampling_rate", pa.int32()),
+        ("duration_s", pa.float64()),
+        ("transcript", pa.string()),
+        ("context", pa.list_(pa.string())),
+        ("votes", _VOTES),
+        *_TRUTH,
+        *_NOTES,
+        ("heard_s", pa.float64()),  # less than duration_s where a long clip was cut
+        ("frames", pa.int32()),
+        ("mean", pa.list_(pa.list_(pa.float32()))),  # over the frames: layers x width
+        ("std", pa.list_(pa.list_(pa.float32()))),
+        ("error_stage", pa.string()),
+        ("error_type", pa.string()),
+        ("error_message", pa.string()),
+    ]
+)
+"""What a frozen encoder makes of a clip: one row per input row in input order, good or failed.
+
+``model`` is the encoder, ``prompt`` how much of a clip it heard."""
+
+HEADS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("strategy", pa.string(), nullable=False),
+        pa.field("fold", pa.int32(), nullable=False),
+        ("seed", pa.int64()),
+        ("train", pa.int64()),  # utterances
+        ("dev", pa.int64()),
+        ("test", pa.int64()),
+        ("best_epoch", pa.int32()),  # from 1
+        ("train_losses", pa.list_(pa.float64())),  # by epoch
+        ("dev_losses", pa.list_(pa.float64())),
+        ("class_weights", _PROBS),
+        ("layer_weights", pa.list_(pa.float64())),  # after the softmax
+        ("weights", pa.binary()),  # safetensors
+        ("test_ids", pa.list_(pa.string())),
+        ("test_probs", pa.list_(_PROBS)),
+        ("threshold_macro_f1", pa.float64()),  # of the test set, all together
+        ("batch_threshold_macro_f1", pa.float64()),  # mean over batches of 32
+    ]
+)
+"""One row per trained head: a fold and a seed of a strategy; ``model`` is the encoder."""
+
 UTTERANCE_METRICS = ("true_entropy", *COLUMNS)
 """Columns of ``predictions/`` that compare with the truth: its entropy and the metrics."""
 

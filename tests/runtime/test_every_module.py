@@ -12,9 +12,21 @@ SOURCES = Path(raypipe.runtime.__file__).parent
 TESTS = Path(__file__).parent
 
 WHOLE_RUNS = {
+    "heads/job.py": (
+        "test_heads.py",
+        "the order of plan, trainings, counts and reduce, which have their tests",
+    ),
     "infer/stages.py": (
         "test_pipeline.py",
         "a coat of Ray Data around functions of shard_work, which have their tests",
+    ),
+    "features/stages.py": (
+        "test_features.py",
+        "a coat of Ray Data around functions of work, which have their tests",
+    ),
+    "features/job.py": (
+        "test_features.py",
+        "the order of plan, stream and counts, which have their tests",
     ),
     "infer/pipeline.py": (
         "test_pipeline.py",

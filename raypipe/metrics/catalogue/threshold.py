@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics.classification import SHARE_TOLERANCE, ClassCounts, macro_f1
+from raypipe.metrics.classification import (
+    SHARE_TOLERANCE,
+    ClassCounts,
+    f1_per_class,
+    macro_f1,
+)
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.scored import Scored
@@ -50,6 +55,37 @@ def threshold_counts(truth: Array, prediction: Array, weights: Array | None = No
         weights @ (~on_truth & on_prediction),
         weights @ (on_truth & ~on_prediction),
     )
+
+
+PUBLISHED_BATCH = 32
+"""Clips of which EMO-SUPERB's published code takes a score, before the mean over the batches."""
+
+
+def batch_threshold_macro_f1(
+    truth: Array, prediction: Array, batch_size: int = PUBLISHED_BATCH
+) -> float:
+    """Mean over batches of the threshold macro-F1, as EMO-SUPERB's published code logs it.
+
+    It depends on the order of the clips and is lower than the pooled score. A label that a batch
+    has neither in the truth nor in the prediction counts as 0 there, as with scikit-learn's
+    ``classification_report``.
+
+    Args:
+        truth: soft labels, shape ``(utterances, labels)``, at least one row.
+        prediction: predicted distributions, same shape, in the same order.
+        batch_size: clips in a batch; the last one may have fewer.
+
+    Example:
+        >>> truth = np.array([[0.9, 0.1], [0.1, 0.9]])
+        >>> batch_threshold_macro_f1(truth, truth, 2), batch_threshold_macro_f1(truth, truth, 1)
+        (1.0, 0.5)
+    """
+    scores = []
+    for begin in range(0, len(truth), batch_size):
+        rows = slice(begin, begin + batch_size)
+        per_class = f1_per_class(threshold_counts(truth[rows], prediction[rows]))
+        scores.append(np.nan_to_num(per_class).mean())
+    return float(np.mean(scores))
 
 
 def _class_counts(scored: Scored) -> Mask:

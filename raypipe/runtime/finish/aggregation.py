@@ -35,22 +35,31 @@ class Ensemble:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionSettings:
-    """All that predictions depend on beside the hypotheses themselves.
+class PredictionsOf:
+    """Whose predictions rows of the tables are.
 
     Attributes:
         run: short id of the run, kept in every row, as is ``model``.
         labels: what every distribution is aligned with.
         policy: how the corpus understands the words of its votes; None where it does not say.
-        emotion_tokens: what the recorded logits are aligned with.
-        variants: strategies with their settings, one prediction per utterance each.
-        ensembles: means over prompts.
     """
 
     run: str
     model: str
     labels: LabelSet
     policy: VotePolicy | None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSettings(PredictionsOf):
+    """All that predictions depend on beside the hypotheses themselves.
+
+    Attributes:
+        emotion_tokens: what the recorded logits are aligned with.
+        variants: strategies with their settings, one prediction per utterance each.
+        ensembles: means over prompts.
+    """
+
     emotion_tokens: EmotionTokens
     variants: tuple[Variant, ...]
     ensembles: tuple[Ensemble, ...] = ()
@@ -130,7 +139,20 @@ def _tables(
         else:
             utterance, predictions = answer
             rows.extend((utterance, prediction) for prediction in predictions)
-    table = predictions_table(
+    return scored_predictions(rows, settings, prompt), failures
+
+
+def scored_predictions(
+    rows: Sequence[tuple[Utterance, Prediction]], settings: PredictionsOf, prompt: str
+) -> pa.Table:
+    """Rows of ``predictions/`` with the metrics of every utterance.
+
+    Args:
+        rows: utterances with one prediction each, those of one utterance together.
+        settings: whose predictions they are.
+        prompt: name of the prompt in the tables.
+    """
+    return predictions_table(
         rows,
         run=settings.run,
         model=settings.model,
@@ -139,7 +161,6 @@ def _tables(
         scores=_scores(rows),
         policy=settings.policy,
     )
-    return table, failures
 
 
 def _scores(rows: Sequence[tuple[Utterance, Prediction]]) -> dict[str, list[float | None]]:

@@ -158,6 +158,8 @@ def _source_record(source: Location) -> RunRecord:
             f"{source.uri} holds no generations: it was made from "
             f"{record.made_from.location}; reaggregate that"
         )
+    if "model" not in record.config:
+        raise ConfigError(f"{source.uri} holds no generations: no model was asked there")
     if record.status != "finished":
         raise ConfigError(f"{source.uri} is not finished; the command that began it continues it")
     return record

@@ -123,6 +123,13 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         plan(InProcess(tmp_path))
 
 
+def test_features_and_heads_hold_no_generations(run: InProcess) -> None:
+    record = read_record(run.tables)
+    write_record(run.tables, record.changed(config={"features": "f", "metrics": {}}))
+    with pytest.raises(ConfigError, match="no model was asked there"):
+        plan_reaggregation(run.tables.uri, Changes(), output=None, endpoint=None)
+
+
 def test_what_was_made_from_a_run_leads_back_to_it(run: InProcess) -> None:
     made_from = {"run": "r", "location": "/the/run", "fingerprint": "f"}
     record = read_record(run.tables).changed(made_from=made_from)
