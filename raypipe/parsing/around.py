@@ -20,7 +20,8 @@ REVISION: Final = re.compile(
 """Words with which somebody takes back what was said before."""
 
 ALTERNATIVE: Final = re.compile(
-    r"(?:^|[.!?;,(\n])\W{0,9}(?:or|alternatively|alternative|another\s(?:option|possibility|reading))\b",
+    r"(?:^|[.!?;,(\n])\W{0,9}(?:or|alternatively|alternative|another\s(?:option|possibility|reading))\b"
+    r"|\b(?:(?:could|might|may|can)\s(?:also|as\swell)|versus|vs|(?:as\s)?compared\s(?:to|with))\b",
     re.IGNORECASE,
 )
 """Words with which somebody offers a second reading beside the first."""

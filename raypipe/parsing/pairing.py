@@ -59,7 +59,7 @@ _FLAG = re.compile(
 )
 
 
-_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=]\s*\?*\s*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
+_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=-]\s*\?*\s*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +145,20 @@ def _best(readings: Sequence[Pairing]) -> Pairing:
     if not usable:
         return (whole or list(readings))[0]
     first = usable[0]
+    if any(_has_more(reading.claim, first.claim) for reading in readings):
+        return Pairing(Parsed(None, RULE, "ambiguous"), first.claim)
     assert first.parsed.probs is not None
     for other in usable[1:]:
         assert other.parsed.probs is not None
         if abs(first.parsed.probs - other.parsed.probs).max() > 1e-6:
             return Pairing(Parsed(None, RULE, "ambiguous"), first.claim)
     return first
+
+
+def _has_more(claim: Claim, other: Claim) -> bool:
+    """Whether a reading says all that another does, and gives one more label its number."""
+    own, less = ({share.label: share.amount for share in each.shares} for each in (claim, other))
+    return own.keys() > less.keys() and all(less[label] == own[label] for label in less)
 
 
 def _claim(

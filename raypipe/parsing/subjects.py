@@ -41,7 +41,7 @@ _RATER: Final = re.compile(rf"(?:the\s)?(?:\w+\s)?(?:{_RATERS})\b", re.IGNORECAS
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _SubjectPart:
     """What is said of one subject: its labels and numbers in order."""
 
     subject: str
@@ -78,7 +78,9 @@ def read_subjects(
     return Parsed(None, "none", "ambiguous")
 
 
-def _blocks(text: str, mentions: Sequence[Mention], amounts: Sequence[Amount]) -> list[_Block]:
+def _blocks(
+    text: str, mentions: Sequence[Mention], amounts: Sequence[Amount]
+) -> list[_SubjectPart]:
     """The subjects that labels are stated of, each up to the next one or the end of its line."""
     heads = list(_HEAD.finditer(text))
     if len(heads) < 2:
@@ -86,7 +88,7 @@ def _blocks(text: str, mentions: Sequence[Mention], amounts: Sequence[Amount]) -
     stated = _stated(mentions)
     label_starts = [mention.start for mention in stated]
     number_starts = [amount.start for amount in amounts]
-    blocks: list[_Block] = []
+    blocks: list[_SubjectPart] = []
     for head, following in itertools.zip_longest(heads, heads[1:]):
         start = head.end("subject")
         end = len(text) if following is None else following.start()
@@ -99,7 +101,7 @@ def _blocks(text: str, mentions: Sequence[Mention], amounts: Sequence[Amount]) -
             continue
         numbers = amounts[bisect_left(number_starts, start) : bisect_left(number_starts, end)]
         blocks.append(
-            _Block(
+            _SubjectPart(
                 head["subject"].lower(),
                 tuple(mention.label for mention in own if mention.label is not None),
                 tuple(amount.value for amount in numbers if amount.role == "share"),
