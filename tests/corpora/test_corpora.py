@@ -79,7 +79,7 @@ def test_a_corpus_in_object_storage_is_read(folder: CorpusFolder, bucket: Locati
 
 
 def test_a_corpus_is_read_a_few_clips_at_a_time(folder: CorpusFolder) -> None:
-    long, count = clip(duration_s=4.0), 100
+    long, count = clip(duration_s=4.0), 192
     for number in range(count):
         actor, take = 1 + number % 24, number // 24
         stem = f"03-01-0{1 + take}-01-01-01-{actor:02d}"
@@ -91,7 +91,8 @@ def test_a_corpus_is_read_a_few_clips_at_a_time(folder: CorpusFolder) -> None:
     finally:
         tracemalloc.stop()
     assert found == count
-    assert peak < 40 * len(long) < count * len(long) / 2
+    # Sixteen recordings ahead, and eight threads that each have one's samples for its marks.
+    assert peak < 60 * len(long) < count * len(long) / 2
 
 
 @pytest.mark.parametrize(

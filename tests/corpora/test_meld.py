@@ -73,7 +73,8 @@ def test_each_fault_costs_one_clip_and_names_its_line(folder: CorpusFolder) -> N
         ("dev_dia0_utt5", "missing_audio", 7),
         ("dev_final_videos_testdia0_utt0", "no_votes", None),
     ]
-    assert "ffmpeg -i dia0_utt4.mp4" in failures[3].message
+    told = "Invalid data found" if can_read_media() else "ffmpeg -i dia0_utt4.mp4"
+    assert told in failures[3].message
 
 
 def test_a_folder_without_tables_is_refused(folder: CorpusFolder) -> None:
