@@ -129,7 +129,7 @@ def test_a_limit_counts_utterances(corpus: Path, tmp_path: Path, runs: Any) -> N
 
 
 def test_more_than_the_cluster_has_is_refused(corpus: Path, tmp_path: Path, runs: Any) -> None:
-    with pytest.raises(ConfigError, match="8 GPUs, the cluster has 0"):
+    with pytest.raises(ConfigError, match=r"gpus_per_actor asks for 8 GPUs, and there are 0"):
         runs.run(corpus, tmp_path, resources={"actors": 8, "gpus_per_actor": 1})
 
 

@@ -168,8 +168,9 @@ class Automatic:
         needed = (1.0 if asked == "auto" else asked) * (1 if actors == "auto" else actors)
         if needed > self._devices.gpus:
             raise ConfigError(
-                f"model {model.label}: {section} and device {model.device} ask for {needed:g} "
-                f"GPUs, and there are {self._devices.gpus} that torch can use"
+                f"model {model.label}: "
+                f"{f'device {model.device}' if asked == 'auto' else f'{section}.gpus_per_actor'} "
+                f"asks for {needed:g} GPUs, and there are {self._devices.gpus} that torch can use"
             )
 
     def _with_dtype(
@@ -243,8 +244,10 @@ class Automatic:
         if plugin.memory_need is None:
             need, what = MemoryNeed(weight_bytes_in(settings), 0, 0), ""
         else:
-            searches = list(searches_of(context))
-            need = plugin.memory_need(settings, longest_prompt(config, context), searches)
+            tokens = longest_prompt(config, context)
+            if tokens is None:  # every clip will be an error row
+                return None
+            need = plugin.memory_need(settings, tokens, list(searches_of(context)))
             what = " and one utterance"
         whole = need.weights + need.work + need.row
         if whole > room.usable:
@@ -307,8 +310,12 @@ def searches_of(context: RunContext) -> Iterator[Search]:
         yield context.verification.search
 
 
-def longest_prompt(config: RunConfig, context: RunContext) -> int:
-    """Tokens of the longest prompt: about a clip of the model's window, half a minute at most."""
+def longest_prompt(config: RunConfig, context: RunContext) -> int | None:
+    """Tokens of the longest prompt: about a clip of the model's window, half a minute at most.
+
+    Returns:
+        None if no prompt can be made about any clip that the run lets through.
+    """
     seconds = min(context.window_s, context.limits.max_duration_s, _LONGEST_S)
     sink = io.BytesIO()
     # Noise, as a run refuses silence.
@@ -331,9 +338,7 @@ def longest_prompt(config: RunConfig, context: RunContext) -> int:
             for asked in window.asked:
                 if not isinstance(asked, Failure) and isinstance(asked.prepared, ModelInput):
                     lengths.append(len(asked.prepared.token_ids))
-    if not lengths:
-        raise ConfigError(f"model {config.model.label}: no prompt about {seconds:g} s can be made")
-    return max(lengths)
+    return max(lengths, default=None)
 
 
 def _gib(size: int) -> str:

@@ -155,9 +155,10 @@ def _memory(config: RunConfig, context: RunContext) -> MemoryFacts | None:
         return None
     size = config.resources.batch_size
     rows = None if size == "auto" else size
-    if plugin.memory_need is None:
+    tokens = None if plugin.memory_need is None else longest_prompt(config, context)
+    if plugin.memory_need is None or tokens is None:
         return MemoryFacts(MemoryNeed(weight_bytes_in(settings), 0, 0), False, rows)
-    need = plugin.memory_need(settings, longest_prompt(config, context), list(searches_of(context)))
+    need = plugin.memory_need(settings, tokens, list(searches_of(context)))
     if need.weights:
         return MemoryFacts(need, False, rows)
     from raypipe.engines.model_facts import counted_weight_bytes
