@@ -121,22 +121,27 @@ SHARD = pa.schema(
 )
 """Input: one row per utterance, encoded audio inside."""
 
+# What generations/ and features/ keep of an utterance, so that no shard is read again.
+_ASKED_ABOUT = [
+    pa.field("run", pa.string(), nullable=False),
+    ("utterance_id", pa.string()),
+    pa.field("model", pa.string(), nullable=False),
+    pa.field("prompt", pa.string(), nullable=False),
+    ("dataset", pa.string()),
+    ("split", pa.string()),
+    ("speaker", pa.string()),
+    ("sampling_rate", pa.int32()),
+    ("duration_s", pa.float64()),
+    ("transcript", pa.string()),
+    ("context", pa.list_(pa.string())),
+    ("votes", _VOTES),
+    *_TRUTH,
+    *_NOTES,
+]
+
 GENERATIONS = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),
-        ("utterance_id", pa.string()),
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        ("dataset", pa.string()),
-        ("split", pa.string()),
-        ("speaker", pa.string()),
-        ("sampling_rate", pa.int32()),
-        ("duration_s", pa.float64()),
-        ("transcript", pa.string()),
-        ("context", pa.list_(pa.string())),
-        ("votes", _VOTES),
-        *_TRUTH,
-        *_NOTES,
+        *_ASKED_ABOUT,
         ("questions", pa.list_(_QUESTION)),
         ("hypotheses", pa.list_(_HYPOTHESIS)),
         # A column of its own, aligned with hypotheses: hypotheses x steps x recorded tokens.
@@ -156,20 +161,7 @@ GENERATIONS = pa.schema(
 
 FEATURES = pa.schema(
     [
-        pa.field("run", pa.string(), nullable=False),
-        ("utterance_id", pa.string()),
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        ("dataset", pa.string()),
-        ("split", pa.string()),
-        ("speaker", pa.string()),
-        ("sampling_rate", pa.int32()),
-        ("duration_s", pa.float64()),
-        ("transcript", pa.string()),
-        ("context", pa.list_(pa.string())),
-        ("votes", _VOTES),
-        *_TRUTH,
-        *_NOTES,
+        *_ASKED_ABOUT,
         ("heard_s", pa.float64()),  # less than duration_s where a long clip was cut
         ("frames", pa.int32()),
         ("mean", pa.list_(pa.list_(pa.float32()))),  # over the frames: layers x width

@@ -9,9 +9,8 @@ from raypipe.labels import LabelSet
 from raypipe.runtime.features.config import EncoderConfig, FeaturesConfig
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
-from raypipe.runtime.infer.context import ShardTask
-from raypipe.runtime.infer.duplicates import repeated_ids
-from raypipe.runtime.infer.plan import shards_of_run
+from raypipe.runtime.infer.context import ShardTasks
+from raypipe.runtime.infer.plan import shard_tasks
 from raypipe.shards import ShardIndex, read_index
 from raypipe.ssl import family_of
 from raypipe.store.location import Location
@@ -53,33 +52,11 @@ class FeaturesContext:
         return f"{table}/{partition(self.encoder.label, self.heard)}/{shard}"
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderRun:
-    """One encoder's part of a job, ready to start.
-
-    Attributes:
-        tasks: every shard, in order.
-        done: names of those that are finished.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderRun(ShardTasks):
+    """One encoder's part of a job, ready to start."""
 
     context: FeaturesContext
-    tasks: tuple[ShardTask, ...]
-    done: frozenset[str]
-
-    @property
-    def pending(self) -> list[ShardTask]:
-        """Shards that are still to be done, in order."""
-        return [task for task in self.tasks if task.entry.name not in self.done]
-
-    @property
-    def utterances(self) -> int:
-        """Utterances in all shards."""
-        return sum(task.take for task in self.tasks)
-
-    @property
-    def utterances_done(self) -> int:
-        """Of them, those in finished shards."""
-        return sum(task.take for task in self.tasks if task.entry.name in self.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +83,7 @@ def plan_features(config: FeaturesConfig) -> FeaturesPlan:
     fingerprint = config.identity(index.fingerprint)
     refuse_another_run(tables, fingerprint, config.model_dump(mode="json"), {})
     tables.probe_conditional_writes()
-    repeated = repeated_ids(shards, index)
-    tasks = tuple(
-        ShardTask(entry, take, repeated.get(entry.name, {}))
-        for entry, take in shards_of_run(index, config.input.limit)
-    )
+    tasks = shard_tasks(shards, index, config.input.limit)
     runs = []
     for encoder in config.encoders:
         family = family_of(encoder.source("cpu", with_std=False).path, encoder.revision)
@@ -131,5 +104,5 @@ def plan_features(config: FeaturesConfig) -> FeaturesPlan:
         )
         place = partition(encoder.label, config.heard)
         done = existing(tables, "features", place, context.fingerprint)
-        runs.append(EncoderRun(context, tasks, frozenset(done)))
+        runs.append(EncoderRun(context=context, tasks=tasks, done=frozenset(done)))
     return FeaturesPlan(config, index, tables, fingerprint, tuple(runs))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from raypipe.audio import decode
-from raypipe.errors import DecodeError, ShardError
+from raypipe.errors import ShardError
 from raypipe.records import Failure, FloatArray, LayerStatistics, Utterance
 from raypipe.runtime.features.plan import FeaturesContext
 from raypipe.runtime.infer.context import ShardTask
+from raypipe.runtime.infer.preparing import decoded
 from raypipe.shards import read_shard
 from raypipe.ssl import Encoder
 from raypipe.ssl.batches import batches_by_length
@@ -76,14 +76,10 @@ def _clip(
 ) -> FloatArray | Failure:
     if isinstance(row, Failure):
         return row
-    if elsewhere is not None:
-        message = f"utterance_id {row.utterance_id!r} already stands in {elsewhere}"
-        return Failure(row.utterance_id, "read", "duplicate_id", message)
     rate = context.sampling_rate
-    try:
-        samples = decode(row.audio, sampling_rate=rate, limits=context.limits)
-    except DecodeError as error:
-        return Failure(row.utterance_id, "decode", error.code, str(error))
+    samples = decoded(row, elsewhere, rate, context.limits)
+    if isinstance(samples, Failure):
+        return samples
     return samples if context.cut_s is None else samples[: round(context.cut_s * rate)]
 
 

@@ -40,6 +40,34 @@ class ShardTask:
     generated: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTasks:
+    """Every shard of a job, in order, and what of it is finished.
+
+    Attributes:
+        tasks: every shard, in order.
+        done: names of those that are finished.
+    """
+
+    tasks: tuple[ShardTask, ...]
+    done: frozenset[str]
+
+    @property
+    def pending(self) -> list[ShardTask]:
+        """Shards that are still to be done, in order."""
+        return [task for task in self.tasks if task.entry.name not in self.done]
+
+    @property
+    def utterances(self) -> int:
+        """Utterances in all shards."""
+        return sum(task.take for task in self.tasks)
+
+    @property
+    def utterances_done(self) -> int:
+        """Of them, those in finished shards."""
+        return sum(task.take for task in self.tasks if task.entry.name in self.done)
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt of a run, with a partition of its own in every table.

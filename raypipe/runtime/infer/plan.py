@@ -20,7 +20,7 @@ from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
-from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
+from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask, ShardTasks
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
 from raypipe.runtime.infer.models import (
@@ -37,35 +37,16 @@ from raypipe.strategies.sweep import Sweep
 _MEASURED_AT_HZ = 16_000
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRun:
-    """One model's part of a run, ready to start.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRun(ShardTasks):
+    """One model's part of a run, ready to start; a shard is done once all its predictions exist.
 
     Attributes:
         config: the run's, with this model alone.
-        tasks: every shard of the run, in order.
-        done: names of shards all of whose predictions exist already.
     """
 
     config: RunConfig
     context: RunContext
-    tasks: tuple[ShardTask, ...]
-    done: frozenset[str]
-
-    @property
-    def pending(self) -> list[ShardTask]:
-        """Shards that are still to be done, in order."""
-        return [task for task in self.tasks if task.entry.name not in self.done]
-
-    @property
-    def utterances(self) -> int:
-        """Utterances in the run."""
-        return sum(task.take for task in self.tasks)
-
-    @property
-    def utterances_done(self) -> int:
-        """Of them, those in finished shards."""
-        return sum(task.take for task in self.tasks if task.entry.name in self.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +102,7 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
     identity = identity_of(config, index, contexts[0])
     recorded = config.model_dump(mode="json")
     refuse_another_run(tables, contexts[0].prediction_fingerprint, recorded, identity)
-    tasks = _tasks(shards, index, config.input.limit)
+    tasks = shard_tasks(shards, index, config.input.limit)
     model_runs = tuple(
         _model_run(config.with_model(model), context, tasks)
         for model, context in zip(config.all_models, contexts, strict=True)
@@ -150,7 +131,7 @@ def _model_run(config: RunConfig, context: RunContext, tasks: Sequence[ShardTask
     generated = _in_all(context, "generations", context.asked_prompts)
     done = _in_all(context, "predictions", context.all_prompts)
     marked = [dataclasses.replace(task, generated=task.entry.name in generated) for task in tasks]
-    return ModelRun(config, context, tuple(marked), done)
+    return ModelRun(config=config, context=context, tasks=tuple(marked), done=done)
 
 
 def _in_all(context: RunContext, table: str, prompts: Sequence[str]) -> frozenset[str]:
@@ -365,7 +346,8 @@ def _limits(config: RunConfig, window_s: float) -> AudioLimits:
     )
 
 
-def _tasks(shards: Location, index: ShardIndex, limit: int | None) -> tuple[ShardTask, ...]:
+def shard_tasks(shards: Location, index: ShardIndex, limit: int | None) -> tuple[ShardTask, ...]:
+    """The shards of a run, each with its rows that stand elsewhere already."""
     repeated: Mapping[str, Mapping[int, str]] = repeated_ids(shards, index)
     return tuple(
         ShardTask(entry, take, repeated.get(entry.name, {}))

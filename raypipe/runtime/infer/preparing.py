@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from raypipe.audio import decode, resample
+from raypipe.audio import AudioLimits, decode, resample
 from raypipe.descriptors import describe
 from raypipe.engines.contract import Tagged
 from raypipe.errors import DecodeError, RaypipeError, ShardError, unexpected
@@ -152,6 +152,26 @@ def _inputs(requests: Sequence[Request], frontend: Frontend[Tagged]) -> list[Tag
         return [each for request in requests for each in _inputs([request], frontend)]
 
 
+def decoded(
+    row: Utterance, elsewhere: str | None, sampling_rate: int, limits: AudioLimits
+) -> FloatArray | Failure:
+    """Samples of a row's clip, or why there are none.
+
+    Args:
+        row: of a shard.
+        elsewhere: where its utterance id stands already; None if nowhere.
+        sampling_rate: of the samples, in Hz.
+        limits: of usable audio.
+    """
+    if elsewhere is not None:
+        message = f"utterance_id {row.utterance_id!r} already stands in {elsewhere}"
+        return Failure(row.utterance_id, "read", "duplicate_id", message)
+    try:
+        return decode(row.audio, sampling_rate=sampling_rate, limits=limits)
+    except DecodeError as error:
+        return Failure(row.utterance_id, "decode", error.code, str(error))
+
+
 def _clips(
     row: Utterance | Failure,
     elsewhere: str | None,
@@ -160,14 +180,10 @@ def _clips(
 ) -> _Clips | Failure:
     if isinstance(row, Failure):
         return row
-    if elsewhere is not None:
-        message = f"utterance_id {row.utterance_id!r} already stands in {elsewhere}"
-        return Failure(row.utterance_id, "read", "duplicate_id", message)
     rate = frontend.sampling_rate
-    try:
-        samples = decode(row.audio, sampling_rate=rate, limits=context.limits)
-    except DecodeError as error:
-        return Failure(row.utterance_id, "decode", error.code, str(error))
+    samples = decoded(row, elsewhere, rate, context.limits)
+    if isinstance(samples, Failure):
+        return samples
     if context.silence:
         samples = np.zeros_like(samples)
     longest = round(context.window_s * rate)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import gelu
 
+from raypipe.engines.hub_weights import weights_folder
 from raypipe.engines.log_mel import cropped_log_mel
 from raypipe.engines.model_input import encoder_frame_count
 from raypipe.engines.weight_files import weight_files
@@ -100,15 +100,7 @@ def _load_tower(source: EncoderSource) -> Any:
     from transformers import AutoConfig
     from transformers.models.qwen2_audio.modeling_qwen2_audio import Qwen2AudioEncoder as Tower
 
-    folder = Path(source.path)
-    if not folder.is_dir():
-        from huggingface_hub import snapshot_download
-
-        folder = Path(
-            snapshot_download(
-                source.path, revision=source.revision, allow_patterns=["*.json", "*.safetensors"]
-            )
-        )
+    folder = weights_folder(source.path, source.revision)
     config = AutoConfig.from_pretrained(source.path, revision=source.revision)
     tower = Tower(config.audio_config)
     weights: dict[str, torch.Tensor] = {}
