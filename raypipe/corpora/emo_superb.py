@@ -157,6 +157,97 @@ def pending_emo_superb(
         yield from sized_ahead(parser.lines(rows.read(records)))
 
 
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A clip in a label table, whose recording is not looked at.
+
+    Attributes:
+        line: of the file, counted from 1.
+        name: of the clip, without the ending of its file.
+        shares: shape ``(labels,)``, normalised; None where all of them are 0.
+        total: sum of the shares as they stand in the file: below 1 where annotators who wrote a
+            description of their own were counted, too.
+        words: what the annotators wrote, joined by commas; empty for nothing.
+        reason: why a language model changed the shares; None where the table does not say.
+    """
+
+    line: int
+    name: str
+    shares: tuple[float, ...] | None
+    total: float
+    words: str = ""
+    reason: str | None = None
+    speaker: str | None = None
+    split: str | None = None
+
+
+def label_rows(
+    table: str,
+    labels: LabelSet,
+    *,
+    endpoint: str | None = None,
+    other_labels: Iterable[str] = (),
+) -> Iterator[LabelRow | Failure]:
+    """The rows of a label table without their recordings, a failure for each unusable one.
+
+    Shares are taken as they are, smoothed or not, and normalised: some published rows sum to .7,
+    as the votes for a description of one's own have no column. A sum above 1 is a failure.
+
+    Args:
+        table: path or ``s3://`` URI of the CSV file.
+        labels: the label set, as for :func:`pending_emo_superb`.
+        endpoint: S3 server; default: the environment's.
+        other_labels: columns outside the label set.
+
+    Raises:
+        CorpusError: if the table or its ``config.json`` cannot be read as a whole, or an emotion
+            has no label.
+        StoreError: if the storage refuses.
+    """
+    place, file = Location.parse_object(table, endpoint)
+    named = _emotions(place)
+    seen: dict[str, int] = {}
+    with open_text(place, file, newline="") as text:
+        header = csv_columns(text, file, [_FILE_NAME])
+        columns = _columns(file, header, named, labels, other_labels)
+        for line, cells in csv_records(text, file, [_FILE_NAME]):
+            name: str | None = None
+            try:
+                if isinstance(cells, BadLineError):
+                    raise cells
+                name = _clip_name(cells)
+                if seen.setdefault(name, line) != line:
+                    raise BadLineError("duplicate_id", f"{name} is also in line {seen[name]}")
+                yield _label_row(line, name, cells, columns, labels)
+            except BadLineError as error:
+                message = f"{file} line {line}: {error}"
+                yield Failure(name or error.utterance_id, "ingest", error.reason, message)
+
+
+def _label_row(
+    line: int,
+    name: str,
+    cells: Mapping[str, str],
+    columns: Mapping[str, str | None],
+    labels: LabelSet,
+) -> LabelRow:
+    given = [_share(cells, column) for column in columns]
+    total = sum(given, Decimal(0))
+    if total > 1 + _rounding(given) * len(given):
+        raise BadLineError("bad_soft_label", f"the emotions sum to {total}")
+    shares = _by_label(columns.values(), given)
+    return LabelRow(
+        line,
+        name,
+        None if shares is None else tuple(shares.get(label, 0.0) for label in labels.names),
+        float(total),
+        checked_text(cells.get("words", ""), "words").strip(),
+        cells.get("reason"),
+        cells.get("SpkrID"),
+        cells.get("Split_Set"),
+    )
+
+
 def _folder(place: Location, audio_root: str | None, endpoint: str | None) -> Location:
     if audio_root is not None:
         return Location.parse(audio_root, endpoint)
@@ -251,14 +342,21 @@ class _ShareRows:
             emotion_shares = list(unsmoothed(emotion_shares, self.eps))
         elif any(emotion_shares):  # all zero: everybody wrote a description of their own
             _check_sum(emotion_shares)
-        by_label: dict[str, Decimal] = {}
-        for label, share in zip(self.columns.values(), emotion_shares, strict=True):
-            if label is not None:
-                by_label[label] = by_label.get(label, Decimal(0)) + share
-        total = sum(by_label.values())
-        if not total:
-            return None
-        return {label: float(share / total) for label, share in by_label.items()}
+        return _by_label(self.columns.values(), emotion_shares)
+
+
+def _by_label(
+    labels: Iterable[str | None], emotion_shares: Iterable[Decimal]
+) -> dict[str, float] | None:
+    """Normalised shares by label; None where all of them went to something outside the set."""
+    by_label: dict[str, Decimal] = {}
+    for label, share in zip(labels, emotion_shares, strict=True):
+        if label is not None:
+            by_label[label] = by_label.get(label, Decimal(0)) + share
+    total = sum(by_label.values())
+    if not total:
+        return None
+    return {label: float(share / total) for label, share in by_label.items()}
 
 
 def _clip_name(cells: Mapping[str, str]) -> str:

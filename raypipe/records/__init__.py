@@ -37,9 +37,11 @@ from raypipe.records.corpus import (
     is_refusal,
 )
 from raypipe.records.features import LayerStatistics
+from raypipe.records.label_table import OWN_LABELS, LabelTable
 
 __all__ = [
     "NO_PENALTIES",
+    "OWN_LABELS",
     "AlphaKind",
     "AskedPenalties",
     "AskedQuestion",
@@ -58,6 +60,7 @@ __all__ = [
     "Hypothesis",
     "HypothesisKind",
     "IntArray",
+    "LabelTable",
     "LayerStatistics",
     "ModelInput",
     "Parsed",

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
-
-
-@dataclass(frozen=True, slots=True)
-class LabelTable:
-    """Distributions by utterance id that take the place of soft labels in training.
-
-    Attributes:
-        name: in the tables; empty for the corpus's own labels.
-        distributions: each aligned with ``labels``; an utterance without one keeps its soft label.
-        labels: the label set, which must be the corpus's.
-        fingerprint: text that changes with the content.
-    """
-
-    name: str = ""
-    distributions: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    labels: LabelSet | None = None
-    fingerprint: str = ""
-
-
-OWN_LABELS = LabelTable()
-"""The corpus's soft labels."""
+from raypipe.records import OWN_LABELS, LabelTable, Utterance
 
 
 def training_targets(

@@ -17,6 +17,7 @@ from raypipe.store.schemas import (
     FEATURES,
     GENERATIONS,
     HEADS,
+    LABELS,
     METRICS,
     PREDICTIONS,
     SETTINGS,
@@ -30,6 +31,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "settings": SETTINGS,
     "features": FEATURES,
     "heads": HEADS,
+    "labels": LABELS,
 }
 """Tables of a run by their names."""
 

@@ -200,6 +200,35 @@ HEADS = pa.schema(
 )
 """One row per trained head: a fold and a seed of a strategy; ``model`` is the encoder."""
 
+LABELS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("utterance_id", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("speaker", pa.string()),
+        ("n_votes", pa.int64()),
+        ("words", pa.list_(pa.string())),  # one typed description per annotator
+        ("reference", _PROBS),
+        ("reference_sum", pa.float64()),  # as it was given, before it was normalised
+        ("answered", _PROBS),  # the model's distribution, normalised; null where it was not used
+        ("adjusted", _PROBS),  # what takes the reference's place, smoothed where that was asked
+        pa.field("status", pa.string(), nullable=False),  # adjusted, left or not_asked
+        ("changed", pa.bool_()),  # whether the answer differs from the reference
+        ("shift", pa.float64()),  # total variation between answer and reference
+        ("flagged", pa.bool_()),  # whether the shift is beyond the limit
+        ("reason", pa.string()),
+        ("reason_words", pa.int32()),
+        ("attempts", pa.int32()),  # requests that it stood in
+        ("faults", pa.list_(pa.string())),  # why earlier answers could not be used, in order
+        ("prompt_hash", pa.string()),  # SHA-256 of the template and what fills it
+    ]
+)
+"""A relabelled corpus: one row per utterance with a reference distribution. ``left`` was asked and
+never answered in a way that could be used, so that the reference stands."""
+
 UTTERANCE_METRICS = ("true_entropy", *COLUMNS)
 """Columns of ``predictions/`` that compare with the truth: its entropy and the metrics."""
 

@@ -10,7 +10,8 @@ from in_process import LABELS, utterance
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.ssl.targets import LabelTable, training_targets
+from raypipe.records import LabelTable
+from raypipe.ssl.targets import training_targets
 
 
 def test_a_table_goes_before_the_soft_labels() -> None:

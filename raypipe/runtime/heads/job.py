@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayError
 from rich.console import Console
 
+from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.aggregation import PredictionsOf
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
 from raypipe.runtime.finish.output import finished_record
@@ -35,7 +36,6 @@ from raypipe.runtime.heads.work import (
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.ssl.folds import Fold
-from raypipe.ssl.targets import OWN_LABELS, LabelTable
 from raypipe.store.objects import object_bytes
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
 from raypipe.store.tables import errors_table

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 from raypipe.errors import ConfigError, ObjectMissingError
 from raypipe.labels import LabelSet
+from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.output import refuse_another_run
 from raypipe.runtime.heads.beside import OtherRun, other_run
 from raypipe.runtime.heads.config import HeadConfig, HeadsConfig
-from raypipe.ssl.targets import OWN_LABELS, LabelTable
 from raypipe.store.location import Location
 from raypipe.store.run_record import RunRecord, read_record
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from in_process import LABELS, utterance
 
-from raypipe.records import Failure, LayerStatistics
+from raypipe.records import OWN_LABELS, Failure, LabelTable, LayerStatistics
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.heads.plan import HeadsPlan, plan_heads
-from raypipe.ssl.targets import OWN_LABELS, LabelTable
 from raypipe.store.features import EncodedClip, features_table
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes

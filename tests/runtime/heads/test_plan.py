@@ -10,8 +10,8 @@ from in_process import LABELS
 from made_up_features import plan, write_features
 
 from raypipe.errors import ConfigError, FingerprintError
+from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.heads.plan import EncoderFeatures
-from raypipe.ssl.targets import OWN_LABELS, LabelTable
 from raypipe.store.run_record import write_record
 
 ADJUSTED = LabelTable("adjusted", {}, LABELS, "digest")

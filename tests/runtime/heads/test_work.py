@@ -11,6 +11,7 @@ from in_process import LABELS
 from made_up_features import BROKEN, plan, write_features
 
 from raypipe.errors import ConfigError
+from raypipe.records import LabelTable
 from raypipe.runtime.finish.aggregation import PredictionsOf
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.heads.plan import HeadsPlan
@@ -24,7 +25,6 @@ from raypipe.runtime.heads.work import (
     train_task,
     untested,
 )
-from raypipe.ssl.targets import LabelTable
 
 FAST = {"learning_rate": 0.01, "warmup_steps": 2, "epochs": 6}
 

@@ -1,0 +1,1 @@
+"""Relabelling: what annotators wrote changes the label distributions."""
