@@ -175,13 +175,11 @@ def _share(pair: Pair) -> float:
 
 def _reason(bracket: Bracket) -> str:
     field = _field(bracket, "reason")
-    if (
-        field is None
-        or not isinstance(field.value, Scalar)
-        or not re.search(r"\w", field.value.text)
-    ):
+    value = field.value if field and isinstance(field.value, Scalar) else None
+    text = "" if value is None or _is_nothing(value) else value.text
+    if not re.search(r"\w", text):
         raise _UnusableError("it gives no reason")
-    return " ".join(field.value.text.split())
+    return " ".join(text.split())
 
 
 def _is_nothing(value: Scalar) -> bool:

@@ -182,7 +182,9 @@ def test_no_damage_gives_another_distribution(seed: int) -> None:
 
 @pytest.mark.parametrize("unit", ["{", "[", '{"index": 1, ', '{"a": {"index": ', ",", '"', "1 "])
 def test_time_is_linear_in_the_text(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
+    text = unit * (200_000 // len(unit))
     started = time.process_time()
     read(text)
-    assert time.process_time() - started < 5  # a second here; a square would be hours
+    assert (
+        time.process_time() - started < 5
+    )  # a quarter of a second here; a square would be minutes
