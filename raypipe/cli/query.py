@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from raypipe.cli.common import Endpoint
@@ -32,9 +33,10 @@ def query(
     if as_csv:
         pyarrow.csv.write_csv(answer, sys.stdout.buffer)
         return
-    table = Table(*answer.column_names)
+    table = Table(*map(escape, answer.column_names))
     for row in answer.to_pylist():
-        table.add_row(*(_cell(value) for value in row.values()))
+        # A list of words would be taken for markup and vanish.
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
     Console().print(table)
 
 

@@ -48,6 +48,7 @@ class LayerPooling:
         self._with_std = with_std
         self._means: list[Tensor] = []
         self._stds: list[Tensor] = []
+        self._known: tuple[Tensor, Tensor] | None = None
 
     def add(self, hidden: Tensor) -> None:
         """Take the next layer.
@@ -55,15 +56,25 @@ class LayerPooling:
         Args:
             hidden: shape ``(clips, frames, width)``, any arithmetic.
         """
-        kept = torch.tensor(self._kept, device=hidden.device)
-        inside = torch.arange(hidden.shape[1], device=hidden.device) < kept[:, None]
-        counts = kept[:, None].to(torch.float32)
-        frames = torch.where(inside[:, :, None], hidden.to(torch.float32), 0.0)
+        inside, counts = self._mask(hidden)
+        frames = torch.where(inside, hidden.to(torch.float32), 0.0)
         mean = frames.sum(1) / counts
         self._means.append(mean)
         if self._with_std:
-            deviation = torch.where(inside[:, :, None], frames - mean[:, None], 0.0)
+            deviation = torch.where(inside, frames - mean[:, None], 0.0)
             self._stds.append((deviation.square().sum(1) / counts).sqrt())
+
+    def _mask(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Which frames count, shape ``(clips, frames, 1)``, and how many, ``(clips, 1)``.
+
+        Made once for all layers: on a GPU each would wait for a copy from the host.
+        """
+        known = self._known
+        if known is None or known[0].shape[1] != hidden.shape[1]:
+            kept = torch.tensor(self._kept, device=hidden.device)[:, None]
+            inside = torch.arange(hidden.shape[1], device=hidden.device) < kept
+            known = self._known = inside[:, :, None], kept.to(torch.float32)
+        return known
 
     def statistics(self) -> list[LayerStatistics]:
         """What was taken, clip by clip."""

@@ -1,10 +1,11 @@
 """Features beside a plain loop over transformers, and heads on means beside heads on frames.
 
 python tests/bench/bench_features.py --clips 48 --out features.json
+python tests/bench/bench_features.py --device cuda --shape large --clips 512 --batches 1 8 32 64
 
-Clips per second of CPU time, medians of alternating runs, outputs compared: a random checkpoint of
-the size of WavLM-base (12 layers of 768) or another shape, clips of 1 to 10 s. Heads: seconds of
-CPU time for an epoch on made-up frames of that shape and on their means.
+Clips per second of CPU time, of wall time on a GPU, medians of alternating runs, outputs compared:
+a random checkpoint of the size of WavLM-base (12 layers of 768) or another shape, clips of 1 to
+10 s. Heads: seconds of CPU time for an epoch on made-up frames of that shape and on their means.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ RATE = 16_000
 SHAPES: dict[str, dict[str, Any]] = {
     "small": {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 6,
               "intermediate_size": 768},
+    "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+              "intermediate_size": 4096},
     "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
              "intermediate_size": 3072},
 }  # fmt: skip
@@ -69,13 +72,15 @@ def plain_loop(
     for at in range(0, len(clips), batch_size):
         batch = list(clips[at : at + batch_size])
         inputs = extractor(batch, sampling_rate=RATE, padding=True, return_tensors="pt")
+        given = {name: value.to(model.device) for name, value in inputs.items()}
+        given["input_values"] = given["input_values"].to(model.dtype)
         with torch.no_grad():
-            out = model(**inputs, output_hidden_states=True)
+            out = model(**given, output_hidden_states=True)
         states = torch.stack([*out.hidden_states[:-1], out.last_hidden_state], 1)
         for row, clip in enumerate(batch):
             frames = int(model._get_feat_extract_output_lengths(len(clip)))
             kept = min(frames, round(len(clip) / 320))
-            means.append(states[row, :, :kept].mean(1).numpy())
+            means.append(states[row, :, :kept].float().mean(1).cpu().numpy())
     return means
 
 
@@ -96,22 +101,34 @@ def cpu_seconds(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     return time.process_time() - started, made
 
 
-def extraction(shape: str, clip_count: int, repeats: int) -> list[dict[str, object]]:
+def wall_seconds(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    started = time.monotonic()
+    made = call(*arguments)  # its results are on the CPU
+    return time.monotonic() - started, made
+
+
+def extraction(
+    shape: str, clip_count: int, repeats: int, device: str, dtype: Any, batches: Sequence[int]
+) -> list[dict[str, object]]:
     clips = made_up_clips(clip_count)
+    seconds = cpu_seconds if device == "cpu" else wall_seconds
+    unit = "cpu_s" if device == "cpu" else "s"
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
         for norm in NORMS:
             path = checkpoint(Path(folder), shape, norm)
-            model = transformers.HubertModel.from_pretrained(path).eval()
+            model = transformers.HubertModel.from_pretrained(path, dtype=getattr(torch, dtype))
+            model = model.eval().to(device)
             extractor = transformers.AutoFeatureExtractor.from_pretrained(path)
-            encoder = load(EncoderSource(path))
-            by_raypipe(encoder, clips[:1], 1)
-            for batch_size in (1, 8):
+            encoder = load(EncoderSource(path, dtype=dtype, device=device))
+            for batch_size in batches:
+                by_raypipe(encoder, clips, batch_size)
+                plain_loop(model, extractor, clips, batch_size)
                 plain, own, far = [], [], 0.0
                 for _ in range(repeats):
-                    spent, expected = cpu_seconds(plain_loop, model, extractor, clips, batch_size)
+                    spent, expected = seconds(plain_loop, model, extractor, clips, batch_size)
                     plain.append(clip_count / spent)
-                    spent, found = cpu_seconds(by_raypipe, encoder, clips, batch_size)
+                    spent, found = seconds(by_raypipe, encoder, clips, batch_size)
                     own.append(clip_count / spent)
                     far = max(
                         float(np.abs(a - b).max()) for a, b in zip(expected, found, strict=True)
@@ -120,8 +137,9 @@ def extraction(shape: str, clip_count: int, repeats: int) -> list[dict[str, obje
                     {
                         "front_end": f"{norm} norm",
                         "batch": batch_size,
-                        "plain_clips_per_cpu_s": round(statistics.median(plain), 3),
-                        "raypipe_clips_per_cpu_s": round(statistics.median(own), 3),
+                        "dtype": dtype,
+                        f"plain_clips_per_{unit}": round(statistics.median(plain), 3),
+                        f"raypipe_clips_per_{unit}": round(statistics.median(own), 3),
                         "largest_difference": far,
                     }
                 )
@@ -175,12 +193,23 @@ def main() -> None:
     parser.add_argument("--head-clips", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.allow_tf32 = False  # where float32 is compared, it is float32
     measured = {
         "training": training(arguments.head_clips, arguments.repeats),
-        "extraction": extraction(arguments.shape, arguments.clips, arguments.repeats),
+        "extraction": extraction(
+            arguments.shape,
+            arguments.clips,
+            arguments.repeats,
+            arguments.device,
+            arguments.dtype,
+            arguments.batches,
+        ),
     }
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(measured, indent=2))
