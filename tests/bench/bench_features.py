@@ -108,14 +108,20 @@ def wall_seconds(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]
 
 
 def extraction(
-    shape: str, clip_count: int, repeats: int, device: str, dtype: Any, batches: Sequence[int]
+    shape: str,
+    clip_count: int,
+    repeats: int,
+    device: str,
+    dtype: str,
+    batches: Sequence[int],
+    norms: Sequence[str],
 ) -> list[dict[str, object]]:
     clips = made_up_clips(clip_count)
     seconds = cpu_seconds if device == "cpu" else wall_seconds
     unit = "cpu_s" if device == "cpu" else "s"
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for norm in NORMS:
+        for norm in norms:
             path = checkpoint(Path(folder), shape, norm)
             model = transformers.HubertModel.from_pretrained(path, dtype=getattr(torch, dtype))
             model = model.eval().to(device)
@@ -196,6 +202,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--norms", nargs="+", choices=NORMS, default=list(NORMS))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -209,6 +216,7 @@ def main() -> None:
             arguments.device,
             arguments.dtype,
             arguments.batches,
+            arguments.norms,
         ),
     }
     if arguments.out is not None:
