@@ -18,7 +18,7 @@ from typing import Any
 
 from chat_server import Body, chat_server
 
-from raypipe.tiny_alm.lexicon_reader import Item, ItemAnswer, item_answer, items_of
+from raypipe.tiny_alm.lexicon_reader import LexiconItem, LexiconAnswer, item_answer, items_of
 
 ITEM_FAULTS = (
     "wrong_index",
@@ -68,7 +68,7 @@ class RelabelServer:
     request_faults: float = 0.0
     item_kinds: Sequence[str] = ITEM_FAULTS
     request_kinds: Sequence[str] = (*REQUEST_FAULTS, *HARMLESS)
-    requests: list[tuple[Item, ...]] = field(default_factory=list)
+    requests: list[tuple[LexiconItem, ...]] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
@@ -135,7 +135,7 @@ def prompt_of(body: Body) -> str:
     return "\n".join(texts)
 
 
-def item_key(item: Item) -> str:
+def item_key(item: LexiconItem) -> str:
     """Descriptions and reference of an item as text, whatever its index in a request."""
     return json.dumps([item.descriptions, item.reference], ensure_ascii=False)
 
@@ -151,8 +151,8 @@ def _around(content: str, fault: str) -> str:
     return wrapped.get(fault, content)
 
 
-def _spoiled_answers(items: Sequence[Item], faults: Sequence[str], prompt: str) -> list[ItemAnswer]:
-    answers: list[ItemAnswer] = []
+def _spoiled_answers(items: Sequence[LexiconItem], faults: Sequence[str], prompt: str) -> list[LexiconAnswer]:
+    answers: list[LexiconAnswer] = []
     for place, (item, fault) in enumerate(zip(items, faults, strict=True)):
         answer = item_answer(item, reasons="reason" in prompt)
         if fault == "missing":

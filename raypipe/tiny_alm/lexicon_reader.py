@@ -29,7 +29,7 @@ _MOST_WORDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class LexiconItem:
     """One utterance of a relabel request.
 
     Attributes:
@@ -45,7 +45,7 @@ class Item:
     reference: tuple[float, ...] | None
 
 
-class ItemAnswer(TypedDict):
+class LexiconAnswer(TypedDict):
     """What is answered to an item; the reason only if it is asked for."""
 
     index: int
@@ -54,15 +54,15 @@ class ItemAnswer(TypedDict):
     reason: NotRequired[str]
 
 
-def items_of(prompt: str) -> Iterator[Item]:
+def items_of(prompt: str) -> Iterator[LexiconItem]:
     """The items of a relabel prompt: its unindented lines that are JSON objects."""
-    stated = re.search(r"^Emotions: (.*)\.$", prompt, re.MULTILINE)
+    stated = re.search(r"^Emotions.*?: (.*)\.$", prompt, re.MULTILINE)
     labels = tuple(stated[1].split(", ")) if stated else ()
     for line in prompt.splitlines():
         if line.startswith(_ITEM) and '"descriptions"' in line:
             item = json.loads(line)
             shares: Mapping[str, float] | None = item.get("reference")
-            yield Item(
+            yield LexiconItem(
                 index=item["index"],
                 descriptions=tuple(item["descriptions"]),
                 labels=labels if shares is None else tuple(shares),
@@ -81,13 +81,13 @@ def answer(prompt: str) -> str:
     )
 
 
-def item_answer(item: Item, *, reasons: bool = True) -> ItemAnswer:
+def item_answer(item: LexiconItem, *, reasons: bool = True) -> LexiconAnswer:
     """The JSON object for one item, its shares with four decimals."""
     adjusted = relabelled(item.reference, item.descriptions, item.labels)
     shares = {
         name: round(float(share), 4) for name, share in zip(item.labels, adjusted, strict=True)
     }
-    reply = ItemAnswer(index=item.index, words=[*item.descriptions], distribution=shares)
+    reply = LexiconAnswer(index=item.index, words=[*item.descriptions], distribution=shares)
     if reasons:
         reply["reason"] = _reason(item, adjusted)
     return reply
@@ -125,7 +125,7 @@ def relabelled(
     return np.asarray((1.0 - weight) * np.array(reference) + weight * typed)
 
 
-def _reason(item: Item, adjusted: Array) -> str:
+def _reason(item: LexiconItem, adjusted: Array) -> str:
     """A sentence that quotes every description, of 15 to 20 words unless they need more."""
     before = np.array(item.reference or np.full(len(item.labels), 1.0 / len(item.labels)))
     change = adjusted - before

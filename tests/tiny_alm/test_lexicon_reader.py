@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from raypipe.tiny_alm.lexicon_reader import Item, answer, item_answer, items_of, relabelled
+from raypipe.tiny_alm.lexicon_reader import LexiconItem, answer, item_answer, items_of, relabelled
 from raypipe.tiny_alm.typed import typed_votes
 
 LABELS = ("anger", "neutral", "sadness")
@@ -19,8 +19,8 @@ Emotions: anger, neutral, sadness.
 
 def test_items_are_the_unindented_lines_with_descriptions():
     assert list(items_of(PROMPT)) == [
-        Item(7, ("Slightly Angry", "hmm"), ("anger", "neutral"), (0.2, 0.8)),
-        Item(9, ("悲しい",), LABELS, None),
+        LexiconItem(7, ("Slightly Angry", "hmm"), ("anger", "neutral"), (0.2, 0.8)),
+        LexiconItem(9, ("悲しい",), LABELS, None),
     ]
 
 
@@ -37,7 +37,7 @@ def test_the_answer_worked_by_hand():
 def test_words_that_mean_nothing_leave_the_reference():
     np.testing.assert_array_equal(relabelled((0.3, 0.7, 0.0), ["hmm"], LABELS), (0.3, 0.7, 0.0))
     np.testing.assert_allclose(relabelled(None, ["hmm"], LABELS), (1 / 3,) * 3)
-    reason = item_answer(Item(1, ("hmm",), LABELS, (0.3, 0.7, 0.0)))["reason"]
+    reason = item_answer(LexiconItem(1, ("hmm",), LABELS, (0.3, 0.7, 0.0)))["reason"]
     assert reason.startswith("'hmm' moves nothing")
 
 
@@ -51,7 +51,7 @@ def test_reasons_have_15_to_20_words_and_quote_every_description():
     lengths = []
     for index in range(100):
         typed = tuple(vote.typed for vote in typed_votes(index) if vote.typed)
-        reply = item_answer(Item(index, typed, LABELS, (0.2, 0.5, 0.3)))
+        reply = item_answer(LexiconItem(index, typed, LABELS, (0.2, 0.5, 0.3)))
         assert all(f"'{text}'" in reply["reason"] for text in typed)
         assert sum(reply["distribution"].values()) == pytest.approx(1.0, abs=2e-4)
         if typed and sum(len(text.split()) for text in typed) <= 12:
