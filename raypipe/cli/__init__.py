@@ -21,6 +21,7 @@ from raypipe.cli.parse import parse
 from raypipe.cli.query import query
 from raypipe.cli.questions import questions_command
 from raypipe.cli.reaggregate import reaggregate
+from raypipe.cli.relabel import relabel_command
 from raypipe.cli.report import report
 from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
@@ -43,6 +44,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "reaggregate": reaggregate,
     "features": features_command,
     "heads": heads_command,
+    "relabel": relabel_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -27,6 +27,10 @@ HEARING = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
 """Built-in prompts that come with a clip."""
 
 BUILT_IN = (*HEARING, "describe")
+"""Built-in prompts about a clip."""
+
+RELABEL = "relabel"
+"""The built-in prompt about what annotators wrote; see :mod:`raypipe.relabel.prompt`."""
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
@@ -35,12 +39,12 @@ def template_source(prompt: str) -> str:
     """The text of a built-in prompt's template, or of a user's file.
 
     Args:
-        prompt: one of :data:`BUILT_IN`, or the path of a Jinja template.
+        prompt: one of :data:`BUILT_IN`, :data:`RELABEL`, or the path of a Jinja template.
 
     Raises:
         ConfigError: if it is neither.
     """
-    if prompt in BUILT_IN:
+    if prompt in BUILT_IN or prompt == RELABEL:
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
     if Path(prompt).is_file():
         return Path(prompt).read_text(encoding="utf-8")
@@ -94,20 +98,27 @@ def fill_template(
     """
     if descriptors is None and uses(source, "descriptors"):
         raise ConfigError("the prompt template uses descriptors, and the clip was not measured")
+    return render(
+        source,
+        labels=list(labels.names),
+        transcript=transcript,
+        context=list(context),
+        fixed_sentences=fixed_sentences,
+        candidate=candidate,
+        descriptors=descriptors,
+        examples=list(examples),
+    )
+
+
+def render(source: str, **values: object) -> str:
+    """A template filled with values by their names, without outer blanks.
+
+    Raises:
+        ConfigError: if it does not compile, uses a name that is not given, or makes of a value what
+            cannot be made of it.
+    """
     try:
-        return (
-            _compiled(source)
-            .render(
-                labels=list(labels.names),
-                transcript=transcript,
-                context=list(context),
-                fixed_sentences=fixed_sentences,
-                candidate=candidate,
-                descriptors=descriptors,
-                examples=list(examples),
-            )
-            .strip()
-        )
+        return _compiled(source).render(**values).strip()
     # Filters raise what Python raises, as "%.0f" does for None.
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise ConfigError(f"the prompt template cannot be filled: {error}") from error

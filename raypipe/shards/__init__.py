@@ -16,7 +16,13 @@ from raypipe.shards.index import (
     read_index,
 )
 from raypipe.shards.labelled import has_labels
-from raypipe.shards.read import SUM_TOLERANCE, RowFailure, read_shard, soft_label_fault
+from raypipe.shards.read import (
+    SUM_TOLERANCE,
+    RowFailure,
+    read_shard,
+    read_unheard,
+    soft_label_fault,
+)
 from raypipe.shards.write import (
     BYTES_PER_SHARD,
     ROWS_PER_SHARD,
@@ -43,6 +49,7 @@ __all__ = [
     "read_durations",
     "read_index",
     "read_shard",
+    "read_unheard",
     "shard_entry",
     "soft_label_fault",
     "write_failures",

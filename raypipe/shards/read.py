@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
@@ -22,7 +23,8 @@ from raypipe.store.tables import utterance_from_row
 SUM_TOLERANCE = 1e-3
 """Largest distance of a soft label's sum from 1."""
 
-_REQUIRED = ("utterance_id", "audio")
+_ID, _AUDIO = "utterance_id", "audio"
+_REQUIRED = (_ID, _AUDIO)
 _READ: Stage = "read"
 
 
@@ -56,12 +58,46 @@ def read_shard(
         table = _shard_table(_shard_bytes(location, entry), labels)
     except ShardError as error:
         raise ShardError(f"{where}: {error}") from error
+    return _checked_rows(table, entry, labels, where, _REQUIRED)
+
+
+def read_unheard(
+    location: Location, entry: ShardEntry, labels: LabelSet | None = None
+) -> list[Utterance | Failure]:
+    """Utterances of a shard without their audio, which is not read; otherwise as read_shard.
+
+    The shard's digest is not checked: that would read the audio, too.
+
+    Raises:
+        ShardError: if the object is missing, damaged, or not a shard of these labels.
+    """
+    where = f"{location.uri}/{entry.name}"
+    filesystem, base = location.filesystem()
+    try:
+        with filesystem.open_input_file(f"{base}/{entry.name}") as stream:
+            file = pq.ParquetFile(stream)
+            columns = [name for name in file.schema_arrow.names if name != _AUDIO]
+            table = _shard_columns(file.read(columns), labels, [_ID])
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"{where} cannot be read: {error}") from error
+    except ShardError as error:
+        raise ShardError(f"{where}: {error}") from error
+    return _checked_rows(table, entry, labels, where, [_ID])
+
+
+def _checked_rows(
+    table: pa.Table,
+    entry: ShardEntry,
+    labels: LabelSet | None,
+    where: str,
+    required: Sequence[str],
+) -> list[Utterance | Failure]:
     if table.num_rows != entry.rows:
         raise ShardError(f"{where}: {table.num_rows} rows, the index says {entry.rows}")
     seen: dict[str, int] = {}
     label_count = None if labels is None else len(labels)
     return [
-        _checked_row(row, number, label_count, seen, where)
+        _checked_row(row, number, label_count, seen, where, required)
         for number, row in enumerate(table.to_pylist())
     ]
 
@@ -81,14 +117,18 @@ def _shard_bytes(location: Location, entry: ShardEntry) -> bytes:
 
 
 def _shard_table(data: bytes, labels: LabelSet | None) -> pa.Table:
-    table = from_parquet_bytes(data)
-    missing = [name for name in _REQUIRED if name not in table.column_names]
+    return _shard_columns(from_parquet_bytes(data), labels, _REQUIRED)
+
+
+def _shard_columns(table: pa.Table, labels: LabelSet | None, required: Sequence[str]) -> pa.Table:
+    missing = [name for name in required if name not in table.column_names]
     if missing:
         raise ShardError(f"not a shard: no column {' or '.join(missing)}")
     named = labels_of(table.schema)
     if labels is not None and named is not None and named != labels:
         raise ShardError(f"its labels are {named.names}, the corpus has {labels.names}")
-    return pa.table({field.name: _column(table, field) for field in SHARD})
+    kept = [field for field in SHARD if field.name != _AUDIO or _AUDIO in required]
+    return pa.table({field.name: _column(table, field) for field in kept})
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
@@ -105,7 +145,12 @@ def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 
 def _checked_row(
-    row: dict[str, Any], number: int, label_count: int | None, seen: dict[str, int], where: str
+    row: dict[str, Any],
+    number: int,
+    label_count: int | None,
+    seen: dict[str, int],
+    where: str,
+    required: Sequence[str],
 ) -> Utterance | Failure:
     def failure(reason: str, message: str) -> RowFailure:
         return RowFailure(utterance_id, _READ, reason, f"{where} row {number}: {message}", number)
@@ -116,7 +161,7 @@ def _checked_row(
     if seen.setdefault(utterance_id, number) != number:
         first = seen[utterance_id]
         return failure("duplicate_id", f"utterance_id {utterance_id!r} is also in row {first}")
-    if not row["audio"]:
+    if _AUDIO in required and not row[_AUDIO]:
         return failure("empty", "audio holds no bytes")
     wrong = soft_label_fault(row["soft_label"], label_count)
     if wrong is not None:

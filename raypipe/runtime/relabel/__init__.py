@@ -1,0 +1,1 @@
+"""Relabelling: a language model changes label distributions by what annotators wrote."""

@@ -1,0 +1,273 @@
+"""A relabel job from its config to its label table; models are Ray actors."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import pyarrow as pa
+import ray
+from ray.exceptions import RayError
+from ray.util import ActorPool
+from rich.console import Console
+
+from raypipe.errors import (
+    EngineError,
+    ErrorShareError,
+    RaypipeError,
+    StoppedError,
+    StoreError,
+    unexpected,
+)
+from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv, label_table_bytes
+from raypipe.reporting.relabel.page import html_relabelling
+from raypipe.runtime.finish.counts import check_counts
+from raypipe.runtime.finish.output import existing
+from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.finish.report import REPORT
+from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.devices import devices
+from raypipe.runtime.infer.models import bring_weights, make_engine, make_frontend, run_usage
+from raypipe.runtime.infer.pools import pool_size
+from raypipe.runtime.ray.session import check_resources, own_error, ray_session
+from raypipe.runtime.relabel.config import RelabelConfig
+from raypipe.runtime.relabel.plan import RelabelContext, RelabelPlan, plan_relabel
+from raypipe.runtime.relabel.reading import Part
+from raypipe.runtime.relabel.work import Model, PartSummary, relabel_part
+from raypipe.store.location import FINGERPRINT_KEY
+from raypipe.store.objects import object_table
+from raypipe.store.query import connect
+from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
+
+_logger = logging.getLogger(__name__)
+
+
+def relabel(
+    config: RelabelConfig, *, address: str | None = None, console: Console | None = None
+) -> RunRecord:
+    """Let a model change label distributions by what annotators wrote.
+
+    The same config again continues an interrupted job and asks nothing twice.
+
+    Args:
+        config: what to do.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+        console: where progress goes.
+
+    Returns:
+        The record, as written to ``run.json``.
+
+    Raises:
+        RaypipeError: if the config, the input, the model, the storage or the accounting is wrong.
+    """
+    plan = plan_relabel(config, partial(devices, address))
+    return carry_out_relabel(plan, address=address, console=console)
+
+
+def carry_out_relabel(
+    plan: RelabelPlan, *, address: str | None = None, console: Console | None = None
+) -> RunRecord:
+    """The rest of :func:`relabel` after everything was checked, from its plan."""
+    console = console or Console()
+    if not plan.pending and plan.tables.exists(RECORD):
+        record = read_record(plan.tables)
+        if record.status == "finished":
+            return record
+    started, clock = datetime.now(UTC), time.monotonic()
+    record = _record(plan, started)
+    write_record(plan.tables, record)
+    try:
+        if plan.pending:
+            bring_weights(plan.context.run_config)
+            with ray_session(address):
+                _ask_models(plan, console)
+        return _finished(plan, record, clock)
+    except Exception as error:
+        status: Status = (
+            "stopped" if isinstance(error, StoppedError | ErrorShareError) else "failed"
+        )
+        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+        with suppress(StoreError):  # what is raised is why the job ended
+            write_record(
+                plan.tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
+            )
+        raise
+
+
+class RelabelActor:
+    """Holds a model; a fault of the model is told in the place of a part's summary."""
+
+    def __init__(self, context: RelabelContext) -> None:
+        self._context = context
+        self._model: Model | None = None
+        self._fault = ""
+        run = context.run_config
+        try:
+            frontend = make_frontend(run.model)
+            self._model = frontend, make_engine(run, context.emotion_tokens, ())
+        except Exception as error:
+            _logger.exception("model %s cannot be loaded", context.model)
+            told = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+            self._fault = f"model {context.model} cannot be loaded: {' '.join(told.split())}"
+
+    def relabel(self, part: Part) -> PartSummary:
+        """Relabel a part, or say why that cannot be."""
+        if self._model is None:
+            return PartSummary(part.name, part.utterances, stopped=self._fault)
+        try:
+            return relabel_part(part, self._context, self._model)
+        except StoppedError as error:
+            return PartSummary(part.name, part.utterances, stopped=str(error), resumable=True)
+
+
+def _ask_models(plan: RelabelPlan, console: Console) -> None:
+    """Put every pending part to the model's actors.
+
+    Raises:
+        StoppedError: at the end of a budget.
+        EngineError: if the model cannot be loaded, or most of a part's requests fail.
+    """
+    run = plan.context.run_config
+    count = pool_size(run.resources, run.model).now
+    each = {"gpus": run.resources.gpus, "cpus": run.resources.cpus_per_actor}
+    check_resources(**{name: count * value for name, value in each.items()})
+    done = sum(part.utterances for part in plan.parts if part.name in plan.done)
+    total = sum(part.utterances for part in plan.parts)
+    stopped: PartSummary | None = None
+    with RunProgress(total, done, console) as progress:
+        try:
+            for summary in _summaries(plan, count):
+                if summary.stopped is None:
+                    progress.advance(summary.utterances, summary.errors + summary.left)
+                elif stopped is None or not summary.resumable:
+                    stopped = summary
+                    if not summary.resumable:
+                        break
+        except RayError as error:
+            raise own_error(error) from error
+    if stopped is not None:
+        assert stopped.stopped is not None
+        raise (StoppedError if stopped.resumable else EngineError)(stopped.stopped)
+
+
+def _summaries(plan: RelabelPlan, count: int) -> Iterator[PartSummary]:
+    resources = plan.context.run_config.resources
+    actor = ray.remote(
+        num_cpus=resources.cpus_per_actor,
+        num_gpus=resources.gpus,
+        max_restarts=-1,
+        max_task_retries=2,
+    )(RelabelActor)
+    pool = ActorPool([actor.remote(plan.context) for _ in range(min(count, len(plan.pending)))])
+    yield from pool.map_unordered(lambda held, part: held.relabel.remote(part), plan.pending)
+
+
+def _finished(plan: RelabelPlan, record: RunRecord, clock: float) -> RunRecord:
+    """Count, write the label table and the record."""
+    context = plan.context
+    rows = read_parts(plan)
+    counts = _counts(plan)
+    check_counts(counts)
+    _check_failures(plan)
+    metadata = {FINGERPRINT_KEY: context.fingerprint}
+    plan.tables.write(LABEL_TABLE, label_table_bytes(rows, metadata))
+    plan.tables.write(LABEL_CSV, label_csv(rows, context.labels).encode())
+    record = record.changed(
+        counts=counts,
+        api_usage=_usage(plan),
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 1),
+    )
+    plan.tables.write(REPORT, html_relabelling(rows, record).encode())
+    write_record(plan.tables, record)
+    return record
+
+
+def read_parts(plan: RelabelPlan) -> pa.Table:
+    """The committed rows of the table ``labels``, in corpus order."""
+    context = plan.context
+    names = existing(
+        plan.tables, "labels", partition(context.model, context.prompt), context.fingerprint
+    )
+    parts = [
+        object_table(plan.tables.read(context.object_name("labels", part.name)))
+        for part in plan.parts
+        if part.name in names
+    ]
+    return pa.concat_tables(parts).replace_schema_metadata(parts[0].schema.metadata)
+
+
+def _counts(plan: RelabelPlan) -> RunCounts:
+    connection = connect(plan.tables)
+    run = [plan.context.run]
+    labelled = connection.execute("SELECT count(*) FROM labels WHERE run = ?", run).fetchone()
+    errors = connection.execute(
+        "SELECT coalesce(sum(utterances), 0) FROM errors WHERE run = ?", run
+    ).fetchone()
+    assert labelled is not None
+    assert errors is not None
+    return RunCounts(
+        input=sum(part.utterances for part in plan.parts),
+        predicted=labelled[0],
+        errors=int(errors[0]),
+        strategies={},
+    )
+
+
+def _check_failures(plan: RelabelPlan) -> None:
+    """Refuse a label table of which too many items were never read.
+
+    Raises:
+        ErrorShareError: with one of the reasons.
+    """
+    row = (
+        connect(plan.tables)
+        .execute(
+            "SELECT count(*), count(*) FILTER (failed), min(faults[-1]) FILTER (failed) FROM"
+            " (SELECT *, status = 'left' AND faults[-1] LIKE 'the request failed:%' AS failed"
+            " FROM labels WHERE run = ? AND status <> 'not_asked')",
+            [plan.context.run],
+        )
+        .fetchone()
+    )
+    assert row is not None
+    asked, failed, example = row
+    limit = plan.config.max_error_fraction
+    if failed > limit * asked:
+        raise ErrorShareError(
+            f"the requests of {failed} of {asked} items failed, more than max_error_fraction "
+            f"{limit:g} (such as: {example}); tables are in {plan.tables.uri}"
+        )
+
+
+def _usage(plan: RelabelPlan) -> dict[str, object] | None:
+    usage = run_usage(plan.context.run_config)
+    return None if usage is None else dataclasses.asdict(usage)
+
+
+def _record(plan: RelabelPlan, started: datetime) -> RunRecord:
+    index, context = plan.corpus.index, plan.context
+    return RunRecord(
+        name=plan.config.name,
+        run=context.run,
+        status="running",
+        fingerprint=context.fingerprint,
+        generation_fingerprint=context.fingerprint,
+        input_fingerprint=plan.corpus.fingerprint,
+        identity=plan.identity,
+        dataset=plan.corpus.dataset,
+        labels=context.labels.names,
+        vote_policy=None if index is None else index.policy,
+        config=plan.config.model_dump(mode="json"),
+        chosen=plan.chosen,
+        seed=0,
+        versions=versions([plan.config.model.engine]),
+        started=started.isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,136 @@
+"""What happens to one part of a relabel job, as plain functions that know nothing of Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from raypipe.engines.contract import Tagged
+from raypipe.protocols import Frontend, RunEngine
+from raypipe.records import Failure, Generation, Request, Search
+from raypipe.relabel.item import Described
+from raypipe.relabel.rounds import Outcome, ask_about
+from raypipe.relabel.table import labels_table
+from raypipe.runtime.relabel.plan import RelabelContext
+from raypipe.runtime.relabel.reading import FailedInput, Part
+from raypipe.store.objects import object_bytes
+from raypipe.store.tables import errors_table
+
+Model = tuple[Frontend[Tagged], RunEngine[Tagged]]
+"""Both halves of the engine of a model."""
+
+_FEWEST_ITEMS = 10
+_BROKEN_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PartSummary:
+    """What the driver hears about a part.
+
+    Attributes:
+        utterances: inputs that it stands for.
+        errors: of them, those without a reference.
+        asked: items with descriptions.
+        left: of them, those without a usable answer.
+        failed: of them, those whose last request failed as a whole.
+        stopped: why the part was not written; None if it was.
+        resumable: whether the same command continues after it, as it does at the end of a budget.
+    """
+
+    name: str
+    utterances: int
+    errors: int = 0
+    asked: int = 0
+    left: int = 0
+    failed: int = 0
+    stopped: str | None = None
+    resumable: bool = False
+
+
+def relabel_part(part: Part, context: RelabelContext, model: Model) -> PartSummary:
+    """A part's descriptions put to a model, and what came of them written.
+
+    A part of which most items failed with their requests is not written: the model is broken, not
+    its answers.
+
+    Raises:
+        StoppedError: if the engine stops, say at the end of its budget.
+        StoreError: if the storage refuses.
+    """
+    items = [row for row in part.rows if isinstance(row, Described)]
+    outcomes = ask_about(
+        items,
+        lambda prompts: _ask(prompts, context, model),
+        context.source,
+        context.labels,
+        context.settings,
+    )
+    asked = [outcome for outcome in outcomes if outcome.item.words]
+    failed = [outcome for outcome in asked if outcome.answer is None and outcome.failed]
+    if len(asked) >= _FEWEST_ITEMS and len(failed) > _BROKEN_SHARE * len(asked):
+        reason = f"{len(failed)} of {len(asked)} items: {failed[0].faults[-1]}"
+        return PartSummary(part.name, part.utterances, stopped=reason)
+    errors = _commit(part, outcomes, context)
+    return PartSummary(
+        part.name,
+        part.utterances,
+        errors=errors,
+        asked=len(asked),
+        left=sum(outcome.answer is None for outcome in asked),
+        failed=len(failed),
+    )
+
+
+def _ask(
+    prompts: Sequence[str], context: RelabelContext, model: Model
+) -> list[Generation | Failure]:
+    """One reply for every prompt, in their order."""
+    frontend, engine = model
+    requests = [
+        Request(f"request {number}", prompt, None) for number, prompt in enumerate(prompts, 1)
+    ]
+    prepared = frontend.prepare(requests)
+    ready = [item for item in prepared if not isinstance(item, Failure)]
+    search = Search(0, True, context.run_config.decoding.max_new_tokens)
+    replies = iter(engine.generate(ready, search) if ready else ())
+    return [item if isinstance(item, Failure) else next(replies) for item in prepared]
+
+
+def _commit(part: Part, outcomes: Sequence[Outcome], context: RelabelContext) -> int:
+    """Write a part's errors, then its labels: where these exist, the part is done."""
+    table = labels_table(
+        outcomes,
+        run=context.run,
+        model=context.model,
+        prompt=context.prompt,
+        prompt_hash=context.prompt_hash,
+        labels=context.labels,
+        flag_shift=context.settings.flag_shift,
+        smoothing=context.smoothing,
+        smoothing_form=context.smoothing_form,
+    )
+    failed = [row for row in part.rows if isinstance(row, FailedInput)]
+    errors = pa.concat_tables(
+        [
+            errors_table((), run=context.run, shard=None, shard_rows=0),
+            *(
+                errors_table(
+                    [(row.row, row.failure)],
+                    run=context.run,
+                    shard=row.shard,
+                    shard_rows=row.utterances,
+                    model=context.model,
+                    prompt=context.prompt,
+                )
+                for row in failed
+            ),
+        ]
+    )
+    for name, rows in (("errors", errors), ("labels", table)):
+        data = object_bytes(
+            rows, model=context.model, prompt=context.prompt, fingerprint=context.fingerprint
+        )
+        context.tables.write_new(context.object_name(name, part.name), data, context.fingerprint)
+    return sum(row.utterances for row in failed)
