@@ -18,7 +18,7 @@ from typing import Any
 
 from chat_server import Body, chat_server
 
-from raypipe.tiny_alm.lexicon_reader import LexiconItem, LexiconAnswer, item_answer, items_of
+from raypipe.tiny_alm.lexicon_reader import LexiconAnswer, LexiconItem, item_answer, items_of
 
 ITEM_FAULTS = (
     "wrong_index",
@@ -151,7 +151,9 @@ def _around(content: str, fault: str) -> str:
     return wrapped.get(fault, content)
 
 
-def _spoiled_answers(items: Sequence[LexiconItem], faults: Sequence[str], prompt: str) -> list[LexiconAnswer]:
+def _spoiled_answers(
+    items: Sequence[LexiconItem], faults: Sequence[str], prompt: str
+) -> list[LexiconAnswer]:
     answers: list[LexiconAnswer] = []
     for place, (item, fault) in enumerate(zip(items, faults, strict=True)):
         answer = item_answer(item, reasons="reason" in prompt)
