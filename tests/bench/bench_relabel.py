@@ -84,21 +84,28 @@ def mass(labels: Mapping[str, Array]) -> dict[str, dict[str, float]]:
 
 def by_votes(clips: int, seed: int) -> dict[str, object]:
     """The lexicon's reader on the votes of training clips, without a job."""
-    ids, truth, reference, adjusted, typed = [], [], [], [], []
+    ids, truth, reference, typed = [], [], [], []
     for index in range(clips):
         votes = typed_votes(index, "train", seed)
         counted = soft_label(votes, LABEL_SET)
         if counted.probs is None:
             continue
-        words = [vote.typed for vote in votes if vote.typed]
         ids.append(clip_id(index, "train"))
         truth.append(true_mix(index, "train", seed))
         reference.append(counted.probs)
-        adjusted.append(relabelled(counted.probs, words, EMOTIONS))
-        typed.append(bool(words))
-    labels = {"reference": np.array(reference), "relabelled": np.array(adjusted)}
-    mask = np.array(typed)
-    asked = [name for name, written in zip(ids, typed, strict=True) if written]
+        typed.append([vote.typed for vote in votes if vote.typed])
+    mask = np.array([bool(words) for words in typed])
+    written = [words for words in typed if words]
+    others = iter([*written[1:], *written[:1]])
+    labels = {
+        "reference": np.array(reference),
+        "relabelled": _relabelled(reference, typed),
+        # The control: so much is gained by any words, as they make labels less sure.
+        "relabelled by another clip's words": _relabelled(
+            reference, [next(others) if words else [] for words in typed]
+        ),
+    }
+    asked = [name for name, words in zip(ids, typed, strict=True) if words]
     shown = {who: probs[mask] for who, probs in labels.items()}
     return {
         "clips": clips,
@@ -107,6 +114,11 @@ def by_votes(clips: int, seed: int) -> dict[str, object]:
         "all with a reference": distances(ids, np.array(truth), labels),
         "label mass": mass({**labels, "truth": np.array(truth)}),
     }
+
+
+def _relabelled(reference: Sequence[Sequence[float]], typed: Sequence[Sequence[str]]) -> Array:
+    rows = zip(reference, typed, strict=True)
+    return np.array([relabelled(shares, words, EMOTIONS) for shares, words in rows])
 
 
 def by_job(folder: Path, counts: Mapping[str, int], seed: int, seeds: int) -> dict[str, object]:
