@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from raypipe.labels import LABEL_SETS
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
+from raypipe.tiny_alm.typed import TypedSplit, typed_utterances
 
 ROWS_PER_SHARD = 50
 
@@ -38,6 +40,47 @@ def make_corpus(folder: Path, count: int, seed: int, console: Console) -> str:
             rows_per_shard=ROWS_PER_SHARD,
             fixed_sentences=True,
             source=f"synthetic speech, {count} utterances, seed {seed}",
+        )
+    return str(shards)
+
+
+def write_typed_corpus(
+    folder: Path,
+    console: Console,
+    *,
+    train: int = 600,
+    dev: int = 200,
+    test: int = 200,
+    seed: int = 0,
+) -> str:
+    """Synthesise a corpus with typed descriptions into shards; one that is already there is kept.
+
+    Args:
+        folder: in which the folder of the shards is made.
+        console: for the progress.
+        train: number of clips to learn from.
+        dev: number of clips that decide the epoch.
+        test: number of clips to be measured on.
+        seed: of mixes, votes and sentences; speakers are always the same.
+
+    Returns:
+        The folder of the shards, named after what it holds.
+    """
+    shards = folder / f"typed-{train}-{dev}-{test}-seed{seed}"
+    if not (shards / "shards.json").exists():
+        counts: Mapping[TypedSplit, int] = {"train": train, "development": dev, "test": test}
+        utterances = itertools.chain.from_iterable(
+            typed_utterances(count, split=split, seed=seed) for split, count in counts.items()
+        )
+        write_shards(
+            track(
+                utterances, description="synthesising", total=train + dev + test, console=console
+            ),
+            Location.parse(str(shards)),
+            LABEL_SETS["crema-d-6"],
+            rows_per_shard=ROWS_PER_SHARD,
+            fixed_sentences=True,
+            source=f"synthetic speech with typed descriptions, seed {seed}",
         )
     return str(shards)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from raypipe.runtime.infer.demo import demo_config, make_corpus
+from raypipe.runtime.infer.demo import demo_config, make_corpus, write_typed_corpus
 from raypipe.shards import read_index, read_shard
 from raypipe.store.location import Location
 from raypipe.strategies import STRATEGIES
+from raypipe.tiny_alm.typed import typed_votes
 
 KINDS = [(False, False), (True, False), (False, True), (True, True)]
 
@@ -65,3 +66,19 @@ def test_another_seed_is_another_corpus(tmp_path: Path) -> None:
     first, second = (make_corpus(tmp_path, 2, seed, console) for seed in (1, 2))
     indexes = [read_index(Location.parse(place)) for place in (first, second)]
     assert indexes[0].fingerprint != indexes[1].fingerprint
+
+
+def test_the_corpus_with_typed_descriptions_has_three_splits_and_is_made_once(
+    tmp_path: Path,
+) -> None:
+    console = Console(file=io.StringIO())
+    place = write_typed_corpus(tmp_path, console, train=3, dev=1, test=1, seed=2)
+    assert place == str(tmp_path / "typed-3-1-1-seed2")
+    location = Location.parse(place)
+    index = read_index(location)
+    rows = [row for entry in index.shards for row in read_shard(location, entry)]
+    assert [row.split for row in rows] == ["train"] * 3 + ["development", "test"]
+    assert rows[1].votes == typed_votes(1, "train", seed=2)
+    before = Path(place, "shards.json").stat().st_mtime_ns
+    assert write_typed_corpus(tmp_path, console, train=3, dev=1, test=1, seed=2) == place
+    assert Path(place, "shards.json").stat().st_mtime_ns == before
