@@ -14,6 +14,8 @@ from raypipe.store.schemas import LABELS, labels_metadata, with_metadata
 from raypipe.store.strict import table_from_rows
 from raypipe.store.tables import short_message
 
+_ROUNDING = 1e-3  # references are shown with four decimals
+
 UNCHANGED = 0.005
 """Largest total variation between reference and answer that is rounding: the reference stands."""
 
@@ -75,7 +77,7 @@ def labels_table(
                 "status": _status(outcome),
                 "changed": changed if item.words else None,
                 "shift": shift,
-                "flagged": None if shift is None else shift > flag_shift,
+                "flagged": None if shift is None else shift > flag_shift + _ROUNDING,
                 "reason": reason,
                 "reason_words": None if reason is None else len(reason.split()),
                 "attempts": outcome.attempts,

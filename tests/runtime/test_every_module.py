@@ -28,6 +28,10 @@ WHOLE_RUNS = {
         "test_features.py",
         "the order of plan, stream and counts, which have their tests",
     ),
+    "relabel/job.py": (
+        "test_relabel.py",
+        "the order of plan, actors, counts and files, which have their tests",
+    ),
     "infer/pipeline.py": (
         "test_pipeline.py",
         "the order of plan, stream, counts and reduce, which have their tests",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -101,6 +101,34 @@ class RelabelFindings:
     examples: tuple[RelabelExample, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Columns of ``labels`` that are looked at."""
+
+    utterance_id: str
+    words: list[str]
+    reference: list[float]
+    answered: list[float] | None
+    status: str
+    changed: bool | None
+    shift: float | None
+    flagged: bool | None
+    reason: str | None
+    reason_words: int | None
+    attempts: int
+    faults: list[str]
+
+    @property
+    def after(self) -> list[float]:
+        """What stands in the reference's place, before any smoothing."""
+        return self.answered if self.changed and self.answered is not None else self.reference
+
+    @property
+    def moved(self) -> float:
+        """Total variation from the reference; 0 without an answer."""
+        return self.shift or 0.0
+
+
 def relabel_findings(table: pa.Table, labels: LabelSet) -> RelabelFindings:
     """Findings from the rows of ``labels``, without the smoothing of ``adjusted``.
 
@@ -108,29 +136,24 @@ def relabel_findings(table: pa.Table, labels: LabelSet) -> RelabelFindings:
         table: with at least one row.
         labels: the label set.
     """
-    columns = ["utterance_id", "words", "reference", "answered", "status", "changed", "shift"]
-    columns += ["flagged", "reason", "reason_words", "attempts", "faults"]
-    rows = table.select(columns).to_pylist()
-    before = np.array([row["reference"] for row in rows]).reshape(-1, len(labels))
-    after = np.array(
-        [row["answered"] if row["changed"] else row["reference"] for row in rows]
-    ).reshape(-1, len(labels))
-    is_asked = np.array([row["status"] != "not_asked" for row in rows])
-    asked = [row for row in rows if row["status"] != "not_asked"]
-    answered = [row for row in asked if row["status"] == "adjusted"]
-    faults = Counter(_kind(fault) for row in asked for fault in row["faults"])
+    columns = [field.name for field in fields(_Row)]
+    rows = [_Row(**row) for row in table.select(columns).to_pylist()]
+    before = np.array([row.reference for row in rows]).reshape(-1, len(labels))
+    after = np.array([row.after for row in rows]).reshape(-1, len(labels))
+    is_asked = np.array([row.status != "not_asked" for row in rows])
+    asked = [row for row in rows if row.status != "not_asked"]
+    answered = [row for row in asked if row.status == "adjusted"]
+    faults = Counter(_kind(fault) for row in asked for fault in row.faults)
     return RelabelFindings(
         utterances=len(rows),
         asked=len(asked),
         adjusted=len(answered),
         left=len(asked) - len(answered),
-        changed=sum(row["changed"] for row in answered),
-        flagged=sum(row["flagged"] for row in answered),
-        asked_again=sum(row["attempts"] > 1 for row in asked),
-        mean_shift=float(np.mean([row["shift"] for row in answered])) if answered else None,
-        reason_words=tuple(
-            row["reason_words"] for row in answered if row["reason_words"] is not None
-        ),
+        changed=sum(bool(row.changed) for row in answered),
+        flagged=sum(bool(row.flagged) for row in answered),
+        asked_again=sum(row.attempts > 1 for row in asked),
+        mean_shift=float(np.mean([row.moved for row in answered])) if answered else None,
+        reason_words=tuple(row.reason_words for row in answered if row.reason_words is not None),
         mass_before=before.mean(axis=0),
         mass_after=after.mean(axis=0),
         asked_before=_mean(before[is_asked], len(labels)),
@@ -150,11 +173,12 @@ def _kind(fault: str) -> str:
     return _NUMBERS.sub("…", _DETAIL.sub("", fault)).strip()
 
 
-def _effects(answered: Sequence[Mapping[str, Any]]) -> tuple[DescriptionEffect, ...]:
+def _effects(answered: Sequence[_Row]) -> tuple[DescriptionEffect, ...]:
     changes: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     for row in answered:
-        change = np.subtract(row["answered"], row["reference"])
-        for text in sorted({piece for words in row["words"] for piece in _pieces(words)}):
+        assert row.answered is not None
+        change = np.subtract(row.answered, row.reference)
+        for text in sorted({piece for words in row.words for piece in _pieces(words)}):
             changes[text].append(change)
     effects = [
         DescriptionEffect(
@@ -173,44 +197,44 @@ def _pieces(words: str) -> list[str]:
     return [text for text in texts if text]
 
 
-def _examples(asked: Sequence[Mapping[str, Any]]) -> tuple[RelabelExample, ...]:
+def _examples(asked: Sequence[_Row]) -> tuple[RelabelExample, ...]:
     """The largest, the median and no changes, and some that were left; of equals the first id."""
     answered = sorted(
-        (row for row in asked if row["status"] == "adjusted"),
-        key=lambda row: (-row["shift"], row["utterance_id"]),
+        (row for row in asked if row.status == "adjusted"),
+        key=lambda row: (-row.moved, row.utterance_id),
     )
-    changed = [row for row in answered if row["changed"]]
+    changed = [row for row in answered if row.changed]
     middle = max(0, len(changed) // 2 - EXAMPLES_EACH // 2)
     chosen = {
         "Largest change": changed[:EXAMPLES_EACH],
         "Median change": changed[middle : middle + EXAMPLES_EACH],
-        "Not changed": [row for row in answered if not row["changed"]][-EXAMPLES_EACH:],
+        "Not changed": [row for row in answered if not row.changed][-EXAMPLES_EACH:],
         "Left at its reference": sorted(
-            (row for row in asked if row["status"] == "left"),
-            key=lambda row: str(row["utterance_id"]),
+            (row for row in asked if row.status == "left"),
+            key=lambda row: row.utterance_id,
         )[:EXAMPLES_EACH],
     }
     seen: set[str] = set()
     examples = []
     for why, rows in chosen.items():
         for row in rows:
-            if row["utterance_id"] not in seen:
-                seen.add(row["utterance_id"])
+            if row.utterance_id not in seen:
+                seen.add(row.utterance_id)
                 examples.append(_example(why, row))
     return tuple(examples)
 
 
-def _example(why: str, row: Mapping[str, Any]) -> RelabelExample:
+def _example(why: str, row: _Row) -> RelabelExample:
     return RelabelExample(
         why,
-        row["utterance_id"],
-        tuple(row["words"]),
-        tuple(row["reference"]),
-        None if row["answered"] is None else tuple(row["answered"]),
-        bool(row["changed"]),
-        bool(row["flagged"]),
-        row["shift"],
-        row["reason"],
-        row["attempts"],
-        row["faults"][-1] if row["faults"] else None,
+        row.utterance_id,
+        tuple(row.words),
+        tuple(row.reference),
+        None if row.answered is None else tuple(row.answered),
+        bool(row.changed),
+        bool(row.flagged),
+        row.shift,
+        row.reason,
+        row.attempts,
+        row.faults[-1] if row.faults else None,
     )

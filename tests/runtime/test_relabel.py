@@ -1,17 +1,24 @@
-"""A thousand items by an endpoint that spoils 30 % of items and 10 % of requests."""
+"""Relabelling by an endpoint that spoils 30 % of items and 10 % of requests, and a killed job."""
 
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from relabel_server import ITEM_FAULTS, relabel_server
 from rich.console import Console
 from typed_items import silent_utterances
 
+from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE
 from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.runtime.relabel.job import relabel
 from raypipe.tiny_alm.lexicon_reader import relabelled
@@ -70,3 +77,49 @@ def test_every_item_ends_adjusted_or_left_and_is_paid_for_once(
     assert statuses["adjusted"] + statuses["left"] == ITEMS
     # An item is right with .7 * .92 or more at every attempt: some 4.5 % are left.
     assert 0.005 * ITEMS < statuses["left"] < 0.1 * ITEMS
+
+
+def test_a_killed_job_continues_to_the_same_table(
+    ray_cluster: None, runs: Any, tmp_path: Path
+) -> None:
+    shards = runs.shards(silent_utterances(600), tmp_path / "shards", 300)
+    killed, calm = tmp_path / "killed", tmp_path / "calm"
+    with relabel_server(seed=4, item_faults=0.3) as server:
+        api = {"preset": "vllm", "base_url": server.base_url, "first_wait_s": 0.01}
+        document = {
+            "input": {"shards": str(shards)},
+            "model": {"engine": "openai", "path": "m", "api": api},
+            "items_per_request": 2,  # some 300 requests in ten parts
+        }
+        config = tmp_path / "relabel.yaml"
+        config.write_text(yaml.safe_dump({**document, "output": str(killed)}))
+        command = [sys.executable, "-m", "raypipe", "relabel", str(config)]
+        parts = kill_after_the_first_part(command, killed)
+        assert 0 < len(parts) < 10
+        written = {part: part.stat().st_mtime_ns for part in parts}
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 0, again.stderr
+        assert {part: part.stat().st_mtime_ns for part in parts} == written
+        asked_in_two = len(server.requests)
+        quiet = Console(file=io.StringIO())
+        relabel(RelabelConfig.model_validate({**document, "output": str(calm)}), console=quiet)
+        asked_in_one = len(server.requests) - asked_in_two
+    for file in (LABEL_TABLE, LABEL_CSV):
+        assert (killed / file).read_bytes() == (calm / file).read_bytes()
+    # What was under way when it was killed is asked again; all that was answered is not.
+    assert asked_in_one <= asked_in_two <= asked_in_one + 64
+
+
+def kill_after_the_first_part(command: list[str], output: Path) -> list[Path]:
+    """Start a job in its own process group, SIGKILL all of it; its finished parts."""
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(output.glob("labels/**/*.parquet")):
+        assert process.poll() is None, "the job ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return list(output.glob("labels/**/*.parquet"))
