@@ -277,9 +277,10 @@ METRICS = pa.schema(
         ("ci_high", pa.float64()),
         ("n", pa.int64()),
         ("n_invalid", pa.int64()),
+        ("labels", pa.string()),  # the label table measured against; null for the corpus's own
     ]
 )
-"""One row per model, prompt, strategy, slice and metric."""
+"""One row per model, prompt, strategy, slice and metric, once for every label table."""
 
 _OF_A_VARIANT = pa.schema(
     [

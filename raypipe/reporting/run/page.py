@@ -28,6 +28,7 @@ from raypipe.reporting.run.digest import PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
 from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.metric_tables import metric_tables
+from raypipe.reporting.run.other_labels import other_labels_table
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.text import clean, listing
 from raypipe.store.run_record import RunRecord
@@ -62,9 +63,10 @@ def html_report(
         ConfigError: if the predictions' distributions do not have one entry per label.
     """
     # One slice per speaker can be most of the table, and none of it is on the page.
-    scores = Scores(
-        metrics.filter(pc.invert(pc.starts_with(metrics["slice"].cast(pa.string()), "speaker=")))
+    metrics = metrics.filter(
+        pc.invert(pc.starts_with(metrics["slice"].cast(pa.string()), "speaker="))
     )
+    scores = Scores(metrics)
     best = scores.best()
     typical = None
     if best is not None:
@@ -92,6 +94,7 @@ def html_report(
         "answers": answer_groups(tallies, strategies),
         "answers_each": MOST_ROWS,
         "errors": error_groups(errors),
+        "other_labels": other_labels_table(metrics, scores),
         "metric_tables": metric_tables(scores),
         "directions": _directions(),
         "definitions": [

@@ -1,0 +1,92 @@
+"""Scores under other labels stand in a section of their own, and nowhere else."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raypipe.reporting.run.other_labels import (
+    other_labels_lines,
+    other_labels_table,
+    table_names,
+)
+from raypipe.reporting.run.page import html_report
+from raypipe.reporting.run.scores import Approach, Scores
+from raypipe.reporting.run.terminal import summary_table
+from raypipe.store.run_record import LabelsUsed
+
+NAME = "relabelled <b>"
+
+
+def under(metrics: pa.Table, name: str | None, shift: float = 0.0) -> pa.Table:
+    labels = pa.array([name] * len(metrics), pa.string())
+    for column in ("value", "ci_low", "ci_high"):
+        at = metrics.schema.get_field_index(column)
+        moved = pa.array(np.array(metrics[column].to_pylist(), dtype=float) + shift)
+        metrics = metrics.set_column(at, metrics.schema.field(at), moved)
+    return metrics.append_column("labels", labels)
+
+
+@pytest.fixture(scope="module")
+def both(made_up_run):
+    own, other = under(made_up_run.metrics, None), under(made_up_run.metrics, NAME, -0.01)
+    return pa.concat_tables([own, other])
+
+
+def test_scores_are_those_under_the_own_labels_unless_others_are_asked_for(both, made_up_run):
+    alone, own, other = Scores(made_up_run.metrics), Scores(both), Scores(both, NAME)
+    approach = Approach("tiny-alm", "distribution", "w_bon")
+    approach = next(each for each in alone.approaches if each.strategy == approach.strategy)
+    assert own.approaches == alone.approaches == other.approaches
+    assert own.get(approach, "js") == alone.get(approach, "js")
+    before, after = own.get(approach, "js"), other.get(approach, "js")
+    assert before is not None
+    assert after is not None
+    assert after.value == pytest.approx(before.value - 0.01)
+    assert table_names(both) == (NAME,)
+    assert table_names(made_up_run.metrics) == ()
+
+
+def test_every_strategy_has_a_row_under_each_labels(both):
+    table = other_labels_table(both, Scores(both))
+    assert table is not None
+    assert [row.labels for row in table.rows[:2]] == ["own labels", NAME]
+    assert [row.heading for row in table.rows[:4]] == ["greedy", "", "token", ""]
+    own, other = table.rows[0].cells[0], table.rows[1].cells[0]
+    assert float(own.value) == pytest.approx(float(other.value) + 0.01, abs=1e-9)
+    assert own.interval
+    assert table.rows[0].n == table.rows[1].n
+
+
+def test_the_page_shows_them_and_leaves_all_else_as_it_was(both, made_up_run):
+    run, metrics, *tables = made_up_run
+    plain, page = html_report(run, metrics, *tables), html_report(run, both, *tables)
+    assert 'id="other-labels"' not in plain
+    start = page.index('<section aria-labelledby="other-labels">')
+    end = page.index("</section>", start) + len("</section>\n")
+    assert page[:start] + page[end:] == plain
+    assert "relabelled &lt;b&gt;" in page[start:end]
+    assert NAME not in page
+
+
+def test_a_line_tells_the_best_strategy_under_both(both, made_up_run):
+    [line] = other_labels_lines(both)
+    assert line.startswith(f"against labels {NAME}: JS of w_bon 0.")
+    assert ", against own labels 0." in line
+    assert other_labels_lines(made_up_run.metrics) == []
+    shown, alone = summary_table(both), summary_table(made_up_run.metrics)
+    assert shown.row_count == alone.row_count
+
+
+def test_labels_in_the_place_of_the_own_ones_are_told_at_the_top(made_up_run):
+    run, *tables = made_up_run
+    used = LabelsUsed(
+        name="relabelled",
+        place="instead",
+        table="/t",
+        fingerprint="f",
+        entries=9,
+        matched=7,
+    )
+    page = html_report(run.changed(label_tables=(used,)), *tables)
+    assert "Measured against label table relabelled in the place of" in page
+    assert "7 utterances are in it" in page
