@@ -39,7 +39,7 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     if metrics is not None:
         rows = metrics.to_table()
         console.print(summary_table(rows))
-        for line in other_labels_lines(rows):
+        for line in other_labels_lines(rows, record):
             console.print(line, highlight=False, markup=False)
     counts = record.done_counts
     if counts.errors and errors is not None:

@@ -175,6 +175,14 @@ FEATURES = pa.schema(
 
 ``model`` is the encoder, ``prompt`` how much of a clip it heard."""
 
+_OTHER_SCORES = pa.struct(
+    [
+        ("labels", pa.string()),  # name of the label table
+        ("threshold_macro_f1", pa.float64()),
+        ("batch_threshold_macro_f1", pa.float64()),
+    ]
+)
+
 HEADS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),
@@ -196,6 +204,7 @@ HEADS = pa.schema(
         ("test_probs", pa.list_(_PROBS)),
         ("threshold_macro_f1", pa.float64()),  # of the test set, all together
         ("batch_threshold_macro_f1", pa.float64()),  # mean over batches of 32
+        ("other_scores", pa.list_(_OTHER_SCORES)),  # against each label table beside
     ]
 )
 """One row per trained head: a fold and a seed of a strategy; ``model`` is the encoder."""

@@ -12,8 +12,7 @@ from raypipe.reporting.run.headline import with_interval
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.run.tables import TableCell, estimate_cell
 from raypipe.reporting.text import clean
-
-OWN_TITLE = "own labels"
+from raypipe.store.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,11 @@ class OtherLabelsTable:
     """Headline scores by approach, those under other labels below those under the own ones.
 
     Attributes:
+        own: what the labels of the predictions are called.
         tables: names of the label tables.
     """
 
+    own: str
     tables: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[OtherLabelsRow, ...]
@@ -54,17 +55,25 @@ def table_names(metrics: pa.Table) -> tuple[str, ...]:
     return tuple(name for name in names if name is not None)
 
 
-def other_labels_table(metrics: pa.Table, own: Scores) -> OtherLabelsTable | None:
+def own_title(run: RunRecord) -> str:
+    """What the labels in ``predictions/`` are called: the corpus's own, or a label table's."""
+    instead = [table.name for table in run.label_tables or () if table.place == "instead"]
+    return clean(instead[0]) if instead else "own labels"
+
+
+def other_labels_table(metrics: pa.Table, own: Scores, run: RunRecord) -> OtherLabelsTable | None:
     """Headline scores under every set of labels; None where there are none but the own.
 
     Args:
         metrics: rows of ``metrics/``, those under other labels included.
-        own: of the same rows, under the corpus's own labels.
+        own: of the same rows, under the labels of the predictions.
+        run: that they are of.
     """
     names = table_names(metrics)
     if not names:
         return None
-    under = {OWN_TITLE: own} | {clean(name): Scores(metrics, name) for name in names}
+    called = own_title(run)
+    under = {called: own} | {clean(name): Scores(metrics, name) for name in names}
     columns = headline_metrics()
     rows = []
     for approach in own.approaches:
@@ -73,7 +82,7 @@ def other_labels_table(metrics: pa.Table, own: Scores) -> OtherLabelsTable | Non
             rows.append(_row(heading, labels, scores, approach, columns))
             heading = ""
     titles = tuple(title(metric) for metric in columns)
-    return OtherLabelsTable(tuple(map(clean, names)), titles, tuple(rows))
+    return OtherLabelsTable(called, tuple(map(clean, names)), titles, tuple(rows))
 
 
 def _row(
@@ -92,7 +101,7 @@ def _row(
     )
 
 
-def other_labels_lines(metrics: pa.Table) -> list[str]:
+def other_labels_lines(metrics: pa.Table, run: RunRecord) -> list[str]:
     """For every label table a line: the best strategy's score under it and under the own labels."""
     own = Scores(metrics)
     best = own.best()
@@ -104,6 +113,6 @@ def other_labels_lines(metrics: pa.Table) -> list[str]:
         if best is not None and before is not None and after is not None:
             lines.append(
                 f"against labels {clean(name)}: {title(PRIMARY)} of {own.name(best)} "
-                f"{with_interval(after)}, against {OWN_TITLE} {with_interval(before)}"
+                f"{with_interval(after)}, against {own_title(run)} {with_interval(before)}"
             )
     return lines

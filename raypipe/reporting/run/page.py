@@ -94,7 +94,7 @@ def html_report(
         "answers": answer_groups(tallies, strategies),
         "answers_each": MOST_ROWS,
         "errors": error_groups(errors),
-        "other_labels": other_labels_table(metrics, scores),
+        "other_labels": other_labels_table(metrics, scores, run),
         "metric_tables": metric_tables(scores),
         "directions": _directions(),
         "definitions": [

@@ -10,9 +10,9 @@ import ray
 from ray.exceptions import RayError
 from rich.console import Console
 
-from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.aggregation import PredictionsOf
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.labels import table_instead
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.progress import RunProgress
@@ -44,7 +44,6 @@ from raypipe.store.tables import errors_table
 def heads(
     config: HeadsConfig,
     *,
-    label_tables: Sequence[LabelTable] = (OWN_LABELS,),
     address: str | None = None,
     console: Console | None = None,
 ) -> RunRecord:
@@ -54,7 +53,6 @@ def heads(
 
     Args:
         config: what to do.
-        label_tables: what heads learn; every head once from each.
         address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
         console: where progress goes.
 
@@ -64,7 +62,7 @@ def heads(
     Raises:
         RaypipeError: if the config, the features, the storage or the accounting is wrong.
     """
-    plan = plan_heads(config, label_tables)
+    plan = plan_heads(config)
     return carry_out_heads(plan, address=address, console=console)
 
 
@@ -73,7 +71,7 @@ def carry_out_heads(
 ) -> RunRecord:
     """The rest of :func:`heads` after everything was checked, from its plan."""
     console = console or Console()
-    finished = finished_record(plan.tables, plan.config.metrics)
+    finished = finished_record(plan.tables, plan.config.metrics, plan.label_tables)
     if finished is not None:
         return finished
     with ray_session(address):
@@ -118,7 +116,13 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         seconds=round(time.monotonic() - clock, 1),
     )
     reduce_tables(
-        plan.tables, objects, record, console, labels=plan.labels, settings=plan.config.metrics
+        plan.tables,
+        objects,
+        record,
+        console,
+        labels=plan.labels,
+        settings=plan.config.metrics,
+        beside=plan.truth.beside,
     )
     write_record(plan.tables, record)
     return record
@@ -178,7 +182,8 @@ def _train(
     shared = ray.put(corpus)
     with RunProgress(len(tasks), 0, console, what="heads", waiting="training") as progress:
         try:
-            for _ in in_order(remote, tasks, shared, plan.labels, plan.tables, plan.fingerprint):
+            shared_by_all = (shared, plan.labels, plan.tables, plan.fingerprint, plan.truth)
+            for _ in in_order(remote, tasks, *shared_by_all):
                 progress.advance(1, 0)
         except RayError as error:
             raise own_error(error) from error
@@ -195,6 +200,7 @@ def _write_cell(
     model = cell.features.encoder
     probs = read_test_probs(plan.tables, _tasks(plan, cell, folds))
     whose = PredictionsOf(plan.run, model, plan.labels, plan.record.vote_policy)
+    truth = table_instead(plan.truth.instead)
     names = []
     for number, shard in enumerate(corpus.shards):
         own = [row for row in failed if row.shard == number]
@@ -206,7 +212,7 @@ def _write_cell(
             model=model,
             prompt=cell.prompt,
         )
-        predictions = shard_predictions(corpus, number, probs, whose, cell.prompt)
+        predictions = shard_predictions(corpus, number, probs, whose, cell.prompt, truth)
         for table, rows in (("errors", errors), ("predictions", predictions)):
             name = f"{table}/{partition(model, cell.prompt)}/{shard}"
             data = object_bytes(rows, model=model, prompt=cell.prompt, fingerprint=plan.fingerprint)
@@ -224,7 +230,8 @@ def _record(plan: HeadsPlan, started: datetime) -> RunRecord:
         fingerprint=plan.fingerprint,
         generation_fingerprint=plan.fingerprint,
         input_fingerprint=source.input_fingerprint,
-        identity={cell.features.encoder: cell.features.fingerprint for cell in plan.cells},
+        identity={cell.features.encoder: cell.features.fingerprint for cell in plan.cells}
+        | {f"label table {table.name}": table.fingerprint for table in plan.truth.all},
         dataset=source.dataset,
         labels=source.labels,
         vote_policy=source.vote_policy,
@@ -232,4 +239,5 @@ def _record(plan: HeadsPlan, started: datetime) -> RunRecord:
         seed=plan.config.metrics.seed,
         versions=versions(),
         started=started.isoformat(timespec="seconds"),
+        label_tables=plan.label_tables,
     )

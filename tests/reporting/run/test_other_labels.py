@@ -46,8 +46,8 @@ def test_scores_are_those_under_the_own_labels_unless_others_are_asked_for(both,
     assert table_names(made_up_run.metrics) == ()
 
 
-def test_every_strategy_has_a_row_under_each_labels(both):
-    table = other_labels_table(both, Scores(both))
+def test_every_strategy_has_a_row_under_each_labels(both, made_up_run):
+    table = other_labels_table(both, Scores(both), made_up_run.run)
     assert table is not None
     assert [row.labels for row in table.rows[:2]] == ["own labels", NAME]
     assert [row.heading for row in table.rows[:4]] == ["greedy", "", "token", ""]
@@ -69,15 +69,15 @@ def test_the_page_shows_them_and_leaves_all_else_as_it_was(both, made_up_run):
 
 
 def test_a_line_tells_the_best_strategy_under_both(both, made_up_run):
-    [line] = other_labels_lines(both)
+    [line] = other_labels_lines(both, made_up_run.run)
     assert line.startswith(f"against labels {NAME}: JS of w_bon 0.")
     assert ", against own labels 0." in line
-    assert other_labels_lines(made_up_run.metrics) == []
+    assert other_labels_lines(made_up_run.metrics, made_up_run.run) == []
     shown, alone = summary_table(both), summary_table(made_up_run.metrics)
     assert shown.row_count == alone.row_count
 
 
-def test_labels_in_the_place_of_the_own_ones_are_told_at_the_top(made_up_run):
+def test_labels_in_the_place_of_the_own_ones_are_told_at_the_top(both, made_up_run):
     run, *tables = made_up_run
     used = LabelsUsed(
         name="relabelled",
@@ -87,6 +87,10 @@ def test_labels_in_the_place_of_the_own_ones_are_told_at_the_top(made_up_run):
         entries=9,
         matched=7,
     )
-    page = html_report(run.changed(label_tables=(used,)), *tables)
+    changed = run.changed(label_tables=(used,))
+    page = html_report(changed, *tables)
+    table = other_labels_table(both, Scores(both), changed)
+    assert table is not None
+    assert [row.labels for row in table.rows[:2]] == ["relabelled", NAME]
     assert "Measured against label table relabelled in the place of" in page
     assert "7 utterances are in it" in page
