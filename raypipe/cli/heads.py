@@ -29,13 +29,18 @@ def heads_command(
     record = carry_out_heads(plan, address=address, console=console)
     show_run(settings.output, record, console, settings.storage.endpoint)
 
-    from raypipe.store.query import query
+    from raypipe.reporting.gains import gains_tables
+    from raypipe.store.query import query, table_dataset
 
     table = Table("encoder", "head", "strategy", "threshold F1", "mean over 32s", "folds")
     for row in query(plan.tables, THRESHOLD_SCORES).to_pylist():
         scores = (f"{row['pooled']:.3f}", f"{row['batches']:.3f}")
         table.add_row(row["model"], row["prompt"], row["strategy"], *scores, str(row["folds"]))
     console.print(table)
+    gains = table_dataset(plan.tables, "gains")
+    if gains is not None:
+        for compared in gains_tables(gains.to_table()):
+            console.print(compared)
 
 
 THRESHOLD_SCORES = """

@@ -15,6 +15,7 @@ from raypipe.store.objects import KEYS
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
+    GAINS,
     GENERATIONS,
     HEADS,
     LABELS,
@@ -31,6 +32,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "settings": SETTINGS,
     "features": FEATURES,
     "heads": HEADS,
+    "gains": GAINS,
     "labels": LABELS,
 }
 """Tables of a run by their names."""

@@ -209,6 +209,26 @@ HEADS = pa.schema(
 )
 """One row per trained head: a fold and a seed of a strategy; ``model`` is the encoder."""
 
+GAINS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("head", pa.string(), nullable=False),
+        pa.field("labels", pa.string(), nullable=False),  # the label table that is learned
+        ("truth", pa.string()),  # the label table measured against; null for the test labels
+        pa.field("score", pa.string(), nullable=False),  # pooled, or batches of 32
+        pa.field("row", pa.string(), nullable=False),  # encoder, mean_of_gains, ratio_of_averages
+        ("encoder", pa.string()),  # null for all together
+        ("without", pa.float64()),  # threshold macro-F1, trained from the corpus's own labels
+        ("relabelled", pa.float64()),  # trained from the label table
+        ("gain", pa.float64()),  # relative, 0.03 for 3 %
+        ("seeds_low", pa.float64()),  # of a 95 % interval over seeds; null with one
+        ("seeds_high", pa.float64()),
+        ("utterances_low", pa.float64()),  # of one over utterances
+        ("utterances_high", pa.float64()),
+    ]
+)
+"""What heads gain by other training labels; scores are means over seeds and folds."""
+
 LABELS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),

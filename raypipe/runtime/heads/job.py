@@ -20,6 +20,7 @@ from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.heads.beside import CopiedCell, copy_predictions
 from raypipe.runtime.heads.config import HeadsConfig
+from raypipe.runtime.heads.gains import Comparison, fold_answers, write_gains
 from raypipe.runtime.heads.plan import EncoderFeatures, HeadCell, HeadsPlan, plan_heads
 from raypipe.runtime.heads.work import (
     EncodedCorpus,
@@ -36,6 +37,7 @@ from raypipe.runtime.heads.work import (
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.ssl.folds import Fold
+from raypipe.ssl.gains import FoldAnswers
 from raypipe.store.objects import object_bytes
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
 from raypipe.store.tables import errors_table
@@ -83,6 +85,7 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
     record = _record(plan, started)
     write_record(plan.tables, record)
     objects: dict[ModelPrompt, list[str]] = {}
+    compared: dict[Comparison, dict[str, list[FoldAnswers]]] = {}
     put_in = 0
     tested: dict[str, set[str]] = {}
     for features, cells in plan.of_encoder().items():
@@ -97,6 +100,8 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         for cell in cells:
             key = (features.encoder, cell.prompt)
             objects[key] = _write_cell(plan, cell, corpus, folds, failed)
+        for comparison, answers in fold_answers(plan, cells, corpus, folds).items():
+            compared.setdefault(comparison, {})[features.encoder] = answers
     counts = count_tables(plan.tables, plan.run, put_in, list(objects), plan.config.strategies())
     if plan.beside is not None:
         copied = copy_predictions(
@@ -109,6 +114,8 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         counts = _with_copies(plan, counts, list(objects), copied, sum(map(len, tested.values())))
         objects |= {cell: list(copy.objects) for cell, copy in copied.items()}
     check_counts(counts)
+    metrics = plan.config.metrics
+    write_gains(plan.tables, compared, metrics, run=plan.run, fingerprint=plan.fingerprint)
     record = record.changed(
         counts=counts,
         status="finished",
@@ -121,7 +128,7 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         record,
         console,
         labels=plan.labels,
-        settings=plan.config.metrics,
+        settings=metrics,
         beside=plan.truth.beside,
     )
     write_record(plan.tables, record)
