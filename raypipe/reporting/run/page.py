@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from raypipe.labels import LabelSet
 from raypipe.reporting.errors import error_groups
+from raypipe.reporting.gains import CAPTION, gain_groups
 from raypipe.reporting.names import (
     PRIMARY,
     better,
@@ -41,6 +42,7 @@ def html_report(
     errors: pa.Table,
     labels: LabelSet,
     generations: Iterable[pa.Table] = (),
+    gains: pa.Table | None = None,
 ) -> str:
     """The page about a run, as HTML.
 
@@ -55,6 +57,7 @@ def html_report(
         labels: the label set that ``probs`` and ``soft_label`` are aligned with.
         generations: the first rows of ``generations/`` of every model and prompt, for examples of
             answers; empty where the run holds none.
+        gains: the ``gains/`` table of a heads job; None where there is none.
 
     Returns:
         The page, with its style and figures inside.
@@ -95,6 +98,8 @@ def html_report(
         "answers_each": MOST_ROWS,
         "errors": error_groups(errors),
         "other_labels": other_labels_table(metrics, scores, run),
+        "gains": gain_groups(gains) if gains is not None else (),
+        "gains_caption": CAPTION,
         "metric_tables": metric_tables(scores),
         "directions": _directions(),
         "definitions": [

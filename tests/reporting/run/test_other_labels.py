@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from raypipe.reporting.gains import gain_groups
 from raypipe.reporting.run.other_labels import (
     other_labels_lines,
     other_labels_table,
@@ -12,7 +13,9 @@ from raypipe.reporting.run.other_labels import (
 from raypipe.reporting.run.page import html_report
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.run.terminal import summary_table
+from raypipe.reporting.text import NONE
 from raypipe.store.run_record import LabelsUsed
+from raypipe.store.schemas import GAINS
 
 NAME = "relabelled <b>"
 
@@ -94,3 +97,27 @@ def test_labels_in_the_place_of_the_own_ones_are_told_at_the_top(both, made_up_r
     assert [row.labels for row in table.rows[:2]] == ["relabelled", NAME]
     assert "Measured against label table relabelled in the place of" in page
     assert "7 utterances are in it" in page
+
+
+def test_gains_of_a_heads_job_stand_on_its_page(made_up_run):
+    ends = {"seeds_low": None, "seeds_high": None, "utterances_low": -0.01, "utterances_high": 0.03}
+    common = {"run": "r", "head": "superb", "labels": NAME, "truth": None, "score": "pooled"}
+    rows = [
+        common | ends | {"row": row, "encoder": encoder, "without": 0.298, "relabelled": 0.307}
+        for row, encoder in (("encoder", "wavlm"), ("mean_of_gains", None))
+    ]
+    gains = pa.Table.from_pylist([row | {"gain": 0.0308} for row in rows], schema=GAINS)
+    [group] = gain_groups(gains)
+    assert [(row.name, row.is_summary) for row in group.rows] == [
+        ("wavlm", False),
+        ("mean of gains", True),
+    ]
+    cell, without_batches = group.rows[0].cells
+    assert (cell.without, cell.relabelled, cell.gain) == ("0.298", "0.307", "+3.08")
+    assert cell.seeds == NONE
+    assert cell.utterances.replace("\xa0", " ") == "[\N{MINUS SIGN}1.00, +3.00]"
+    assert without_batches.gain == NONE
+    page = html_report(*made_up_run, gains=gains)
+    assert "superb trained from relabelled &lt;b&gt;, against the test labels" in page
+    assert NAME not in page
+    assert 'id="gains"' not in html_report(*made_up_run)

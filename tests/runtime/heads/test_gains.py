@@ -11,7 +11,7 @@ from label_files import write_table
 from made_up_features import plan, write_features
 
 from raypipe.config import MetricsConfig
-from raypipe.reporting.gains import gains_tables
+from raypipe.reporting.gains import terminal_tables
 from raypipe.runtime.heads.gains import GAINS_OBJECT, fold_answers, write_gains
 from raypipe.runtime.heads.work import HeadTask, folds_of, read_corpus, train_task
 from raypipe.store.location import Location
@@ -60,7 +60,7 @@ def test_scores_are_means_of_those_in_heads(tmp_path: Path) -> None:
         assert (row["seeds_low"] + row["seeds_high"]) / 2 == pytest.approx(row["gain"])
         assert row["utterances_low"] <= row["utterances_high"]
         assert (row["encoder"] is None) == (row["row"] != "encoder")
-    shown = list(gains_tables(dataset.to_table()))
+    shown = list(terminal_tables(dataset.to_table()))
     assert [str(table.title) for table in shown] == [
         "superb trained from flat, against the test labels",
         "superb trained from flat, against labels flat",
