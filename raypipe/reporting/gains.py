@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 from rich.box import SIMPLE_HEAD
@@ -22,6 +22,9 @@ _SUMMARIES: Final = {
     "ratio_of_averages": "ratio of averages",
 }
 _SCORES: Final = {"pooled": "pooled", "batches": "by 32"}
+
+_Line = tuple[str, str | None]
+"""What a row of ``gains/`` is about: its kind, and the encoder where it is of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,16 @@ class GainGroup:
 
 def gain_groups(gains: pa.Table) -> tuple[GainGroup, ...]:
     """The rows of ``gains/`` by head, label table and truth."""
-    compared: dict[tuple[str, str, str | None], dict[tuple[str, str | None], Any]] = {}
+    compared: dict[tuple[str, str, str | None], dict[_Line, dict[str, GainCell]]] = {}
     for row in gains.to_pylist():
         lines = compared.setdefault((row["head"], row["labels"], row["truth"]), {})
-        lines.setdefault((row["row"], row["encoder"]), {})[row["score"]] = row
+        lines.setdefault((row["row"], row["encoder"]), {})[row["score"]] = GainCell(
+            score(row["without"]),
+            score(row["relabelled"]),
+            _percent(row["gain"]),
+            _ends(row["seeds_low"], row["seeds_high"]),
+            _ends(row["utterances_low"], row["utterances_high"]),
+        )
     return tuple(
         GainGroup(_title(*key), tuple(_SCORES.values()), tuple(_rows(lines)))
         for key, lines in compared.items()
@@ -70,27 +79,15 @@ def _title(head: str, labels: str, truth: str | None) -> str:
     return f"{clean(head)} trained from {clean(labels)}, against {against}"
 
 
-def _rows(lines: Mapping[tuple[str, str | None], Mapping[str, Any]]) -> Sequence[GainRow]:
+def _rows(lines: Mapping[_Line, Mapping[str, GainCell]]) -> Sequence[GainRow]:
     return [
         GainRow(
             _SUMMARIES.get(kind) or clean(encoder),
             kind in _SUMMARIES,
-            tuple(_cell(scores.get(name)) for name in _SCORES),
+            tuple(scores.get(name, GainCell()) for name in _SCORES),
         )
         for (kind, encoder), scores in lines.items()
     ]
-
-
-def _cell(row: Mapping[str, Any] | None) -> GainCell:
-    if row is None:
-        return GainCell()
-    return GainCell(
-        score(row["without"]),
-        score(row["relabelled"]),
-        _percent(row["gain"]),
-        _ends(row["seeds_low"], row["seeds_high"]),
-        _ends(row["utterances_low"], row["utterances_high"]),
-    )
 
 
 def _ends(low: float | None, high: float | None) -> str:

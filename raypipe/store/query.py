@@ -10,14 +10,13 @@ import pyarrow.dataset
 import pyarrow.fs
 
 from raypipe.errors import ConfigError, StoreError
+from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
-    GAINS,
     GENERATIONS,
-    HEADS,
     LABELS,
     METRICS,
     PREDICTIONS,

@@ -18,10 +18,10 @@ from raypipe.runtime.heads.work import EncodedCorpus, HeadTask
 from raypipe.ssl.folds import Fold
 from raypipe.ssl.gains import FoldAnswers, Gain, gain_table
 from raypipe.ssl.targets import training_targets
+from raypipe.store.head_schemas import GAINS
 from raypipe.store.location import Location
 from raypipe.store.objects import object_table
 from raypipe.store.parquet import to_parquet_bytes
-from raypipe.store.schemas import GAINS
 from raypipe.store.strict import table_from_rows
 
 GAINS_OBJECT = "gains/gains.parquet"

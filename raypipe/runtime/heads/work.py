@@ -30,9 +30,9 @@ from raypipe.ssl.folds import Fold, has_splits, official_fold, speaker_folds
 from raypipe.ssl.targets import training_targets
 from raypipe.ssl.training import Examples, TrainedHead, train_head
 from raypipe.store.features import read_features
+from raypipe.store.head_schemas import HEADS
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes, object_table
-from raypipe.store.schemas import HEADS
 from raypipe.store.strict import table_from_rows
 
 AUTOMATIC_FOLDS = 5

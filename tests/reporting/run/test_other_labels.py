@@ -14,8 +14,8 @@ from raypipe.reporting.run.page import html_report
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.run.terminal import summary_table
 from raypipe.reporting.text import NONE
+from raypipe.store.head_schemas import GAINS
 from raypipe.store.run_record import LabelsUsed
-from raypipe.store.schemas import GAINS
 
 NAME = "relabelled <b>"
 
