@@ -33,7 +33,11 @@ def heads_command(
     from raypipe.reporting.gains import terminal_tables
     from raypipe.store.query import query, table_dataset
 
-    table = Table("encoder", "head", "strategy", "threshold F1", "mean over 32s", "folds")
+    table = Table()
+    for name in ("encoder", "head", "strategy"):
+        table.add_column(name, overflow="fold")
+    for name in ("threshold F1", "mean over 32s", "folds"):
+        table.add_column(name, justify="right")
     for row in query(plan.tables, THRESHOLD_SCORES).to_pylist():
         scores = (f"{row['pooled']:.3f}", f"{row['batches']:.3f}")
         names = (Text(row[column]) for column in ("model", "prompt", "strategy"))
