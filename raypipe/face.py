@@ -170,6 +170,8 @@ def reaggregate(
     strategies: Sequence[str] | None = None,
     sub_beams: Sequence[int] | None = None,
     replicates: int | None = None,
+    labels: str | Path | None = None,
+    labels_beside: Sequence[str | Path] = (),
     endpoint: str | None = None,
     address: str | None = None,
     **settings: Sequence[object],
@@ -182,6 +184,9 @@ def reaggregate(
         strategies: names; None for those of the run.
         sub_beams: how many beams of the main search to read; None for all.
         replicates: of the bootstrap; None for those of the run.
+        labels: label table in the place of the corpus's labels; ``"own"`` for those.
+        labels_beside: label tables to measure against, too. Where neither is given, those of
+            the run.
         endpoint: of an S3-compatible server; None for the environment's.
         address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
         settings: of strategies, by name, each with its values: several are a sweep.
@@ -191,7 +196,14 @@ def reaggregate(
     """
     from raypipe.runtime.reaggregate.plan import Changes, plan_reaggregation
 
-    changes = Changes.of(strategies, sub_beams, replicates, **settings)
+    changes = Changes.of(
+        strategies,
+        sub_beams,
+        replicates,
+        None if labels is None else str(labels),
+        [str(table) for table in labels_beside],
+        **settings,
+    )
     place = run.location.uri if isinstance(run, Run) else str(run)
     into = None if output is None else str(output)
     plan = plan_reaggregation(place, changes, output=into, endpoint=endpoint)

@@ -275,3 +275,15 @@ def test_newer_settings_of_the_audio_make_no_other_run_as_they_are() -> None:
 
 def test_how_many_errors_are_borne_makes_no_other_run() -> None:
     assert identity(max_error_fraction=0.5) == identity()
+
+
+def test_label_tables_are_part_of_what_predictions_are() -> None:
+    """A config without label tables keeps the fingerprint that it had before there were any."""
+    known = "65c8ce9585f70d51d198420c77c58e0de980740abfc6db24182c85f2ad21f1b9"
+    config = parse_config(MINIMAL)
+    assert config.prediction_identity("generations") == known
+    assert config.prediction_identity("generations", labels="table") != known
+    beside, instead = {"table": "a"}, {"table": "b", "place": "instead"}
+    assert identity(labels=[beside, instead]) == identity()  # what a table holds is added later
+    with pytest.raises(ConfigError, match="only one table can stand instead"):
+        parse_config({**MINIMAL, "labels": [instead, instead]})

@@ -24,7 +24,7 @@ SHARED = {
     "lossless": {"audio"},
     "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
     "strategies": {"parsing", "metrics", "questions"},
-    "ssl": {"engines"},
+    "ssl": {"engines", "metrics"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

@@ -28,6 +28,7 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     from raypipe.reporting.errors import error_table
     from raypipe.reporting.run.answers import cut_answers, tally_answers
     from raypipe.reporting.run.facts import times
+    from raypipe.reporting.run.other_labels import other_labels_lines
     from raypipe.reporting.run.terminal import summary_table
     from raypipe.runtime.finish.report import first_answers
     from raypipe.store.location import Location
@@ -36,7 +37,10 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     tables = Location.parse(output, endpoint)
     metrics, errors = table_dataset(tables, "metrics"), table_dataset(tables, "errors")
     if metrics is not None:
-        console.print(summary_table(metrics.to_table()))
+        rows = metrics.to_table()
+        console.print(summary_table(rows))
+        for line in other_labels_lines(rows, record):
+            console.print(line, highlight=False, markup=False)
     counts = record.done_counts
     if counts.errors and errors is not None:
         console.print(error_table(errors.head(1000)))

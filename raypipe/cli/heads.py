@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from raypipe.cli.common import Address, show_run
 
@@ -29,13 +30,23 @@ def heads_command(
     record = carry_out_heads(plan, address=address, console=console)
     show_run(settings.output, record, console, settings.storage.endpoint)
 
-    from raypipe.store.query import query
+    from raypipe.reporting.gains import terminal_tables
+    from raypipe.store.query import query, table_dataset
 
-    table = Table("encoder", "head", "strategy", "threshold F1", "mean over 32s", "folds")
+    table = Table()
+    for name in ("encoder", "head", "strategy"):
+        table.add_column(name, overflow="fold")
+    for name in ("threshold F1", "mean over 32s", "folds"):
+        table.add_column(name, justify="right")
     for row in query(plan.tables, THRESHOLD_SCORES).to_pylist():
         scores = (f"{row['pooled']:.3f}", f"{row['batches']:.3f}")
-        table.add_row(row["model"], row["prompt"], row["strategy"], *scores, str(row["folds"]))
+        names = (Text(row[column]) for column in ("model", "prompt", "strategy"))
+        table.add_row(*names, *scores, str(row["folds"]))
     console.print(table)
+    gains = table_dataset(plan.tables, "gains")
+    if gains is not None:
+        for compared in terminal_tables(gains.to_table()):
+            console.print(compared)
 
 
 THRESHOLD_SCORES = """

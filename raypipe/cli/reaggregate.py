@@ -23,6 +23,14 @@ def reaggregate(
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
     ] = None,
     replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Label table in the place of the corpus's labels; own: those."),
+    ] = None,
+    labels_beside: Annotated[
+        list[str] | None,
+        typer.Option(help="Label table to measure against, too; may be given several times."),
+    ] = None,
     endpoint: Endpoint = None,
     address: Address = None,
     **settings: str | list[bool] | None,
@@ -35,6 +43,8 @@ def reaggregate(
         settings=values_given(settings),
         sub_beams=values("--sub-beams", sub_beams, int),
         replicates=replicates,
+        labels=labels,
+        labels_beside=tuple(labels_beside or ()),
     )
     plan = plan_reaggregation(run, changes, output=output, endpoint=endpoint)
 

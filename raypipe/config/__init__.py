@@ -3,6 +3,7 @@
 from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, StrategyName
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
+from raypipe.config.labels import LabelsConfig, LabelTables
 from raypipe.config.model import BUNDLED_MODEL, ModelConfig, VllmConfig
 from raypipe.config.run import RunConfig, load_config, parse_config
 from raypipe.config.sections import (
@@ -35,6 +36,8 @@ __all__ = [
     "EnsembleConfig",
     "GrammarConfig",
     "InputConfig",
+    "LabelTables",
+    "LabelsConfig",
     "MetricsConfig",
     "ModelConfig",
     "PromptConfig",

@@ -23,6 +23,7 @@ from raypipe.config.aggregation import (
     settings_in,
 )
 from raypipe.config.base import ConfigSection, checked, read_yaml
+from raypipe.config.labels import LabelTables
 from raypipe.config.model import ModelConfig
 from raypipe.config.sections import (
     AudioConfig,
@@ -55,6 +56,8 @@ class RunConfig(ConfigSection):
         questions: names of questions that are asked although no strategy reads them.
         verifier: asked where a strategy needs one.
         ensembles: means over prompts.
+        labels: tables that predictions are measured against beside the corpus's own labels, or
+            in their place.
         max_error_fraction: largest share of utterances that raypipe, the engine or the model may
             fail; a run ends with more, after 50 utterances or at its end. Inputs that are refused
             for what they are (too long, unreadable, silent) do not count, unless all are.
@@ -77,6 +80,7 @@ class RunConfig(ConfigSection):
     aggregation: AggregationConfig = AggregationConfig()
     adaptive: AdaptiveConfig = AdaptiveConfig()
     metrics: MetricsConfig = MetricsConfig()
+    labels: LabelTables = ()
     resources: ResourcesConfig = ResourcesConfig()
     max_error_fraction: float = Field(default=0.05, ge=0, le=1)
 
@@ -274,13 +278,15 @@ class RunConfig(ConfigSection):
         return frozenset(setting.section for each in strategies for setting in each.settings)
 
     def prediction_identity(
-        self, generation_identity: str, policy: VotePolicy | None = None
+        self, generation_identity: str, policy: VotePolicy | None = None, labels: str = ""
     ) -> str:
         """SHA-256 over everything that can change ``predictions/``.
 
         Args:
             generation_identity: see :meth:`generation_identity`.
             policy: of the corpus; the same votes mean other labels under another one.
+            labels: fingerprint of the label table in the place of the corpus's labels; empty
+                without one.
         """
         return _digest(
             {
@@ -290,6 +296,7 @@ class RunConfig(ConfigSection):
                 "ensembles": [mean.model_dump() for mean in self.ensembles],
                 "aggregation": self.aggregation.model_dump(),
                 "adaptive": self.adaptive.model_dump() if "adaptive" in self._sections else None,
+                **({"labels": labels} if labels else {}),
             }
         )
 

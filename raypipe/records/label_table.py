@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from raypipe.labels import LabelSet
+from raypipe.records.corpus import Utterance
+
+# Equal shares may differ by a few roundings after a blend or a smoothing.
+_TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,30 @@ class LabelTable:
     distributions: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     labels: LabelSet | None = None
     fingerprint: str = ""
+
+    def relabelled(self, utterance: Utterance) -> Utterance:
+        """The utterance under these labels; itself where the table does not name it."""
+        shares = self.distributions.get(utterance.utterance_id)
+        if shares is None:
+            return utterance
+        return replace(utterance, soft_label=shares, plurality=self.plurality(shares))
+
+    def plurality(self, shares: Sequence[float]) -> str | None:
+        """The label with the largest share; None for a tie.
+
+        Example:
+            >>> table = LabelTable(labels=LabelSet(("anger", "fear", "neutral")))
+            >>> table.plurality((0.5, 0.3, 0.2)), table.plurality((0.4, 0.4, 0.2))
+            ('anger', None)
+        """
+        assert self.labels is not None  # a table with distributions names their labels
+        largest = max(shares)
+        names = [
+            name
+            for name, share in zip(self.labels.names, shares, strict=True)
+            if share > largest - _TIE
+        ]
+        return names[0] if len(names) == 1 else None
 
 
 OWN_LABELS = LabelTable()

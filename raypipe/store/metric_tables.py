@@ -23,11 +23,19 @@ CONFUSION = pa.schema(
 """One row per model, prompt, strategy, slice and pair of labels."""
 
 
-def metrics_table(rows: Iterable[MetricRow]) -> pa.Table:
-    """Rows as the ``metrics/`` table."""
+def metrics_table(rows: Iterable[MetricRow], labels: str | None = None) -> pa.Table:
+    """Rows as the ``metrics/`` table.
+
+    Args:
+        rows: of the reduce.
+        labels: name of the label table that was measured against; None for the corpus's own.
+    """
     listed = list(rows)
     names = [field.name for field in fields(MetricRow)]
-    columns = {name: [getattr(row, name) for row in listed] for name in names}
+    columns: dict[str, list[object]] = {
+        name: [getattr(row, name) for row in listed] for name in names
+    }
+    columns["labels"] = [labels] * len(listed)
     return table_from_columns(columns, METRICS)
 
 

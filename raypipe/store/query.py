@@ -10,13 +10,13 @@ import pyarrow.dataset
 import pyarrow.fs
 
 from raypipe.errors import ConfigError, StoreError
+from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
     GENERATIONS,
-    HEADS,
     LABELS,
     METRICS,
     PREDICTIONS,
@@ -31,6 +31,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "settings": SETTINGS,
     "features": FEATURES,
     "heads": HEADS,
+    "gains": GAINS,
     "labels": LABELS,
 }
 """Tables of a run by their names."""

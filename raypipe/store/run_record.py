@@ -84,6 +84,26 @@ class MadeFrom(_Part):
     versions: Mapping[str, str] | None = None
 
 
+class LabelsUsed(_Part):
+    """A label table that a job's predictions were measured against.
+
+    Attributes:
+        name: in the tables.
+        place: ``instead`` of the corpus's labels or ``beside`` them.
+        table: where it lay.
+        fingerprint: of its content.
+        entries: number of utterances that it names.
+        matched: of them, those that are in the job.
+    """
+
+    name: str
+    place: Literal["beside", "instead"]
+    table: str
+    fingerprint: str
+    entries: int
+    matched: int
+
+
 class RunRecord(_Part):
     """All that ``run.json`` says of a run.
 
@@ -111,6 +131,8 @@ class RunRecord(_Part):
         api_usage: requests, tokens and costs of endpoints, as JSON values; None without one.
         made_from: the run that was read; None for a run of its own.
         settings: what the strategy names of a reaggregation stand for, by name.
+        label_tables: that predictions were measured against; None for the corpus's own labels
+            alone.
     """
 
     version: Literal[1, 2] = 2
@@ -137,6 +159,7 @@ class RunRecord(_Part):
     api_usage: Mapping[str, object] | None = None
     made_from: MadeFrom | None = None
     settings: Mapping[str, Mapping[str, object]] | None = None
+    label_tables: tuple[LabelsUsed, ...] | None = None
 
     def as_json(self) -> dict[str, object]:
         """The record as JSON values, without what is not known."""
@@ -211,10 +234,12 @@ def differences(
 
 # What may differ between two attempts of one run.
 _FREE = ("name", "output", "storage", "resources", "metrics", "max_error_fraction")
+# A list that a record of an older version lacks, or has empty.
+_NOTHING: tuple[object, ...] = (None, [], ())
 
 
 def _differing(prefix: str, before: object, now: object) -> list[tuple[str, object, object]]:
-    if before == now:
+    if before == now or (before in _NOTHING and now in _NOTHING):
         return []
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         return [(prefix, before, now)]

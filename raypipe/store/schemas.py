@@ -175,31 +175,6 @@ FEATURES = pa.schema(
 
 ``model`` is the encoder, ``prompt`` how much of a clip it heard."""
 
-HEADS = pa.schema(
-    [
-        pa.field("run", pa.string(), nullable=False),
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("strategy", pa.string(), nullable=False),
-        pa.field("fold", pa.int32(), nullable=False),
-        ("seed", pa.int64()),
-        ("train", pa.int64()),  # utterances
-        ("dev", pa.int64()),
-        ("test", pa.int64()),
-        ("best_epoch", pa.int32()),  # from 1
-        ("train_losses", pa.list_(pa.float64())),  # by epoch
-        ("dev_losses", pa.list_(pa.float64())),
-        ("class_weights", _PROBS),
-        ("layer_weights", pa.list_(pa.float64())),  # after the softmax
-        ("weights", pa.binary()),  # safetensors
-        ("test_ids", pa.list_(pa.string())),
-        ("test_probs", pa.list_(_PROBS)),
-        ("threshold_macro_f1", pa.float64()),  # of the test set, all together
-        ("batch_threshold_macro_f1", pa.float64()),  # mean over batches of 32
-    ]
-)
-"""One row per trained head: a fold and a seed of a strategy; ``model`` is the encoder."""
-
 LABELS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),
@@ -277,9 +252,10 @@ METRICS = pa.schema(
         ("ci_high", pa.float64()),
         ("n", pa.int64()),
         ("n_invalid", pa.int64()),
+        ("labels", pa.string()),  # the label table measured against; null for the corpus's own
     ]
 )
-"""One row per model, prompt, strategy, slice and metric."""
+"""One row per model, prompt, strategy, slice and metric, once for every label table."""
 
 _OF_A_VARIANT = pa.schema(
     [

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from label_files import write_table
 from rich.console import Console
 
+from raypipe.errors import FingerprintError
 from raypipe.runtime.features.config import FeaturesConfig
 from raypipe.runtime.features.job import features
 from raypipe.runtime.heads.config import HeadsConfig
@@ -129,3 +131,32 @@ def test_a_model_and_heads_stand_in_one_table(
     assert js["tiny-alm", "w_bon"]["value"] == before["tiny-alm", "w_bon"]["value"]
     assert ("fbank-raw", "head") in js
     assert "fbank-raw" in (output / "report.html").read_text()
+
+
+def test_heads_learn_both_labels_and_are_measured_against_both(
+    encoded: tuple[Path, Path], runs: Any, tmp_path: Path
+) -> None:
+    votes = {clip.utterance_id: clip.soft_label for clip in synthetic_utterances(160, seed=11)}
+    flat = {name: [0.5 * each + 0.5 / 6 for each in soft or ()] for name, soft in votes.items()}
+    table = write_table(tmp_path / "flat.parquet", flat)
+    output = tmp_path / "heads"
+    quick = [SMALL | {"epochs": 2}]
+    changes = {"encoders": ["tiny-alm"], "heads": quick, "folds": 3, "labels": [{"table": table}]}
+    record = train(encoded[1], output, **changes)
+    [used] = record.label_tables or ()
+    assert (used.place, used.entries, used.matched) == ("beside", 160, 160)
+    where = "metric = 'js' AND slice = 'all' AND versus IS NULL AND strategy = 'head'"
+    rows = runs.rows(output, f"SELECT prompt, labels FROM metrics WHERE {where} ORDER BY ALL")
+    assert [(row["prompt"], row["labels"]) for row in rows] == [
+        ("superb", "flat"),
+        ("superb", None),
+        ("superb+flat", "flat"),
+        ("superb+flat", None),
+    ]
+    gains = runs.rows(output, "SELECT DISTINCT truth, score, seeds_low FROM gains")
+    assert len(gains) == 4
+    assert {row["seeds_low"] for row in gains} == {None}
+    assert 'id="other-labels"' in (output / "report.html").read_text()
+    # Labels in the place of the own ones are another job.
+    with pytest.raises(FingerprintError, match="labels was"):
+        train(encoded[1], output, **{**changes, "labels": [{"table": table, "place": "instead"}]})

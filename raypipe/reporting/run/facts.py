@@ -100,6 +100,12 @@ def alerts(run: RunRecord, balance: UtteranceBalance, digest: Digest) -> list[st
             f"Figures and tables made from single predictions rest on {count(rows)} of "
             f"{count(balance.predicted)} predicted utterances."
         )
+    warnings += [
+        f"Measured against label table {clean(table.name)} in the place of the corpus's own "
+        f"labels: {count(table.matched)} utterances are in it, others keep theirs."
+        for table in run.label_tables or ()
+        if table.place == "instead"
+    ]
     audio = run.config.get("audio")
     if isinstance(audio, Mapping) and audio.get("replace_with"):
         warnings.append(

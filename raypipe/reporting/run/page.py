@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from raypipe.labels import LabelSet
 from raypipe.reporting.errors import error_groups
+from raypipe.reporting.gains import CAPTION, gain_groups
 from raypipe.reporting.names import (
     PRIMARY,
     better,
@@ -28,6 +29,7 @@ from raypipe.reporting.run.digest import PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
 from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.metric_tables import metric_tables
+from raypipe.reporting.run.other_labels import other_labels_table
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.text import clean, listing
 from raypipe.store.run_record import RunRecord
@@ -40,6 +42,7 @@ def html_report(
     errors: pa.Table,
     labels: LabelSet,
     generations: Iterable[pa.Table] = (),
+    gains: pa.Table | None = None,
 ) -> str:
     """The page about a run, as HTML.
 
@@ -54,6 +57,7 @@ def html_report(
         labels: the label set that ``probs`` and ``soft_label`` are aligned with.
         generations: the first rows of ``generations/`` of every model and prompt, for examples of
             answers; empty where the run holds none.
+        gains: the ``gains/`` table of a heads job; None where there is none.
 
     Returns:
         The page, with its style and figures inside.
@@ -62,9 +66,10 @@ def html_report(
         ConfigError: if the predictions' distributions do not have one entry per label.
     """
     # One slice per speaker can be most of the table, and none of it is on the page.
-    scores = Scores(
-        metrics.filter(pc.invert(pc.starts_with(metrics["slice"].cast(pa.string()), "speaker=")))
+    metrics = metrics.filter(
+        pc.invert(pc.starts_with(metrics["slice"].cast(pa.string()), "speaker="))
     )
+    scores = Scores(metrics)
     best = scores.best()
     typical = None
     if best is not None:
@@ -92,6 +97,9 @@ def html_report(
         "answers": answer_groups(tallies, strategies),
         "answers_each": MOST_ROWS,
         "errors": error_groups(errors),
+        "other_labels": other_labels_table(metrics, scores, run),
+        "gains": gain_groups(gains) if gains is not None else (),
+        "gains_caption": CAPTION,
         "metric_tables": metric_tables(scores),
         "directions": _directions(),
         "definitions": [

@@ -26,6 +26,7 @@ _COLUMNS: Final = (
     "ci_high",
     "n",
     "n_invalid",
+    "labels",
 )
 
 
@@ -78,14 +79,18 @@ class Scores:
 
     Args:
         metrics: columns model, prompt, strategy, slice, metric, versus, value, ci_low, ci_high,
-            n, n_invalid. A row without a finite value is left out.
+            n, n_invalid, labels. A row without a finite value is left out.
+        labels: name of the label table whose rows are read; None for those under the corpus's
+            own labels.
     """
 
-    def __init__(self, metrics: pa.Table) -> None:
+    def __init__(self, metrics: pa.Table, labels: str | None = None) -> None:
         self._estimates: dict[tuple[Approach, str, str, str | None], Estimate] = {}
         approaches: dict[Approach, None] = {}
         slices: dict[str, None] = {}
         for row in _rows(metrics):
+            if row["labels"] != labels:
+                continue
             approach = Approach(*(clean(row[key] or "") for key in ("model", "prompt", "strategy")))
             approaches.setdefault(approach)
             slices.setdefault(str(row["slice"]))

@@ -12,7 +12,14 @@ from raypipe.errors import RaypipeError, unexpected
 from raypipe.labels import LabelSet
 from raypipe.metrics.distribution import entropy_bits
 from raypipe.metrics.registry import COLUMNS, per_utterance
-from raypipe.records import EmotionTokens, Failure, Prediction, Utterance
+from raypipe.records import (
+    OWN_LABELS,
+    EmotionTokens,
+    Failure,
+    LabelTable,
+    Prediction,
+    Utterance,
+)
 from raypipe.store.generations import StoredAnswer, read_generations
 from raypipe.store.schemas import UTTERANCE_METRICS
 from raypipe.store.tables import predictions_table
@@ -58,11 +65,13 @@ class PredictionSettings(PredictionsOf):
         emotion_tokens: what the recorded logits are aligned with.
         variants: strategies with their settings, one prediction per utterance each.
         ensembles: means over prompts.
+        truth: labels in the place of the utterances' own.
     """
 
     emotion_tokens: EmotionTokens
     variants: tuple[Variant, ...]
     ensembles: tuple[Ensemble, ...] = ()
+    truth: LabelTable = OWN_LABELS
 
 
 _Answer = tuple[Utterance, list[Prediction]] | Failure
@@ -98,7 +107,7 @@ def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
             rows.append(answer)
             continue
         assert utterance is not None  # only a failed row can lack its utterance
-        rows.append(_predicted(utterance, answer, settings))
+        rows.append(_predicted(settings.truth.relabelled(utterance), answer, settings))
     return rows
 
 

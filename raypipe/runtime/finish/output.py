@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from raypipe.config import MetricsConfig
 from raypipe.errors import FingerprintError
 from raypipe.store.location import Location
-from raypipe.store.run_record import RECORD, RunRecord, differences, read_record
+from raypipe.store.run_record import (
+    RECORD,
+    LabelsUsed,
+    RunRecord,
+    differences,
+    read_record,
+)
 from raypipe.store.schemas import VERSION
 
 
-def finished_record(tables: Location, metrics: MetricsConfig) -> RunRecord | None:
-    """The record of a run with all its shards, if not even other intervals are left to do."""
+def finished_record(
+    tables: Location, metrics: MetricsConfig, labels: Sequence[LabelsUsed] | None = None
+) -> RunRecord | None:
+    """The record of a run with all its shards, if nothing of the reduce is left to do.
+
+    Args:
+        tables: the output.
+        metrics: the intervals that are wanted.
+        labels: the label tables that it is to be measured against; None for the corpus's own.
+    """
     if not tables.exists(RECORD):
         return None
     record = read_record(tables)
     same = record.config["metrics"] == metrics.model_dump(mode="json")
+    same = same and (record.label_tables or ()) == tuple(labels or ())
     return record if same and record.status == "finished" else None
 
 

@@ -17,8 +17,10 @@ from rich.console import Console
 
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
-from raypipe.metrics.reduce import CorpusSummary, MetricState
+from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
+from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.counts import ModelPrompt
+from raypipe.runtime.finish.labels import PlacedTable, read_table, relabelled_rows
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.report import write_report
 from raypipe.runtime.ray.tasks import in_order
@@ -49,6 +51,7 @@ def reduce_tables(
     labels: LabelSet,
     settings: MetricsConfig,
     compared: frozenset[tuple[str, str]] | None = None,
+    beside: Sequence[PlacedTable] = (),
 ) -> None:
     """Compute and write ``metrics/`` and ``report.html`` from ``predictions/`` objects.
 
@@ -60,12 +63,25 @@ def reduce_tables(
         labels: of the corpus.
         settings: of the bootstrap.
         compared: pairs of strategies with a paired difference; None for all.
+        beside: label tables against which everything is measured once more; the rows follow
+            those of the predictions' own labels.
     """
+    truths = [OWN_LABELS, *map(read_table, beside)]
     with console.status("reducing to metrics"):
         for (model, prompt), predictions in cells.items():
-            metrics = _metrics(tables, predictions, labels, settings, compared)
-            fingerprint = record.fingerprint
-            data = object_bytes(metrics, model=model, prompt=prompt, fingerprint=fingerprint)
+            metrics = [
+                metrics_table(
+                    _metrics(tables, predictions, labels, settings, compared, truth),
+                    truth.name or None,
+                )
+                for truth in truths
+            ]
+            data = object_bytes(
+                pa.concat_tables(metrics),
+                model=model,
+                prompt=prompt,
+                fingerprint=record.fingerprint,
+            )
             tables.write(f"metrics/{partition(model, prompt)}/metrics.parquet", data)
     write_report(tables, record, labels)
 
@@ -76,13 +92,16 @@ def _metrics(
     labels: LabelSet,
     settings: MetricsConfig,
     compared: frozenset[tuple[str, str]] | None,
-) -> pa.Table:
+    truth: LabelTable,
+) -> list[MetricRow]:
     groups = [
         predictions[at : at + SHARDS_PER_TASK] for at in range(0, len(predictions), SHARDS_PER_TASK)
     ]
 
+    other_labels = ray.put(truth)
+
     def summarise(table: pa.Table) -> CorpusSummary:
-        return CorpusSummary.from_table(table, labels)
+        return CorpusSummary.from_table(relabelled_rows(table, ray.get(other_labels)), labels)
 
     summary = CorpusSummary.merge_all(list(_states(groups, tables, summarise)))
     _ = summary.frame  # worked out once here, not in every task
@@ -90,7 +109,7 @@ def _metrics(
 
     def measure(table: pa.Table) -> MetricState:
         return MetricState.from_table(
-            table,
+            relabelled_rows(table, ray.get(other_labels)),
             ray.get(shared),
             labels,
             replicates=settings.replicates,
@@ -100,7 +119,7 @@ def _metrics(
         )
 
     state = reduce(MetricState.merge, _states(groups, tables, measure))
-    return metrics_table(state.finish())
+    return state.finish()
 
 
 def _states(

@@ -30,6 +30,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
     Raises:
         StoreError: if one of the tables is not there.
     """
+    gains = table_dataset(tables, "gains")
     page = html_report(
         record,
         _dataset(tables, "metrics").to_table(),
@@ -37,6 +38,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         _dataset(tables, "errors").to_table(),
         labels,
         first_answers(tables),
+        None if gains is None else gains.to_table(),
     )
     tables.write(REPORT, page.encode())
 

@@ -37,11 +37,17 @@ class CopiedCell:
     strategies: tuple[str, ...]
 
 
-def other_run(place: Location, features: RunRecord) -> OtherRun:
+def other_run(place: Location, features: RunRecord, truth: str = "") -> OtherRun:
     """A run whose predictions may stand beside those of heads.
 
+    Args:
+        place: of the run.
+        features: record of the features that heads learn from.
+        truth: fingerprint of the label table in the place of the corpus's labels; empty without.
+
     Raises:
-        ConfigError: if there is no finished run, or it is over other shards or labels.
+        ConfigError: if there is no finished run, or it is over other shards or labels, or measured
+            against others.
     """
     try:
         record = read_record(place)
@@ -51,6 +57,12 @@ def other_run(place: Location, features: RunRecord) -> OtherRun:
         raise ConfigError(f"beside: {place.uri} is not finished")
     if record.input_fingerprint != features.input_fingerprint or record.labels != features.labels:
         raise ConfigError(f"beside: {place.uri} is over other shards than the features")
+    instead = [table for table in record.label_tables or () if table.place == "instead"]
+    if "".join(table.fingerprint for table in instead) != truth:
+        raise ConfigError(
+            f"beside: {place.uri} is measured against other labels; raypipe reaggregate --labels "
+            "measures it against these"
+        )
     return OtherRun(place, record)
 
 

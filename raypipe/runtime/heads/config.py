@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from raypipe.config.base import ConfigSection, checked, read_yaml
+from raypipe.config.labels import LabelTables
 from raypipe.config.sections import MetricsConfig, StorageConfig
 from raypipe.ssl.folds import FEWEST_FOLDS, SplitNames
 from raypipe.ssl.smoothing import SmoothingForm
@@ -95,6 +96,10 @@ class HeadsConfig(ConfigSection):
         fold_seed: of the folds.
         beside: a finished run over the same shards, whose predictions of the heads' test clips
             stand in the same tables; None for none.
+        labels: label tables: every head is trained from the corpus's own labels and once more
+            from each table, which takes the place of train and dev labels. Test labels stay the
+            corpus's; heads are measured against those of a table ``beside``, too, and against
+            those of the table ``instead`` in their place.
         splits: names of the splits.
         cpus_per_head: CPUs that each training holds.
     """
@@ -110,6 +115,7 @@ class HeadsConfig(ConfigSection):
     folds: Literal["auto", "splits"] | int = "auto"
     fold_seed: int = 0
     beside: str | None = None
+    labels: LabelTables = ()
     splits: SplitsConfig = SplitsConfig()
     metrics: MetricsConfig = MetricsConfig()
     cpus_per_head: float = Field(default=1.0, gt=0)
@@ -148,16 +154,23 @@ class HeadsConfig(ConfigSection):
             return (STRATEGY,)
         return tuple(f"{STRATEGY}[seed={seed}]" for seed in self.seeds)
 
-    def identity(self, features: Sequence[str], tables: Sequence[str]) -> str:
-        """SHA-256 over everything that can change ``predictions/``.
+    def identity(
+        self,
+        features: Sequence[str],
+        beside: str | None = None,
+        labels: Sequence[tuple[str, str, str]] = (),
+    ) -> str:
+        """SHA-256 over everything that can change ``predictions/`` and ``heads/``.
 
         Args:
             features: fingerprints of the encoders' features.
-            tables: fingerprints of the label tables.
+            beside: fingerprint of the run whose predictions stand beside those of heads.
+            labels: name, place and fingerprint of every label table.
         """
         document = {
             "features": list(features),
-            "tables": list(tables),
+            "tables": ["", *([] if beside is None else [beside])],
+            **({"labels": list(labels)} if labels else {}),
             "heads": [head.model_dump(mode="json") for head in self.grid()],
             "seeds": self.seeds,
             "folds": [self.folds, self.fold_seed, self.splits.model_dump(mode="json")],

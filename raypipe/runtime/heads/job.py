@@ -10,9 +10,9 @@ import ray
 from ray.exceptions import RayError
 from rich.console import Console
 
-from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.aggregation import PredictionsOf
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.labels import table_instead
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.progress import RunProgress
@@ -20,6 +20,7 @@ from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.heads.beside import CopiedCell, copy_predictions
 from raypipe.runtime.heads.config import HeadsConfig
+from raypipe.runtime.heads.gains import Comparison, fold_answers, write_gains
 from raypipe.runtime.heads.plan import EncoderFeatures, HeadCell, HeadsPlan, plan_heads
 from raypipe.runtime.heads.work import (
     EncodedCorpus,
@@ -36,6 +37,7 @@ from raypipe.runtime.heads.work import (
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.ssl.folds import Fold
+from raypipe.ssl.gains import FoldAnswers
 from raypipe.store.objects import object_bytes
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
 from raypipe.store.tables import errors_table
@@ -44,7 +46,6 @@ from raypipe.store.tables import errors_table
 def heads(
     config: HeadsConfig,
     *,
-    label_tables: Sequence[LabelTable] = (OWN_LABELS,),
     address: str | None = None,
     console: Console | None = None,
 ) -> RunRecord:
@@ -54,7 +55,6 @@ def heads(
 
     Args:
         config: what to do.
-        label_tables: what heads learn; every head once from each.
         address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
         console: where progress goes.
 
@@ -64,7 +64,7 @@ def heads(
     Raises:
         RaypipeError: if the config, the features, the storage or the accounting is wrong.
     """
-    plan = plan_heads(config, label_tables)
+    plan = plan_heads(config)
     return carry_out_heads(plan, address=address, console=console)
 
 
@@ -73,7 +73,7 @@ def carry_out_heads(
 ) -> RunRecord:
     """The rest of :func:`heads` after everything was checked, from its plan."""
     console = console or Console()
-    finished = finished_record(plan.tables, plan.config.metrics)
+    finished = finished_record(plan.tables, plan.config.metrics, plan.label_tables)
     if finished is not None:
         return finished
     with ray_session(address):
@@ -85,6 +85,7 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
     record = _record(plan, started)
     write_record(plan.tables, record)
     objects: dict[ModelPrompt, list[str]] = {}
+    compared: dict[Comparison, dict[str, list[FoldAnswers]]] = {}
     put_in = 0
     tested: dict[str, set[str]] = {}
     for features, cells in plan.of_encoder().items():
@@ -99,6 +100,8 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         for cell in cells:
             key = (features.encoder, cell.prompt)
             objects[key] = _write_cell(plan, cell, corpus, folds, failed)
+        for comparison, answers in fold_answers(plan, cells, corpus, folds).items():
+            compared.setdefault(comparison, {})[features.encoder] = answers
     counts = count_tables(plan.tables, plan.run, put_in, list(objects), plan.config.strategies())
     if plan.beside is not None:
         copied = copy_predictions(
@@ -111,6 +114,8 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         counts = _with_copies(plan, counts, list(objects), copied, sum(map(len, tested.values())))
         objects |= {cell: list(copy.objects) for cell, copy in copied.items()}
     check_counts(counts)
+    metrics = plan.config.metrics
+    write_gains(plan.tables, compared, metrics, run=plan.run, fingerprint=plan.fingerprint)
     record = record.changed(
         counts=counts,
         status="finished",
@@ -118,7 +123,13 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         seconds=round(time.monotonic() - clock, 1),
     )
     reduce_tables(
-        plan.tables, objects, record, console, labels=plan.labels, settings=plan.config.metrics
+        plan.tables,
+        objects,
+        record,
+        console,
+        labels=plan.labels,
+        settings=metrics,
+        beside=plan.truth.beside,
     )
     write_record(plan.tables, record)
     return record
@@ -178,7 +189,8 @@ def _train(
     shared = ray.put(corpus)
     with RunProgress(len(tasks), 0, console, what="heads", waiting="training") as progress:
         try:
-            for _ in in_order(remote, tasks, shared, plan.labels, plan.tables, plan.fingerprint):
+            shared_by_all = (shared, plan.labels, plan.tables, plan.fingerprint, plan.truth)
+            for _ in in_order(remote, tasks, *shared_by_all):
                 progress.advance(1, 0)
         except RayError as error:
             raise own_error(error) from error
@@ -195,6 +207,7 @@ def _write_cell(
     model = cell.features.encoder
     probs = read_test_probs(plan.tables, _tasks(plan, cell, folds))
     whose = PredictionsOf(plan.run, model, plan.labels, plan.record.vote_policy)
+    truth = table_instead(plan.truth.instead)
     names = []
     for number, shard in enumerate(corpus.shards):
         own = [row for row in failed if row.shard == number]
@@ -206,7 +219,7 @@ def _write_cell(
             model=model,
             prompt=cell.prompt,
         )
-        predictions = shard_predictions(corpus, number, probs, whose, cell.prompt)
+        predictions = shard_predictions(corpus, number, probs, whose, cell.prompt, truth)
         for table, rows in (("errors", errors), ("predictions", predictions)):
             name = f"{table}/{partition(model, cell.prompt)}/{shard}"
             data = object_bytes(rows, model=model, prompt=cell.prompt, fingerprint=plan.fingerprint)
@@ -224,7 +237,8 @@ def _record(plan: HeadsPlan, started: datetime) -> RunRecord:
         fingerprint=plan.fingerprint,
         generation_fingerprint=plan.fingerprint,
         input_fingerprint=source.input_fingerprint,
-        identity={cell.features.encoder: cell.features.fingerprint for cell in plan.cells},
+        identity={cell.features.encoder: cell.features.fingerprint for cell in plan.cells}
+        | {f"label table {table.name}": table.fingerprint for table in plan.truth.all},
         dataset=source.dataset,
         labels=source.labels,
         vote_policy=source.vote_policy,
@@ -232,4 +246,5 @@ def _record(plan: HeadsPlan, started: datetime) -> RunRecord:
         seed=plan.config.metrics.seed,
         versions=versions(),
         started=started.isoformat(timespec="seconds"),
+        label_tables=plan.label_tables,
     )

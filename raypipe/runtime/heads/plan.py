@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from raypipe.errors import ConfigError, ObjectMissingError
 from raypipe.labels import LabelSet
-from raypipe.records import OWN_LABELS, LabelTable
+from raypipe.runtime.finish.labels import PlacedTable, TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import refuse_another_run
 from raypipe.runtime.heads.beside import OtherRun, other_run
 from raypipe.runtime.heads.config import HeadConfig, HeadsConfig
 from raypipe.store.location import Location
-from raypipe.store.run_record import RunRecord, read_record
+from raypipe.store.run_record import LabelsUsed, RunRecord, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,13 @@ class HeadCell:
     """One head on one encoder's features, learning from one set of labels.
 
     Attributes:
+        table: what it learns; None for the corpus's own labels.
         prompt: its name in the tables, beside the encoder's.
     """
 
     features: EncoderFeatures
     head: HeadConfig
-    table: LabelTable
+    table: PlacedTable | None
     prompt: str
 
 
@@ -53,6 +54,8 @@ class HeadsPlan:
         record: of the features job.
         source: where the features lie.
         cells: what is trained, those of one encoder together.
+        truth: label tables, which are learned and measured against.
+        label_tables: what ``run.json`` says of them.
         beside: a run whose predictions stand beside theirs; None for none.
     """
 
@@ -63,6 +66,8 @@ class HeadsPlan:
     labels: LabelSet
     fingerprint: str
     cells: tuple[HeadCell, ...]
+    truth: TruthTables
+    label_tables: tuple[LabelsUsed, ...] | None = None
     beside: OtherRun | None = None
 
     @property
@@ -78,18 +83,11 @@ class HeadsPlan:
         return by_features
 
 
-def plan_heads(
-    config: HeadsConfig, label_tables: Sequence[LabelTable] = (OWN_LABELS,)
-) -> HeadsPlan:
+def plan_heads(config: HeadsConfig) -> HeadsPlan:
     """The plan of a heads job.
 
-    Args:
-        config: of the job.
-        label_tables: what heads learn; every head once from each. The truth that they are
-            measured against stays the corpus's.
-
     Raises:
-        ConfigError: if the features cannot be used.
+        ConfigError: if the features or a label table cannot be used.
         FingerprintError: if the output holds another job's tables.
     """
     source = Location.parse(config.features, config.storage.endpoint)
@@ -99,32 +97,51 @@ def plan_heads(
     except ObjectMissingError as error:
         raise ConfigError(f"{source.uri} holds no features: run raypipe features") from error
     found = _features(source, config.encoders)
+    labels = LabelSet(record.labels)
+    truth = truth_tables(config.labels, labels, config.storage.endpoint)
+    label_tables = truth.used(_utterance_ids(source, found[0]))
     cells = tuple(
-        HeadCell(features, head, table, "+".join(filter(None, (head.name, table.name))))
+        HeadCell(features, head, table, head.name if table is None else f"{head.name}+{table.name}")
         for features in found
         for head in config.grid()
-        for table in label_tables
+        for table in (None, *truth.all)
     )
     beside = None
     if config.beside is not None:
-        beside = other_run(Location.parse(config.beside, config.storage.endpoint), record)
+        place = Location.parse(config.beside, config.storage.endpoint)
+        beside = other_run(place, record, truth.fingerprint)
     fingerprint = config.identity(
         [features.fingerprint for features in found],
-        [
-            *(table.fingerprint for table in label_tables),
-            *([] if beside is None else [beside.record.fingerprint]),
-        ],
+        None if beside is None else beside.record.fingerprint,
+        [(table.name, table.place, table.fingerprint) for table in label_tables or ()],
     )
     refuse_another_run(
         tables,
         fingerprint,
         config.model_dump(mode="json"),
-        {features.encoder: features.fingerprint for features in found},
+        {features.encoder: features.fingerprint for features in found}
+        | {f"label table {table.name}": table.fingerprint for table in truth.all},
     )
     tables.probe_conditional_writes()
     return HeadsPlan(
-        config, record, source, tables, LabelSet(record.labels), fingerprint, cells, beside
+        config=config,
+        record=record,
+        source=source,
+        tables=tables,
+        labels=labels,
+        fingerprint=fingerprint,
+        cells=cells,
+        truth=truth,
+        label_tables=label_tables,
+        beside=beside,
     )
+
+
+def _utterance_ids(source: Location, features: EncoderFeatures) -> Iterator[str | None]:
+    """Utterance ids of the features, read of one encoder."""
+    place = source.child("features", *features.folder.split("/"))
+    for _, ids in ids_in(place, place.list()):
+        yield from ids
 
 
 def _features(source: Location, encoders: Sequence[str]) -> tuple[EncoderFeatures, ...]:

@@ -15,8 +15,14 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.catalogue.threshold import batch_threshold_macro_f1, threshold_counts
 from raypipe.metrics.classification import macro_f1
 from raypipe.metrics.distribution import entropy_bits
-from raypipe.records import Failure, Prediction, Utterance
+from raypipe.records import OWN_LABELS, Failure, LabelTable, Prediction, Utterance
 from raypipe.runtime.finish.aggregation import PredictionsOf, scored_predictions
+from raypipe.runtime.finish.labels import (
+    NO_TABLES,
+    TruthTables,
+    read_table,
+    table_instead,
+)
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.heads.plan import EncoderFeatures, HeadCell
@@ -24,9 +30,9 @@ from raypipe.ssl.folds import Fold, has_splits, official_fold, speaker_folds
 from raypipe.ssl.targets import training_targets
 from raypipe.ssl.training import Examples, TrainedHead, train_head
 from raypipe.store.features import read_features
+from raypipe.store.head_schemas import HEADS
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes, object_table
-from raypipe.store.schemas import HEADS
 from raypipe.store.strict import table_from_rows
 
 AUTOMATIC_FOLDS = 5
@@ -195,9 +201,22 @@ class HeadTask:
 
 
 def train_task(
-    task: HeadTask, corpus: EncodedCorpus, labels: LabelSet, tables: Location, fingerprint: str
+    task: HeadTask,
+    corpus: EncodedCorpus,
+    labels: LabelSet,
+    tables: Location,
+    fingerprint: str,
+    truth: TruthTables = NO_TABLES,
 ) -> None:
     """Train one head and write it with its predictions of the test clips.
+
+    Args:
+        task: what is trained.
+        corpus: features of the cell's encoder.
+        labels: of the corpus.
+        tables: where the head goes.
+        fingerprint: of the job.
+        truth: what the test clips are measured against.
 
     Raises:
         ConfigError: if there is nothing to learn from, or the features lack what the head reads.
@@ -206,14 +225,17 @@ def train_task(
     if tables.exists(task.object_name):
         return
     features = _inputs(corpus, cell)
-    targets = training_targets(corpus.utterances, labels, cell.table)
+    targets = training_targets(corpus.utterances, labels, table_instead(cell.table))
     parts = [
         Examples(features[rows], targets[rows])
         for rows in (_labelled(task.fold.train, targets), _labelled(task.fold.dev, targets))
     ]
     trained = train_head(parts[0], parts[1], cell.head.settings(), task.seed)
     probs = trained.predict(features[task.fold.test])
-    row = _head_row(task, trained, probs, corpus, labels, fingerprint[:12])
+    row = _head_row(task, trained, probs, corpus, fingerprint[:12])
+    tested = [corpus.utterances[row] for row in task.fold.test]
+    own = threshold_scores(tested, probs, labels, table_instead(truth.instead))
+    row |= own | {"other_scores": _other_scores(tested, probs, labels, truth)}
     row |= {"train": len(parts[0].labels), "dev": len(parts[1].labels)}
     table = table_from_rows([row], HEADS)
     data = object_bytes(
@@ -239,16 +261,9 @@ def _head_row(
     trained: TrainedHead,
     probs: NDArray[np.float64],
     corpus: EncodedCorpus,
-    labels: LabelSet,
     run: str,
 ) -> dict[str, object]:
     tested = [corpus.utterances[row] for row in task.fold.test]
-    truth = training_targets(tested, labels)
-    known = ~np.isnan(truth).any(axis=1)
-    pooled = batches = None
-    if known.any():
-        pooled = float(macro_f1(threshold_counts(truth[known], probs[known])))
-        batches = batch_threshold_macro_f1(truth[known], probs[known])
     return {
         "run": run,
         "model": task.cell.features.encoder,
@@ -265,9 +280,30 @@ def _head_row(
         "weights": save({name: np.ascontiguousarray(v) for name, v in trained.weights.items()}),
         "test_ids": [utterance.utterance_id for utterance in tested],
         "test_probs": probs.tolist(),
-        "threshold_macro_f1": pooled,
-        "batch_threshold_macro_f1": batches,
     }
+
+
+def threshold_scores(
+    tested: Sequence[Utterance], probs: NDArray[np.float64], labels: LabelSet, truth: LabelTable
+) -> dict[str, object]:
+    """Threshold macro-F1 of test clips, pooled and by batches; None without labelled ones."""
+    targets = training_targets(tested, labels, truth)
+    known = ~np.isnan(targets).any(axis=1)
+    pooled = batches = None
+    if known.any():
+        pooled = float(macro_f1(threshold_counts(targets[known], probs[known])))
+        batches = batch_threshold_macro_f1(targets[known], probs[known])
+    return {"threshold_macro_f1": pooled, "batch_threshold_macro_f1": batches}
+
+
+def _other_scores(
+    tested: Sequence[Utterance], probs: NDArray[np.float64], labels: LabelSet, truth: TruthTables
+) -> list[dict[str, object]] | None:
+    """The same against every label table that stands beside the test labels."""
+    return [
+        {"labels": table.name, **threshold_scores(tested, probs, labels, read_table(table))}
+        for table in truth.beside
+    ] or None
 
 
 def read_test_probs(
@@ -289,11 +325,12 @@ def shard_predictions(
     probs: Mapping[str, Mapping[str, NDArray[np.float64]]],
     whose: PredictionsOf,
     prompt: str,
+    truth: LabelTable = OWN_LABELS,
 ) -> pa.Table:
     """The ``predictions/`` rows of one shard: its test clips under every strategy."""
     rows: list[tuple[Utterance, Prediction]] = []
     for place in np.flatnonzero(corpus.shard_of == shard):
-        utterance = corpus.utterances[place]
+        utterance = truth.relabelled(corpus.utterances[place])
         for strategy, known in probs.items():
             guess = known.get(utterance.utterance_id)
             if guess is not None:

@@ -13,6 +13,7 @@ from raypipe.prompts.examples import Example
 from raypipe.questions import Pass
 from raypipe.records import EmotionTokens, Turn
 from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings
+from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.answering import Answered
 from raypipe.runtime.infer.questions import Verification
@@ -123,6 +124,7 @@ class RunContext:
         settings: of the strategies.
         beam_count: of the main search.
         emotion_tokens: what the recorded logits are aligned with.
+        truth: label table in the place of the shards' labels; None for those.
     """
 
     run: str
@@ -147,6 +149,7 @@ class RunContext:
     emotion_tokens: EmotionTokens
     generation_fingerprint: str
     prediction_fingerprint: str
+    truth: PlacedTable | None = None
 
     @property
     def prediction_settings(self) -> PredictionSettings:
@@ -159,6 +162,7 @@ class RunContext:
             emotion_tokens=self.emotion_tokens,
             variants=self.variants,
             ensembles=self.ensembles,
+            truth=table_instead(self.truth),
         )
 
     @property

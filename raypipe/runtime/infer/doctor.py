@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from raypipe.config import RunConfig
 from raypipe.errors import RaypipeError
+from raypipe.labels import LabelSet
 from raypipe.protocols import CAPABILITY_WORDS
 from raypipe.questions import question_named
 from raypipe.records import Utterance
+from raypipe.runtime.finish.labels import NO_TABLES, truth_tables
 from raypipe.runtime.finish.output import refuse_another_run
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.context import RunContext
@@ -25,6 +27,7 @@ from raypipe.runtime.infer.plan import (
     identity_of,
     shards_of_run,
     unchecked_contexts,
+    utterance_ids,
 )
 from raypipe.shards import ShardEntry, ShardIndex, read_durations, read_index, read_shard
 from raypipe.store.location import Location
@@ -110,13 +113,18 @@ def checkup(config: RunConfig, ask: AskDevices = local_devices) -> Checkup:
     with _noting(faults):
         durations = read_durations(shards, entries)
     corpus = _corpus(shards, index, entries, durations)
+    truth = NO_TABLES
+    with _noting(faults):
+        named = LabelSet(tuple(index.labels))
+        truth = truth_tables(config.labels, named, config.storage.endpoint)
+        truth.used(utterance_ids(shards, index, config.input.limit))
     automatic = Automatic(tables, ask)
     contexts: tuple[RunContext, ...] = ()
     # What a model without its files fails with was told in better words.
     with _noting([] if faults else faults):
         for model in config.all_models:
             facts_of(model)
-        config, contexts = unchecked_contexts(config, shards, tables, index, automatic)
+        config, contexts = unchecked_contexts(config, shards, tables, index, automatic, truth)
     if not contexts:
         return _incomplete(config, faults, corpus)
     resolved = config
@@ -126,7 +134,7 @@ def checkup(config: RunConfig, ask: AskDevices = local_devices) -> Checkup:
         by_model = {context.model: context for context in contexts}
         resolved = automatic.with_rows(config, by_model)
     with _noting(faults):
-        identity = identity_of(resolved, index, contexts[0])
+        identity = {**identity_of(resolved, index, contexts[0]), **truth.identity()}
         recorded = resolved.model_dump(mode="json")
         refuse_another_run(tables, contexts[0].prediction_fingerprint, recorded, identity)
     first = _example(shards, entries, contexts[0])

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from raypipe.runtime.finish.labels import ids_in
 from raypipe.shards import ShardIndex
 from raypipe.store.location import Location
 
@@ -25,19 +23,13 @@ def repeated_ids(shards: Location, index: ShardIndex) -> Mapping[str, Mapping[in
         return {}
     first: dict[str, str] = {}
     repeated: dict[str, dict[int, str]] = defaultdict(dict)
-    filesystem, base = shards.filesystem()
-    for entry in index.shards:
-        try:
-            column = pq.read_table(
-                f"{base}/{entry.name}", columns=["utterance_id"], filesystem=filesystem
-            ).column("utterance_id")
-        except (OSError, pa.ArrowInvalid, KeyError):
-            continue  # the read stage books the unreadable shard with its reason
-        for row, utterance_id in enumerate(column.to_pylist()):
+    # The read stage books a shard that cannot be read with its reason.
+    for name, ids in ids_in(shards, [entry.name for entry in index.shards]):
+        for row, utterance_id in enumerate(ids):
             if utterance_id is None:
                 continue
             if utterance_id in first:
-                repeated[entry.name][row] = first[utterance_id]
+                repeated[name][row] = first[utterance_id]
             else:
-                first[utterance_id] = f"{entry.name} row {row}"
+                first[utterance_id] = f"{name} row {row}"
     return repeated

@@ -64,7 +64,7 @@ def carry_out(
     """The rest of :func:`run` after everything was checked, from its plan."""
     console = console or Console()
     tables, metrics = plan.context.tables, plan.config.metrics
-    finished = finished_record(tables, metrics) if plan.is_done else None
+    finished = finished_record(tables, metrics, plan.label_tables) if plan.is_done else None
     if finished is not None:
         return _believable(plan, finished)
     if not (address or os.environ.get("RAY_ADDRESS")):
@@ -126,6 +126,7 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
         labels=context.labels,
         settings=plan.config.metrics,
         compared=compared(context.variants),
+        beside=plan.truth.beside,
     )
     write_record(context.tables, record)
     return record
@@ -227,4 +228,5 @@ def _record(plan: Plan, started: datetime) -> RunRecord:
             [model.engine for model in (*plan.config.all_models, plan.config.as_verifier().model)]
         ),
         started=started.isoformat(timespec="seconds"),
+        label_tables=plan.label_tables,
     )

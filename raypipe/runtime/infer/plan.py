@@ -17,6 +17,7 @@ from raypipe.prompts import check_template, template_source, uses
 from raypipe.prompts.examples import Example, read_examples
 from raypipe.records import Descriptors
 from raypipe.runtime.finish.aggregation import Ensemble
+from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
@@ -32,6 +33,7 @@ from raypipe.runtime.infer.models import (
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
 from raypipe.shards import ShardEntry, ShardIndex, read_index
 from raypipe.store.location import Location
+from raypipe.store.run_record import LabelsUsed
 from raypipe.strategies.sweep import Sweep
 
 _MEASURED_AT_HZ = 16_000
@@ -58,6 +60,8 @@ class Plan:
         chosen: values of the settings that said ``auto``, by their names.
         identity: digests of what the run's fingerprints are made of beside its config, by what
             it is.
+        truth: label tables that the predictions are measured against.
+        label_tables: what ``run.json`` says of them.
     """
 
     config: RunConfig
@@ -65,6 +69,8 @@ class Plan:
     identity: Mapping[str, str]
     model_runs: tuple[ModelRun, ...]
     chosen: Mapping[str, str | int | float]
+    truth: TruthTables = NO_TABLES
+    label_tables: tuple[LabelsUsed, ...] | None = None
 
     @property
     def context(self) -> RunContext:
@@ -96,10 +102,12 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
             f"the corpus in {shards.uri} is empty: it holds 0 utterances; {index.failures} inputs "
             f"of its ingest failed and {index.excluded} were left out"
         )
+    truth = truth_tables(config.labels, LabelSet(tuple(index.labels)), config.storage.endpoint)
+    label_tables = truth.used(utterance_ids(shards, index, config.input.limit))
     automatic = Automatic(tables, ask)
-    config, contexts = run_contexts(config, shards, tables, index, automatic)
+    config, contexts = run_contexts(config, shards, tables, index, automatic, truth)
     tables.probe_conditional_writes()
-    identity = identity_of(config, index, contexts[0])
+    identity = {**identity_of(config, index, contexts[0]), **truth.identity()}
     recorded = config.model_dump(mode="json")
     refuse_another_run(tables, contexts[0].prediction_fingerprint, recorded, identity)
     tasks = shard_tasks(shards, index, config.input.limit)
@@ -107,7 +115,15 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
         _model_run(config.with_model(model), context, tasks)
         for model, context in zip(config.all_models, contexts, strict=True)
     )
-    return Plan(config, index, identity, model_runs, automatic.chosen)
+    chosen = automatic.chosen
+    return Plan(config, index, identity, model_runs, chosen, truth, label_tables)
+
+
+def utterance_ids(shards: Location, index: ShardIndex, limit: int | None) -> Iterator[str | None]:
+    """Utterance ids of the run, of shards that can be read."""
+    rows = {entry.name: take for entry, take in shards_of_run(index, limit)}
+    for name, ids in ids_in(shards, rows):
+        yield from ids[: rows[name]]
 
 
 def identity_of(config: RunConfig, index: ShardIndex, context: RunContext) -> Mapping[str, str]:
@@ -153,17 +169,18 @@ def run_contexts(
     tables: Location,
     index: ShardIndex,
     automatic: Automatic,
+    truth: TruthTables = NO_TABLES,
 ) -> tuple[RunConfig, tuple[RunContext, ...]]:
     """The config with every ``auto`` resolved, and what every stage of each model's part needs.
 
-    Loads tokenizers, not weights.
+    Loads tokenizers, not weights. Whoever makes no predictions needs no label tables.
 
     Raises:
         ConfigError: if a prompt cannot be used, a model's files are not whole, or it cannot do
             what is asked.
     """
     check_files(config)  # first: what follows may start Ray to ask a cluster's GPUs
-    config, contexts = unchecked_contexts(config, shards, tables, index, automatic)
+    config, contexts = unchecked_contexts(config, shards, tables, index, automatic, truth)
     check_engines(config, contexts)
     by_model = {context.model: context for context in contexts}
     return automatic.with_rows(config, by_model), contexts
@@ -175,6 +192,7 @@ def unchecked_contexts(
     tables: Location,
     index: ShardIndex,
     automatic: Automatic,
+    truth: TruthTables = NO_TABLES,
 ) -> tuple[RunConfig, tuple[RunContext, ...]]:
     """The config with every ``auto`` but the rows resolved, and the contexts.
 
@@ -196,7 +214,7 @@ def unchecked_contexts(
         [prompt.identity() for prompt in prompts],
         [asked, None if verification is None else dataclasses.asdict(verification)],
     )
-    prediction = config.prediction_identity(generation, index.policy)
+    prediction = config.prediction_identity(generation, index.policy, truth.fingerprint)
     variants = run_sweep(config).variants()
     contexts = []
     for model in config.all_models:
@@ -230,6 +248,7 @@ def unchecked_contexts(
                 emotion_tokens=emotion_tokens,
                 generation_fingerprint=generation,
                 prediction_fingerprint=prediction,
+                truth=truth.instead,
             )
         )
     return config, tuple(contexts)

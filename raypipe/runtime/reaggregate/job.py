@@ -75,7 +75,7 @@ def carry_out(
     """The rest of :func:`reaggregate` after everything was checked, from its plan."""
     console = console or Console()
     tables, metrics = plan.work.output, plan.config.metrics
-    finished = None if plan.pending else finished_record(tables, metrics)
+    finished = None if plan.pending else finished_record(tables, metrics, plan.label_tables)
     if finished is not None:
         return finished
     with ray_session(address):
@@ -117,6 +117,7 @@ def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
         labels=work.labels,
         settings=plan.config.metrics,
         compared=plan.compared,
+        beside=plan.truth.beside,
     )
     write_record(tables, record)
     return record
@@ -172,6 +173,7 @@ def _record(plan: ReaggregationPlan, started: datetime) -> RunRecord:
             versions=source.versions,
         ),
         settings={row.pop("strategy"): row for row in _settings_rows(plan)},
+        label_tables=plan.label_tables,
     )
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raypipe.config import RunConfig, parse_config
+from raypipe.config import LabelsConfig, RunConfig, parse_config
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
+from raypipe.runtime.finish.labels import TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.plan import ensembles_of, run_sweep
 from raypipe.runtime.reaggregate.asked import refuse_what_was_not_asked
 from raypipe.runtime.reaggregate.work import ReaggregationWork, ShardOfModel
 from raypipe.store.location import Location
-from raypipe.store.run_record import RECORD, RunRecord, read_record
+from raypipe.store.run_record import RECORD, LabelsUsed, RunRecord, read_record
 from raypipe.strategies import SETTINGS, STRATEGIES, Variant
 from raypipe.strategies.setting import SECTIONS
 from raypipe.strategies.sweep import compared, used_settings
 from raypipe.votes import VotePolicy
+
+OWN = "own"
+"""In the place of a label table: the corpus's own labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,17 @@ class Changes:
         settings: values of strategies' settings, by the settings' names.
         sub_beams: how many beams of the main search to read.
         replicates: of the bootstrap.
+        labels: label table in the place of the corpus's labels; :data:`OWN` for those.
+        labels_beside: label tables to measure against, too. Where this or ``labels`` is given,
+            none of the run's own tables is used.
     """
 
     strategies: tuple[str, ...] | None = None
     settings: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     sub_beams: tuple[int, ...] | None = None
     replicates: int | None = None
+    labels: str | None = None
+    labels_beside: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -46,6 +55,8 @@ class Changes:
         strategies: Sequence[str] | None = None,
         sub_beams: Sequence[int] | None = None,
         replicates: int | None = None,
+        labels: str | None = None,
+        labels_beside: Sequence[str] = (),
         **settings: Sequence[object],
     ) -> Changes:
         """The same from keywords: every setting of a strategy with its values."""
@@ -54,7 +65,21 @@ class Changes:
             settings={name: tuple(values) for name, values in settings.items()},
             sub_beams=None if sub_beams is None else tuple(sub_beams),
             replicates=replicates,
+            labels=labels,
+            labels_beside=tuple(labels_beside),
         )
+
+    def label_tables(self, used: Sequence[LabelsUsed]) -> list[LabelsConfig]:
+        """The label tables to use, which without a change are those that the run used."""
+        if self.labels is None and not self.labels_beside:
+            return [
+                LabelsConfig(table=table.table, name=table.name, place=table.place)
+                for table in used
+            ]
+        beside = [LabelsConfig(table=table) for table in self.labels_beside]
+        if self.labels in (None, OWN):
+            return beside
+        return [LabelsConfig(table=self.labels, place="instead"), *beside]
 
     def in_section(self, section: str) -> dict[str, tuple[object, ...]]:
         """Values of the settings of a section of the config that are given, by name."""
@@ -76,6 +101,8 @@ class ReaggregationPlan:
         compared: pairs of strategy names that get a paired difference.
         parts: every shard of the run as every model answered it, in order.
         done: of them, those all of whose predictions exist already.
+        truth: label tables that the predictions are measured against.
+        label_tables: what ``run.json`` says of them.
     """
 
     source_record: RunRecord
@@ -86,6 +113,8 @@ class ReaggregationPlan:
     compared: frozenset[tuple[str, str]]
     parts: tuple[ShardOfModel, ...]
     done: frozenset[ShardOfModel]
+    truth: TruthTables
+    label_tables: tuple[LabelsUsed, ...] | None
 
     @property
     def pending(self) -> list[ShardOfModel]:
@@ -110,10 +139,12 @@ def plan_reaggregation(
     place = f"{source.uri}/{RECORD}"
     refuse_what_was_not_asked(parse_config(dict(record.config), source=place), variants)
     policy = record.vote_policy
-    fingerprint = _fingerprint(record, config, policy, variants)
+    truth = truth_tables(config.labels, LabelSet(record.labels), endpoint)
+    fingerprint = _fingerprint(record, config, policy, variants, truth)
     tables = Location.parse(output or _beside(source, fingerprint[:12]), endpoint)
     config = config.model_copy(update={"output": tables.uri})
     identity = {"the run that is read": record.fingerprint, "what is read": fingerprint}
+    identity |= truth.identity()
     _refuse_output(tables, source, fingerprint, config, identity)
     tables.probe_conditional_writes()
     work = ReaggregationWork(
@@ -127,13 +158,35 @@ def plan_reaggregation(
         variants=variants,
         generation_fingerprint=record.generation_fingerprint,
         fingerprint=fingerprint,
+        truth=truth.instead,
     )
     swept = {name: list(values) for name, values in changes.settings.items() if len(values) > 1}
     if changes.sub_beams:
         swept["sub_beams"] = list(changes.sub_beams)
     parts = _parts(source, [model.label for model in config.all_models], work.prompts)
-    done = _done(work, config)
-    return ReaggregationPlan(record, config, identity, swept, work, compared(variants), parts, done)
+    return ReaggregationPlan(
+        source_record=record,
+        config=config,
+        identity=identity,
+        swept=swept,
+        work=work,
+        compared=compared(variants),
+        parts=parts,
+        done=_done(work, config),
+        truth=truth,
+        label_tables=truth.used(_utterance_ids(source, parts, work.prompts[0])),
+    )
+
+
+def _utterance_ids(
+    source: Location, parts: Sequence[ShardOfModel], prompt: str
+) -> Iterator[str | None]:
+    """Utterance ids of the run, read of its first model and prompt."""
+    names = [
+        part.object_name("generations", prompt) for part in parts if part.model == parts[0].model
+    ]
+    for _, ids in ids_in(source, names):
+        yield from ids
 
 
 def _refuse_unread(changes: Changes, config: RunConfig) -> None:
@@ -175,6 +228,9 @@ def _changed_config(record: RunRecord, changes: Changes, place: str) -> RunConfi
             changed[section] = {**record.config.get(section, {}), **first}
     if changes.strategies is not None:
         changed["strategies"] = changes.strategies
+    tables = changes.label_tables(record.label_tables or ())
+    if tables or changed.get("labels"):
+        changed["labels"] = [table.model_dump() for table in tables]
     if changes.replicates is not None:
         changed["metrics"] = {**record.config["metrics"], "replicates": changes.replicates}
     return parse_config(changed, source=f"{place} with these changes")
@@ -210,10 +266,11 @@ def _fingerprint(
     config: RunConfig,
     policy: VotePolicy | None,
     variants: Sequence[Variant],
+    truth: TruthTables,
 ) -> str:
     """That of a run with these settings, where there could be one; else over all variants."""
     generation = record.generation_fingerprint
-    plain = config.prediction_identity(generation, policy)
+    plain = config.prediction_identity(generation, policy, truth.fingerprint)
     if tuple(variants) == run_sweep(config).variants():
         return plain
     named = [[variant.name, variant.strategy, used_settings(variant)] for variant in variants]

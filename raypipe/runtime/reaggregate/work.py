@@ -16,6 +16,7 @@ from raypipe.runtime.finish.aggregation import (
     PredictionSettings,
     read_answers,
 )
+from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.objects import object_bytes, object_table
@@ -44,6 +45,7 @@ class ReaggregationWork:
         policy: how the corpus understands the words of its votes; None where it does not say.
         generation_fingerprint: that the run's ``generations/`` must have.
         fingerprint: of what is written.
+        truth: label table in the place of the run's labels; None for those.
     """
 
     source: Location
@@ -56,6 +58,7 @@ class ReaggregationWork:
     variants: tuple[Variant, ...]
     generation_fingerprint: str
     fingerprint: str
+    truth: PlacedTable | None = None
 
     @property
     def all_prompts(self) -> tuple[str, ...]:
@@ -155,6 +158,7 @@ def _settings(
         emotion_tokens=tokens,  # of one model, the same under every prompt
         variants=work.variants,
         ensembles=work.ensembles,
+        truth=table_instead(work.truth),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from in_process import LABELS, utterance
 
-from raypipe.records import OWN_LABELS, Failure, LabelTable, LayerStatistics
+from raypipe.records import Failure, LayerStatistics
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.heads.plan import HeadsPlan, plan_heads
 from raypipe.store.features import EncodedClip, features_table
@@ -73,6 +73,6 @@ def write_features(
     return place
 
 
-def plan(folder: Path, *tables: LabelTable, **changes: object) -> HeadsPlan:
+def plan(folder: Path, **changes: object) -> HeadsPlan:
     document = {"features": str(folder / "f"), "output": str(folder / "out"), **changes}
-    return plan_heads(HeadsConfig.model_validate(document), tables or (OWN_LABELS,))
+    return plan_heads(HeadsConfig.model_validate(document))

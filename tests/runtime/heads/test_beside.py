@@ -12,7 +12,7 @@ from raypipe.errors import ConfigError
 from raypipe.runtime.heads.beside import copy_predictions, other_run
 from raypipe.store.location import Location
 from raypipe.store.query import query
-from raypipe.store.run_record import read_record
+from raypipe.store.run_record import LabelsUsed, read_record, write_record
 
 TESTED = {"shard-000000.parquet": frozenset({"u0", "u2", "u5"})}
 
@@ -44,4 +44,10 @@ def test_a_run_over_other_shards_is_refused(in_process: InProcess, tmp_path: Pat
         other_run(in_process.tables, elsewhere)
     with pytest.raises(ConfigError, match="is not a run"):
         other_run(Location.parse(str(tmp_path / "nothing")), record)
+    used = LabelsUsed(name="t", place="instead", table="/t", fingerprint="f", entries=1, matched=1)
+    write_record(in_process.tables, record.changed(label_tables=(used,)))
+    assert other_run(in_process.tables, record, "f").record.label_tables == (used,)
+    with pytest.raises(ConfigError, match="measured against other labels"):
+        other_run(in_process.tables, record)
+    write_record(in_process.tables, record)
     assert dataclasses.is_dataclass(other_run(in_process.tables, record))

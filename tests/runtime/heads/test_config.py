@@ -37,7 +37,7 @@ def test_seeds_are_strategies_where_there_are_several() -> None:
 
 def test_what_changes_a_prediction_changes_the_fingerprint() -> None:
     def prints(**changes: Any) -> str:
-        return config(**changes).identity(["a"], [""])
+        return config(**changes).identity(["a"])
 
     same: list[dict[str, Any]] = [{"output": "x"}, {"metrics": {"replicates": 300}}, {"name": "n"}]
     other: list[dict[str, Any]] = [
@@ -49,7 +49,12 @@ def test_what_changes_a_prediction_changes_the_fingerprint() -> None:
     ]
     assert {prints(**changes) for changes in same} == {prints()}
     assert len({prints(**changes) for changes in [{}, *other]}) == 1 + len(other)
-    assert config().identity(["a"], ["table"]) != prints() != config().identity(["b"], [""])
+    known = "ef13c23b31dd0a53f4eb2615026680040f140b16188c4ca26c835c8012266439"
+    assert prints() == known  # as before there were label tables
+    tables = [("t", "beside", "f"), ("t", "instead", "f"), ("u", "beside", "f")]
+    others = [config().identity(["a"], labels=[table]) for table in tables]
+    others += [config().identity(["b"]), config().identity(["a"], "run")]
+    assert len({known, *others}) == 6
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from in_process import LABELS
+from label_files import shares_of, write_table
 from made_up_features import BROKEN, plan, write_features
 
 from raypipe.errors import ConfigError
-from raypipe.records import LabelTable
+from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.aggregation import PredictionsOf
+from raypipe.runtime.finish.labels import table_instead
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.heads.plan import HeadsPlan
 from raypipe.runtime.heads.work import (
@@ -22,9 +24,11 @@ from raypipe.runtime.heads.work import (
     read_corpus,
     read_test_probs,
     shard_predictions,
+    threshold_scores,
     train_task,
     untested,
 )
+from raypipe.store.objects import object_table
 
 FAST = {"learning_rate": 0.01, "warmup_steps": 2, "epochs": 6}
 
@@ -87,11 +91,13 @@ def test_a_label_table_changes_what_is_learned_and_not_the_truth(tmp_path: Path)
     write_features(tmp_path / "f")
     made, corpus = read(tmp_path)
     fold = folds_of(corpus, made.config)[0]
-    always = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-    table = LabelTable("fear", {each.utterance_id: always for each in corpus.utterances}, LABELS)
-    other = plan(tmp_path, table, heads=[FAST | {"epochs": 30}])
-    task = HeadTask(other.cells[0], "head", 0, 0, fold)
-    train_task(task, corpus, LABELS, other.tables, other.fingerprint)
+    always = {each.utterance_id: shares_of(fear=1.0) for each in corpus.utterances}
+    table = write_table(tmp_path / "fear.parquet", always)
+    other = plan(tmp_path, labels=[{"table": table}], heads=[FAST | {"epochs": 30}])
+    own, relabelled = other.cells
+    assert (own.prompt, relabelled.prompt) == ("superb", "superb+fear")
+    task = HeadTask(relabelled, "head", 0, 0, fold)
+    train_task(task, corpus, LABELS, other.tables, other.fingerprint, other.truth)
     probs = read_test_probs(other.tables, [task])
     assert {int(np.argmax(guess)) for guess in probs["head"].values()} == {2}
     whose = PredictionsOf(other.run, "made-up", LABELS, None)
@@ -99,6 +105,26 @@ def test_a_label_table_changes_what_is_learned_and_not_the_truth(tmp_path: Path)
     truth = {each.utterance_id: each.soft_label for each in corpus.utterances}
     assert rows
     assert all(tuple(row["soft_label"]) == truth[row["utterance_id"]] for row in rows)
+    # Scores are against the corpus's labels, then against the table's.
+    [row] = object_table(other.tables.read(task.object_name)).to_pylist()
+    tested = [corpus.utterances[at] for at in fold.test]
+    guess = np.array(row["test_probs"])
+    expected = [
+        threshold_scores(tested, guess, LABELS, labels)
+        for labels in (OWN_LABELS, LabelTable("fear", always, LABELS))
+    ]
+    assert {key: row[key] for key in expected[0]} == expected[0]
+    assert row["other_scores"] == [{"labels": "fear", **expected[1]}]
+    assert expected[1]["threshold_macro_f1"] == 1
+    # In the place of the corpus's labels it is the truth.
+    instead = plan(tmp_path, labels=[{"table": table, "place": "instead"}], heads=[FAST])
+    assert instead.fingerprint != other.fingerprint
+    rows = shard_predictions(
+        corpus, 0, probs, whose, "superb+fear", table_instead(instead.truth.instead)
+    ).to_pylist()
+    assert {(tuple(row["soft_label"]), row["plurality"]) for row in rows} == {
+        (shares_of(fear=1.0), "fear")
+    }
 
 
 def test_std_is_read_where_the_features_have_it(tmp_path: Path) -> None:

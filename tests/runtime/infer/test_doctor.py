@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from checkups import corpus_of_seven, model_of, told
 from in_process import InProcess
+from label_files import shares_of, write_table
 
 from raypipe.runtime.infer.devices import Devices
 from raypipe.runtime.infer.doctor import taken
@@ -74,6 +75,12 @@ def test_an_output_that_holds_another_run_is_a_fault(corpus: InProcess) -> None:
     assert same.output.endswith(", continued")
     (fault,) = told(corpus, model=fake, strategies=["greedy", "bon"]).faults
     assert corpus.tables.uri in fault
+
+
+def test_a_label_table_of_another_corpus_is_a_fault(corpus: InProcess) -> None:
+    other = write_table(corpus.folder / "other.parquet", {"x": shares_of(fear=1.0)})
+    (fault,) = told(corpus, labels=[{"table": other}]).faults
+    assert "names none of the 7 utterances" in fault
 
 
 def test_nothing_is_written(corpus: InProcess) -> None:
