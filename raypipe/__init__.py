@@ -11,14 +11,37 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from raypipe.face import Run, ingest, inspect, load, predict, reaggregate, run
+from raypipe.face import (
+    Run,
+    features,
+    heads,
+    ingest,
+    inspect,
+    load,
+    predict,
+    reaggregate,
+    relabel,
+    run,
+)
 
 if TYPE_CHECKING:
     from raypipe import metrics
 
 __version__ = "0.2.0.dev0"
 
-__all__ = ["Run", "ingest", "inspect", "load", "metrics", "predict", "reaggregate", "run"]
+__all__ = [
+    "Run",
+    "features",
+    "heads",
+    "ingest",
+    "inspect",
+    "load",
+    "metrics",
+    "predict",
+    "reaggregate",
+    "relabel",
+    "run",
+]
 
 
 def __dir__() -> list[str]:

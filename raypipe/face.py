@@ -5,10 +5,10 @@ Nothing heavy is imported before it is needed: Ray with the first job, torch wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,14 +16,20 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     from numpy.typing import NDArray
+    from pydantic import BaseModel
 
     from raypipe.config import RunConfig
     from raypipe.reporting.corpus.findings import Findings, SliceBy
+    from raypipe.runtime.features.config import FeaturesConfig
+    from raypipe.runtime.heads.config import HeadsConfig
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.runtime.relabel.config import RelabelConfig
     from raypipe.shards import ShardIndex
     from raypipe.store.location import Location
     from raypipe.store.run_record import RunRecord
+
+Section = TypeVar("Section", bound="BaseModel")
 
 Settings = Mapping[str, object]
 """A config as keys and values, as they stand in its YAML file."""
@@ -104,20 +110,17 @@ def run(config: str | Path | Settings | RunConfig, *, address: str | None = None
     Raises:
         RaypipeError: if the config, the input, the storage or the accounting is wrong.
     """
-    from raypipe.config import RunConfig, load_config, parse_config
+    from raypipe.config import RunConfig, load_config
     from raypipe.runtime.infer.devices import devices
     from raypipe.runtime.infer.plan import make_plan
 
-    if isinstance(config, Mapping):
-        checked = parse_config(dict(config))
-    else:
-        checked = config if isinstance(config, RunConfig) else load_config(config)
-    plan = make_plan(checked, partial(devices, address))
+    settings = _settings(config, RunConfig, load_config)
+    plan = make_plan(settings, partial(devices, address))
 
     from raypipe.runtime.infer.pipeline import carry_out  # loads Ray, which checks do without
 
     carry_out(plan, address=address)
-    return Run(checked.output, checked.storage.endpoint)
+    return Run(settings.output, settings.storage.endpoint)
 
 
 def ingest(
@@ -132,19 +135,94 @@ def ingest(
     Raises:
         RaypipeError: if the config, the corpus or the storage is wrong.
     """
-    from raypipe.config import checked as as_checked
     from raypipe.runtime.ingest.config import IngestConfig, load_ingest_config
     from raypipe.runtime.ingest.plan import prepare_ingest
 
-    if isinstance(config, Mapping):
-        checked = as_checked(IngestConfig, dict(config), "config")
-    else:
-        checked = config if isinstance(config, IngestConfig) else load_ingest_config(config)
-    prepared = prepare_ingest(checked)
+    prepared = prepare_ingest(_settings(config, IngestConfig, load_ingest_config))
 
     from raypipe.runtime.ingest.job import carry_out_ingest  # loads Ray
 
     return carry_out_ingest(prepared, address=address)
+
+
+def features(config: str | Path | Settings | FeaturesConfig, *, address: str | None = None) -> Run:
+    """Encode a corpus of shards with frozen encoders; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the input or the storage is wrong.
+    """
+    from raypipe.runtime.features.config import FeaturesConfig, load_features_config
+    from raypipe.runtime.features.plan import plan_features
+
+    settings = _settings(config, FeaturesConfig, load_features_config)
+    plan = plan_features(settings)
+
+    from raypipe.runtime.features.job import carry_out_features  # loads Ray
+
+    carry_out_features(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def heads(config: str | Path | Settings | HeadsConfig, *, address: str | None = None) -> Run:
+    """Train light heads on features; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the features or the storage is wrong.
+    """
+    from raypipe.runtime.heads.config import HeadsConfig, load_heads_config
+    from raypipe.runtime.heads.plan import plan_heads
+
+    settings = _settings(config, HeadsConfig, load_heads_config)
+    plan = plan_heads(settings)
+
+    from raypipe.runtime.heads.job import carry_out_heads  # loads Ray
+
+    carry_out_heads(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def relabel(config: str | Path | Settings | RelabelConfig, *, address: str | None = None) -> Run:
+    """Let a language model change labels by what annotators wrote; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the input, the model or the storage is wrong.
+    """
+    from raypipe.runtime.infer.devices import devices
+    from raypipe.runtime.relabel.config import RelabelConfig, load_relabel_config
+    from raypipe.runtime.relabel.plan import plan_relabel
+
+    settings = _settings(config, RelabelConfig, load_relabel_config)
+    plan = plan_relabel(settings, partial(devices, address))
+
+    from raypipe.runtime.relabel.job import carry_out_relabel  # loads Ray
+
+    carry_out_relabel(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def _settings(
+    config: str | Path | Settings | Section,
+    kind: type[Section],
+    load: Callable[[str | Path], Section],
+) -> Section:
+    """A job's checked config, from its file, from what stands in one, or as it is."""
+    from raypipe.config import checked
+
+    if isinstance(config, Mapping):
+        return checked(kind, dict(config), "config")
+    return load(config) if isinstance(config, str | Path) else config
 
 
 def inspect(

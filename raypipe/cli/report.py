@@ -16,11 +16,19 @@ def report(
 ) -> None:
     """Write a finished run's report.html again and print its table."""
     from raypipe.labels import LabelSet
-    from raypipe.runtime.finish.report import write_report
+    from raypipe.runtime.finish.report import REPORT, write_report
     from raypipe.store.location import Location
+    from raypipe.store.query import table_dataset
     from raypipe.store.run_record import read_record
 
     tables = Location.parse(run, endpoint)
     record = read_record(tables)
+    labels = table_dataset(tables, "labels")
+    if labels is not None:
+        from raypipe.reporting.relabel.page import html_relabelling
+
+        tables.write(REPORT, html_relabelling(labels.to_table(), record).encode())
+        Console().print(f"{REPORT} in {run}", highlight=False)
+        return
     write_report(tables, record, LabelSet(record.labels))
     show_run(run, record, Console(), endpoint)

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 import yaml
 from corpus_folder import CorpusFolder
+from typed_items import silent_utterances
 
 from raypipe.shards import read_index
 from raypipe.store.location import Location
+from raypipe.store.run_record import read_record
 
 ROOT = Path(__file__).parents[2]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -144,3 +146,42 @@ def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_pa
     bad = submit(head, config, "jobs/ingest.py")
     assert bad.returncode != 0
     assert 'audio was "flac", is now "original"' in bad.stdout + bad.stderr
+
+
+def test_submitted_features_heads_and_relabelling_tell_the_truth(
+    head: Head, corpus: Path, tmp_path: Path, runs: Any
+) -> None:
+    """One after the other: the second reads what the first wrote."""
+    typed = runs.shards(silent_utterances(12), tmp_path / "typed", 100)
+    configs: dict[str, dict[str, Any]] = {
+        "features": {"input": {"shards": str(corpus)}, "encoders": [{"path": "fbank-raw"}]},
+        "heads": {
+            "features": str(tmp_path / "features"),
+            "heads": [{"epochs": 1}],
+            "folds": 3,
+            "metrics": {"replicates": 100},
+        },
+        "relabel": {
+            "input": {"shards": str(typed)},
+            "model": {"path": "tiny-alm"},
+            "items_per_request": 4,
+            "max_new_tokens": 1,  # nothing can be read in one token: all is left and marked
+            "attempts": 1,
+        },
+    }
+    counts = {}
+    for job, document in configs.items():
+        config = tmp_path / f"{job}.yaml"
+        config.write_text(yaml.safe_dump({**document, "output": str(tmp_path / job)}))
+        done = submit(head, config, f"jobs/{job}.py")
+        assert done.returncode == 0, done.stdout + done.stderr
+        counts[job] = read_record(Location.parse(str(tmp_path / job))).done_counts
+        assert f'"predicted": {counts[job].predicted}' in done.stdout
+    assert counts["features"].predicted == counts["heads"].predicted == runs.utterances
+    left = "SELECT count(*) AS n FROM labels WHERE status = 'left'"
+    assert runs.rows(tmp_path / "relabel", left) == [{"n": 12}]
+    config = tmp_path / "relabel.yaml"
+    config.write_text(yaml.safe_dump({**configs["relabel"], "output": str(tmp_path / "heads")}))
+    bad = submit(head, config, "jobs/relabel.py")
+    assert bad.returncode != 0
+    assert "holds another run" in bad.stdout + bad.stderr
