@@ -5,29 +5,24 @@ ray job submit --working-dir . -- python jobs/heads.py --config heads.yaml
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from rich.console import Console
 
-from raypipe.errors import RaypipeError
-from raypipe.runtime.heads.config import load_heads_config
+from raypipe.runtime.heads.config import HeadsConfig, load_heads_config
 from raypipe.runtime.heads.job import heads
+from raypipe.runtime.ray.submitted import submitted
+from raypipe.store.run_record import RunRecord
 
 
 def main() -> int:
     """Exit code: 0 when every utterance is accounted for, 1 on an error that stops the job."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="YAML file of the job")
-    arguments = parser.parse_args()
-    console = Console(width=120)
-    try:
-        record = heads(load_heads_config(arguments.config), address="auto", console=console)
-    except RaypipeError as error:
-        console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
-        return 1
-    console.print_json(data=record.done_counts.model_dump(mode="json", exclude_none=True))
-    return 0
+    return submitted(__doc__, load_heads_config, on_this_cluster)
+
+
+def on_this_cluster(config: HeadsConfig, console: Console) -> RunRecord:
+    """The record of the finished job."""
+    return heads(config, address="auto", console=console)
 
 
 if __name__ == "__main__":

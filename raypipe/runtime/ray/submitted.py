@@ -1,0 +1,44 @@
+"""What the scripts of ``jobs/`` share: a config by name, a job, an exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TypeVar
+
+from rich.console import Console
+
+from raypipe.errors import RaypipeError
+from raypipe.store.run_record import RunRecord
+
+Config = TypeVar("Config")
+
+
+def submitted(
+    what: str | None,
+    load: Callable[[str], Config],
+    job: Callable[[Config, Console], RunRecord],
+    show: Callable[[Config, Console], None] | None = None,
+) -> int:
+    """Exit code: 0 when every utterance is accounted for, 1 on an error that stops the job.
+
+    Args:
+        what: the job does, for the help.
+        load: reads the config's file, whose path is the option ``--config``.
+        job: that is carried out.
+        show: prints what came of it before the counts.
+    """
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--config", required=True, help="YAML file of the job")
+    arguments = parser.parse_args()
+    console = Console(width=120)
+    try:
+        config = load(arguments.config)
+        record = job(config, console)
+    except RaypipeError as error:
+        console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        return 1
+    if show is not None:
+        show(config, console)
+    console.print_json(data=record.done_counts.model_dump(mode="json", exclude_none=True))
+    return 0
