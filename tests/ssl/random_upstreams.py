@@ -64,10 +64,10 @@ def upstream(module: str) -> Any:
     return importlib.import_module(f"s3prl.upstream.{module}")
 
 
-def apc(vq: dict[str, object] | None = None) -> dict[str, object]:
+def apc(vq: dict[str, object] | None = None, **audio: object) -> dict[str, object]:
     paras = {"hidden_size": 16, "num_layers": 3, "dropout": 0.1, "residual": True, "vq": vq}
     model = upstream("apc.apc").APC(80, **paras)
-    config = {"data": {"audio": dict(FBANK)}, "model": {"paras": paras}}
+    config = {"data": {"audio": {**FBANK, **audio}}, "model": {"paras": paras}}
     return {"config": config, "model": weights(model)}
 
 
@@ -78,7 +78,7 @@ def npc() -> dict[str, object]:
         "dropout": 0.1,
         "residual": True,
         "kernel_size": 9,
-        "mask_size": 3,
+        "mask_size": 1,
         "vq": CODES,
     }
     model = upstream("npc.npc").NPC(80, **paras)

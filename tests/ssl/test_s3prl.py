@@ -11,18 +11,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-
 import random_upstreams
+import torch
 from random_upstreams import DECOAR2, KALDI, MADE, save_upstream, transformer, wav2vec
+
 from raypipe.errors import ConfigError
 from raypipe.records import FloatArray
 from raypipe.ssl import EncoderSource, Normalisation, family_of, load
 from raypipe.ssl.batches import batches_by_length
 from raypipe.ssl.families.s3prl import UPSTREAMS
 
-pytest.importorskip("torchaudio", reason="extra s3prl is not installed")
-pytest.importorskip("s3prl", reason="extra s3prl is not installed")
+try:
+    import s3prl  # noqa: F401
+    import torchaudio  # noqa: F401
+except (ImportError, OSError) as error:  # OSError: a torchaudio of another build than torch
+    pytest.skip(f"extra s3prl is not installed: {error}", allow_module_level=True)
+
+# Of MFCC that s3prl makes and these upstreams do not use.
+pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filterbank")
 
 RATE = 16_000
 PADDED = {"apc", "vq_apc", "decoar2", "vq_wav2vec"}
@@ -81,7 +87,7 @@ def test_an_upstream_gives_what_its_expert_gives(name: str, upstream_folder: Fol
         mean, std = by_hand(name, place / "states.ckpt", clip)
         assert given.mean.dtype == np.float32
         assert given.mean.shape == mean.shape
-        assert 0 <= round(len(clip) / encoder.stride) - given.frames <= 2
+        assert 0 <= round(len(clip) / encoder.stride) - given.frames <= 3
         np.testing.assert_allclose(given.mean, mean, atol=2e-5)
         assert given.std is not None
         np.testing.assert_allclose(given.std, std, atol=2e-4)
@@ -136,7 +142,9 @@ def test_the_shortest_clip_gives_a_frame(name: str, upstream_folder: Folder) -> 
 
 
 def test_only_what_has_a_table_of_positions_has_a_longest_clip(upstream_folder: Folder) -> None:
-    longest = {name: load(EncoderSource(str(upstream_folder(name)))).longest_samples for name in MADE}
+    longest = {
+        name: load(EncoderSource(str(upstream_folder(name)))).longest_samples for name in MADE
+    }
     assert {name for name, samples in longest.items() if samples} == {"mockingjay", "tera"}
 
 
@@ -239,7 +247,9 @@ def test_the_wrong_upstream_is_noticed(upstream_folder: Folder, tmp_path: Path) 
     [
         ("cpc", lambda: random_upstreams.cpc(hiddenGar=24), "layers are of different shapes"),
         ("cpc", lambda: random_upstreams.cpc(samplingType="sequential"), "from clip to clip"),
-        ("cpc", lambda: random_upstreams.cpc(encoder_type="mfcc"), "frames in a second"),
+        ("cpc", lambda: random_upstreams.cpc(encoder_type="mfcc"), "cannot encode noise"),
+        ("apc", lambda: random_upstreams.apc(frame_shift=20), "49 frames in a second"),
+        ("apc", lambda: random_upstreams.apc(frame_length=30), "560 samples are too few"),
     ],
 )
 def test_settings_that_give_no_features_are_refused(

@@ -18,6 +18,7 @@ import json
 import pickle
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,9 @@ class S3prlEncoder:
         """
         noise = np.random.default_rng(0).normal(0.0, 0.1, _RATE).astype(np.float32)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), warnings.catch_warnings():
+                # What it would warn of is refused below.
+                warnings.filterwarnings("ignore", r"std\(\): degrees of freedom")
                 layers, _ = self._layers([noise])
                 again, _ = self._layers([noise])
                 shortest, _ = self._layers([noise[: self.shortest_samples]])
@@ -193,7 +196,7 @@ def _named(path: str) -> tuple[str, Path]:
         raise ConfigError(f"encoder {path}: s3prl's checkpoints are read from a local folder")
     config = json.loads((folder / "config.json").read_text())
     name, file = config.get("upstream"), config.get("checkpoint")
-    if name not in UPSTREAMS:
+    if not isinstance(name, str) or name not in UPSTREAMS:
         raise ConfigError(
             f"encoder {path}: config.json names upstream {name!r}; known: {', '.join(UPSTREAMS)}"
         )
@@ -222,7 +225,9 @@ def _expert(name: str, file: Path, source: EncoderSource) -> Any:
         torch.save(state, rewritten)
         rewritten.seek(0)
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # Mockingjay tells what it does
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                # Of MFCC that Mockingjay and TERA make beside what they use.
+                warnings.filterwarnings("ignore", "At least one mel filterbank")
                 expert = expert_class(rewritten)
         except (
             ArithmeticError,
@@ -257,8 +262,9 @@ def _expert_module(name: str, path: str) -> Any:
         importlib.import_module("torchaudio")
         return importlib.import_module(f"s3prl.upstream.{name}.expert")
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise ConfigError(
-            f"encoder {path}: s3prl's upstreams need {error.name}, which is not installed: "
+            f"encoder {path}: s3prl's upstreams need {package}, which is not installed: "
             f"{install_hint('s3prl')}"
         ) from error
     except OSError as error:
