@@ -167,11 +167,6 @@ def test_the_waveform_is_normalised_before(upstream_folder: Folder) -> None:
     np.testing.assert_allclose(given.mean, plain.mean, atol=1e-6)
 
 
-def test_arithmetic_is_float32(upstream_folder: Folder) -> None:
-    with pytest.raises(ConfigError, match="dtype float32 only"):
-        load(EncoderSource(str(upstream_folder("apc")), dtype="float16"))
-
-
 class Ran:
     """Writes a file when it is unpickled."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import io
 import json
 import pickle
@@ -98,9 +99,7 @@ class S3prlEncoder:
     sampling_rate, shortest_samples = _RATE, _SHORTEST
 
     def __init__(self, source: EncoderSource) -> None:
-        name, file = _named(source.path)
-        if source.dtype != "float32":
-            raise ConfigError(f"encoder {source.path}: s3prl's upstreams take dtype float32 only")
+        name, file = named_checkpoint(source)
         upstream = UPSTREAMS[name]
         self._source = source
         self._expert = _expert(name, file, source)
@@ -185,12 +184,14 @@ class S3prlEncoder:
             )
 
 
-def _named(path: str) -> tuple[str, Path]:
+def named_checkpoint(source: EncoderSource) -> tuple[str, Path]:
     """Upstream and checkpoint file that a folder's ``config.json`` names.
 
     Raises:
-        ConfigError: if the folder is not here, the upstream is unknown or there is no such file.
+        ConfigError: if the folder is not here, the upstream is unknown, there is no such file, the
+            arithmetic is another than float32, or the extra is not installed.
     """
+    path = source.path
     folder = Path(path)
     if not folder.is_dir():
         raise ConfigError(f"encoder {path}: s3prl's checkpoints are read from a local folder")
@@ -205,6 +206,14 @@ def _named(path: str) -> tuple[str, Path]:
         raise ConfigError(
             f"encoder {path}: config.json names checkpoint {file!r}, which is no file in the folder"
         )
+    if source.dtype != "float32":
+        raise ConfigError(f"encoder {path}: s3prl's upstreams take dtype float32 only")
+    for package in ("torchaudio", "s3prl"):
+        if importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"encoder {path}: s3prl's upstreams need {package}, which is not installed: "
+                f"{install_hint('s3prl')}"
+            )
     return name, folder / file
 
 
@@ -212,9 +221,17 @@ def _expert(name: str, file: Path, source: EncoderSource) -> Any:
     """The upstream's ``UpstreamExpert``, ready to encode.
 
     Raises:
-        ConfigError: if s3prl is not installed, or the checkpoint cannot be used.
+        ConfigError: if torchaudio or the checkpoint cannot be used.
     """
-    expert_class = _expert_module(name, source.path).UpstreamExpert
+    try:
+        # First by itself: its faults are of the installation, whatever the upstream.
+        importlib.import_module("torchaudio")
+    except OSError as error:
+        raise ConfigError(
+            f"encoder {source.path}: torchaudio does not fit this torch ({_line(error)}); "
+            "see raypipe/ssl/README.md"
+        ) from error
+    expert_class = importlib.import_module(f"s3prl.upstream.{name}.expert").UpstreamExpert
     upstream = UPSTREAMS[name]
     # Old checkpoints of Mockingjay and TERA keep their command line in such an object.
     with torch.serialization.safe_globals([argparse.Namespace]):
@@ -254,24 +271,6 @@ def _expert(name: str, file: Path, source: EncoderSource) -> Any:
     expert.eval()
     expert.requires_grad_(False)
     return expert.to(source.device)
-
-
-def _expert_module(name: str, path: str) -> Any:
-    try:
-        # First by itself: its faults are of the installation, whatever the upstream.
-        importlib.import_module("torchaudio")
-        return importlib.import_module(f"s3prl.upstream.{name}.expert")
-    except ModuleNotFoundError as error:
-        package = str(error.name).partition(".")[0]
-        raise ConfigError(
-            f"encoder {path}: s3prl's upstreams need {package}, which is not installed: "
-            f"{install_hint('s3prl')}"
-        ) from error
-    except OSError as error:
-        raise ConfigError(
-            f"encoder {path}: torchaudio does not fit this torch ({_line(error)}); "
-            "see raypipe/ssl/README.md"
-        ) from error
 
 
 def _state(file: Path, upstream: _Upstream, path: str) -> dict[str, Any]:
@@ -333,6 +332,7 @@ FAMILY = EncoderFamily(
     rank=100,
     model_types=("s3prl",),
     load=S3prlEncoder,
+    check=named_checkpoint,
     layers="hidden_states of the upstream, as s3prl gives them",
     batches="similar lengths with APC, VQ-APC and DeCoAR 2; each by itself with vq-wav2vec; of one "
     "length only with the others",
