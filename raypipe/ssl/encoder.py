@@ -150,6 +150,8 @@ class EncoderFamily:
         normalisation: of waveforms by default, in words.
         sampling_rate: of the waveforms that it takes, in Hz.
         examples: hub ids of published checkpoints.
+        check: refuses with a ConfigError what can be seen to be wrong before anything is loaded;
+            runs where a job is planned.
 
     Raises:
         ConfigError: without ``model_types`` and ``built_in`` nothing could name it.
@@ -165,6 +167,7 @@ class EncoderFamily:
     built_in: tuple[str, ...] = ()
     sampling_rate: int = 16_000
     examples: tuple[str, ...] = ()
+    check: Callable[[EncoderSource], object] | None = None
 
     def __post_init__(self) -> None:
         if not self.model_types and not self.built_in:

@@ -86,7 +86,10 @@ def plan_features(config: FeaturesConfig) -> FeaturesPlan:
     tasks = shard_tasks(shards, index, config.input.limit)
     runs = []
     for encoder in config.encoders:
-        family = family_of(encoder.source("cpu", with_std=False).path, encoder.revision)
+        source = encoder.source("cpu", with_std=False)
+        family = family_of(source.path, source.revision)
+        if family.check is not None:
+            family.check(source)
         context = FeaturesContext(
             run=fingerprint[:12],
             shards=shards,

@@ -51,6 +51,14 @@ def test_an_unknown_encoder_is_refused_before_any_work(in_process: InProcess) ->
         plan(in_process, encoders=[{"path": str(in_process.folder)}])
 
 
+def test_a_family_checks_its_folder_before_any_work(in_process: InProcess) -> None:
+    place = in_process.folder / "upstream"
+    place.mkdir()
+    (place / "config.json").write_text('{"model_type": "s3prl", "upstream": "hubert"}')
+    with pytest.raises(ConfigError, match="upstream 'hubert'; known: apc"):
+        plan(in_process, encoders=[{"path": str(place)}])
+
+
 def test_a_limit_leaves_the_rest_out(in_process: InProcess) -> None:
     [run] = plan(in_process, input={"shards": str(in_process.shards), "limit": 4}).runs
     assert run.utterances == 4
