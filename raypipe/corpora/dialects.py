@@ -8,8 +8,9 @@ EmoBox: ``{"key": "cremad-1087-IWL-ANG-XX", "wav": "AudioWAV/1087_IWL_ANG_XX.wav
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from raypipe.corpora.channels import channel_numbers
 from raypipe.corpora.field_names import (
     is_missing,
     label_field,
@@ -122,15 +123,8 @@ def _cut_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
     told = [document.get("channel")]
     if isinstance(supervisions, list) and supervisions and isinstance(supervisions[0], dict):
         told.append(supervisions[0].get("channel"))
-    known = [_channel_numbers(value) for value in told if value is not None]
+    known = [channel_numbers(value) for value in told if value is not None]
     return min(known, key=len) if known else None
-
-
-def _channel_numbers(value: object) -> tuple[int, ...]:
-    numbers = value if isinstance(value, list) else [value]
-    if not all(isinstance(number, int) and number >= 0 for number in numbers) or not numbers:
-        raise BadLineError("bad_type", f"channel is no number of a channel: {shown(value)}")
-    return tuple(numbers)
 
 
 def _source(
@@ -155,9 +149,9 @@ def _source(
     return source.get("source"), inside
 
 
-def _held(source: Mapping[str, object]) -> Sequence[object]:
+def _held(source: Mapping[str, object]) -> tuple[int, ...]:
     channels = source.get("channels")
-    return channels if isinstance(channels, list) else ()
+    return channel_numbers(channels) if isinstance(channels, list) and channels else ()
 
 
 def supervised(document: Mapping[str, object]) -> dict[str, object]:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, open_text
-from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record
+from raypipe.corpora.manifest import AudioPaths, Fields, ManifestParser, Record
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.errors import CorpusError, ObjectMissingError
@@ -97,9 +98,11 @@ class _SideFile:
                         first = side_file.values[key][0]
                         raise BadLineError("duplicate_id", f"{shown(key)} is also in line {first}")
                     side_file.values[key] = line, check(value) if check else value
-                except BadLineError as error:
-                    fault = failure(name, line, key or None, error.reason, str(error))
-                    side_file.faults.append(fault)
+                except Exception as error:
+                    fault = line_fault(error)
+                    side_file.faults.append(
+                        failure(name, line, key or None, fault.reason, str(fault))
+                    )
         except ObjectMissingError:
             return cls(name)
         return side_file
@@ -149,9 +152,10 @@ def _whole(place: Location) -> Iterator[Record]:
         try:
             if isinstance(value, BadLineError):
                 raise value
-            yield line, {"id": key, "audio": _plain_path(value)}
-        except BadLineError as error:
-            yield line, BadLineError(error.reason, str(error), key or None)
+            record: Fields | BadLineError = {"id": key, "audio": _plain_path(value)}
+        except Exception as error:
+            record = line_fault(error, key or None)
+        yield line, record
 
 
 def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
@@ -165,9 +169,11 @@ def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
                 message = f"recording {shown(recording)} has no usable line in {_RECORDINGS}"
                 raise BadLineError("missing_audio", message)
             duration_s = None if end_s < 0 else end_s - start_s
-            yield line, {"id": key, "audio": path, SEGMENT: Segment(start_s, duration_s)}
-        except BadLineError as error:
-            yield line, BadLineError(error.reason, str(error), key or None)
+            part = Segment(start_s, duration_s)
+            record: Fields | BadLineError = {"id": key, "audio": path, SEGMENT: part}
+        except Exception as error:
+            record = line_fault(error, key or None)
+        yield line, record
 
 
 def _times(value: str) -> tuple[str, float, float]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
@@ -133,9 +134,9 @@ class TarBeside:
                         message = f"{shown(key)} is also in line {clips[key].number}"
                         raise BadLineError("duplicate_id", message)
                     clips[key] = _DescribedClip(number, name, fields)
-                except BadLineError as error:
-                    name = name or error.utterance_id
-                    yield failure(self.lines, number, name, error.reason, str(error))
+                except Exception as error:
+                    fault = line_fault(error, name)
+                    yield failure(self.lines, number, fault.utterance_id, fault.reason, str(fault))
 
     def _recordings(self, with_audio: bool) -> Iterator[_TarRecording | Failure]:
         last: _TarRecording | None = None

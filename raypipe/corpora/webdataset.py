@@ -27,12 +27,17 @@ Tar files in which neighbours of one name are one sample.
 
 A member's name up to the first dot after its folders is the sample, the rest is the field:
 utt1.wav (or .flac, ...) is the audio, utt1.json (or utt1.wav.json) holds the fields of a manifest's
-line (usual other names such as spk and text are understood), utt1.txt the transcript, utt1.cls one
-label.
+line (usual other names such as spk and text are understood), utt1.txt the transcript, utt1.cls (or
+.label, .emotion) one label, utt1.speaker the speaker, utt1.channel the channel that is the clip.
 """
 """Text of the catalogue about the files, in paragraphs."""
 
-_FIELDS = {".txt": "transcript", ".cls": "votes"}
+_FIELDS = {
+    **dict.fromkeys((".txt", ".text", ".transcript"), "transcript"),
+    **dict.fromkeys((".cls", ".label", ".labels", ".emotion", ".emo"), "votes"),
+    **dict.fromkeys((".speaker", ".spk"), "speaker"),
+    ".channel": "channel",
+}
 _READ = {".json", *_FIELDS, *AUDIO_SUFFIXES, ""}
 
 
@@ -108,7 +113,7 @@ def unused_columns(tarball: Tarball) -> tuple[str, ...]:
     sample = next(_samples(tarball.place, tarball.name, with_audio=False), None)
     if not isinstance(sample, _Sample):
         return ()
-    unread = [ending for ending in sample.members if _without_audio_suffix(ending) not in _READ]
+    unread = [ending for ending in sample.members if _field_ending(ending) not in _READ]
     try:
         fields = _fields(sample)
     except BadLineError:
@@ -207,8 +212,8 @@ def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, object]]:
 def _fields(sample: _Sample) -> dict[str, object]:
     fields: dict[str, object] = {}
     for member in sample.members:
-        ending = _without_audio_suffix(member)
-        if ending in _FIELDS:
+        ending = _field_ending(member)
+        if ending in _FIELDS and _FIELDS[ending] not in fields:
             fields[_FIELDS[ending]] = _text(sample, member)
     for member in sample.members:
         if _without_audio_suffix(member) == ".json":
@@ -223,6 +228,13 @@ def _without_audio_suffix(ending: str) -> str:
     """The ending of a member that is named after the recording itself, such as ``u1.wav.json``."""
     suffix = next((suffix for suffix in AUDIO_SUFFIXES if ending.startswith(f"{suffix}.")), "")
     return ending.removeprefix(suffix)
+
+
+def _field_ending(ending: str) -> str:
+    """The ending that says what a member holds: ``.emotion`` of ``u1.wav.emotion.txt``."""
+    ending = _without_audio_suffix(ending)
+    inner = ending.removesuffix(".txt")
+    return inner if inner in _FIELDS else ending
 
 
 def _text(sample: _Sample, ending: str) -> str:

@@ -163,7 +163,7 @@ def test_fields_beside_a_recording_may_be_named_after_all_of_its_name(tmp_path: 
 
 
 def test_fields_and_members_that_nothing_is_read_from_are_named(tmp_path: Path) -> None:
-    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__json={"mood": "x", "spk": "1"}, a__label="sad")
-    assert unused_columns(tar_files(uri, LABELS)[0]) == ("mood", ".label")
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__json={"mood": "x", "spk": "1"}, a__face="sad")
+    assert unused_columns(tar_files(uri, LABELS)[0]) == ("mood", ".face")
     torn = tar(tmp_path / "u.tar", a__wav=CLIP, a__json="{")
     assert unused_columns(tar_files(torn, LABELS)[0]) == ()
