@@ -35,6 +35,7 @@ from raypipe.config.sections import (
     StorageConfig,
     VerifierConfig,
 )
+from raypipe.config.values import PathText
 from raypipe.labels import LabelSet
 from raypipe.questions import QUESTIONS, Asked, PromptOutline, RunOutline, question_named
 from raypipe.records import Grammar
@@ -62,7 +63,7 @@ class RunConfig(ConfigSection):
 
     name: str = "run"
     input: InputConfig
-    output: str
+    output: PathText
     storage: StorageConfig = StorageConfig()
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()
