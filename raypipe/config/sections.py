@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from raypipe.channel_choice import ChannelChoice
 from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
-from raypipe.config.values import ChannelChoice, PathText
+from raypipe.config.values import PathText
 from raypipe.records import Turn
 
 TEXT_PROMPT = "describe"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
 _MOST_SHOWN = 80
 _LARGEST_SHOWN = 10**40
@@ -97,19 +97,3 @@ def _path_of_some_length(path: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_path_of_some_length)]
 """Path, ``s3://`` URI or name of something that may lie in a file."""
-
-
-def _channel(value: object) -> object:
-    if value == "mix":
-        return value
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("a channel is mix or a number, counted from 0")
-    return value
-
-
-ChannelChoice = Annotated[Literal["mix"] | int, BeforeValidator(_channel)]
-"""Channel of a recording that counts, counted from 0, or the mix of all."""

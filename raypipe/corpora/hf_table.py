@@ -27,7 +27,7 @@ from raypipe.corpora.field_names import (
 from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, shown
 from raypipe.corpora.manifest import AudioPaths
 from raypipe.corpora.pending import id_or_none, measured, read_or_failure, stored_recording
-from raypipe.errors import CorpusError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -63,7 +63,11 @@ class TableFile:
         for number, (row, size, facts) in enumerate(self.rows(with_audio=False), start=1):
             audio = row.pop(facts.audio, None)
             named = partial(self._name_and_fields, row, audio, number, facts)
-            yield ClipEntry(id_or_none(named), size)
+            is_given = row.get("id") is not None or row.get("utterance_id") is not None
+            path = _path_of(audio) or ""
+            # A path with folders that comes again is the same file.
+            is_derived = not is_given and "/" not in path
+            yield ClipEntry(id_or_none(named), size, is_derived)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and row."""
@@ -101,7 +105,7 @@ class TableFile:
         if column is not None:
             row = {**row, "votes": _worded(column, row[column], facts.words)}
         fields = with_usual_names(row)
-        name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+        name = _given_id(fields)
         split = _SPLIT.match(posixpath.basename(self.name))
         if split is not None:
             fields.setdefault("split", split["split"])
@@ -129,8 +133,14 @@ class TableFile:
                     for row in batch.to_pylist():
                         number += 1
                         yield row, size, facts
-            except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
+            except RaypipeError:
+                raise
+            except Exception as error:  # of a damaged file, whose values may be anything
                 raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
+
+
+def _given_id(fields: Mapping[str, object]) -> str | None:
+    return optional_text(fields, "id") or optional_text(fields, "utterance_id")
 
 
 def tables(

@@ -12,7 +12,7 @@ from typing import ClassVar, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from raypipe.config.values import ChannelChoice
+from raypipe.channel_choice import ChannelChoice
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip
 from raypipe.errors import ConfigError

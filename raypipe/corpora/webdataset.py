@@ -16,7 +16,7 @@ from raypipe.corpora.field_names import unused_names, with_usual_names
 from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, parse_json, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.pending import id_or_none, in_order, measured, read_or_failure
-from raypipe.errors import CorpusError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -62,12 +62,16 @@ class Tarball:
 
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; the audio is passed over."""
+        seen: set[str] = set()
         for sample in _samples(self.place, self.name, with_audio=False):
             if isinstance(sample, RowFailure):
                 yield ClipEntry(None, 0)
                 continue
             name = id_or_none(partial(_name_and_fields, sample))
-            yield ClipEntry(name, sample.audio_size)
+            # With folders, or in the same file, a name that comes again means the same recording.
+            is_derived = name == sample.name and "/" not in name and name not in seen
+            seen.add(sample.name)
+            yield ClipEntry(name, sample.audio_size, is_derived)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and sample."""
@@ -142,7 +146,9 @@ def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sampl
                         if not with_audio:
                             continue
                     sample.members[ending] = content(tar, member)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except RaypipeError:
+            raise
+        except Exception as error:  # of a damaged archive, its packing or its names
             number = max(number, 1)  # the sample at hand may lack members
             message = f"{name} sample {number}: the tar file is torn from here on: {error}"
             yield RowFailure(None, "ingest", "bad_tar", message, number)
