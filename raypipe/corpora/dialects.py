@@ -90,9 +90,7 @@ def _lhotse(document: Mapping[str, object]) -> Mapping[str, object]:
     recording = document["recording"]
     if not isinstance(recording, dict):
         raise BadLineError("bad_type", f"recording is not what Lhotse writes: {shown(recording)}")
-    if recording.get("transforms"):
-        message = f"recording.transforms are not applied: {shown(recording['transforms'])}"
-        raise BadLineError("unsupported_cut", message)
+    refuse_transforms(recording)
     fields = supervised(document)
     source, channels = _source(recording.get("sources"), _cut_channels(document))
     start_s = _seconds(document.get("start", 0.0), "start")
@@ -110,16 +108,54 @@ def _lhotse(document: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def stored_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
-    """Channels of a cut's supervision in audio that holds all of the cut's; None for all."""
-    held, channels = document.get("channel"), _cut_channels(document)
-    if not isinstance(held, list) or channels is None or len(channels) == len(held):
+    """Channels of a cut's supervision in stored audio; None for all.
+
+    Stored are the channels of a cut that has several, else all of its recording or only the cut's:
+    then the audio has one channel, and no other to take.
+
+    Raises:
+        BadLineError: ``no_channel`` for one that is not stored, ``unsupported_cut`` for a recording
+            that is yet to be changed.
+    """
+    channels, recording = _cut_channels(document), document.get("recording")
+    if isinstance(recording, dict):
+        refuse_transforms(recording)
+    if channels is None:
         return None
-    return tuple(held.index(channel) for channel in channels if channel in held) or None
+    held: tuple[int, ...] = ()
+    if isinstance(document.get("channel"), list):
+        held = channel_numbers(document["channel"])
+    elif isinstance(recording, dict):
+        sources = recording.get("sources")
+        first = sources[0] if isinstance(sources, list) and sources else None
+        held = _held(first) if isinstance(first, dict) else ()
+        ids = recording.get("channel_ids")
+        held = held or (channel_numbers(ids) if isinstance(ids, list) and ids else ())
+    return None if {*channels} == {*held} else _inside(channels, held)
+
+
+def refuse_transforms(recording: Mapping[str, object]) -> None:
+    """Refuse a Lhotse recording that is yet to be changed.
+
+    Raises:
+        BadLineError: ``unsupported_cut``.
+    """
+    if recording.get("transforms"):
+        message = f"recording.transforms are not applied: {shown(recording['transforms'])}"
+        raise BadLineError("unsupported_cut", message)
+
+
+def _inside(channels: tuple[int, ...], held: tuple[int, ...]) -> tuple[int, ...]:
+    """Positions of channels among those that a file holds; as they are where it does not tell."""
+    unknown = [channel for channel in channels if held and channel not in held]
+    if unknown:
+        raise BadLineError("no_channel", f"channel {unknown[0]} is none of {shown(held)}")
+    return tuple(held.index(channel) for channel in channels) if held else channels
 
 
 def _cut_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
     """Channels of a cut, or of its supervision where that has fewer; None for all."""
-    supervisions = document["supervisions"]
+    supervisions = document.get("supervisions")
     told = [document.get("channel")]
     if isinstance(supervisions, list) and supervisions and isinstance(supervisions[0], dict):
         told.append(supervisions[0].get("channel"))
@@ -142,11 +178,7 @@ def _source(
         raise BadLineError("unsupported_cut", f"its audio is no file: {shown(source)}")
     if channels is None or {*channels} == {*held} or len(held) == 1:
         return source.get("source"), None
-    unknown = [channel for channel in channels if held and channel not in held]
-    if unknown:
-        raise BadLineError("no_channel", f"channel {unknown[0]} is none of {shown(held)}")
-    inside = tuple(held.index(channel) for channel in channels) if held else channels
-    return source.get("source"), inside
+    return source.get("source"), _inside(channels, held)
 
 
 def _held(source: Mapping[str, object]) -> tuple[int, ...]:

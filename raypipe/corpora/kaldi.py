@@ -20,7 +20,8 @@ from raypipe.store.location import Location
 
 LAYOUT = """
 wav.scp says where recordings lie, segments (if there) which part of which is an utterance; text,
-utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them).
+utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them), and
+reco2file_and_channel says which channel (A or B) of a recording is meant.
 
 Nothing is ever executed: a line of wav.scp that is a command, which Kaldi would run, is refused,
 and so is a place inside an archive (foo.ark:123).
@@ -28,6 +29,7 @@ and so is a place inside an archive (foo.ark:123).
 """Text of the catalogue about the files, in paragraphs."""
 
 _RECORDINGS, _SEGMENTS = "wav.scp", "segments"
+_CHANNELS = "reco2file_and_channel"
 _SIDE_FILES = {"text": "transcript", "utt2spk": "speaker", "utt2emo": "votes"}
 _ARCHIVED = re.compile(r".*\.(?:ark|scp)(?::\d+.*)?", re.IGNORECASE)
 
@@ -64,12 +66,14 @@ def pending_kaldi(
     if not place.exists(_RECORDINGS):
         raise CorpusError(f"there is no {_RECORDINGS} in {place.uri}")
     side_files = {name: _SideFile.of(place, name) for name in _SIDE_FILES}
+    channels = _SideFile.of(place, _CHANNELS, _channel)
+    yield from channels.faults
     if place.exists(_SEGMENTS):
         recordings = _SideFile.of(place, _RECORDINGS, _plain_path)
         yield from recordings.faults
-        file, records = _SEGMENTS, _segments(place, recordings)
+        file, records = _SEGMENTS, _segments(place, recordings, channels)
     else:
-        file, records = _RECORDINGS, _whole(place)
+        file, records = _RECORDINGS, _whole(place, channels)
     parser = ManifestParser(file, rules, AudioPaths(root, root))
     yield from sized_ahead(parser.lines(_with_side_files(records, side_files)))
     for side_file in side_files.values():
@@ -147,18 +151,31 @@ def _plain_path(text: str) -> str:
     return text
 
 
-def _whole(place: Location) -> Iterator[Record]:
+def _channel(text: str) -> str:
+    """Channel of a line ``<recording> <file> <channel>``.
+
+    Kaldi writes A and B. Of a number it does not say whether it counts from 0 or 1: it is kept as
+    a name, which does no harm beside a recording with one channel.
+    """
+    *_, channel = text.split() or [""]
+    return f"{channel} of {_CHANNELS}" if channel.isdecimal() else channel
+
+
+def _whole(place: Location, channels: _SideFile) -> Iterator[Record]:
     for line, key, value in _pairs(place, _RECORDINGS):
         try:
             if isinstance(value, BadLineError):
                 raise value
-            record: Fields | BadLineError = {"id": key, "audio": _plain_path(value)}
+            record: Fields | BadLineError = {
+                **{"id": key, "audio": _plain_path(value)},
+                "channel": channels.take(key),
+            }
         except Exception as error:
             record = line_fault(error, key or None)
         yield line, record
 
 
-def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
+def _segments(place: Location, recordings: _SideFile, channels: _SideFile) -> Iterator[Record]:
     for line, key, value in _pairs(place, _SEGMENTS):
         try:
             if isinstance(value, BadLineError):
@@ -170,7 +187,10 @@ def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
                 raise BadLineError("missing_audio", message)
             duration_s = None if end_s < 0 else end_s - start_s
             part = Segment(start_s, duration_s)
-            record: Fields | BadLineError = {"id": key, "audio": path, SEGMENT: part}
+            record: Fields | BadLineError = {
+                **{"id": key, "audio": path, SEGMENT: part},
+                "channel": channels.take(recording),
+            }
         except Exception as error:
             record = line_fault(error, key or None)
         yield line, record
