@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from raypipe.audio import AudioLimits, MeasuredSound, measure, read_header
+from raypipe.audio import AudioLimits, MeasuredSound, measure
 from raypipe.audio.media import audio_track, media_kind
 from raypipe.corpora.bad_line import BadLineError, line_fault, shown
 from raypipe.corpora.lines import checked_text
@@ -141,19 +141,13 @@ def sized_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[PendingClip 
 def measured_sound(audio: bytes) -> MeasuredSound:
     """Sampling rate, length and marks of an encoded clip.
 
-    What only decoding shows to be damaged is told by a run, or when it becomes FLAC: its length is
-    the header's then, and it has no marks.
+    What decoding shows to be damaged is refused by a run, or when it becomes FLAC: its length is
+    what was decoded, and its marks say why it is no more.
 
     Raises:
         DecodeError: if it cannot be a recording.
     """
-    header = read_header(audio, _INGEST_LIMITS)
-    try:
-        return measure(audio, _INGEST_LIMITS)
-    except DecodeError:
-        if header.frames is None:
-            raise
-        return MeasuredSound(header.sampling_rate, header.frames, None)
+    return measure(audio, _INGEST_LIMITS, whole=False)
 
 
 def stored_recording(place: Location, name: str) -> bytes:
