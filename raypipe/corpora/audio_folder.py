@@ -9,8 +9,14 @@ from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
 from raypipe.corpora.field_names import with_usual_names, without_missing
 from raypipe.corpora.fields import BadLineError, FieldRules
-from raypipe.corpora.lines import csv_records, open_text
-from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record, json_records
+from raypipe.corpora.lines import csv_columns, csv_records, open_text
+from raypipe.corpora.manifest import (
+    AudioPaths,
+    ManifestParser,
+    Record,
+    check_columns,
+    json_records,
+)
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
@@ -82,6 +88,7 @@ def _rows(place: Location, table: str, named: set[str]) -> Iterator[Record]:
     below = posixpath.dirname(table)
     with open_text(place, table, newline="") as text:
         if table.lower().endswith(".csv"):
+            check_columns(csv_columns(text, table, [("file_name",)]), table)
             records: Iterator[Record] = (
                 (line, row if isinstance(row, BadLineError) else without_missing(row))
                 for line, row in csv_records(text, table, [("file_name",)])

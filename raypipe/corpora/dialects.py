@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 from raypipe.corpora.channels import channel_numbers
 from raypipe.corpora.field_names import (
+    is_bare_number,
     is_missing,
     label_field,
     path_id,
-    whole_number,
     with_usual_names,
 )
 from raypipe.corpora.fields import BadLineError, shown
@@ -53,6 +53,15 @@ def as_fields(document: Fields) -> Fields:
     return document
 
 
+def line_id(document: Fields) -> str | None:
+    """Id for the failure of a line, as far as it can be told; None if there is none."""
+    for name in ("id", "utterance_id", "key"):
+        if isinstance(document.get(name), str):
+            return str(document[name])
+    path = document.get("audio_filepath")
+    return path_id(path) if isinstance(path, str) else None
+
+
 def with_labels(fields: Fields) -> Fields:
     """Fields of a manifest's own line, of which an ``emotion`` or ``label`` is the vote.
 
@@ -62,10 +71,7 @@ def with_labels(fields: Fields) -> Fields:
     if column is None or not is_missing(fields.get("soft_label")):
         return fields
     value = fields[column]
-    is_number = whole_number(value) is not None or (
-        isinstance(value, str) and value.strip().lstrip("-").isdecimal()
-    )
-    return fields if column == "votes" or is_number else {**fields, "votes": value}
+    return fields if column == "votes" or is_bare_number(value) else {**fields, "votes": value}
 
 
 def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
@@ -77,7 +83,8 @@ def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
     if not is_missing(document.get("offset")):
         start_s = _seconds(document["offset"], "offset")
         duration = document.get("duration")
-        duration_s = None if is_missing(duration) else _seconds(duration, "duration")
+        to_the_end = is_missing(duration) or duration == -1
+        duration_s = None if to_the_end else _seconds(duration, "duration")
         fields[SEGMENT] = Segment(start_s, duration_s)
         exact = f"{name}-{start_s!r}" + ("" if duration_s is None else f"-{duration_s!r}")
         name = f"{name}-{start_s:.3f}" if start_s else name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 
 def is_missing(value: object) -> bool:
@@ -108,14 +108,43 @@ _READ_FIELDS = frozenset(
 
 
 def unused_names(rows: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
-    """Names of the fields in rows that no reader looks at, in their order."""
-    names = dict.fromkeys(name for row in rows for name in row if name not in _READ_FIELDS)
+    """Names of the fields in rows that nothing is read from, in their order.
+
+    Labels that are numbers without words are among them.
+    """
+    names = dict.fromkeys(
+        name
+        for row in rows
+        for name, value in row.items()
+        if name not in _READ_FIELDS or (name in VOTE_COLUMNS[1:] and is_bare_number(value))
+    )
     return tuple(names)
 
 
-def label_field(fields: Mapping[str, object]) -> str | None:
-    """Name of the field that holds the votes, under its own or a usual other name."""
-    return next((name for name in VOTE_COLUMNS if _says_something(fields.get(name))), None)
+def repeated_column(header: Sequence[str]) -> str | None:
+    """A column that is read and stands in a header twice; None if there is none."""
+    return next((name for name in header if name in _READ_FIELDS and header.count(name) > 1), None)
+
+
+def label_field(fields: Mapping[str, object], worded: Container[str] = ()) -> str | None:
+    """Name of the field that holds the votes, under its own or a usual other name.
+
+    Args:
+        fields: of a line.
+        worded: names of the fields whose numbers have words; of others words go before numbers.
+    """
+    names = [name for name in VOTE_COLUMNS if _says_something(fields.get(name))]
+    in_words = (name for name in names if name in worded or not is_bare_number(fields[name]))
+    return next(in_words, names[0] if names else None)
+
+
+def is_bare_number(value: object) -> bool:
+    """Whether a value is a whole number, or a list of them, also as a text of digits."""
+    if isinstance(value, list):
+        return bool(value) and all(map(is_bare_number, value))
+    if isinstance(value, str):
+        return value.strip().lstrip("-").removesuffix(".0").isdecimal()
+    return whole_number(value) is not None
 
 
 def _says_something(value: object) -> bool:

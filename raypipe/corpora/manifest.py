@@ -7,7 +7,7 @@ import io
 import os
 import posixpath
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -15,8 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from raypipe.corpora.bad_line import line_fault
-from raypipe.corpora.dialects import EXACT_ID, as_fields
-from raypipe.corpora.field_names import AUDIO_COLUMNS, unused_names, with_usual_names
+from raypipe.corpora.dialects import EXACT_ID, as_fields, line_id
+from raypipe.corpora.field_names import (
+    AUDIO_COLUMNS,
+    repeated_column,
+    unused_names,
+    with_usual_names,
+)
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -303,12 +308,24 @@ def _records(text: TextIO, name: str) -> Iterator[Record]:
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
         header = csv_columns(text, name, [AUDIO_COLUMNS], delimiter)
+        check_columns(header, name)
         return table_records(header, csv_records(text, name, [AUDIO_COLUMNS], delimiter))
     if kind == "json":
         return _speechbrain(text, name)
     raise CorpusError(
         f"{name} is not a manifest: its ending is none of jsonl, ndjson, csv, tsv, json"
     )
+
+
+def check_columns(header: Sequence[str], name: str) -> None:
+    """Refuse a table of which a column that is read stands there twice.
+
+    Raises:
+        CorpusError: naming it.
+    """
+    column = repeated_column(header)
+    if column is not None:
+        raise CorpusError(f"{name} has the column {column} twice; which of them counts?")
 
 
 def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
@@ -334,11 +351,13 @@ def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Reco
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
+        name = None
         try:
             document = parse_json(line, "line")
             if not isinstance(document, dict):
                 raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
+            name = line_id(document)
             record: Fields | BadLineError = as_fields(document) if dialects else document
         except Exception as error:
-            record = line_fault(error)
+            record = line_fault(error, name)
         yield number, record

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.containers import ClipEntry
-from raypipe.corpora.dialects import EXACT_ID
+from raypipe.corpora.dialects import EXACT_ID, line_id
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
 from raypipe.corpora.pending import failure, in_order, measured, read_or_failure
@@ -138,7 +138,8 @@ class TarBeside:
                         raise BadLineError("duplicate_id", message)
                     clips[key] = _DescribedClip(number, name, fields)
                 except Exception as error:
-                    fault = line_fault(error, name)
+                    told = None if isinstance(record, BadLineError) else line_id(record)
+                    fault = line_fault(error, name or told)
                     yield failure(self.lines, number, fault.utterance_id, fault.reason, str(fault))
 
     def _recordings(self, with_audio: bool) -> Iterator[_TarRecording | Failure]:

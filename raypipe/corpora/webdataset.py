@@ -5,8 +5,10 @@ from __future__ import annotations
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
 from typing import Self
 
@@ -38,6 +40,7 @@ _FIELDS = {
     **dict.fromkeys((".speaker", ".spk"), "speaker"),
     ".channel": "channel",
 }
+_LOOKED_AT = 20  # samples, for the names of fields
 _READ = {".json", *_FIELDS, *AUDIO_SUFFIXES, ""}
 
 
@@ -113,16 +116,17 @@ def tar_files(
 
 
 def unused_columns(tarball: Tarball) -> tuple[str, ...]:
-    """Fields of a tar file's first sample that nothing is read from; raises as ``scan``."""
-    sample = next(_samples(tarball.place, tarball.name, with_audio=False), None)
-    if not isinstance(sample, _Sample):
-        return ()
-    unread = [ending for ending in sample.members if _field_ending(ending) not in _READ]
-    try:
-        fields = _fields(sample)
-    except BadLineError:
-        fields = {}
-    return (*unused_names([fields]), *unread)
+    """Fields of a tar file's first samples that nothing is read from; raises as ``scan``."""
+    rows: list[dict[str, object]] = []
+    unread: dict[str, None] = {}
+    for sample in islice(_samples(tarball.place, tarball.name, with_audio=False), _LOOKED_AT):
+        if isinstance(sample, _Sample):
+            unread |= dict.fromkeys(
+                ending for ending in sample.members if _field_ending(ending) not in _READ
+            )
+            with suppress(BadLineError):
+                rows.append(_fields(sample))
+    return (*unused_names(rows), *unread)
 
 
 def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:

@@ -405,3 +405,20 @@ def test_a_label_in_the_cuts_own_custom_fields(tmp_path: Path) -> None:
     assert isinstance(both, Utterance)
     assert [vote.labels for vote in own.votes] == [("sad",)]
     assert [vote.labels for vote in both.votes] == [("happy",)] * 3
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [(nemo(offset="soon"), "wavs/u1"), (cut(start=-1), "c1"), (cut(supervisions=5), "c1")],
+)
+def test_faults_carry_the_id_of_their_line(tmp_path: Path, line: dict[str, Any], name: str) -> None:
+    [failure] = read(tmp_path, line)
+    assert isinstance(failure, RowFailure)
+    assert failure.utterance_id == name
+
+
+def test_a_duration_of_minus_one_is_the_rest_in_nemo_s_manifests(tmp_path: Path) -> None:
+    rest, whole = read(tmp_path, nemo(offset=0.25, duration=-1), nemo(offset=0, duration=-1))
+    assert isinstance(rest, Utterance)
+    assert isinstance(whole, Utterance)
+    assert (rest.duration_s, whole.duration_s) == (0.75, 1.0)

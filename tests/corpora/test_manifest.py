@@ -600,6 +600,37 @@ def test_numbers_and_what_stands_beside_a_soft_label_are_no_votes(
     assert found.votes == ()
 
 
+def test_words_go_before_numbers_among_the_columns_of_labels(folder: Path) -> None:
+    header = ["id", "audio", "label", "emotion"]
+    for path in (
+        sheet(folder, header, ["1", "a.wav", "0", "sad"], ["2", "a.wav", "1.0", "anger"]),
+        jsonl(folder, line(label=0, emotion="sad"), line(2, label="1", emotion=["anger"])),
+    ):
+        rows = read(path)
+        words = [vote.labels for row in rows if isinstance(row, Utterance) for vote in row.votes]
+        assert words == [("sad",), ("anger",)]
+    path = sheet(folder, ["id", "audio", "label"], ["1", "a.wav", "0"], ["2", "a.wav", "1.0"])
+    assert unused_columns(path, None) == ("label",)
+
+
+def test_a_column_that_stands_there_twice_is_refused(folder: Path) -> None:
+    (folder / "b.csv").write_text("audio,emotion,audio,x,x\na.wav,anger,b.wav,1,2\n")
+    with pytest.raises(CorpusError, match=r"b\.csv has the column audio twice"):
+        read(str(folder / "b.csv"))
+    (folder / "b.csv").write_text("audio,emotion,x,x\na.wav,anger,1,2\n")
+    assert isinstance(read(str(folder / "b.csv"))[0], Utterance)
+
+
+def test_a_last_cell_of_two_lines_is_one_cell_in_tsv(folder: Path) -> None:
+    path = folder / "c.tsv"
+    rows = ["id audio transcript", '1 a.wav "two|lines"', '2 a.wav "stray', '3 a.wav no"end"']
+    path.write_text("\n".join(rows).replace(" ", "\t").replace("|", "\n"))
+    found = read(str(path))
+    assert [row.transcript for row in found if isinstance(row, Utterance)] == [
+        *("two\nlines", '"stray', 'no"end"')
+    ]
+
+
 def test_columns_that_nothing_is_read_from_are_named(folder: Path) -> None:
     path = sheet(folder, ["id", "audio", "mood", "emotion", "gender"], ["1", "a.wav", "x", "", ""])
     assert unused_columns(path, None) == ("mood",)
