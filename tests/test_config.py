@@ -1,7 +1,13 @@
+import copy
+import datetime
+import random
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from raypipe.config import PromptConfig, RunConfig, load_config, parse_config
 from raypipe.errors import ConfigError
@@ -287,3 +293,149 @@ def test_label_tables_are_part_of_what_predictions_are() -> None:
     assert identity(labels=[beside, instead]) == identity()  # what a table holds is added later
     with pytest.raises(ConfigError, match="only one table can stand instead"):
         parse_config({**MINIMAL, "labels": [instead, instead]})
+
+
+README = (Path(__file__).parents[1] / "raypipe/config/README.md").read_text(encoding="utf-8")
+EVERYTHING = README.partition("```yaml\n")[2].partition("```")[0]
+LONGEST_MESSAGE = 2_000
+
+
+def refused(path: Path, text: str) -> str | None:
+    """Message of a refusal of a config, None if it is accepted; nothing else may come of it."""
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    started = time.monotonic()
+    try:
+        load_config(path)
+    except ConfigError as error:
+        message = str(error)
+        assert all(line.startswith(str(path)) for line in message.split("\n"))
+        assert len(message) < LONGEST_MESSAGE
+        message.encode()
+        return message
+    finally:
+        assert time.monotonic() - started < 10.0
+    return None
+
+
+BOMB = (
+    "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+    + "output: *a9\n"
+)
+MERGES = "a0: &a0 {x: 1, y: 2}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "output: 2024-13-45",
+        'a: !!int "zz"',
+        'a: !!float "zz"',
+        'a: !!timestamp "zz"',
+        "a: 0x_",
+        "a: 0b_",
+        f"output: {'9' * 5000}",
+        f"output: 0x{'f' * 5000}",
+        "[" * 100_000,
+        "{" * 3000,
+        "- " * 3000,
+        f"a: {'[' * 900}{']' * 900}",
+        "a: &a [*a]",
+        "a: &a {b: *a}",
+        "? [a, b]\n: c",
+        "!!python/object/apply:os.system ['true']",
+        f"{'k' * 5000}: 1",
+        '"\\uDC00": 1',
+        '"a\\nb": 1',
+        "\0",
+        "",
+        BOMB,
+        MERGES,
+    ],
+)
+def test_what_yaml_cannot_make_values_of_is_refused_in_a_line(tmp_path: Path, text: str) -> None:
+    message = refused(tmp_path / "c.yaml", text)
+    assert message is not None
+    assert message.count("\n") <= 2  # a missing input and output have lines of their own
+
+
+def test_values_in_messages_are_cut(tmp_path: Path) -> None:
+    document = {**MINIMAL, "decoding": {"beam_count": "B" * 9000}, "questions": [1] * 3000}
+    message = refused(tmp_path / "c.yaml", yaml.safe_dump(document))
+    assert message is not None
+    assert "B" * 79 + "..." in message
+    assert "B" * 81 not in message
+    assert "and 2" in message.split("\n")[-1]
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        *(("input", "shards"), (None, "output"), ("model", "path"), ("prompt", "template")),
+        *(("prompt", "examples"), ("prompt", "cot"), ("verifier", "template")),
+    ],
+)
+def test_paths_that_no_file_has_are_refused(section: str | None, key: str) -> None:
+    for value in ("a\0b", "\ud800", "A" * 5000, "x/" + "A" * 256, "ab/" * 400):
+        changed = {key: value} if section is None else {section: {key: value}}
+        with pytest.raises(ConfigError, match=key):
+            parse_config({**MINIMAL, **changed})
+    for section in ("model", "prompt"):
+        with pytest.raises(ConfigError, match=r"name: holds half of a surrogate"):
+            parse_config({**MINIMAL, section: {"name": "a\ud83db"}})
+
+
+@pytest.mark.parametrize("channel", [-1, "left", True, 0.5, None, [0]])
+def test_a_channel_that_is_none_is_refused_with_what_is_allowed(channel: object) -> None:
+    with pytest.raises(ConfigError, match=r"audio\.channel: a channel is mix or a number") as error:
+        parse_config({**MINIMAL, "audio": {"channel": channel}})
+    assert "\n" not in str(error.value)
+    assert parse_config({**MINIMAL, "audio": {"channel": 1.0}}).audio.channel == 1
+
+
+ODD: tuple[object, ...] = (
+    *(None, True, 0, -1, 1e308, float("inf"), float("nan"), 10**30, 0.5, "", "x", "\0", "\ud800"),
+    *("ü🎉", "../../x", "s3://", [], {}, [[]], [{}], {"a": 1}, {1: 2}, {None: 1}, "A" * 5000),
+    *(b"bytes", [1] * 3000, "a\nb", "greedy", ["greedy"] * 2, datetime.date(2020, 1, 1)),
+)
+
+
+def places(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in a document with each of its keys."""
+    for key in list(document) if isinstance(document, dict) else range(len(document)):
+        yield document, key
+        if isinstance(document[key], dict | list):
+            yield from places(document[key])
+
+
+def mutant(chance: random.Random) -> str:
+    """The config with every setting, after some accidents to its values or to its text."""
+    if chance.random() < 0.3:
+        text = list(EVERYTHING)
+        for _ in range(chance.choice([1, 2, 5])):
+            text[chance.randrange(len(text))] = chance.choice(["", *':{}[]!\t"#\n-|%', "&a ", "*a"])
+        return "".join(text)
+    document = yaml.safe_load(EVERYTHING)
+    for _ in range(chance.choice([1, 1, 2, 3])):
+        holder, key = chance.choice(list(places(document)))
+        match chance.randrange(6):
+            case 0 | 1 | 2:
+                holder[key] = copy.deepcopy(chance.choice(ODD))
+            case 3:
+                del holder[key]
+            case 4 if isinstance(holder, dict):
+                holder[chance.choice(["x", "é", 1, None, "strategiez", "\udc00"])] = holder.pop(key)
+            case _:
+                other, there = chance.choice(list(places(document)))
+                holder[key] = copy.deepcopy(other[there])
+    return yaml.safe_dump(document)
+
+
+def test_damaged_configs_are_accepted_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    assert refused(path, EVERYTHING) is None
+    chance = random.Random(12)
+    outcomes = [refused(path, mutant(chance)) for _ in range(150)]
+    assert sum(outcome is not None for outcome in outcomes) > 75

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from raypipe.audio.media import audio_track, media_kind
 from raypipe.audio.mpeg import with_frame_count
+from raypipe.audio.ogg import check_ogg_pages
 from raypipe.errors import DecodeError
 
 _FEW_BYTES = 64
@@ -21,7 +22,12 @@ _FEW_BYTES = 64
 
 _HALF_RANGE = 1 << 31
 _PLACEHOLDER_SLACK = 1 << 16
+_ROUND, _ROUND_SIZES = 1 << 20, 0x7F000000
 _STREAMED_SIZE = 0xFFFFFFFF
+_LAST_CHUNKS = (
+    *(b"LIST", b"id3 ", b"ID3 ", b"bext", b"fact", b"cue ", b"smpl", b"iXML", b"axml", b"afsp"),
+    *(b"PEAK", b"JUNK", b"NAME", b"AUTH", b"ANNO", b"(c) "),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def _checked(audio: bytes) -> SoundFileBytes:
     if kind in (b"FORM", b"RIFX"):
         return _checked_chunks(audio, ">I", b"SSND" if kind == b"FORM" else b"data")
     if kind == b"OggS":
-        _check_last_ogg_page(audio)
+        check_ogg_pages(audio)
     elif kind[:3] == b"ID3" or (kind[0] == 0xFF and kind[1:] and kind[1] & 0xE0 == 0xE0):
         return SoundFileBytes(*with_frame_count(audio))
     return SoundFileBytes(audio)
@@ -77,17 +83,25 @@ def _checked_chunks(audio: bytes, byte_order: str, wanted: bytes) -> SoundFileBy
     for name, start, size in _chunks(audio, byte_order):
         if name != wanted:
             continue
-        present = len(audio) - start
+        present = _end_of_samples(audio, byte_order, start) - start
         if size > present and not _is_placeholder(size):
             if size > present + _FEW_BYTES or present <= 0:
                 raise DecodeError(
                     "truncated", f"the header declares {size} bytes of audio, {present} are there"
                 )
             note = f"the header declares {size} bytes of audio, {present} are there"
-        elif size > present or (size == 0 and present and not _chunks_follow(audio, start)):
+        elif size > present or (
+            size == 0 and present and not _chunks_follow(audio, byte_order, start)
+        ):
             note = f"the header declares {size} bytes of audio, as if written to a pipe"
         else:
-            return SoundFileBytes(audio)
+            extra = present - size - size % 2
+            if extra <= 0 or _looks_like_a_chunk(audio, start + size + size % 2):
+                return SoundFileBytes(audio)
+            note = f"the header declares {size} bytes of audio, {extra} that are no chunk follow"
+            (declared,) = struct.unpack_from(byte_order, audio, 4)
+            if declared + 8 < start + present or size == 0:  # another file may begin there
+                return SoundFileBytes(audio, f"{note}; they are not heard")
         return SoundFileBytes(_resized(audio, byte_order, start, present), note)
     (declared,) = struct.unpack_from(byte_order, audio, 4) if len(audio) >= 8 else (8,)
     if declared + 8 > len(audio):
@@ -101,19 +115,45 @@ def _is_placeholder(size: int) -> bool:
     """Whether a size is one that writers put where they do not know it.
 
     They write the largest 31- or 32-bit number, or that less a buffer or a header: sox 0x7FFFF000,
-    arecord 0x80000000, ffmpeg 0xFFFFFFFF, others 0xFFFFFFDB. RF64 has such numbers of 64 bits.
+    arecord 0x80000000, ffmpeg 0xFFFFFFFF, others 0xFFFFFFDB; or a round number close to it, and a
+    header: 0x7F000008, 0x80000024. RF64 has such numbers of 64 bits.
     """
     beyond = -size % _HALF_RANGE
-    return size > 0 and (beyond <= _PLACEHOLDER_SLACK or size >= 1 << 62)
+    is_round = size >= _ROUND_SIZES and size % _ROUND <= _FEW_BYTES
+    return size > 0 and (beyond <= _PLACEHOLDER_SLACK or is_round or size >= 1 << 62)
 
 
-def _chunks_follow(audio: bytes, start: int) -> bool:
+def _looks_like_a_chunk(audio: bytes, start: int) -> bool:
+    name = audio[start : start + 4]
+    return len(name) == 4 and name.isascii() and name.decode("ascii").isprintable()
+
+
+def _end_of_samples(audio: bytes, byte_order: str, start: int) -> int:
+    """Position after the samples of a file whose last chunks tell about it."""
+    end = len(audio)
+    while True:
+        places = [audio.rfind(name, start, end) for name in _LAST_CHUNKS]
+        tails = [at for at in places if at >= 0 and _ends_at(audio, byte_order, at, end)]
+        if not tails:
+            return end
+        end = max(tails)
+
+
+def _ends_at(audio: bytes, byte_order: str, start: int, end: int) -> bool:
+    """Whether a chunk reaches from one position to another, with or without a byte of padding."""
+    if start + 8 > end:
+        return False
+    (size,) = struct.unpack_from(byte_order, audio, start + 4)
+    return bool(end - start - 8 - size in (0, 1))
+
+
+def _chunks_follow(audio: bytes, byte_order: str, start: int) -> bool:
     """Whether all that stands from here on is chunks: an empty one may be followed by others."""
     while start + 8 <= len(audio):
         name = audio[start : start + 4]
         if not (name.isascii() and name.decode("ascii").isprintable()):
             return False
-        (size,) = struct.unpack_from("<I", audio, start + 4)
+        (size,) = struct.unpack_from(byte_order, audio, start + 4)
         start += 8 + size + size % 2
     return len(audio) <= start <= len(audio) + 1
 
@@ -144,12 +184,3 @@ def _chunks(audio: bytes, byte_order: str) -> Iterator[tuple[bytes, int, int]]:
             size = long_data_size
         yield name, start, size
         position = start + size + size % 2
-
-
-def _check_last_ogg_page(audio: bytes) -> None:
-    page = audio.rfind(b"OggS")
-    table = page + 27
-    lengths = audio[table : table + audio[page + 26]] if table <= len(audio) else b""
-    complete = table <= len(audio) and len(lengths) == audio[page + 26]
-    if not complete or table + len(lengths) + sum(lengths) > len(audio):
-        raise DecodeError("truncated", f"the last Ogg page, at byte {page}, is cut short")

@@ -27,6 +27,7 @@ _BLOCK_S = 1
 UNKNOWN_FRAMES = 0x7FFFFFFFFFFFFFFF
 """Frames, by libsndfile, of a stream that does not tell its length."""
 
+_FLAC_HEADER = 42  # bytes, with the block that tells the number of frames
 _MP3_SHORTFALL = 2 * 1152  # frames; an MP3 decoder may drop what it cannot begin or end with
 
 
@@ -184,22 +185,67 @@ def _heard(block: FloatArray, channel: int | None) -> FloatArray:
     return block[:, channel : channel + 1]
 
 
-def measure(audio: bytes, limits: AudioLimits | None = None) -> MeasuredSound:
+def measure(
+    audio: bytes, limits: AudioLimits | None = None, *, whole: bool = True
+) -> MeasuredSound:
     """Length and marks of a clip, by decoding it.
 
     Args:
         audio: the encoded file.
         limits: of the clip; default: those of :class:`AudioLimits`.
+        whole: whether it is refused if decoding ends too early; else what came before counts, and
+            the reason stands in the marks.
 
     Raises:
         DecodeError: as :func:`decode`, but for what is about the samples' values.
     """
     sums = SignalSums()
     rate = 0
-    for header, block in sound_blocks(audio, limits or AudioLimits()):
-        rate = header.sampling_rate
-        sums.add(block)
-    return MeasuredSound(rate, sums.frames, sums.marks(checked_container(audio).note))
+    note = checked_container(audio).note
+    try:
+        for header, block in sound_blocks(audio, limits or AudioLimits()):
+            rate = header.sampling_rate
+            sums.add(block)
+    except DecodeError as error:
+        if whole or error.code not in ("truncated", "corrupt") or not sums.frames:
+            raise
+        note = str(error)
+    else:
+        note = note or _more_than_declared(audio, sums.frames)
+    return MeasuredSound(rate, sums.frames, sums.marks(note))
+
+
+def _more_than_declared(audio: bytes, declared: int) -> str | None:
+    """A note about a FLAC file with more frames than its header declares; None for any other.
+
+    Decoding ends with the frames that are declared. If it left bytes, the number is taken out of
+    the header of a copy, and what is there is counted.
+
+    Args:
+        audio: an encoded file that could be decoded.
+        declared: frames that were decoded.
+    """
+    if audio[:4] != b"fLaC" or len(audio) < _FLAC_HEADER:
+        return None
+    stream = _Stream(audio)
+    with _open(stream) as reader:
+        for start in range(0, min(reader.frames, declared), reader.samplerate):
+            reader.read(min(reader.samplerate, declared - start), dtype="int16")
+    if stream.tell() == len(audio):
+        return None
+    without_number = bytearray(audio)
+    without_number[21] &= 0xF0  # 36 bits hold the number of frames
+    without_number[22:26] = bytes(4)
+    present = 0
+    try:
+        with _open(_Stream(bytes(without_number))) as reader:
+            while block := len(reader.read(reader.samplerate, dtype="int16", always_2d=True)):
+                present += block
+    except (soundfile.LibsndfileError, DecodeError):
+        pass  # the bytes after the last frame are no frames
+    if present <= declared:
+        return None
+    return f"the header declares {declared} frames, {present} are there; the rest is not heard"
 
 
 def sound_blocks(audio: bytes, limits: AudioLimits) -> Iterator[tuple[AudioHeader, FloatArray]]:
@@ -218,8 +264,11 @@ def sound_blocks(audio: bytes, limits: AudioLimits) -> Iterator[tuple[AudioHeade
         block_frames = _BLOCK_S * header.sampling_rate
         most = int(limits.max_duration_s * header.sampling_rate)
         while True:
+            wanted = block_frames
+            if reader.format == "FLAC" and header.frames is not None:
+                wanted = min(wanted, header.frames - read)  # a tag may follow the last frame
             try:
-                block = reader.read(block_frames, dtype="float32", always_2d=True)
+                block = reader.read(wanted, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 # The decoder lost its way: having used up the bytes, they were cut; before,
                 # changed. It reads ahead, so a change in the last few kilobytes is called a cut.
@@ -233,7 +282,7 @@ def sound_blocks(audio: bytes, limits: AudioLimits) -> Iterator[tuple[AudioHeade
             yield header, block
             if len(block) < block_frames:
                 break
-        shortfall = _MP3_SHORTFALL if reader.format in ("MP3", "MPEG") else 0
+        shortfall = _MP3_SHORTFALL if reader.subtype.startswith("MPEG") else 0
     if header.frames is not None and read < header.frames - shortfall:
         raise DecodeError(
             "truncated", f"the header promises {header.frames} frames, {read} are there"
@@ -269,7 +318,9 @@ def _open(stream: _Stream) -> _ForwardReader:
 
 
 def _checked_header(reader: _ForwardReader, limits: AudioLimits) -> AudioHeader:
-    frames = None if reader.frames >= UNKNOWN_FRAMES else reader.frames
+    # Of MPEG layers I and II libsndfile only estimates the number.
+    is_estimate = reader.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II")
+    frames = None if reader.frames >= UNKNOWN_FRAMES or is_estimate else reader.frames
     header = AudioHeader(reader.samplerate, reader.channels, frames)
     if not limits.min_sampling_rate <= header.sampling_rate <= limits.max_sampling_rate:
         raise DecodeError(

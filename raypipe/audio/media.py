@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import re
 from typing import Any
 
 import numpy as np
 import soundfile
 
+from raypipe.audio.mpeg import after_tags
 from raypipe.errors import DecodeError
 from raypipe.installation import install_hint
 from raypipe.records import FloatArray
@@ -20,6 +22,8 @@ from raypipe.records import FloatArray
 _LONGEST_S = 24 * 3600
 _SHORTFALL_S = 0.5  # what encoders put around a track, and rounding of its length
 _FULL_SCALE = 2**15
+_MICROSECONDS = 1_000_000
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 def media_kind(audio: bytes) -> str | None:
@@ -36,9 +40,16 @@ def media_kind(audio: bytes) -> str | None:
         return "AMR"
     if audio[:3] == b"FLV":
         return "FLV"
+    if audio[:1] == b"G" and audio[188:189] == b"G" and audio[376:377] in (b"G", b""):
+        return "MPEG-TS"
+    if audio[:4] == b"\0\0\x01\xba":
+        return "MPEG-PS"
+    if audio[:2] == b"\x0b\x77":
+        return "AC-3"
     # The frames of MP3 begin alike, but for the two bits that tell the layer.
-    is_adts = len(audio) > 1 and audio[0] == 0xFF and audio[1] & 0xF6 == 0xF0
-    return "AAC" if is_adts else None
+    start = after_tags(audio)
+    is_adts = audio[start : start + 1] == b"\xff" and audio[start + 1 : start + 2] != b""
+    return "AAC" if is_adts and audio[start + 1] & 0xF6 == 0xF0 else None
 
 
 def can_read_media() -> bool:
@@ -73,9 +84,40 @@ def audio_track(audio: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def _declared_s(container: Any, stream: Any) -> float:
+    """Length of a track by its own account, in seconds; 0 if there is none."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    # Matroska and WebM keep it in a tag, and one of the whole file, whose video may be longer.
+    match = _CLOCK.match(stream.metadata.get("DURATION", ""))
+    if match:
+        return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3])
+    is_alone = len(container.streams) == 1 and container.duration
+    return container.duration / _MICROSECONDS if is_alone else 0.0
+
+
+def _check_matroska(audio: bytes) -> None:
+    """Refuse a Matroska or WebM file that ends before its one segment does."""
+    position = 0
+    for name in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
+        start = position + len(name)
+        if audio[position:start] != name or start >= len(audio) or not audio[start]:
+            return
+        width = 9 - audio[start].bit_length()
+        coded = int.from_bytes(audio[start : start + width], "big")
+        size = coded & ((1 << 7 * width) - 1)
+        if size == (1 << 7 * width) - 1:  # not known, as of a live stream
+            return
+        position = start + width + (size if name[0] == 0x1A else 0)
+    if position + size > len(audio):
+        message = f"the segment declares {size} bytes, {len(audio) - position} are there"
+        raise DecodeError("truncated", message)
+
+
 def _samples(audio: bytes) -> tuple[FloatArray, int]:
     """Samples of the first audio track, shape ``(frames, channels)``, and their rate in Hz."""
     av: Any = importlib.import_module("av")
+    _check_matroska(audio)
     blocks: list[FloatArray] = []
     frames = 0
     try:
@@ -93,8 +135,10 @@ def _samples(audio: bytes) -> tuple[FloatArray, int]:
                     frames += converted.samples
                 if frames > _LONGEST_S * rate:
                     raise DecodeError("too_long", f"more than {_LONGEST_S} s")
-            declared_s = float(stream.duration * stream.time_base) if stream.duration else 0.0
-    except (av.FFmpegError, ValueError) as error:
+            declared_s = _declared_s(container, stream)
+    except DecodeError:
+        raise
+    except Exception as error:  # of a damaged file, whose parts may be missing: not only FFmpeg's
         raise DecodeError("corrupt", f"{media_kind(audio)}: {error}") from error
     if not frames:
         raise DecodeError("zero_length", "no frames")

@@ -70,7 +70,7 @@ def with_frame_count(audio: bytes) -> tuple[bytes, str | None]:
     Raises:
         DecodeError: ``truncated`` where it tells of more frames than there are.
     """
-    start = _after_tags(audio)
+    start = after_tags(audio)
     if audio[start : start + 4] == b"fLaC":
         return audio, None
     frames = _frames(audio, start)
@@ -92,7 +92,7 @@ def with_frame_count(audio: bytes) -> tuple[bytes, str | None]:
     return _info_frame(header, after_first) + audio[second:], note
 
 
-def _after_tags(audio: bytes) -> int:
+def after_tags(audio: bytes) -> int:
     """Position after all ID3v2 tags at the beginning."""
     position = 0
     while audio[position : position + 3] == b"ID3" and position + 10 <= len(audio):

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from raypipe.config.base import ConfigSection
 from raypipe.config.engine_options import PluginOptions
+from raypipe.config.values import PathText
 
 AudioPart = Literal["input_audio", "audio_url"]
 AudioFormat = Literal["wav", "flac"]
@@ -127,7 +128,7 @@ class ApiConfig(PluginOptions):
     audio_format: AudioFormat = "wav"
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000)
     max_duration_s: float | None = Field(default=None, gt=0)
-    tokenizer: str | None = None
+    tokenizer: PathText | None = None
     temperature: float = Field(default=1.0, gt=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int = Field(default=0, ge=0)
@@ -138,7 +139,7 @@ class ApiConfig(PluginOptions):
     timeout_s: float = Field(default=120.0, gt=0)
     first_wait_s: float = Field(default=0.5, gt=0)
     longest_wait_s: float = Field(default=60.0, gt=0)
-    cache: str | None = None
+    cache: PathText | None = None
     prices: PricesConfig | None = None
     budget: BudgetConfig | None = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -10,7 +12,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from raypipe.config.values import refusal, shortened
 from raypipe.errors import ConfigError, did_you_mean
+
+_MOST_VALUES = 100_000
+_MOST_BRACKETS = 500
+_LONGEST_KEY = 60
+_LONGEST_LINE = 600
+_MOST_TEXT = 1_500
+"""Characters of a key, a line and all lines of a message."""
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -28,39 +38,116 @@ def read_yaml(path: str | Path) -> dict[str, object]:
         ConfigError: naming the file, if it is unreadable or holds something else.
     """
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document = _yaml_document(Path(path).read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is not YAML: it is nested too deeply") from error
+    except Exception as error:  # values such as 2024-13-45 fail in the functions that make them
+        raise ConfigError(f"{path}: is not YAML: {_in_one_line(str(error))}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
     return document
 
 
+def _yaml_document(text: str) -> object:
+    """What a YAML text says, as ``yaml.safe_load`` reads it, after its aliases were counted."""
+    if _bracket_depth(text) > _MOST_BRACKETS:  # the time that yaml takes grows with their square
+        raise ConfigError("is nested too deeply")
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        # Merged and repeated keys, too, are written out while the values are made.
+        if _value_count(node, {}) > _MOST_VALUES:
+            raise ConfigError(
+                f"stands for more than {_MOST_VALUES} values by its aliases; a config has some "
+                "hundred"
+            )
+        document: object = loader.construct_document(node)
+        return document
+    finally:
+        loader.dispose()
+
+
+def _bracket_depth(text: str) -> int:
+    """Most brackets that are open at a time, those in texts among them."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[\[\]{}]", text))
+    return max(itertools.accumulate(steps), default=0)
+
+
+def _value_count(node: yaml.Node, known: dict[int, int]) -> int:
+    """Number of values in a node, each as often as it is referred to.
+
+    Args:
+        node: of a document.
+        known: numbers so far by identity, more than the most where a node holds itself.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _MOST_VALUES + 1
+        pairs = (
+            node.value if isinstance(node, yaml.MappingNode) else [(item,) for item in node.value]
+        )
+        known[id(node)] = 1 + sum(_value_count(item, known) for pair in pairs for item in pair)
+    return known[id(node)]
+
+
+def _in_one_line(text: str) -> str:
+    """A message of another library, without line ends, cut if it is long, that any file takes."""
+    text = " ".join(text.encode(errors="backslashreplace").decode().split())
+    return text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}..."
+
+
 def checked(model: type[Settings], document: dict[str, object], source: str) -> Settings:
     """Settings of any kind from keys and values; raises as :func:`parse_config`."""
+    reason = refusal(document)
+    if reason is not None:
+        raise ConfigError(f"{source}: {_in_one_line(reason)}")
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        messages = [_explain(source, fault, model) for fault in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(messages))) from error
+        messages = dict.fromkeys(_explain(source, fault, model) for fault in error.errors())
+        raise ConfigError(_lines(source, list(messages))) from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: is nested too deeply") from error
+
+
+def _lines(source: str, messages: Sequence[str]) -> str:
+    """Messages, a line each, as many as somebody would read."""
+    shown: list[str] = []
+    for message in messages:
+        if shown and sum(map(len, shown)) + len(message) > _MOST_TEXT:
+            shown.append(f"{source}: and {len(messages) - len(shown)} more")
+            break
+        shown.append(message)
+    return "\n".join(shown)
 
 
 def _explain(source: str, error: ErrorDetails, model: type[BaseModel]) -> str:
-    field = ".".join(str(part) for part in error["loc"]) or "config"
+    field = _in_one_line(".".join(_part(part) for part in error["loc"]) or "config")
     if error["type"] == "extra_forbidden":
         known = _keys_at(model, error["loc"][:-1])
         return f"{source}: {field}: unknown key{did_you_mean(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"{source}: {field}: missing"
-    message = error["msg"].removeprefix("Value error, ")
+    message = _in_one_line(error["msg"].removeprefix("Value error, "))
     if not error["loc"]:  # the whole config would follow
         return f"{source}: {message}"
     if field.endswith("key_variable") or field.endswith("base_url"):  # maybe a key, by mistake
         return f"{source}: {field}: {message}"
-    told = repr(error["input"])
+    told = shortened(error["input"])
     return f"{source}: {field}: {message}" + ("" if told in message else f", got {told}")
+
+
+def _part(part: int | str) -> str:
+    """A part of a field's name, which may be anything that was written as a key."""
+    text = str(part)
+    return text if text.isprintable() and len(text) <= _LONGEST_KEY else shortened(text)
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:

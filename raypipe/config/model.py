@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import ConfigSection
 from raypipe.config.engine_options import PluginOptions
+from raypipe.config.values import PathText
 
 BUNDLED_MODEL = "tiny-alm"
 
@@ -82,7 +83,7 @@ class ModelConfig(ConfigSection):
     """
 
     engine: str = "transformers"
-    path: str = Field(default=BUNDLED_MODEL, min_length=1)
+    path: PathText = Field(default=BUNDLED_MODEL, min_length=1)
     name: str | None = None
     endpoint: str | None = None
     revision: str | None = None

@@ -36,6 +36,7 @@ from raypipe.config.sections import (
     StorageConfig,
     VerifierConfig,
 )
+from raypipe.config.values import PathText
 from raypipe.labels import LabelSet
 from raypipe.questions import QUESTIONS, Asked, PromptOutline, RunOutline, question_named
 from raypipe.records import Grammar
@@ -65,7 +66,7 @@ class RunConfig(ConfigSection):
 
     name: str = "run"
     input: InputConfig
-    output: str
+    output: PathText
     storage: StorageConfig = StorageConfig()
     audio: AudioConfig = AudioConfig()
     model: ModelConfig = ModelConfig()

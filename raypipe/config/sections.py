@@ -7,8 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from raypipe.channel_choice import ChannelChoice
 from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
+from raypipe.config.values import PathText
 from raypipe.records import Turn
 
 TEXT_PROMPT = "describe"
@@ -26,7 +28,7 @@ class InputConfig(ConfigSection):
         limit: only the first so many utterances, in shard order; None for all.
     """
 
-    shards: str
+    shards: PathText
     limit: int | None = Field(default=None, ge=1)
 
 
@@ -65,7 +67,7 @@ class AudioConfig(ConfigSection):
 
     max_duration_s: float | None = Field(default=None, gt=0)
     max_channels: int = Field(default=2, ge=1, le=8)
-    channel: Literal["mix"] | Annotated[int, Field(ge=0)] = "mix"
+    channel: ChannelChoice = "mix"
     long_audio: Literal["error", "first_window", "windows"] = "error"
     out_of_range: Literal["error", "scale", "keep"] = "error"
     silent: Literal["error", "keep"] = "error"
@@ -98,12 +100,12 @@ class PromptConfig(ConfigSection):
         cot_max_new_tokens: longest answer to it, in tokens.
     """
 
-    template: str = "distribution"
+    template: PathText = "distribution"
     name: str | None = None
     turn: Turn = "chat"
     text_only: bool | None = None
-    examples: str | None = None
-    cot: str | None = None
+    examples: PathText | None = None
+    cot: PathText | None = None
     cot_max_new_tokens: int = Field(default=512, ge=1)
 
     @property
@@ -295,7 +297,7 @@ class VerifierConfig(ConfigSection):
     """
 
     model: ModelConfig | None = None
-    template: str = "verify"
+    template: PathText = "verify"
     candidates: int | None = Field(default=None, ge=1)
     score: Literal["text", "expected"] = "text"
     beam_count: int = Field(default=5, ge=1, le=16)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
-from raypipe.corpora.field_names import with_usual_names
+from raypipe.corpora.field_names import with_usual_names, without_missing
 from raypipe.corpora.fields import BadLineError, FieldRules
-from raypipe.corpora.lines import csv_records, open_text
-from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record, json_records
+from raypipe.corpora.lines import csv_columns, csv_records, open_text
+from raypipe.corpora.manifest import (
+    AudioPaths,
+    ManifestParser,
+    Record,
+    check_columns,
+    json_records,
+)
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
@@ -81,21 +88,32 @@ def _rows(place: Location, table: str, named: set[str]) -> Iterator[Record]:
     below = posixpath.dirname(table)
     with open_text(place, table, newline="") as text:
         if table.lower().endswith(".csv"):
-            records: Iterator[Record] = csv_records(text, table, [("file_name",)])
+            check_columns(csv_columns(text, table, [("file_name",)]), table)
+            records: Iterator[Record] = (
+                (line, row if isinstance(row, BadLineError) else without_missing(row))
+                for line, row in csv_records(text, table, [("file_name",)])
+            )
         else:
             records = json_records(text, dialects=False)
         for line, record in records:
-            if isinstance(record, BadLineError):
-                yield line, record
-                continue
-            fields = with_usual_names(record)
-            file_name = fields.get("file_name")
-            if not isinstance(file_name, str) or not file_name.strip():
-                yield line, BadLineError("missing_audio", "no file_name")
-                continue
-            path = posixpath.normpath(posixpath.join(below, file_name.strip()))
-            named.add(path)
-            yield line, {"id": _id(path), "split": _split(path), **fields, "audio": path}
+            try:
+                if isinstance(record, BadLineError):
+                    raise record
+                fields = _table_fields(record, below)
+                named.add(str(fields["audio"]))
+                yield line, fields
+            except Exception as error:
+                yield line, line_fault(error)
+
+
+def _table_fields(record: Mapping[str, object], below: str) -> dict[str, object]:
+    """Fields of a table's line, whose ``audio`` is relative to the folder that is read."""
+    fields = with_usual_names(record)
+    file_name = fields.get("file_name")
+    if not isinstance(file_name, str) or not file_name.strip():
+        raise BadLineError("missing_audio", "no file_name")
+    path = posixpath.normpath(posixpath.join(below, file_name.strip()))
+    return {"id": _id(path), "split": _split(path), **fields, "audio": path}
 
 
 def _sorted_by_label(
@@ -111,21 +129,21 @@ def _sorted_by_label(
         try:
             if seen.setdefault(clip, name) != name:
                 raise BadLineError("duplicate_id", f"{clip} is also {seen[clip]}")
-            utterance = rules.utterance(fields, clip)
-        except BadLineError as error:
-            yield failure(name, None, clip, error.reason, str(error))
-        else:
-            size = tree.sizes[name]
-            yield PendingClip(
-                utterance,
+            pending = PendingClip(
+                rules.utterance(fields, clip),
                 tree.source,
                 name,
                 name,
                 None,
                 path=name,
-                size=size,
+                size=tree.sizes[name],
                 segment=rules.part(fields),
             )
+        except Exception as error:
+            fault = line_fault(error)
+            yield failure(name, None, clip, fault.reason, str(fault))
+        else:
+            yield pending
 
 
 def _id(path: str) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from raypipe.audio.media import can_read_media
-from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.bad_line import BadLineError, line_fault, shown
 from raypipe.corpora.pending import PendingClip
 
 # What adapters and readers need, in one place.
 from raypipe.corpora.pending import failure as failure
 from raypipe.corpora.pending import in_order as in_order
 from raypipe.corpora.pending import measured as measured
-from raypipe.errors import CorpusError, RaypipeError, unexpected
+from raypipe.errors import CorpusError
 from raypipe.installation import install_hint
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
@@ -162,13 +162,12 @@ def parsed(
             if isinstance(record, BadLineError):
                 raise record
             listed = parse(line, record)
-        except BadLineError as error:
-            name = None if isinstance(record, BadLineError) else name_of(record)
-            yield failure(file, line, name, error.reason, str(error))
-        except RaypipeError:
-            raise
-        except Exception as error:  # about a record that nobody foresaw
-            yield failure(file, line, None, *unexpected(error))
+        except Exception as error:
+            fault = line_fault(error)
+            name = None
+            if fault is error and not isinstance(record, BadLineError):
+                name = name_of(record)
+            yield failure(file, line, name, fault.reason, str(fault))
         else:
             if listed is not None:
                 yield listed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,10 +21,13 @@ class ClipEntry:
     Attributes:
         utterance_id: None where it has no id.
         size: bytes of audio, maybe an estimate; 0 where there is none.
+        is_derived: whether the id is made from the name of a file or the position of a row, which
+            another container may have as well.
     """
 
     utterance_id: str | None
     size: int
+    is_derived: bool = False
 
 
 class Container(Protocol):
@@ -55,6 +59,21 @@ class Container(Protocol):
     def position(self, number: int) -> str:
         """Position of clip ``number``, counted from 0, in words."""
         ...
+
+
+def container_labels(containers: Sequence[Container]) -> list[str]:
+    """Path of each container below the folder that all of them lie in, without its ending.
+
+    Example of two: ``train/000`` and ``test/000``.
+    """
+    folders = [container.place.uri.split("/") for container in containers]
+    common = list(
+        itertools.takewhile(lambda names: len({*names}) == 1, zip(*folders, strict=False))
+    )
+    return [
+        "/".join([*folder[len(common) :], posixpath.splitext(container.name)[0]])
+        for folder, container in zip(folders, containers, strict=True)
+    ]
 
 
 def found_files(

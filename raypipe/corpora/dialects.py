@@ -8,13 +8,14 @@ EmoBox: ``{"key": "cremad-1087-IWL-ANG-XX", "wav": "AudioWAV/1087_IWL_ANG_XX.wav
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from raypipe.corpora.channels import channel_numbers
 from raypipe.corpora.field_names import (
+    is_bare_number,
     is_missing,
     label_field,
     path_id,
-    whole_number,
     with_usual_names,
 )
 from raypipe.corpora.fields import BadLineError, shown
@@ -52,6 +53,15 @@ def as_fields(document: Fields) -> Fields:
     return document
 
 
+def line_id(document: Fields) -> str | None:
+    """Id for the failure of a line, as far as it can be told; None if there is none."""
+    for name in ("id", "utterance_id", "key"):
+        if isinstance(document.get(name), str):
+            return str(document[name])
+    path = document.get("audio_filepath")
+    return path_id(path) if isinstance(path, str) else None
+
+
 def with_labels(fields: Fields) -> Fields:
     """Fields of a manifest's own line, of which an ``emotion`` or ``label`` is the vote.
 
@@ -61,10 +71,7 @@ def with_labels(fields: Fields) -> Fields:
     if column is None or not is_missing(fields.get("soft_label")):
         return fields
     value = fields[column]
-    is_number = whole_number(value) is not None or (
-        isinstance(value, str) and value.strip().lstrip("-").isdecimal()
-    )
-    return fields if column == "votes" or is_number else {**fields, "votes": value}
+    return fields if column == "votes" or is_bare_number(value) else {**fields, "votes": value}
 
 
 def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
@@ -76,7 +83,8 @@ def _nemo(document: Mapping[str, object]) -> Mapping[str, object]:
     if not is_missing(document.get("offset")):
         start_s = _seconds(document["offset"], "offset")
         duration = document.get("duration")
-        duration_s = None if is_missing(duration) else _seconds(duration, "duration")
+        to_the_end = is_missing(duration) or duration == -1
+        duration_s = None if to_the_end else _seconds(duration, "duration")
         fields[SEGMENT] = Segment(start_s, duration_s)
         exact = f"{name}-{start_s!r}" + ("" if duration_s is None else f"-{duration_s!r}")
         name = f"{name}-{start_s:.3f}" if start_s else name
@@ -89,9 +97,7 @@ def _lhotse(document: Mapping[str, object]) -> Mapping[str, object]:
     recording = document["recording"]
     if not isinstance(recording, dict):
         raise BadLineError("bad_type", f"recording is not what Lhotse writes: {shown(recording)}")
-    if recording.get("transforms"):
-        message = f"recording.transforms are not applied: {shown(recording['transforms'])}"
-        raise BadLineError("unsupported_cut", message)
+    refuse_transforms(recording)
     fields = supervised(document)
     source, channels = _source(recording.get("sources"), _cut_channels(document))
     start_s = _seconds(document.get("start", 0.0), "start")
@@ -109,28 +115,59 @@ def _lhotse(document: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def stored_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
-    """Channels of a cut's supervision in audio that holds all of the cut's; None for all."""
-    held, channels = document.get("channel"), _cut_channels(document)
-    if not isinstance(held, list) or channels is None or len(channels) == len(held):
+    """Channels of a cut's supervision in stored audio; None for all.
+
+    Stored are the channels of a cut that has several, else all of its recording or only the cut's:
+    then the audio has one channel, and no other to take.
+
+    Raises:
+        BadLineError: ``no_channel`` for one that is not stored, ``unsupported_cut`` for a recording
+            that is yet to be changed.
+    """
+    channels, recording = _cut_channels(document), document.get("recording")
+    if isinstance(recording, dict):
+        refuse_transforms(recording)
+    if channels is None:
         return None
-    return tuple(held.index(channel) for channel in channels if channel in held) or None
+    held: tuple[int, ...] = ()
+    if isinstance(document.get("channel"), list):
+        held = channel_numbers(document["channel"])
+    elif isinstance(recording, dict):
+        sources = recording.get("sources")
+        first = sources[0] if isinstance(sources, list) and sources else None
+        held = _held(first) if isinstance(first, dict) else ()
+        ids = recording.get("channel_ids")
+        held = held or (channel_numbers(ids) if isinstance(ids, list) and ids else ())
+    return None if {*channels} == {*held} else _inside(channels, held)
+
+
+def refuse_transforms(recording: Mapping[str, object]) -> None:
+    """Refuse a Lhotse recording that is yet to be changed.
+
+    Raises:
+        BadLineError: ``unsupported_cut``.
+    """
+    if recording.get("transforms"):
+        message = f"recording.transforms are not applied: {shown(recording['transforms'])}"
+        raise BadLineError("unsupported_cut", message)
+
+
+def _inside(channels: tuple[int, ...], held: tuple[int, ...]) -> tuple[int, ...]:
+    """Positions of channels among those that a file holds; as they are where it does not tell."""
+    unknown = [channel for channel in channels if held and channel not in held]
+    if unknown:
+        raise BadLineError("no_channel", f"channel {unknown[0]} is none of {shown(held)}")
+    return tuple(held.index(channel) for channel in channels) if held else channels
 
 
 def _cut_channels(document: Mapping[str, object]) -> tuple[int, ...] | None:
     """Channels of a cut, or of its supervision where that has fewer; None for all."""
-    supervisions = document["supervisions"]
+    supervisions = document.get("supervisions")
     told = [document.get("channel")]
     if isinstance(supervisions, list) and supervisions and isinstance(supervisions[0], dict):
         told.append(supervisions[0].get("channel"))
-    known = [_channel_numbers(value) for value in told if value is not None]
+    known = [channel_numbers(value) for value in told if value is not None]
     return min(known, key=len) if known else None
-
-
-def _channel_numbers(value: object) -> tuple[int, ...]:
-    numbers = value if isinstance(value, list) else [value]
-    if not all(isinstance(number, int) and number >= 0 for number in numbers) or not numbers:
-        raise BadLineError("bad_type", f"channel is no number of a channel: {shown(value)}")
-    return tuple(numbers)
 
 
 def _source(
@@ -148,16 +185,12 @@ def _source(
         raise BadLineError("unsupported_cut", f"its audio is no file: {shown(source)}")
     if channels is None or {*channels} == {*held} or len(held) == 1:
         return source.get("source"), None
-    unknown = [channel for channel in channels if held and channel not in held]
-    if unknown:
-        raise BadLineError("no_channel", f"channel {unknown[0]} is none of {shown(held)}")
-    inside = tuple(held.index(channel) for channel in channels) if held else channels
-    return source.get("source"), inside
+    return source.get("source"), _inside(channels, held)
 
 
-def _held(source: Mapping[str, object]) -> Sequence[object]:
+def _held(source: Mapping[str, object]) -> tuple[int, ...]:
     channels = source.get("channels")
-    return channels if isinstance(channels, list) else ()
+    return channel_numbers(channels) if isinstance(channels, list) and channels else ()
 
 
 def supervised(document: Mapping[str, object]) -> dict[str, object]:

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.clips import FileTree
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, csv_columns, csv_records, open_text
@@ -219,9 +220,10 @@ def label_rows(
                 if seen.setdefault(name, line) != line:
                     raise BadLineError("duplicate_id", f"{name} is also in line {seen[name]}")
                 yield _label_row(line, name, cells, columns, labels)
-            except BadLineError as error:
-                message = f"{file} line {line}: {error}"
-                yield Failure(name or error.utterance_id, "ingest", error.reason, message)
+            except Exception as error:
+                fault = line_fault(error, name)
+                message = f"{file} line {line}: {fault}"
+                yield Failure(fault.utterance_id, "ingest", fault.reason, message)
 
 
 def _label_row(
@@ -318,8 +320,8 @@ class _ShareRows:
             try:
                 name = _clip_name(cells)
                 yield line, self._fields(name, cells)
-            except BadLineError as error:
-                yield line, BadLineError(error.reason, str(error), name)
+            except Exception as error:
+                yield line, line_fault(error, name)
 
     def _fields(self, name: str, cells: Mapping[str, str]) -> dict[str, object]:
         words = checked_text(cells.get("words", ""), "words")

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import itertools
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import tokenize
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from raypipe.corpora.field_names import is_missing, whole_number
+# BadLineError and shown go with the checks here: most readers need both.
+from raypipe.corpora.bad_line import BadLineError as BadLineError
+from raypipe.corpora.bad_line import shown as shown
+from raypipe.corpora.channels import named_channels
+from raypipe.corpora.field_names import is_missing, is_missing_text, whole_number
 from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance, Vote
 from raypipe.shards import SUM_TOLERANCE
 
 LONGEST_ID = 1024
-_SHOWN = 80
 _MOST_VOTES = 1000
-
-
-class BadLineError(Exception):
-    """A line that cannot be used; the reader of its file makes it a failure.
-
-    Args:
-        reason: short stable name, stored as ``error_type``.
-        message: field and value.
-        utterance_id: of the line's clip, where it is known.
-    """
-
-    def __init__(self, reason: str, message: str, utterance_id: str | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.utterance_id = utterance_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +56,14 @@ class FieldRules:
         """The part of its recording that is the clip; None for all of it.
 
         Raises:
-            BadLineError: ``bad_type`` for a negative channel.
+            BadLineError: ``bad_type`` for a channel that is none.
         """
         segment = fields.get(SEGMENT)
         if not isinstance(segment, Segment):  # a user's own field may have this name
             segment = Segment(0.0, None)
-        channels = segment.channels or _channels(fields, self.channel)
-        segment = replace(segment, channels=channels)
+        if segment.channels is None:
+            channels = named_channels(fields, self.channel)
+            segment = replace(segment, channels=channels)
         return None if segment == Segment(0.0, None) else segment
 
     def utterance(self, fields: Mapping[str, object], name: str) -> Utterance:
@@ -97,12 +90,6 @@ class FieldRules:
         )
 
 
-def shown(value: object) -> str:
-    """A value for a message: quoted, and cut if it is long."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
 def parse_json(text: str, field: str) -> object:
     """A field's JSON.
 
@@ -113,6 +100,36 @@ def parse_json(text: str, field: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadLineError("bad_json", f"{field} is not JSON: {shown(text)} ({error})") from error
+
+
+_LONGEST_REPR = 20_000
+
+
+def parse_cell(text: str, field: str) -> object:
+    """A cell's JSON, or a list or dictionary as Python prints it, which pandas writes.
+
+    Raises:
+        BadLineError: ``bad_json``.
+    """
+    try:
+        return parse_json(text, field)
+    except BadLineError:
+        if "'" not in text or "\\" in text or len(text) > _LONGEST_REPR:
+            raise
+        try:
+            if _has_neighbouring_texts(text):  # as NumPy prints an array; Python joins them
+                raise
+            return ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
+            pass
+        raise
+
+
+def _has_neighbouring_texts(text: str) -> bool:
+    kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(text).readline)]
+    texts = (tokenize.STRING, tokenize.STRING)
+    kinds = [kind for kind in kinds if kind not in (tokenize.NL, tokenize.NEWLINE)]
+    return texts in itertools.pairwise(kinds)
 
 
 def optional_text(fields: Mapping[str, object], name: str) -> str | None:
@@ -160,29 +177,6 @@ def utterance_id(fields: Mapping[str, object]) -> str:
     return name
 
 
-_MIX = ("mix", "mean", "average", "all")
-
-
-def _channels(fields: Mapping[str, object], usual: int | None) -> tuple[int, ...] | None:
-    """Channels that a line names; None for all.
-
-    A text that is no number and no mix is about something else, such as a telephone line's name.
-    """
-    value = fields.get("channel", fields.get("channel_selector"))
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if isinstance(value, str) and value.strip().lower() in _MIX:
-        return None
-    values = value if isinstance(value, list) else [value]
-    numbers = [whole_number(number) for number in values]
-    picked = tuple(number for number in numbers if number is not None)
-    if not picked or len(picked) < len(numbers):
-        return None if usual is None else (usual,)
-    if min(picked) < 0:
-        raise BadLineError("bad_type", f"channel is counted from 0: {shown(value)}")
-    return picked
-
-
 def turns(value: object) -> tuple[str, ...]:
     """Previous turns: a list of texts, the same as JSON text, or one text.
 
@@ -192,7 +186,7 @@ def turns(value: object) -> tuple[str, ...]:
     if is_missing(value):
         return ()
     if isinstance(value, str) and value.lstrip().startswith("["):
-        value = parse_json(value, "context")
+        value = parse_cell(value, "context")
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
@@ -204,8 +198,9 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
     """Votes as written in a manifest; the words stay as the annotators gave them.
 
     Args:
-        value: a list of labels or of ``{annotator, labels, typed}``, the same as JSON text, labels
-            with ``|`` between them, or an object from label to whole number of votes.
+        value: a list of labels or of ``{annotator, labels, typed}``, the same as JSON text or as
+            Python prints it, labels with ``|`` between them, or an object from label to whole
+            number of votes. What stands for none, such as ``nan``, is no vote.
         labels: the label set.
         other_labels: lower-case words that are no labels of the set and still allowed.
 
@@ -216,18 +211,31 @@ def votes(value: object, labels: LabelSet, other_labels: Collection[str]) -> tup
         return ()
     if isinstance(value, str):
         is_json = value.lstrip().startswith(("[", "{"))
-        value = parse_json(value, "votes") if is_json else value.split("|")
+        value = parse_cell(value, "votes") if is_json else value.split("|")
     if isinstance(value, dict):
         value = [word for word, count in value.items() for _ in range(_count(count))]
     if not isinstance(value, list):
         raise BadLineError("bad_type", f"votes is not a list: {shown(value)}")
+
+    def is_label(word: str) -> bool:
+        return labels.index(word) is not None or word.lower() in other_labels
+
+    def is_none(word: object) -> bool:
+        """Whether a word stands for no label; ``None`` may be one, if the label set says so."""
+        if isinstance(word, str):
+            return is_missing_text(word) and not is_label(word.strip())
+        if isinstance(word, dict) and word.keys() <= {"annotator", "labels"}:  # a table's row
+            words = word.get("labels")
+            return isinstance(words, list) and bool(words) and all(map(is_none, words))
+        return is_missing(word)
+
     parsed = tuple(
-        _vote(judgement, number)
+        _vote(judgement, number, is_none)
         for number, judgement in enumerate(value, start=1)
-        if not is_missing(judgement)
+        if not is_none(judgement)
     )
     for word in (word for vote in parsed for word in vote.labels):
-        if labels.index(word) is None and word.lower() not in other_labels:
+        if not is_label(word):
             raise BadLineError(
                 "unknown_label",
                 f"votes: {shown(word)} is none of {', '.join(labels.names)}; name it in the "
@@ -244,18 +252,15 @@ def _count(value: object) -> int:
     return count
 
 
-def _vote(value: object, number: int) -> Vote:
+def _vote(value: object, number: int, is_none: Callable[[object], bool]) -> Vote:
     """A vote; an annotator without a name is named by the vote's position."""
     if not isinstance(value, dict):
         return Vote(str(number), (as_text(value, "votes"),))
     words = value.get("labels", value.get("label"))
-    if is_missing(words):
-        words = []
-    if not isinstance(words, list):
-        words = [words]
+    words = words if isinstance(words, list) else [words]
     return Vote(
         annotator=optional_text(value, "annotator") or str(number),
-        labels=tuple(as_text(word, "votes") for word in words),
+        labels=tuple(as_text(word, "votes") for word in words if not is_none(word)),
         typed=optional_text(value, "typed"),
         arousal=rating(value.get("arousal"), "arousal"),
         valence=rating(value.get("valence"), "valence"),
@@ -289,7 +294,8 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
     """A soft label as written in a manifest, normalised to sum 1, which rounding may have missed.
 
     Args:
-        value: an object from label to share, a list in the label set's order, or either as JSON.
+        value: an object from label to share, a list in the label set's order, or either as JSON or
+            as Python prints it.
         labels: the label set.
 
     Raises:
@@ -298,7 +304,7 @@ def shares(value: object, labels: LabelSet) -> tuple[float, ...] | None:
     if is_missing(value):
         return None
     if isinstance(value, str):
-        value = parse_json(value, "soft_label")
+        value = parse_cell(value, "soft_label")
     if isinstance(value, dict):
         numbers = _aligned(value.items(), labels)
     elif isinstance(value, list) and len(value) == len(labels):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
+from raypipe.corpora.class_names import class_names, worded
 from raypipe.corpora.containers import ClipEntry, found_files
 from raypipe.corpora.field_names import (
     label_field,
@@ -27,7 +27,7 @@ from raypipe.corpora.field_names import (
 from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, shown
 from raypipe.corpora.manifest import AudioPaths
 from raypipe.corpora.pending import id_or_none, measured, read_or_failure, stored_recording
-from raypipe.errors import CorpusError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -63,7 +63,11 @@ class TableFile:
         for number, (row, size, facts) in enumerate(self.rows(with_audio=False), start=1):
             audio = row.pop(facts.audio, None)
             named = partial(self._name_and_fields, row, audio, number, facts)
-            yield ClipEntry(id_or_none(named), size)
+            is_given = row.get("id") is not None or row.get("utterance_id") is not None
+            path = _path_of(audio) or ""
+            # A path with folders that comes again is the same file.
+            is_derived = not is_given and "/" not in path
+            yield ClipEntry(id_or_none(named), size, is_derived)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and row."""
@@ -97,11 +101,11 @@ class TableFile:
     def _name_and_fields(
         self, row: dict[str, object], audio: object, number: int, facts: _TableSchema
     ) -> tuple[str, dict[str, object]]:
-        column = label_field(row)
+        column = label_field(row, facts.words)
         if column is not None:
-            row = {**row, "votes": _worded(column, row[column], facts.words)}
+            row = {**row, "votes": worded(column, row[column], facts.words)}
         fields = with_usual_names(row)
-        name = optional_text(fields, "id") or optional_text(fields, "utterance_id")
+        name = _given_id(fields)
         split = _SPLIT.match(posixpath.basename(self.name))
         if split is not None:
             fields.setdefault("split", split["split"])
@@ -129,8 +133,14 @@ class TableFile:
                     for row in batch.to_pylist():
                         number += 1
                         yield row, size, facts
-            except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
+            except RaypipeError:
+                raise
+            except Exception as error:  # of a damaged file, whose values may be anything
                 raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
+
+
+def _given_id(fields: Mapping[str, object]) -> str | None:
+    return optional_text(fields, "id") or optional_text(fields, "utterance_id")
 
 
 def tables(
@@ -173,7 +183,8 @@ def tables(
 def unused_columns(table: TableFile) -> tuple[str, ...]:
     """Columns of a table that nothing is read from; raises as :func:`tables`."""
     row, _, facts = next(table.rows(with_audio=False), ({}, 0, None))
-    return unused_names([{name: row[name] for name in row if facts and name != facts.audio}])
+    read = {facts.audio, *facts.words} if facts else {*row}
+    return unused_names([{name: row[name] for name in row if name not in read}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +253,7 @@ def _row_groups(
 
 
 def _facts(schema: pa.Schema, where: str) -> _TableSchema:
-    return _TableSchema(_audio_column(schema, where), _class_names(schema, where))
+    return _TableSchema(_audio_column(schema, where), class_names(schema, where))
 
 
 def _audio_column(schema: pa.Schema, where: str) -> str:
@@ -259,53 +270,6 @@ def _audio_column(schema: pa.Schema, where: str) -> str:
     if len(columns) != 1:
         raise CorpusError(f"{where} needs a column audio, has {', '.join(schema.names)}")
     return str(columns[0])
-
-
-def _class_names(schema: pa.Schema, where: str) -> Mapping[str, Sequence[str]]:
-    """The words behind whole numbers, by column."""
-    raw = (schema.metadata or {}).get(b"huggingface")
-    if raw is None:
-        return {}
-    try:
-        features = json.loads(raw)["info"]["features"]
-        return {
-            column: _in_order(kind["names"])
-            for column, feature in features.items()
-            for kind in (feature, feature.get("feature", {}) if isinstance(feature, dict) else {})
-            if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and "names" in kind
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(f"{where}: the huggingface metadata cannot be read: {error}") from error
-
-
-def _in_order(names: object) -> Sequence[str]:
-    """Words by their number; some writers keep them as ``{"0": "angry"}``."""
-    if isinstance(names, dict):
-        numbers = sorted(int(number) for number in names)
-        if numbers != [*range(len(numbers))]:
-            raise ValueError(f"the numbers of the names are {shown(numbers)}")
-        names = [names[key] for key in sorted(names, key=int)]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"the names are {shown(names)}")
-    return names
-
-
-def _worded(column: str, value: object, words: Mapping[str, Sequence[str]]) -> object:
-    """A label's word in place of its number; a number without a word is refused."""
-    if isinstance(value, list):
-        return [_worded(column, item, words) for item in value]
-    if isinstance(value, dict):  # a struct has every key in every row
-        return {key: item for key, item in value.items() if item is not None}
-    number = whole_number(value)
-    if number is None or isinstance(value, str):
-        return value
-    names = words.get(column, ())
-    if not 0 <= number < len(names):
-        raise BadLineError(
-            "unknown_label",
-            f"{column}: the metadata have no word for {number}, only {', '.join(names) or 'none'}",
-        )
-    return names[number]
 
 
 def _path_of(audio: object) -> str | None:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, open_text
-from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record
+from raypipe.corpora.manifest import AudioPaths, Fields, ManifestParser, Record
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.errors import CorpusError, ObjectMissingError
@@ -19,7 +20,8 @@ from raypipe.store.location import Location
 
 LAYOUT = """
 wav.scp says where recordings lie, segments (if there) which part of which is an utterance; text,
-utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them).
+utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them), and
+reco2file_and_channel says which channel (A or B) of a recording is meant.
 
 Nothing is ever executed: a line of wav.scp that is a command, which Kaldi would run, is refused,
 and so is a place inside an archive (foo.ark:123).
@@ -27,6 +29,7 @@ and so is a place inside an archive (foo.ark:123).
 """Text of the catalogue about the files, in paragraphs."""
 
 _RECORDINGS, _SEGMENTS = "wav.scp", "segments"
+_CHANNELS = "reco2file_and_channel"
 _SIDE_FILES = {"text": "transcript", "utt2spk": "speaker", "utt2emo": "votes"}
 _ARCHIVED = re.compile(r".*\.(?:ark|scp)(?::\d+.*)?", re.IGNORECASE)
 
@@ -63,12 +66,14 @@ def pending_kaldi(
     if not place.exists(_RECORDINGS):
         raise CorpusError(f"there is no {_RECORDINGS} in {place.uri}")
     side_files = {name: _SideFile.of(place, name) for name in _SIDE_FILES}
+    channels = _SideFile.of(place, _CHANNELS, _channel)
+    yield from channels.faults
     if place.exists(_SEGMENTS):
         recordings = _SideFile.of(place, _RECORDINGS, _plain_path)
         yield from recordings.faults
-        file, records = _SEGMENTS, _segments(place, recordings)
+        file, records = _SEGMENTS, _segments(place, recordings, channels)
     else:
-        file, records = _RECORDINGS, _whole(place)
+        file, records = _RECORDINGS, _whole(place, channels)
     parser = ManifestParser(file, rules, AudioPaths(root, root))
     yield from sized_ahead(parser.lines(_with_side_files(records, side_files)))
     for side_file in side_files.values():
@@ -97,9 +102,11 @@ class _SideFile:
                         first = side_file.values[key][0]
                         raise BadLineError("duplicate_id", f"{shown(key)} is also in line {first}")
                     side_file.values[key] = line, check(value) if check else value
-                except BadLineError as error:
-                    fault = failure(name, line, key or None, error.reason, str(error))
-                    side_file.faults.append(fault)
+                except Exception as error:
+                    fault = line_fault(error)
+                    side_file.faults.append(
+                        failure(name, line, key or None, fault.reason, str(fault))
+                    )
         except ObjectMissingError:
             return cls(name)
         return side_file
@@ -144,17 +151,31 @@ def _plain_path(text: str) -> str:
     return text
 
 
-def _whole(place: Location) -> Iterator[Record]:
+def _channel(text: str) -> str:
+    """Channel of a line ``<recording> <file> <channel>``.
+
+    Kaldi writes A and B. Of a number it does not say whether it counts from 0 or 1: it is kept as
+    a name, which does no harm beside a recording with one channel.
+    """
+    *_, channel = text.split() or [""]
+    return f"{channel} of {_CHANNELS}" if channel.isdecimal() else channel
+
+
+def _whole(place: Location, channels: _SideFile) -> Iterator[Record]:
     for line, key, value in _pairs(place, _RECORDINGS):
         try:
             if isinstance(value, BadLineError):
                 raise value
-            yield line, {"id": key, "audio": _plain_path(value)}
-        except BadLineError as error:
-            yield line, BadLineError(error.reason, str(error), key or None)
+            record: Fields | BadLineError = {
+                **{"id": key, "audio": _plain_path(value)},
+                "channel": channels.take(key),
+            }
+        except Exception as error:
+            record = line_fault(error, key or None)
+        yield line, record
 
 
-def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
+def _segments(place: Location, recordings: _SideFile, channels: _SideFile) -> Iterator[Record]:
     for line, key, value in _pairs(place, _SEGMENTS):
         try:
             if isinstance(value, BadLineError):
@@ -165,9 +186,14 @@ def _segments(place: Location, recordings: _SideFile) -> Iterator[Record]:
                 message = f"recording {shown(recording)} has no usable line in {_RECORDINGS}"
                 raise BadLineError("missing_audio", message)
             duration_s = None if end_s < 0 else end_s - start_s
-            yield line, {"id": key, "audio": path, SEGMENT: Segment(start_s, duration_s)}
-        except BadLineError as error:
-            yield line, BadLineError(error.reason, str(error), key or None)
+            part = Segment(start_s, duration_s)
+            record: Fields | BadLineError = {
+                **{"id": key, "audio": path, SEGMENT: part},
+                "channel": channels.take(recording),
+            }
+        except Exception as error:
+            record = line_fault(error, key or None)
+        yield line, record
 
 
 def _times(value: str) -> tuple[str, float, float]:

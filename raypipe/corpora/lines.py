@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import json
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -111,6 +112,8 @@ def _row(lines: _Lines, reader: Iterator[list[str]], delimiter: str, count: int)
     if delimiter == "\t":
         cells = _plain_cells(next(lines), delimiter)
         if len(cells) == count:
+            if count > 1 and cells[-1].startswith('"') and _unquoted(cells[-1]) == cells[-1]:
+                cells = _quoted_row(lines, delimiter, count) or cells
             return [_unquoted(cell) for cell in cells]
         lines.give_back(1)
     message = ""
@@ -125,6 +128,29 @@ def _row(lines: _Lines, reader: Iterator[list[str]], delimiter: str, count: int)
     if len(cells) == count:
         return cells
     raise BadLineError("bad_csv", message)
+
+
+_MOST_LINES_OF_A_CELL = 50
+
+
+def _quoted_row(lines: _Lines, delimiter: str, count: int) -> list[str] | None:
+    """The row that the line at hand begins, if its last cell is quoted and goes on in the next.
+
+    None if it is not, or if one of those lines is a row of its own: the quote is a stray one then.
+    """
+    lines.give_back(1)
+    several = itertools.islice(lines, _MOST_LINES_OF_A_CELL)
+    try:
+        row = next(csv.reader(several, delimiter=delimiter, strict=True), [])
+    except csv.Error:
+        row = []
+    others = lines.taken[1:]
+    if len(row) == count and not any(
+        len(_plain_cells(line, delimiter)) == count for line in others
+    ):
+        return row
+    lines.give_back_all_but_first()
+    return None
 
 
 def _plain_cells(line: str, delimiter: str) -> list[str]:
@@ -188,6 +214,11 @@ class _Lines:
         line = self._returned.popleft() if self._returned else next(self._lines)
         self._taken.append(line)
         return line
+
+    @property
+    def taken(self) -> list[str]:
+        """Lines of the record at hand."""
+        return self._taken
 
     def begin(self) -> None:
         """A new record begins with the next line."""

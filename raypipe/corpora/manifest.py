@@ -7,15 +7,21 @@ import io
 import os
 import posixpath
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
-from raypipe.corpora.dialects import EXACT_ID, as_fields
-from raypipe.corpora.field_names import AUDIO_COLUMNS, unused_names, with_usual_names
+from raypipe.corpora.bad_line import line_fault
+from raypipe.corpora.dialects import EXACT_ID, as_fields, line_id
+from raypipe.corpora.field_names import (
+    AUDIO_COLUMNS,
+    repeated_column,
+    unused_names,
+    with_usual_names,
+)
 from raypipe.corpora.fields import (
     BadLineError,
     FieldRules,
@@ -27,13 +33,7 @@ from raypipe.corpora.fields import (
 from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.corpora.vote_rows import table_records
-from raypipe.errors import (
-    ConfigError,
-    CorpusError,
-    ObjectMissingError,
-    RaypipeError,
-    unexpected,
-)
+from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.store.location import Location
@@ -190,13 +190,9 @@ class ManifestParser:
             if isinstance(record, BadLineError):
                 raise record
             return self._clip(number, record)
-        except BadLineError as error:
-            reason, message = error.reason, str(error)
-        except RaypipeError:
-            raise
-        except Exception as error:  # about a line that nobody foresaw
-            reason, message = unexpected(error)
-        return failure(self.manifest, number, _id_or_none(record), reason, message)
+        except Exception as error:
+            fault = line_fault(error)
+        return failure(self.manifest, number, _id_or_none(record), fault.reason, str(fault))
 
     def _clip(self, number: int, fields: Fields) -> PendingClip:
         name = self._name(fields)
@@ -312,6 +308,7 @@ def _records(text: TextIO, name: str) -> Iterator[Record]:
     if kind in ("csv", "tsv"):
         delimiter = "\t" if kind == "tsv" else ","
         header = csv_columns(text, name, [AUDIO_COLUMNS], delimiter)
+        check_columns(header, name)
         return table_records(header, csv_records(text, name, [AUDIO_COLUMNS], delimiter))
     if kind == "json":
         return _speechbrain(text, name)
@@ -320,16 +317,33 @@ def _records(text: TextIO, name: str) -> Iterator[Record]:
     )
 
 
+def check_columns(header: Sequence[str], name: str) -> None:
+    """Refuse a table of which a column that is read stands there twice.
+
+    Raises:
+        CorpusError: naming it.
+    """
+    column = repeated_column(header)
+    if column is not None:
+        raise CorpusError(f"{name} has the column {column} twice; which of them counts?")
+
+
 def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
     """Entries of SpeechBrain's JSON object, such as ``{"u1": {"wav": ..., "emo": ...}}``."""
     for line, key, value in json_entries("".join(text), name):
-        if isinstance(value, dict):
-            audio = value.get("audio", value.get("wav"))
-            if isinstance(audio, str):
-                audio = audio.removeprefix("{data_root}/")
-            yield line, {"id": key, **with_usual_names(value), "audio": audio}
-        else:
-            yield line, BadLineError("bad_json", f"{shown(key)} is not an object")
+        try:
+            yield line, _speechbrain_fields(key, value)
+        except Exception as error:
+            yield line, line_fault(error, key)
+
+
+def _speechbrain_fields(key: str, value: object) -> Fields:
+    if not isinstance(value, dict):
+        raise BadLineError("bad_json", f"{shown(key)} is not an object")
+    audio = value.get("audio", value.get("wav"))
+    if isinstance(audio, str):
+        audio = audio.removeprefix("{data_root}/")
+    return {"id": key, **with_usual_names(value), "audio": audio}
 
 
 def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Record]:
@@ -337,10 +351,13 @@ def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Reco
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
+        name = None
         try:
             document = parse_json(line, "line")
             if not isinstance(document, dict):
                 raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
-            yield number, as_fields(document) if dialects else document
-        except BadLineError as error:
-            yield number, error
+            name = line_id(document)
+            record: Fields | BadLineError = as_fields(document) if dialects else document
+        except Exception as error:
+            record = line_fault(error, name)
+        yield number, record

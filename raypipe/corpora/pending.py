@@ -8,17 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from raypipe.audio import AudioLimits, MeasuredSound, measure, read_header
+from raypipe.audio import AudioLimits, MeasuredSound, measure
 from raypipe.audio.media import audio_track, media_kind
-from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.bad_line import BadLineError, line_fault, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.segment import Segment
 from raypipe.errors import (
     DecodeError,
     ObjectMissingError,
-    RaypipeError,
     StoreError,
-    unexpected,
 )
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -77,6 +75,9 @@ class PendingClip:
             if self.place.is_s3:
                 raise
             return self.failure("unreadable", f"audio: {error}")
+        except Exception as error:  # of the system, about a name that nobody foresaw
+            fault = line_fault(error)
+            return self.failure(fault.reason, str(fault))
         if self.segment is not None and self.segment.duration_s is not None:
             size = min(size, round(self.segment.duration_s * _SEGMENT_BYTES_PER_S))
         return replace(self, size=size)
@@ -140,19 +141,13 @@ def sized_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[PendingClip 
 def measured_sound(audio: bytes) -> MeasuredSound:
     """Sampling rate, length and marks of an encoded clip.
 
-    What only decoding shows to be damaged is told by a run, or when it becomes FLAC: its length is
-    the header's then, and it has no marks.
+    What decoding shows to be damaged is refused by a run, or when it becomes FLAC: its length is
+    what was decoded, and its marks say why it is no more.
 
     Raises:
         DecodeError: if it cannot be a recording.
     """
-    header = read_header(audio, _INGEST_LIMITS)
-    try:
-        return measure(audio, _INGEST_LIMITS)
-    except DecodeError:
-        if header.frames is None:
-            raise
-        return MeasuredSound(header.sampling_rate, header.frames, None)
+    return measure(audio, _INGEST_LIMITS, whole=False)
 
 
 def stored_recording(place: Location, name: str) -> bytes:
@@ -186,23 +181,17 @@ def read_or_failure(
     """
     try:
         return read()
-    except BadLineError as error:
-        return failed(error.reason, str(error))
-    except RaypipeError:
-        raise
-    except Exception as error:  # of libraries, about bytes that nobody foresaw
-        return failed(*unexpected(error))
+    except Exception as error:
+        fault = line_fault(error)
+        return failed(fault.reason, str(fault))
 
 
 def id_or_none(named: Callable[[], tuple[str, object]]) -> str | None:
     """The id, which comes first, of an item; None where reading the item is a failure."""
     try:
         return named()[0]
-    except BadLineError:
-        return None
-    except RaypipeError:
-        raise
-    except Exception:  # its failure is told when it is read
+    except Exception as error:  # its failure is told when it is read
+        line_fault(error)
         return None
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, TypedDict
+from typing import ClassVar, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from raypipe.channel_choice import ChannelChoice
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip
 from raypipe.errors import ConfigError
@@ -73,7 +74,7 @@ class Reader(BaseModel):
     fixed_sentences: bool = Field(
         default=False, description="the speakers were given their sentences"
     )
-    channel: Literal["mix"] | Annotated[int, Field(ge=0)] = Field(
+    channel: ChannelChoice = Field(
         default="mix",
         description="channel of a recording that is the clip, counted from 0, or the mix of all; a "
         "row's own field channel goes before it",

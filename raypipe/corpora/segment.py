@@ -11,6 +11,8 @@ import soundfile
 
 from raypipe.audio import open_sound
 from raypipe.audio.decoding import UNKNOWN_FRAMES
+from raypipe.corpora.bad_line import shown
+from raypipe.corpora.channels import Channels
 from raypipe.errors import DecodeError
 
 SEGMENT = "segment"
@@ -30,16 +32,17 @@ class Segment:
         start_s: where it begins, in seconds.
         duration_s: how long it is; None to the end of the recording.
         channels: its channels, counted from 0, which stay as they are, mixed by a later decoder;
-            None for all. A recording with one channel has no other to take.
+            None for all; a name that is none of a channel, for a recording that has only one. A
+            recording with one channel has no other to take.
     """
 
     start_s: float
     duration_s: float | None
-    channels: tuple[int, ...] | None = None
+    channels: Channels = None
 
     def __repr__(self) -> str:
         # This text stands in the fingerprints of ingests that began before there were channels.
-        channels = "" if self.channels is None else f", channels={self.channels}"
+        channels = "" if self.channels is None else f", channels={self.channels!r}"
         return f"Segment(start_s={self.start_s}, duration_s={self.duration_s}{channels})"
 
     def cut(self, audio: bytes) -> bytes:
@@ -79,6 +82,12 @@ class Segment:
         """The channels to keep of a recording; None for all of them."""
         if self.channels is None or count == 1:
             return None
+        if isinstance(self.channels, str):
+            raise DecodeError(
+                "no_channel",
+                f"channel {shown(self.channels)} is none of {count}; they are counted from 0, left "
+                "or A is 0, right or B is 1, mix is all",
+            )
         beyond = [channel for channel in self.channels if channel >= count]
         if beyond:
             raise DecodeError("no_channel", f"channel {beyond[0]} of {count}, counted from 0")

@@ -140,7 +140,7 @@ def open_source(name: str, options: Mapping[str, object] | None = None) -> Sourc
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         known = ", ".join(reader.model_fields)
-        what = first["msg"]
+        what = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             what = f"unknown option{did_you_mean(option, reader.model_fields)}"
         raise ConfigError(

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.containers import ClipEntry
+from raypipe.corpora.dialects import EXACT_ID, line_id
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
 from raypipe.corpora.manifest import json_records, text_of, until_torn
 from raypipe.corpora.pending import failure, in_order, measured, read_or_failure
 from raypipe.corpora.webdataset import content
-from raypipe.errors import CorpusError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -70,7 +72,9 @@ class TarBeside:
             if isinstance(entry, Failure):  # its id may be that of a good clip: a line told twice
                 yield ClipEntry(None, 0)
             else:
-                yield ClipEntry(entry[0].utterance_id, entry[1].size)
+                line, recording = entry
+                is_derived = EXACT_ID in line.fields and "/" not in line.utterance_id
+                yield ClipEntry(line.utterance_id, recording.size, is_derived)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and line."""
@@ -133,9 +137,10 @@ class TarBeside:
                         message = f"{shown(key)} is also in line {clips[key].number}"
                         raise BadLineError("duplicate_id", message)
                     clips[key] = _DescribedClip(number, name, fields)
-                except BadLineError as error:
-                    name = name or error.utterance_id
-                    yield failure(self.lines, number, name, error.reason, str(error))
+                except Exception as error:
+                    told = None if isinstance(record, BadLineError) else line_id(record)
+                    fault = line_fault(error, name or told)
+                    yield failure(self.lines, number, fault.utterance_id, fault.reason, str(fault))
 
     def _recordings(self, with_audio: bool) -> Iterator[_TarRecording | Failure]:
         last: _TarRecording | None = None
@@ -153,7 +158,9 @@ class TarBeside:
                             last = _TarRecording(key, member.size, audio)
                 if last is not None:
                     yield last
-            except (tarfile.TarError, EOFError, OSError) as error:
+            except RaypipeError:
+                raise
+            except Exception as error:  # of a damaged archive, its packing or its names
                 message = f"the tar file is torn from here on: {error}"
                 yield failure(self.name, None, None, "bad_tar", message)
 

@@ -5,9 +5,11 @@ Annotation tools write ``file,annotator,emotion``: as many rows for a clip as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.dialects import EXACT_ID, with_labels
 from raypipe.corpora.field_names import (
     ANNOTATOR_COLUMNS,
@@ -15,11 +17,13 @@ from raypipe.corpora.field_names import (
     ID_COLUMNS,
     label_field,
     path_id,
+    without_missing,
 )
 from raypipe.corpora.fields import BadLineError, shown
 
 Fields = Mapping[str, object]
 Record = tuple[int, Fields | BadLineError]
+Cell = TypeVar("Cell", bound=object)
 
 _OF_A_VOTE = ("typed", "arousal", "valence", "dominance")
 """Columns that belong to the vote, beside its labels."""
@@ -38,22 +42,31 @@ def table_records(
         rows: number of each line and its cells that are not blank.
     """
     has_ids = any(name in header for name in ID_COLUMNS)
-    named = ((line, _named(row, has_ids=has_ids)) for line, row in rows)
+    named = _each(lambda row: _named(row, has_ids=has_ids), rows)
     annotator = next((name for name in ANNOTATOR_COLUMNS if name in header), None)
-    if annotator is None or label_field(dict.fromkeys(header, "")) is None:
-        return (
-            (line, row if isinstance(row, BadLineError) else with_labels(row))
-            for line, row in named
-        )
+    if annotator is None or label_field(dict.fromkeys(header, "any")) is None:
+        return _each(with_labels, named)
     return _by_clip(named, annotator)
 
 
-def _named(row: Mapping[str, str] | BadLineError, *, has_ids: bool) -> Fields | BadLineError:
+def _each(
+    name: Callable[[Mapping[str, Cell]], Fields],
+    rows: Iterable[tuple[int, Mapping[str, Cell] | BadLineError]],
+) -> Iterator[Record]:
+    """What a function makes of every row; one that it fails for is a fault in its place."""
+    for line, row in rows:
+        try:
+            record: Fields | BadLineError = row if isinstance(row, BadLineError) else name(row)
+        except Exception as error:
+            record = line_fault(error)
+        yield line, record
+
+
+def _named(row: Mapping[str, str], *, has_ids: bool) -> Fields:
     """A row whose path is in ``audio``, and its id where the table has none."""
-    if isinstance(row, BadLineError):
-        return row
-    audio = next((row[name] for name in AUDIO_COLUMNS if name in row), None)
-    fields: dict[str, object] = {**row, **({} if audio is None else {"audio": audio})}
+    cells = without_missing(row)
+    audio = next((cells[name] for name in AUDIO_COLUMNS if name in cells), None)
+    fields: dict[str, object] = {**cells, **({} if audio is None else {"audio": audio})}
     if not has_ids and audio is not None:
         fields |= {"id": path_id(audio), EXACT_ID: path_id(audio)}
     return fields
@@ -70,13 +83,15 @@ class _Clip:
 
     def add(self, line: int, row: Fields, annotator: str, label: str | None) -> None:
         """One more row."""
-        who = str(row.get(annotator, len(self.votes) + 1))
-        vote = self.votes.setdefault(who, {"annotator": who, "labels": []})
-        labels = vote["labels"]
-        assert isinstance(labels, list)
         words = [] if label is None else [word.strip() for word in str(row[label]).split("|")]
-        labels += [word for word in words if word not in labels]
-        vote.update({name: row[name] for name in _OF_A_VOTE if name in row})
+        told = {name: row[name] for name in _OF_A_VOTE if name in row}
+        if words or told:  # a blank row is no vote
+            who = str(row.get(annotator, self._unnamed()))
+            vote = self.votes.setdefault(who, {"annotator": who, "labels": []})
+            labels = vote["labels"]
+            assert isinstance(labels, list)
+            labels += [word for word in words if word and word not in labels]
+            vote.update(told)
         for name, value in row.items():
             if name in (annotator, label, *_OF_A_VOTE):
                 continue
@@ -86,6 +101,13 @@ class _Clip:
                     f"{name} is {shown(value)} in line {line}, and {shown(self.fields[name])} in "
                     "an earlier one about the same clip",
                 )
+
+    def _unnamed(self) -> str:
+        """Name for an annotator who has none, and which no other has so far."""
+        number = len(self.votes) + 1
+        while str(number) in self.votes:
+            number += 1
+        return str(number)
 
     def record(self) -> Record:
         """The utterance, or why its rows are none."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
 from typing import Self
 
@@ -16,7 +18,7 @@ from raypipe.corpora.field_names import unused_names, with_usual_names
 from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, parse_json, shown
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.pending import id_or_none, in_order, measured, read_or_failure
-from raypipe.errors import CorpusError, ObjectMissingError
+from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -27,12 +29,18 @@ Tar files in which neighbours of one name are one sample.
 
 A member's name up to the first dot after its folders is the sample, the rest is the field:
 utt1.wav (or .flac, ...) is the audio, utt1.json (or utt1.wav.json) holds the fields of a manifest's
-line (usual other names such as spk and text are understood), utt1.txt the transcript, utt1.cls one
-label.
+line (usual other names such as spk and text are understood), utt1.txt the transcript, utt1.cls (or
+.label, .emotion) one label, utt1.speaker the speaker, utt1.channel the channel that is the clip.
 """
 """Text of the catalogue about the files, in paragraphs."""
 
-_FIELDS = {".txt": "transcript", ".cls": "votes"}
+_FIELDS = {
+    **dict.fromkeys((".txt", ".text", ".transcript"), "transcript"),
+    **dict.fromkeys((".cls", ".label", ".labels", ".emotion", ".emo"), "votes"),
+    **dict.fromkeys((".speaker", ".spk"), "speaker"),
+    ".channel": "channel",
+}
+_LOOKED_AT = 20  # samples, for the names of fields
 _READ = {".json", *_FIELDS, *AUDIO_SUFFIXES, ""}
 
 
@@ -57,12 +65,16 @@ class Tarball:
 
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; the audio is passed over."""
+        seen: set[str] = set()
         for sample in _samples(self.place, self.name, with_audio=False):
             if isinstance(sample, RowFailure):
                 yield ClipEntry(None, 0)
                 continue
             name = id_or_none(partial(_name_and_fields, sample))
-            yield ClipEntry(name, sample.audio_size)
+            # With folders, or in the same file, a name that comes again means the same recording.
+            is_derived = name == sample.name and "/" not in name and name not in seen
+            seen.add(sample.name)
+            yield ClipEntry(name, sample.audio_size, is_derived)
 
     def read(self) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and sample."""
@@ -104,16 +116,17 @@ def tar_files(
 
 
 def unused_columns(tarball: Tarball) -> tuple[str, ...]:
-    """Fields of a tar file's first sample that nothing is read from; raises as ``scan``."""
-    sample = next(_samples(tarball.place, tarball.name, with_audio=False), None)
-    if not isinstance(sample, _Sample):
-        return ()
-    unread = [ending for ending in sample.members if _without_audio_suffix(ending) not in _READ]
-    try:
-        fields = _fields(sample)
-    except BadLineError:
-        fields = {}
-    return (*unused_names([fields]), *unread)
+    """Fields of a tar file's first samples that nothing is read from; raises as ``scan``."""
+    rows: list[dict[str, object]] = []
+    unread: dict[str, None] = {}
+    for sample in islice(_samples(tarball.place, tarball.name, with_audio=False), _LOOKED_AT):
+        if isinstance(sample, _Sample):
+            unread |= dict.fromkeys(
+                ending for ending in sample.members if _field_ending(ending) not in _READ
+            )
+            with suppress(BadLineError):
+                rows.append(_fields(sample))
+    return (*unused_names(rows), *unread)
 
 
 def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:
@@ -137,7 +150,9 @@ def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sampl
                         if not with_audio:
                             continue
                     sample.members[ending] = content(tar, member)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except RaypipeError:
+            raise
+        except Exception as error:  # of a damaged archive, its packing or its names
             number = max(number, 1)  # the sample at hand may lack members
             message = f"{name} sample {number}: the tar file is torn from here on: {error}"
             yield RowFailure(None, "ingest", "bad_tar", message, number)
@@ -207,8 +222,8 @@ def _name_and_fields(sample: _Sample) -> tuple[str, dict[str, object]]:
 def _fields(sample: _Sample) -> dict[str, object]:
     fields: dict[str, object] = {}
     for member in sample.members:
-        ending = _without_audio_suffix(member)
-        if ending in _FIELDS:
+        ending = _field_ending(member)
+        if ending in _FIELDS and _FIELDS[ending] not in fields:
             fields[_FIELDS[ending]] = _text(sample, member)
     for member in sample.members:
         if _without_audio_suffix(member) == ".json":
@@ -223,6 +238,13 @@ def _without_audio_suffix(ending: str) -> str:
     """The ending of a member that is named after the recording itself, such as ``u1.wav.json``."""
     suffix = next((suffix for suffix in AUDIO_SUFFIXES if ending.startswith(f"{suffix}.")), "")
     return ending.removeprefix(suffix)
+
+
+def _field_ending(ending: str) -> str:
+    """The ending that says what a member holds: ``.emotion`` of ``u1.wav.emotion.txt``."""
+    ending = _without_audio_suffix(ending)
+    inner = ending.removesuffix(".txt")
+    return inner if inner in _FIELDS else ending
 
 
 def _text(sample: _Sample, ending: str) -> str:

@@ -59,6 +59,43 @@ def test_a_torn_track_is_told_and_costs_itself() -> None:
         decode(encoded("mp4", "aac")[:200], sampling_rate=RATE)
 
 
+@pytest.mark.parametrize("kind", ["matroska", "webm"])
+def test_a_cut_matroska_file_is_refused(kind: str) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 4 * RATE).astype(np.float32)
+    audio = encoded(kind, "libopus" if kind == "webm" else "aac", noise.clip(-1, 1))
+    assert len(decode(audio, sampling_rate=RATE)) / RATE == pytest.approx(4.0, abs=0.2)
+    for share in (0.5, 0.9):
+        with pytest.raises(DecodeError) as caught:
+            decode(audio[: int(len(audio) * share)], sampling_rate=RATE)
+        assert caught.value.code == "truncated"
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("mpegts", "aac"), ("mpeg", "mp2")])
+def test_streams_of_broadcasters_are_read(kind: str, codec: str) -> None:
+    audio = encoded(kind, codec)
+    assert media_kind(audio) in ("MPEG-TS", "MPEG-PS")
+    assert len(decode(audio, sampling_rate=RATE)) / RATE == pytest.approx(2.0, abs=0.3)
+
+
+def test_aac_behind_an_id3_tag_is_read() -> None:
+    audio = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + encoded("adts", "aac")
+    assert len(decode(audio, sampling_rate=RATE)) / RATE == pytest.approx(2.0, abs=0.2)
+
+
+def test_what_a_library_raises_about_a_damaged_file_is_its_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    av: Any = pytest.importorskip("av", reason="extra media is not installed")
+
+    def fails(*_: object, **__: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'name'")
+
+    monkeypatch.setattr(av, "AudioResampler", fails)
+    with pytest.raises(DecodeError, match="AVI") as caught:
+        decode(encoded("avi", "mp2"), sampling_rate=RATE)
+    assert caught.value.code == "corrupt"
+
+
 def test_a_video_without_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("av", reason="extra media is not installed")
     with pytest.raises(DecodeError) as caught:

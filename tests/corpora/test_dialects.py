@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import soundfile
 from corpus_folder import clip
 
+from raypipe.corpora.audio_folder import pending_audio_folder
 from raypipe.corpora.manifest import pending_manifest
 from raypipe.corpora.pending import read_ahead
 from raypipe.corpora.segment import Segment
+from raypipe.corpora.webdataset import tar_files
 from raypipe.errors import DecodeError
 from raypipe.labels import LabelSet
 from raypipe.records import Utterance
@@ -252,18 +255,106 @@ def test_what_is_no_plain_part_of_a_recording_is_refused_by_name(
     assert str(refusal).startswith("unsupported_cut")
 
 
-@pytest.mark.parametrize("told", [1, 1.0, "1", [1]])
+@pytest.mark.parametrize("told", [1, 1.0, "1", [1], " 1.0", "[1]", "right", "R", "B", "\uff11"])
 def test_a_row_names_its_channel(tmp_path: Path, told: object) -> None:
     line = {"id": "u", "audio": "wavs/call.wav"}
-    one, mix, other = heard(
+    one, mix, other, both = heard(
         tmp_path,
         {**line, "channel": told},
-        {**line, "id": "v"},
+        {**line, "id": "v", "channel": "nan"},
         {**line, "id": "w", "channel": "A"},
+        {**line, "id": "x", "channel": "0|1"},
     )
     np.testing.assert_array_equal(one, NOISE[:, 1])
     np.testing.assert_array_equal(mix, NOISE)
-    np.testing.assert_array_equal(other, NOISE)
+    np.testing.assert_array_equal(other, NOISE[:, 0])
+    np.testing.assert_array_equal(both, NOISE)
+
+
+@pytest.mark.parametrize("told", ["0.5", 0.5, -1, "-1", True, {}, "2", "A2"])
+def test_a_channel_that_nobody_knows_is_no_mix(tmp_path: Path, told: object) -> None:
+    [refusal] = heard(tmp_path, {"id": "u", "audio": "wavs/call.wav", "channel": told})
+    assert isinstance(refusal, str)
+    assert refusal.startswith(("no_channel", "bad_type"))
+    assert str(told) in refusal
+
+
+def test_a_name_beside_a_recording_with_one_channel_does_no_harm(tmp_path: Path) -> None:
+    [row] = read(tmp_path, {"id": "u", "audio": "wavs/u1.wav", "channel": "telephone"})
+    assert isinstance(row, Utterance)
+    assert row.audio == (tmp_path / "wavs/u1.wav").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "metadata.csv", "json", "tar"])
+def test_channels_as_pandas_writes_them_beside_a_gap(tmp_path: Path, kind: str) -> None:
+    heard(tmp_path)
+    names = ("file_name" if kind == "metadata.csv" else "audio", "votes", "channel")
+    cells = [names, *(("call.wav", "anger", channel) for channel in ("0.0", "1.0", ""))]
+    rows = [("id", *cells[0]), *((f"u{n}", *row) for n, row in enumerate(cells[1:]))]
+    between = "\t" if kind == "tsv" else ","
+    text = "\n".join(map(between.join, rows))
+    if kind == "json":
+        table = {name: {"wav": audio, "channel": told} for name, audio, _, told in rows[1:]}
+        text = json.dumps(table)
+    path = tmp_path / "wavs" / (kind if kind == "metadata.csv" else f"m.{kind}")
+    path.write_text(text)
+    if kind == "tar":
+        with tarfile.open(path, "w") as tar:
+            for name, _, _, told in rows[1:]:
+                tar.add(tmp_path / "wavs/call.wav", f"{name}.wav")
+                member = tarfile.TarInfo(f"{name}.channel")
+                member.size = len(told)
+                tar.addfile(member, io.BytesIO(told.encode()))
+        [container] = tar_files(str(path), LABELS)
+        utterances = list(container.read())
+    elif kind == "metadata.csv":
+        (tmp_path / "wavs/side0.wav").unlink()
+        (tmp_path / "wavs/side1.wav").unlink()
+        (tmp_path / "wavs/u1.wav").unlink()
+        utterances = list(read_ahead(pending_audio_folder(str(path.parent), LABELS)))
+    else:
+        utterances = list(read_ahead(pending_manifest(str(path), LABELS)))
+    sounds = [samples(row.audio)[0] for row in utterances if isinstance(row, Utterance)]
+    for sound, expected in zip(sounds, (NOISE[:, 0], NOISE[:, 1], NOISE), strict=True):
+        np.testing.assert_array_equal(sound, expected)
+
+
+@pytest.mark.parametrize("channels", [[[0, 1]], [{}], [None], "x", [-1], 5, {}])
+def test_damage_inside_a_cut_costs_its_line(tmp_path: Path, channels: object) -> None:
+    source = {"type": "file", "channels": channels, "source": "wavs/call.wav"}
+    recording = {"sources": [source, source], "sampling_rate": 16_000, "duration": 6.0}
+    failure, good = read(tmp_path, call(id="c1", channel=1, recording=recording), nemo())
+    assert isinstance(failure, RowFailure)
+    assert isinstance(good, Utterance)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv"])
+def test_what_nobody_foresaw_costs_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """The border of a line holds whatever is raised while its fields are named."""
+
+    def fails(fields: dict[str, Any]) -> dict[str, Any]:
+        if fields.get("speaker") == "bad":
+            raise ZeroDivisionError("of all things")
+        return fields
+
+    for place in ("manifest.with_usual_names", "manifest.as_fields", "vote_rows.with_labels"):
+        monkeypatch.setattr(f"raypipe.corpora.{place}", fails)
+    read(tmp_path)
+    rows = [{"id": name, "audio": "wavs/u1.wav", "speaker": name} for name in ("good", "bad", "ok")]
+    text = {
+        "jsonl": "\n".join(map(json.dumps, rows)),
+        "json": json.dumps({row["id"]: row for row in rows}),
+        "csv": "id,audio,speaker\n" + "\n".join(",".join(row.values()) for row in rows),
+    }
+    path = tmp_path / f"m.{ending}"
+    path.write_text(text[ending])
+    good, failure, also = read_ahead(pending_manifest(str(path), LABELS))
+    assert (good.utterance_id, also.utterance_id) == ("good", "ok")
+    assert isinstance(failure, RowFailure)
+    assert failure.error_type == "ZeroDivisionError"
+    assert "unexpected ZeroDivisionError: of all things" in failure.message
 
 
 def test_an_option_names_the_channel_where_a_row_does_not(tmp_path: Path) -> None:
@@ -314,3 +405,20 @@ def test_a_label_in_the_cuts_own_custom_fields(tmp_path: Path) -> None:
     assert isinstance(both, Utterance)
     assert [vote.labels for vote in own.votes] == [("sad",)]
     assert [vote.labels for vote in both.votes] == [("happy",)] * 3
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [(nemo(offset="soon"), "wavs/u1"), (cut(start=-1), "c1"), (cut(supervisions=5), "c1")],
+)
+def test_faults_carry_the_id_of_their_line(tmp_path: Path, line: dict[str, Any], name: str) -> None:
+    [failure] = read(tmp_path, line)
+    assert isinstance(failure, RowFailure)
+    assert failure.utterance_id == name
+
+
+def test_a_duration_of_minus_one_is_the_rest_in_nemo_s_manifests(tmp_path: Path) -> None:
+    rest, whole = read(tmp_path, nemo(offset=0.25, duration=-1), nemo(offset=0, duration=-1))
+    assert isinstance(rest, Utterance)
+    assert isinstance(whole, Utterance)
+    assert (rest.duration_s, whole.duration_s) == (0.75, 1.0)

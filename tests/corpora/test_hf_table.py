@@ -215,6 +215,34 @@ def test_class_names_by_number(tmp_path: Path, names: dict[str, str]) -> None:
     assert [one.votes[0].labels for one in found] == [("angry",), ("sad",)]
 
 
+@pytest.mark.parametrize("kind", ["Sequence", "List", "bare"])
+def test_class_names_of_lists(tmp_path: Path, kind: str) -> None:
+    inner = {"_type": "ClassLabel", "names": NAMES}
+    feature = [inner] if kind == "bare" else {"_type": kind, "feature": inner}
+    metadata = {"huggingface": json.dumps({"info": {"features": {"labels": feature}}})}
+    table = pa.table({"id": ["a"], "audio": [CLIP], "labels": [[0, 1]]})
+    parquet(tmp_path / "t.parquet", table.replace_schema_metadata(metadata))
+    [row] = utterances(tmp_path / "t.parquet")
+    assert [vote.labels for vote in row.votes] == [("sadness",), ("anger",)]
+
+
+@pytest.mark.parametrize(
+    "written", ["not json", "[]", '{"info": {"features": {"gender": {"names": 5}}}}']
+)
+def test_broken_metadata_cost_nothing_where_labels_are_words(tmp_path: Path, written: str) -> None:
+    columns = {"id": ["a"], "audio": [CLIP], "label": ["sad"], "labels": [1]}
+    table = pa.table(columns).replace_schema_metadata({"huggingface": written})
+    parquet(tmp_path / "t.parquet", table.drop_columns("labels"))
+    [row] = utterances(tmp_path / "t.parquet")
+    assert row.votes[0].labels == ("sad",)
+    parquet(tmp_path / "t.parquet", table.drop_columns("label"))
+    if "info" in written:  # of another column: there are no words for these numbers
+        assert isinstance(read(tmp_path / "t.parquet")[0], RowFailure)
+        return
+    with pytest.raises(CorpusError, match="the huggingface metadata cannot be read"):
+        read(tmp_path / "t.parquet")
+
+
 def test_class_names_with_a_hole_are_refused(tmp_path: Path) -> None:
     kind = {"_type": "ClassLabel", "names": {"0": "angry", "2": "sad"}}
     metadata = {"huggingface": json.dumps({"info": {"features": {"label": kind}}})}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from corpus_folder import CorpusFolder, clip
 
 from raypipe.corpora.kaldi import pending_kaldi
@@ -125,3 +128,21 @@ def test_it_is_in_the_table_of_readers(data: CorpusFolder) -> None:
     assert len(list(open_source("kaldi").open(reading))) == 2
     with pytest.raises(CorpusError, match=r"there is no wav\.scp"):
         list(open_source("kaldi").open(ReadRequest(str(data.root), None, LABELS, VotePolicy())))
+
+
+def test_a_recording_s_channel_is_taken(data: CorpusFolder) -> None:
+    two = np.random.default_rng(0).normal(0, 0.1, (16_000, 2))
+    soundfile.write(data.root / "data/wavs/r1.wav", two, 16_000, subtype="PCM_16")
+    expected, _ = soundfile.read(data.root / "data/wavs/r1.wav")
+    data.file("data/wav.scp", "a wavs/r1.wav\nb wavs/r1.wav\nc wavs/r1.wav\nd wavs/r2.wav\n")
+    data.file("data/reco2file_and_channel", "a r1 A\nb r1 B\nc r1 1\nd r2 1\n")
+    found, failures = read(data)
+    for name, channel in (("a", 0), ("b", 1)):
+        heard, _ = soundfile.read(io.BytesIO(found[name].audio))
+        np.testing.assert_array_equal(heard, expected[:, channel])
+    assert "d" in found
+    assert [(one.utterance_id, one.error_type) for one in failures] == [("c", "no_channel")]
+    data.file("data/segments", "b-1 b 0.25 0.5\n")
+    found, _ = read(data)
+    heard, _ = soundfile.read(io.BytesIO(found["b-1"].audio))
+    np.testing.assert_array_equal(heard, expected[4000:8000, 1])

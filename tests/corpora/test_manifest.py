@@ -352,6 +352,65 @@ def test_numbers_as_pandas_writes_them(folder: Path) -> None:
     assert parts.votes == ()
 
 
+@pytest.mark.parametrize("missing", ["nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", " "])
+def test_what_pandas_writes_for_nothing_is_nothing(folder: Path, missing: str) -> None:
+    columns = ["speaker", "transcript", "split", "votes", "context", "dataset", "arousal"]
+    header = ["id", "audio", *columns]
+    named, bare = read(
+        sheet(
+            folder,
+            header,
+            ["1.0", "a.wav", "7.0", *["NA"] * 2, "sad", "NA", "NA", "NA"],
+            ["2.0", "a.wav", *[missing] * 7],
+        )
+    )
+    assert isinstance(named, Utterance)
+    assert isinstance(bare, Utterance)
+    assert (named.utterance_id, named.speaker, named.transcript) == ("1", "7", "NA")
+    assert (bare.utterance_id, bare.speaker, bare.transcript, bare.split) == ("2", None, None, None)
+    assert (bare.votes, bare.context, bare.dataset, bare.arousal) == ((), (), "corpus", None)
+
+
+def test_a_missing_vote_is_none_unless_the_label_set_has_the_word(folder: Path) -> None:
+    path = jsonl(folder, line(votes=["None", "sad", "nan", ""]), line(2, votes="nan", emotion="x"))
+    first, second = read(path)
+    assert isinstance(first, Utterance)
+    assert first.votes == (Vote("2", ("sad",)),)
+    assert isinstance(second, RowFailure)  # the emotion is read then
+    assert second.error_type == "unknown_label"
+    path = sheet(folder, ["id", "audio", "votes"], ["1", "a.wav", "None|sad"])
+    [row] = read_ahead(pending_manifest(path, LabelSet(("none", "sadness"))))
+    assert isinstance(row, Utterance)
+    assert [vote.labels for vote in row.votes] == [("None",), ("sad",)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [
+        ("anger|", ["anger"]),
+        ("|anger| |sad", ["anger", "sad"]),
+        ("{'anger': 2.0, 'sad': 0}", ["anger", "anger"]),
+        ("['anger', 'sad']", ["anger", "sad"]),
+        ("[{'labels': ['sad'], 'annotator': None}]", ["sad"]),
+    ],
+)
+def test_votes_as_pandas_prints_them(folder: Path, cell: str, labels: list[str]) -> None:
+    [row] = read(sheet(folder, ["id", "audio", "votes"], ["1", "a.wav", cell]))
+    assert isinstance(row, Utterance)
+    assert [vote.labels for vote in row.votes] == [(label,) for label in labels]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["['anger' 'sad']", "['anger'\n 'sad']", "[open('x')]", "['a'" * 9000, "{'anger': nan}", "['"],
+)
+def test_what_python_prints_is_never_run_nor_guessed(folder: Path, cell: str) -> None:
+    [row] = read(sheet(folder, ["id", "audio", "votes"], ["1", "a.wav", cell]))
+    assert isinstance(row, RowFailure)
+    assert row.error_type == "bad_json"
+    assert len(row.message) < 300
+
+
 @pytest.mark.parametrize("shares", [[0.33, 0.33, 0.33], [0.66, 0.33, 0], [0.34, 0.34, 0.34]])
 def test_rounded_shares_are_read(folder: Path, shares: list[float]) -> None:
     [found] = read(jsonl(folder, line(soft_label=shares)))
@@ -541,6 +600,37 @@ def test_numbers_and_what_stands_beside_a_soft_label_are_no_votes(
     assert found.votes == ()
 
 
+def test_words_go_before_numbers_among_the_columns_of_labels(folder: Path) -> None:
+    header = ["id", "audio", "label", "emotion"]
+    for path in (
+        sheet(folder, header, ["1", "a.wav", "0", "sad"], ["2", "a.wav", "1.0", "anger"]),
+        jsonl(folder, line(label=0, emotion="sad"), line(2, label="1", emotion=["anger"])),
+    ):
+        rows = read(path)
+        words = [vote.labels for row in rows if isinstance(row, Utterance) for vote in row.votes]
+        assert words == [("sad",), ("anger",)]
+    path = sheet(folder, ["id", "audio", "label"], ["1", "a.wav", "0"], ["2", "a.wav", "1.0"])
+    assert unused_columns(path, None) == ("label",)
+
+
+def test_a_column_that_stands_there_twice_is_refused(folder: Path) -> None:
+    (folder / "b.csv").write_text("audio,emotion,audio,x,x\na.wav,anger,b.wav,1,2\n")
+    with pytest.raises(CorpusError, match=r"b\.csv has the column audio twice"):
+        read(str(folder / "b.csv"))
+    (folder / "b.csv").write_text("audio,emotion,x,x\na.wav,anger,1,2\n")
+    assert isinstance(read(str(folder / "b.csv"))[0], Utterance)
+
+
+def test_a_last_cell_of_two_lines_is_one_cell_in_tsv(folder: Path) -> None:
+    path = folder / "c.tsv"
+    rows = ["id audio transcript", '1 a.wav "two|lines"', '2 a.wav "stray', '3 a.wav no"end"']
+    path.write_text("\n".join(rows).replace(" ", "\t").replace("|", "\n"))
+    found = read(str(path))
+    assert [row.transcript for row in found if isinstance(row, Utterance)] == [
+        *("two\nlines", '"stray', 'no"end"')
+    ]
+
+
 def test_columns_that_nothing_is_read_from_are_named(folder: Path) -> None:
     path = sheet(folder, ["id", "audio", "mood", "emotion", "gender"], ["1", "a.wav", "x", "", ""])
     assert unused_columns(path, None) == ("mood",)
@@ -574,6 +664,17 @@ def test_rows_of_one_vote_each_are_one_utterance(folder: Path, clip: bytes) -> N
         Vote("cid", (), typed="nothing fits"),
     )
     assert (second.utterance_id, second.votes) == ("s2/a", (Vote("ann", ("sadness",)),))
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "None"])
+def test_a_blank_row_of_a_vote_is_no_vote(folder: Path, missing: str) -> None:
+    [row] = table(
+        folder,
+        f"file,annotator,emotion\na.wav,2.0,{missing}\na.wav,2.0,anger|\na.wav,{missing},sad\n"
+        f"a.wav,{missing},{missing}\n",
+    )
+    assert isinstance(row, Utterance)
+    assert row.votes == (Vote("2", ("anger",)), Vote("3", ("sad",)))
 
 
 def test_rows_about_one_clip_that_disagree_are_told(folder: Path) -> None:

@@ -9,7 +9,9 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from corpus_folder import CLIP, assert_same_clips
 
 from raypipe.corpora.pending import PendingClip
@@ -154,3 +156,30 @@ def test_it_is_in_the_table_of_readers(tmp_path: Path) -> None:
     [found] = open_source("lhotse-shar").open(reading)
     assert not isinstance(found, PendingClip | Failure)
     assert found.position(0) == "recording.000000.tar recording 1"
+
+
+def test_a_cut_has_its_channel_of_what_is_stored(tmp_path: Path) -> None:
+    """Lhotse stores the cut's channel alone; other writers store the whole recording."""
+    signal = np.random.default_rng(0).normal(0, 0.1, (1_600, 2))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, signal, 16_000, format="WAV", subtype="PCM_16")
+    both, _ = soundfile.read(io.BytesIO(buffer.getvalue()))
+    recording = {**cut("r")["recording"], "sources": [{"type": "shar", "channels": [0, 1]}]}
+    changed = {**recording, "transforms": [{"name": "Speed", "kwargs": {"factor": 1.1}}]}
+    lines = [
+        *(cut(f"c{channel}", channel=channel, recording=recording) for channel in (0, 1, 2)),
+        cut("mono", channel=1, recording=recording),
+        cut("fast", channel=0, recording=changed),
+    ]
+    members = {f"{line['id']}.wav": buffer.getvalue() for line in lines}
+    shard(tmp_path / "s", 0, lines, {**members, "mono.wav": CLIP})
+    rows = {row.utterance_id: row for row in read(tmp_path / "s") if row.utterance_id}
+    for channel in (0, 1):
+        row = rows[f"c{channel}"]
+        assert isinstance(row, Utterance)
+        heard, _ = soundfile.read(io.BytesIO(row.audio))
+        np.testing.assert_array_equal(heard, both[:, channel])
+    assert isinstance(rows["mono"], Utterance)
+    assert rows["mono"].audio == CLIP
+    told = {row.error_type for row in read(tmp_path / "s") if isinstance(row, Failure)}
+    assert {"no_channel", "unsupported_cut"} <= told

@@ -108,7 +108,8 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     [
         ("manifset", {}, "unknown corpus 'manifset', did you mean 'manifest'?"),
         ("manifest", {"audioroot": "x"}, "unknown option, did you mean 'audio_root'?"),
-        ("manifest", {"channel": "left"}, "channel"),
+        ("manifest", {"channel": "left"}, "channel: a channel is mix or a number, counted from 0"),
+        ("manifest", {"channel": "-1"}, "channel: a channel is mix or a number, counted from 0"),
     ],
 )
 def test_a_mistyped_source_or_option_is_told_with_the_nearest_one(

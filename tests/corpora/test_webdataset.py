@@ -163,7 +163,23 @@ def test_fields_beside_a_recording_may_be_named_after_all_of_its_name(tmp_path: 
 
 
 def test_fields_and_members_that_nothing_is_read_from_are_named(tmp_path: Path) -> None:
-    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__json={"mood": "x", "spk": "1"}, a__label="sad")
-    assert unused_columns(tar_files(uri, LABELS)[0]) == ("mood", ".label")
+    uri = tar(tmp_path / "t.tar", a__wav=CLIP, a__json={"mood": "x", "spk": "1"}, a__face="sad")
+    assert unused_columns(tar_files(uri, LABELS)[0]) == ("mood", ".face")
     torn = tar(tmp_path / "u.tar", a__wav=CLIP, a__json="{")
     assert unused_columns(tar_files(torn, LABELS)[0]) == ()
+
+
+def test_labels_in_members_of_usual_names(tmp_path: Path) -> None:
+    uri = tar(
+        tmp_path / "t.tar",
+        **{"a__wav": CLIP, "a__emotion": "sad", "b__wav": CLIP, "b__label": "anger"},
+        **{"c__wav": CLIP, "c__wav__label": "sad", "d__wav": CLIP, "d__emotion__txt": "anger"},
+        **{"e__wav": CLIP, "e__cls": "sad", "e__label": "anger", "e__speaker": "7"},
+    )
+    [container] = tar_files(uri, LABELS)
+    rows = list(container.read())
+    assert all(isinstance(row, Utterance) for row in rows), rows
+    votes = [row.votes[0].labels for row in rows if isinstance(row, Utterance)]
+    assert votes == [("sad",), ("anger",), ("sad",), ("anger",), ("sad",)]
+    assert isinstance(rows[-1], Utterance)
+    assert rows[-1].speaker == "7"

@@ -229,12 +229,11 @@ def test_tar_files_become_shards_of_their_own(tmp_path: Path) -> None:
     output = Location.parse(str(tmp_path / "out"))
     settings = {"label_set": LABELS, "rows_per_shard": 2}
     index = run("webdataset", tmp_path / "t-{00..02}.tar", output.uri, **settings)
-    assert [row.utterance_id for row in rows(output)] == ["a", "b", "c", "d", "e"]
-    assert [entry.rows for entry in index.shards] == [2, 1, 1, 1]
+    assert [row.utterance_id for row in rows(output)] == ["a", "b", "c", "d", "e", "t-02/a"]
+    assert [entry.rows for entry in index.shards] == [2, 1, 1, 2]
     errors = [(row["error_type"], row["message"]) for row in table(output, "ingest_errors.parquet")]
-    assert [kind for kind, _ in errors] == ["bad_tar", "duplicate_id"]
+    assert [kind for kind, _ in errors] == ["bad_tar"]
     assert errors[0][1].startswith("t-01.tar sample 2: ")
-    assert errors[1][1] == "t-02.tar sample 2: 'a' came before, in t-00.tar sample 1"
     before = content(output)
     (tmp_path / "out" / index.shards[1].name).unlink()
     run("webdataset", tmp_path / "t-{00..02}.tar", output.uri, **settings)
@@ -242,7 +241,7 @@ def test_tar_files_become_shards_of_their_own(tmp_path: Path) -> None:
 
 
 def test_tables_become_shards(tmp_path: Path) -> None:
-    audio = [{"bytes": CLIP, "path": f"{name}.wav"} for name in "abcab"]
+    audio = [{"bytes": CLIP, "path": f"x/{name}.wav"} for name in "abcab"]
     made = pa.table({"audio": audio, "emotion": ["sad", "happy", "bored", "sad", "sad"]})
     pq.write_table(made.slice(0, 3), tmp_path / "train-0.parquet")
     pq.write_table(made.slice(3), tmp_path / "train-1.parquet")
@@ -251,8 +250,8 @@ def test_tables_become_shards(tmp_path: Path) -> None:
     assert (index.rows, index.failures) == (2, 3)
     assert [row.split for row in rows(output)] == ["train", "train"]
     assert [row["message"] for row in table(output, "ingest_errors.parquet")][1:] == [
-        "train-1.parquet row 1: 'a' came before, in train-0.parquet row 1",
-        "train-1.parquet row 2: 'b' came before, in train-0.parquet row 2",
+        "train-1.parquet row 1: 'x/a' came before, in train-0.parquet row 1",
+        "train-1.parquet row 2: 'x/b' came before, in train-0.parquet row 2",
     ]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import openai
 
 from raypipe.config.api import ApiConfig
-from raypipe.engines.openai.replies import BadReplyError, Reply, read_reply
+from raypipe.engines.openai.replies import BadReplyError, Reply, read_reply, valid_text
 from raypipe.engines.openai.throttle import Throttle
 from raypipe.engines.openai.usage import SpendingAccount
 from raypipe.errors import StoppedError
@@ -225,7 +225,7 @@ class Caller:
     def _short(self, error: openai.APIStatusError) -> str:
         body = error.body
         detail = body.get("message") if isinstance(body, dict) else None
-        return self._without_key(str(detail or "").encode()).decode()[:200]
+        return self._without_key(valid_text(str(detail or "")).encode()).decode()[:200]
 
     def _without_key(self, content: bytes) -> bytes:
         return content if self._key is None else content.replace(self._key.encode(), b"[key]")

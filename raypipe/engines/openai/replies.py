@@ -108,11 +108,16 @@ def read_reply(content: bytes) -> Reply:
 
 
 def _by_index(choices: list[Any]) -> list[Any]:
-    """Choices in the order of their indices, where all have one."""
-    indices = [choice.get("index") for choice in choices]
-    if not all(isinstance(index, int) for index in indices):
-        return choices
-    return sorted(choices, key=lambda choice: int(choice["index"]))
+    """Choices in the order of their indices, those without one after the others as listed."""
+    return sorted(choices, key=lambda choice: _index(choice.get("index")))
+
+
+def _index(value: object) -> float:
+    """An index, which some servers write as a text or with a point; infinity for what is none."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    number = _number(value)
+    return math.inf if number is None else number
 
 
 def _choice(choice: Mapping[str, Any]) -> Choice:
@@ -127,24 +132,26 @@ def _choice(choice: Mapping[str, Any]) -> Choice:
     if not isinstance(refusal, str | None):
         raise TypeError("the refusal is not a text")
     if refusal:
-        return Choice(_valid_text(refusal), "refusal", None)
+        return Choice(valid_text(refusal), "refusal", None)
     text = _text(message.get("content"))
     audio = message.get("audio")
-    if not text and isinstance(audio, dict):  # an answer that is spoken, with what it says
-        text = _text(audio.get("transcript"))
+    if not text.strip() and isinstance(audio, dict):  # an answer that is spoken, with what it says
+        text = _text(audio.get("transcript")) or text
     logprobs = choice.get("logprobs")
     steps = logprobs.get("content") if isinstance(logprobs, dict) else None
     return Choice(
-        _valid_text(text),
+        valid_text(text),
         ended,
         None if steps is None else tuple(_step(entry) for entry in steps),
     )
 
 
 def _text(content: object) -> str:
-    """Text of a message's content: a text, or a list of parts of which the texts count."""
+    """Text of a message's content: a text, a part, or a list of parts of which the texts count."""
     if content is None or isinstance(content, str):
         return content or ""
+    if isinstance(content, dict):
+        return _part(content)
     if not isinstance(content, list):
         raise TypeError("the content is not a text")
     return "".join(_part(part) for part in content)
@@ -159,7 +166,7 @@ def _part(part: object) -> str:
     return text if isinstance(text, str) and part.get("type") not in _THOUGHTS else ""
 
 
-def _valid_text(text: str) -> str:
+def valid_text(text: str) -> str:
     """A text that any table takes: halves of surrogate pairs become U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -171,6 +178,8 @@ def _step(entry: Mapping[str, Any]) -> TokenStep:
 
 
 def _logprob(entry: Mapping[str, Any]) -> float | None:
+    if entry["logprob"] is None:
+        return None
     value = float(entry["logprob"])
     return value if math.isfinite(value) and value > _UNLIKELY else None
 

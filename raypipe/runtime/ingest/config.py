@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raypipe.config import StorageConfig, checked, read_yaml
+from raypipe.config.values import PathText
 from raypipe.labels import LabelSet, label_set
 from raypipe.shards import BYTES_PER_SHARD, ROWS_PER_SHARD
 from raypipe.votes import ClipRule, OutsideRule, PluralityRule, SoftLabelRule
@@ -70,8 +71,8 @@ class IngestConfig(_IngestSection):
     """
 
     corpus: str
-    source: str
-    output: str
+    source: PathText
+    output: PathText
     options: dict[str, object] = Field(default_factory=dict)
     selection: str | None = None
     label_set: str | tuple[str, ...] | None = None

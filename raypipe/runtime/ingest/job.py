@@ -12,21 +12,20 @@ import ray
 from ray.exceptions import RayError
 from rich.console import Console
 
-from raypipe.corpora.containers import Container
+from raypipe.corpora.containers import Container, container_labels
 from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.sources import Source
 from raypipe.errors import AccountingError, RaypipeError, ShardError
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.plan import (
-    ContainerScan,
     IngestPlan,
     PreparedIngest,
     ShardLimits,
     claim,
     prepare_ingest,
-    scanned,
 )
+from raypipe.runtime.ingest.scan import ContainerScan, check_any_container, scanned
 from raypipe.runtime.ingest.work import (
     IngestContext,
     WrittenShard,
@@ -104,8 +103,10 @@ def _scans(
     scans: dict[int, ContainerScan] = {}
     scan = _task(_scan)
     jobs = (
-        (number, scan.remote(container), container.name)
-        for number, container in enumerate(containers)
+        (number, scan.remote(container, label), container.name)
+        for number, (container, label) in enumerate(
+            zip(containers, container_labels(containers), strict=True)
+        )
     )
     with RunProgress(
         len(containers), 0, console, what="files", waiting="listing their clips"
@@ -113,11 +114,13 @@ def _scans(
         for number, result in _results(jobs, workers):
             scans[number] = result
             progress.advance(1, 0)
-    return [scans[number] for number in range(len(containers))]
+    listed = [scans[number] for number in range(len(containers))]
+    check_any_container(listed)
+    return listed
 
 
-def _scan(container: Container) -> Iterator[ContainerScan]:
-    yield scanned(container)
+def _scan(container: Container, label: str) -> Iterator[ContainerScan]:
+    yield scanned(container, label)
 
 
 def _write_part(part: bytes, context: IngestContext) -> Iterator[WrittenShard]:

@@ -24,6 +24,7 @@ from raypipe.errors import FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
 from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.ingest.scan import ContainerScan, longer_ids, repeated_clips
 from raypipe.runtime.ingest.work import (
     ClipShard,
     ContainerShards,
@@ -38,7 +39,6 @@ from raypipe.votes import VotePolicy
 
 CLAIM = "ingest.json"
 _MOST_INPUTS = 5_000  # in a shard, so that a corpus full of failures does not fill one footer
-_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,6 @@ class ShardLimits:
 
     rows: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerScan:
-    """Ids and sizes of a container's clips.
-
-    Attributes:
-        digests: 16 bytes of every clip's id, zeros where there is none, shape ``(clips,)``.
-        sizes: bytes of every clip's audio, shape ``(clips,)``.
-    """
-
-    digests: NDArray[np.bytes_]
-    sizes: NDArray[np.int64]
 
 
 class IngestPlan:
@@ -122,15 +109,18 @@ class IngestPlan:
         self, containers: Sequence[Container], scans: Sequence[ContainerScan], limits: ShardLimits
     ) -> None:
         """Plan containers: each is read once, and a shard never holds clips of two."""
-        for container, scan, repeated in zip(
-            containers, scans, repeated_clips(containers, scans), strict=True
-        ):
+        repeated = repeated_clips(containers, scans)
+        longer = longer_ids(containers, scans, repeated)
+        for at, (container, scan) in enumerate(zip(containers, scans, strict=True)):
             self._hash.update(json.dumps([container.name, len(scan.sizes)]).encode())
             self._hash.update(scan.digests.tobytes() + scan.sizes.tobytes())
+            if longer[at]:
+                self._hash.update(repr(longer[at]).encode())
             counts = list(_counts(scan.sizes, limits))
             shards = tuple((self._next_name(), count) for count in counts)
             if shards:
-                self._add(ContainerShards(container, shards, repeated), len(scan.sizes))
+                part = ContainerShards(container, shards, repeated[at], longer[at])
+                self._add(part, len(scan.sizes))
 
     def _next_name(self) -> str:
         self._shards += 1
@@ -172,41 +162,6 @@ def _counts(sizes: NDArray[np.int64], limits: ShardLimits) -> Iterator[int]:
             rows = size = 0
     if rows:
         yield rows
-
-
-def scanned(container: Container) -> ContainerScan:
-    """Ids and sizes of a container's clips; raises as :meth:`Container.scan`."""
-    digests, sizes = bytearray(), []
-    for entry in container.scan():
-        name = entry.utterance_id
-        digests += (
-            bytes(_DIGEST_BYTES)
-            if name is None
-            else hashlib.blake2b(name.encode(), digest_size=_DIGEST_BYTES).digest()
-        )
-        sizes.append(entry.size)
-    kind = f"S{_DIGEST_BYTES}"
-    return ContainerScan(np.frombuffer(bytes(digests), dtype=kind), np.array(sizes, dtype=np.int64))
-
-
-def repeated_clips(
-    containers: Sequence[Container], scans: Sequence[ContainerScan]
-) -> list[dict[int, str]]:
-    """For every container its clips whose id came before, by number, with where it did."""
-    repeated: list[dict[int, str]] = [{} for _ in containers]
-    if not scans:
-        return repeated
-    digests = np.concatenate([scan.digests for scan in scans])
-    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
-    earlier = first[inverse]
-    starts = np.cumsum([0, *(len(scan.sizes) for scan in scans)])
-    for clip in np.flatnonzero((earlier != np.arange(len(digests))) & (digests != b"")).tolist():
-        here, there = (
-            int(np.searchsorted(starts, at, "right")) - 1 for at in (clip, earlier[clip])
-        )
-        where = containers[there].position(int(earlier[clip] - starts[there]))
-        repeated[here][int(clip - starts[here])] = where
-    return repeated
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 
@@ -67,11 +67,13 @@ class ContainerShards:
         container: read once, from front to back.
         shards: names and numbers of clips, in order.
         repeated: clips by number whose id came before, with where it did.
+        longer_ids: what stands before and after the id of those of them that get another.
     """
 
     container: Container
     shards: tuple[tuple[str, int], ...]
     repeated: Mapping[int, str]
+    longer_ids: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
 
 IngestTask = ClipShard | ContainerShards
@@ -188,7 +190,11 @@ def _container_results(part: ContainerShards, context: IngestContext) -> Iterato
             yield row
             continue
         name = row.utterance_id
-        if number in part.repeated:
+        if number in part.longer_ids:
+            before, after = part.longer_ids[number]
+            name = f"{before}{name}{after}"
+            row = replace(row, utterance_id=name)
+        elif number in part.repeated:
             message = f"{where}: {name!r} came before, in {part.repeated[number]}"
             yield RowFailure(name, "ingest", "duplicate_id", message, number + 1)
             continue

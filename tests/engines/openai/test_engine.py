@@ -138,6 +138,7 @@ def test_a_refusal_is_an_invalid_answer_even_if_it_names_an_emotion(
     ("status", "headers", "reply", "error_type", "attempts"),
     [
         (400, {}, {"error": {"message": "bad audio"}}, "refused_request", 1),
+        (400, {}, {"error": {"message": "bad \ud83d audio"}}, "refused_request", 1),
         (429, {"Retry-After": "0.01"}, {"error": {"message": "slow"}}, "rate_limited", 3),
         (503, {}, b"<html>", "server_error", 3),
         (200, {}, b'{"choices": [{"mess', "bad_reply", 3),

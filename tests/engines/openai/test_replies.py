@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raypipe.engines.openai.replies import BadReplyError, Reply, Tokens, read_reply
+from raypipe.engines.openai.replies import BadReplyError, Reply, Tokens, TokenStep, read_reply
 
 
 def body(message: Any, usage: Any = None, **choice: Any) -> bytes:
@@ -81,6 +81,7 @@ def test_usage_that_is_partial_leaves_the_cost_unknown(usage: Any, tokens: Token
         ([{"type": "thinking", "text": "fear?"}, {"type": "text", "text": "anger"}], "anger"),
         ([{"type": "reasoning", "reasoning": "fear?"}, "anger"], "anger"),
         ([{"type": "text", "text": None}], ""),
+        ({"type": "text", "text": "anger"}, "anger"),
         ([], ""),
         (None, ""),
     ],
@@ -89,7 +90,7 @@ def test_content_in_parts(content: Any, text: str) -> None:
     assert reply(content).choices[0].text == text
 
 
-@pytest.mark.parametrize("content", [None, "", []])
+@pytest.mark.parametrize("content", [None, "", [], " \n"])
 def test_what_a_spoken_answer_says(content: Any) -> None:
     message = {"content": content, "audio": {"id": "a", "data": "UklG", "transcript": "anger"}}
     assert read_reply(body(message)).choices[0].text == "anger"
@@ -105,7 +106,26 @@ def test_choices_are_in_the_order_of_their_indices() -> None:
     assert [choice.text for choice in read.choices] == ["a", "b", "c"]
     del choices[0]["index"]
     read = read_reply(json.dumps({"choices": choices}).encode())
-    assert [choice.text for choice in read.choices] == ["c", "a", "b"]
+    assert [choice.text for choice in read.choices] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("indices", [("1", "0"), (1.0, 0.0), (None, 0), (None, "0"), ("x", 0)])
+def test_indices_that_are_no_whole_numbers(indices: tuple[object, object]) -> None:
+    choices = [
+        {"index": index, "message": {"content": text}}
+        for index, text in zip(indices, "ba", strict=True)
+    ]
+    read = read_reply(json.dumps({"choices": choices}).encode())
+    assert [choice.text for choice in read.choices] == ["a", "b"]
+
+
+def test_a_log_probability_that_is_null_is_not_told() -> None:
+    steps = [
+        {"token": "ang", "logprob": None, "top_logprobs": [{"token": "fe", "logprob": None}]},
+        {"token": "er", "logprob": -0.5, "top_logprobs": None},
+    ]
+    [choice] = reply(logprobs={"content": steps}).choices
+    assert choice.steps == (TokenStep("ang", None, {}), TokenStep("er", -0.5, {}))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corpus_folder import CLIP
 from ray.exceptions import RayTaskError, WorkerCrashedError
@@ -21,6 +23,7 @@ from raypipe.runtime.ingest import job
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.shards import ShardIndex, read_index, read_shard
 from raypipe.store.location import Location
+from raypipe.store.parquet import from_parquet_bytes
 
 
 class Here:
@@ -190,3 +193,23 @@ def test_settings_are_all_that_decides_what_the_shards_hold(manifest: Path, tmp_
     assert settings["labels"] == ["anger", "sadness"]
     assert settings["policy"]["clips"] == "plurality"
     assert {"workers", "output", "source", "storage"}.isdisjoint(settings)
+
+
+def test_tables_of_one_name_and_a_damaged_one_cost_nothing_else(tmp_path: Path) -> None:
+    audio = [{"bytes": CLIP, "path": path} for path in ("001.wav", "001.wav", None)]
+    made = pa.table({"audio": audio, "emotion": ["anger"] * 3})
+    for folder in ("a", "b", "c"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        pq.write_table(made, tmp_path / "in" / folder / "0.parquet")
+    damaged = tmp_path / "in/b/0.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    index = ingest(tmp_path / "in", tmp_path / "out", corpus="parquet", votes={})
+    place = Location.parse(str(tmp_path / "out"))
+    ids = [row.utterance_id for entry in index.shards for row in read_shard(place, entry)]
+    assert ids == ["001", "a/0/001-2", "0-3", "c/0/001", "c/0/001-2", "c/0/0-3"]
+    assert (index.rows, index.failures) == (6, 1)
+    [failure] = from_parquet_bytes(place.read("ingest_errors.parquet")).to_pylist()
+    assert (failure["error_type"], "cannot be read beyond row 0" in failure["message"]) == (
+        "bad_container",
+        True,
+    )

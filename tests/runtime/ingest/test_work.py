@@ -241,6 +241,15 @@ def test_repeated_ids_and_votes_outside_are_told_by_their_place(
     assert written.outcome.inputs == 3
 
 
+def test_a_repeated_clip_with_a_longer_id_is_kept(place: Location, encode: Encode) -> None:
+    repeated = {1: "other.tar clip 5", 2: "other.tar clip 6"}
+    part = ContainerShards(box(encode, 3), (("s.parquet", 3),), repeated, {2: ("box/", "-3")})
+    (written,) = write_shards(part, context(place))
+    rows = read_shard(place, written.entry)
+    assert [row.utterance_id for row in rows] == ["c0", "box/c2-3"]
+    assert [failure.utterance_id for failure in written.outcome.failures] == ["c1"]
+
+
 @pytest.mark.parametrize(
     ("ends", "reason"),
     [(1, "box.tar is cut short"), (None, "the file ends before this clip")],
