@@ -11,7 +11,7 @@ from raypipe.parsing.settling import Claim, is_whole, same_value, settle
 from raypipe.records import Parsed
 
 REVISION: Final = re.compile(
-    r"(?:(?:^|[.!?;\n])\s*|\s-\s)(?:(?:actually|wait|hmm|hold\son|no)\b[,.!]|on\s(?:second|further|closer)\s"
+    r"(?:(?:^|[.!?;\n])\s{0,40}+|\s-\s)(?:(?:actually|wait|hmm|hold\son|no)\b[,.!]|on\s(?:second|further|closer)\s"
     r"\w+|on\sreflection\b|(?:correction|revised|revision|updated?|scratch\sthat)\b|upon\s\w+|let\sme\s(?:revise|correct"
     r"|reconsider)|after\s(?:listening\sagain|re\w+|further|reconsider\w*)|i\s(?:take\sthat\sback|"
     r"was\swrong|correct\smyself|change\smy\smind))",

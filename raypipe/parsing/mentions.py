@@ -36,7 +36,9 @@ class Mention:
     group: int = 0
 
 
-_SENTENCE_END: Final = re.compile(r"[.!?]++(?=[\s\"')\]*]|$)|\n+|;(?=\s|$)|<(?=/)|\.(?=[A-Z])")
+_SENTENCE_END: Final = re.compile(
+    r"(?<![.!?])[.!?]++(?=[\s\"')\]*]|$)|\n+|;(?=\s|$)|<(?=/)|\.(?=[A-Z])"
+)
 _EMPHASIS = r"[\s>*_#\"'`(\[{|,.:-]*"
 _FIELD: Final = re.compile(
     rf"^{_EMPHASIS}(?:\d+[.)]\s*)?(?:the\s|my\s|this\sis\s)?(?:(?:primary|dominant|main|predicted|"

@@ -59,7 +59,7 @@ def read_names(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Pars
     known = [mention for mention in mentions if mention.label is not None]
     if not known:
         return None
-    if re.search(r"(?:[:=,]|\b(?:and|or|with|but|not|a|an|the))\s*$", text, re.IGNORECASE):
+    if re.search(r"(?:[:=,]|\b(?:and|or|with|but|not|a|an|the))$", text.rstrip(), re.IGNORECASE):
         return Parsed(None, "keyword", "truncated")
     fields = [mention for mention in known if mention.manner == "field"]
     stated = [mention for mention in known if mention.manner == "stated"]

@@ -31,7 +31,7 @@ _ENTRY_BEFORE = re.compile(
     r"([^\W\d_](?:[^\W\d]|[ /'()-]){0,40}?)[\"'`*_)]*\s*[:=|(-]?\s*[\"'`*(~<]*$"
 )
 _ENTRY_AFTER = re.compile(
-    r"\s*(?:of|for|[-:)|])?\s*[\"'`*]*([^\W\d_][\w/'-]*(?:\s[^\W\d_][\w/'-]*)?)[\"'`*]*\s*"
+    r"\s*+(?:of|for|[-:)|])?\s*[\"'`*]*([^\W\d_][\w/'-]*(?:\s[^\W\d_][\w/'-]*)?)[\"'`*]*\s*"
     r"(?:$|[\n,;.|)]|\band\b)"
 )
 _ZERO = re.compile(r"[\"'`*]*\s*[:=|-]\s*[\"'`*]*(?:none|absent|not present|no|nil|n/a)\b", re.I)
@@ -53,13 +53,13 @@ _CROSSES: Final = "\u2717\u2718\u2715\u2716\u274c\u2610"
 _MARK = re.compile(f"[{_TICKS}{_CROSSES}]")
 _FLAG_BEFORE = re.compile(rf"(?:(?P<tick>[{_TICKS}])|[{_CROSSES}])[\s\"'`*]*$")
 _FLAG = re.compile(
-    r"[\"'`*]*\s*(?:[:=|?-]\s*[\"'`*]*(?:(?P<word>yes|true|present)|no|false|none|absent)\b(?!\s\w)"
+    r"[\"'`*]*+\s*+(?:[:=|?-]\s*[\"'`*]*(?:(?P<word>yes|true|present)|no|false|none|absent)\b(?!\s\w)"
     rf"|[:=|-]?\s*(?:(?P<tick>[{_TICKS}])|[{_CROSSES}]))",
     re.IGNORECASE,
 )
 
 
-_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=-]\s*\?*\s*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
+_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=-][\s?]*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +290,6 @@ def _is_cut(text: str, claim: Claim, words: Sequence[Mention]) -> bool:
     last = max(claim.shares, key=lambda share: max(share.place[1], share.amount.end))
     rest = end[max(last.place[1], last.amount.end) :]
     fragment = re.fullmatch(
-        r"[\s*\"'`%]*[,;\n][\s*\"'`-]*(?:\d{1,2}[.)]\s)?[*\"'`]*[^\W\d_]{1,12}", rest
+        r"[\s*\"'`%]{0,40}[,;\n][\s*\"'`-]*(?:\d{1,2}[.)]\s)?[*\"'`]*[^\W\d_]{1,12}", rest
     )
     return fragment is not None and not is_whole(claim)

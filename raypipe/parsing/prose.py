@@ -20,7 +20,7 @@ from raypipe.parsing.tables import read_table
 from raypipe.records import Parsed
 
 _CONCLUSION = re.compile(
-    r"(?:^|[.!?;\n])\s*(?:overall|in\s(?:conclusion|summary|short|sum)|therefore|thus|hence|so|to\s"
+    r"(?:^|[.!?;\n])\s{0,40}+(?:overall|in\s(?:conclusion|summary|short|sum)|therefore|thus|hence|so|to\s"
     r"(?:sum\sup|conclude)|all\sin\sall|taken\stogether|conclusion|on\sbalance|in\sthe\send)\b",
     re.IGNORECASE,
 )
