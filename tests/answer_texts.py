@@ -1316,6 +1316,21 @@ TEXTS: list[tuple[str, Shares | None]] = [
     ("sadness: ½\nanger: ¼\nfear: ¼", {"a": 0.25, "f": 0.25, "s": 0.5}),
     ("In the beginning: neutral. Overall: fear.", AFRAID),
     ("Overall: fear. In the beginning: neutral.", None),
+    # --- lines with commas that are no tables, columns that are no shares -------------------------
+    ("The pace is even, hardly any breath.\nanger 0.25, sadness 0.75", HALVES),
+    ("F0: 210 Hz, jitter: 2\n\nanger: 0.25, sadness: 0.75", HALVES),
+    ("Loud; tense\nanger (0.25); sadness (0.75)", HALVES),
+    ("Loud, tense, breathless\nanger 0.25, fear 0.25, sadness 0.5", {"a": 0.25, "f": 0.25, "s": 0.5}),
+    ("Rate: 3, breaths: 2.\n\nAnger: none, Sadness: 100%", SAD),
+    ("| Place | Emotion |\n|---|---|\n| 1 | Anger |\n| 2 | Fear |", None),
+    ("emotion,energy\nanger,60\nsadness,54", None),
+    ("| Emotion | Length (s) |\n|---|---|\n| Fear | 1.5 |\n| Anger | 0.5 |", None),
+    (
+        "| Emotion | Tone | Content | Overall |\n|---|---|---|---|\n| Anger | 0.5 | 0.1 | 0.25 |\n| Sadness | 0.5 | 0.9 | 0.75 |",
+        HALVES,
+    ),
+    ("| Listener | Label |\n|---|---|\n| 1 | sad |\n| 2 | sad |\n| 3 | anger |\n| 4 | sad |", HALVES),
+    ("Sex,Age,Emotion\nfemale,41,sad", SAD),
 ]
 
 
