@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from raypipe.parsing.vocabulary import COUNTERS, OTHER_NOUNS, WEAK_NOUNS, word_set
+from raypipe.parsing.vocabulary import COUNTERS, MEASURES, OTHER_NOUNS, WEAK_NOUNS, word_set
 
 Kind = Literal["bare", "percent", "fraction"]
 
@@ -34,6 +34,7 @@ def _pattern(number: str) -> re.Pattern[str]:
     )
 
 
+_PERCENT_GROUPS: Final = ("percent", "low_percent", "mid_percent")
 _WITH_POINTS = _pattern(_NUMBER)
 _WITH_COMMAS = _pattern(_COMMA_NUMBER)
 _NOT_FINITE = re.compile(r"(?<![\w.])[-+]?(?:nan|inf(?:inity)?)(?![\w.])", re.IGNORECASE)
@@ -57,12 +58,15 @@ _DECIMAL_POINT = re.compile(
     r"(?<![\w.])[0-9]*\.[0-9]++(?!\s?(?:k?hz|db|m?s|secs?|seconds?|min|minutes?)\b)", re.IGNORECASE
 )
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])[0-9]+,[0-9]+(?![\w,])(?!\.[0-9])")
+_SURE_COMMA = re.compile(
+    r"(?<![\w.,\[(])(?:[0-9]+,[0-9]+\s{0,3}%|(?<=[\w\"'`*):=][\s:=])[\s\"']{0,2}0,[0-9]+(?![\w,.]))"
+)
 _BARE_LIST = re.compile(r"(?<![0-9])[0-9]+(?:,[0-9]+){2,}")
 _TIMES = re.compile(r"(?<![\w.])x([0-9]{1,4})(?![\w.%])", re.IGNORECASE)
 _NUMBERING = re.compile(r"(?:^|\n)[ \t>*#-]*(\(?[0-9]{1,3}[.)\]])(?=\s)")
 _INLINE_NUMBERING = re.compile(r"(?<![\w.])(\(?[0-9]{1,2}[.)])\s+(?=[^\W\d])")
 _NOUN_BEFORE = re.compile(
-    r"([^\W\d]+)[\"'`*]{0,4}(?:\s?(?:of|is|at|was|about|around|from|[:=#(])){0,3}[\s\"'`*]{0,4}$",
+    r"([^\W\d]\w*)[\"'`*]{0,4}(?:\s?(?:of|is|at|was|about|around|from|[:=#(])){0,3}[\s\"'`*]{0,4}$",
     re.IGNORECASE,
 )
 _OF_WHOLE = re.compile(
@@ -87,7 +91,7 @@ _UNITS: Final = word_set(
 )
 _NO_SHARE_AFTER_PERCENT: Final = word_set(
     "quieter louder higher lower faster slower more less longer shorter above below stronger "
-    "weaker deeper wider narrower increase decrease rise drop jump slowdown speedup silence "
+    "ci interval weaker deeper wider narrower increase decrease rise drop jump slowdown speedup silence "
     "silent pauses voiced unvoiced noise energy volume pitch speed"
 )
 
@@ -118,13 +122,17 @@ class Amount:
 def has_decimal_commas(text: str) -> bool:
     """Whether commas between digits are decimal commas: decided for a whole answer.
 
+    Commas that can be nothing else decide, whatever numbers with points stand beside them.
+
     Example:
         >>> has_decimal_commas("anger: 0,25; sadness: 0,75"), has_decimal_commas("[1,0,3]")
         (True, False)
     """
-    if _BARE_LIST.search(text) or _DECIMAL_POINT.search(text):
+    if _BARE_LIST.search(text):
         return False
-    return _DECIMAL_COMMA.search(text) is not None
+    if len(_SURE_COMMA.findall(text)) > 1:
+        return True
+    return not _DECIMAL_POINT.search(text) and _DECIMAL_COMMA.search(text) is not None
 
 
 def amounts_in(text: str, *, commas: bool) -> list[Amount]:
@@ -157,6 +165,9 @@ def _amounts(pattern: re.Pattern[str], text: str, numbering: set[int]) -> Iterat
             end = max(match.end("low"), match.end("low_percent"))
             alone = pattern.match(text, match.start(), end)
             match = match if alone is None else alone
+        if match["scale"] is not None and not _is_fraction(match):
+            alone = pattern.match(text, match.start(), _end_without_scale(match))
+            match = match if alone is None else alone
         yield _amount(match, text, numbering)
         position = max(match.end(), match.start() + 1)
 
@@ -164,6 +175,16 @@ def _amounts(pattern: re.Pattern[str], text: str, numbering: set[int]) -> Iterat
 def _is_range(match: re.Match[str]) -> bool:
     rises = _value(match["low"]) <= _value(match["high"])
     return rises and not (match["low_percent"] and not match["percent"])
+
+
+def _is_fraction(match: re.Match[str]) -> bool:
+    """Whether the second number is a scale: not in "70% of 10 listeners", nor in "0.7 / 0.8"."""
+    is_percent = any(match[name] for name in _PERCENT_GROUPS)
+    return not is_percent and _value(match["scale"]).is_integer()
+
+
+def _end_without_scale(match: re.Match[str]) -> int:
+    return max(match.end(name) for name in ("low", "high", *_PERCENT_GROUPS))
 
 
 def _inline_numbering(text: str) -> set[int]:
@@ -179,7 +200,7 @@ def _inline_numbering(text: str) -> set[int]:
 def _amount(match: re.Match[str], text: str, numbering: set[int]) -> Amount:
     low, percent = (
         _value(match["low"]),
-        any(match[name] for name in ("percent", "low_percent", "mid_percent")),
+        any(match[name] for name in _PERCENT_GROUPS),
     )
     value = low if match["high"] is None else (low + _value(match["high"])) / 2.0
     kind: Kind = "bare"
@@ -209,11 +230,17 @@ def _role(
         return "other"
     if match["glued"] and amount.kind == "bare":
         return "other"
+    if match["high"] is not None and _is_whole_scale(match, amount):
+        return "other"  # what a share may be, not what it is
     start = match.start("low")
     after = _AFTER.match(text, amount.end)
     words = [word.lower() for word in after.groups() if word] if after else []
     if words and amount.kind == "percent" and words[0] in _NO_SHARE_AFTER_PERCENT:
         return "other"
+    if words and words[0] in MEASURES and amount.kind == "percent":
+        return "other"  # 60% accuracy
+    if text[start - 1 : start] == "#" and amount.kind == "bare":
+        return "other"  # a rank
     if amount.kind == "percent" and _OF_WHOLE.match(text, amount.end):
         return "other"
     if words and amount.kind == "bare" and (words[0] in _UNITS or words[:2] == ["of", "the"]):
@@ -236,6 +263,11 @@ def _role(
     if noun in WEAK_NOUNS or (words and words[0] in _CERTAIN and words[1:2] != ["that"]):
         return "weak"
     return "share"
+
+
+def _is_whole_scale(match: re.Match[str], amount: Amount) -> bool:
+    tops = (100.0,) if amount.kind == "percent" else (1.0, 100.0)
+    return _value(match["low"]) == 0.0 and _value(match["high"]) in tops
 
 
 _CERTAIN: Final = frozenset(("sure", "certain", "confident", "confidence", "certainty"))

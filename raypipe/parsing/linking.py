@@ -44,7 +44,10 @@ _BEFORE_FILLER: Final = word_set(
     "this i m would say choose hear listeners annotators raters people am most by assigned "
     "given expressed assign towards toward caller woman man"
 )
-_NOT_JOINING: Final = word_set("not no nor never without and or but than")
+_NOT_JOINING: Final = word_set(
+    "not no nor never without and or but than rise rises rising fall falls falling increase "
+    "increases increased decrease decreases decreased drop drops dropped grow grows errors error"
+)
 _MOST_UNUSUAL: Final = 6
 
 

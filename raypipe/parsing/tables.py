@@ -100,7 +100,8 @@ def _cells(start: int, line: str, delimiter: str) -> _Row:
         cells.append(_Cell(inner, inner + len(clean), clean))
         place += len(written) + 1
     if delimiter == "|":  # the strokes at both ends are no cells
-        cells = cells[1 if not cells[0].text else 0 : -1 if not cells[-1].text else None]
+        is_stroke = re.fullmatch(r"[\s}\])>]*", cells[-1].text) is not None
+        cells = cells[1 if not cells[0].text else 0 : -1 if is_stroke else None]
     return cells
 
 
