@@ -64,7 +64,12 @@ _SURE_COMMA = re.compile(
 _BARE_LIST = re.compile(r"(?<![0-9])[0-9]+(?:,[0-9]+){2,}")
 _TIMES = re.compile(r"(?<![\w.])x([0-9]{1,4})(?![\w.%])", re.IGNORECASE)
 _NUMBERING = re.compile(r"(?:^|\n)[ \t>*#-]*(\(?[0-9]{1,3}[.)\]])(?=\s)")
-_INLINE_NUMBERING = re.compile(r"(?<![\w.])(\(?[0-9]{1,2}[.)])\s+(?=[^\W\d])")
+_INLINE_NUMBERING = re.compile(
+    r"(?<![\w.])(\(?[0-9]{1,2}(?:[.)](?=\s{1,9}[^\W\d])|\)(?=\s{1,9}[.\d])))\s+"
+)
+_NUMBERED_LINE = re.compile(
+    r"(?:^|\n)[ \t>*|-]{0,8}([0-9]{1,2})(?=[ \t]{1,8}[^\W\d][^\n%\d]{0,60}\d)"
+)
 _NOUN_BEFORE = re.compile(
     r"([^\W\d]\w*)[\"'`*]{0,4}(?:\s?(?:of|is|at|was|about|around|from|[:=#(])){0,3}[\s\"'`*]{0,4}$",
     re.IGNORECASE,
@@ -91,8 +96,8 @@ _UNITS: Final = word_set(
 )
 _NO_SHARE_AFTER_PERCENT: Final = word_set(
     "quieter louder higher lower faster slower more less longer shorter above below stronger "
-    "ci interval weaker deeper wider narrower increase decrease rise drop jump slowdown speedup silence "
-    "silent pauses voiced unvoiced noise energy volume pitch speed"
+    "weaker deeper wider narrower increase decrease rise drop jump slowdown speedup silence "
+    "ci interval silent pauses voiced unvoiced noise energy volume pitch speed"
 )
 
 
@@ -138,7 +143,7 @@ def has_decimal_commas(text: str) -> bool:
 def amounts_in(text: str, *, commas: bool) -> list[Amount]:
     """Every number of a text in order; those of other things say so."""
     numbering = {match.start(1) for match in _NUMBERING.finditer(text)}
-    numbering |= _inline_numbering(text)
+    numbering |= _inline_numbering(text) | _line_numbering(text)
     pattern = _WITH_COMMAS if commas else _WITH_POINTS
     found = list(_amounts(pattern, text, numbering))
     found += [
@@ -197,6 +202,13 @@ def _inline_numbering(text: str) -> set[int]:
     return set(places) if len(places) > 1 else set()
 
 
+def _line_numbering(text: str) -> set[int]:
+    """Places of ``1 anger 60%`` and ``2 fear 40%`` in lines: they count up and have a number."""
+    lines = list(_NUMBERED_LINE.finditer(text))
+    counts_up = [int(line[1]) for line in lines] == list(range(1, len(lines) + 1))
+    return {line.start(1) for line in lines} if counts_up and len(lines) > 1 else set()
+
+
 def _amount(match: re.Match[str], text: str, numbering: set[int]) -> Amount:
     low, percent = (
         _value(match["low"]),
@@ -213,7 +225,7 @@ def _amount(match: re.Match[str], text: str, numbering: set[int]) -> Amount:
     minus = match["sign"] == "-" and _is_minus(text, match.start("sign"))
     amount = Amount(
         start=start,
-        end=match.end() if match["glued"] is None else match.start("glued"),
+        end=match.end() if match["glued"] in (None, "x", "X") else match.start("glued"),
         value=-value if minus else value,
         kind=kind,
         integer=re.fullmatch(r"[0-9]+", match["low"].rstrip(".")) is not None,
@@ -228,7 +240,7 @@ def _role(
 ) -> Literal["share", "weak", "other"]:
     if {match.start(), match.start("low"), match.start("low") - 1} & numbering:
         return "other"
-    if match["glued"] and amount.kind == "bare":
+    if match["glued"] and amount.kind == "bare" and not _is_times(match, amount):
         return "other"
     if match["high"] is not None and _is_whole_scale(match, amount):
         return "other"  # what a share may be, not what it is
@@ -246,6 +258,8 @@ def _role(
     if words and amount.kind == "bare" and (words[0] in _UNITS or words[:2] == ["of", "the"]):
         return "other"
     before = _NOUN_BEFORE.search(text, max(0, match.start() - 40), match.start())
+    if before is not None and _is_no_noun(before, text):
+        before = None
     noun = before[1].lower() if before else ""
     is_next = before is not None and not re.search(r"\s(?:is|at|was|about|from)\b", before[0])
     if noun[-1:] == "s" and noun[:-1] in COUNTERS and is_next and amount.kind == "bare":
@@ -263,6 +277,16 @@ def _role(
     if noun in WEAK_NOUNS or (words and words[0] in _CERTAIN and words[1:2] != ["that"]):
         return "weak"
     return "share"
+
+
+def _is_times(match: re.Match[str], amount: Amount) -> bool:
+    return amount.integer and match["glued"].lower() == "x"  # 2x anger
+
+
+def _is_no_noun(before: re.Match[str], text: str) -> bool:
+    """Whether a word before a number is a unit (``220 Hz: 60%``) or ends the line before."""
+    is_unit = before[1].lower() in _UNITS and text[: before.start()][-2:].strip()[-1:].isdigit()
+    return is_unit or ("\n" in before[0] and not re.search(r"[:=]", before[0]))
 
 
 def _is_whole_scale(match: re.Match[str], amount: Amount) -> bool:

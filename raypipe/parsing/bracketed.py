@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import amounts_in
-from raypipe.parsing.around import ALTERNATIVE, REVISION, settled
+from raypipe.parsing.around import settled, without_denied
 from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.loose import Bracket
 from raypipe.parsing.mentions import Mention, mentions_in
@@ -82,7 +82,8 @@ def _of_shares(
     answer: AnswerContext, brackets: Sequence[Bracket], shares: Sequence[Statement], prose: str
 ) -> Parsed:
     shares = _without_cut(shares, brackets)
-    chosen = _chosen(shares, prose)
+    standing = without_denied(shares, prose)
+    chosen = None if standing is None else _chosen(standing, prose)
     if chosen is None:
         return Parsed(None, "json", "ambiguous")
     claim = Claim(
@@ -147,11 +148,7 @@ def _chosen(shares: Sequence[Statement], prose: str) -> Statement | None:
 
 
 def _stand_beside_each_other(statements: Sequence[Statement], prose: str) -> bool:
-    """Whether the last one is an alternative, or about something else than the one before it."""
-    before, last = statements[-2:]
-    gap = prose[before.end : last.start]
-    if ALTERNATIVE.search(gap) and not REVISION.search(gap):
-        return True
+    """Whether the last one is about something else than the one before it."""
     heads = [
         _heading(prose[(first.end if first else 0) : second.start])
         for first, second in zip((None, *statements), statements, strict=False)

@@ -110,7 +110,8 @@ def in_parallel(words: Sequence[Mention], numbers: Sequence[Amount], text: str) 
     for own in spans:
         if not all(is_list_gap(text[a[1] : b[0]]) for a, b in itertools.pairwise(own)):
             return Links([])
-    unusual = _unusual_after(text[spans[0][-1][1] : spans[1][0][0]])
+    gap = text[spans[0][-1][1] : spans[1][0][0]]
+    unusual = _unusual_after(re.sub(r"^\s?[;.]|\n", " ", gap))
     shares = [
         Share(word.label, word.word, (word.start, word.end), number)
         for word, number in zip(words, numbers, strict=True)

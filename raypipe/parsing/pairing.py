@@ -22,7 +22,7 @@ from raypipe.parsing.linking import (
 )
 from raypipe.parsing.mentions import Mention, is_list_gap
 from raypipe.parsing.settling import Claim, Share, is_whole, settle
-from raypipe.parsing.vocabulary import MEASURES, OTHER_NOUNS, word_set
+from raypipe.parsing.vocabulary import MEASURES, OTHER_NOUNS, SHARE_NOUNS, word_set
 from raypipe.parsing.words import meaning_of
 from raypipe.records import Parsed
 
@@ -41,6 +41,7 @@ _BOUND = re.compile(
     r"above|below|up\sto))\s?$",
     re.IGNORECASE,
 )
+_TAG_END = re.compile(r"<[^<>\n]+>$")
 _REST = re.compile(
     r"\b(?:the\s(?:rest|remainder|others?)|remaining)\b(?![^.;\n]*\d)", re.IGNORECASE
 )
@@ -141,7 +142,7 @@ def read_flags(text: str, mentions: Sequence[Mention]) -> set[int | None] | None
 def _flag_behind(text: str, mention: Mention, starts: set[int]) -> re.Match[str] | None:
     """The mark behind a label; "anger: no pauses" has none."""
     flag = _FLAG.match(text, mention.end)
-    if flag is None or not flag.groupdict()["word"] and flag[0][-1] in _TICKS + _CROSSES:
+    if flag is None or flag[0][-1] in _TICKS + _CROSSES:
         return flag
     following = re.match(r"[ \t]+(?=\w)", text[flag.end() : flag.end() + 20])
     is_more = following is not None and flag.end() + following.end() not in starts
@@ -199,19 +200,21 @@ def _claim(
     zeros += _joined_zeros(words, known, text)
     taken = {share.amount.start for share in shares}
     unknown = [share for share in shares if share.label is None]
-    spare = not links.sure or any(_is_bound(text, share.amount) for share in shares)
+    spare = not links.sure or any(is_bound(text, share.amount) for share in shares)
     spare = spare or _REST.search(text) is not None
     ends = {share.amount.end for share in shares}
     for number in numbers:
         if number.start in taken or number.end in ends or number.role == "weak":
             continue
-        if not number.value:
+        if not number.value or _is_sum(number, known):
             continue  # nothing can change by it
         entry = _unknown_entry(text, number, is_number_first)
         meaning = None if entry is None else meaning_of(entry[1], labels)
         label = None if meaning is None else meaning.label
         if entry is None or meaning is None or meaning.kind == "unclear":
             spare = True
+        elif entry[1] in SHARE_NOUNS:
+            spare = True  # of the answer, or of a label that is not named
         elif _WITHOUT_SHARE & set(entry[1].split()) and entry[1] != "others":
             spare = True  # "all others: 5%" is shared by labels that are not named
         elif label is not None:  # a code such as "ang", which is no word of running text
@@ -237,6 +240,17 @@ def _claim(
         named=frozenset(label for label in with_number if label is not None),
     )
     return replace(claim, cut=_is_cut(text, claim, words))
+
+
+def _is_sum(number: Amount, shares: Sequence[Share]) -> bool:
+    """Whether a count is that of all labels together: ``20 listeners: 12 anger, 8 fear``."""
+    counts = [share.amount for share in shares]
+    is_count = number.kind == "bare" and number.integer and len(counts) > 1
+    return (
+        is_count
+        and all(count.kind == "bare" and count.integer for count in counts)
+        and sum(count.value for count in counts) == number.value
+    )
 
 
 def _joined_zeros(words: Sequence[Mention], shares: Sequence[Share], text: str) -> Iterator[Share]:
@@ -318,9 +332,10 @@ def _is_a_line(mention: Mention, text: str) -> bool:
     )
 
 
-def _is_bound(text: str, amount: Amount) -> bool:
+def is_bound(text: str, amount: Amount) -> bool:
     """Whether a number is only the least or the most that a share is."""
-    return _BOUND.search(text, max(0, amount.start - 16), amount.start) is not None
+    bound = _BOUND.search(text, max(0, amount.start - 16), amount.start)
+    return bound is not None and not _TAG_END.search(text, max(0, amount.start - 60), amount.start)
 
 
 def _unknown_entry(
@@ -352,7 +367,7 @@ def _is_cut(text: str, claim: Claim, words: Sequence[Mention]) -> bool:
         return False
     if re.search(r"(?<![\d.,])0[.,]?$", end):
         return not is_whole(claim)
-    if end[-1] in ",:=(|-" or re.search(r"\b(?:and|with|\d+\.)$", end):
+    if end[-1] in ",:=(|-" or re.search(r"\b(?:and|with)$|(?:^|[\n,;])\s?\d{1,2}\.$", end):
         return True
     last = max(claim.shares, key=lambda share: max(share.place[1], share.amount.end))
     rest = end[max(last.place[1], last.amount.end) :]

@@ -85,6 +85,8 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
         return Parsed(None, rule, "ambiguous")
     known = sum(share.amount.value for share in shares if share.label is not None)
     is_whole = _is_whole(known)
+    if not is_whole and _mixes_scales(values):
+        return Parsed(None, rule, "ambiguous")
     if claim.cut and not is_whole:
         return Parsed(None, rule, "truncated")
     if known <= 0.0 and not claim.left_over and not claim.unused:
@@ -201,6 +203,13 @@ def _added_or_said_again(shares: list[Share], *, in_text: bool) -> list[Share] |
     )
     unknown = [share for share in shares if share.label is None]
     return once + unknown if equal else None
+
+
+def _mixes_scales(values: Sequence[float]) -> bool:
+    """Whether numbers add up to one if those above one are percent: ``30`` beside ``0.7``."""
+    return max(values) > 1.0 and _is_whole(
+        sum(value / 100.0 if value > 1.0 else value for value in values)
+    )
 
 
 def _several_are_all_of_it(shares: Sequence[Share], *, in_text: bool) -> bool:

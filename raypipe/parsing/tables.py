@@ -124,7 +124,7 @@ def _by_row(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | Non
     header = rows[0]
     amounts = [[_amount(cell, commas) for cell in row] for row in rows]
     if not _is_header(header, labels):
-        return None  # without a header it is lines
+        return _without_header(rows, labels, commas)
     body, numbers = rows[1:], amounts[1:]
     columns = range(len(header))
     names = [c for c in columns if sum(_label(row[c], labels) is not None for row in body)]
@@ -155,6 +155,20 @@ def _by_row(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | Non
     claim = Claim(RULE, tuple(shares), named=_named(shares))
     # A column that may hold anything has shares only if they add up as shares do.
     return claim if is_named or is_whole(claim) else _UNCLEAR
+
+
+def _without_header(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | None:
+    """Rows of a number and a label; anything else without a header is read as lines."""
+    shares = []
+    for row in rows:
+        amount = _amount(row[0], commas)
+        is_pair = len(row) == 2 and amount is not None and not re.search(r"[^\W\d_]", row[0].text)
+        if not is_pair or amount is None or _label(row[1], labels) is None:
+            return None
+        place = (row[1].start, row[1].end)
+        shares.append(Share(_label(row[1], labels), row[1].text.lower(), place, amount))
+    claim = Claim(RULE, tuple(shares), named=_named(shares))
+    return claim if is_whole(claim) else None
 
 
 def _votes(header: _Row, body: Sequence[_Row], name: int, labels: LabelSet) -> Claim | None:
@@ -250,6 +264,8 @@ def _label(cell: _Cell, labels: LabelSet) -> int | None:
 
 
 def _amount(cell: _Cell, commas: bool) -> Amount | None:
+    if cell.text.lower() in ("yes", "no", "true", "false"):
+        return Amount(cell.start, cell.end, float(cell.text.lower() in ("yes", "true")))
     if not re.search(r"\d", cell.text) or len(cell.text) > 40:
         return None
     amount = only_amount(cell.text, commas=commas)
