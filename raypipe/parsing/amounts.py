@@ -84,8 +84,17 @@ _PLURAL = re.compile(
     r"goes|stands|happiness|sadness|this|less|as)[^\W\d_]{3,}s",
 )
 _CLOCK = re.compile(r"(?<![\w.])\d{1,2}:\d{2}(?!\d)")
+_DATE = re.compile(r"(?<!\d)(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{4})(?!\d)")
 _LEGEND = re.compile(r"\s?=\s?[^\W\d_]{2}")
 _AFTER = re.compile(r"[ \t]?[-)]?[ \t]?([^\W\d_]+)(?:\s+([^\W\d_]+))?")
+_WEAK_PHRASE = re.compile(
+    r"\b(?:confidence|certainty)\s(?:in|of|for|about)\s(?:this|the|my|that)\s\w+\s?(?:[:=]|is)\s*$",
+    re.I,
+)
+_HEADS_NEXT = re.compile(r"\s?\w+\s?[:=]")
+_VOTERS: Final = r"\s(?:listeners?|raters?|annotators?|people|voters?|participants?|votes?)\b"
+_VOTERS_BEHIND = re.compile(_VOTERS)
+_VOTERS_BETWEEN = re.compile(rf"{_VOTERS}\s?[(,=-]\s?")
 _UNITS: Final = word_set(
     "hz khz db dbfs ms s sec secs second seconds minute minutes min mins hour hours year years "
     "yr yrs old times time pause pauses word words syllable syllables step steps sentence "
@@ -272,9 +281,15 @@ def _role(
         return "other"
     if amount.kind == "bare" and amount.integer and words and _PLURAL.fullmatch(words[0]):
         return "other"
+    date = _DATE.search(text, max(0, start - 9), amount.end + 9)
+    if date is not None and date.start() < amount.end and start < date.end():
+        return "other"
     if _CLOCK.search(text, max(0, start - 3), min(len(text), amount.end + 2)):
         return "other"
-    if noun in WEAK_NOUNS or (words and words[0] in _CERTAIN and words[1:2] != ["that"]):
+    is_certain = bool(words) and words[0] in _CERTAIN and words[1:2] != ["that"]
+    if _WEAK_PHRASE.search(text, max(0, match.start() - 60), match.start()):
+        return "weak"
+    if noun in WEAK_NOUNS or (is_certain and not _HEADS_NEXT.match(text, amount.end)):
         return "weak"
     return "share"
 
@@ -347,14 +362,30 @@ def merged(amounts: Sequence[Amount], text: str) -> Iterator[Amount]:
     last: Amount | None = None
     for amount in amounts:
         if last is not None:
-            gap = text[last.end : amount.start].strip()
-            if gap in ("(", "/", "=", "or", ",", "i.e.") and _says_same(last, amount):
+            gap = text[last.end : min(amount.start, last.end + 40)]
+            if gap.strip() in ("(", "/", "=", "or", ",", "i.e.") and _says_same(last, amount):
                 last = replace(last, end=amount.end)
+                continue
+            voters = _VOTERS_BEHIND.match(text, amount.end)
+            if (
+                gap.strip() in ("(", ",", "-", "=")
+                and voters
+                and _are_share_and_count(last, amount)
+            ):
+                last = replace(last, end=voters.end())
+                continue
+            if _VOTERS_BETWEEN.fullmatch(gap) and _are_share_and_count(amount, last):
+                last = replace(amount, start=last.start)
                 continue
             yield last
         last = amount
     if last is not None:
         yield last
+
+
+def _are_share_and_count(share: Amount, count: Amount) -> bool:
+    """Whether a count of voters only says where a share comes from: ``60% (12 listeners)``."""
+    return share.kind == "percent" and count.kind == "bare" and count.integer
 
 
 def _says_same(first: Amount, second: Amount) -> bool:

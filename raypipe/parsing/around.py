@@ -49,7 +49,7 @@ _CONDITION: Final = re.compile(r"\W*(?:if|ignoring|without|assuming|supposing)\b
 _WORDS_ALONE: Final = re.compile(r"\b(?:words|text|transcript)\b", re.IGNORECASE)
 _VOICE_ALONE: Final = re.compile(r"\b(?:voice|tone|prosody|audio)\b", re.IGNORECASE)
 _EXAMPLE: Final = re.compile(
-    r"\b(?:an?|for|the|as)\s(?:[\w-]+\s)?(?:example|template)\b|^\W*(?:example|template)\b"
+    r"\b(?:an?|for)\s(?:[\w-]+\s)?(?:example|template)\b|^\W*(?:example|template)\b"
     r"|^\W*(?:the\s)?(?:(?:expected|output|answer|required)\s)?format(?:\sis)?\W*$",
     re.IGNORECASE,
 )

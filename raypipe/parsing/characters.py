@@ -48,7 +48,7 @@ _CHECK_BOX = re.compile(
     r"(?=\s*[^\W\d_])|(?<=[^\W\d_]\s)\[(?:(?P<behind>[xX\u2713\u2714])|\s)\](?=[ \t]*(?:\n|$))"
 )
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")
-_QUOTED_WHOLE = re.compile(r"(\s*)\"(\s*\{[^\"]*\}\s*)\"(\s*)")
+_QUOTED_WHOLE = re.compile(r"(\s*)\"(\s*\{(?:[^\"\\]|\\.)*+)\"(\s*)")
 _PLAIN_QUOTE = re.compile(r"(?<!\\)[\"']")
 
 

@@ -70,7 +70,7 @@ _SECOND: Final = re.compile(
 _NOT: Final = (
     r"\b(?:not|no|nor|neither|never|without|isn'?t|aren'?t|wasn'?t|don'?t|doesn'?t|didn'?t|can'?t|"
     r"couldn'?t|won'?t|wouldn'?t|shouldn'?t|cannot|hardly|barely|scarcely|nothing|none|"
-    r"nobody|no\sone|(?<!a\s)few|least|opposite\sof|lack(?:s|ing)?|absence|absent|rather\sthan|instead\sof|as\sopposed\sto|other\sthan|"
+    r"(?:nobody|no\sone|(?<!a\s)few)(?=(?:\s\w+){0,3}\s(?:would|will|could|hears?|says?)\b)|least|opposite\sof|lack(?:s|ing)?|absence|absent|rather\sthan|instead\sof|as\sopposed\sto|other\sthan|"
     r"opposed\sto|unlike|free\s(?:of|from)|devoid|rul(?:e|es|ed|ing)\sout|exclud\w+|den(?:y|ies|ied)|"
     r"doubt\w*|unlikely|except|far\sfrom|anything\sbut|dismiss\w*|reject\w*|little|wrong(?:ly)?|"
     r"false(?:ly)?|mistak\w+|confus(?:e|ed)\swith)\b"
@@ -123,7 +123,7 @@ _CONCESSION: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(
-    r"\"[^\"\n]{1,300}?[^\W\d]\s[^\"\n]{1,300}?\"|(?<!\w)'[^'\n]*(?:\w'\w[^'\n]*)*\s[^'\n]*'(?!\w)"
+    r"(?<!\w)\"(?=\w)[^\"\n]{1,300}?[^\W\d]\s[^\"\n]{1,300}?\"|(?<!\w)'[^'\n]*(?:\w'\w[^'\n]*)*\s[^'\n]*'(?!\w)"
 )
 _REASONING: Final = re.compile(
     r"\b(?:because|since|due\sto|given\s(?:the|that|how)|based\son|as\s(?:the|she|he|they|it|there|I)"
@@ -154,6 +154,7 @@ _IN_GENERAL: Final = re.compile(
 )
 _IF_BEHIND: Final = re.compile(r"^[^.;]{0,80}?\bif\b", re.IGNORECASE)
 _WOULD: Final = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"\bbetween\s$", re.IGNORECASE)
 _LEAST_FIELD: Final = re.compile(r"\bleast\s\w+(?:\s\w+){0,2}\s?(?::|is)\s*$", re.IGNORECASE)
 _BETTER_THAN: Final = re.compile(r"\b(?:better|closer|rather|sooner)\b", re.IGNORECASE)
 _HIDING: Final = re.compile(r"\b(?:hid|mask|conceal|suppress)\w*\s(?:\w+\s){0,2}$", re.IGNORECASE)
@@ -201,7 +202,7 @@ def mentions_in(text: str, labels: LabelSet) -> list[Mention]:
             Mention(
                 start + match.start(),
                 start + match.end(),
-                labels.index(match[0]) if match["known"] else None,
+                labels.index(" ".join(match[0].split())) if match["known"] else None,
                 match[0].lower(),
                 group=number,
             )
@@ -235,7 +236,7 @@ def _with_manners(
     quoted = [
         (start + match.start(), start + match.end())
         for match in _QUOTED.finditer(text[start:end])
-        if not is_bare
+        if not is_bare and not _is_one_label(start + match.start(), start + match.end(), words)
     ]
     for run in runs:
         manner: Manner = "stated"
@@ -259,6 +260,11 @@ def _with_manners(
         for word in run:
             same = word.label in (run[0].label, None)
             yield replace(word, manner=manner if same else rest)
+
+
+def _is_one_label(start: int, end: int, words: Sequence[Mention]) -> bool:
+    """Whether quotes stand around one label of several words, and nothing else."""
+    return any(word.start == start + 1 and word.end == end - 1 for word in words)
 
 
 def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manner:
@@ -356,7 +362,12 @@ def _runs(words: Sequence[Mention], text: str) -> list[list[Mention]]:
     """The words of a sentence in lists: those that only commas, "and", "or" and the like part."""
     runs = [[words[0]]]
     for word in words[1:]:
-        if is_list_gap(text[runs[-1][-1].end : word.start], alternatives=True):
+        gap = text[runs[-1][-1].end : word.start]
+        # "between fear and anger, anger fits": the list ends where one of its labels is taken up
+        is_taken_up = _BETWEEN.search(text, max(0, runs[-1][0].start - 20), runs[-1][0].start) and (
+            word.label in {item.label for item in runs[-1]}
+        )
+        if is_list_gap(gap, alternatives=True) and not is_taken_up:
             runs[-1].append(word)
         else:
             runs.append([word])

@@ -15,7 +15,6 @@ from raypipe.parsing.fields import (
     Value,
     as_list,
     as_records,
-    has_index_keys,
     is_marked,
     is_measure,
     is_nothing,
@@ -62,7 +61,10 @@ class ObjectReader:
         parallel = self._parallel(bracket)
         if parallel is not None:
             return [self._shares(bracket, parallel, rank)]
-        if self._has_unequal_lists(bracket) or has_index_keys(bracket):
+        listed = as_list(bracket)
+        if listed is not None and all(isinstance(pair.value, Bracket) for pair in listed.pairs):
+            return self._of_list(listed, rank)
+        if self._has_unequal_lists(bracket) or listed is not None:
             return [Statement("unclear", bracket.start, bracket.end, rank=rank)]
         return list(self._of_object(bracket, rank))
 
@@ -207,13 +209,9 @@ class ObjectReader:
         """The number in ``{"score": 0.4, "why": ...}``: that of the most certain noun."""
         values = {joined(pair.key.text): pair.value for pair in bracket.pairs if pair.key}
         for noun in (*SHARE_NOUNS, *WEAK_NOUNS, "mean", "average", "median", "estimate", "present"):
-            value = values.get(noun)
-            if isinstance(value, Scalar):
-                return self._amount(value) if noun == "present" else self._scalar_amount(value)
-        ends = [
-            values.get(least) or values.get(most)
-            for least, most in (("min", "low"), ("max", "high"))
-        ]
+            if isinstance(value := values.get(noun), Scalar):
+                return self._amount(value)
+        ends = [values.get("min"), values.get("max")]
         if len(values) == 2 and all(isinstance(end, Scalar) for end in ends):
             return self._range(replace(bracket, pairs=tuple(Pair(None, end) for end in ends)))
         return None

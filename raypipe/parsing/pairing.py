@@ -236,7 +236,8 @@ def _claim(
         unused=bool(unused) or not links.sure,
         unfinished=_has_entry_without_number(every, mentions, unused, text)
         or _has_shared_number(every, mentions, unlinked, text)
-        or any(_is_of_something_else(text, share) for share in every),
+        or any(_is_of_something_else(text, share) for share in every)
+        or _count_up(known, text),
         named=frozenset(label for label in with_number if label is not None),
     )
     return replace(claim, cut=_is_cut(text, claim, words))
@@ -251,6 +252,13 @@ def _is_sum(number: Amount, shares: Sequence[Share]) -> bool:
         and all(count.kind == "bare" and count.integer for count in counts)
         and sum(count.value for count in counts) == number.value
     )
+
+
+def _count_up(shares: Sequence[Share], text: str) -> bool:
+    """Whether numbers only count the labels: ``fear 1, anger 2, sadness 3``."""
+    values = [share.amount.value for share in shares if share.amount.kind == "bare"]
+    counts = [float(place) for place in range(1, len(shares) + 1)]
+    return len(values) > 2 and values == counts and "vote" not in text.lower()
 
 
 def _joined_zeros(words: Sequence[Mention], shares: Sequence[Share], text: str) -> Iterator[Share]:
@@ -347,7 +355,7 @@ def _unknown_entry(
         match = after
     else:
         match = _ENTRY_BEFORE.search(text, max(0, number.start - MAX_GAP), number.start)
-    if match is None:
+    if match is None or _ends_a_line(text, match, number):
         return None
     word = match[1].strip().lower()
     words = re.findall(r"[^\W\d_]+", re.sub(r"\([^()]*\)", " ", word))
@@ -355,6 +363,14 @@ def _unknown_entry(
         return None
     last = words[-1]
     return match.span(1), last if last in OTHER_NOUNS else word
+
+
+def _ends_a_line(text: str, entry: re.Match[str], number: Amount) -> bool:
+    """Whether a word ends a line of its own that the number below is no part of."""
+    if "\n" not in text[entry.end(1) : number.start]:
+        return False
+    line = text.rfind("\n", max(0, entry.start(1) - MAX_GAP), entry.start(1)) + 1
+    return re.search(r"\w", text[line : entry.start(1)]) is not None
 
 
 _STATING: Final = word_set("is are was i am of than not it the and or sure that with by at")

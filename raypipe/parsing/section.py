@@ -105,7 +105,9 @@ def _end_of_turn(text: str, start: int, end: int) -> int:
             end = turn.start()
     turn = _NEXT_EXAMPLE.search(text, start, end)
     written = "" if turn is None else text[start : turn.start()]
-    if turn is not None and written.strip() and ("}" in written or len(written.split()) <= 3):
+    last_line = written.rstrip().rpartition("\n")[2]
+    is_short = 0 < len(last_line.split()) <= 3 and last_line[-1] not in ".!?:"
+    if turn is not None and ("}" in written or is_short):
         end = turn.start()
     return end
 

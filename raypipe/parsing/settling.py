@@ -77,7 +77,7 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
         return Parsed(None, rule, "negative")
     if not claim.repeats and _contradicts_itself(claim.shares):
         return Parsed(None, rule, "ambiguous")
-    shares = _one_scale(_without_repeats(claim))
+    shares = _one_scale(_without_other_measures(_without_repeats(claim)))
     if shares is None:
         return Parsed(None, rule, "truncated" if claim.cut else "ambiguous")
     shares = _added_or_said_again(shares, in_text=not claim.repeats)
@@ -160,6 +160,15 @@ def _without_repeats(claim: Claim) -> list[Share]:
     for share in claim.shares:
         latest[share.label, share.word] = share
     return list(latest.values())
+
+
+def _without_other_measures(shares: list[Share]) -> list[Share]:
+    """Without bare numbers of unknown words, if percent or fractions of the labels are whole."""
+    known = [share.amount for share in shares if share.label is not None]
+    is_marked = all(amount.kind != "bare" for amount in known if amount.value)
+    if not is_marked or not _is_whole(sum(amount.value for amount in known)):
+        return shares
+    return [share for share in shares if share.label is not None or share.amount.kind != "bare"]
 
 
 def _one_scale(shares: list[Share]) -> list[Share] | None:
