@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import amounts_in
-from raypipe.parsing.around import ALTERNATIVE, REVISION, settled
+from raypipe.parsing.around import settled, without_denied
 from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.loose import Bracket
 from raypipe.parsing.mentions import Mention, mentions_in
@@ -18,7 +18,7 @@ from raypipe.parsing.parts import TextPart
 from raypipe.parsing.prose import read_prose
 from raypipe.parsing.settling import Claim, Share, distribution, is_whole, same_value
 from raypipe.parsing.statements import Statement, merged_statements
-from raypipe.parsing.vocabulary import word_set
+from raypipe.parsing.vocabulary import ANSWER_KEYS, word_set
 from raypipe.parsing.words import meaning_of
 from raypipe.records import Parsed
 
@@ -32,6 +32,7 @@ _IS_RESULT = re.compile(
     r"|output|distribution|probab|estimate|thought|reflect|reconsider|better|improv|refin|\bnow\b"
     r"|summary|instead|json|\bso\b|thus|therefore|hence|shares|emotions?$"
 )
+_FINAL = ANSWER_KEYS["final"]
 _ROUND_LIST = re.compile(r"\(\s*[-+\d.][-+\d.,;%\s]*\)")
 
 
@@ -82,7 +83,8 @@ def _of_shares(
     answer: AnswerContext, brackets: Sequence[Bracket], shares: Sequence[Statement], prose: str
 ) -> Parsed:
     shares = _without_cut(shares, brackets)
-    chosen = _chosen(shares, prose)
+    standing = without_denied(shares, prose)
+    chosen = None if standing is None else _chosen(standing, prose)
     if chosen is None:
         return Parsed(None, "json", "ambiguous")
     claim = Claim(
@@ -147,11 +149,7 @@ def _chosen(shares: Sequence[Statement], prose: str) -> Statement | None:
 
 
 def _stand_beside_each_other(statements: Sequence[Statement], prose: str) -> bool:
-    """Whether the last one is an alternative, or about something else than the one before it."""
-    before, last = statements[-2:]
-    gap = prose[before.end : last.start]
-    if ALTERNATIVE.search(gap) and not REVISION.search(gap):
-        return True
+    """Whether the last one is about something else than the one before it."""
     heads = [
         _heading(prose[(first.end if first else 0) : second.start])
         for first, second in zip((None, *statements), statements, strict=False)
@@ -214,6 +212,8 @@ def _of_keyed_numbers(
 def _of_fields(answer: AnswerContext, texts: Sequence[Statement], prose: str) -> Parsed:
     """The text of the field that is the answer, read like an answer of its own."""
     surest = max(item.rank for item in texts)
+    if surest < _FINAL and len(_labels_of_fields(answer, texts)) > 1:
+        return Parsed(None, "keyword", "ambiguous")
     readings = []
     for item in texts:
         if item.rank < surest:
@@ -232,6 +232,14 @@ def _of_fields(answer: AnswerContext, texts: Sequence[Statement], prose: str) ->
     if rest.probs is not None and _differ(rest, valid[0]):
         return Parsed(None, valid[0].rule, "ambiguous")
     return valid[0]
+
+
+def _labels_of_fields(answer: AnswerContext, texts: Sequence[Statement]) -> set[int]:
+    """Labels that single fields state: an emotion beside a predicted emotion."""
+    meanings = [
+        meaning_of(item.texts[0].text, answer.labels) for item in texts if item.kind == "text"
+    ]
+    return {meaning.label for meaning in meanings if meaning.label is not None}
 
 
 def _of_field(answer: AnswerContext, statement: Statement) -> Parsed:

@@ -42,11 +42,13 @@ _MARKUP = re.compile(
     r"|```+\w*|_{2,}|~~|(?<![\w.])_(?=[^\W\d_])|(?<=[^\W_])_(?![\w.])",
     re.IGNORECASE,
 )
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~|<(del|strike)>[^<>\n]{1,200}</\1>", re.IGNORECASE)
 _CHECK_BOX = re.compile(
     r"(?:(?:^|(?<=[\s*-]))\[(?P<square>[xX\u2713\u2714]?)\s?\]|(?:^|(?<=\n))\((?P<round>[xX]?)\s?\))"
     r"(?=\s*[^\W\d_])|(?<=[^\W\d_]\s)\[(?:(?P<behind>[xX\u2713\u2714])|\s)\](?=[ \t]*(?:\n|$))"
 )
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")
+_QUOTED_WHOLE = re.compile(r"(\s*)\"(\s*\{(?:[^\"\\]|\\.)*+)\"(\s*)")
 _PLAIN_QUOTE = re.compile(r"(?<!\\)[\"']")
 
 
@@ -64,8 +66,12 @@ def plain(text: str) -> str:
 
 def without_markup(text: str) -> str:
     """The text with markup blanked, of the same length."""
+    text = _STRUCK.sub(lambda match: " " * len(match[0]), text)
     text = _MARKUP.sub(lambda match: " " * len(match[0]), text)
     text = _CHECK_BOX.sub(_box, text)
+    whole = _QUOTED_WHOLE.fullmatch(text)
+    if whole is not None:
+        text = f"{whole[1]} {whole[2]} {whole[3]}"
     if _ESCAPED_QUOTE.search(text) and not _PLAIN_QUOTE.search(text):
         text = _ESCAPED_QUOTE.sub(lambda match: " " + match[0][1], text)
     return text if "\n" in text else text.replace("\\n", " \n")

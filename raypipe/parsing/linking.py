@@ -44,7 +44,10 @@ _BEFORE_FILLER: Final = word_set(
     "this i m would say choose hear listeners annotators raters people am most by assigned "
     "given expressed assign towards toward caller woman man"
 )
-_NOT_JOINING: Final = word_set("not no nor never without and or but than")
+_NOT_JOINING: Final = word_set(
+    "not no nor never without and or but than rise rises rising fall falls falling increase "
+    "increases increased decrease decreases decreased drop drops dropped grow grows errors error"
+)
 _MOST_UNUSUAL: Final = 6
 
 
@@ -107,7 +110,8 @@ def in_parallel(words: Sequence[Mention], numbers: Sequence[Amount], text: str) 
     for own in spans:
         if not all(is_list_gap(text[a[1] : b[0]]) for a, b in itertools.pairwise(own)):
             return Links([])
-    unusual = _unusual_after(text[spans[0][-1][1] : spans[1][0][0]])
+    gap = text[spans[0][-1][1] : spans[1][0][0]]
+    unusual = _unusual_after(re.sub(r"^\s?[;.]|\n", " ", gap))
     shares = [
         Share(word.label, word.word, (word.start, word.end), number)
         for word, number in zip(words, numbers, strict=True)

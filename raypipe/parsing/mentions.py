@@ -36,7 +36,9 @@ class Mention:
     group: int = 0
 
 
-_SENTENCE_END: Final = re.compile(r"[.!?]++(?=[\s\"')\]*]|$)|\n+|;(?=\s|$)|<(?=/)|\.(?=[A-Z])")
+_SENTENCE_END: Final = re.compile(
+    r"(?<![.!?])[.!?]++(?=[\s\"')\]*]|$)|\n+|;(?=\s|$)|<(?=/)|\.(?=[A-Z])"
+)
 _EMPHASIS = r"[\s>*_#\"'`(\[{|,.:-]*"
 _FIELD: Final = re.compile(
     rf"^{_EMPHASIS}(?:\d+[.)]\s*)?(?:the\s|my\s|this\sis\s)?(?:(?:primary|dominant|main|predicted|"
@@ -68,7 +70,7 @@ _SECOND: Final = re.compile(
 _NOT: Final = (
     r"\b(?:not|no|nor|neither|never|without|isn'?t|aren'?t|wasn'?t|don'?t|doesn'?t|didn'?t|can'?t|"
     r"couldn'?t|won'?t|wouldn'?t|shouldn'?t|cannot|hardly|barely|scarcely|nothing|none|"
-    r"lack(?:s|ing)?|absence|absent|rather\sthan|instead\sof|as\sopposed\sto|other\sthan|"
+    r"(?:nobody|no\sone|(?<!a\s)few)(?=(?:\s\w+){0,3}\s(?:would|will|could|hears?|says?)\b)|least|opposite\sof|lack(?:s|ing)?|absence|absent|rather\sthan|instead\sof|as\sopposed\sto|other\sthan|"
     r"opposed\sto|unlike|free\s(?:of|from)|devoid|rul(?:e|es|ed|ing)\sout|exclud\w+|den(?:y|ies|ied)|"
     r"doubt\w*|unlikely|except|far\sfrom|anything\sbut|dismiss\w*|reject\w*|little|wrong(?:ly)?|"
     r"false(?:ly)?|mistak\w+|confus(?:e|ed)\swith)\b"
@@ -78,6 +80,7 @@ _DENIAL: Final = re.compile(_NOT, re.IGNORECASE)
 _NO_DENIAL: Final = re.compile(
     r"\bno\s(?:doubt|question)(?:\s(?:about|that))?|\bwithout\s(?:an?y?\s)?(?:doubt|question)"
     r"|\bundoubtedly|\bno\sless\sthan|\bnone\sother\sthan|\bmore\sthan\sanything(?:\selse)?"
+    r"|\bif\s(?:i|one|you|we)\s(?:really\s)?(?:had\sto|have\sto|must|were\sto)\b"
     r"|\bmore\soften\sthan\snot|\bless\sthan\b(?=\s[\d~<])|\bmore\sthan\b(?=\s[\d~<])",
     re.IGNORECASE,
 )
@@ -92,6 +95,8 @@ _LATER_DENIAL: Final = re.compile(
     r"(?:not|n't|never|hardly)\b|(?:isn|aren|wasn|doesn|don|can|couldn)'?t\b|cannot\b"
     r"|(?:(?:is|are|was|were|seems?|appears?|can\sbe|being|be|very|highly|quite|rather)\s){0,3}"
     r"(?:absent|unlikely|ruled\sout|excluded|missing|lacking|improbable|implausible|negligible)\b"
+    r"|(?:is|are|was|seems?)\s(?:(?:the|by\sfar)\s){0,2}least\b|is\sout\sof\sthe\squestion|(?:would\sbe|is)\swrong"
+    r"|(?:fits?|suits?|matche?s?|sounds?|seems?|is|are)\s(?:much\s|far\s)?(?:less|worse|poorly|badly)\b"
     r"|:?\s*(?:no|none|absent|not\spresent|false)\b(?!\s\w))",
     re.IGNORECASE,
 )
@@ -118,7 +123,7 @@ _CONCESSION: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(
-    r"\"[^\"\n]{1,300}?[^\W\d]\s[^\"\n]{1,300}?\"|(?<!\w)'[^'\n]*(?:\w'\w[^'\n]*)*\s[^'\n]*'(?!\w)"
+    r"(?<!\w)\"(?=\w)[^\"\n]{1,300}?[^\W\d]\s[^\"\n]{1,300}?\"|(?<!\w)'[^'\n]*(?:\w'\w[^'\n]*)*\s[^'\n]*'(?!\w)"
 )
 _REASONING: Final = re.compile(
     r"\b(?:because|since|due\sto|given\s(?:the|that|how)|based\son|as\s(?:the|she|he|they|it|there|I)"
@@ -126,14 +131,42 @@ _REASONING: Final = re.compile(
     re.IGNORECASE,
 )
 _SCOPE_END: Final = re.compile(
-    r"\b(?:but|yet|however|instead(?!\sof))\b|;|\s-\s|>|:|=|(?<!not)\)"
+    r"\b(?:(?<!anything\s)but|yet|however|instead(?!\sof))\b|;|\s-\s|>|:|=|(?<!not)\)"
     r"|,\s(?:and\s|so\s|then\s)?(?:so|it'?s|(?:he|she|it|they|that|this)\s(?:is|sounds?|seems?|feels?|are|must|has|can\sonly)"
-    r"|(?:the|this)\s(?:\w+\s)?(?:speaker|person|voice|emotion|tone)\b|rather(?!\sthan)|"
-    r"i\s(?:would|choose|pick|say|think|hear|believe)|definitely|clearly|just|mainly|mostly|"
+    r"|(?:the|this)\s(?:\w+\s)?(?:speaker|person|voice|emotion|tone|label|answer)\b|rather(?!\sthan)|"
+    r"i\s(?:would|am\sleft|choose|pick|say|think|hear|believe)|definitely|clearly|just|mainly|mostly|"
     r"leaving|therefore|hence|thus)\b",
     re.IGNORECASE,
 )
-_STRONG_END: Final = re.compile(r"\b(?:but|yet|however|instead(?!\sof))\b|;", re.IGNORECASE)
+_STRONG_END: Final = re.compile(
+    r"\b(?:(?<!anything\s)but|yet|however|instead(?!\sof))\b|;", re.IGNORECASE
+)
+_IN_PASSING: Final = re.compile(
+    r"(?<!sure\s)(?<!certain\s)(?<!confident\s)\babout\s(?:\w+\s){0,2}$|\bdescrib\w+\s(?:an?|some|the)\s$"
+    r"|\b(?:talk\w*|speak\w*|respond\w*|repl(?:y|ies|ying))\sto\s(?:an?|the)\s$|\bfun\sof\s(?:\w+\s)?$"
+    r"|\bmak(?:es?|ing)\s\w+\s$|\b(?:expect|pretend|fail|refus|try|tries|avoid)\w*\s(?:\w+\s){0,3}$"
+    r"|\bused\sto\s(?:\w+\s)?$|\b(?:says?|said|saying)[\s:,]*[\"'][^\"'\n]*$",
+    re.IGNORECASE,
+)
+_IN_GENERAL: Final = re.compile(
+    r"^\s(?:is|are)\s(?:an?\s(?:\w+\s)?(?:emotion|feeling)\b|(?:often|usually|typically|commonly)\s)",
+    re.IGNORECASE,
+)
+_IF_BEHIND: Final = re.compile(r"^[^.;]{0,80}?\bif\b", re.IGNORECASE)
+_WOULD: Final = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
+_BETWEEN: Final = re.compile(r"\bbetween\s$", re.IGNORECASE)
+_LEAST_FIELD: Final = re.compile(r"\bleast\s\w+(?:\s\w+){0,2}\s?(?::|is)\s*$", re.IGNORECASE)
+_BETTER_THAN: Final = re.compile(r"\b(?:better|closer|rather|sooner)\b", re.IGNORECASE)
+_HIDING: Final = re.compile(r"\b(?:hid|mask|conceal|suppress)\w*\s(?:\w+\s){0,2}$", re.IGNORECASE)
+_TAG_QUESTION: Final = re.compile(
+    r",\s(?:is|does|was|are|do|did|has)n'?t\s(?:he|she|it|they)\W*$", re.I
+)
+_IDIOM: Final = re.compile(
+    r"\b(?:i'?m|i\sam|i'?d\sbe|i\swould\sbe)\s(?:\w+\s)?(?:happy|glad|delighted)\sto\b"
+    r"|\bi(?:'?m|\sam)\s(?:afraid|sad)(?=,?\s(?:that|the|i|it|this|we|you|to)\b)"
+    r"|\bdon'?t\sbe\s(?:afraid|sad|angry)|\bto\s(?:my|our|everyone's)\ssurprise\b",
+    re.IGNORECASE,
+)
 _NOT_RULED_OUT: Final = re.compile(
     r"^[\"'*)]*\s*(?:cannot|can'?t|can\snot|could\snot|couldn'?t|should\snot|is\snot|isn'?t|not)\s"
     r"(?:be\s)?(?:\w+\s)?(?:ruled\sout|excluded|dismissed|denied|unlikely|impossible|absent)",
@@ -169,11 +202,11 @@ def mentions_in(text: str, labels: LabelSet) -> list[Mention]:
             Mention(
                 start + match.start(),
                 start + match.end(),
-                labels.index(match[0]) if match["known"] else None,
+                labels.index(" ".join(match[0].split())) if match["known"] else None,
                 match[0].lower(),
                 group=number,
             )
-            for match in pattern.finditer(sentence)
+            for match in pattern.finditer(_IDIOM.sub(lambda match: " " * len(match[0]), sentence))
         ]
         if words:
             mentions += _with_manners(words, text, start, end, is_field, in_reasons)
@@ -196,13 +229,14 @@ def _with_manners(
 ) -> Iterator[Mention]:
     runs = _runs(words, text)
     asked = text[start:end].rstrip("\"') *").endswith("?")
+    asked = asked and not _TAG_QUESTION.search(text[start:end])
     is_bare = len(runs) == 1 and _is_bare(text[start : words[0].start], text[words[-1].end : end])
     second = _SECOND.match(text[start:end]) is not None
     is_described = _DESCRIPTION.match(text[start:end]) is not None
     quoted = [
         (start + match.start(), start + match.end())
         for match in _QUOTED.finditer(text[start:end])
-        if not is_bare
+        if not is_bare and not _is_one_label(start + match.start(), start + match.end(), words)
     ]
     for run in runs:
         manner: Manner = "stated"
@@ -228,6 +262,11 @@ def _with_manners(
             yield replace(word, manner=manner if same else rest)
 
 
+def _is_one_label(start: int, end: int, words: Sequence[Mention]) -> bool:
+    """Whether quotes stand around one label of several words, and nothing else."""
+    return any(word.start == start + 1 and word.end == end - 1 for word in words)
+
+
 def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manner:
     cleared = _NO_DENIAL.sub(lambda match: " " * len(match[0]), before)
     cleared = _LIKENESS.sub(lambda match: " " * len(match[0]), cleared)
@@ -236,8 +275,14 @@ def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manne
     many = len({word.label for word in run} - {None}) > 1
     strong = list(_STRONG_END.finditer(cleared))
     condition = cleared[strong[-1].end() :] if strong else cleared
-    if _NOT_RULED_OUT.match(after):
+    if _NOT_RULED_OUT.match(after) or _HIDING.search(scope):
         return "unclear"
+    if _LEAST_FIELD.search(before):
+        return "denied"
+    if _IN_PASSING.search(scope) or _IN_GENERAL.match(after):
+        return "reason"
+    if _WOULD.search(scope + after[:20]) and _IF_BEHIND.match(after):
+        return "reason"
     if _AT_FIRST.match(after):
         return "unclear"
     if _LATER_DENIAL.match(after):
@@ -251,8 +296,11 @@ def _manner(run: Sequence[Mention], before: str, after: str, text: str) -> Manne
         return "unclear"
     if denials:
         behind = scope[denials[-1].end() :]
-        if denials[-1][0].lower() in ("than", "over", "vs", "versus", "less", "little"):  # compared
-            return "unclear"
+        last = denials[-1][0].lower()
+        if last == "than" and re.search(r"\bworse\b", scope):
+            return "stated"
+        if last in ("than", "over", "vs", "versus", "less", "little"):  # compared
+            return "denied" if last == "than" and _BETTER_THAN.search(scope) else "unclear"
         if "," in behind and len(denials) > 1:
             return "stated"  # "not sad, not angry, neutral": each has its own
         # "not sad, angry": nobody can say whether the comma ends what is denied.
@@ -314,7 +362,12 @@ def _runs(words: Sequence[Mention], text: str) -> list[list[Mention]]:
     """The words of a sentence in lists: those that only commas, "and", "or" and the like part."""
     runs = [[words[0]]]
     for word in words[1:]:
-        if is_list_gap(text[runs[-1][-1].end : word.start], alternatives=True):
+        gap = text[runs[-1][-1].end : word.start]
+        # "between fear and anger, anger fits": the list ends where one of its labels is taken up
+        is_taken_up = _BETWEEN.search(text, max(0, runs[-1][0].start - 20), runs[-1][0].start) and (
+            word.label in {item.label for item in runs[-1]}
+        )
+        if is_list_gap(gap, alternatives=True) and not is_taken_up:
             runs[-1].append(word)
         else:
             runs.append([word])

@@ -14,6 +14,10 @@ from raypipe.parsing.settling import distribution
 from raypipe.records import Parsed
 
 _BREAK: Final = re.compile(r"[,;/|\n*&]|\band\b", re.IGNORECASE)
+_DEGREES: Final = re.compile(
+    r"\((?:very\s)?(?:strong|weak|high|low|mild|medium|moderate|slight|minor|major)\)",
+    re.IGNORECASE,
+)
 _LEAD: Final = re.compile(r"^\s*(?:[-*+]\s+|\(?\d{1,2}[.):]\s*)")
 
 
@@ -59,7 +63,7 @@ def read_names(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Pars
     known = [mention for mention in mentions if mention.label is not None]
     if not known:
         return None
-    if re.search(r"(?:[:=,]|\b(?:and|or|with|but|not|a|an|the))\s*$", text, re.IGNORECASE):
+    if re.search(r"(?:[:=,]|\b(?:and|or|with|but|not|a|an|the))$", text.rstrip(), re.IGNORECASE):
         return Parsed(None, "keyword", "truncated")
     fields = [mention for mention in known if mention.manner == "field"]
     stated = [mention for mention in known if mention.manner == "stated"]
@@ -85,6 +89,6 @@ def uniform(known: set[int | None], labels: LabelSet, rule: str) -> Parsed:
 def _is_one_list(text: str, chosen: Sequence[Mention]) -> bool:
     """Whether only separators and words of degree part the labels from first to last."""
     places = sorted(chosen, key=lambda mention: mention.start)
-    return all(
+    return not _DEGREES.search(text[places[0].end : places[-1].end + 20]) and all(
         is_list_gap(text[first.end : second.start]) for first, second in itertools.pairwise(places)
     )

@@ -11,19 +11,25 @@ from raypipe.parsing.amounts import Amount, only_amount
 from raypipe.parsing.fields import (
     NO_NOUN,
     SOURCES,
-    VOTE_KEYS,
     YES,
     Value,
+    as_list,
+    as_records,
     is_marked,
+    is_measure,
     is_nothing,
     is_share_of_unknown,
     is_truth,
     joined,
+    list_of_votes,
     noun_rank,
+    place_of,
     spaced,
+    votes_of_raters,
+    without_overridden,
 )
 from raypipe.parsing.loose import Bracket, Pair, Scalar
-from raypipe.parsing.settling import Share
+from raypipe.parsing.settling import Claim, Share, is_whole
 from raypipe.parsing.statements import Statement, merged_statements
 from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS
 from raypipe.parsing.words import meaning_of
@@ -47,10 +53,18 @@ class ObjectReader:
         record = self._record(bracket)
         if record is not None:
             return [self._shares(bracket, [record], rank)]
+        records = [self._record(own) for own in as_records(bracket) or []]
+        if records and all(records):
+            shares = [share for share in records if share is not None]
+            whole = is_whole(Claim("json", tuple(shares), repeats=True))
+            return [replace(self._shares(bracket, shares, rank), left_over=not whole)]
         parallel = self._parallel(bracket)
         if parallel is not None:
             return [self._shares(bracket, parallel, rank)]
-        if self._has_unequal_lists(bracket):
+        listed = as_list(bracket)
+        if listed is not None and all(isinstance(pair.value, Bracket) for pair in listed.pairs):
+            return self._of_list(listed, rank)
+        if self._has_unequal_lists(bracket) or listed is not None:
             return [Statement("unclear", bracket.start, bracket.end, rank=rank)]
         return list(self._of_object(bracket, rank))
 
@@ -74,11 +88,12 @@ class ObjectReader:
         unclear, named, unknown = False, set[int](), list[Share]()
         inner: list[Statement] = []
         sources: list[Statement] = []
-        has_rival = has_gap = False
-        for pair in bracket.pairs:
+        has_rival = has_gap = goes_on = False
+        for pair in without_overridden(bracket):
             if pair.key is None:
                 if isinstance(pair.value, Bracket):
                     inner += self.statements(pair.value, rank)
+                goes_on |= isinstance(pair.value, Scalar) and pair.value.text.startswith("..")
                 continue
             meaning = meaning_of(pair.key.text, self._labels)
             amount = self._amount(pair.value)
@@ -104,8 +119,12 @@ class ObjectReader:
                 unknown.append(_share(None, pair.key, amount))
             elif joined(pair.key.text) in SOURCES and meaning.kind == "reason":
                 sources += [item for item in self._inside(pair.value) if item.kind == "shares"]
-            elif (votes := self._votes(pair)) is not None:
+            elif (listed := list_of_votes(pair)) is not None and (
+                votes := self._voted(listed, self._names(listed))
+            ):
                 inner.append(votes)
+            elif is_measure(pair.key.text):
+                continue  # what it says of labels is not how much of each there is
             elif meaning.kind in ("answer", "word", "other"):
                 found = self._of_field(pair, max(rank, meaning.rank), meaning.kind == "answer")
                 other = meaning.kind == "other"
@@ -121,7 +140,7 @@ class ObjectReader:
                 bracket.end,
                 tuple(best + unknown),
                 rank=rank,
-                left_over=unclear or extra,
+                left_over=unclear or extra or goes_on,
                 named=frozenset(named),
                 marked=is_marked(bracket),
                 closed=bracket.closed and not has_gap,
@@ -142,14 +161,10 @@ class ObjectReader:
     def _inside(self, value: Value) -> list[Statement]:
         return self.statements(value) if isinstance(value, Bracket) else []
 
-    def _votes(self, pair: Pair) -> Statement | None:
-        """Counts of the labels in ``"votes": ["sadness", "anger", "sadness"]``."""
-        assert pair.key is not None
-        if joined(pair.key.text) not in VOTE_KEYS or not isinstance(pair.value, Bracket):
-            return None
-        names = self._names(pair.value) or []
-        labels = [self._label_of(name) for name in names]
-        if not labels or None in labels:
+    def _voted(self, bracket: Bracket, names: Sequence[Scalar] | None) -> Statement | None:
+        """Counts of labels of which each is a vote; None if there is none, or not all are."""
+        labels = [self._label_of(name) for name in names or []]
+        if not names or None in labels:
             return None
         first = {label: name for label, name in reversed(list(zip(labels, names, strict=True)))}
         shares = [
@@ -157,7 +172,7 @@ class ObjectReader:
             for label, name in first.items()
             if label is not None
         ]
-        return self._shares(pair.value, shares, 0)
+        return self._shares(bracket, shares, 0)
 
     def _of_field(self, pair: Pair, rank: int, is_answer: bool) -> list[Statement]:
         value = pair.value
@@ -192,14 +207,13 @@ class ObjectReader:
 
     def _inner_amount(self, bracket: Bracket) -> Amount | None:
         """The number in ``{"score": 0.4, "why": ...}``: that of the most certain noun."""
-        values: dict[str, Value] = {}
-        for pair in bracket.pairs:
-            if pair.key is not None:
-                values[re.sub(r"[\W_]+", "", pair.key.text).lower()] = pair.value
-        for noun in (*SHARE_NOUNS, *WEAK_NOUNS):
-            value = values.get(noun)
-            if isinstance(value, Scalar):
-                return self._scalar_amount(value)
+        values = {joined(pair.key.text): pair.value for pair in bracket.pairs if pair.key}
+        for noun in (*SHARE_NOUNS, *WEAK_NOUNS, "mean", "average", "median", "estimate", "present"):
+            if isinstance(value := values.get(noun), Scalar):
+                return self._amount(value)
+        ends = [values.get("min"), values.get("max")]
+        if len(values) == 2 and all(isinstance(end, Scalar) for end in ends):
+            return self._range(replace(bracket, pairs=tuple(Pair(None, end) for end in ends)))
         return None
 
     def _range(self, bracket: Bracket) -> Amount | None:
@@ -266,13 +280,14 @@ class ObjectReader:
         """The lists of labels in an object, and those of numbers with the rank of their noun."""
         names, numbers = [], []
         for pair in bracket.pairs:
-            if pair.key is None or not isinstance(pair.value, Bracket) or pair.value.has_keys:
+            value = as_list(pair.value)
+            if pair.key is None or value is None:
                 continue
             if meaning_of(pair.key.text, self._labels).kind == "reason":
                 continue
-            if (found := self._names(pair.value)) is not None:
+            if (found := self._names(value)) is not None:
                 names.append(found)
-            elif (amounts := self._numbers(pair.value)) is not None:
+            elif (amounts := self._numbers(value)) is not None:
                 noun = noun_rank(pair.key.text)
                 numbers.append((NO_NOUN if noun is None else noun, amounts))
         return names, numbers
@@ -318,6 +333,12 @@ class ObjectReader:
             if isinstance(value, Bracket)
             for item in self.statements(value, rank)
         ]
+        votes = self._voted(bracket, votes_of_raters(bracket, self._labels))
+        if votes is not None:
+            return [votes]
+        places = {place_of(value) for value in values if isinstance(value, Bracket)}
+        if len(places) == 1 and len(values) > 1:
+            found = [replace(item, marked=False) for item in found]  # all of one place
         whole = merged_statements(found, bracket.start, bracket.end)
         # A stray brace around an object has no end either; a list may go on.
         is_whole = bracket.closed or bracket.kind == "{"

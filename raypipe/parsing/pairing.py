@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +22,7 @@ from raypipe.parsing.linking import (
 )
 from raypipe.parsing.mentions import Mention, is_list_gap
 from raypipe.parsing.settling import Claim, Share, is_whole, settle
-from raypipe.parsing.vocabulary import OTHER_NOUNS, word_set
+from raypipe.parsing.vocabulary import MEASURES, OTHER_NOUNS, SHARE_NOUNS, word_set
 from raypipe.parsing.words import meaning_of
 from raypipe.records import Parsed
 
@@ -31,7 +32,7 @@ _ENTRY_BEFORE = re.compile(
     r"([^\W\d_](?:[^\W\d]|[ /'()-]){0,40}?)[\"'`*_)]*\s*[:=|(-]?\s*[\"'`*(~<]*$"
 )
 _ENTRY_AFTER = re.compile(
-    r"\s*(?:of|for|[-:)|])?\s*[\"'`*]*([^\W\d_][\w/'-]*(?:\s[^\W\d_][\w/'-]*)?)[\"'`*]*\s*"
+    r"\s*+(?:of|for|[-:)|])?\s*[\"'`*]*([^\W\d_][\w/'-]*(?:\s[^\W\d_][\w/'-]*)?)[\"'`*]*\s*"
     r"(?:$|[\n,;.|)]|\band\b)"
 )
 _ZERO = re.compile(r"[\"'`*]*\s*[:=|-]\s*[\"'`*]*(?:none|absent|not present|no|nil|n/a)\b", re.I)
@@ -40,9 +41,12 @@ _BOUND = re.compile(
     r"above|below|up\sto))\s?$",
     re.IGNORECASE,
 )
+_TAG_END = re.compile(r"<[^<>\n]+>$")
 _REST = re.compile(
     r"\b(?:the\s(?:rest|remainder|others?)|remaining)\b(?![^.;\n]*\d)", re.IGNORECASE
 )
+_MEASURE_OF = re.compile(r"([^\W\d]\w*)\s(?:for|of|in|on)\s(?:the\s)?[\"'`*]*$")
+_PLAIN_DENIAL = re.compile(r"(?:\b(?:not|non)|n't)[\s-][\"'`*]*$", re.IGNORECASE)
 _WITHOUT_SHARE: Final = frozenset(
     ("others", "rest", "remaining", "remainder", "all", "each", "else", "everything")
 )
@@ -53,13 +57,14 @@ _CROSSES: Final = "\u2717\u2718\u2715\u2716\u274c\u2610"
 _MARK = re.compile(f"[{_TICKS}{_CROSSES}]")
 _FLAG_BEFORE = re.compile(rf"(?:(?P<tick>[{_TICKS}])|[{_CROSSES}])[\s\"'`*]*$")
 _FLAG = re.compile(
-    r"[\"'`*]*\s*(?:[:=|?-]\s*[\"'`*]*(?:(?P<word>yes|true|present)|no|false|none|absent)\b(?!\s\w)"
+    r"[\"'`*]*+\s*+(?:(?:[:=|?(-]\s*[\"'`*]*|(?=true|false))"
+    r"(?:(?P<word>yes|true|present)|no|false|none|absent)\b"
     rf"|[:=|-]?\s*(?:(?P<tick>[{_TICKS}])|[{_CROSSES}]))",
     re.IGNORECASE,
 )
 
 
-_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=-]\s*\?*\s*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
+_ENTRY_END = re.compile(r"[\s\"'`*)\]]*(?:[:=-][\s?]*)?(?:$|[\n,;.!]|and\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +122,31 @@ def read_flags(text: str, mentions: Sequence[Mention]) -> set[int | None] | None
     no label is there, or a cross stands beside some labels and not all have a mark.
     """
     known = [mention for mention in mentions if mention.label is not None]
+    known = [mention for mention in known if mention.manner != "reason"]
     if not known:
         return None
     first = _MARK.search(text)
     if first is not None and first.start() < known[0].start:
         flags = [_FLAG_BEFORE.search(text, max(0, item.start - 12), item.start) for item in known]
     else:
-        flags = [_FLAG.match(text, item.end) for item in known]
+        starts = {mention.start for mention in mentions}
+        flags = [_flag_behind(text, item, starts) for item in known]
     if any(flag is None for flag in flags):
         # A label without a mark beside one that is crossed out: nobody can say what it is.
-        is_unclear = any(flags) and re.search(f"[{_CROSSES}]", text) is not None
-        return set() if is_unclear else None
+        crossed = re.compile(rf"[{_CROSSES}]|false$", re.IGNORECASE)
+        return set() if any(flag and crossed.search(flag[0]) for flag in flags) else None
     named = zip(known, flags, strict=True)
     return {item.label for item, flag in named if flag is not None and _is_yes(flag)}
+
+
+def _flag_behind(text: str, mention: Mention, starts: set[int]) -> re.Match[str] | None:
+    """The mark behind a label; "anger: no pauses" has none."""
+    flag = _FLAG.match(text, mention.end)
+    if flag is None or flag[0][-1] in _TICKS + _CROSSES:
+        return flag
+    following = re.match(r"[ \t]+(?=\w)", text[flag.end() : flag.end() + 20])
+    is_more = following is not None and flag.end() + following.end() not in starts
+    return None if is_more else flag
 
 
 def _is_yes(flag: re.Match[str]) -> bool:
@@ -180,28 +197,32 @@ def _claim(
         for word in words
         if word.label is not None and _ZERO.match(text, word.end)
     ]
+    zeros += _joined_zeros(words, known, text)
     taken = {share.amount.start for share in shares}
     unknown = [share for share in shares if share.label is None]
-    spare = not links.sure or any(_is_bound(text, share.amount) for share in shares)
+    spare = not links.sure or any(is_bound(text, share.amount) for share in shares)
     spare = spare or _REST.search(text) is not None
     ends = {share.amount.end for share in shares}
     for number in numbers:
         if number.start in taken or number.end in ends or number.role == "weak":
             continue
-        if not number.value:
+        if not number.value or _is_sum(number, known):
             continue  # nothing can change by it
         entry = _unknown_entry(text, number, is_number_first)
         meaning = None if entry is None else meaning_of(entry[1], labels)
         label = None if meaning is None else meaning.label
         if entry is None or meaning is None or meaning.kind == "unclear":
             spare = True
-        elif _WITHOUT_SHARE & set(entry[1].split()):
+        elif entry[1] in SHARE_NOUNS:
+            spare = True  # of the answer, or of a label that is not named
+        elif _WITHOUT_SHARE & set(entry[1].split()) and entry[1] != "others":
             spare = True  # "all others: 5%" is shared by labels that are not named
         elif label is not None:  # a code such as "ang", which is no word of running text
             known.append(Share(label, entry[1], entry[0], number))
         elif entry[1] not in OTHER_NOUNS:
             unknown.append(Share(None, entry[1], entry[0], number))
     with_number = {share.label for share in [*known, *zeros]}
+    unlinked = {mention.label for mention in mentions if mention.label is not None} - with_number
     unused = {
         mention.label
         for mention in mentions
@@ -213,10 +234,45 @@ def _claim(
         tuple(every),
         left_over=spare,
         unused=bool(unused) or not links.sure,
-        unfinished=_has_entry_without_number(every, mentions, unused, text),
+        unfinished=_has_entry_without_number(every, mentions, unused, text)
+        or _has_shared_number(every, mentions, unlinked, text)
+        or any(_is_of_something_else(text, share) for share in every)
+        or _count_up(known, text),
         named=frozenset(label for label in with_number if label is not None),
     )
     return replace(claim, cut=_is_cut(text, claim, words))
+
+
+def _is_sum(number: Amount, shares: Sequence[Share]) -> bool:
+    """Whether a count is that of all labels together: ``20 listeners: 12 anger, 8 fear``."""
+    counts = [share.amount for share in shares]
+    is_count = number.kind == "bare" and number.integer and len(counts) > 1
+    return (
+        is_count
+        and all(count.kind == "bare" and count.integer for count in counts)
+        and sum(count.value for count in counts) == number.value
+    )
+
+
+def _count_up(shares: Sequence[Share], text: str) -> bool:
+    """Whether numbers only count the labels: ``fear 1, anger 2, sadness 3``."""
+    values = [share.amount.value for share in shares if share.amount.kind == "bare"]
+    counts = [float(place) for place in range(1, len(shares) + 1)]
+    return len(values) > 2 and values == counts and "vote" not in text.lower()
+
+
+def _joined_zeros(words: Sequence[Mention], shares: Sequence[Share], text: str) -> Iterator[Share]:
+    """The labels of ``fear, anger and disgust: 0%`` that stand before the last one."""
+    none = {share.place for share in shares if not share.amount.value}
+    with_number = {share.label for share in shares}
+    is_none = False
+    for word, behind in reversed(list(itertools.pairwise(words))):
+        gap = text[word.end : behind.start]
+        is_last = (behind.start, behind.end) in none
+        is_none = (is_none or is_last) and "\n" not in gap and is_list_gap(gap, alternatives=True)
+        if is_none and word.label is not None and word.label not in with_number:
+            place = (word.start, word.end)
+            yield Share(word.label, word.word, place, Amount(word.end, word.end, 0.0))
 
 
 def _has_entry_without_number(
@@ -242,6 +298,39 @@ def _has_entry_without_number(
     return False
 
 
+def _has_shared_number(
+    shares: Sequence[Share], mentions: Sequence[Mention], unused: set[int], text: str
+) -> bool:
+    """Whether one number stands beside several labels: ``anger or disgust: 60%``."""
+    positive = [share for share in shares if share.amount.value and share.label is not None]
+    behind_number = {share.place[1] for share in positive if share.amount.start < share.place[0]}
+    before_number = {share.place[0] for share in positive if share.amount.start > share.place[0]}
+    for first, second in itertools.pairwise(mentions):
+        gap = text[first.end : second.start]
+        if "\n" in gap or not is_list_gap(gap, alternatives=True):
+            continue
+        if first.end in behind_number and _is_spare(second, unused):
+            return True
+        if second.start in before_number and _is_spare(first, unused):
+            return True
+    return False
+
+
+def _is_spare(mention: Mention, unused: set[int]) -> bool:
+    return mention.label in unused and mention.manner not in ("denied", "reason")
+
+
+def _is_of_something_else(text: str, share: Share) -> bool:
+    """Whether a number is that of a measure of the label, or of what is not the label."""
+    if not share.amount.value:
+        return False
+    before = text[max(0, share.place[0] - 40) : share.place[0]]
+    measure = _MEASURE_OF.search(before)
+    if measure is not None and measure[1].lower() in MEASURES:
+        return True
+    return _PLAIN_DENIAL.search(before) is not None
+
+
 def _is_a_line(mention: Mention, text: str) -> bool:
     """Whether a line has nothing but a label."""
     before = text[max(0, mention.start - 12) : mention.start]
@@ -251,9 +340,10 @@ def _is_a_line(mention: Mention, text: str) -> bool:
     )
 
 
-def _is_bound(text: str, amount: Amount) -> bool:
+def is_bound(text: str, amount: Amount) -> bool:
     """Whether a number is only the least or the most that a share is."""
-    return _BOUND.search(text, max(0, amount.start - 16), amount.start) is not None
+    bound = _BOUND.search(text, max(0, amount.start - 16), amount.start)
+    return bound is not None and not _TAG_END.search(text, max(0, amount.start - 60), amount.start)
 
 
 def _unknown_entry(
@@ -265,7 +355,7 @@ def _unknown_entry(
         match = after
     else:
         match = _ENTRY_BEFORE.search(text, max(0, number.start - MAX_GAP), number.start)
-    if match is None:
+    if match is None or _ends_a_line(text, match, number):
         return None
     word = match[1].strip().lower()
     words = re.findall(r"[^\W\d_]+", re.sub(r"\([^()]*\)", " ", word))
@@ -273,6 +363,14 @@ def _unknown_entry(
         return None
     last = words[-1]
     return match.span(1), last if last in OTHER_NOUNS else word
+
+
+def _ends_a_line(text: str, entry: re.Match[str], number: Amount) -> bool:
+    """Whether a word ends a line of its own that the number below is no part of."""
+    if "\n" not in text[entry.end(1) : number.start]:
+        return False
+    line = text.rfind("\n", max(0, entry.start(1) - MAX_GAP), entry.start(1)) + 1
+    return re.search(r"\w", text[line : entry.start(1)]) is not None
 
 
 _STATING: Final = word_set("is are was i am of than not it the and or sure that with by at")
@@ -285,11 +383,11 @@ def _is_cut(text: str, claim: Claim, words: Sequence[Mention]) -> bool:
         return False
     if re.search(r"(?<![\d.,])0[.,]?$", end):
         return not is_whole(claim)
-    if end[-1] in ",:=(|-" or re.search(r"\b(?:and|with|\d+\.)$", end):
+    if end[-1] in ",:=(|-" or re.search(r"\b(?:and|with)$|(?:^|[\n,;])\s?\d{1,2}\.$", end):
         return True
     last = max(claim.shares, key=lambda share: max(share.place[1], share.amount.end))
     rest = end[max(last.place[1], last.amount.end) :]
     fragment = re.fullmatch(
-        r"[\s*\"'`%]*[,;\n][\s*\"'`-]*(?:\d{1,2}[.)]\s)?[*\"'`]*[^\W\d_]{1,12}", rest
+        r"[\s*\"'`%]{0,40}[,;\n][\s*\"'`-]*(?:\d{1,2}[.)]\s)?[*\"'`]*[^\W\d_]{1,12}", rest
     )
     return fragment is not None and not is_whole(claim)

@@ -32,4 +32,6 @@ def plain_object(text: str, labels: LabelSet) -> Parsed | None:
             return None
         named.add(label)
         shares[label] = value
+    if max(shares) > 1.0 and any(0.0 < share < 1.0 for share in shares):
+        return None  # percent beside fractions may have two readings
     return distribution(shares, "json") if len(named) > 1 and any(shares) else None

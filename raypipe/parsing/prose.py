@@ -20,10 +20,11 @@ from raypipe.parsing.tables import read_table
 from raypipe.records import Parsed
 
 _CONCLUSION = re.compile(
-    r"(?:^|[.!?;\n])\s*(?:overall|in\s(?:conclusion|summary|short|sum)|therefore|thus|hence|so|to\s"
+    r"(?:^|[.!?;\n])\s{0,40}+(?:overall|combined(?=\s?:)|in\s(?:conclusion|summary|short|sum)|therefore|thus|hence|so|to\s"
     r"(?:sum\sup|conclude)|all\sin\sall|taken\stogether|conclusion|on\sbalance|in\sthe\send)\b",
     re.IGNORECASE,
 )
+_HEDGE = re.compile(r"\W*(?:\w+\W+)?(?:maybe|perhaps|possibly|could|might)\b", re.IGNORECASE)
 _RANKED = re.compile(r"\b(?:rank(?:s|ed|ing)?|ordered|order\sof|top\s\d)\b", re.IGNORECASE)
 
 
@@ -47,6 +48,8 @@ def read_prose(answer: AnswerContext, prose: str) -> Parsed:
             if pattern is REVISION:
                 return Parsed(None, whole.rule, "ambiguous")
             continue
+        if pattern is REVISION and _HEDGE.match(prose, cuts[-1].end()):
+            return Parsed(None, rest.rule, "ambiguous")
         if pattern is REVISION or rest.probs is not None:
             return rest
     return whole

@@ -11,13 +11,14 @@ from raypipe.parsing.amounts import has_decimal_commas
 from raypipe.parsing.bracketed import read_brackets
 from raypipe.parsing.characters import plain, without_markup
 from raypipe.parsing.context import AnswerContext
-from raypipe.parsing.loose import Bracket, top_brackets
+from raypipe.parsing.loose import Bracket, Scalar, top_brackets
 from raypipe.parsing.objects import ObjectReader
 from raypipe.parsing.parts import TextPart, in_order
 from raypipe.parsing.prose import read_prose
 from raypipe.parsing.section import find_answer
 from raypipe.parsing.settling import MAX_DROPPED_SHARE
 from raypipe.parsing.statements import Statement
+from raypipe.parsing.words import label_pattern
 from raypipe.records import Parsed
 
 MAX_CHARACTERS: Final = 16_384
@@ -82,6 +83,11 @@ def _read(
 
 def _by_rules(answer: AnswerContext) -> Parsed:
     brackets = top_brackets(answer.text, commas=answer.commas)
+    braces = [bracket for bracket in brackets if _is_decoration(bracket, answer.labels)]
+    if braces:
+        text = _without_ends(answer.text, braces)
+        answer = replace(answer, text=text)
+        brackets = top_brackets(text, commas=answer.commas)
     reader = ObjectReader(answer.labels, commas=answer.commas)
     statements = [
         replace(statement, top=statement.start == bracket.start)
@@ -101,6 +107,31 @@ def _by_rules(answer: AnswerContext) -> Parsed:
     if (parsed.probs > 0.0).sum() > 1 and _have_measures(statements):
         return Parsed(None, parsed.rule, "ambiguous")  # [0.0-1.2] says what each is about
     return parsed
+
+
+def _is_decoration(bracket: Bracket, labels: LabelSet) -> bool:
+    """Whether braces stand around running text: ``{anger: loud, sadness: slow}``."""
+    if bracket.kind != "{" or not bracket.closed:
+        return False
+    members = [item for pair in bracket.pairs for item in (pair.key, pair.value)]
+    if any(not isinstance(item, Scalar) or item.quoted for item in members if item is not None):
+        return False
+    if not bracket.has_keys:
+        return True
+    pattern = label_pattern(labels)
+    for pair in bracket.pairs:
+        names = isinstance(pair.value, Scalar) and pattern.search(pair.value.text) is not None
+        if names and (pair.key is None or pattern.search(pair.key.text)):
+            return True
+    return False
+
+
+def _without_ends(text: str, brackets: Sequence[Bracket]) -> str:
+    """The text with the braces of some brackets blanked."""
+    characters = list(text)
+    for bracket in brackets:
+        characters[bracket.start] = characters[bracket.end - 1] = " "
+    return "".join(characters)
 
 
 def _have_measures(statements: Sequence[Statement]) -> bool:

@@ -18,6 +18,20 @@ _STILL = re.compile(
     re.IGNORECASE,
 )
 
+_NOT_HEARD = re.compile(
+    r"\b(?:can(?:not|'t| not)|could(?: not|n't)|(?:un|not )able to|don't have the ability to)\s+"
+    r"(?:\w+\s+){0,2}?(?:listen|hear|process|access|play|receive)\b"
+    r"|\b(?:need|upload|provide|share|send|attach)\s(?:me\s)?(?:the|an|your)\s(?:audio|recording|clip)"
+    r"|\bwithout (?:the|any|an) (?:audio|recording)\b",
+    re.IGNORECASE,
+)
+
+
+def is_refusal_to_listen(text: str) -> bool:
+    """Whether a text says that the audio was not heard, and gives no answer in spite of it."""
+    refusals = list(_NOT_HEARD.finditer(text))
+    return bool(refusals) and _STILL.search(text, refusals[-1].end()) is None
+
 
 def is_refusal(text: str) -> bool:
     """Whether a text says that the model cannot do what was asked.

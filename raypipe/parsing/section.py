@@ -25,9 +25,20 @@ _MARKER = re.compile(
     r"|label|classification|distribution|probabilit(?:y|ies)|estimates?|output|choice|response"
     r"|scores?|rating|conclusion|assessment)){1,2}"
     r"[\"'*_`\s)]{0,6}(?:is\b|are\b|[:=>\n])|final[\"'*_`]{0,4}\s?[:=]"
-    r"|(?:my\s+|the\s+|correct\s+)?answers?[\"'*_`]{0,4}\s?(?:is\b|[:=])"
+    r"|(?<!this\s)(?<!in\s)(?<!in\sthe\s)(?<!of\sthe\s)(?<!in\smy\s)(?<!of\smy\s)"
+    r"(?:my\s+|the\s+|correct\s+)?answers?[\"'*_`]{0,4}\s?(?:is\b|[:=])"
     r")(?:\s*[:>])?",
     re.IGNORECASE,
+)
+
+_TURN_END = re.compile(
+    r"<\|(?:endoftext|end_of_text|im_end|eot_id)\|>|</s>|<(?:end_of_turn|eos)>", re.IGNORECASE
+)
+_NEXT_TURN = re.compile(
+    r"\n[ \t]{0,8}(?:user|human)\s?:[^\n]{0,2000}\n\s{0,20}(?:assistant|model)\s?:", re.IGNORECASE
+)
+_NEXT_EXAMPLE = re.compile(
+    r"\n[ \t]{0,8}(?:example\s\d+|(?:next\s)?question\s?\d*)\s?[:\n]", re.IGNORECASE
 )
 
 
@@ -67,6 +78,7 @@ def find_answer(text: str) -> AnswerSection:
         reason = "unfinished_thinking" if is_open else "no_answer"
         return AnswerSection(len(text), len(text), thinking, missing=reason if thinking else None)
     start, end = outside
+    end = _end_of_turn(text, start, end)
     marker = None
     for pattern in (_SOLUTION, _ANSWER_TAG):
         tags = list(pattern.finditer(text, start, end))
@@ -82,6 +94,22 @@ def find_answer(text: str) -> AnswerSection:
         if not re.search(r"\w", text[start:end]):
             return AnswerSection(start, end, thinking, marker, "truncated")
     return AnswerSection(start, end, thinking, marker)
+
+
+def _end_of_turn(text: str, start: int, end: int) -> int:
+    """Where the model's answer ends and a next turn begins that it made up."""
+    for pattern in (_TURN_END, _NEXT_TURN):
+        turn = pattern.search(text, start, end)
+        written = "" if turn is None else text[start : turn.start()]
+        if turn is not None and re.search(r"\w", written) and "<|im_start|>" not in written:
+            end = turn.start()
+    turn = _NEXT_EXAMPLE.search(text, start, end)
+    written = "" if turn is None else text[start : turn.start()]
+    last_line = written.rstrip().rpartition("\n")[2]
+    is_short = 0 < len(last_line.split()) <= 3 and last_line[-1] not in ".!?:"
+    if turn is not None and ("}" in written or is_short):
+        end = turn.start()
+    return end
 
 
 def _outside_thinking(

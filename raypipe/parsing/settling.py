@@ -77,7 +77,7 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
         return Parsed(None, rule, "negative")
     if not claim.repeats and _contradicts_itself(claim.shares):
         return Parsed(None, rule, "ambiguous")
-    shares = _one_scale(_without_repeats(claim))
+    shares = _one_scale(_without_other_measures(_without_repeats(claim)))
     if shares is None:
         return Parsed(None, rule, "truncated" if claim.cut else "ambiguous")
     shares = _added_or_said_again(shares, in_text=not claim.repeats)
@@ -85,6 +85,8 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
         return Parsed(None, rule, "ambiguous")
     known = sum(share.amount.value for share in shares if share.label is not None)
     is_whole = _is_whole(known)
+    if not is_whole and _mixes_scales(values):
+        return Parsed(None, rule, "ambiguous")
     if claim.cut and not is_whole:
         return Parsed(None, rule, "truncated")
     if known <= 0.0 and not claim.left_over and not claim.unused:
@@ -160,6 +162,15 @@ def _without_repeats(claim: Claim) -> list[Share]:
     return list(latest.values())
 
 
+def _without_other_measures(shares: list[Share]) -> list[Share]:
+    """Without bare numbers of unknown words, if percent or fractions of the labels are whole."""
+    known = [share.amount for share in shares if share.label is not None]
+    is_marked = all(amount.kind != "bare" for amount in known if amount.value)
+    if not is_marked or not _is_whole(sum(amount.value for amount in known)):
+        return shares
+    return [share for share in shares if share.label is not None or share.amount.kind != "bare"]
+
+
 def _one_scale(shares: list[Share]) -> list[Share] | None:
     """All numbers on one scale; None where percent stand beside numbers of another."""
     if not shares:
@@ -201,6 +212,13 @@ def _added_or_said_again(shares: list[Share], *, in_text: bool) -> list[Share] |
     )
     unknown = [share for share in shares if share.label is None]
     return once + unknown if equal else None
+
+
+def _mixes_scales(values: Sequence[float]) -> bool:
+    """Whether numbers add up to one if those above one are percent: ``30`` beside ``0.7``."""
+    return max(values) > 1.0 and _is_whole(
+        sum(value / 100.0 if value > 1.0 else value for value in values)
+    )
 
 
 def _several_are_all_of_it(shares: Sequence[Share], *, in_text: bool) -> bool:

@@ -27,7 +27,7 @@ _PERSONS: Final = (
 _ORDINALS: Final = "first|second|third|fourth|last|latter|other|final|middle"
 _SECONDS: Final = r"\d+(?:[:.]\d+)?"
 _HEAD: Final = re.compile(
-    r"(?:^|[\n.;,!?]|\b(?:and|while|whereas|but)(?=\s))[\s>*#_\"'`(\[-]*(?P<subject>"
+    r"(?:^|[\n.;,!?]|\b(?:and|while|whereas|but)(?=\s))[\s>*#_\"'`(\[-]{0,40}+(?P<subject>"
     rf"(?:the\s)?(?:{_NUMBERED})\s?(?:\d{{1,3}}|[a-z])(?=\W)"
     rf"|(?:the\s)?(?:{_ORDINALS})\s(?:{_NUMBERED})\b"
     rf"|(?:the\s|a\s)?(?:{_PERSONS})\b(?:\s(?:voice|speaker|caller))?"

@@ -9,12 +9,23 @@ from typing import Final
 
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import Amount, only_amount
-from raypipe.parsing.settling import Claim, Share
-from raypipe.parsing.vocabulary import SHARE_NOUNS, WEAK_NOUNS
+from raypipe.parsing.settling import Claim, Share, is_whole
+from raypipe.parsing.vocabulary import OTHER_NOUNS, SHARE_NOUNS, WEAK_NOUNS
 from raypipe.parsing.words import meaning_of
 
 RULE: Final = "table"
 _RULE_LINE = re.compile(r"[\s|:+=-]+")
+_IN_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_NO_COLUMN_NAME = re.compile(r"(?<!\w)\d|[:=!?]|\.$|(?:\S+\s+){5}\S")
+_NUMBERING = re.compile(r"^\(?\d{1,2}[.)]\s+")
+_WITH_VALUE = re.compile(r"\d|[:=]\s*\w")
+_RATER = re.compile(
+    r"(?:listener|rater|annotator|judge|coder|voter|participant|evaluator|labell?er)\b", re.I
+)
+_OF_ALL = frozenset(("overall", "final", "combined", "average", "mean"))
+_COUNTED = frozenset(
+    ("listeners", "raters", "annotators", "people", "participants", "voters", "times", "n")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,8 @@ def _cells(start: int, line: str, delimiter: str) -> _Row:
         cells.append(_Cell(inner, inner + len(clean), clean))
         place += len(written) + 1
     if delimiter == "|":  # the strokes at both ends are no cells
-        cells = cells[1 if not cells[0].text else 0 : -1 if not cells[-1].text else None]
+        is_stroke = re.fullmatch(r"[\s}\])>]*", cells[-1].text) is not None
+        cells = cells[1 if not cells[0].text else 0 : -1 if is_stroke else None]
     return cells
 
 
@@ -104,16 +116,15 @@ def _read(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> TableReading 
 
 
 _UNCLEAR: Final = Claim(RULE, ())
+_UNNAMED: Final = 3
+_NO_SHARES: Final = 4
 
 
 def _by_row(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | None:
     header = rows[0]
     amounts = [[_amount(cell, commas) for cell in row] for row in rows]
-    has_header = not any(amounts[0]) and not any(
-        _label(cell, labels) is not None for cell in header
-    )
-    if not has_header:
-        return None  # without a header it is lines
+    if not _is_header(header, labels):
+        return _without_header(rows, labels, commas)
     body, numbers = rows[1:], amounts[1:]
     columns = range(len(header))
     names = [c for c in columns if sum(_label(row[c], labels) is not None for row in body)]
@@ -128,7 +139,11 @@ def _by_row(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | Non
     filled = [c for c in columns if c != name and all(values[c] is not None for _, values in known)]
     column = _share_column(filled, header)
     if column is None:
+        votes = _votes(header, [row for row, _ in known], name, labels)
+        if votes is not None or len({_label(row[name], labels) for row, _ in known}) == 1:
+            return votes
         return _UNCLEAR if filled else None
+    is_named = _header_rank(header[column].text) < _UNNAMED
     shares = []
     for row, values in zip(body, numbers, strict=True):
         amount = values[column]
@@ -137,7 +152,52 @@ def _by_row(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | Non
             continue
         place = (row[name].start, row[name].end)
         shares.append(Share(meaning.label, row[name].text.lower(), place, amount))
+    claim = Claim(RULE, tuple(shares), named=_named(shares))
+    # A column that may hold anything has shares only if they add up as shares do.
+    return claim if is_named or is_whole(claim) else _UNCLEAR
+
+
+def _without_header(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | None:
+    """Rows of a number and a label; anything else without a header is read as lines."""
+    shares = []
+    for row in rows:
+        amount = _amount(row[0], commas)
+        is_pair = len(row) == 2 and amount is not None and not re.search(r"[^\W\d_]", row[0].text)
+        if not is_pair or amount is None or _label(row[1], labels) is None:
+            return None
+        place = (row[1].start, row[1].end)
+        shares.append(Share(_label(row[1], labels), row[1].text.lower(), place, amount))
+    claim = Claim(RULE, tuple(shares), named=_named(shares))
+    return claim if is_whole(claim) else None
+
+
+def _votes(header: _Row, body: Sequence[_Row], name: int, labels: LabelSet) -> Claim | None:
+    """Counts of the labels in a table with one rater per row."""
+    raters = [c for c, cell in enumerate(header) if _RATER.match(cell.text)]
+    if len(raters) != 1 or len({row[raters[0]].text for row in body}) != len(body):
+        return None
+    cells: dict[int | None, list[_Cell]] = {}
+    for row in body:
+        cells.setdefault(_label(row[name], labels), []).append(row[name])
+    shares = [
+        Share(
+            label, same[0].text.lower(), (same[0].start, same[0].end), _count_of(same[0], len(same))
+        )
+        for label, same in cells.items()
+    ]
     return Claim(RULE, tuple(shares), named=_named(shares))
+
+
+def _count_of(cell: _Cell, count: int) -> Amount:
+    return Amount(cell.start, cell.end, float(count), integer=True)
+
+
+def _is_header(row: _Row, labels: LabelSet) -> bool:
+    """Whether a row has names of columns: a few words each, no label and no number."""
+    return not any(
+        _NO_COLUMN_NAME.search(_IN_BRACKETS.sub("", cell.text)) or _label(cell, labels) is not None
+        for cell in row
+    )
 
 
 def _by_column(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | None:
@@ -162,10 +222,11 @@ def _by_column(rows: Sequence[_Row], labels: LabelSet, commas: bool) -> Claim | 
 
 
 def _share_column(filled: Sequence[int], header: _Row) -> int | None:
-    """The column of the shares: the surest header, or the only one."""
+    """The column of the shares: the surest header, or the only one that may be it."""
     ranked: dict[int, list[int]] = {}
     for column in filled:
         ranked.setdefault(_header_rank(header[column].text), []).append(column)
+    ranked.pop(_NO_SHARES, None)
     if not ranked:
         return None
     best = ranked[min(ranked)]
@@ -173,12 +234,17 @@ def _share_column(filled: Sequence[int], header: _Row) -> int | None:
 
 
 def _header_rank(text: str) -> int:
+    """How surely a column has the shares; the lower the surer."""
     words = re.findall(r"[^\W\d_]+|%", text.lower())
-    if any(word in SHARE_NOUNS or word.rstrip("s") in SHARE_NOUNS or word == "%" for word in words):
-        return 0
     if any(word in WEAK_NOUNS for word in words):
-        return 1
-    return 2
+        return 2
+    if any(word in SHARE_NOUNS or word.rstrip("s") in SHARE_NOUNS or word == "%" for word in words):
+        return 0 if _OF_ALL & set(words) else 1
+    if any(word in OTHER_NOUNS for word in words) or _RATER.match(text):
+        return _NO_SHARES
+    if _OF_ALL & set(words):
+        return 0
+    return 1 if _COUNTED & set(words) else _UNNAMED
 
 
 def _named(shares: Sequence[Share]) -> frozenset[int]:
@@ -190,10 +256,16 @@ def _count(row: _Row, labels: LabelSet) -> int:
 
 
 def _label(cell: _Cell, labels: LabelSet) -> int | None:
-    return meaning_of(cell.text, labels).label if len(cell.text) <= 60 else None
+    """The label that a cell names, and nothing else: no number, no value."""
+    text = _NUMBERING.sub("", cell.text)
+    if len(text) > 60 or _WITH_VALUE.search(text):
+        return None
+    return meaning_of(text, labels).label
 
 
 def _amount(cell: _Cell, commas: bool) -> Amount | None:
+    if cell.text.lower() in ("yes", "no", "true", "false"):
+        return Amount(cell.start, cell.end, float(cell.text.lower() in ("yes", "true")))
     if not re.search(r"\d", cell.text) or len(cell.text) > 40:
         return None
     amount = only_amount(cell.text, commas=commas)

@@ -21,12 +21,18 @@ SHARE_NOUNS: Final = (
 WEAK_NOUNS: Final = ("confidence", "certainty", "conf", "intensity", "strength", "level", "degree")
 """Nouns of numbers that are shares only where every label has its own."""
 
-OTHER_NOUNS: Final = word_set(
+MEASURES: Final = word_set(
+    "accuracy precision recall f1 loss losses error errors change changes delta distance logit "
+    "logits variance std deviation ci interval gain bias divergence threshold thresholds"
+)
+"""Nouns of numbers that measure something about a label, and are never its share."""
+
+OTHER_NOUNS: Final = MEASURES | word_set(
     "total sum valence arousal dominance activation pitch energy f0 loudness volume tempo rate "
     "speed duration length time timestamp start end begin step steps speaker segment window "
     "part clip id index idx rank ranking order no number age year years seed version "
-    "temperature threshold turn sentence line item option scale range hz khz db pause pauses "
-    "jitter shimmer snr entropy margin accuracy ok success speech_rate seconds second frame "
+    "temperature turn sentence line item option scale range hz khz db pause pauses "
+    "jitter shimmer snr entropy margin ok success speech_rate seconds second frame "
     "position top page question round utterance sample file channel overall_confidence quality "
     "frequency emotion_count n k reliability consistency agreement"
 )

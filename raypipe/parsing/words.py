@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -71,7 +72,7 @@ def label_pattern(labels: LabelSet) -> re.Pattern[str]:
 
 def _one_of(words: set[str]) -> str:
     longest_first = sorted(words, key=lambda word: (-len(word), word))
-    return "|".join(map(re.escape, longest_first)) or r"(?!)"
+    return "|".join(re.escape(word).replace("\\ ", r"\s{1,4}") for word in longest_first) or r"(?!)"
 
 
 @lru_cache(maxsize=4096)
@@ -88,7 +89,7 @@ def meaning_of(key: str, labels: LabelSet) -> KeyMeaning:
     if len(key) > _LONGEST_KEY:
         return KeyMeaning("unclear" if label_pattern(labels).search(key) else "word")
     key = _KEY_NUMBERING.sub("", key)
-    clean = key.strip(" \t\n\"'`*_#.:;,-")
+    clean = " ".join(key.strip(" \t\n\"'`*_#.:;,-").split())
     label = labels.index(clean)
     if label is not None:
         return KeyMeaning("label", label)
@@ -104,11 +105,20 @@ def meaning_of(key: str, labels: LabelSet) -> KeyMeaning:
     return _by_words(clean, labels)
 
 
+def _words_of(key: str, labels: LabelSet) -> Iterator[str]:
+    """The words of a key in lower case: those of a word in camel case, unless it is a label."""
+    for word in re.findall(r"\w+|[^\w\s]", key):
+        if labels.index(word) is not None:
+            yield word.lower()
+        else:
+            yield from (part.lower() for part in _KEY_WORD.findall(word))
+
+
 def _by_words(key: str, labels: LabelSet) -> KeyMeaning:
     pattern = label_pattern(labels)
     inside = " ".join(_BRACKETED.findall(key))
     bare = _BRACKETED.sub(" ", key)
-    parts = [word.lower() for word in _KEY_WORD.findall(bare.replace("_", " "))]
+    parts = list(_words_of(bare.replace("_", " "), labels))
     named: set[int] = set()
     rank, is_plain = 0, True
     for word in parts:
