@@ -60,8 +60,13 @@ def path_id(path: str) -> str:
         >>> path_id("spk1/001.wav"), path_id("/data/wavs/./u.1.flac"), path_id("s3://b/spk1/001.wav")
         ('spk1/001', 'data/wavs/u.1', 'b/spk1/001')
     """
+    return posixpath.splitext(whole_path(path))[0]
+
+
+def whole_path(path: str) -> str:
+    """A path or URI as ids have it: without what it is relative to, and with its ending."""
     _, _, below = path.strip().rpartition("://")
-    return posixpath.splitext(posixpath.normpath(below))[0].lstrip("/")
+    return posixpath.normpath(below).lstrip("/")
 
 
 ID_COLUMNS = ("id", "utterance_id")

@@ -20,6 +20,7 @@ from raypipe.corpora.field_names import (
     AUDIO_COLUMNS,
     repeated_column,
     unused_names,
+    whole_path,
     with_usual_names,
 )
 from raypipe.corpora.fields import (
@@ -32,6 +33,7 @@ from raypipe.corpora.fields import (
 )
 from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
+from raypipe.corpora.segment import SEGMENT
 from raypipe.corpora.vote_rows import table_records
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
@@ -222,6 +224,7 @@ class ManifestParser:
         if isinstance(exact, str):  # it is a path: without the folder that all of them lie in
             name, exact = (self.paths.below_root(text) for text in (name, exact))
             name = exact if self._digest(name) in self.seen else name
+            name = self._with_ending(name, fields)
         digest = self._digest(name)
         if digest in self.seen:
             message = f"id {shown(name)} came before"
@@ -230,6 +233,17 @@ class ManifestParser:
             raise BadLineError("duplicate_id", message)
         self.seen.add(digest)
         return name
+
+    def _with_ending(self, name: str, fields: Fields) -> str:
+        """An id that was made of a path, with its ending if a file of another one came before."""
+        audio = fields.get("audio")
+        if SEGMENT in fields or not isinstance(audio, str):
+            return name
+        path = self.paths.below_root(whole_path(audio))
+        file = self._digest(f"\0{path}")  # no id holds such a character
+        is_another = file not in self.seen
+        self.seen.add(file)
+        return path if is_another and self._digest(name) in self.seen else name
 
     @staticmethod
     def _digest(name: str) -> bytes:

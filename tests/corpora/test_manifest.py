@@ -697,6 +697,15 @@ def test_a_bad_row_of_a_vote_costs_only_itself(folder: Path) -> None:
     assert (bad.error_type, lost.error_type) == ("bad_csv", "missing_id")
 
 
+def test_recordings_that_differ_in_their_ending_are_two(folder: Path, clip: bytes) -> None:
+    for name in ("a.flac", "b.wav"):
+        (folder / name).write_bytes(clip)
+    text = "file,emotion\na.wav,anger\nb.wav,anger\na.flac,sadness\n./a.flac,sadness\na.wav,sad\n"
+    rows = table(folder, text)
+    assert [row.utterance_id for row in rows] == ["a", "b", "a.flac", "a", "a"]
+    assert [isinstance(row, Utterance) for row in rows] == [True, True, True, False, False]
+
+
 def test_a_row_for_every_vote_without_annotators_says_what_is_missing(folder: Path) -> None:
     _, failure = table(folder, "file,emotion\na.wav,anger\na.wav,sadness\n")
     assert isinstance(failure, RowFailure)

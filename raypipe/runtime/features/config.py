@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.model import BUNDLED_MODEL, local_path
 from raypipe.config.sections import InputConfig, StorageConfig
+from raypipe.config.values import PathText
 from raypipe.engines.fingerprint import files_digest
 from raypipe.errors import ConfigError
 from raypipe.ssl.encoder import Arithmetic, EncoderSource, Normalisation, NormalisationName
@@ -31,7 +32,7 @@ class EncoderConfig(ConfigSection):
         std: of the samples, for the normalisation ``fixed``.
     """
 
-    path: str = BUNDLED_MODEL
+    path: PathText = BUNDLED_MODEL
     name: str | None = None
     revision: str | None = None
     dtype: Arithmetic = "float32"
@@ -106,7 +107,7 @@ class FeaturesConfig(ConfigSection):
 
     name: str = "features"
     input: InputConfig
-    output: str
+    output: PathText
     storage: StorageConfig = StorageConfig()
     encoders: tuple[EncoderConfig, ...] = (EncoderConfig(),)
     cut_s: float | None = Field(default=10.0, gt=0)

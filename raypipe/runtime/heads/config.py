@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.labels import LabelTables
 from raypipe.config.sections import MetricsConfig, StorageConfig
+from raypipe.config.values import PathText
 from raypipe.ssl.folds import FEWEST_FOLDS, SplitNames
 from raypipe.ssl.smoothing import SmoothingForm
 from raypipe.ssl.training import HeadTraining, Schedule
@@ -105,8 +106,8 @@ class HeadsConfig(ConfigSection):
     """
 
     name: str = "heads"
-    features: str
-    output: str
+    features: PathText
+    output: PathText
     storage: StorageConfig = StorageConfig()
     encoders: tuple[str, ...] = ()
     heads: tuple[HeadConfig, ...] = (HeadConfig(),)

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.sections import DecodingConfig, InputConfig, PenaltiesConfig, StorageConfig
+from raypipe.config.values import PathText
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet, label_set
 from raypipe.prompts import RELABEL
@@ -36,7 +37,7 @@ class LabelTableInput(ConfigSection):
         other_labels: columns outside the label set; their shares are dropped.
     """
 
-    path: str
+    path: PathText
     labels: str | tuple[str, ...]
     other_labels: tuple[str, ...] = ()
 
@@ -83,7 +84,7 @@ class RelabelConfig(ConfigSection):
     name: str = "relabelled"
     input: InputConfig | None = None
     table: LabelTableInput | None = None
-    output: str
+    output: PathText
     storage: StorageConfig = StorageConfig()
     model: ModelConfig = ModelConfig()
     template: str = RELABEL
