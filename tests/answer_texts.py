@@ -1451,6 +1451,32 @@ TEXTS: list[tuple[str, Shares | None]] = [
     ("I'm afraid the speaker is sad.", SAD),
     ("Label: sadness. Fear, anger, disgust, happiness and neutral fit less well.", SAD),
     ("Fear at 230 Hz: 25%, sadness at 180 Hz: 75%", {"f": 0.25, "s": 0.75}),
+    # --- noise beside an answer, votes beside percent, blanks -------------------------------------
+    ("Sadness 75%\nAnger 25%\n\nDate: 2023-11-02", HALVES),
+    ("anger: 25%, sadness: 75%\n\nWord count: 14", HALVES),
+    ("Anger: 1 listener (25%), sadness: 3 listeners (75%)", HALVES),
+    ("25% (1 rater) anger, 75% (3 raters) sadness", HALVES),
+    ("4 listeners: 1 anger, 3 sadness", HALVES),
+    ("3x sadness, 1x anger", HALVES),
+    ("1 anger 25%\n2 sadness 75%", HALVES),
+    ("0.25,anger\n0.75,sadness", HALVES),
+    ("labels: anger, sadness; shares: 0.25, 0.75", HALVES),
+    ("anger:25 sadness:75 confidence:80", HALVES),
+    ("Emotion: sadness\nConfidence in this answer: 0.8", SAD),
+    ('"{\\"anger\\": 0.25, \\"sadness\\": 0.75}"', HALVES),
+    ("| anger | sadness | fear |\n|---|---|---|\n| no | yes | no |", SAD),
+    ("Tone: sharp, loud\nFew pauses\n25% anger, 75% sadness", HALVES),
+    ("Anger:  20  to  30%,  Sadness:  70  to  80%", HALVES),
+    ('["anger", "boredom", "sadness"]\n\nLength: 3.5 s.', {"a": 0.5, "s": 0.5}),
+    ("fear 1, anger 2, sadness 3", None),
+    ('{"emotion": "fear", "predicted_emotion": "sadness"}', None),
+    ("There are few pauses and the speaker sounds angry.", ANGRY),
+    ('Following the example:\n{"anger": 0.25, "sadness": 0.75}', HALVES),
+    ("The speaker is speaking to a child in an angry voice.", ANGRY),
+    (
+        '{"1": {"emotion": "sadness", "score": 0.75}, "2": {"emotion": "anger", "score": 0.25}}',
+        HALVES,
+    ),
 ]
 
 

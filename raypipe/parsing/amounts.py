@@ -254,7 +254,8 @@ def _role(
     if match["high"] is not None and _is_whole_scale(match, amount):
         return "other"  # what a share may be, not what it is
     start = match.start("low")
-    after = _AFTER.match(text, amount.end)
+    ends_sentence = text.endswith(".", 0, amount.end)
+    after = None if ends_sentence else _AFTER.match(text, amount.end)
     words = [word.lower() for word in after.groups() if word] if after else []
     if words and amount.kind == "percent" and words[0] in _NO_SHARE_AFTER_PERCENT:
         return "other"

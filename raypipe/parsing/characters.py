@@ -47,6 +47,7 @@ _CHECK_BOX = re.compile(
     r"(?:(?:^|(?<=[\s*-]))\[(?P<square>[xX\u2713\u2714]?)\s?\]|(?:^|(?<=\n))\((?P<round>[xX]?)\s?\))"
     r"(?=\s*[^\W\d_])|(?<=[^\W\d_]\s)\[(?:(?P<behind>[xX\u2713\u2714])|\s)\](?=[ \t]*(?:\n|$))"
 )
+_BLANKS = re.compile(r" {2,}")
 _ESCAPED_QUOTE = re.compile(r"\\[\"']")
 _QUOTED_WHOLE = re.compile(r"(\s*)\"(\s*\{(?:[^\"\\]|\\.)*+)\"(\s*)")
 _PLAIN_QUOTE = re.compile(r"(?<!\\)[\"']")
@@ -75,6 +76,27 @@ def without_markup(text: str) -> str:
     if _ESCAPED_QUOTE.search(text) and not _PLAIN_QUOTE.search(text):
         text = _ESCAPED_QUOTE.sub(lambda match: " " + match[0][1], text)
     return text if "\n" in text else text.replace("\\n", " \n")
+
+
+def squeezed(text: str) -> tuple[str, list[int] | None]:
+    """The text with single blanks for runs of them, and the place of each character before that.
+
+    None for the places where nothing was taken out.
+
+    Example:
+        >>> squeezed("a  b")
+        ('a b', [0, 1, 3, 4])
+    """
+    if "  " not in text:
+        return text, None
+    runs = [match.span() for match in _BLANKS.finditer(text)]
+    pieces, places, position = [], list[int](), 0
+    for start, end in runs:
+        pieces.append(text[position : start + 1])
+        places += range(position, start + 1)
+        position = end
+    places += range(position, len(text) + 1)
+    return "".join([*pieces, text[position:]]), places
 
 
 def _box(match: re.Match[str]) -> str:

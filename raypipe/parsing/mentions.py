@@ -15,6 +15,10 @@ from raypipe.parsing.words import label_pattern
 _REACH: Final = 300
 """Most characters of a sentence that are looked at on either side of a label."""
 
+_MANY: Final = 50
+_SHORT_REACH: Final = 60
+"""What is looked at where a sentence names more than that many labels, for the sake of time."""
+
 Manner = Literal["field", "stated", "denied", "option", "unclear", "reason"]
 
 
@@ -238,10 +242,11 @@ def _with_manners(
         for match in _QUOTED.finditer(text[start:end])
         if not is_bare and not _is_one_label(start + match.start(), start + match.end(), words)
     ]
+    reach = _REACH if len(runs) <= _MANY else _SHORT_REACH
     for run in runs:
         manner: Manner = "stated"
-        before = text[max(start, run[0].start - _REACH) : run[0].start]
-        after = text[run[-1].end : min(end, run[-1].end + _REACH)]
+        before = text[max(start, run[0].start - reach) : run[0].start]
+        after = text[run[-1].end : min(end, run[-1].end + reach)]
         known = {word.label for word in run} - {None}
         if in_reasons or is_described or any(a <= run[0].start < b for a, b in quoted):
             manner = "reason"

@@ -23,9 +23,20 @@ _LEAD: Final = re.compile(r"^\s*(?:[-*+]\s+|\(?\d{1,2}[.):]\s*)")
 
 def read_list(text: str, mentions: Sequence[Mention], labels: LabelSet) -> Parsed | None:
     """Uniform over a bare list of labels, unknown entries ignored; None for anything else."""
+    if not mentions:
+        return None
+    # Lines before and behind it name no emotion: they are about something else.
+    start = text.rfind("\n", 0, mentions[0].start) + 1
+    end = text.find("\n", mentions[-1].end)
+    return _list_of_lines(text[start : end if end >= 0 else len(text)], start, mentions, labels)
+
+
+def _list_of_lines(
+    text: str, start: int, mentions: Sequence[Mention], labels: LabelSet
+) -> Parsed | None:
     body = text.rsplit(":", 1)[-1] if ":" in text else text
     head = text[: len(text) - len(body)]
-    if any(mention.end <= len(head) and mention.label is not None for mention in mentions):
+    if any(item.end <= start + len(head) and item.label is not None for item in mentions):
         return None
     if any(mention.manner not in ("field", "stated") for mention in mentions):
         return None

@@ -9,7 +9,7 @@ from typing import Final
 from raypipe.labels import LabelSet
 from raypipe.parsing.amounts import has_decimal_commas
 from raypipe.parsing.bracketed import read_brackets
-from raypipe.parsing.characters import plain, without_markup
+from raypipe.parsing.characters import plain, squeezed, without_markup
 from raypipe.parsing.context import AnswerContext
 from raypipe.parsing.loose import Bracket, Scalar, top_brackets
 from raypipe.parsing.objects import ObjectReader
@@ -55,13 +55,21 @@ def read_answer(
         parsed = Parsed(None, "none", section.missing)
     else:
         start = max(section.start, section.end - MAX_CHARACTERS)
-        answer = without_markup(written[start : section.end])
+        answer, places = squeezed(without_markup(written[start : section.end]))
         parsed, inner = _read(answer, labels, max_dropped_share, 0)
         if start > section.start and (parsed.rule != "json" or parsed.probs is None):
             # What was not read could have changed anything but the last object.
             parsed = Parsed(None, "none", "too_long")
-        parts += [TextPart(part.start + start, part.end + start, part.taken_for) for part in inner]
+        parts += [_moved(part, start, places) for part in inner]
     return Reading(parsed, tuple(in_order(parts, 0, len(text))))
+
+
+def _moved(part: TextPart, start: int, places: list[int] | None) -> TextPart:
+    """A part of the answer as a part of the whole text."""
+    first, last = part.start, part.end
+    if places is not None:
+        first, last = places[first], places[last]
+    return TextPart(first + start, last + start, part.taken_for)
 
 
 def _read(
@@ -73,7 +81,7 @@ def _read(
     def read_field(field: str) -> Parsed:
         if depth >= _MAX_NESTING:
             return Parsed(None, "none", "no_answer")
-        inner = without_markup(plain(field))
+        inner, _ = squeezed(without_markup(plain(field)))
         return _read(inner, labels, max_dropped_share, depth + 1)[0]
 
     commas = has_decimal_commas(text)

@@ -9,7 +9,7 @@ from typing import Final
 
 from raypipe.labels import ALIASES, LabelSet
 from raypipe.parsing.amounts import Amount, amounts_in, has_decimal_commas, merged
-from raypipe.parsing.characters import plain, without_markup
+from raypipe.parsing.characters import plain, squeezed, without_markup
 from raypipe.parsing.pairing import is_bound
 from raypipe.parsing.section import find_answer
 from raypipe.parsing.words import label_pattern
@@ -64,7 +64,7 @@ def parse_score(text: str) -> float | None:
     section = find_answer(written)
     if section.missing is not None or section.end - section.start > MAX_CHARACTERS:
         return None
-    answer = without_markup(written[section.start : section.end]).strip()
+    answer = squeezed(without_markup(written[section.start : section.end]))[0].strip()
     commas = has_decimal_commas(answer)
     amounts = list(merged(amounts_in(answer, commas=commas), answer))
     numbers = [amount for amount in amounts if not amount.spread]
