@@ -35,6 +35,7 @@ from raypipe.corpora.pending import PendingClip, sized_ahead
 from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
+from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 
 LAYOUT = """
@@ -188,7 +189,7 @@ def label_rows(
     *,
     endpoint: str | None = None,
     other_labels: Iterable[str] = (),
-) -> Iterator[LabelRow | Failure]:
+) -> Iterator[LabelRow | RowFailure]:
     """The rows of a label table without their recordings, a failure for each unusable one.
 
     Shares are taken as they are, smoothed or not, and normalised: some published rows sum to .7,
@@ -201,8 +202,8 @@ def label_rows(
         other_labels: columns outside the label set.
 
     Raises:
-        CorpusError: if the table or its ``config.json`` cannot be read as a whole, or an emotion
-            has no label.
+        CorpusError: if the table or its ``config.json`` cannot be read as a whole, an emotion has
+            no label, or a label no column.
         StoreError: if the storage refuses.
     """
     place, file = Location.parse_object(table, endpoint)
@@ -211,6 +212,9 @@ def label_rows(
     with open_text(place, file, newline="") as text:
         header = csv_columns(text, file, [_FILE_NAME])
         columns = _columns(file, header, named, labels, other_labels)
+        missing = [label for label in labels.names if label not in columns.values()]
+        if missing:
+            raise CorpusError(f"{file} has no column for {', '.join(missing)}: {header}")
         for line, cells in csv_records(text, file, [_FILE_NAME]):
             name: str | None = None
             try:
@@ -223,7 +227,7 @@ def label_rows(
             except Exception as error:
                 fault = line_fault(error, name)
                 message = f"{file} line {line}: {fault}"
-                yield Failure(fault.utterance_id, "ingest", fault.reason, message)
+                yield RowFailure(fault.utterance_id, "ingest", fault.reason, message, line)
 
 
 def _label_row(
@@ -291,7 +295,7 @@ def _columns(
     columns: dict[str, str | None] = {}
     for emotion in emotions:
         word = emotion.strip().lower()
-        known = SECONDARY.get(word, word)
+        known = word if word in labels.names else SECONDARY.get(word, word)
         columns[emotion] = known if known in labels.names else None
         if columns[emotion] is None and word not in others:
             raise CorpusError(

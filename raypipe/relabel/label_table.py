@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from raypipe.corpora.emo_superb import LabelRow, label_rows
+from raypipe.corpora.msp_votes import SECONDARY
 from raypipe.errors import ConfigError, ObjectMissingError, ShardError
 from raypipe.labels import ALIASES, LabelSet
 from raypipe.records import LabelTable
@@ -131,7 +132,7 @@ def label_table_bytes(rows: pa.Table, metadata: Mapping[str, str]) -> bytes:
 def label_csv(rows: pa.Table, labels: LabelSet) -> str:
     """A relabelled corpus in EMO-SUPERB's layout: clip, a share for each emotion, reason.
 
-    Emotions are called by the second word for a label, as there: ``angry``, ``happy``.
+    Emotions are called what they are called there: ``angry``, ``happy``.
 
     Args:
         rows: of the table ``labels``.
@@ -151,11 +152,13 @@ _AS_NOUNS = frozenset({"contempt", "disgust", "fear", "surprise", "neutral"})
 
 
 def emo_superb_word(label: str) -> str:
-    """What EMO-SUPERB calls a label's column.
+    """What EMO-SUPERB calls a label's column; the label itself where its tables have none.
 
     Example:
-        >>> emo_superb_word("anger"), emo_superb_word("fear")
-        ('angry', 'fear')
+        >>> emo_superb_word("anger"), emo_superb_word("fear"), emo_superb_word("boredom")
+        ('angry', 'fear', 'boredom')
     """
     words = ALIASES.get(label, (label,))
-    return words[0] if label in _AS_NOUNS or len(words) < 2 else words[1]
+    if label in _AS_NOUNS or len(words) < 2:
+        return label
+    return words[1] if SECONDARY.get(words[1]) == label else label

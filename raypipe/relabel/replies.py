@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from raypipe.labels import LabelSet
@@ -14,7 +14,8 @@ from raypipe.relabel.item import Described
 from raypipe.relabel.settings import RelabelSettings
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_INDEX = re.compile(r"\d{1,9}")
+_INDEX = re.compile(r"(\d{1,9})(?:\.0+)?")
+_FLOAT_NOISE = 1e-9  # 1 - .98 is not .02
 _BESIDE = ("index", "words", "descriptions", "description", "reference", "reason", "changed")
 _DISTRIBUTIONS = ("distribution", "adjusted", "labels", "emotions")
 _SHOWN = 40
@@ -97,9 +98,8 @@ def _index(key: str | None, bracket: Bracket) -> int | None:
         return None
     field = _field(bracket, "index")
     written = field.value.text if field and isinstance(field.value, Scalar) else key
-    if written is None or not _INDEX.fullmatch(written.strip()):
-        return None
-    return int(written)
+    number = None if written is None else _INDEX.fullmatch(written.strip())
+    return None if number is None else int(number[1])
 
 
 def _field(bracket: Bracket, *names: str) -> Pair | None:
@@ -121,7 +121,7 @@ def _answer(
     _check_words(bracket, item)
     shares = _shares(bracket, labels)
     total = math.fsum(shares)
-    if abs(total - 1) > settings.sum_tolerance:
+    if abs(total - 1) > settings.sum_tolerance + _FLOAT_NOISE:
         raise _UnusableError(f"the numbers sum to {total:.4g}")
     return ItemAnswer(
         tuple(share / total for share in shares), _reason(bracket) if settings.reasons else None
@@ -135,17 +135,22 @@ def _check_words(bracket: Bracket, item: Described) -> None:
         return
     value = field.value
     parts = [value] if isinstance(value, Scalar) else [pair.value for pair in value.pairs]
-    told = " ".join(part.text for part in parts if isinstance(part, Scalar))
-    if _letters(told) != _letters(" ".join(item.words)):
-        raise _UnusableError(f"its words are those of another item: {told[:_SHOWN]!r}")
+    told = [part.text for part in parts if isinstance(part, Scalar) and not _is_nothing(part)]
+    if told and _letters(told) != _letters(item.words):
+        shown = ", ".join(told)[:_SHOWN]
+        raise _UnusableError(f"its words are those of another item: {shown!r}")
 
 
-def _letters(text: str) -> str:
-    return "".join(re.findall(r"\w", text.casefold()))
+def _letters(texts: Iterable[str]) -> list[str]:
+    """Words of descriptions in alphabetical order, however they are separated."""
+    return sorted(re.findall(r"\w+", " ".join(texts).casefold()))
 
 
 def _shares(bracket: Bracket, labels: LabelSet) -> list[float]:
-    field = _field(bracket, *_DISTRIBUTIONS)
+    fields = [pair for pair in bracket.pairs if pair.key and _name(pair.key) in _DISTRIBUTIONS]
+    if len(fields) > 1:
+        raise _UnusableError(f"it has {len(fields)} distributions")
+    field = fields[0] if fields else None
     holder = bracket if field is None else field.value
     if not isinstance(holder, Bracket) or not holder.has_keys:
         raise _UnusableError("the distribution is no object with a number for each emotion")
@@ -170,7 +175,7 @@ def _share(pair: Pair) -> float:
     if not 0 <= value <= 1:
         assert pair.key is not None  # it names a label
         raise _UnusableError(f"{pair.key.text} is no number from 0 to 1: {text[:_SHOWN]!r}")
-    return value
+    return value + 0.0  # no negative zero
 
 
 def _reason(bracket: Bracket) -> str:

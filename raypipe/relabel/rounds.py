@@ -17,6 +17,10 @@ Ask = Callable[[Sequence[str]], Sequence[Generation | Failure]]
 """What answers prompts: one reply for each, in their order."""
 
 
+REQUEST_FAILED = "the request failed:"
+"""How the fault of an item begins that nobody has read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an utterance.
@@ -108,7 +112,7 @@ def _read(
     """The items of one request after its reply."""
     numbered = dict(enumerate(outcomes, 1))
     if isinstance(reply, Failure):
-        fault = f"the request failed: {reply.error_type}: {reply.message}"
+        fault = f"{REQUEST_FAILED} {reply.error_type}: {reply.message}"
         for outcome in outcomes:
             yield _faulty(outcome, fault, failed=True)
         return

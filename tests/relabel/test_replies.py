@@ -60,6 +60,14 @@ WRAPPED: dict[str, Callable[[list[Any]], str]] = {
         ]
     ),
     "shuffled": lambda answer: json.dumps(answer[::-1]),
+    "without words": lambda answer: json.dumps([part | {"words": None} for part in answer]),
+    "no words": lambda answer: json.dumps([part | {"words": []} for part in answer]),
+    "words in another order": lambda answer: json.dumps(
+        [part | {"words": part["words"][::-1]} for part in answer]
+    ),
+    "index with a point": lambda answer: json.dumps(
+        [part | {"index": float(part["index"])} for part in answer]
+    ),
     "an index beyond": lambda answer: json.dumps([*answer, said(9)]),
 }
 
@@ -92,6 +100,10 @@ FAULTS: dict[str, tuple[str, str]] = {
     "another label": (
         changed(2, distribution=distribution() | {"calm": 1.0}),
         "its emotions are anger",
+    ),
+    "two distributions": (
+        changed(2, adjusted=distribution(anger=1.0)),
+        "it has 2 distributions",
     ),
     "no names": (changed(2, distribution=[0.1, 0.2, 0.3, 0.2, 0.1, 0.1]), "the distribution is no"),
     "another order": (
@@ -149,6 +161,9 @@ def test_sums_within_the_tolerance_are_normalised() -> None:
     answer = read(changed(2, distribution=distribution(neutral=0.5, sadness=0.49)))[2]
     assert isinstance(answer, ItemAnswer)
     assert answer.probs == pytest.approx((0, 0, 0, 0, 50 / 99, 49 / 99))
+    for share in (0.48, 0.52):  # 1 - .98 is .020000000000000018
+        told = read(changed(2, distribution=distribution(neutral=0.5, sadness=share)))[2]
+        assert isinstance(told, ItemAnswer)
     strict = RelabelSettings(sum_tolerance=0.001)
     told = read(changed(2, distribution=distribution(neutral=0.5, sadness=0.49)), strict)[2]
     assert told == "the numbers sum to 0.99"

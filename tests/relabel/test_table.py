@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from relabel_items import LABELS, REASON, item
 
-from raypipe.errors import ConfigError
-from raypipe.labels import LABEL_SETS
+from raypipe.errors import ConfigError, CorpusError
+from raypipe.labels import LABEL_SETS, LabelSet
+from raypipe.relabel.item import Described
 from raypipe.relabel.label_table import label_csv, label_table_bytes, read_label_table
 from raypipe.relabel.replies import ItemAnswer
 from raypipe.relabel.rounds import Outcome
@@ -117,6 +118,33 @@ def test_the_csv_file_is_emo_superbs_and_labels(tmp_path: Path) -> None:
     assert read.name == "mine"
     for row in table().to_pylist():
         np.testing.assert_allclose(read.distributions[row["utterance_id"]], row["adjusted"], 1e-8)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [*LABEL_SETS.values(), LabelSet(("joy", "anger", "calm")), LabelSet(("happy", "excited"))],
+)
+def test_the_csv_of_any_label_set_can_be_read_back(labels: LabelSet, tmp_path: Path) -> None:
+    shares = tuple(float(at == 0) for at in range(len(labels)))
+    rows = labels_table(
+        [Outcome(Described("u1", shares))],
+        run="r",
+        model="m",
+        prompt="relabel",
+        prompt_hash="h",
+        labels=labels,
+        flag_shift=0.25,
+    )
+    place = tmp_path / "labels.csv"
+    place.write_text(label_csv(rows, labels))
+    assert read_label_table(str(place), labels).distributions == {"u1": shares}
+
+
+def test_a_csv_that_lacks_a_label_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "labels.csv"
+    place.write_text(",angry,disgust,fear,happy,neutral\na.wav,1,0,0,0,0\n")
+    with pytest.raises(CorpusError, match=r"labels\.csv has no column for sadness"):
+        read_label_table(str(place), LABELS)
 
 
 def test_tables_of_others_are_labels_or_told_what_is_wrong(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from raypipe.labels import LabelSet
 
 EXAMPLES_EACH: Final = 3
-_SEPARATORS = re.compile(r"[,;/]")
+_SEPARATORS = re.compile(r"[,;]|(?<=\w\w\w)/(?=\w\w\w)")  # not that of "n/a"
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 _DETAIL = re.compile(r":.*", re.DOTALL)
 
@@ -26,7 +26,7 @@ class DescriptionEffect:
 
     Attributes:
         text: in lower case, one piece of what annotators separated by commas, semicolons or
-            slashes.
+            slashes between words.
         utterances: with an answer, that it was typed for.
         mean_shift: mean total variation between reference and answer.
         gains: mean change of every label's share, shape ``(labels,)``.

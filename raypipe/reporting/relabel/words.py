@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -59,7 +60,7 @@ def facts(findings: RelabelFindings, record: RunRecord) -> list[Fact]:
                 f"{count(int(str(usage['prompt_tokens'])))} and "
                 f"{count(int(str(usage['output_tokens'])))}",
             ),
-            ("Cost, in the currency of the prices", f"{float(str(usage['cost'])):.4f}"),
+            ("Cost, in the currency of the prices", _cost(usage, record)),
         ]
     listed += [
         ("Labels", ", ".join(record.labels)),
@@ -69,6 +70,12 @@ def facts(findings: RelabelFindings, record: RunRecord) -> list[Fact]:
         ("Fingerprint", record.fingerprint),
     ]
     return [Fact(term, clean(text)) for term, text in listed]
+
+
+def _cost(usage: Mapping[str, object], record: RunRecord) -> str:
+    """What an endpoint's answers cost; not known without its prices."""
+    api = record.config["model"]["api"] or {}
+    return f"{float(str(usage['cost'])):.4f}" if api.get("prices") else "no prices were given"
 
 
 def _of(part: int, whole: int) -> str:

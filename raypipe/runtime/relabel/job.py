@@ -25,6 +25,7 @@ from raypipe.errors import (
     unexpected,
 )
 from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv, label_table_bytes
+from raypipe.relabel.rounds import REQUEST_FAILED
 from raypipe.reporting.relabel.page import html_relabelling
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.output import existing
@@ -231,9 +232,9 @@ def _check_failures(plan: RelabelPlan) -> None:
         connect(plan.tables)
         .execute(
             "SELECT count(*), count(*) FILTER (failed), min(faults[-1]) FILTER (failed) FROM"
-            " (SELECT *, status = 'left' AND faults[-1] LIKE 'the request failed:%' AS failed"
+            " (SELECT *, status = 'left' AND starts_with(faults[-1], ?) AS failed"
             " FROM labels WHERE run = ? AND status <> 'not_asked')",
-            [plan.context.run],
+            [REQUEST_FAILED, plan.context.run],
         )
         .fetchone()
     )
@@ -243,7 +244,8 @@ def _check_failures(plan: RelabelPlan) -> None:
     if failed > limit * asked:
         raise ErrorShareError(
             f"the requests of {failed} of {asked} items failed, more than max_error_fraction "
-            f"{limit:g} (such as: {example}); tables are in {plan.tables.uri}"
+            f"{limit:g} (such as: {example}); tables are in {plan.tables.uri}. The same command "
+            "asks about them again"
         )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pyarrow.compute as pc
 
 from raypipe.config import RunConfig
 from raypipe.labels import LabelSet
 from raypipe.prompts import template_source
 from raypipe.records import EmotionTokens
 from raypipe.relabel.prompt import prompt_hash
+from raypipe.relabel.rounds import REQUEST_FAILED
 from raypipe.relabel.settings import RelabelSettings
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
@@ -25,6 +28,8 @@ from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.runtime.relabel.reading import Part, RelabelInput, parts_of, read_input
 from raypipe.ssl.smoothing import SmoothingForm
 from raypipe.store.location import Location
+from raypipe.store.objects import object_table
+from raypipe.store.run_record import RECORD, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +134,28 @@ def plan_relabel(config: RelabelConfig, ask: AskDevices = local_devices) -> Rela
         fingerprint=fingerprint,
     )
     done = existing(tables, "labels", partition(context.model, context.prompt), fingerprint)
+    unread = _unread(context, done)
+    parts = parts_of(corpus, config.items_per_request)
     return RelabelPlan(
         config,
         corpus,
-        parts_of(corpus, config.items_per_request),
-        frozenset(done),
+        tuple(replace(part, again=part.name in unread) for part in parts),
+        frozenset(done - unread),
         context,
         identity,
         automatic.chosen,
     )
+
+
+def _unread(context: RelabelContext, written: set[str]) -> set[str]:
+    """Names of an unfinished job's parts with items whose requests failed, to be asked again."""
+    tables = context.tables
+    if not written or not tables.exists(RECORD) or read_record(tables).status == "finished":
+        return set()
+    unread = set()
+    for part in written:
+        rows = object_table(tables.read(context.object_name("labels", part)))
+        faults = rows.filter(pc.equal(rows.column("status"), "left")).column("faults").to_pylist()
+        if any(told[-1].startswith(REQUEST_FAILED) for told in faults):
+            unread.add(part)
+    return unread

@@ -46,10 +46,12 @@ class Part:
 
     Attributes:
         name: of its objects.
+        again: it was written with items whose requests failed, and is to be written anew.
     """
 
     name: str
     rows: tuple[Described | FailedInput, ...]
+    again: bool = False
 
     @property
     def utterances(self) -> int:
@@ -158,9 +160,9 @@ def _table_rows(config: RelabelConfig, table: LabelTableInput) -> Iterator[Descr
         endpoint=config.storage.endpoint,
         other_labels=table.other_labels,
     )
-    for number, row in enumerate(rows):
+    for row in rows:
         if not isinstance(row, LabelRow):
-            yield FailedInput(row, None, number)
+            yield FailedInput(row, None, row.row)
         elif row.shares is None:
             yield FailedInput(_no_reference(row.name), None, row.line)
         else:

@@ -132,5 +132,9 @@ def _commit(part: Part, outcomes: Sequence[Outcome], context: RelabelContext) ->
         data = object_bytes(
             rows, model=context.model, prompt=context.prompt, fingerprint=context.fingerprint
         )
-        context.tables.write_new(context.object_name(name, part.name), data, context.fingerprint)
+        place = context.object_name(name, part.name)
+        if part.again:
+            context.tables.write(place, data)
+        else:
+            context.tables.write_new(place, data, context.fingerprint)
     return sum(row.utterances for row in failed)
