@@ -31,6 +31,7 @@ from raypipe.config import checked, parse_config
 from raypipe.runtime.features.config import FeaturesConfig
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.store.location import Location
 from raypipe.store.query import query
 from raypipe.tiny_alm.corpus import synthetic_utterances
@@ -205,7 +206,11 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
     if {"corpus", "source", "output"} <= set(shown):
         checked(IngestConfig, shown, block.where)
         return None
-    for key, config in (("encoders", FeaturesConfig), ("features", HeadsConfig)):
+    for key, config in (
+        ("encoders", FeaturesConfig),
+        ("features", HeadsConfig),
+        ("items_per_request", RelabelConfig),
+    ):
         if {key, "output"} <= set(shown):
             checked(config, shown, block.where)
             return None
