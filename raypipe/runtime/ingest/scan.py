@@ -110,14 +110,18 @@ def longer_ids(
     Returns:
         What stands before and after the clip's own id.
     """
-    taken = np.concatenate([scan.digests for scan in scans]) if scans else np.array([], dtype="S16")
+    if not scans:
+        return []
+    taken = np.sort(np.concatenate([scan.digests for scan in scans]))
     used: set[bytes] = set()
     longer: list[dict[int, tuple[str, str]]] = []
     for label, scan, numbers in zip(container_labels(containers), scans, repeated, strict=True):
         free: dict[int, tuple[str, str]] = {}
-        for number in numbers:
-            other = bytes(scan.others[number])
-            if other and other not in used and not np.any(taken == scan.others[number]):
+        asked = scan.others[[*numbers]]
+        places = np.searchsorted(taken, asked).clip(max=max(len(taken) - 1, 0))
+        are_taken = taken[places] == asked if len(asked) else ()
+        for number, other, is_taken in zip(numbers, asked.tolist(), are_taken, strict=True):
+            if other and other not in used and not is_taken:
                 used.add(other)
                 free[number] = (f"{label}/", scan.suffixes.get(number, ""))
         longer.append(free)

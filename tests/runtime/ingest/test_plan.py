@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
+from boxes import HERE, TornBox, box
 
-from raypipe.corpora.containers import ClipEntry, container_labels
+from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.pending import PendingClip
-from raypipe.errors import CorpusError, FingerprintError
+from raypipe.errors import FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance, Vote
 from raypipe.runtime.ingest.plan import (
@@ -19,19 +18,13 @@ from raypipe.runtime.ingest.plan import (
     claim,
     refuse_another,
 )
-from raypipe.runtime.ingest.scan import (
-    check_any_container,
-    longer_ids,
-    repeated_clips,
-    scanned,
-)
+from raypipe.runtime.ingest.scan import scanned
 from raypipe.runtime.ingest.work import ClipShard, ContainerShards, ExcludedInput
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
 from raypipe.votes import VotePolicy
 
 LABELS = LabelSet(("anger", "sadness"))
-HERE = Location("/nowhere")
 
 
 def clip(number: int, size: int | None = 10, vote: str = "anger") -> PendingClip:
@@ -109,28 +102,6 @@ def test_the_digest_changes_with_everything_that_is_listed() -> None:
     assert len({digest(*clips) for clips in other}) == len(other)
 
 
-@dataclass(frozen=True)
-class Box:
-    """A container that is only listed."""
-
-    name: str
-    held: tuple[ClipEntry, ...]
-    place: Location = HERE
-
-    def scan(self) -> Iterator[ClipEntry]:
-        yield from self.held
-
-    def read(self) -> Iterator[Utterance | Failure]:
-        raise AssertionError("a plan reads no audio")
-
-    def position(self, number: int) -> str:
-        return f"{self.name} clip {number + 1}"
-
-
-def box(name: str, *names: str | None) -> Box:
-    return Box(name, tuple(ClipEntry(one, 10) for one in names))
-
-
 def test_a_shard_never_holds_clips_of_two_containers() -> None:
     boxes = [box("x", "a", "b", "c", "d"), box("y"), box("z", "e")]
     with IngestPlan() as plan:
@@ -144,51 +115,10 @@ def test_a_shard_never_holds_clips_of_two_containers() -> None:
     assert second.container == boxes[2]
 
 
-def test_ids_that_come_again_are_found_across_containers() -> None:
-    boxes = [box("x", "a", None, "b", "b"), box("y", None, "c"), box("z", "c", "a", "d")]
-    found = repeated_clips(boxes, [scanned(one, one.name) for one in boxes])
-    assert found == [{3: "x clip 3"}, {}, {0: "y clip 2", 1: "x clip 1"}]
-    assert repeated_clips([], []) == []
-
-
-def derived(name: str, *names: str | None) -> Box:
-    return Box(name, tuple(ClipEntry(one, 10, is_derived=True) for one in names))
-
-
-def test_files_of_one_name_in_several_containers_keep_their_clips() -> None:
-    boxes = [
-        derived("x.tar", "a", "b", "b", "x/a"),
-        derived("y.tar", "a", None, "c"),
-        box("z.tar", "a", "d"),  # its ids were given
-    ]
-    below = [dataclasses.replace(one, place=HERE.child(one.name[0])) for one in boxes]
-    scans = [scanned(one, label) for one, label in zip(boxes, container_labels(boxes), strict=True)]
-    repeated = repeated_clips(boxes, scans)
-    assert longer_ids(boxes, scans, repeated) == [{2: ("x/", "-3")}, {0: ("y/", "")}, {}]
-    assert repeated[2] == {0: "x.tar clip 1"}
-    assert container_labels(below) == ["x/x", "y/y", "z/z"]
-    assert container_labels([boxes[0]]) == ["x"]
-
-
-@dataclass(frozen=True)
-class TornBox(Box):
-    """A container that cannot be listed to its end."""
-
-    def scan(self) -> Iterator[ClipEntry]:
-        yield from self.held
-        raise CorpusError(f"{self.name} is torn")
-
-
 def test_a_damaged_container_costs_what_cannot_be_read_of_it() -> None:
-    torn, lost = TornBox("t", (ClipEntry("a", 5),)), TornBox("l", ())
-    scan = scanned(torn, "t")
-    assert (scan.sizes.tolist(), scan.fault) == ([5, 0], "t is torn")
-    assert scan.digests[1] == b""
-    check_any_container([scan, scanned(lost, "l")])
-    with pytest.raises(CorpusError, match="l is torn"):
-        check_any_container([scanned(lost, "l"), scanned(lost, "l")])
+    torn = TornBox("t", (ClipEntry("a", 5),))
     with IngestPlan() as plan:
-        plan.add_containers([torn], [scan], ShardLimits(3, 1000))
+        plan.add_containers([torn], [scanned(torn, "t")], ShardLimits(3, 1000))
         assert plan.inputs == 2
 
 
