@@ -180,8 +180,3 @@ def test_submitted_features_heads_and_relabelling_tell_the_truth(
     assert counts["features"].predicted == counts["heads"].predicted == runs.utterances
     left = "SELECT count(*) AS n FROM labels WHERE status = 'left'"
     assert runs.rows(tmp_path / "relabel", left) == [{"n": 12}]
-    config = tmp_path / "relabel.yaml"
-    config.write_text(yaml.safe_dump({**configs["relabel"], "output": str(tmp_path / "heads")}))
-    bad = submit(head, config, "jobs/relabel.py")
-    assert bad.returncode != 0
-    assert "holds another run" in bad.stdout + bad.stderr
