@@ -12,9 +12,12 @@ from raypipe.parsing import parse_answer, parse_score
 LABELS = LABEL_SETS["crema-d-6"]
 
 FILLERS = [
-    *("\n", " \n", "\r\n", "\n\n", "\n- ", "\n> ", "*\n", '\n* "', "\n#", " ", "\t", "\\n", "? "),
-    *("?", ". ", ", ", "- ", "* ", ": ", "| ", "'", "~", "```", "</b>", "(", "0.5 ", "5% ", "1. "),
-    *("a\n", "and ", "or ", "not ", "no ", "anger, ", "speaker 1: ", "score: ", "is ", "$ "),
+    *("\n", " \n", "\r\n", "\n- ", '\n* "', " ", "? ", ". ", ", ", "| ", "("),
+    *("0.5 ", "not ", "a\n"),
+]
+MORE_FILLERS = [
+    *("\n\n", "\n> ", "*\n", "\n#", "\t", "\\n", "?", "- ", "* ", ": ", "'", "~", "```", "</b>"),
+    *("5% ", "1. ", "and ", "or ", "no ", "anger, ", "speaker 1: ", "score: ", "is ", "$ "),
 ]
 PLACES = [
     "{filler}sad",
@@ -25,7 +28,11 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("filler", FILLERS, ids=repr)
+@pytest.mark.parametrize(
+    "filler",
+    [*FILLERS, *(pytest.param(each, marks=pytest.mark.slow) for each in MORE_FILLERS)],
+    ids=repr,
+)
 def test_a_filler_eight_times_as_long_takes_less_than_sixteen_times_as_long(filler: str) -> None:
     def seconds(place: str, characters: int) -> float:
         text = place.format(filler=filler * (characters // len(filler)))

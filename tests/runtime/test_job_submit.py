@@ -148,6 +148,7 @@ def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_pa
     assert 'audio was "flac", is now "original"' in bad.stdout + bad.stderr
 
 
+@pytest.mark.slow  # the scripts share what the two above show
 def test_submitted_features_heads_and_relabelling_tell_the_truth(
     head: Head, corpus: Path, tmp_path: Path, runs: Any
 ) -> None:

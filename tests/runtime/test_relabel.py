@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from relabel_server import ITEM_FAULTS, relabel_server
 from rich.console import Console
@@ -79,6 +80,7 @@ def test_every_item_ends_adjusted_or_left_and_is_paid_for_once(
     assert 0.005 * ITEMS < statuses["left"] < 0.1 * ITEMS
 
 
+@pytest.mark.slow  # two more Rays; test_interruption.py kills a run of the same spine
 def test_a_killed_job_continues_to_the_same_table(
     ray_cluster: None, runs: Any, tmp_path: Path
 ) -> None:
