@@ -25,16 +25,18 @@ def relabel_command(
     settings = load_relabel_config(config)
     plan = plan_relabel(settings, partial(devices, address))
 
-    from raypipe.runtime.relabel.job import carry_out_relabel, read_parts  # loads Ray
+    from raypipe.runtime.relabel.job import carry_out_relabel  # loads Ray
 
     record = carry_out_relabel(plan, address=address, console=console)
 
+    from raypipe.relabel.label_table import LABEL_TABLE
     from raypipe.reporting.relabel.findings import relabel_findings
     from raypipe.reporting.relabel.page import terminal_table
     from raypipe.reporting.relabel.words import summary
+    from raypipe.store.parquet import from_parquet_bytes
 
     labels = plan.context.labels
-    findings = relabel_findings(read_parts(plan), labels)
+    findings = relabel_findings(from_parquet_bytes(plan.tables.read(LABEL_TABLE)), labels)
     console.print(terminal_table(findings, labels))
     console.print(summary(findings), highlight=False)
     counts = record.done_counts

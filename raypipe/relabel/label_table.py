@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import posixpath
-from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -17,7 +16,7 @@ from raypipe.labels import ALIASES, LabelSet
 from raypipe.records import LabelTable
 from raypipe.shards import soft_label_fault
 from raypipe.store.location import Location
-from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
+from raypipe.store.parquet import from_parquet_bytes
 from raypipe.store.run_record import RECORD, read_record
 from raypipe.store.schemas import labels_of
 
@@ -117,16 +116,6 @@ def _from_csv(
         if row.shares is not None:
             distributions[row.name] = row.shares
     return distributions, hashlib.sha256(folder.read(file)).hexdigest()
-
-
-def label_table_bytes(rows: pa.Table, metadata: Mapping[str, str]) -> bytes:
-    """A relabelled corpus as one Parquet file.
-
-    Args:
-        rows: of the table ``labels``, its key columns included.
-        metadata: entries of the file.
-    """
-    return to_parquet_bytes(rows, metadata)
 
 
 def label_csv(rows: pa.Table, labels: LabelSet) -> str:

@@ -17,10 +17,11 @@ from relabel_items import LABELS, REASON, item
 from raypipe.errors import ConfigError, CorpusError
 from raypipe.labels import LABEL_SETS, LabelSet
 from raypipe.relabel.item import Described
-from raypipe.relabel.label_table import label_csv, label_table_bytes, read_label_table
+from raypipe.relabel.label_table import label_csv, read_label_table
 from raypipe.relabel.replies import ItemAnswer
 from raypipe.relabel.rounds import Outcome
 from raypipe.relabel.table import labels_table, total_variation
+from raypipe.store.parquet import to_parquet_bytes
 
 THIRD = 1 / 3
 ADJUSTED = (0.25, 0.0, 0.0, 0.0, 0.75, 0.0)
@@ -94,7 +95,7 @@ def test_smoothing_is_laid_over_every_row(form: Any, low: float, high: float) ->
 
 def test_the_parquet_file_is_labels(tmp_path: Path) -> None:
     place = tmp_path / "table.parquet"
-    place.write_bytes(label_table_bytes(table(), {}))
+    place.write_bytes(to_parquet_bytes(table(), {}))
     read = read_label_table(str(place), LABELS)
     assert read.name == "table"
     assert read.labels == LABELS

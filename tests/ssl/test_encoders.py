@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 import transformers
 from random_encoders import MADE
+from tones import RATE, tones
 
 from raypipe.errors import ConfigError
 from raypipe.records import FloatArray
@@ -18,19 +20,11 @@ from raypipe.ssl import EncoderSource, Normalisation, encoder_families, family_o
 from raypipe.ssl.batches import batches_by_length
 from raypipe.tiny_alm import checkpoint_path
 
-RATE = 16_000
 Folder = Callable[[str], Path]
 UNPADDED = {name for name in MADE if name.endswith("-base")} | {"data2vec-audio"}
 
 
-def clips(*seconds: float) -> list[FloatArray]:
-    random = np.random.default_rng(7)
-    made = []
-    for length_s in seconds:
-        time_s = np.arange(round(length_s * RATE)) / RATE
-        tone = np.sin(2 * np.pi * random.uniform(80, 300) * time_s)
-        made.append((0.3 * tone + 0.05 * random.normal(size=len(time_s))).astype(np.float32))
-    return made
+clips = partial(tones, seed=7)
 
 
 def plain(name: str, place: Path, clip: FloatArray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import random_upstreams
 import torch
 from random_upstreams import DECOAR2, KALDI, MADE, save_upstream, transformer, wav2vec
+from tones import RATE, tones
 
 from raypipe.errors import ConfigError
 from raypipe.records import FloatArray
@@ -30,7 +32,6 @@ except (ImportError, OSError) as error:  # OSError: a torchaudio of another buil
 # Of MFCC that s3prl makes and these upstreams do not use.
 pytestmark = pytest.mark.filterwarnings("ignore:At least one mel filterbank")
 
-RATE = 16_000
 PADDED = {"apc", "vq_apc", "decoar2", "vq_wav2vec"}
 Folder = Callable[[str], Path]
 
@@ -52,14 +53,7 @@ def upstream_folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return place
 
 
-def clips(*seconds: float) -> list[FloatArray]:
-    random = np.random.default_rng(5)
-    made = []
-    for length_s in seconds:
-        time_s = np.arange(round(length_s * RATE)) / RATE
-        tone = np.sin(2 * np.pi * random.uniform(80, 300) * time_s)
-        made.append((0.3 * tone + 0.05 * random.normal(size=len(time_s))).astype(np.float32))
-    return made
+clips = partial(tones, seed=5)
 
 
 def by_hand(name: str, file: Path, clip: FloatArray) -> tuple[np.ndarray, np.ndarray]:

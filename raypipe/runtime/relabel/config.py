@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal, Self
 
@@ -116,8 +117,9 @@ class RelabelConfig(ConfigSection):
 
     def settings(self) -> RelabelSettings:
         """How items are asked and when answers count."""
-        fields = RelabelSettings.__dataclass_fields__
-        return RelabelSettings(**{name: getattr(self, name) for name in fields})
+        return RelabelSettings(
+            **{field.name: getattr(self, field.name) for field in fields(RelabelSettings)}
+        )
 
     @property
     def prompt(self) -> str:

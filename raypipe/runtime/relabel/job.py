@@ -24,12 +24,10 @@ from raypipe.errors import (
     StoreError,
     unexpected,
 )
-from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv, label_table_bytes
+from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv
 from raypipe.relabel.rounds import REQUEST_FAILED
 from raypipe.reporting.relabel.page import html_relabelling
 from raypipe.runtime.finish.counts import check_counts
-from raypipe.runtime.finish.output import existing
-from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
@@ -43,6 +41,7 @@ from raypipe.runtime.relabel.reading import Part
 from raypipe.runtime.relabel.work import Model, PartSummary, relabel_part
 from raypipe.store.location import FINGERPRINT_KEY
 from raypipe.store.objects import object_table
+from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.query import connect
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
 
@@ -172,12 +171,12 @@ def _summaries(plan: RelabelPlan, count: int) -> Iterator[PartSummary]:
 def _finished(plan: RelabelPlan, record: RunRecord, clock: float) -> RunRecord:
     """Count, write the label table and the record."""
     context = plan.context
-    rows = read_parts(plan)
+    rows = _read_parts(plan)
     counts = _counts(plan)
     check_counts(counts)
     _check_failures(plan)
     metadata = {FINGERPRINT_KEY: context.fingerprint}
-    plan.tables.write(LABEL_TABLE, label_table_bytes(rows, metadata))
+    plan.tables.write(LABEL_TABLE, to_parquet_bytes(rows, metadata))
     plan.tables.write(LABEL_CSV, label_csv(rows, context.labels).encode())
     record = record.changed(
         counts=counts,
@@ -191,16 +190,11 @@ def _finished(plan: RelabelPlan, record: RunRecord, clock: float) -> RunRecord:
     return record
 
 
-def read_parts(plan: RelabelPlan) -> pa.Table:
+def _read_parts(plan: RelabelPlan) -> pa.Table:
     """The committed rows of the table ``labels``, in corpus order."""
-    context = plan.context
-    names = existing(
-        plan.tables, "labels", partition(context.model, context.prompt), context.fingerprint
-    )
     parts = [
-        object_table(plan.tables.read(context.object_name("labels", part.name)))
+        object_table(plan.tables.read(plan.context.object_name("labels", part.name)))
         for part in plan.parts
-        if part.name in names
     ]
     return pa.concat_tables(parts).replace_schema_metadata(parts[0].schema.metadata)
 

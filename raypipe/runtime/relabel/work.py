@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 import pyarrow as pa
 
@@ -112,21 +114,17 @@ def _commit(part: Part, outcomes: Sequence[Outcome], context: RelabelContext) ->
         smoothing_form=context.smoothing_form,
     )
     failed = [row for row in part.rows if isinstance(row, FailedInput)]
+    by_shard = {shard: list(rows) for shard, rows in groupby(failed, key=attrgetter("shard"))}
     errors = pa.concat_tables(
-        [
-            errors_table((), run=context.run, shard=None, shard_rows=0),
-            *(
-                errors_table(
-                    [(row.row, row.failure)],
-                    run=context.run,
-                    shard=row.shard,
-                    shard_rows=row.utterances,
-                    model=context.model,
-                    prompt=context.prompt,
-                )
-                for row in failed
-            ),
-        ]
+        errors_table(
+            [(row.row, row.failure) for row in rows],
+            run=context.run,
+            shard=shard,
+            shard_rows=sum(row.utterances for row in rows if row.row is None),
+            model=context.model,
+            prompt=context.prompt,
+        )
+        for shard, rows in (by_shard or {None: []}).items()
     )
     for name, rows in (("errors", errors), ("labels", table)):
         data = object_bytes(
