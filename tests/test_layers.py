@@ -182,6 +182,7 @@ BORDERS = {
     "raypipe/strategies/setting.py": "pydantic: a type with its limits",
     "raypipe/tiny_alm/training/card.py": "JSON of training.json",
     "raypipe/tiny_alm/training/model.py": "JSON of a checkpoint's config",
+    "raypipe/tiny_alm/training/train_words.py": "torch: the state of a training",
     "raypipe/tiny_alm/training/trainer.py": "torch: the state of a training",
 }
 """Modules that name ``Any``, each with the library or JSON it borders."""

@@ -5,7 +5,8 @@ Templates see ``labels`` (list of names), ``transcript`` (text or None), ``conte
 previous turns) and ``fixed_sentences`` (the corpus is acted with fixed sentences, so its words
 carry no emotion and the task speaks of the audio alone). ``verify`` also sees ``candidate``, and
 ``describe`` the ``descriptors`` of the clip (:class:`raypipe.records.Descriptors`) and solved
-``examples`` (:class:`raypipe.prompts.examples.Example`).
+``examples`` (:class:`raypipe.prompts.examples.Example`). Closed forms see ``options``
+(:class:`raypipe.prompts.options.Option`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,16 @@ from jinja2.sandbox import SandboxedEnvironment
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
+from raypipe.prompts.options import Option, lettered
 from raypipe.records import Descriptors
 
-HEARING = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
+DISTRIBUTIONS = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
+"""Built-in prompts about how listeners would judge a clip."""
+
+EXPLAINABLE = ("open_form", "open_form+cot", "closed_form", "closed_form+cot", "transcribe")
+"""Built-in prompts of explainable_speechlm, section 3.1, and for a transcript."""
+
+HEARING = (*DISTRIBUTIONS, *EXPLAINABLE)
 """Built-in prompts that come with a clip."""
 
 BUILT_IN = (*HEARING, "describe")
@@ -79,6 +87,7 @@ def fill_template(
     candidate: str | None = None,
     descriptors: Descriptors | None = None,
     examples: Sequence[Example] = (),
+    options: Sequence[Option] = (),
 ) -> str:
     """The text of the user's turn for one utterance.
 
@@ -91,6 +100,7 @@ def fill_template(
         candidate: the distribution to be judged, as text; only for ``verify``.
         descriptors: how the clip sounds; for templates that use them.
         examples: solved ones, for templates that use them.
+        options: of a closed form; none for all labels in the usual order.
 
     Raises:
         ConfigError: if the template does not compile, uses a name or descriptors that are not given
@@ -107,6 +117,7 @@ def fill_template(
         candidate=candidate,
         descriptors=descriptors,
         examples=list(examples),
+        options=options or (lettered(labels) if uses(source, "options") else ()),
     )
 
 
@@ -176,6 +187,7 @@ def render_prompt(
     candidate: str | None = None,
     descriptors: Descriptors | None = None,
     examples: Sequence[Example] = (),
+    options: Sequence[Option] = (),
 ) -> str:
     """:func:`fill_template` for a built-in prompt name or a template file."""
     return fill_template(
@@ -187,4 +199,5 @@ def render_prompt(
         candidate=candidate,
         descriptors=descriptors,
         examples=examples,
+        options=options,
     )

@@ -36,6 +36,7 @@ from raypipe.records.corpus import (
     Vote,
     is_refusal,
 )
+from raypipe.records.explained import ExplainedAnswer
 from raypipe.records.features import LayerStatistics
 from raypipe.records.label_table import OWN_LABELS, LabelTable
 
@@ -51,6 +52,7 @@ __all__ = [
     "EmotionKind",
     "EmotionTokens",
     "EmotionWord",
+    "ExplainedAnswer",
     "Failure",
     "FinishReason",
     "FloatArray",

@@ -32,11 +32,13 @@ class Annotator:
         name: such as ``synth-a07``.
         bias: added to the log of every emotion's share, shape ``(emotions,)``.
         generosity: probability of naming a second emotion that is clearly there.
+        emotions: their names.
     """
 
     name: str
     bias: Array
     generosity: float
+    emotions: tuple[str, ...] = EMOTIONS
 
     def label_probabilities(self, mix: Array) -> Array:
         """Probabilities with which this annotator names each emotion.
@@ -59,8 +61,8 @@ class Annotator:
         others = np.where(np.arange(len(probabilities)) == first, 0.0, probabilities)
         second = int(others.argmax())
         names_two = others[second] > _SECOND_LABEL_FLOOR and rng.random() < self.generosity
-        labels = (EMOTIONS[first], EMOTIONS[second]) if names_two else (EMOTIONS[first],)
-        return Vote(annotator=self.name, labels=labels)
+        labels = (first, second) if names_two else (first,)
+        return Vote(self.name, tuple(self.emotions[number] for number in labels))
 
 
 def annotator_pool() -> tuple[Annotator, ...]:

@@ -10,6 +10,7 @@ recording level is random and Whisper's log-mel clips everything 80 dB below the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,6 +93,9 @@ _VOWELS: Array = np.array(
     ],
     dtype=np.float64,
 )
+VOWELS = "iIE{AOUuV3"
+"""The vowels in X-SAMPA, in the order of their formants."""
+
 _BANDWIDTHS_HZ = (70.0, 100.0, 140.0, 220.0)
 _SYLLABLES_PER_S = 4.6
 
@@ -125,6 +129,33 @@ class Delivery:
         return float(self.values[_COLUMN[feature]])
 
 
+@dataclass(frozen=True, slots=True)
+class Consonant:
+    """A burst of noise before a vowel.
+
+    Attributes:
+        duration_s: 0 for none.
+        pole: of the filter that shapes the noise: -0.9 is bright, 0.9 is dark.
+    """
+
+    duration_s: float
+    pole: float
+
+
+@dataclass(frozen=True, slots=True)
+class Syllable:
+    """A syllable to be spoken.
+
+    Attributes:
+        vowel: number of the vowel in :data:`VOWELS`.
+        pause: whether there may be a pause after it.
+    """
+
+    consonant: Consonant
+    vowel: int
+    pause: bool
+
+
 def random_speaker(rng: np.random.Generator) -> Speaker:
     """Random voice, whose pitch and vocal tract are loosely correlated."""
     shortness = rng.choice([0.0, 1.0])
@@ -136,23 +167,34 @@ def random_speaker(rng: np.random.Generator) -> Speaker:
     )
 
 
-def speak(mix: Array, speaker: Speaker, rng: np.random.Generator) -> tuple[FloatArray, Delivery]:
+def speak(
+    mix: Array,
+    speaker: Speaker,
+    rng: np.random.Generator,
+    *,
+    text: Sequence[Syllable] | None = None,
+    profiles: Array = PROFILES,
+    longest_s: float = MAX_DURATION_S,
+) -> tuple[FloatArray, Delivery]:
     """Speech-like samples of one sentence.
 
     Args:
-        mix: the emotion, a point on the simplex over :data:`EMOTIONS`, shape ``(emotions,)``.
+        mix: the emotion, a point on the simplex over the emotions, shape ``(emotions,)``.
         speaker: the voice.
         rng: the only source of chance.
+        text: what is said; None for random syllables.
+        profiles: features of each emotion, shape ``(emotions, features)``.
+        longest_s: what is longer is cut.
 
     Returns:
-        Samples at :data:`SAMPLING_RATE`, shape ``(samples,)``, within [-1, 1], 1.2 to 4 s; and how
-        their features.
+        Samples at :data:`SAMPLING_RATE`, shape ``(samples,)``, within [-1, 1], from 1.2 s to
+        ``longest_s``; and their features.
     """
     offset = speaker.style + rng.normal(0.0, _CLIP_SPREAD, len(FEATURES)) * _SPREAD
-    delivery = Delivery(np.clip(mix @ PROFILES + offset, _LOWEST, _HIGHEST))
-    syllables = _score(mix, offset, delivery, rng)
+    delivery = Delivery(np.clip(mix @ profiles + offset, _LOWEST, _HIGHEST))
+    syllables = _score(mix, offset, delivery, rng, profiles, text)
     voice = _voice(syllables, speaker, rng)
-    return _record(voice, delivery, rng), delivery
+    return _record(voice, delivery, rng, longest_s), delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +207,26 @@ class _Syllables:
     samples: NDArray[np.int64]
     pause_samples: NDArray[np.int64]
     onset_samples: NDArray[np.int64]
+    text: Sequence[Syllable] | None
 
 
-def _score(mix: Array, offset: Array, delivery: Delivery, rng: np.random.Generator) -> _Syllables:
+def _score(
+    mix: Array,
+    offset: Array,
+    delivery: Delivery,
+    rng: np.random.Generator,
+    profiles: Array,
+    text: Sequence[Syllable] | None,
+) -> _Syllables:
     """Random rhythm and melody of a sentence."""
     duration_s = rng.uniform(1.5, 3.4)
     rate = _SYLLABLES_PER_S * np.exp(delivery["rate"])
     count = max(4, round(duration_s * rate / (1.0 + 0.9 * delivery["pause"])))
+    if text is not None:
+        count = len(text)
     # Each syllable of a mixed emotion is closer to one of its parts.
     leaning = rng.dirichlet(np.maximum(8.0 * mix, 1e-3), count)
-    features = np.clip((0.5 * mix + 0.5 * leaning) @ PROFILES + offset, _LOWEST, _HIGHEST)
+    features = np.clip((0.5 * mix + 0.5 * leaning) @ profiles + offset, _LOWEST, _HIGHEST)
     stressed = rng.random(count) < 0.4
     stressed[rng.integers(count)] = True
     position = np.linspace(-0.5, 0.5, count)
@@ -188,6 +240,9 @@ def _score(mix: Array, offset: Array, delivery: Delivery, rng: np.random.Generat
     lengths_s[-1] *= 1.3
     pauses_s = (rng.random(count) < delivery["pause"]) * rng.uniform(0.06, 0.35, count)
     onsets_s = (rng.random(count) < 0.65) * rng.uniform(0.02, 0.06, count)
+    if text is not None:
+        pauses_s *= [syllable.pause for syllable in text]
+        onsets_s = np.array([syllable.consonant.duration_s for syllable in text])
     return _Syllables(
         features=features,
         semitones=semitones,
@@ -195,6 +250,7 @@ def _score(mix: Array, offset: Array, delivery: Delivery, rng: np.random.Generat
         samples=_to_samples(lengths_s),
         pause_samples=_to_samples(pauses_s),
         onset_samples=_to_samples(onsets_s),
+        text=text,
     )
 
 
@@ -211,7 +267,8 @@ def _voice(syllables: _Syllables, speaker: Speaker, rng: np.random.Generator) ->
     for index in range(len(syllables.samples)):
         pitch_hz = _pitch(syllables, index, speaker, tremor_hz, rng)
         source, phase = _glottis(pitch_hz, phase, syllables.features[index], rng)
-        vowel = _VOWELS[rng.integers(len(_VOWELS))]
+        text = syllables.text
+        vowel = _VOWELS[rng.integers(len(_VOWELS)) if text is None else text[index].vowel]
         scale = speaker.formant_scale * np.exp(syllables.features[index, _COLUMN["formants"]])
         tract = _vocal_tract(vowel * scale, syllables.features[index])
         voiced, resonance = sosfilt(tract, source, zi=resonance)
@@ -289,7 +346,8 @@ def _consonant(syllables: _Syllables, index: int, rng: np.random.Generator) -> A
     if length == 0:
         return np.zeros(0)
     features = syllables.features[index]
-    pole = rng.uniform(-0.7, 0.3)
+    text = syllables.text
+    pole = rng.uniform(-0.7, 0.3) if text is None else text[index].consonant.pole
     hiss = np.diff(rng.normal(size=length + 1))
     shaped = np.asarray(lfilter([1.0 - abs(pole)], [1.0, -pole], hiss), dtype=np.float64)
     strength = 0.05 + 0.12 * features[_COLUMN["brightness"]]
@@ -308,10 +366,12 @@ def _loudness(syllables: _Syllables, index: int) -> Array:
     return envelope
 
 
-def _record(voice: Array, delivery: Delivery, rng: np.random.Generator) -> FloatArray:
+def _record(
+    voice: Array, delivery: Delivery, rng: np.random.Generator, longest_s: float
+) -> FloatArray:
     """Recording of a voice: random microphone gain, room noise, silence at both ends."""
     lead, tail = (np.zeros(int(SAMPLING_RATE * rng.uniform(0.05, 0.2))) for _ in range(2))
-    voice = np.concatenate([lead, voice, tail])[: int(MAX_DURATION_S * SAMPLING_RATE)]
+    voice = np.concatenate([lead, voice, tail])[: int(longest_s * SAMPLING_RATE)]
     shortfall = int(MIN_DURATION_S * SAMPLING_RATE) - len(voice)
     voice = np.pad(voice, (0, max(shortfall, 0)))
     level_db = -26.0 + delivery["level"] + rng.normal(0.0, 3.0)

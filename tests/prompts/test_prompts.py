@@ -3,7 +3,8 @@ import pytest
 from raypipe.errors import ConfigError
 from raypipe.labels import LABEL_SETS
 from raypipe.prompts import (
-    BUILT_IN,
+    DISTRIBUTIONS,
+    EXPLAINABLE,
     check_template,
     fill_template,
     render_prompt,
@@ -14,6 +15,7 @@ from raypipe.prompts.examples import Example
 from raypipe.records import Descriptors
 
 LABELS = LABEL_SETS["iemocap-4"]
+ABOUT_LISTENERS = (*DISTRIBUTIONS, "describe")
 
 
 HEARD = Descriptors(2.43, 1.6, 182.3, 140.2, 261.7, -21.44, 17.5, 5.12, 2, 0.83)
@@ -28,16 +30,21 @@ def render(prompt: str, **fields: object) -> str:
     return render_prompt(prompt, LABELS, **(known | fields))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("prompt", BUILT_IN)
+@pytest.mark.parametrize("prompt", ABOUT_LISTENERS)
 def test_every_prompt_names_every_label_in_order(prompt: str) -> None:
     assert "anger, happiness, neutral, sadness" in render(prompt)
 
 
-@pytest.mark.parametrize("prompt", BUILT_IN)
+@pytest.mark.parametrize("prompt", ABOUT_LISTENERS)
 def test_acted_sentences_stay_out_of_the_prompt(prompt: str) -> None:
     words = "It's eleven o'clock"
     assert words in render(prompt, transcript=words)
     assert words not in render(prompt, transcript=words, fixed_sentences=True)
+
+
+@pytest.mark.parametrize("prompt", EXPLAINABLE)
+def test_the_papers_questions_give_no_words_away(prompt: str) -> None:
+    assert "eleven" not in render(prompt, transcript="It's eleven o'clock")
 
 
 def test_the_task_speaks_of_the_audio_for_fixed_sentences() -> None:

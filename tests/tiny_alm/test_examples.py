@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from raypipe.labels import ALIASES, LABEL_SETS
-from raypipe.prompts import HEARING, render_prompt
+from raypipe.prompts import DISTRIBUTIONS, render_prompt
 from raypipe.tiny_alm.corpus import synthetic_clip
 from raypipe.tiny_alm.training.answers import READERS, read_number
 from raypipe.tiny_alm.training.data import (
@@ -60,7 +60,7 @@ def test_tenths_keep_the_sum_and_stay_within_a_tenth(seed):
     np.testing.assert_allclose(rounded * 10, np.round(rounded * 10))
 
 
-@pytest.mark.parametrize("prompt", HEARING)
+@pytest.mark.parametrize("prompt", DISTRIBUTIONS)
 def test_every_answer_can_be_read_back(prompt, material):
     rng = np.random.default_rng(0)
     for turn in range(30):

@@ -6,7 +6,7 @@ A part that exists is kept, so that making the cache can be interrupted at any t
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,7 +28,7 @@ TARGET_LABELS = LABEL_SETS["emodb-7"].names
 
 SYNTHETIC, SILENT, REAL = 0, 1, 2
 PART_SIZE = 500
-_SILENT_EVERY = 40
+SILENT_EVERY = 40
 _HOP = 160
 # Frames beyond the last real one that the encoder's two convolutions reach into.
 RIGHT_CONTEXT = 2
@@ -125,44 +125,68 @@ def expected_shares(mix: NDArray[np.float64]) -> Array:
     return shares
 
 
-def synthetic_data(folder: Path, count: int, *, seed: int, workers: int = 2) -> TrainingData:
-    """The first ``count`` training clips, from the cache or from ``workers`` new processes."""
+Item = tuple[NDArray[np.float16], int, Array, Array, int]
+"""A clip's features, real frames, target shares, features of the synthesiser, and origin."""
+
+
+def synthetic_item(index: int, seed: int) -> Item:
+    """Training clip number ``index``; one in 40 has no voice and the prior as its target."""
+    if index % SILENT_EVERY == 0:
+        return silent_item(index, seed)
+    clip, _ = synthetic_clip(index, seed=seed, split="train")
+    mel, frames = log_mel(clip.samples)
+    delivery = clip.delivery.values.astype(np.float32)
+    return mel, frames, expected_shares(clip.mix), delivery, SYNTHETIC
+
+
+def silent_item(index: int, seed: int) -> Item:
+    """A clip without a voice."""
+    mel, frames = log_mel(no_voice(np.random.default_rng([seed, index])))
+    return mel, frames, prior(), np.full(len(FEATURES), np.nan, dtype=np.float32), SILENT
+
+
+def synthetic_data(
+    folder: Path,
+    count: int,
+    *,
+    seed: int,
+    workers: int = 2,
+    item: Callable[[int, int], Item] = synthetic_item,
+) -> TrainingData:
+    """The first ``count`` training clips, from the cache or from ``workers`` new processes.
+
+    Args:
+        folder: of the cache; one for each kind of clip.
+        count: number of clips.
+        seed: of the clips.
+        workers: number of processes.
+        item: what makes the clip of a number and a seed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     parts = range(-(-count // PART_SIZE))
-    make = partial(_make_part, folder, seed=seed)
+    make = partial(_make_part, folder, seed=seed, item=item)
     # Spawned, not forked: torch's threads do not survive a fork.
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         paths = pool.map(make, parts, chunksize=1)
     return _load(paths)
 
 
-def _make_part(folder: Path, part: int, *, seed: int) -> Path:
+def _make_part(folder: Path, part: int, *, seed: int, item: Callable[[int, int], Item]) -> Path:
     torch.set_num_threads(1)  # each worker is one core's
     path = folder / f"seed{seed}-{part:05d}.npz"
     if not path.exists():
-        items = [_item(index, seed) for index in range(part * PART_SIZE, (part + 1) * PART_SIZE)]
+        items = [item(index, seed) for index in range(part * PART_SIZE, (part + 1) * PART_SIZE)]
         temporary = path.with_suffix(".tmp.npz")
         np.savez(
             temporary,
-            mels=np.concatenate([item[0] for item in items]),
-            frames=np.array([item[1] for item in items]),
-            truth=np.stack([item[2] for item in items]),
-            delivery=np.stack([item[3] for item in items]),
-            origin=np.array([item[4] for item in items]),
+            mels=np.concatenate([made[0] for made in items]),
+            frames=np.array([made[1] for made in items]),
+            truth=np.stack([made[2] for made in items]),
+            delivery=np.stack([made[3] for made in items]),
+            origin=np.array([made[4] for made in items]),
         )
         temporary.rename(path)
     return path
-
-
-def _item(index: int, seed: int) -> tuple[NDArray[np.float16], int, Array, Array, int]:
-    """One training clip; one in 40 has no voice and the prior as its target."""
-    if index % _SILENT_EVERY == 0:
-        mel, frames = log_mel(no_voice(np.random.default_rng([seed, index])))
-        return mel, frames, prior(), np.full(len(FEATURES), np.nan, dtype=np.float32), SILENT
-    clip, _ = synthetic_clip(index, seed=seed, split="train")
-    mel, frames = log_mel(clip.samples)
-    delivery = clip.delivery.values.astype(np.float32)
-    return mel, frames, expected_shares(clip.mix), delivery, SYNTHETIC
 
 
 def no_voice(rng: np.random.Generator) -> FloatArray:

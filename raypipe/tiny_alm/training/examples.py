@@ -189,7 +189,7 @@ def listening_notes(
     mixed = probs[order[1]] >= 0.2
     return "\n".join(
         [
-            "1. " + ("No voice." if origin == SILENT else _voice_note(delivery)),
+            "1. " + ("No voice." if origin == SILENT else voice_note(delivery)),
             "2. The words carry little.",
             f"3. Cues point to {first} and {second}." if mixed else f"3. Cues point to {first}.",
             f"4. Mostly {first}, some {second}." if mixed else f"4. Clear {first}.",
@@ -197,7 +197,8 @@ def listening_notes(
     )
 
 
-def _voice_note(delivery: NDArray[np.float32]) -> str:
+def voice_note(delivery: NDArray[np.float32]) -> str:
+    """Pitch, melody, tempo, pauses and strength of a voice, each in a word."""
     values = dict(zip(FEATURES, (float(value) for value in delivery), strict=True))
     return " ".join(
         [

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     GenerationConfig,
+    PreTrainedTokenizerFast,
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
     Qwen2AudioProcessor,
@@ -33,12 +34,18 @@ TEXT_LAYERS = 3
 VOCABULARY_MULTIPLE = 64
 
 
-def build_processor() -> Qwen2AudioProcessor:
-    """Tokenizer, log-mel extractor (30 s window) and Qwen2-Audio's own chat template."""
+def build_processor(tokenizer: PreTrainedTokenizerFast | None = None) -> Qwen2AudioProcessor:
+    """Tokenizer, log-mel extractor (30 s window) and Qwen2-Audio's own chat template.
+
+    Args:
+        tokenizer: None for a newly trained one.
+    """
     extractor = WhisperFeatureExtractor(
         feature_size=MEL_BINS, sampling_rate=16_000, chunk_length=WINDOW_S
     )
-    return Qwen2AudioProcessor(feature_extractor=extractor, tokenizer=train_tokenizer())
+    return Qwen2AudioProcessor(
+        feature_extractor=extractor, tokenizer=tokenizer or train_tokenizer()
+    )
 
 
 def build_model(processor: Qwen2AudioProcessor) -> Qwen2AudioForConditionalGeneration:

@@ -7,13 +7,14 @@ makes the token-level evidence of a label the logits of whole words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from raypipe.labels import ALIASES, LABEL_SETS
-from raypipe.prompts import HEARING, render_prompt
+from raypipe.prompts import DISTRIBUTIONS, render_prompt
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -65,8 +66,15 @@ def surface_forms(label: str) -> list[str]:
     ]
 
 
-def train_tokenizer() -> PreTrainedTokenizerFast:
-    """Newly trained tokenizer; the result is always the same."""
+def train_tokenizer(
+    more: Sequence[str] = (), size: int = VOCABULARY_SIZE
+) -> PreTrainedTokenizerFast:
+    """Newly trained tokenizer; the result is always the same.
+
+    Args:
+        more: further training text.
+        size: number of tokens.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -76,12 +84,12 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY_SIZE - len(SPECIAL_TOKENS),
+        vocab_size=size - len(SPECIAL_TOKENS),
         min_frequency=2,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_corpus(), trainer)
+    tokenizer.train_from_iterator(itertools.chain(_corpus(), more), trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
@@ -101,7 +109,7 @@ def _corpus() -> Iterator[str]:
     yield from ["system\nYou are a helpful assistant.", "user\nAudio 1: ", "assistant\n"] * 50
     for labels in LABEL_SETS.values():
         candidate = "{" + ", ".join(f'"{name}": 0.1' for name in labels.names) + "}"
-        for prompt in HEARING:
+        for prompt in DISTRIBUTIONS:
             for transcript in (None, "yes"):
                 text = render_prompt(
                     prompt, labels, transcript=transcript, context=["yes"], candidate=candidate

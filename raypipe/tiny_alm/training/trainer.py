@@ -98,6 +98,7 @@ class Trainer:
         self.model = build_model(self.processor)
         self.model.train()
         self.head = ListeningHead(TEXT_WIDTH, len(TARGET_LABELS))
+        self._heads = [self.head, *self._more_listening()]
         self.step = 0
         self.seconds = 0.0
         self.optimizer = torch.optim.AdamW(self._groups(), lr=_PEAK_RATE, betas=(0.9, 0.98))
@@ -117,12 +118,16 @@ class Trainer:
         ]
         self._token_weights = self._weigh_tokens()
 
+    def _more_listening(self) -> list[torch.nn.Module]:
+        """Further heads that are trained with the listening parts."""
+        return []
+
     def _groups(self) -> list[dict[str, object]]:
         """Listening parts first, language parts second: their rates follow different courses."""
         listening = [
             *self.model.model.audio_tower.parameters(),
             *self.model.model.multi_modal_projector.parameters(),
-            *self.head.parameters(),
+            *(parameter for head in self._heads for parameter in head.parameters()),
         ]
         language = [
             *self.model.model.language_model.parameters(),
