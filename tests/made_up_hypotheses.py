@@ -11,8 +11,8 @@ import numpy as np
 
 from raypipe.labels import LabelSet
 from raypipe.questions import QUESTIONS
-from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Prediction
-from raypipe.strategies import Settings, predict
+from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Option, Prediction
+from raypipe.strategies import STRATEGIES, Settings, Strategy, Variant, predict_variants
 
 LABELS = LabelSet(("anger", "sadness"))
 TOKENS = EmotionTokens(
@@ -62,9 +62,47 @@ def beams(*anger: float | None, width: int | None = None, **more: Any) -> list[H
     ]
 
 
+OPTIONS = (
+    Option("A", "anger", "Angry"),
+    Option("B", "sadness", "Sad"),
+    Option("C", "other", "Other"),
+)
+WITH_LETTERS = EmotionTokens(
+    (*TOKENS.words, *(EmotionWord(o.letter, o.letter, (30 + n,)) for n, o in enumerate(OPTIONS))),
+    (10, 20, 30, 31, 32),
+    ("anger", "sad", "A", "B", "C"),
+)
+
+
+def chosen(
+    letter: str, answer: Hypothesis, logits: tuple[float, ...] = (2.0, 1.0, 0.0)
+) -> Hypothesis:
+    """An answer in whose place an option's letter is chosen, with logits of the three letters."""
+    recorded = np.array([[0.0, 0.0, 9.0, 9.0, 9.0], [3.0, 1.0, *logits], *[[0.0] * 5] * 2])
+    return replace(
+        answer,
+        text=f"The answer is {letter}.",
+        token_ids=(1, 30 + "ABC".index(letter), 2, 3),
+        emotion_logits=None if answer.emotion_logits is None else recorded,
+        finish_reason="stop",
+    )
+
+
 def predicted(strategy: str, hypotheses: list[Hypothesis], **settings: object) -> Prediction:
-    """One strategy's prediction from some answers."""
-    (prediction,) = predict(hypotheses, [strategy], LABELS, TOKENS, Settings(**settings))
+    """One strategy's prediction from some answers; to a closed form for one that reads options."""
+    declared = STRATEGIES[strategy]
+    variants = [Variant(strategy, strategy, Settings(**settings))]
+    if isinstance(declared, Strategy) and declared.reads_options:
+        answers = [chosen("A", item) if item.kind == "greedy" else item for item in hypotheses]
+        return closed_form(strategy, answers, **settings)
+    (prediction,) = predict_variants(hypotheses, variants, LABELS, TOKENS)
+    return prediction
+
+
+def closed_form(strategy: str, answers: list[Hypothesis], **settings: object) -> Prediction:
+    """One strategy's prediction from answers to a closed form."""
+    variants = [Variant(strategy, strategy, Settings(**settings))]
+    (prediction,) = predict_variants(answers, variants, LABELS, WITH_LETTERS, (), OPTIONS)
     return prediction
 
 

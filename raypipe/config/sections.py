@@ -16,7 +16,11 @@ from raypipe.records import Turn
 TEXT_PROMPT = "describe"
 """The built-in prompt that describes how a clip sounds instead of letting it be heard."""
 
-COT_VARIANTS = {"distribution": "distribution+cot"}
+COT_VARIANTS = {
+    "distribution": "distribution+cot",
+    "open_form": "open_form+cot",
+    "closed_form": "closed_form+cot",
+}
 """Built-in prompts that have a variant with step-by-step instructions."""
 
 
@@ -95,6 +99,8 @@ class PromptConfig(ConfigSection):
             ``describe`` only. Measured are the clips of templates that use ``descriptors``.
         examples: JSONL file of solved examples for few-shot prompts, see
             :mod:`raypipe.prompts.examples`; for templates that use ``examples``.
+        option_seed: gives the options of a closed form another order for every utterance; None for
+            the usual order.
         cot: template of the same question with step-by-step instructions, which strategy ``cot``
             asks; None for the template's built-in variant.
         cot_max_new_tokens: longest answer to it, in tokens.
@@ -105,6 +111,7 @@ class PromptConfig(ConfigSection):
     turn: Turn = "chat"
     text_only: bool | None = None
     examples: PathText | None = None
+    option_seed: int | None = Field(default=None, ge=0)
     cot: PathText | None = None
     cot_max_new_tokens: int = Field(default=512, ge=1)
 

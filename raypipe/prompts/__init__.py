@@ -6,7 +6,7 @@ previous turns) and ``fixed_sentences`` (the corpus is acted with fixed sentence
 carry no emotion and the task speaks of the audio alone). ``verify`` also sees ``candidate``, and
 ``describe`` the ``descriptors`` of the clip (:class:`raypipe.records.Descriptors`) and solved
 ``examples`` (:class:`raypipe.prompts.examples.Example`). Closed forms see ``options``
-(:class:`raypipe.prompts.options.Option`).
+(:class:`raypipe.records.Option`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
-from raypipe.prompts.options import Option, lettered
-from raypipe.records import Descriptors
+from raypipe.prompts.options import lettered
+from raypipe.records import Descriptors, Option
 
 DISTRIBUTIONS = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
 """Built-in prompts about how listeners would judge a clip."""

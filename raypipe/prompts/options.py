@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
+from raypipe.records import EmotionTokens, Option, OptionOrder
 from raypipe.votes import OTHER
 
 # The order and the words of explainable_speechlm, section 3.1; other labels come after these.
@@ -24,21 +25,6 @@ _TEXTS: Mapping[str, str] = {
     "contempt": "Contempt",
     "neutral": "Neutral",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An option that a model may choose.
-
-    Attributes:
-        letter: ``A``, ``B``, ...
-        label: of the label set, or ``other``.
-        text: as the model reads it.
-    """
-
-    letter: str
-    label: str
-    text: str
 
 
 def option_text(label: str) -> str:
@@ -75,3 +61,34 @@ def lettered(labels: LabelSet, shuffled_by: tuple[int, str] | None = None) -> tu
         Option(letter, name, option_text(name))
         for letter, name in zip(string.ascii_uppercase, [*names, OTHER], strict=False)
     )
+
+
+def options_for(
+    order: OptionOrder | None, labels: LabelSet, utterance_id: str
+) -> tuple[Option, ...]:
+    """The options that a question about an utterance offers; none for another form than closed."""
+    if order is None:
+        return ()
+    return lettered(labels, None if order.seed is None else (order.seed, utterance_id))
+
+
+LETTERS = LabelSet(tuple(string.ascii_lowercase[:25]))
+"""The letters of options as labels, to ask a tokenizer for their tokens."""
+
+
+def with_letters(tokens: EmotionTokens, letters: EmotionTokens) -> EmotionTokens:
+    """Recorded tokens with those of options' letters beside them.
+
+    Args:
+        tokens: of the labels' words.
+        letters: of :data:`LETTERS`; of their forms the capitals are options.
+
+    Returns:
+        Words of letters have the letter as their label, such as ``B``.
+    """
+    capitals = [word for word in letters.words if word.form.isupper()]
+    words = (*tokens.words, *(replace(word, label=word.form.strip()) for word in capitals))
+    strings = dict(zip(letters.token_ids, letters.token_strings, strict=True))
+    strings |= dict(zip(tokens.token_ids, tokens.token_strings, strict=True))
+    ids = sorted({token_id for word in words for token_id in word.token_ids})
+    return EmotionTokens(words, tuple(ids), tuple(strings[token_id] for token_id in ids))

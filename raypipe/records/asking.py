@@ -179,6 +179,32 @@ class EmotionWord:
 
 
 @dataclass(frozen=True, slots=True)
+class OptionOrder:
+    """In which order a closed form offers its options.
+
+    Attributes:
+        seed: gives every utterance an order of its own; None for the paper's order.
+    """
+
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a closed form.
+
+    Attributes:
+        letter: ``A``, ``B``, ...
+        label: of the label set, or ``other``.
+        text: as the model reads it.
+    """
+
+    letter: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EmotionTokens:
     """The tokens whose raw logits an engine records at every step.
 

@@ -18,12 +18,14 @@ from raypipe.records import (
     FloatArray,
     Generation,
     Hypothesis,
+    OptionOrder,
     Utterance,
 )
 from raypipe.store.schemas import (
     GENERATIONS,
     emotion_tokens_metadata,
     labels_metadata,
+    options_metadata,
     with_metadata,
 )
 from raypipe.store.strict import table_from_rows
@@ -53,10 +55,16 @@ def generations_table(
     prompt: str,
     labels: LabelSet,
     emotion_tokens: EmotionTokens,
+    options: OptionOrder | None = None,
 ) -> pa.Table:
     """The ``generations/`` object of one shard: one row per input row, in the same order."""
     schema = with_metadata(
-        GENERATIONS, {**labels_metadata(labels), **emotion_tokens_metadata(emotion_tokens)}
+        GENERATIONS,
+        {
+            **labels_metadata(labels),
+            **emotion_tokens_metadata(emotion_tokens),
+            **options_metadata(options),
+        },
     )
     keys = {"run": run, "model": model, "prompt": prompt}
     empty = dict.fromkeys(GENERATIONS.names)

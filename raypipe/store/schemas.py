@@ -15,7 +15,7 @@ import pyarrow as pa
 from raypipe.errors import RegistryError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.metrics.registry import COLUMNS
-from raypipe.records import EmotionTokens, EmotionWord
+from raypipe.records import EmotionTokens, EmotionWord, OptionOrder
 from raypipe.strategies.registry import SETTINGS as STRATEGY_SETTINGS
 
 VERSION = 2
@@ -23,6 +23,7 @@ VERSION = 2
 
 LABELS_KEY = "raypipe.labels"
 EMOTION_TOKENS_KEY = "raypipe.emotion_words"
+OPTIONS_KEY = "raypipe.options"
 
 # On the corpus's own scale; objects written before these fields existed read as null.
 _ATTRIBUTES = [(name, pa.float64()) for name in ("arousal", "valence", "dominance")]
@@ -351,6 +352,17 @@ def emotion_tokens_of(schema: pa.Schema) -> EmotionTokens | None:
         token_ids=tuple(document["token_ids"]),
         token_strings=tuple(document["token_strings"]),
     )
+
+
+def options_metadata(order: OptionOrder | None) -> dict[str, str]:
+    """The metadata entry that says how a closed form offered its options; none for another form."""
+    return {} if order is None else {OPTIONS_KEY: json.dumps({"seed": order.seed})}
+
+
+def option_order_of(schema: pa.Schema) -> OptionOrder | None:
+    """The order of options in a ``generations/`` object; None if its prompt has none."""
+    value = metadata_of(schema).get(OPTIONS_KEY)
+    return None if value is None else OptionOrder(json.loads(value)["seed"])
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, str]:

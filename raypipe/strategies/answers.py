@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from raypipe.labels import LabelSet
 from raypipe.parsing import UNKNOWN_LABELS, parse_answer
-from raypipe.records import AskedQuestion, EmotionTokens, Hypothesis, Parsed
+from raypipe.records import AskedQuestion, EmotionTokens, Hypothesis, Option, Parsed
 from raypipe.strategies.merging import merge_tokenisations
 from raypipe.strategies.setting import Settings
 from raypipe.strategies.shared import MAX_DROPPED_SHARE, MERGE_TOKENISATIONS
@@ -32,6 +32,7 @@ class WindowAnswers:
             settings say so.
         searched: all beams of the search that found ``beams``, which may be fewer.
         beam_count: of that search; None for the only one there is.
+        options: that the question offered; none for another form than closed.
     """
 
     candidates: tuple[Candidate, ...]
@@ -42,6 +43,7 @@ class WindowAnswers:
     emotion_tokens: EmotionTokens
     settings: Settings
     beam_count: int | None = None
+    options: tuple[Option, ...] = ()
 
     def of_kind(self, kind: str) -> tuple[Candidate, ...]:
         """The hypotheses of one kind, see :attr:`Hypothesis.kind`."""
@@ -116,6 +118,7 @@ def prepare(
     labels: LabelSet,
     emotion_tokens: EmotionTokens,
     questions: Sequence[AskedQuestion] = (),
+    options: tuple[Option, ...] = (),
 ) -> Windows:
     """Parse every hypothesis once and sort them by window, kind and rank.
 
@@ -124,6 +127,7 @@ def prepare(
         labels: the K labels.
         emotion_tokens: what recorded logits are aligned with.
         questions: what was asked; of them only the failed ones matter.
+        options: that the question offered.
 
     Raises:
         ValueError: if there are several windows and one of them does not say how long it is.
@@ -141,6 +145,7 @@ def prepare(
             [failure for failure in failures if failure.window == number],
             labels,
             emotion_tokens,
+            options,
         )
         for number in numbers
     )
@@ -152,6 +157,7 @@ def _window(
     failures: Sequence[AskedQuestion],
     labels: LabelSet,
     emotion_tokens: EmotionTokens,
+    options: tuple[Option, ...],
 ) -> WindowAnswers:
     ranked = tuple(sorted(candidates, key=lambda item: item.hypothesis.rank))
     beams = tuple(item for item in ranked if item.hypothesis.kind == "beam")
@@ -163,6 +169,7 @@ def _window(
         labels=labels,
         emotion_tokens=emotion_tokens,
         settings=Settings(),
+        options=options,
     )
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.records import AskedQuestion, EmotionTokens, Hypothesis, Prediction
+from raypipe.records import AskedQuestion, EmotionTokens, Hypothesis, Option, Prediction
 from raypipe.strategies.answers import WindowAnswers, Windows, prepare
 from raypipe.strategies.cost import cost_of
 from raypipe.strategies.making import invalid
@@ -130,6 +130,7 @@ def predict_variants(
     labels: LabelSet,
     emotion_tokens: EmotionTokens,
     questions: Sequence[AskedQuestion] = (),
+    options: tuple[Option, ...] = (),
 ) -> list[Prediction]:
     """:func:`predict` under several settings; every text is parsed once for all of them.
 
@@ -140,6 +141,7 @@ def predict_variants(
         emotion_tokens: the tokens that :attr:`Hypothesis.emotion_logits` is aligned with.
         questions: what was asked about the utterance; a strategy whose question failed is
             invalid, with the reason ``failed``.
+        options: that the question offered; none for another form than closed.
 
     Returns:
         One prediction per variant, in order, recorded under the variant's name.
@@ -147,7 +149,7 @@ def predict_variants(
     Raises:
         ValueError: as :func:`predict`.
     """
-    reader = _Reader(prepare(hypotheses, labels, emotion_tokens, questions))
+    reader = _Reader(prepare(hypotheses, labels, emotion_tokens, questions, options))
     return [reader.predict(variant) for variant in variants]
 
 

@@ -30,6 +30,7 @@ class Strategy:
             see :class:`raypipe.protocols.Capabilities`.
         reads_logits: it looks at recorded logits, most of the bytes of ``generations/``; False
             spares ``reaggregate`` to read them.
+        reads_options: it looks at the options of a closed form; a run without one refuses it.
 
     Raises:
         RegistryError: for a declaration without its texts or questions.
@@ -45,6 +46,7 @@ class Strategy:
     instead: tuple[str, ...] = ()
     requires: frozenset[str] = frozenset()
     reads_logits: bool = True
+    reads_options: bool = False
 
     def __post_init__(self) -> None:
         _check_texts(self.name, self.summary)

@@ -121,12 +121,15 @@ class Delivery:
 
     Attributes:
         values: clip-level features without the speaker's baseline pitch, shape ``(features,)``.
+        spans: first sample of every syllable's vowel and the one after its last, shape
+            ``(syllables, 2)``; of what was cut, too.
     """
 
     values: Array
+    spans: NDArray[np.int64]
 
     def __getitem__(self, feature: str) -> float:
-        return float(self.values[_COLUMN[feature]])
+        return _feature(self.values, feature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +194,11 @@ def speak(
         ``longest_s``; and their features.
     """
     offset = speaker.style + rng.normal(0.0, _CLIP_SPREAD, len(FEATURES)) * _SPREAD
-    delivery = Delivery(np.clip(mix @ profiles + offset, _LOWEST, _HIGHEST))
-    syllables = _score(mix, offset, delivery, rng, profiles, text)
+    values = np.clip(mix @ profiles + offset, _LOWEST, _HIGHEST)
+    syllables = _score(mix, offset, values, rng, profiles, text)
     voice = _voice(syllables, speaker, rng)
-    return _record(voice, delivery, rng, longest_s), delivery
+    samples, lead = _record(voice, _feature(values, "level"), rng, longest_s)
+    return samples, Delivery(values, lead + syllables.spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,19 +213,31 @@ class _Syllables:
     onset_samples: NDArray[np.int64]
     text: Sequence[Syllable] | None
 
+    @property
+    def spans(self) -> NDArray[np.int64]:
+        """Where the vowels are, shape ``(syllables, 2)``, in samples from the first onset."""
+        ends = np.cumsum(self.onset_samples + self.samples + self.pause_samples)
+        stops = ends - self.pause_samples
+        return np.stack([stops - self.samples, stops], axis=1)
+
+
+def _feature(values: Array, name: str) -> float:
+    return float(values[_COLUMN[name]])
+
 
 def _score(
     mix: Array,
     offset: Array,
-    delivery: Delivery,
+    values: Array,
     rng: np.random.Generator,
     profiles: Array,
     text: Sequence[Syllable] | None,
 ) -> _Syllables:
     """Random rhythm and melody of a sentence."""
     duration_s = rng.uniform(1.5, 3.4)
-    rate = _SYLLABLES_PER_S * np.exp(delivery["rate"])
-    count = max(4, round(duration_s * rate / (1.0 + 0.9 * delivery["pause"])))
+    rate = _SYLLABLES_PER_S * np.exp(_feature(values, "rate"))
+    pause = _feature(values, "pause")
+    count = max(4, round(duration_s * rate / (1.0 + 0.9 * pause)))
     if text is not None:
         count = len(text)
     # Each syllable of a mixed emotion is closer to one of its parts.
@@ -238,7 +254,7 @@ def _score(
     )
     lengths_s = (1 + 0.35 * (stressed - 0.4)) * rng.uniform(0.8, 1.2, count) / rate
     lengths_s[-1] *= 1.3
-    pauses_s = (rng.random(count) < delivery["pause"]) * rng.uniform(0.06, 0.35, count)
+    pauses_s = (rng.random(count) < pause) * rng.uniform(0.06, 0.35, count)
     onsets_s = (rng.random(count) < 0.65) * rng.uniform(0.02, 0.06, count)
     if text is not None:
         pauses_s *= [syllable.pause for syllable in text]
@@ -367,16 +383,19 @@ def _loudness(syllables: _Syllables, index: int) -> Array:
 
 
 def _record(
-    voice: Array, delivery: Delivery, rng: np.random.Generator, longest_s: float
-) -> FloatArray:
-    """Recording of a voice: random microphone gain, room noise, silence at both ends."""
+    voice: Array, level: float, rng: np.random.Generator, longest_s: float
+) -> tuple[FloatArray, int]:
+    """Recording of a voice: random microphone gain, room noise, silence at both ends.
+
+    Also says how many samples of silence come first.
+    """
     lead, tail = (np.zeros(int(SAMPLING_RATE * rng.uniform(0.05, 0.2))) for _ in range(2))
     voice = np.concatenate([lead, voice, tail])[: int(longest_s * SAMPLING_RATE)]
     shortfall = int(MIN_DURATION_S * SAMPLING_RATE) - len(voice)
     voice = np.pad(voice, (0, max(shortfall, 0)))
-    level_db = -26.0 + delivery["level"] + rng.normal(0.0, 3.0)
+    level_db = -26.0 + level + rng.normal(0.0, 3.0)
     voice = voice * 10.0 ** (level_db / 20.0) / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
     noise_db = rng.uniform(-75.0, -55.0)
     noisy = voice + 10.0 ** (noise_db / 20.0) * rng.normal(size=len(voice))
     # Soft limiting, as a cheap recorder does: no clip may leave [-1, 1].
-    return np.asarray(np.tanh(noisy), dtype=np.float32)
+    return np.asarray(np.tanh(noisy), dtype=np.float32), len(lead)

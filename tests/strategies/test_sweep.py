@@ -3,7 +3,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from made_up_hypotheses import example_answers
+from made_up_hypotheses import chosen, closed_form, example_answers
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
@@ -12,6 +12,7 @@ from raypipe.strategies import (
     SETTINGS,
     STRATEGIES,
     Settings,
+    Strategy,
     Variant,
     predict,
     predict_variants,
@@ -59,7 +60,12 @@ def as_values(prediction: Prediction) -> tuple[object, ...]:
 
 
 def under(strategy: str, sub_beams: int | None = None, **changes: object) -> tuple[object, ...]:
-    variant = Variant("x", strategy, AMBIGUOUS.changed(**changes), sub_beams)
+    settings = AMBIGUOUS.changed(**changes)
+    declared = STRATEGIES[strategy]
+    if isinstance(declared, Strategy) and declared.reads_options:
+        chose = [chosen("A", item) if item.kind == "greedy" else item for item in HYPOTHESES]
+        return as_values(closed_form(strategy, chose, **settings.by_name()))
+    variant = Variant("x", strategy, settings, sub_beams)
     (prediction,) = predict_variants(answers_of_all_kinds(), [variant], LABELS, TOKENS)
     assert prediction.valid
     return as_values(prediction)

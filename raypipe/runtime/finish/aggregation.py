@@ -12,16 +12,18 @@ from raypipe.errors import RaypipeError, unexpected
 from raypipe.labels import LabelSet
 from raypipe.metrics.distribution import entropy_bits
 from raypipe.metrics.registry import COLUMNS, per_utterance
+from raypipe.prompts.options import options_for
 from raypipe.records import (
     OWN_LABELS,
     EmotionTokens,
     Failure,
     LabelTable,
+    Option,
     Prediction,
     Utterance,
 )
 from raypipe.store.generations import StoredAnswer, read_generations
-from raypipe.store.schemas import UTTERANCE_METRICS
+from raypipe.store.schemas import UTTERANCE_METRICS, option_order_of
 from raypipe.store.tables import predictions_table
 from raypipe.strategies import Variant, predict_variants
 from raypipe.strategies.mean import ensemble
@@ -102,16 +104,23 @@ def read_answers(
 
 def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
     rows: list[_Answer] = []
+    order = option_order_of(generations.schema)
     for utterance, answer in read_generations(generations):
         if isinstance(answer, Failure):
             rows.append(answer)
             continue
         assert utterance is not None  # only a failed row can lack its utterance
-        rows.append(_predicted(settings.truth.relabelled(utterance), answer, settings))
+        options = options_for(order, settings.labels, utterance.utterance_id)
+        rows.append(_predicted(settings.truth.relabelled(utterance), answer, options, settings))
     return rows
 
 
-def _predicted(utterance: Utterance, answer: StoredAnswer, settings: PredictionSettings) -> _Answer:
+def _predicted(
+    utterance: Utterance,
+    answer: StoredAnswer,
+    options: tuple[Option, ...],
+    settings: PredictionSettings,
+) -> _Answer:
     """An utterance's predictions; one that cannot be predicted costs no other."""
     try:
         predictions = predict_variants(
@@ -120,6 +129,7 @@ def _predicted(utterance: Utterance, answer: StoredAnswer, settings: PredictionS
             settings.labels,
             settings.emotion_tokens,
             answer.questions,
+            options,
         )
     except RaypipeError:
         raise

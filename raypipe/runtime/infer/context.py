@@ -11,7 +11,7 @@ from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.questions import Pass
-from raypipe.records import EmotionTokens, Turn
+from raypipe.records import EmotionTokens, OptionOrder, Turn
 from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings
 from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
@@ -80,6 +80,7 @@ class Prompt:
         text_only: it is asked without the clip.
         examples: solved ones that it shows.
         turn: how it is put to the model.
+        options: in which order a closed form offers its options; None for another form.
     """
 
     name: str
@@ -88,12 +89,15 @@ class Prompt:
     text_only: bool = False
     examples: tuple[Example, ...] = ()
     turn: Turn = "chat"
+    options: OptionOrder | None = None
 
     def identity(self) -> dict[str, object]:
-        """Everything about it that can change an answer; a chat's turns go without saying."""
+        """Everything about it that can change an answer; newer fields go without saying."""
         told = dataclasses.asdict(self)
         if self.turn == "chat":
             del told["turn"]
+        if self.options is None:
+            del told["options"]
         return told
 
     @property

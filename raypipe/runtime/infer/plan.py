@@ -15,7 +15,8 @@ from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.prompts import check_template, template_source, uses
 from raypipe.prompts.examples import Example, read_examples
-from raypipe.records import Descriptors
+from raypipe.prompts.options import LETTERS, with_letters
+from raypipe.records import Descriptors, OptionOrder
 from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
@@ -34,6 +35,7 @@ from raypipe.runtime.infer.questions import Verification, passes_of, verificatio
 from raypipe.shards import ShardEntry, ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.store.run_record import LabelsUsed
+from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.sweep import Sweep
 
 _MEASURED_AT_HZ = 16_000
@@ -205,6 +207,7 @@ def unchecked_contexts(
     config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
+    _check_options(config, prompts)
     verification = _verification(config, labels, index)
     fingerprints = [model_fingerprint(model) for model in config.loaded_models]
     asked = [asking.identity() for asking in passes_of(config, labels)]
@@ -221,6 +224,8 @@ def unchecked_contexts(
         own = config.with_model(model)
         frontend = make_frontend(model)
         emotion_tokens = frontend.emotion_tokens(labels)
+        if any(prompt.options is not None for prompt in prompts):
+            emotion_tokens = with_letters(emotion_tokens, frontend.emotion_tokens(LETTERS))
         # A model that is only told what was measured has no window.
         is_heard = not all(prompt.text_only for prompt in prompts)
         window_s = frontend.max_duration_s if is_heard else AudioLimits().max_duration_s
@@ -292,7 +297,29 @@ def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: Sh
         prompt.is_text_only,
         examples,
         prompt.turn,
+        _option_order(prompt),
     )
+
+
+def _check_options(config: RunConfig, prompts: Sequence[Prompt]) -> None:
+    """Refuse strategies that read options where no prompt offers any."""
+    if any(prompt.options is not None for prompt in prompts):
+        return
+    for name in config.strategies:
+        strategy = strategy_named(name)
+        if isinstance(strategy, Strategy) and strategy.reads_options:
+            raise ConfigError(
+                f"strategies {name}: it reads the options of a closed form, and no prompt has any "
+                f"({', '.join(prompt.name for prompt in prompts)})"
+            )
+
+
+def _option_order(prompt: PromptConfig) -> OptionOrder | None:
+    if uses(template_source(prompt.template), "options"):
+        return OptionOrder(prompt.option_seed)
+    if prompt.option_seed is not None:
+        raise ConfigError(f"option_seed: the prompt template {prompt.template} has no options")
+    return None
 
 
 def _measure(audio: bytes) -> Descriptors:

@@ -15,8 +15,17 @@ from raypipe.engines.contract import Tagged
 from raypipe.errors import DecodeError, RaypipeError, ShardError, unexpected
 from raypipe.prompts import fill_template, uses
 from raypipe.prompts.examples import Example
+from raypipe.prompts.options import options_for
 from raypipe.protocols import Frontend
-from raypipe.records import Descriptors, Failure, FloatArray, Request, Stage, Utterance
+from raypipe.records import (
+    Descriptors,
+    Failure,
+    FloatArray,
+    OptionOrder,
+    Request,
+    Stage,
+    Utterance,
+)
 from raypipe.runtime.infer.answering import WindowInputs
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.shards import read_shard
@@ -218,6 +227,7 @@ def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request 
                 context,
                 descriptors=None if isinstance(measured, Failure) else measured,
                 examples=prompt.examples,
+                options=prompt.options,
             )
             samples = None if prompt.text_only else window
             yield Request(clips.row.utterance_id, text, samples, prompt.turn)
@@ -270,6 +280,7 @@ def filled(
     candidate: str | None = None,
     descriptors: Descriptors | None = None,
     examples: Sequence[Example] = (),
+    options: OptionOrder | None = None,
 ) -> str:
     """A template filled for one utterance; arguments as :func:`raypipe.prompts.fill_template`."""
     return fill_template(
@@ -281,6 +292,7 @@ def filled(
         candidate=candidate,
         descriptors=descriptors,
         examples=examples,
+        options=options_for(options, context.labels, row.utterance_id),
     )
 
 

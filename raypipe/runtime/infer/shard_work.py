@@ -207,6 +207,7 @@ def _generations(shard: AnsweredShard, number: int, context: RunContext) -> pa.T
         prompt=context.asked_prompts[number],
         labels=context.labels,
         emotion_tokens=context.emotion_tokens,
+        options=context.prompts[number].options,
     )
     try:
         return table(rows)

@@ -1,8 +1,8 @@
 """Training of the model that hears words: ``python -m raypipe.tiny_alm.training.train_words``.
 
 It starts from the bundled model, whose encoder knows voices but no words. In the first phase the
-encoder learns to spell: connectionist temporal classification of its outputs into words, beside
-the emotion and the synthesiser's features. In the second the whole model answers questions.
+encoder learns which vowel and which word is being said at every 40 ms, beside the emotion and the
+synthesiser's features. In the second the whole model answers questions.
 
 State, log and checkpoint lie in the folder ``--out``; the same command resumes.
 """
@@ -10,19 +10,23 @@ State, log and checkpoint lie in the folder ``--out``; the same command resumes.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Qwen2AudioProcessor
 
 from raypipe.tiny_alm import checkpoint_path
 from raypipe.tiny_alm.spoken import sentence
-from raypipe.tiny_alm.synth import FEATURES, PROFILES
-from raypipe.tiny_alm.training.data import SILENT, TrainingData, synthetic_data
+from raypipe.tiny_alm.synth import FEATURES, PROFILES, VOWELS
+from raypipe.tiny_alm.training.data import PART_SIZE, SILENT, TrainingData, synthetic_data
 from raypipe.tiny_alm.training.examples import TrainingExample, write_example
 from raypipe.tiny_alm.training.model import (
     TEXT_WIDTH,
@@ -36,9 +40,9 @@ from raypipe.tiny_alm.training.trainer import Trainer, TrainingSettings
 from raypipe.tiny_alm.training.words import (
     WORDS,
     spoken_item,
+    spoken_units,
     tokenizer_text,
     word_example,
-    word_ids,
 )
 
 VOCABULARY_SIZE = 1340
@@ -57,7 +61,7 @@ _USUAL = {
     "verify": 0.15,
 }
 _WORD_WEIGHT = 2.0
-_SPELLING_WEIGHT = 0.3
+_SPELLING_WEIGHT = 0.5
 _FEATURES_WEIGHT = 0.3
 
 
@@ -67,18 +71,24 @@ class WordTrainer(Trainer):
     Args:
         settings: as its.
         data: clips of ``words.spoken_item``, in the order of their numbers.
+        units: of the same clips, see ``words.spoken_units``.
         processor: with the tokenizer of words.
     """
 
     def __init__(
-        self, settings: TrainingSettings, data: TrainingData, processor: Qwen2AudioProcessor
+        self,
+        settings: TrainingSettings,
+        data: TrainingData,
+        units: Sequence[NDArray[np.int8]],
+        processor: Qwen2AudioProcessor,
     ) -> None:
         super().__init__(settings, data, processor)
+        self._units = units
         _start_from(self.model, self.processor)
         self._deviations = torch.from_numpy(PROFILES.std(axis=0)).float()
 
     def _more_listening(self) -> list[torch.nn.Module]:
-        self.speller = torch.nn.Linear(TEXT_WIDTH, 1 + len(WORDS))
+        self.speller = torch.nn.Linear(TEXT_WIDTH, len(VOWELS) + len(WORDS) + 2)
         self.features = ListeningHead(TEXT_WIDTH, len(FEATURES))
         return [self.speller, self.features]
 
@@ -95,14 +105,7 @@ class WordTrainer(Trainer):
         estimate = self.head(embeddings.float(), real).float()
         truth = torch.from_numpy(self.data.truth[clips])
         loss = -(truth * functional.log_softmax(estimate, -1)).sum(-1).mean()
-        said = [word_ids(clip, int(self.data.origin[clip]), _DATA_SEED) for clip in clips]
-        self.spelling = functional.ctc_loss(
-            functional.log_softmax(self.speller(embeddings).float(), -1).transpose(0, 1),
-            torch.tensor([word for ids in said for word in ids]),
-            real.sum(1),
-            torch.tensor([len(ids) for ids in said]),
-            zero_infinity=True,
-        )
+        self.spelling = self._spelling_loss(clips, embeddings, real)
         delivery = torch.from_numpy(self.data.delivery[clips]) / self._deviations
         heard = ~delivery.isnan()
         missed = self.features(embeddings.float(), real).float() - delivery
@@ -112,6 +115,19 @@ class WordTrainer(Trainer):
             loss + weight * _SPELLING_WEIGHT * self.spelling + _FEATURES_WEIGHT * self.feature_loss
         )
         return embeddings, real, estimate, total
+
+    def _spelling_loss(self, clips: list[int], embeddings: Tensor, real: Tensor) -> Tensor:
+        """Mean cross-entropy of the vowel and of the word at every token of a voice."""
+        targets = torch.zeros(*real.shape, 2, dtype=torch.int64)
+        for row, clip in enumerate(clips):
+            units = torch.from_numpy(self._units[clip][: real.shape[1]])
+            targets[row, : len(units)] = units
+        logits = self.speller(embeddings).float()[real]
+        vowels, words = logits.split([1 + len(VOWELS), 1 + len(WORDS)], -1)
+        own = targets[real]
+        return functional.cross_entropy(vowels, own[:, 0]) + functional.cross_entropy(
+            words, own[:, 1]
+        )
 
     @property
     def _answering(self) -> bool:
@@ -205,7 +221,10 @@ def main() -> None:
         workers=arguments.threads,
         item=spoken_item,
     )
-    trainer = WordTrainer(settings, data, load_or_build_processor(arguments.out))
+    with multiprocessing.get_context("spawn").Pool(arguments.threads) as pool:
+        make = partial(spoken_units, seed=_DATA_SEED)
+        units = pool.map(make, range(settings.clips), chunksize=PART_SIZE)
+    trainer = WordTrainer(settings, data, units, load_or_build_processor(arguments.out))
     run(trainer, arguments.out, stop_at=arguments.stop_at)
 
 

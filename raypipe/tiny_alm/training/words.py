@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from raypipe.labels import LABEL_SETS, LabelSet
 from raypipe.prompts import EXPLAINABLE, render_prompt
-from raypipe.prompts.options import Option, lettered
+from raypipe.prompts.options import lettered
+from raypipe.records import Option
 from raypipe.tiny_alm.spoken import (
     ARTICLES,
     LABEL_SET,
@@ -21,10 +22,10 @@ from raypipe.tiny_alm.spoken import (
     annotators,
     sentence,
     spoken_clip,
+    syllables,
     true_mix,
 )
 from raypipe.tiny_alm.training.data import (
-    SILENT,
     SILENT_EVERY,
     SYNTHETIC,
     TARGET_LABELS,
@@ -94,12 +95,31 @@ def known_shares(mix: Array) -> NDArray[np.float32]:
     return np.asarray(shares / shares.sum(), dtype=np.float32)
 
 
-def word_ids(index: int, origin: int, seed: int) -> list[int]:
-    """Numbers of the words that a clip says, from 1: 0 is no word."""
-    if origin == SILENT:
-        return []
-    said = sentence(index, "pretrain", seed).rstrip(".").split()
-    return [1 + WORDS.index(word) for word in said]
+SAMPLES_PER_TOKEN = 640
+"""An audio token stands for 40 ms."""
+
+
+def spoken_units(index: int, seed: int) -> NDArray[np.int8]:
+    """What is being said at every audio token of training clip number ``index``.
+
+    Returns:
+        Shape ``(tokens, 2)``: the vowel in the middle of the token, from 1, and the word, from 1;
+        0 for none. No rows for a clip without a voice.
+    """
+    if index % SILENT_EVERY == 0:
+        return np.zeros((0, 2), dtype=np.int8)
+    samples, delivery = spoken_clip(index, "pretrain", seed)
+    units = np.zeros((-(-len(samples) // SAMPLES_PER_TOKEN), 2), dtype=np.int8)
+    said = syllables(sentence(index, "pretrain", seed))
+    words = [
+        1 + WORDS.index(word)
+        for word in sentence(index, "pretrain", seed).rstrip(".").split()
+        for _ in syllables(word)
+    ]
+    middles = SAMPLES_PER_TOKEN * (np.arange(len(units)) + 0.5)
+    for syllable, word, (start, stop) in zip(said, words, delivery.spans, strict=True):
+        units[(middles >= start) & (middles < stop)] = 1 + syllable.vowel, word
+    return units
 
 
 def tokenizer_text() -> Iterator[str]:
