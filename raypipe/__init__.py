@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.face import (
     Run,
+    classify,
     features,
     heads,
     ingest,
@@ -31,6 +32,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "Run",
+    "classify",
     "features",
     "heads",
     "ingest",

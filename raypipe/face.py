@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from raypipe.config import RunConfig
     from raypipe.reporting.corpus.findings import Findings, SliceBy
+    from raypipe.runtime.classify.config import ClassifyConfig
     from raypipe.runtime.features.config import FeaturesConfig
     from raypipe.runtime.heads.config import HeadsConfig
     from raypipe.runtime.infer.predictor import ClipPrediction
@@ -186,6 +187,24 @@ def heads(config: str | Path | Settings | HeadsConfig, *, address: str | None = 
     from raypipe.runtime.heads.job import carry_out_heads  # loads Ray
 
     carry_out_heads(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def classify(config: str | Path | Settings | ClassifyConfig, *, address: str | None = None) -> Run:
+    """Find out which emotion each answer of finished runs names; again obeys corrections.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster, for a reader; None for ``RAY_ADDRESS``, else an embedded one.
+
+    Raises:
+        RaypipeError: if the config, a run, a reviewed file, the reader or the storage is wrong.
+    """
+    from raypipe.runtime.classify.config import ClassifyConfig, load_classify_config
+    from raypipe.runtime.classify.job import classify as carry_out  # loads Ray
+
+    settings = _settings(config, ClassifyConfig, load_classify_config)
+    carry_out(settings, address=address)
     return Run(settings.output, settings.storage.endpoint)
 
 

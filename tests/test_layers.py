@@ -22,9 +22,12 @@ SHARED = {
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
-    "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
+    "reporting": {
+        *("corpora", "explain", "shards", "store", "metrics", "strategies", "parsing", "questions"),
+    },
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
+    "explain": {"metrics", "parsing", "prompts", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

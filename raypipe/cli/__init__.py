@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import typer
 from rich.console import Console
 
+from raypipe.cli.classify import classify_command
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
@@ -45,6 +46,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "features": features_command,
     "heads": heads_command,
     "relabel": relabel_command,
+    "classify": classify_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -40,6 +40,11 @@ BUILT_IN = (*HEARING, "describe")
 RELABEL = "relabel"
 """The built-in prompt about what annotators wrote; see :mod:`raypipe.relabel.prompt`."""
 
+EXTRACT, GROUP = "extract", "group"
+"""Built-in prompts about answers; see :mod:`raypipe.explain.classify.deciding`."""
+
+_ABOUT_TEXTS = (RELABEL, EXTRACT, GROUP)
+
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
 
@@ -47,12 +52,12 @@ def template_source(prompt: str) -> str:
     """The text of a built-in prompt's template, or of a user's file.
 
     Args:
-        prompt: one of :data:`BUILT_IN`, :data:`RELABEL`, or the path of a Jinja template.
+        prompt: one of :data:`BUILT_IN`, one about texts, or the path of a Jinja template.
 
     Raises:
         ConfigError: if it is neither.
     """
-    if prompt in BUILT_IN or prompt == RELABEL:
+    if prompt in (*BUILT_IN, *_ABOUT_TEXTS):
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
     if Path(prompt).is_file():
         return Path(prompt).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import pyarrow.dataset
 import pyarrow.fs
 
 from raypipe.errors import ConfigError, StoreError
+from raypipe.store.explain_schemas import ANSWERS, TABLE1
 from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
@@ -33,6 +34,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "heads": HEADS,
     "gains": GAINS,
     "labels": LABELS,
+    "answers": ANSWERS,
+    "table1": TABLE1,
 }
 """Tables of a run by their names."""
 

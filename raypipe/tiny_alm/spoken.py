@@ -67,51 +67,53 @@ _BIAS = 0.25
 _PURE_SHARE = 0.6
 
 _CONSONANTS: Mapping[str, Consonant] = {
-    "": Consonant(0.0, 0.0),
-    "t": Consonant(0.025, -0.8),
-    "s": Consonant(0.09, -0.8),
-    "f": Consonant(0.09, 0.2),
-    "h": Consonant(0.045, 0.7),
+    "": Consonant(0.0, 0.0, 0.0),
+    "t": Consonant(0.03, -0.8, 3.0),
+    "k": Consonant(0.03, 0.8, 3.0),
+    "s": Consonant(0.1, -0.8, 3.0),
+    "f": Consonant(0.1, 0.6, 3.0),
 }
 """Bursts: short or long, bright or dark."""
 
 PRONUNCIATIONS: Mapping[str, str] = {
-    "Anna": "{ hV",
-    "Lucy": "hu si",
-    "Tony": "tO hi",
+    "Anna": "{ tV",
+    "Lucy": "fu si",
+    "Tony": "tO ti",
     "Peter": "fi t3",
     "Doctor": "tA t3",
-    "Sister": "sI tE",
+    "Sister": "sI t3",
     "Brother": "fV s3",
-    "Nora": "hO fA",
+    "Nora": "O t{",
     "found": "fA",
-    "lost": "hO",
+    "lost": "kO",
     "took": "tU",
-    "needs": "hi",
-    "left": "hE",
-    "hid": "sI",
-    "moved": "hu",
-    "cut": "tV",
+    "needs": "ki",
+    "left": "kE",
+    "hid": "I",
+    "moved": "u",
+    "cut": "kV",
     "the": "sV",
-    "her": "h3",
-    "my": "h{",
-    "ticket": "tI tE",
-    "letter": "hE t3",
-    "window": "hI tO",
-    "garden": "tA tV",
-    "money": "hV hi",
-    "table": "t{ fU",
-    "flower": "f{ h3",
-    "music": "hu sI",
-    "today": "tu tE",
-    "again": "V hE",
-    "tonight": "tU hA",
-    "always": "hO hE",
-    "early": "3 hi",
+    "her": "3",
+    "my": "f{",
+    "ticket": "tI kI",
+    "letter": "fE t3",
+    "window": "E U",
+    "garden": "kA tV",
+    "money": "V i",
+    "table": "tE fU",
+    "flower": "fO f3",
+    "music": "ku kI",
+    "today": "tu sE",
+    "again": "A sE",
+    "tonight": "sA t{",
+    "always": "sO s{",
+    "early": "k3 i",
     "soon": "su",
 }
-"""Syllables of each word: a consonant of :data:`_CONSONANTS` and a vowel of ``synth.VOWELS``,
-in X-SAMPA, near enough to their English."""
+"""Syllables of each word: a consonant of :data:`_CONSONANTS` and a vowel of ``synth.VOWELS``.
+
+Every word begins with a syllable that no other word has at any place.
+"""
 
 _WORDS = tuple(PRONUNCIATIONS)
 SUBJECTS, VERBS, ARTICLES, OBJECTS, TIMES = (

@@ -139,10 +139,12 @@ class Consonant:
     Attributes:
         duration_s: 0 for none.
         pole: of the filter that shapes the noise: -0.9 is bright, 0.9 is dark.
+        strength: 1 is as loud as that of wordless speech.
     """
 
     duration_s: float
     pole: float
+    strength: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +369,8 @@ def _consonant(syllables: _Syllables, index: int, rng: np.random.Generator) -> A
     hiss = np.diff(rng.normal(size=length + 1))
     shaped = np.asarray(lfilter([1.0 - abs(pole)], [1.0, -pole], hiss), dtype=np.float64)
     strength = 0.05 + 0.12 * features[_COLUMN["brightness"]]
+    if text is not None:
+        strength *= text[index].consonant.strength
     burst: Array = shaped * strength * np.hanning(length)
     return burst
 

@@ -46,6 +46,9 @@ def test_every_word_sounds_unlike_every_other():
     spoken_as = [tuple((s.consonant, s.vowel) for s in syllables(word)) for word in PRONUNCIATIONS]
     assert len(set(spoken_as)) == len(PRONUNCIATIONS) == 33
     assert len({syllable[1] for word in spoken_as for syllable in word}) == len(VOWELS)
+    firsts = [word[0] for word in spoken_as]
+    assert len(set(firsts)) == len(firsts)
+    assert not set(firsts) & {syllable for word in spoken_as for syllable in word[1:]}
 
 
 def test_pauses_are_between_words():

@@ -31,6 +31,7 @@ from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.asking import Model
 from raypipe.runtime.infer.devices import devices
 from raypipe.runtime.infer.models import bring_weights, make_engine, make_frontend, run_usage
 from raypipe.runtime.infer.pools import pool_size
@@ -38,7 +39,7 @@ from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.runtime.relabel.plan import RelabelContext, RelabelPlan, plan_relabel
 from raypipe.runtime.relabel.reading import Part
-from raypipe.runtime.relabel.work import Model, PartSummary, relabel_part
+from raypipe.runtime.relabel.work import PartSummary, relabel_part
 from raypipe.store.location import FINGERPRINT_KEY
 from raypipe.store.objects import object_table
 from raypipe.store.parquet import to_parquet_bytes

@@ -9,19 +9,14 @@ from operator import attrgetter
 
 import pyarrow as pa
 
-from raypipe.engines.contract import Tagged
-from raypipe.protocols import Frontend, RunEngine
-from raypipe.records import Failure, Generation, Request, Search
 from raypipe.relabel.item import Described
 from raypipe.relabel.rounds import Outcome, ask_about
 from raypipe.relabel.table import labels_table
+from raypipe.runtime.infer.asking import Model, ask_texts
 from raypipe.runtime.relabel.plan import RelabelContext
 from raypipe.runtime.relabel.reading import FailedInput, Part
 from raypipe.store.objects import object_bytes
 from raypipe.store.tables import errors_table
-
-Model = tuple[Frontend[Tagged], RunEngine[Tagged]]
-"""Both halves of the engine of a model."""
 
 _FEWEST_ITEMS = 10
 _BROKEN_SHARE = 0.5
@@ -62,9 +57,10 @@ def relabel_part(part: Part, context: RelabelContext, model: Model) -> PartSumma
         StoreError: if the storage refuses.
     """
     items = [row for row in part.rows if isinstance(row, Described)]
+    longest = context.run_config.decoding.max_new_tokens
     outcomes = ask_about(
         items,
-        lambda prompts: _ask(prompts, context, model),
+        lambda prompts: ask_texts(prompts, model, longest),
         context.source,
         context.labels,
         context.settings,
@@ -83,21 +79,6 @@ def relabel_part(part: Part, context: RelabelContext, model: Model) -> PartSumma
         left=sum(outcome.answer is None for outcome in asked),
         failed=len(failed),
     )
-
-
-def _ask(
-    prompts: Sequence[str], context: RelabelContext, model: Model
-) -> list[Generation | Failure]:
-    """One reply for every prompt, in their order."""
-    frontend, engine = model
-    requests = [
-        Request(f"request {number}", prompt, None) for number, prompt in enumerate(prompts, 1)
-    ]
-    prepared = frontend.prepare(requests)
-    ready = [item for item in prepared if not isinstance(item, Failure)]
-    search = Search(0, True, context.run_config.decoding.max_new_tokens)
-    replies = iter(engine.generate(ready, search) if ready else ())
-    return [item if isinstance(item, Failure) else next(replies) for item in prepared]
 
 
 def _commit(part: Part, outcomes: Sequence[Outcome], context: RelabelContext) -> int:

@@ -61,7 +61,7 @@ _USUAL = {
     "verify": 0.15,
 }
 _WORD_WEIGHT = 2.0
-_SPELLING_WEIGHT = 0.5
+_SPELLING_WEIGHT = 1.0
 _FEATURES_WEIGHT = 0.3
 
 

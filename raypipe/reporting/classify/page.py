@@ -1,0 +1,207 @@
+"""Findings of a classify job as one self-contained HTML page and in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rich.table import Table
+
+from raypipe.explain.classify.answers import Form
+from raypipe.explain.classify.findings import ClassifyFindings, SystemFindings
+from raypipe.explain.classify.sample import Agreement
+from raypipe.explain.classify.scores import ALL_RULE, SCORINGS, SUBSETS, Score
+from raypipe.reporting.page import environment
+from raypipe.reporting.run.facts import config_text, versions
+from raypipe.reporting.text import NONE, clean, count
+from raypipe.store.run_record import RunRecord
+
+MOST_GROUPS: Final = 60
+
+_FORMS: tuple[Form, ...] = ("open", "closed")
+_SUBSET_TITLES = {"all": "all", "majority": "agreement > 0.5"}
+_SCORING_TITLES = {"mv": "MV", "any": "All"}
+
+
+def html_classified(findings: ClassifyFindings, record: RunRecord) -> str:
+    """The page about classified answers, as HTML; what models wrote is treated as hostile.
+
+    Args:
+        findings: of the job.
+        record: of the job, finished.
+    """
+    forms = [form for form in _FORMS if form in findings.scores]
+    context = {
+        "title": clean(record.name),
+        "headline": headline(findings),
+        "answers": record.done_counts.input,
+        "named": record.done_counts.input - sum(item.other for item in findings.systems),
+        "other": sum(item.other for item in findings.systems),
+        "all_rule": ALL_RULE,
+        "tables": [
+            {
+                "form": form,
+                "columns": _columns(findings.scores[form]),
+                "rows": table_rows(findings.scores[form]),
+                "differences": _difference_rows(findings.scores[form]),
+            }
+            for form in forms
+        ],
+        "steps": [_step_row(item) for item in findings.systems],
+        "faults": _fault_rows(findings.systems),
+        "word_errors": _word_error_rows(findings.systems),
+        "letters": [(item, _letter_rows(item)) for item in findings.systems if item.letters],
+        "groups": [
+            (clean(row.key, 60), row.value or "other", row.decided_by, count(row.count))
+            for row in findings.groups[:MOST_GROUPS]
+        ],
+        "more_groups": max(0, len(findings.groups) - MOST_GROUPS),
+        "agreement": [_agreement_row(item) for item in findings.agreement],
+        "sampled": findings.sampled,
+        "versions": versions(record),
+        "config": config_text(record),
+    }
+    return environment().get_template("classify/page.html.jinja").render(context)
+
+
+def headline(findings: ClassifyFindings) -> str:
+    """Which differences are more than chance, in one sentence."""
+    cells = [score for scores in findings.scores.values() for score in scores]
+    starred = [
+        f"{score.system} is better than {score.against} on the {form} form"
+        for form, scores in findings.scores.items()
+        for score in scores
+        if score.starred and (score.subset, score.scoring) == ("all", "mv")
+    ]
+    if starred:
+        return "; ".join(starred) + " (macro-F1 against the majority, p ≤ 0.05)."
+    if len({score.system for score in cells}) < 2:
+        return "One system: there is nothing to compare it with."
+    return "No system is better than the best other one by more than chance."
+
+
+def table_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    """Systems, with macro-F1 in percent and its star in every column of one form."""
+    by_cell = {(score.system, score.subset, score.scoring): score for score in scores}
+    systems = list(dict.fromkeys(score.system for score in scores))
+    return [
+        (
+            clean(system, 60),
+            *(
+                _cell(by_cell[system, subset, scoring])
+                for subset in SUBSETS
+                for scoring in SCORINGS
+            ),
+        )
+        for system in systems
+    ]
+
+
+def terminal_table(findings: ClassifyFindings) -> Table:
+    """Table 1: macro-F1 in percent by form, subset and scoring."""
+    forms = [form for form in _FORMS if form in findings.scores]
+    titles = [
+        f"{form}: {_SUBSET_TITLES[subset]}, {_SCORING_TITLES[scoring]}"
+        for form in forms
+        for subset in SUBSETS
+        for scoring in SCORINGS
+    ]
+    table = Table("system", *titles)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows: dict[str, list[str]] = {}
+    width = len(SUBSETS) * len(SCORINGS)
+    for place, form in enumerate(forms):
+        for system, *cells in table_rows(findings.scores[form]):
+            rows.setdefault(system, [NONE] * width * len(forms))
+            rows[system][place * width : (place + 1) * width] = cells
+    for system, values in rows.items():
+        table.add_row(system, *values)
+    return table
+
+
+def percent(share: float) -> str:
+    """A share in percent, to one decimal."""
+    return NONE if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _columns(scores: Sequence[Score]) -> list[str]:
+    numbers = {(score.subset, score.scoring): score.n for score in scores}
+    return [
+        f"{_SUBSET_TITLES[subset]}, {_SCORING_TITLES[scoring]} (n = {numbers[subset, scoring]})"
+        for subset in SUBSETS
+        for scoring in SCORINGS
+    ]
+
+
+def _cell(score: Score) -> str:
+    star = "*" if score.starred else ""
+    return f"{_with_interval(score.macro_f1, score.low, score.high)}{star}"
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return NONE
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _difference_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
+    return [
+        (
+            clean(score.system, 60),
+            clean(score.against, 60),
+            f"{_SUBSET_TITLES[score.subset]}, {_SCORING_TITLES[score.scoring]}",
+            _with_interval(score.difference, score.difference_low, score.difference_high),
+            f"{score.p_value:.3f}",
+        )
+        for score in scores
+        if score.against is not None
+    ]
+
+
+def _step_row(item: SystemFindings) -> tuple[str, ...]:
+    def listed(counts: Mapping[str, int]) -> str:
+        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        return ", ".join(f"{name} {number}" for name, number in ordered) or NONE
+
+    return (
+        f"{clean(item.system, 60)}, {item.form}",
+        count(item.n),
+        count(item.other),
+        listed(item.extracted_by),
+        listed(item.grouped_by),
+        count(item.reasons),
+    )
+
+
+def _fault_rows(systems: Sequence[SystemFindings]) -> list[tuple[str, ...]]:
+    return [
+        (f"{clean(item.system, 60)}, {item.form}", what, clean(fault, 80), count(number))
+        for item in systems
+        for what, counts in (("emotion", item.faults), ("part", item.parts))
+        for fault, number in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    ]
+
+
+def _letter_rows(item: SystemFindings) -> list[tuple[str, ...]]:
+    return [(use.letter, percent(use.chosen), percent(use.reference)) for use in item.letters]
+
+
+def _agreement_row(item: Agreement) -> tuple[str, ...]:
+    share = _with_interval(item.right / item.n, item.low, item.high)
+    return item.decided_by, count(item.n), count(item.right), share
+
+
+def _word_error_rows(systems: Sequence[SystemFindings]) -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{clean(item.system, 60)}, {item.form}",
+            _with_interval(item.word_errors.rate, item.word_errors.low, item.word_errors.high),
+            percent(item.word_errors.baseline),
+            count(item.word_errors.words),
+            count(item.word_errors.without),
+        )
+        for item in systems
+        if item.word_errors is not None
+    ]

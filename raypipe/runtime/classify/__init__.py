@@ -1,0 +1,1 @@
+"""The classify job: which emotion every answer of finished runs names."""
