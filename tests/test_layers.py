@@ -22,7 +22,11 @@ SHARED = {
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
-    "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
+    "reporting": {
+        *("corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"),
+        "explain",
+    },
+    "explain": {"audio", "metrics", "prompts", "shards", "store"},
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},

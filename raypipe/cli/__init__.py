@@ -25,6 +25,7 @@ from raypipe.cli.relabel import relabel_command
 from raypipe.cli.report import report
 from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
+from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
 from raypipe.errors import RaypipeError
 
@@ -56,6 +57,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(sheets, name="sheets")
 
 
 def main() -> None:
