@@ -15,11 +15,11 @@ Side = Literal["A", "B"]
 """Place of a reason among two."""
 
 
-class _Section(BaseModel):
+class _KeySection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class KeyItem(_Section):
+class KeyItem(_KeySection):
     """What an item of the sheets is.
 
     Attributes:
@@ -41,7 +41,7 @@ class KeyItem(_Section):
         return self.label == self.reference
 
 
-class StudyKey(_Section):
+class StudyKey(_KeySection):
     """The key of a study.
 
     Attributes:
