@@ -15,6 +15,7 @@ from raypipe.cli.features import features_command
 from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
+from raypipe.cli.judge import judge_command
 from raypipe.cli.metrics import metrics
 from raypipe.cli.models import models
 from raypipe.cli.parse import parse
@@ -46,6 +47,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "features": features_command,
     "heads": heads_command,
     "relabel": relabel_command,
+    "judge": judge_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -11,6 +11,7 @@ import pyarrow.fs
 
 from raypipe.errors import ConfigError, StoreError
 from raypipe.store.head_schemas import GAINS, HEADS
+from raypipe.store.judge_schemas import JUDGEMENTS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
 from raypipe.store.schemas import (
@@ -33,6 +34,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "heads": HEADS,
     "gains": GAINS,
     "labels": LABELS,
+    "judgements": JUDGEMENTS,
 }
 """Tables of a run by their names."""
 
