@@ -10,14 +10,14 @@ from pathlib import Path
 from raypipe.records import ExplainedAnswer
 
 LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
-SPEAKERS = 12
+SPEAKERS = 25
 
 
 def two_systems(count: int) -> tuple[list[ExplainedAnswer], list[ExplainedAnswer]]:
     """Answers about ``u0``, ``u1``, …: the first system's reason is longer for two in three.
 
-    One in six (of those, the ones whose number ends a dozen) have reasons of the same length; the
-    second system answers every tenth with another label.
+    Every twelfth has reasons of the same length; the second system answers every tenth with
+    another label.
     """
     first, second = [], []
     for number in range(count):
@@ -26,7 +26,7 @@ def two_systems(count: int) -> tuple[list[ExplainedAnswer], list[ExplainedAnswer
         if number % 12 == 11:
             lengths = (30, 30)
         other = LABELS[(number + 1) % len(LABELS)] if number % 10 == 9 else label
-        speaker = f"s{number % SPEAKERS}"
+        speaker = f"s{number // 3 % SPEAKERS}"  # of whom each has reasons of all lengths
         first.append(answer(number, speaker, label, f"first {number} ", lengths[0]))
         second.append(answer(number, speaker, other, f"other {number} ", lengths[1]))
     return first, second
