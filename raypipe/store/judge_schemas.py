@@ -43,7 +43,7 @@ WIN_RATES = pa.schema(
         *(
             pa.field(name, pa.int64(), nullable=False)
             for name in (
-                *("pairs", "decided", "wins", "losses"),
+                *("pairs", "speakers", "decided", "wins", "losses"),
                 *("ties", "inconsistent", "invalid"),
             )
         ),

@@ -156,7 +156,7 @@ def test_the_command_lets_a_judge_hear_and_shows_what_came_of_it(
         assert shown.exit_code == 0, f"{shown.output}\n{shown.exception!r}"
         assert len(server.clips) == 24
         assert all(server.clips)
-    assert "The judge prefers tuned to plain in" in shown.output
+    assert "against plain over 12 pairs" in shown.output
     assert "12 pairs in = 12 judged + 0 errors" in shown.output
     report = tmp_path / "out" / "report.html"
     written = report.read_bytes()

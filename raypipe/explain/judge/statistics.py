@@ -13,9 +13,12 @@ from raypipe.metrics.bootstrap import REPLICATES, interval, poisson_weights
 
 Array = NDArray[np.float64]
 
+FEW_SPEAKERS = 10
+"""Speakers below which intervals by a bootstrap of speakers are too narrow."""
+
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ClusteredMean:
     """A number with its 95 % interval; all three are NaN without data."""
 
     value: float
@@ -30,7 +33,8 @@ class JudgeTally:
     Attributes:
         group: ``overall``, or a label.
         pairs: that were judged.
-        decided: of them, those with two verdicts that can be read; rates are of these.
+        speakers: of the pairs; a pair without a speaker counts as one.
+        decided: pairs with two verdicts that can be read; rates are of these.
         wins: pairs in which both verdicts prefer the first system.
         losses: pairs in which both prefer the second.
         ties: pairs with two ties.
@@ -44,15 +48,16 @@ class JudgeTally:
 
     group: str
     pairs: int
+    speakers: int
     decided: int
     wins: int
     losses: int
     ties: int
     inconsistent: int
     invalid: int
-    win_rate: Estimate
-    position_bias: Estimate
-    inconsistency: Estimate
+    win_rate: ClusteredMean
+    position_bias: ClusteredMean
+    inconsistency: ClusteredMean
 
 
 def tallies_of(
@@ -61,8 +66,8 @@ def tallies_of(
     """The whole of a judge's verdicts, then every label by itself.
 
     Intervals are percentiles of a Poisson bootstrap that draws speakers: a speaker's pairs are
-    drawn together. A pair without a speaker is drawn by itself. With fewer than ten speakers they
-    are too narrow.
+    drawn together. A pair without a speaker is drawn by itself. With fewer than
+    :data:`FEW_SPEAKERS` they are too narrow.
 
     Args:
         pairs: with their verdicts.
@@ -78,7 +83,7 @@ def tallies_of(
 
 def clustered(
     sums: Array, counts: Array, clusters: Sequence[str], *, replicates: int, seed: int
-) -> Estimate:
+) -> ClusteredMean:
     """A mean and its 95 % interval by a Poisson bootstrap of clusters.
 
     Args:
@@ -89,7 +94,7 @@ def clustered(
         seed: of the bootstrap.
     """
     if not counts.sum():
-        return Estimate(np.nan, np.nan, np.nan)
+        return ClusteredMean(np.nan, np.nan, np.nan)
     names, place = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
     cluster_sums, cluster_counts = np.bincount(place, sums), np.bincount(place, counts)
     weights = poisson_weights(names.tolist(), replicates, seed).astype(np.float64)
@@ -98,7 +103,7 @@ def clustered(
         cluster_sums @ weights, total, out=np.full(replicates, np.nan), where=total > 0
     )
     low, high = interval(means)
-    return Estimate(float(sums.sum() / counts.sum()), low, high)
+    return ClusteredMean(float(sums.sum() / counts.sum()), low, high)
 
 
 def _tally(group: str, pairs: Sequence[JudgedPair], replicates: int, seed: int) -> JudgeTally:
@@ -107,7 +112,7 @@ def _tally(group: str, pairs: Sequence[JudgedPair], replicates: int, seed: int) 
         for pair in pairs
     ]
 
-    def estimate(sums: Array, counts: Array) -> Estimate:
+    def estimate(sums: Array, counts: Array) -> ClusteredMean:
         return clustered(sums, counts, clusters, replicates=replicates, seed=seed)
 
     wins = np.array([np.nan if pair.win is None else pair.win for pair in pairs])
@@ -119,6 +124,7 @@ def _tally(group: str, pairs: Sequence[JudgedPair], replicates: int, seed: int) 
     return JudgeTally(
         group=group,
         pairs=len(pairs),
+        speakers=len(set(clusters)),
         decided=int(decided.sum()),
         wins=int((wins == 1).sum()),
         losses=int((wins == 0).sum()),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from rich.table import Table
 
-from raypipe.explain.judge.statistics import Estimate, JudgeTally, tallies_of
+from raypipe.explain.judge.statistics import FEW_SPEAKERS, ClusteredMean, JudgeTally, tallies_of
 from raypipe.explain.judge.table import judged_pairs
 from raypipe.reporting.page import Fact, environment
 from raypipe.reporting.run.facts import config_text, versions
@@ -16,6 +16,7 @@ from raypipe.reporting.text import NONE, clean, count, difference, interval
 from raypipe.store.run_record import RunRecord
 
 _EXAMPLES_OF_A_KIND = 2
+_TOO_FEW = "Speakers; so few that intervals are too narrow"
 
 Row = Mapping[str, object]
 
@@ -83,9 +84,8 @@ def headline(overall: JudgeTally, record: RunRecord) -> str:
     rate = overall.win_rate
     apart = rate.low > 0.5 or rate.high < 0.5
     return (
-        f"The judge prefers {first} to {second} in {_percent(rate)} of "
-        f"{count(overall.decided)} pairs: "
-        + ("apart from a half." if apart else "no preference beyond chance.")
+        f"{first} wins {_percent(rate)} against {second} over {count(overall.decided)} pairs: "
+        f"{'a' if apart else 'no'} preference beyond chance."
     )
 
 
@@ -117,14 +117,14 @@ def _cells(tally: JudgeTally) -> tuple[str, ...]:
     )
 
 
-def _percent(estimate: Estimate) -> str:
+def _percent(estimate: ClusteredMean) -> str:
     if estimate.value != estimate.value:  # no data
         return NONE
     ends = interval(f"{100 * estimate.low:.1f}", f"{100 * estimate.high:.1f}")
     return f"{100 * estimate.value:.1f}\u00a0% {ends}"
 
 
-def _points(estimate: Estimate) -> str:
+def _points(estimate: ClusteredMean) -> str:
     if estimate.value != estimate.value:
         return NONE
     ends = interval(difference(estimate.low, 2), difference(estimate.high, 2))
@@ -141,6 +141,7 @@ def _facts(overall: JudgeTally, record: RunRecord) -> list[Fact]:
         ("Position bias: share of A less a half", _points(overall.position_bias)),
         ("Pairs whose two verdicts differ", _percent(overall.inconsistency)),
         ("Ties, both ways", f"{count(overall.ties)} of {count(overall.decided)} pairs"),
+        ("Speakers" if overall.speakers >= FEW_SPEAKERS else _TOO_FEW, count(overall.speakers)),
         ("Verdicts that cannot be read", f"{count(overall.invalid)} of {count(2 * overall.pairs)}"),
     ]
     if usage:

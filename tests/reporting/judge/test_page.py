@@ -72,10 +72,11 @@ class Tags(HTMLParser):
 def test_the_page_says_what_the_verdicts_say() -> None:
     text, record = page(ROWS)
     Tags(text)
-    assert "The judge prefers tuned to plain in 87.1\xa0% [" in text
-    assert "of 35 pairs: apart from a half." in text
+    assert "tuned wins 87.1\xa0% [" in text
+    assert "against plain over 35 pairs: a preference beyond chance." in text
     for words in ("Both verdicts prefer tuned", "Both verdicts prefer plain", "Cannot be read"):
         assert words in text
+    assert "Speakers; so few that intervals are too narrow" in text
     assert "1 of 72" in text  # verdicts that cannot be read
     table = judgements_table(
         ROWS, run="r", model="m", prompt="judge", prompt_hash="h", systems=("tuned", "plain")
