@@ -171,7 +171,8 @@ def chromium(folder: Path) -> Iterator[Chromium]:
 
     command = [
         program,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        "--remote-debugging-pipe",
         *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
         f"--user-data-dir={folder / 'profile'}",
     ]

@@ -43,6 +43,8 @@ def make(
     from raypipe.store.location import Location
 
     console = Console()
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output} is no folder")
     if output.exists() and any(output.iterdir()):
         raise ConfigError(f"{output} is not empty; sheets that were sent out are not overwritten")
     rows = read_answers(answers, endpoint)
