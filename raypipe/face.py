@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from raypipe.runtime.heads.config import HeadsConfig
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.runtime.judge.config import JudgeConfig
     from raypipe.runtime.relabel.config import RelabelConfig
     from raypipe.shards import ShardIndex
     from raypipe.store.location import Location
@@ -228,6 +229,29 @@ def relabel(config: str | Path | Settings | RelabelConfig, *, address: str | Non
     from raypipe.runtime.relabel.job import carry_out_relabel  # loads Ray
 
     carry_out_relabel(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def judge(config: str | Path | Settings | JudgeConfig, *, address: str | None = None) -> Run:
+    """Let a model choose between two systems' reasons; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the answers, the model or the storage is wrong.
+    """
+    from raypipe.runtime.infer.devices import devices
+    from raypipe.runtime.judge.config import JudgeConfig, load_judge_config
+    from raypipe.runtime.judge.plan import plan_judge
+
+    settings = _settings(config, JudgeConfig, load_judge_config)
+    plan = plan_judge(settings, partial(devices, address))
+
+    from raypipe.runtime.judge.job import carry_out_judge  # loads Ray
+
+    carry_out_judge(plan, address=address)
     return Run(settings.output, settings.storage.endpoint)
 
 

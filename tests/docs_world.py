@@ -31,6 +31,7 @@ from raypipe.config import checked, parse_config
 from raypipe.runtime.features.config import FeaturesConfig
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
+from raypipe.runtime.judge.config import JudgeConfig
 from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.store.location import Location
 from raypipe.store.query import query
@@ -210,6 +211,7 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
         ("encoders", FeaturesConfig),
         ("features", HeadsConfig),
         ("items_per_request", RelabelConfig),
+        ("second", JudgeConfig),
     ):
         if {key, "output"} <= set(shown):
             checked(config, shown, block.where)

@@ -23,11 +23,12 @@ SHARED = {
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
     "reporting": {
-        *("corpora", "explain", "shards", "store", "metrics", "strategies", "parsing", "questions"),
+        *("corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"),
+        "explain",
     },
+    "explain": {"audio", "metrics", "parsing", "prompts", "shards", "store"},
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
-    "explain": {"metrics", "parsing", "prompts", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

@@ -16,6 +16,7 @@ from raypipe.cli.features import features_command
 from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
+from raypipe.cli.judge import judge_command
 from raypipe.cli.metrics import metrics
 from raypipe.cli.models import models
 from raypipe.cli.parse import parse
@@ -26,6 +27,7 @@ from raypipe.cli.relabel import relabel_command
 from raypipe.cli.report import report
 from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
+from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
 from raypipe.errors import RaypipeError
 
@@ -47,6 +49,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "heads": heads_command,
     "relabel": relabel_command,
     "classify": classify_command,
+    "judge": judge_command,
     "query": query,
     "parse": parse,
     "report": report,
@@ -58,6 +61,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(sheets, name="sheets")
 
 
 def main() -> None:

@@ -30,5 +30,12 @@ def report(
         tables.write(REPORT, html_relabelling(labels.to_table(), record).encode())
         Console().print(f"{REPORT} in {run}", highlight=False)
         return
+    judgements = table_dataset(tables, "judgements")
+    if judgements is not None:
+        from raypipe.reporting.judge.page import html_judgements
+
+        tables.write(REPORT, html_judgements(judgements.to_table(), record).encode())
+        Console().print(f"{REPORT} in {run}", highlight=False)
+        return
     write_report(tables, record, LabelSet(record.labels))
     show_run(run, record, Console(), endpoint)

@@ -43,7 +43,10 @@ RELABEL = "relabel"
 EXTRACT, GROUP = "extract", "group"
 """Built-in prompts about answers; see :mod:`raypipe.explain.classify.deciding`."""
 
-_ABOUT_TEXTS = (RELABEL, EXTRACT, GROUP)
+JUDGE = "judge"
+"""The built-in prompt about two reasons; see :mod:`raypipe.explain.judge.verdicts`."""
+
+_ABOUT_TEXTS = (RELABEL, EXTRACT, GROUP, JUDGE)
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 

@@ -12,6 +12,7 @@ import pyarrow.fs
 from raypipe.errors import ConfigError, StoreError
 from raypipe.store.explain_schemas import ANSWERS, TABLE1
 from raypipe.store.head_schemas import GAINS, HEADS
+from raypipe.store.judge_schemas import JUDGEMENTS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
 from raypipe.store.schemas import (
@@ -36,6 +37,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "labels": LABELS,
     "answers": ANSWERS,
     "table1": TABLE1,
+    "judgements": JUDGEMENTS,
 }
 """Tables of a run by their names."""
 

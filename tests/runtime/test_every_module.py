@@ -32,6 +32,10 @@ WHOLE_RUNS = {
         "test_relabel.py",
         "the order of plan, actors, counts and files, which have their tests",
     ),
+    "judge/job.py": (
+        "test_judge.py",
+        "the order of plan, actors, counts and files, which have their tests",
+    ),
     "infer/pipeline.py": (
         "test_pipeline.py",
         "the order of plan, stream, counts and reduce, which have their tests",

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from corpus_folder import CorpusFolder
+from judged_answers import two_systems, write_answers
 from typed_items import silent_utterances
 
 from raypipe.shards import read_index
@@ -149,11 +150,12 @@ def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_pa
 
 
 @pytest.mark.slow  # the scripts share what the two above show
-def test_submitted_features_heads_and_relabelling_tell_the_truth(
+def test_submitted_features_heads_relabelling_and_judging_tell_the_truth(
     head: Head, corpus: Path, tmp_path: Path, runs: Any
 ) -> None:
     """One after the other: the second reads what the first wrote."""
     typed = runs.shards(silent_utterances(12), tmp_path / "typed", 100)
+    first, second = two_systems(6)
     configs: dict[str, dict[str, Any]] = {
         "features": {"input": {"shards": str(corpus)}, "encoders": [{"path": "fbank-raw"}]},
         "heads": {
@@ -169,6 +171,12 @@ def test_submitted_features_heads_and_relabelling_tell_the_truth(
             "max_new_tokens": 1,  # nothing can be read in one token: all is left and marked
             "attempts": 1,
         },
+        "judge": {
+            "first": {"name": "one", "answers": str(write_answers(tmp_path / "1.jsonl", first))},
+            "second": {"name": "two", "answers": str(write_answers(tmp_path / "2.jsonl", second))},
+            "model": {"path": "tiny-alm"},
+            "max_new_tokens": 1,
+        },
     }
     counts = {}
     for job, document in configs.items():
@@ -181,3 +189,4 @@ def test_submitted_features_heads_and_relabelling_tell_the_truth(
     assert counts["features"].predicted == counts["heads"].predicted == runs.utterances
     left = "SELECT count(*) AS n FROM labels WHERE status = 'left'"
     assert runs.rows(tmp_path / "relabel", left) == [{"n": 12}]
+    assert counts["judge"].predicted == 6

@@ -1,0 +1,1 @@
+"""Pages about a judge's verdicts."""

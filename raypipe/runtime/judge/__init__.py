@@ -1,0 +1,1 @@
+"""Pairwise preference between two systems' reasons, as a job."""

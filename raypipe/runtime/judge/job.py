@@ -1,0 +1,244 @@
+"""A judge job from its config to its win rate; models are Ray actors."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+import pyarrow as pa
+import ray
+from ray.exceptions import RayError
+from ray.util import ActorPool
+from rich.console import Console
+
+from raypipe.errors import (
+    EngineError,
+    ErrorShareError,
+    RaypipeError,
+    StoppedError,
+    StoreError,
+    unexpected,
+)
+from raypipe.explain.judge.statistics import tallies_of
+from raypipe.explain.judge.table import judged_pairs, win_rates_table
+from raypipe.reporting.judge.page import html_judgements
+from raypipe.runtime.finish.counts import check_counts
+from raypipe.runtime.finish.error_share import check_error_share
+from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.finish.report import REPORT
+from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.devices import devices
+from raypipe.runtime.infer.models import bring_weights, make_engine, make_frontend, run_usage
+from raypipe.runtime.infer.pools import pool_size
+from raypipe.runtime.judge.config import JudgeConfig
+from raypipe.runtime.judge.plan import JudgeContext, JudgePlan, plan_judge
+from raypipe.runtime.judge.reading import JudgePart
+from raypipe.runtime.judge.work import JudgeModel, JudgeSummary, judge_part
+from raypipe.runtime.ray.session import check_resources, own_error, ray_session
+from raypipe.store.location import FINGERPRINT_KEY
+from raypipe.store.objects import object_table
+from raypipe.store.parquet import to_parquet_bytes
+from raypipe.store.query import connect
+from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
+
+WIN_RATES_FILE = "win_rates.parquet"
+"""What the verdicts come to, beside the job's ``run.json``."""
+
+_logger = logging.getLogger(__name__)
+
+
+def judge(
+    config: JudgeConfig, *, address: str | None = None, console: Console | None = None
+) -> RunRecord:
+    """Let a model choose between two systems' reasons, each pair asked about both ways.
+
+    The same config again continues an interrupted job and asks nothing twice.
+
+    Args:
+        config: what to do.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+        console: where progress goes.
+
+    Returns:
+        The record, as written to ``run.json``.
+
+    Raises:
+        RaypipeError: if the config, the answers, the model, the storage or the accounting is wrong.
+    """
+    plan = plan_judge(config, partial(devices, address))
+    return carry_out_judge(plan, address=address, console=console)
+
+
+def carry_out_judge(
+    plan: JudgePlan, *, address: str | None = None, console: Console | None = None
+) -> RunRecord:
+    """The rest of :func:`judge` after everything was checked, from its plan."""
+    console = console or Console()
+    if not plan.pending and plan.tables.exists(RECORD):
+        record = read_record(plan.tables)
+        if record.status == "finished":
+            return record
+    started, clock = datetime.now(UTC), time.monotonic()
+    record = _record(plan, started)
+    write_record(plan.tables, record)
+    try:
+        if plan.pending:
+            bring_weights(plan.context.run_config)
+            with ray_session(address):
+                _ask_judges(plan, console)
+        return _finished(plan, record, clock)
+    except Exception as error:
+        status: Status = (
+            "stopped" if isinstance(error, StoppedError | ErrorShareError) else "failed"
+        )
+        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+        with suppress(StoreError):  # what is raised is why the job ended
+            write_record(
+                plan.tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
+            )
+        raise
+
+
+class JudgeActor:
+    """Holds a judge; a fault of the model is told in the place of a part's summary."""
+
+    def __init__(self, context: JudgeContext) -> None:
+        self._context = context
+        self._model: JudgeModel | None = None
+        self._fault = ""
+        run = context.run_config
+        try:
+            frontend = make_frontend(run.model)
+            self._model = frontend, make_engine(run, context.emotion_tokens, ())
+        except Exception as error:
+            _logger.exception("model %s cannot be loaded", context.model)
+            reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+            self._fault = f"model {context.model} cannot be loaded: {' '.join(reason.split())}"
+
+    def judge(self, part: JudgePart) -> JudgeSummary:
+        """Judge a part, or say why that cannot be."""
+        if self._model is None:
+            return JudgeSummary(part.name, len(part.pairs), stopped=self._fault)
+        try:
+            return judge_part(part, self._context, self._model)
+        except StoppedError as error:
+            return JudgeSummary(part.name, len(part.pairs), stopped=str(error), resumable=True)
+
+
+def _ask_judges(plan: JudgePlan, console: Console) -> None:
+    """Put every pending part to the model's actors.
+
+    Raises:
+        StoppedError: at the end of a budget.
+        EngineError: if the model cannot be loaded, or most of a part's questions fail.
+    """
+    run = plan.context.run_config
+    count = pool_size(run.resources, run.model).now
+    each = {"gpus": run.resources.gpus, "cpus": run.resources.cpus_per_actor}
+    check_resources(**{name: count * value for name, value in each.items()})
+    done = sum(len(part.pairs) for part in plan.parts if part.name in plan.done)
+    stopped: JudgeSummary | None = None
+    with RunProgress(len(plan.pairs.pairs), done, console) as progress:
+        try:
+            for summary in _summaries(plan, count):
+                if summary.stopped is None:
+                    progress.advance(summary.pairs, summary.errors)
+                elif stopped is None or not summary.resumable:
+                    stopped = summary
+                    if not summary.resumable:
+                        break
+        except RayError as error:
+            raise own_error(error) from error
+    if stopped is not None:
+        assert stopped.stopped is not None
+        raise (StoppedError if stopped.resumable else EngineError)(stopped.stopped)
+
+
+def _summaries(plan: JudgePlan, count: int) -> Iterator[JudgeSummary]:
+    resources = plan.context.run_config.resources
+    actor = ray.remote(
+        num_cpus=resources.cpus_per_actor,
+        num_gpus=resources.gpus,
+        max_restarts=-1,
+        max_task_retries=2,
+    )(JudgeActor)
+    pool = ActorPool([actor.remote(plan.context) for _ in range(min(count, len(plan.pending)))])
+    yield from pool.map_unordered(lambda held, part: held.judge.remote(part), plan.pending)
+
+
+def _finished(plan: JudgePlan, record: RunRecord, clock: float) -> RunRecord:
+    """Count, write the win rates, the report and the record."""
+    context = plan.context
+    rows = _read_parts(plan)
+    counts = _counts(plan)
+    check_counts(counts)
+    check_error_share(
+        plan.tables,
+        context.run,
+        counts.input,
+        [(context.model, context.prompt)],
+        plan.config.max_error_fraction,
+    )
+    tallies = tallies_of(judged_pairs(rows), seed=plan.config.seed)
+    metadata = {FINGERPRINT_KEY: context.fingerprint}
+    rates = win_rates_table(tallies, context.systems)
+    plan.tables.write(WIN_RATES_FILE, to_parquet_bytes(rates, metadata))
+    record = record.changed(
+        counts=counts,
+        api_usage=_usage(plan),
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 1),
+    )
+    plan.tables.write(REPORT, html_judgements(rows, record).encode())
+    write_record(plan.tables, record)
+    return record
+
+
+def _read_parts(plan: JudgePlan) -> pa.Table:
+    """The committed rows of the table ``judgements``, in the order of the pairs."""
+    return pa.concat_tables(
+        object_table(plan.tables.read(plan.context.object_name("judgements", part.name)))
+        for part in plan.parts
+    )
+
+
+def _counts(plan: JudgePlan) -> RunCounts:
+    connection = connect(plan.tables)
+    run = [plan.context.run]
+    judged = connection.execute("SELECT count(*) FROM judgements WHERE run = ?", run).fetchone()
+    errors = connection.execute("SELECT count(*) FROM errors WHERE run = ?", run).fetchone()
+    assert judged is not None
+    assert errors is not None
+    return RunCounts(
+        input=len(plan.pairs.pairs), predicted=judged[0], errors=errors[0], strategies={}
+    )
+
+
+def _usage(plan: JudgePlan) -> dict[str, object] | None:
+    usage = run_usage(plan.context.run_config)
+    return None if usage is None else dataclasses.asdict(usage)
+
+
+def _record(plan: JudgePlan, started: datetime) -> RunRecord:
+    context = plan.context
+    return RunRecord(
+        name=plan.config.name,
+        run=context.run,
+        status="running",
+        fingerprint=context.fingerprint,
+        generation_fingerprint=context.fingerprint,
+        input_fingerprint=plan.pairs.fingerprint,
+        identity=plan.identity,
+        labels=plan.labels.names,
+        config=plan.config.model_dump(mode="json"),
+        chosen=plan.chosen,
+        seed=plan.config.seed,
+        versions=versions([plan.config.model.engine]),
+        started=started.isoformat(timespec="seconds"),
+    )
