@@ -28,6 +28,7 @@ from typer.testing import CliRunner
 
 from raypipe.cli import app
 from raypipe.config import checked, parse_config
+from raypipe.runtime.classify.config import ClassifyConfig
 from raypipe.runtime.features.config import FeaturesConfig
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
@@ -212,6 +213,7 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
         ("features", HeadsConfig),
         ("items_per_request", RelabelConfig),
         ("second", JudgeConfig),
+        ("systems", ClassifyConfig),
     ):
         if {key, "output"} <= set(shown):
             checked(config, shown, block.where)
