@@ -25,6 +25,7 @@ SHARED = {
     "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
+    "explain": {"config", "prompts", "shards", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

@@ -40,6 +40,9 @@ BUILT_IN = (*HEARING, "describe")
 RELABEL = "relabel"
 """The built-in prompt about what annotators wrote; see :mod:`raypipe.relabel.prompt`."""
 
+RATIONALE = "rationale"
+"""The built-in prompt of a teacher that knows the label; see :mod:`raypipe.explain.rationale`."""
+
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
 
@@ -47,12 +50,13 @@ def template_source(prompt: str) -> str:
     """The text of a built-in prompt's template, or of a user's file.
 
     Args:
-        prompt: one of :data:`BUILT_IN`, :data:`RELABEL`, or the path of a Jinja template.
+        prompt: one of :data:`BUILT_IN`, :data:`RELABEL`, :data:`RATIONALE`, or the path of a Jinja
+            template.
 
     Raises:
         ConfigError: if it is neither.
     """
-    if prompt in BUILT_IN or prompt == RELABEL:
+    if prompt in (*BUILT_IN, RELABEL, RATIONALE):
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
     if Path(prompt).is_file():
         return Path(prompt).read_text(encoding="utf-8")

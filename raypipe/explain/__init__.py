@@ -1,0 +1,1 @@
+"""The explainable framework of explainable_speechlm: rationales, training files, judges, sheets."""
