@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from raypipe.runtime.heads.config import HeadsConfig
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
+    from raypipe.runtime.rationale.config import RationaleConfig
     from raypipe.runtime.relabel.config import RelabelConfig
     from raypipe.shards import ShardIndex
     from raypipe.store.location import Location
@@ -209,6 +210,31 @@ def relabel(config: str | Path | Settings | RelabelConfig, *, address: str | Non
     from raypipe.runtime.relabel.job import carry_out_relabel  # loads Ray
 
     carry_out_relabel(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def rationale(
+    config: str | Path | Settings | RationaleConfig, *, address: str | None = None
+) -> Run:
+    """Let a teacher that hears the clips explain their gold labels; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the input, the model or the storage is wrong.
+    """
+    from raypipe.runtime.infer.devices import devices
+    from raypipe.runtime.rationale.config import RationaleConfig, load_rationale_config
+    from raypipe.runtime.rationale.plan import plan_rationale
+
+    settings = _settings(config, RationaleConfig, load_rationale_config)
+    plan = plan_rationale(settings, partial(devices, address))
+
+    from raypipe.runtime.rationale.job import carry_out_rationale  # loads Ray
+
+    carry_out_rationale(plan, address=address)
     return Run(settings.output, settings.storage.endpoint)
 
 

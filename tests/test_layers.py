@@ -22,7 +22,9 @@ SHARED = {
     "shards": {"store"},
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
-    "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
+    "reporting": {
+        *("corpora", "shards", "store", "metrics", "strategies", "parsing", "questions", "explain")
+    },
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
     "explain": {"config", "prompts", "shards", "store"},

@@ -20,6 +20,7 @@ from raypipe.cli.models import models
 from raypipe.cli.parse import parse
 from raypipe.cli.query import query
 from raypipe.cli.questions import questions_command
+from raypipe.cli.rationale import rationale_command
 from raypipe.cli.reaggregate import reaggregate
 from raypipe.cli.relabel import relabel_command
 from raypipe.cli.report import report
@@ -45,6 +46,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "features": features_command,
     "heads": heads_command,
     "relabel": relabel_command,
+    "rationale": rationale_command,
     "query": query,
     "parse": parse,
     "report": report,

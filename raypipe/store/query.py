@@ -13,6 +13,7 @@ from raypipe.errors import ConfigError, StoreError
 from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
+from raypipe.store.rationale_schema import RATIONALE_TABLES, RATIONALES
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
@@ -33,6 +34,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "heads": HEADS,
     "gains": GAINS,
     "labels": LABELS,
+    **dict.fromkeys(RATIONALE_TABLES.values(), RATIONALES),
 }
 """Tables of a run by their names."""
 

@@ -67,6 +67,7 @@ def tidied(text: str) -> str:
         >>> tidied('**Reasoning:**  The words  "lost it" say little.')
         'The words "lost it" say little.'
     """
+    text = text.encode("utf-8", "replace").decode()  # no table takes half of a surrogate pair
     text = _TARGET_TAGS.sub(" ", _THOUGHTS.sub("", text))
     text = " ".join(text.split())
     text = _HEADING.sub("", text)
