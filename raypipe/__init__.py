@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from raypipe.face import (
     Run,
+    export,
     features,
     heads,
     ingest,
@@ -32,6 +33,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "Run",
+    "export",
     "features",
     "heads",
     "ingest",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from raypipe.config import RunConfig
+    from raypipe.explain.export.config import ExportConfig
     from raypipe.reporting.corpus.findings import Findings, SliceBy
     from raypipe.runtime.features.config import FeaturesConfig
     from raypipe.runtime.heads.config import HeadsConfig
@@ -236,6 +237,21 @@ def rationale(
 
     carry_out_rationale(plan, address=address)
     return Run(settings.output, settings.storage.endpoint)
+
+
+def export(config: str | Path | Settings | ExportConfig) -> Mapping[str, object]:
+    """Write corpora and their rationales as training files; what ``manifest.json`` says of them.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+
+    Raises:
+        RaypipeError: if the config, the corpora, the rationales or the output is wrong.
+    """
+    from raypipe.explain.export.config import ExportConfig, load_export_config
+    from raypipe.explain.export.write import export
+
+    return export(_settings(config, ExportConfig, load_export_config))
 
 
 def _settings(

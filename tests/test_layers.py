@@ -29,7 +29,9 @@ SHARED = {
     "ssl": {"engines", "metrics"},
     "explain": {"config", "prompts", "shards", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
-    "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
+    "tiny_alm": {
+        *("prompts", "parsing", "metrics", "audio", "engines", "strategies", "descriptors")
+    },
 }
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
+from raypipe.cli.export import export_command
 from raypipe.cli.features import features_command
 from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
@@ -47,6 +48,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "heads": heads_command,
     "relabel": relabel_command,
     "rationale": rationale_command,
+    "export": export_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -25,7 +25,7 @@ _PARAPHRASE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedDraft:
     """A draft that broke a rule.
 
     Attributes:
@@ -54,7 +54,7 @@ class Rationale:
     transcript: str | None
     text: str | None = None
     tries: int = 0
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[RefusedDraft, ...] = ()
     failure: Failure | None = None
 
     @property
@@ -125,15 +125,15 @@ def _checked_reply(
     draft = Draft(text, rationale.label, rationale.transcript, rules)
     broken = first_breach(draft)
     if broken is None and hypothesis.finish_reason == "length":
-        refusal = Refusal("too_long", "cut at the limit of tokens", text)
+        refusal = RefusedDraft("too_long", "cut at the limit of tokens", text)
         told = f"Write at most {rules.most_words} words."
     elif broken is None:
         return replace(tried, text=text), ""
     else:
         rule, breach = broken
-        refusal, told = Refusal(rule.name, breach, text), rule.told(draft)
+        refusal, told = RefusedDraft(rule.name, breach, text), rule.told(draft)
     if not hypothesis.is_answer:
-        refusal = Refusal("refusal", f"{REFUSED_ANSWER}: {hypothesis.finish_reason}", "")
+        refusal = RefusedDraft("refusal", f"{REFUSED_ANSWER}: {hypothesis.finish_reason}", "")
     return replace(tried, refusals=(*rationale.refusals, refusal)), told
 
 
@@ -147,6 +147,6 @@ def _refuse_guessable(
         if isinstance(label, Failure):
             asked[number] = replace(rationale, text=None, failure=label)
         elif label == rationale.label:
-            refusal = Refusal(GUESSABLE, f"guessed: {label}", rationale.text or "")
+            refusal = RefusedDraft(GUESSABLE, f"guessed: {label}", rationale.text or "")
             asked[number] = replace(rationale, text=None, refusals=(*rationale.refusals, refusal))
             told[number] = _PARAPHRASE

@@ -20,7 +20,7 @@ _AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class UtteranceChoice:
     """Which utterances are asked about.
 
     Attributes:
@@ -43,7 +43,7 @@ class LeftOut:
     reason: str
 
 
-def gold_of(utterance: Utterance, choice: Choice) -> str | LeftOut | Failure:
+def gold_of(utterance: Utterance, choice: UtteranceChoice) -> str | LeftOut | Failure:
     """The gold label that a teacher is told; or why nothing is asked."""
     split = split_name(utterance.split)
     if split not in choice.splits:
@@ -60,7 +60,7 @@ def gold_of(utterance: Utterance, choice: Choice) -> str | LeftOut | Failure:
 
 
 def count_left_out(
-    shards: Location, tasks: Sequence[ShardTask], labels: LabelSet, choice: Choice
+    shards: Location, tasks: Sequence[ShardTask], labels: LabelSet, choice: UtteranceChoice
 ) -> dict[str, dict[str, int]]:
     """Utterances that are left out, by shard and reason; the audio is not read.
 

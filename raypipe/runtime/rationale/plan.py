@@ -28,7 +28,7 @@ from raypipe.runtime.infer.models import (
     model_fingerprint,
 )
 from raypipe.runtime.infer.plan import audio_limits, shard_tasks
-from raypipe.runtime.rationale.choosing import Choice, count_left_out
+from raypipe.runtime.rationale.choosing import UtteranceChoice, count_left_out
 from raypipe.runtime.rationale.config import RationaleConfig
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
@@ -73,7 +73,7 @@ class RationaleContext:
     prompt: str
     source: str
     purpose: Purpose
-    choice: Choice
+    choice: UtteranceChoice
     rules: RuleSettings
     tries: int
     teacher: ModelToAsk
@@ -168,7 +168,9 @@ def plan_rationale(config: RationaleConfig, ask: AskDevices = local_devices) -> 
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     index = read_index(shards)
     labels = LabelSet(tuple(index.labels))
-    choice = Choice(config.splits, config.gold, config.label_set, config.transcript == "required")
+    choice = UtteranceChoice(
+        config.splits, config.gold, config.label_set, config.transcript == "required"
+    )
     tasks = shard_tasks(shards, index, config.input.limit)
     left_out = count_left_out(shards, tasks, labels, choice)
     _refuse_nothing(config, tasks, left_out)

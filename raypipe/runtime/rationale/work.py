@@ -50,7 +50,7 @@ class RationaleSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clip:
+class _TeacherClip:
     """An utterance that is asked about, with its sound."""
 
     row: int
@@ -68,7 +68,7 @@ class _Chosen:
         left_out: number of utterances by reason.
     """
 
-    clips: list[_Clip]
+    clips: list[_TeacherClip]
     failures: list[tuple[int | None, Failure]]
     left_out: Mapping[str, int]
 
@@ -137,7 +137,7 @@ def _chosen(task: ShardTask, context: RationaleContext, sampling_rate: int) -> _
     except ShardError as error:
         failure = Failure(None, "read", type(error).__name__, str(error))
         return _Chosen([], [(None, failure)], {})
-    clips: list[_Clip] = []
+    clips: list[_TeacherClip] = []
     failures: list[tuple[int | None, Failure]] = []
     left_out: Counter[str] = Counter()
     for number, row in enumerate(rows):
@@ -156,14 +156,16 @@ def _chosen(task: ShardTask, context: RationaleContext, sampling_rate: int) -> _
             failures.append((number, samples))
             continue
         heard = samples[: round(context.window_s * sampling_rate)]
-        clips.append(_Clip(number, row, label, heard))
+        clips.append(_TeacherClip(number, row, label, heard))
     return _Chosen(clips, failures, left_out)
 
 
 class _Asking:
     """A teacher that is asked about clips; nothing is made of a clip twice."""
 
-    def __init__(self, clips: Sequence[_Clip], model: ModelToAsk, loaded: LoadedModel) -> None:
+    def __init__(
+        self, clips: Sequence[_TeacherClip], model: ModelToAsk, loaded: LoadedModel
+    ) -> None:
         self._clips = clips
         self._frontend, self._engine = loaded
         self._search = Search(0, True, model.run.decoding.max_new_tokens)
