@@ -164,11 +164,3 @@ def _kill_after_the_first_shard(command: list[str], output: Path) -> list[Path]:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return list(output.glob("rationales/**/*.parquet"))
-
-
-@pytest.mark.parametrize("name", ["test", "Test1", "development", "dev_clean", "validation"])
-def test_evaluation_splits_are_refused_before_anything_starts(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="training splits only"):
-        RationaleConfig.model_validate(
-            {"input": {"shards": "s"}, "output": str(tmp_path), "splits": ["train", name]}
-        )
