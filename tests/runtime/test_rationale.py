@@ -21,10 +21,11 @@ from rich.console import Console
 from spoken_items import toneless_utterances
 
 from raypipe.explain.rationale.draft import Draft
+from raypipe.explain.rationale.findings import COUNTS
 from raypipe.explain.rationale.rules import RULES, first_breach
 from raypipe.records import Utterance
 from raypipe.runtime.rationale.config import RationaleConfig
-from raypipe.runtime.rationale.job import COUNTS, rationale
+from raypipe.runtime.rationale.job import rationale
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.spoken import LABEL_SET

@@ -27,7 +27,7 @@ _COLUMNS: Final = ("utterance_id", "split", "label", "rationale", "teacher", "pu
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class LineCandidate:
     """An utterance that may become a line.
 
     Attributes:
@@ -88,7 +88,7 @@ class CorpusCandidates:
     index: ShardIndex
     shards: Location
     table: TeacherTable | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[LineCandidate, ...]
     left_out: Counter[str] = field(default_factory=Counter)
     not_in_splits: Counter[str] = field(default_factory=Counter)
 
@@ -153,7 +153,7 @@ def corpus_candidates(config: ExportConfig, number: int) -> CorpusCandidates:
         table = read_teacher_table(corpus.rationales, index, config.storage.endpoint)
     left_out: Counter[str] = Counter()
     elsewhere: Counter[str] = Counter()
-    candidates: list[Candidate] = []
+    candidates: list[LineCandidate] = []
     seen: set[str] = set()
     for entry in index.shards:
         for row in read_unheard(shards, entry):
@@ -165,7 +165,7 @@ def corpus_candidates(config: ExportConfig, number: int) -> CorpusCandidates:
                 elsewhere[split_name(row.split)] += 1
                 continue
             made = _candidate(row, number, entry.name, part, config, table)
-            if isinstance(made, Candidate) and made.utterance_id in seen:
+            if isinstance(made, LineCandidate) and made.utterance_id in seen:
                 made = "duplicate_id"
             if isinstance(made, str):
                 left_out[made] += 1
@@ -191,7 +191,7 @@ def _candidate(
     part: Part,
     config: ExportConfig,
     table: TeacherTable | None,
-) -> Candidate | str:
+) -> LineCandidate | str:
     """A candidate, or in a word why it is none."""
     own_label = gold_label(row, config.gold)
     if own_label is None:
@@ -209,7 +209,7 @@ def _candidate(
         reason, fault = _reason(row.utterance_id, own_label, label, table)
         if fault is not None and config.without_rationale == "drop":
             return fault
-    return Candidate(
+    return LineCandidate(
         corpus=number,
         shard=shard,
         utterance_id=row.utterance_id,

@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow.compute as pc
 
 from raypipe.errors import ShardError
-from raypipe.explain.export.candidates import Candidate
+from raypipe.explain.export.candidates import LineCandidate
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes
 
@@ -27,7 +27,7 @@ _ENDINGS: Final[Mapping[bytes, str]] = {
 _LONGEST_NAME: Final = 120
 
 
-def clip_stems(candidates: Sequence[Candidate]) -> list[str]:
+def clip_stems(candidates: Sequence[LineCandidate]) -> list[str]:
     """File names without endings, all different: the utterance ids as far as they can be."""
     stems: list[str] = []
     taken: set[str] = set()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raypipe.errors import ConfigError
-from raypipe.explain.export.candidates import Candidate
+from raypipe.explain.export.candidates import LineCandidate
 from raypipe.explain.export.config import ExportConfig
 
 
@@ -25,8 +25,8 @@ class Drawn:
         over_development_cap: candidates over the development file's cap, by the corpus's number.
     """
 
-    train: tuple[Candidate, ...]
-    development: tuple[Candidate, ...]
+    train: tuple[LineCandidate, ...]
+    development: tuple[LineCandidate, ...]
     over_corpus_cap: Counter[int]
     balanced_away: Counter[int]
     over_total: Counter[int]
@@ -39,7 +39,7 @@ def drawn_number(seed: int, *key: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def draw(candidates: Sequence[Candidate], config: ExportConfig) -> Drawn:
+def draw(candidates: Sequence[LineCandidate], config: ExportConfig) -> Drawn:
     """Training and development lines: first speakers, then corpus caps, balance, the total.
 
     Raises:
@@ -49,7 +49,7 @@ def draw(candidates: Sequence[Candidate], config: ExportConfig) -> Drawn:
     candidates = _with_speakers_held_out(candidates, config)
     train = [candidate for candidate in candidates if candidate.part == "train"]
     held_out = [candidate for candidate in candidates if candidate.part == "development"]
-    kept: list[Candidate] = []
+    kept: list[LineCandidate] = []
     for number, corpus in enumerate(config.corpora):
         own = [candidate for candidate in train if candidate.corpus == number]
         kept += _first(own, corpus.cap, config.seed)
@@ -70,13 +70,13 @@ def draw(candidates: Sequence[Candidate], config: ExportConfig) -> Drawn:
     )
 
 
-def _dropped(before: Sequence[Candidate], after: Sequence[Candidate]) -> Counter[int]:
+def _dropped(before: Sequence[LineCandidate], after: Sequence[LineCandidate]) -> Counter[int]:
     return Counter(candidate.corpus for candidate in before) - Counter(
         candidate.corpus for candidate in after
     )
 
 
-def _first(candidates: Sequence[Candidate], most: int | None, seed: int) -> list[Candidate]:
+def _first(candidates: Sequence[LineCandidate], most: int | None, seed: int) -> list[LineCandidate]:
     """So many candidates drawn by seed, in the order they had."""
     if most is None or len(candidates) <= most:
         return list(candidates)
@@ -85,7 +85,7 @@ def _first(candidates: Sequence[Candidate], most: int | None, seed: int) -> list
     return [candidates[number] for number in sorted(order[:most])]
 
 
-def _balanced(candidates: Sequence[Candidate], config: ExportConfig) -> list[Candidate]:
+def _balanced(candidates: Sequence[LineCandidate], config: ExportConfig) -> list[LineCandidate]:
     """As many of every label that occurs, at most ``max_samples`` in all."""
     if config.balance == "none" or not candidates:
         return list(candidates)
@@ -101,8 +101,8 @@ def _balanced(candidates: Sequence[Candidate], config: ExportConfig) -> list[Can
 
 
 def _with_speakers_held_out(
-    candidates: Sequence[Candidate], config: ExportConfig
-) -> list[Candidate]:
+    candidates: Sequence[LineCandidate], config: ExportConfig
+) -> list[LineCandidate]:
     if config.development is None or config.development.speakers is None:
         return list(candidates)
     share = config.development.speakers

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from raypipe.explain.export.candidates import Candidate
+from raypipe.explain.export.candidates import LineCandidate
 from raypipe.explain.export.config import ExportConfig
 from raypipe.explain.export.drawing import drawn_number
 from raypipe.explain.export.target import target_text
@@ -31,13 +31,13 @@ class TrainingLine:
         answer: the target string.
     """
 
-    candidate: Candidate
+    candidate: LineCandidate
     form: PromptForm
     question: str
     answer: str
 
 
-def training_line(candidate: Candidate, config: ExportConfig, labels: LabelSet) -> TrainingLine:
+def training_line(candidate: LineCandidate, config: ExportConfig, labels: LabelSet) -> TrainingLine:
     """The line of a candidate; the question is the text that inference asks, too."""
     form = _form(candidate, config)
     shuffled_by = (config.seed, candidate.utterance_id) if config.shuffled_options else None
@@ -47,7 +47,7 @@ def training_line(candidate: Candidate, config: ExportConfig, labels: LabelSet) 
     return TrainingLine(candidate, form, question, answer)
 
 
-def _form(candidate: Candidate, config: ExportConfig) -> PromptForm:
+def _form(candidate: LineCandidate, config: ExportConfig) -> PromptForm:
     if config.instruction == "mixed":
         is_open = drawn_number(config.seed, "form", *candidate.key) % 2 == 0
         return "open_form" if is_open else "closed_form"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from raypipe.explain.export.candidates import Candidate, CorpusCandidates
+from raypipe.explain.export.candidates import CorpusCandidates, LineCandidate
 from raypipe.explain.export.config import ExportConfig
 from raypipe.explain.export.drawing import Drawn
 from raypipe.explain.export.lines import TrainingLine
@@ -137,7 +137,7 @@ def _corpus(
     }
 
 
-def _labels(candidates: Sequence[Candidate], corpus: int) -> dict[str, int]:
+def _labels(candidates: Sequence[LineCandidate], corpus: int) -> dict[str, int]:
     counts = Counter(candidate.label for candidate in candidates if candidate.corpus == corpus)
     return dict(sorted(counts.items()))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from raypipe.errors import FingerprintError, ShardError, StoreError
-from raypipe.explain.export.candidates import Candidate, CorpusCandidates, corpus_candidates
+from raypipe.explain.export.candidates import CorpusCandidates, LineCandidate, corpus_candidates
 from raypipe.explain.export.clips import AUDIO, clip_stems, file_ending, shard_reference
 from raypipe.explain.export.config import ExportConfig
 from raypipe.explain.export.drawing import draw
@@ -125,7 +125,7 @@ def _manifest_there(output: Path, fingerprint: str) -> Manifest | None:
 
 
 def _write_clips(
-    folder: Path, chosen: Sequence[Candidate], corpora: Sequence[CorpusCandidates]
+    folder: Path, chosen: Sequence[LineCandidate], corpora: Sequence[CorpusCandidates]
 ) -> tuple[list[str], dict[str, object]]:
     """Write the chosen clips with their bytes as they are; their paths, and what is said of them.
 

@@ -9,6 +9,9 @@ from typing import Final
 
 import pyarrow as pa
 
+COUNTS: Final = "counts.json"
+"""The findings of a job as JSON: by reason, by label, what was left out."""
+
 EXAMPLES_EACH: Final = 3
 
 

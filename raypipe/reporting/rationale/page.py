@@ -15,8 +15,7 @@ from raypipe.reporting.text import NONE, clean, count, percent
 from raypipe.store.run_record import RunRecord
 
 _LABEL_COLUMNS: Final = (
-    *("label", "utterances", "with a rationale", "at the first try"),
-    *("refused drafts", "broken most", "mean words"),
+    *("label", "asked", "accepted", "at once", "refused", "broken most", "words"),
 )
 TEST_II: Final = (
     "Made of evaluation items with their gold labels in the prompt, for raters of Test II only: "

@@ -27,7 +27,7 @@ from raypipe.errors import (
     StoreError,
     unexpected,
 )
-from raypipe.explain.rationale.findings import RationaleFindings, rationale_findings
+from raypipe.explain.rationale.findings import COUNTS, RationaleFindings, rationale_findings
 from raypipe.explain.rationale.table import left_out_of
 from raypipe.reporting.rationale.page import html_rationales
 from raypipe.runtime.finish.counts import check_counts
@@ -49,9 +49,6 @@ from raypipe.runtime.rationale.work import LoadedModel, RationaleSummary, ration
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.store.objects import object_table
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
-
-COUNTS = "counts.json"
-"""The findings of a job as JSON: by reason, by label, what was left out."""
 
 _logger = logging.getLogger(__name__)
 
@@ -166,7 +163,7 @@ def _ask_models(plan: RationalePlan, console: Console) -> None:
         try:
             for summary in _summaries(plan, count):
                 if summary.stopped is None:
-                    progress.advance(asked[summary.shard], summary.errors + summary.without)
+                    progress.advance(asked[summary.shard], summary.errors)
                 elif stopped is None or not summary.resumable:
                     stopped = summary
                     if not summary.resumable:
