@@ -20,6 +20,7 @@ from rationale_server import rationale_server
 from rich.console import Console
 from spoken_items import toneless_utterances
 
+from raypipe.errors import StoppedError
 from raypipe.explain.rationale.draft import Draft
 from raypipe.explain.rationale.findings import COUNTS
 from raypipe.explain.rationale.rules import RULES, first_breach
@@ -124,6 +125,24 @@ def test_test_ii_has_a_table_of_its_own(ray_cluster: None, runs: Any, tmp_path: 
     rows = runs.rows(tmp_path / "out", "SELECT * FROM rationales_test_ii")
     assert {row["purpose"] for row in rows} == {"test_ii"}
     assert not (tmp_path / "out" / "rationales").exists()
+
+
+def test_at_the_end_of_a_budget_the_job_stops_and_a_larger_one_goes_on(
+    ray_cluster: None, runs: Any, tmp_path: Path
+) -> None:
+    shards = write(list(toneless_utterances(60)), tmp_path / "shards")
+    with rationale_server() as server:
+        small, large = (
+            document(shards, tmp_path / "out", server.base_url, api={"budget": {"requests": count}})
+            for count in (40, 100)
+        )
+        with pytest.raises(StoppedError, match="budget"):
+            explain(**small)
+        assert sum(server.asked.values()) <= 40
+        record = explain(**large)
+        assert sum(server.asked.values()) == record.done_counts.predicted
+        assert max(server.asked.values()) <= 2, "a sentence may be that of two clips"
+    assert record.api_usage["requests"] == record.done_counts.predicted
 
 
 @pytest.mark.slow  # two more Rays; test_interruption.py kills a run of the same spine

@@ -34,7 +34,7 @@ _SIGNS: Final[dict[str, str]] = {
     **{"@": "a", "$": "s", "!": "i", "|": "il", "+": "t", "€": "e", "£": "l"},
 }
 _MOST_READINGS: Final = 16
-_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,30}>")
+_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,30}>|<!--.{0,30}?-->")
 _LETTER_SYMBOL: Final = re.compile(r"LETTER ([A-Z])$")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PIECE: Final = re.compile(r"[a-z0-9@$!|+€£]+")
