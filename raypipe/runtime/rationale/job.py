@@ -226,7 +226,7 @@ def _counts(plan: RationalePlan, rows: pa.Table, left_out: dict[str, int]) -> Ru
 
     Raises:
         AccountingError: if rows of the shards are neither asked about, nor failed, nor left out.
-        ErrorShareError: if raypipe or the model failed too many.
+        ErrorShareError: if raypipe or the model failed too many, or nothing is left.
     """
     context = plan.context
     errors = pa.concat_tables(
@@ -243,6 +243,11 @@ def _counts(plan: RationalePlan, rows: pa.Table, left_out: dict[str, int]) -> Ru
     asked = len(rows) + failed
     broken = [row for row in errors if not row["refusal"]]
     limit = plan.config.max_error_fraction
+    if not len(rows):
+        raise ErrorShareError(
+            f"none of {asked} utterances could be asked about (such as: {errors[0]['message']}); "
+            f"errors are in {plan.tables.uri}"
+        )
     if sum(row["utterances"] for row in broken) > limit * asked:
         raise ErrorShareError(
             f"{sum(row['utterances'] for row in broken)} of {asked} utterances failed, more than "

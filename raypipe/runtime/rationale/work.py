@@ -112,7 +112,8 @@ def rationale_shard(
             context.tries,
             guess,
         )
-    failed = [rationale.failure for rationale in rationales if rationale.failure is not None]
+    failures_of_model = (rationale.failure for rationale in rationales)
+    failed = [failure for failure in failures_of_model if failure and not failure.is_refusal]
     if len(clips) >= _FEWEST and len(failed) > _BROKEN_SHARE * len(clips):
         reason = f"{len(failed)} of {len(clips)} utterances: {failed[0].message}"
         return RationaleSummary(task.entry.name, stopped=reason)

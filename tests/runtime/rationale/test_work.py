@@ -97,6 +97,15 @@ def test_a_shard_whose_requests_fail_is_not_written(corpus: InProcess) -> None:
     assert not plan.tables.child("rationales").list()
 
 
+def test_clips_that_the_model_cannot_take_do_not_break_it(corpus: InProcess) -> None:
+    def answer(request: Request) -> object:
+        short = Failure(request.utterance_id, "prompt", "too_short", "0.01 s")
+        return GOOD if request.utterance_id == "u3" else short
+
+    summary = work(rationale_plan(corpus), InProcessTeacher(answer))
+    assert (summary.stopped, summary.asked, summary.errors) == (None, 1, 12)
+
+
 def test_what_the_model_failed_is_asked_about_again_unless_the_job_is_finished(
     corpus: InProcess,
 ) -> None:
