@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from raypipe.face import (
     Run,
     classify,
+    export,
     features,
     heads,
     ingest,
@@ -21,6 +22,7 @@ from raypipe.face import (
     judge,
     load,
     predict,
+    rationale,
     reaggregate,
     relabel,
     run,
@@ -34,6 +36,7 @@ __version__ = "0.2.0.dev0"
 __all__ = [
     "Run",
     "classify",
+    "export",
     "features",
     "heads",
     "ingest",
@@ -42,6 +45,7 @@ __all__ = [
     "load",
     "metrics",
     "predict",
+    "rationale",
     "reaggregate",
     "relabel",
     "run",

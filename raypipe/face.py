@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from raypipe.config import RunConfig
+    from raypipe.explain.export.config import ExportConfig
     from raypipe.reporting.corpus.findings import Findings, SliceBy
     from raypipe.runtime.classify.config import ClassifyConfig
     from raypipe.runtime.features.config import FeaturesConfig
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
     from raypipe.runtime.judge.config import JudgeConfig
+    from raypipe.runtime.rationale.config import RationaleConfig
     from raypipe.runtime.relabel.config import RelabelConfig
     from raypipe.shards import ShardIndex
     from raypipe.store.location import Location
@@ -253,6 +255,46 @@ def judge(config: str | Path | Settings | JudgeConfig, *, address: str | None = 
 
     carry_out_judge(plan, address=address)
     return Run(settings.output, settings.storage.endpoint)
+
+
+def rationale(
+    config: str | Path | Settings | RationaleConfig, *, address: str | None = None
+) -> Run:
+    """Let a teacher that hears the clips explain their gold labels; the same call again continues.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the input, the model or the storage is wrong.
+    """
+    from raypipe.runtime.infer.devices import devices
+    from raypipe.runtime.rationale.config import RationaleConfig, load_rationale_config
+    from raypipe.runtime.rationale.plan import plan_rationale
+
+    settings = _settings(config, RationaleConfig, load_rationale_config)
+    plan = plan_rationale(settings, partial(devices, address))
+
+    from raypipe.runtime.rationale.job import carry_out_rationale  # loads Ray
+
+    carry_out_rationale(plan, address=address)
+    return Run(settings.output, settings.storage.endpoint)
+
+
+def export(config: str | Path | Settings | ExportConfig) -> Mapping[str, object]:
+    """Write corpora and their rationales as training files; what ``manifest.json`` says of them.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+
+    Raises:
+        RaypipeError: if the config, the corpora, the rationales or the output is wrong.
+    """
+    from raypipe.explain.export.config import ExportConfig, load_export_config
+    from raypipe.explain.export.write import export
+
+    return export(_settings(config, ExportConfig, load_export_config))
 
 
 def _settings(

@@ -28,11 +28,13 @@ from typer.testing import CliRunner
 
 from raypipe.cli import app
 from raypipe.config import checked, parse_config
+from raypipe.explain.export.config import ExportConfig
 from raypipe.runtime.classify.config import ClassifyConfig
 from raypipe.runtime.features.config import FeaturesConfig
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.judge.config import JudgeConfig
+from raypipe.runtime.rationale.config import RationaleConfig
 from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.store.location import Location
 from raypipe.store.query import query
@@ -214,6 +216,8 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
         ("items_per_request", RelabelConfig),
         ("second", JudgeConfig),
         ("systems", ClassifyConfig),
+        ("splits", RationaleConfig),
+        ("corpora", ExportConfig),
     ):
         if {key, "output"} <= set(shown):
             checked(config, shown, block.where)

@@ -23,14 +23,15 @@ SHARED = {
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
     "reporting": {
-        *("corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"),
-        "explain",
+        *("corpora", "shards", "store", "metrics", "strategies", "parsing", "questions", "explain")
     },
-    "explain": {"audio", "metrics", "parsing", "prompts", "shards", "store"},
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
+    "explain": {"audio", "config", "metrics", "parsing", "prompts", "shards", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
-    "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
+    "tiny_alm": {
+        *("prompts", "parsing", "metrics", "audio", "engines", "strategies", "descriptors")
+    },
 }
 
 

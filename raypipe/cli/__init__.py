@@ -12,6 +12,7 @@ from raypipe.cli.classify import classify_command
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
+from raypipe.cli.export import export_command
 from raypipe.cli.features import features_command
 from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
@@ -22,6 +23,7 @@ from raypipe.cli.models import models
 from raypipe.cli.parse import parse
 from raypipe.cli.query import query
 from raypipe.cli.questions import questions_command
+from raypipe.cli.rationale import rationale_command
 from raypipe.cli.reaggregate import reaggregate
 from raypipe.cli.relabel import relabel_command
 from raypipe.cli.report import report
@@ -50,6 +52,8 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "relabel": relabel_command,
     "classify": classify_command,
     "judge": judge_command,
+    "rationale": rationale_command,
+    "export": export_command,
     "query": query,
     "parse": parse,
     "report": report,

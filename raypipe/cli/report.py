@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ def report(
     from raypipe.runtime.finish.report import REPORT, write_report
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
+    from raypipe.store.rationale_schema import RATIONALE_TABLES
     from raypipe.store.run_record import read_record
 
     tables = Location.parse(run, endpoint)
@@ -37,5 +39,16 @@ def report(
         tables.write(REPORT, html_judgements(judgements.to_table(), record).encode())
         Console().print(f"{REPORT} in {run}", highlight=False)
         return
+    for name in RATIONALE_TABLES.values():
+        rationales = table_dataset(tables, name)
+        if rationales is not None:
+            from raypipe.explain.rationale.findings import COUNTS, rationale_findings
+            from raypipe.reporting.rationale.page import html_rationales
+
+            left_out = json.loads(tables.read(COUNTS))["left_out"]
+            findings = rationale_findings(rationales.to_table(), left_out)
+            tables.write(REPORT, html_rationales(findings, record).encode())
+            Console().print(f"{REPORT} in {run}", highlight=False)
+            return
     write_report(tables, record, LabelSet(record.labels))
     show_run(run, record, Console(), endpoint)

@@ -46,7 +46,11 @@ EXTRACT, GROUP = "extract", "group"
 JUDGE = "judge"
 """The built-in prompt about two reasons; see :mod:`raypipe.explain.judge.verdicts`."""
 
-_ABOUT_TEXTS = (RELABEL, EXTRACT, GROUP, JUDGE)
+
+RATIONALE = "rationale"
+"""The built-in prompt of a teacher that knows the label; see :mod:`raypipe.explain.rationale`."""
+
+_OTHERS = (RELABEL, EXTRACT, GROUP, JUDGE, RATIONALE)
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
@@ -55,12 +59,12 @@ def template_source(prompt: str) -> str:
     """The text of a built-in prompt's template, or of a user's file.
 
     Args:
-        prompt: one of :data:`BUILT_IN`, one about texts, or the path of a Jinja template.
+        prompt: the name of a built-in one, or the path of a Jinja template.
 
     Raises:
         ConfigError: if it is neither.
     """
-    if prompt in (*BUILT_IN, *_ABOUT_TEXTS):
+    if prompt in (*BUILT_IN, *_OTHERS):
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
     if Path(prompt).is_file():
         return Path(prompt).read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.judge_schemas import JUDGEMENTS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
+from raypipe.store.rationale_schema import RATIONALE_TABLES, RATIONALES
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
@@ -38,6 +39,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "answers": ANSWERS,
     "table1": TABLE1,
     "judgements": JUDGEMENTS,
+    **dict.fromkeys(RATIONALE_TABLES.values(), RATIONALES),
 }
 """Tables of a run by their names."""
 

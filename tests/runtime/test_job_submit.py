@@ -18,11 +18,13 @@ import pytest
 import yaml
 from corpus_folder import CorpusFolder
 from judged_answers import two_systems, write_answers
+from spoken_items import toneless_utterances
 from typed_items import silent_utterances
 
-from raypipe.shards import read_index
+from raypipe.shards import read_index, write_shards
 from raypipe.store.location import Location
 from raypipe.store.run_record import read_record
+from raypipe.tiny_alm.spoken import LABEL_SET as SPOKEN_LABELS
 
 ROOT = Path(__file__).parents[2]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -150,12 +152,14 @@ def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_pa
 
 
 @pytest.mark.slow  # the scripts share what the two above show
-def test_submitted_features_heads_relabelling_and_judging_tell_the_truth(
+def test_submitted_features_heads_relabelling_judging_and_rationales_tell_the_truth(
     head: Head, corpus: Path, tmp_path: Path, runs: Any
 ) -> None:
     """One after the other: the second reads what the first wrote."""
     typed = runs.shards(silent_utterances(12), tmp_path / "typed", 100)
     first, second = two_systems(6)
+    spoken = tmp_path / "spoken"
+    write_shards(toneless_utterances(12), Location.parse(str(spoken)), SPOKEN_LABELS, source="test")
     configs: dict[str, dict[str, Any]] = {
         "features": {"input": {"shards": str(corpus)}, "encoders": [{"path": "fbank-raw"}]},
         "heads": {
@@ -177,6 +181,13 @@ def test_submitted_features_heads_relabelling_and_judging_tell_the_truth(
             "model": {"path": "tiny-alm"},
             "max_new_tokens": 1,
         },
+        "rationale": {
+            "input": {"shards": str(spoken)},
+            "model": {"path": "tiny-alm"},
+            "splits": ["train"],
+            "max_new_tokens": 1,  # too short a draft for every utterance
+            "tries": 1,
+        },
     }
     counts = {}
     for job, document in configs.items():
@@ -190,3 +201,6 @@ def test_submitted_features_heads_relabelling_and_judging_tell_the_truth(
     left = "SELECT count(*) AS n FROM labels WHERE status = 'left'"
     assert runs.rows(tmp_path / "relabel", left) == [{"n": 12}]
     assert counts["judge"].predicted == 6
+    refused = "SELECT count(*) AS n FROM rationales WHERE rationale IS NULL AND tries = 1"
+    assert runs.rows(tmp_path / "rationale", refused) == [{"n": counts["rationale"].predicted}]
+    assert counts["rationale"].predicted > 0

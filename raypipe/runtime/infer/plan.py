@@ -242,7 +242,7 @@ def unchecked_contexts(
                 ensembles=ensembles_of(config),
                 passes=passes_of(own, labels),
                 verification=verification,
-                limits=_limits(config, window_s),
+                limits=audio_limits(config, window_s),
                 window_s=window_s,
                 long_audio=config.audio.long_audio,
                 silence=config.audio.replace_with == "silence",
@@ -380,7 +380,8 @@ def ensembles_of(config: RunConfig) -> tuple[Ensemble, ...]:
     return tuple(Ensemble(mean.name, mean.prompts or everything) for mean in config.ensembles)
 
 
-def _limits(config: RunConfig, window_s: float) -> AudioLimits:
+def audio_limits(config: RunConfig, window_s: float) -> AudioLimits:
+    """Limits of usable audio for a model that hears so many seconds at once."""
     is_cut = config.audio.long_audio != "error"
     longest_s = AudioLimits().max_duration_s if is_cut else window_s
     return AudioLimits(

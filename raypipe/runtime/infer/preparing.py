@@ -105,7 +105,7 @@ def prepare_rows(
         clips_by_row.append(clips)
         requests += asked
     # One call: all prompts about a clip share what is made of its sound.
-    inputs = iter(_inputs([each for each in requests if isinstance(each, Request)], frontend))
+    inputs = iter(model_inputs([each for each in requests if isinstance(each, Request)], frontend))
     prepared = (request if isinstance(request, Failure) else next(inputs) for request in requests)
     for_verifier = iter(_for_verifier(clips_by_row, verifier))
     windows = tuple(
@@ -149,7 +149,7 @@ def _asked(
         return Failure(row.utterance_id, stage, *unexpected(error)), []
 
 
-def _inputs(requests: Sequence[Request], frontend: Frontend[Tagged]) -> list[Tagged | Failure]:
+def model_inputs(requests: Sequence[Request], frontend: Frontend[Tagged]) -> list[Tagged | Failure]:
     """What the frontend makes of every request; one that it cannot take costs no other."""
     try:
         return list(frontend.prepare(requests))
@@ -158,7 +158,7 @@ def _inputs(requests: Sequence[Request], frontend: Frontend[Tagged]) -> list[Tag
     except Exception as error:  # of a model's processor, about a clip that nobody foresaw
         if len(requests) == 1:
             return [Failure(requests[0].utterance_id, "prompt", *unexpected(error))]
-        return [each for request in requests for each in _inputs([request], frontend)]
+        return [each for request in requests for each in model_inputs([request], frontend)]
 
 
 def decoded(
@@ -253,7 +253,7 @@ def _for_verifier(
         for window in clips.windows:
             samples = resample(window, clips.sampling_rate, verifier.sampling_rate)
             requests.append(Request(clips.row.utterance_id, "", samples))
-    return _inputs(requests, verifier)
+    return model_inputs(requests, verifier)
 
 
 def _windows(

@@ -1,0 +1,24 @@
+"""``raypipe export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def export_command(
+    config: Annotated[Path, typer.Argument(help="YAML file of the export.")],
+) -> None:
+    """Write corpora and their rationales as training files; needs no Ray and no model."""
+    from raypipe.explain.export.config import load_export_config
+    from raypipe.explain.export.summary import count_table, totals
+    from raypipe.explain.export.write import export
+
+    console = Console()
+    settings = load_export_config(config)
+    manifest = export(settings)
+    console.print(count_table(manifest))
+    console.print(f"{totals(manifest)}; see manifest.json in {settings.output}", highlight=False)

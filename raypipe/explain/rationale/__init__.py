@@ -1,0 +1,1 @@
+"""Rationales of a teacher that knows the label: the prompt, the rules, the rounds."""

@@ -1,0 +1,1 @@
+"""Rationales: a teacher that hears a clip and knows its label explains the label."""
