@@ -11,22 +11,19 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from raypipe.face import (
+from raypipe.face.everyday import (
     Run,
-    classify,
-    export,
     features,
     heads,
     ingest,
     inspect,
-    judge,
     load,
     predict,
-    rationale,
     reaggregate,
     relabel,
     run,
 )
+from raypipe.face.explain import classify, export, judge, rationale
 
 if TYPE_CHECKING:
     from raypipe import metrics

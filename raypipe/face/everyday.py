@@ -1,4 +1,4 @@
-"""What ``import raypipe`` offers to a program or a notebook.
+"""Runs, corpora and labels: what is offered to a program or a notebook.
 
 Nothing heavy is imported before it is needed: Ray with the first job, torch with the first model.
 """
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from raypipe.config import RunConfig
-    from raypipe.explain.export.config import ExportConfig
     from raypipe.reporting.corpus.findings import Findings, SliceBy
-    from raypipe.runtime.classify.config import ClassifyConfig
     from raypipe.runtime.features.config import FeaturesConfig
     from raypipe.runtime.heads.config import HeadsConfig
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
-    from raypipe.runtime.judge.config import JudgeConfig
-    from raypipe.runtime.rationale.config import RationaleConfig
     from raypipe.runtime.relabel.config import RelabelConfig
     from raypipe.shards import ShardIndex
     from raypipe.store.location import Location
@@ -118,7 +114,7 @@ def run(config: str | Path | Settings | RunConfig, *, address: str | None = None
     from raypipe.runtime.infer.devices import devices
     from raypipe.runtime.infer.plan import make_plan
 
-    settings = _settings(config, RunConfig, load_config)
+    settings = settings_of(config, RunConfig, load_config)
     plan = make_plan(settings, partial(devices, address))
 
     from raypipe.runtime.infer.pipeline import carry_out  # loads Ray, which checks do without
@@ -142,7 +138,7 @@ def ingest(
     from raypipe.runtime.ingest.config import IngestConfig, load_ingest_config
     from raypipe.runtime.ingest.plan import prepare_ingest
 
-    prepared = prepare_ingest(_settings(config, IngestConfig, load_ingest_config))
+    prepared = prepare_ingest(settings_of(config, IngestConfig, load_ingest_config))
 
     from raypipe.runtime.ingest.job import carry_out_ingest  # loads Ray
 
@@ -162,7 +158,7 @@ def features(config: str | Path | Settings | FeaturesConfig, *, address: str | N
     from raypipe.runtime.features.config import FeaturesConfig, load_features_config
     from raypipe.runtime.features.plan import plan_features
 
-    settings = _settings(config, FeaturesConfig, load_features_config)
+    settings = settings_of(config, FeaturesConfig, load_features_config)
     plan = plan_features(settings)
 
     from raypipe.runtime.features.job import carry_out_features  # loads Ray
@@ -184,30 +180,12 @@ def heads(config: str | Path | Settings | HeadsConfig, *, address: str | None = 
     from raypipe.runtime.heads.config import HeadsConfig, load_heads_config
     from raypipe.runtime.heads.plan import plan_heads
 
-    settings = _settings(config, HeadsConfig, load_heads_config)
+    settings = settings_of(config, HeadsConfig, load_heads_config)
     plan = plan_heads(settings)
 
     from raypipe.runtime.heads.job import carry_out_heads  # loads Ray
 
     carry_out_heads(plan, address=address)
-    return Run(settings.output, settings.storage.endpoint)
-
-
-def classify(config: str | Path | Settings | ClassifyConfig, *, address: str | None = None) -> Run:
-    """Find out which emotion each answer of finished runs names; again obeys corrections.
-
-    Args:
-        config: path of a YAML file, or what stands in one.
-        address: of a Ray cluster, for a reader; None for ``RAY_ADDRESS``, else an embedded one.
-
-    Raises:
-        RaypipeError: if the config, a run, a reviewed file, the reader or the storage is wrong.
-    """
-    from raypipe.runtime.classify.config import ClassifyConfig, load_classify_config
-    from raypipe.runtime.classify.job import classify as carry_out  # loads Ray
-
-    settings = _settings(config, ClassifyConfig, load_classify_config)
-    carry_out(settings, address=address)
     return Run(settings.output, settings.storage.endpoint)
 
 
@@ -225,7 +203,7 @@ def relabel(config: str | Path | Settings | RelabelConfig, *, address: str | Non
     from raypipe.runtime.relabel.config import RelabelConfig, load_relabel_config
     from raypipe.runtime.relabel.plan import plan_relabel
 
-    settings = _settings(config, RelabelConfig, load_relabel_config)
+    settings = settings_of(config, RelabelConfig, load_relabel_config)
     plan = plan_relabel(settings, partial(devices, address))
 
     from raypipe.runtime.relabel.job import carry_out_relabel  # loads Ray
@@ -234,70 +212,7 @@ def relabel(config: str | Path | Settings | RelabelConfig, *, address: str | Non
     return Run(settings.output, settings.storage.endpoint)
 
 
-def judge(config: str | Path | Settings | JudgeConfig, *, address: str | None = None) -> Run:
-    """Let a model choose between two systems' reasons; the same call again continues.
-
-    Args:
-        config: path of a YAML file, or what stands in one.
-        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
-
-    Raises:
-        RaypipeError: if the config, the answers, the model or the storage is wrong.
-    """
-    from raypipe.runtime.infer.devices import devices
-    from raypipe.runtime.judge.config import JudgeConfig, load_judge_config
-    from raypipe.runtime.judge.plan import plan_judge
-
-    settings = _settings(config, JudgeConfig, load_judge_config)
-    plan = plan_judge(settings, partial(devices, address))
-
-    from raypipe.runtime.judge.job import carry_out_judge  # loads Ray
-
-    carry_out_judge(plan, address=address)
-    return Run(settings.output, settings.storage.endpoint)
-
-
-def rationale(
-    config: str | Path | Settings | RationaleConfig, *, address: str | None = None
-) -> Run:
-    """Let a teacher that hears the clips explain their gold labels; the same call again continues.
-
-    Args:
-        config: path of a YAML file, or what stands in one.
-        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
-
-    Raises:
-        RaypipeError: if the config, the input, the model or the storage is wrong.
-    """
-    from raypipe.runtime.infer.devices import devices
-    from raypipe.runtime.rationale.config import RationaleConfig, load_rationale_config
-    from raypipe.runtime.rationale.plan import plan_rationale
-
-    settings = _settings(config, RationaleConfig, load_rationale_config)
-    plan = plan_rationale(settings, partial(devices, address))
-
-    from raypipe.runtime.rationale.job import carry_out_rationale  # loads Ray
-
-    carry_out_rationale(plan, address=address)
-    return Run(settings.output, settings.storage.endpoint)
-
-
-def export(config: str | Path | Settings | ExportConfig) -> Mapping[str, object]:
-    """Write corpora and their rationales as training files; what ``manifest.json`` says of them.
-
-    Args:
-        config: path of a YAML file, or what stands in one.
-
-    Raises:
-        RaypipeError: if the config, the corpora, the rationales or the output is wrong.
-    """
-    from raypipe.explain.export.config import ExportConfig, load_export_config
-    from raypipe.explain.export.write import export
-
-    return export(_settings(config, ExportConfig, load_export_config))
-
-
-def _settings(
+def settings_of(
     config: str | Path | Settings | Section,
     kind: type[Section],
     load: Callable[[str | Path], Section],
