@@ -172,6 +172,7 @@ BORDERS = {
     "raypipe/runtime/reaggregate/job.py": "rows of a Parquet table",
     "raypipe/shards/index.py": "pydantic checks the fields of an index",
     "raypipe/shards/read.py": "rows of a Parquet table",
+    "raypipe/runtime/classify/reading.py": "rows of a Parquet table",
     "raypipe/ssl/families/qwen2_audio.py": "transformers' audio tower",
     "raypipe/ssl/families/s3prl.py": "s3prl's experts and their checkpoints",
     "raypipe/ssl/families/w2v_bert.py": "transformers' models",

@@ -205,7 +205,7 @@ def speak(
 
 @dataclass(frozen=True, slots=True)
 class _Syllables:
-    """Rhythm and melody of a sentence; every array has one row per syllable."""
+    """Rhythm and melody of a sentence; arrays have one row per syllable."""
 
     features: Array
     semitones: Array
@@ -239,9 +239,7 @@ def _score(
     duration_s = rng.uniform(1.5, 3.4)
     rate = _SYLLABLES_PER_S * np.exp(_feature(values, "rate"))
     pause = _feature(values, "pause")
-    count = max(4, round(duration_s * rate / (1.0 + 0.9 * pause)))
-    if text is not None:
-        count = len(text)
+    count = max(4, round(duration_s * rate / (1.0 + 0.9 * pause))) if text is None else len(text)
     # Each syllable of a mixed emotion is closer to one of its parts.
     leaning = rng.dirichlet(np.maximum(8.0 * mix, 1e-3), count)
     features = np.clip((0.5 * mix + 0.5 * leaning) @ profiles + offset, _LOWEST, _HIGHEST)
@@ -368,9 +366,8 @@ def _consonant(syllables: _Syllables, index: int, rng: np.random.Generator) -> A
     pole = rng.uniform(-0.7, 0.3) if text is None else text[index].consonant.pole
     hiss = np.diff(rng.normal(size=length + 1))
     shaped = np.asarray(lfilter([1.0 - abs(pole)], [1.0, -pole], hiss), dtype=np.float64)
-    strength = 0.05 + 0.12 * features[_COLUMN["brightness"]]
-    if text is not None:
-        strength *= text[index].consonant.strength
+    strength = 1.0 if text is None else text[index].consonant.strength
+    strength *= 0.05 + 0.12 * features[_COLUMN["brightness"]]
     burst: Array = shaped * strength * np.hanning(length)
     return burst
 
@@ -389,10 +386,7 @@ def _loudness(syllables: _Syllables, index: int) -> Array:
 def _record(
     voice: Array, level: float, rng: np.random.Generator, longest_s: float
 ) -> tuple[FloatArray, int]:
-    """Recording of a voice: random microphone gain, room noise, silence at both ends.
-
-    Also says how many samples of silence come first.
-    """
+    """Recording (random gain, room noise, silence at both ends), and samples of silence before."""
     lead, tail = (np.zeros(int(SAMPLING_RATE * rng.uniform(0.05, 0.2))) for _ in range(2))
     voice = np.concatenate([lead, voice, tail])[: int(longest_s * SAMPLING_RATE)]
     shortfall = int(MIN_DURATION_S * SAMPLING_RATE) - len(voice)

@@ -32,6 +32,10 @@ WHOLE_RUNS = {
         "test_relabel.py",
         "the order of plan, actors, counts and files, which have their tests",
     ),
+    "rationale/job.py": (
+        "test_rationale.py",
+        "the order of plan, actors, counts and files, which have their tests",
+    ),
     "judge/job.py": (
         "test_judge.py",
         "the order of plan, actors, counts and files, which have their tests",

@@ -22,7 +22,7 @@ LETTER, LABEL_SET, WORD_MAP, OPTIONS = "letter", "label_set", "word_map", "optio
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class AnswerReader:
     """A language model that reads what the rules cannot.
 
     Attributes:
@@ -67,7 +67,7 @@ def decide(
     *,
     extractions: Mapping[str, Decision],
     groups: Mapping[str, Decision],
-    reader: Reader | None,
+    reader: AnswerReader | None,
     keep: Keep = lambda extractions, groups: None,
 ) -> tuple[list[Decided], dict[str, Decision], dict[str, Decision]]:
     """The emotion of every answer, and the decisions that it took.
@@ -147,7 +147,7 @@ def _group(phrase: str, count: int, labels: LabelSet, standing: Decision | None)
     return Decision(phrase, "", NOTHING, count)
 
 
-def _extract(phrases: dict[str, Decision], reader: Reader, keep: Callable[[], None]) -> None:
+def _extract(phrases: dict[str, Decision], reader: AnswerReader, keep: Callable[[], None]) -> None:
     """Ask the reader about answers in which no emotion was read; it may say that there is none."""
     source, decided_by = template_source(EXTRACT), f"model {reader.name}"
     open_texts = [
@@ -174,7 +174,7 @@ def _extract(phrases: dict[str, Decision], reader: Reader, keep: Callable[[], No
 
 
 def _ask_groups(
-    groups: dict[str, Decision], labels: LabelSet, reader: Reader, keep: Callable[[], None]
+    groups: dict[str, Decision], labels: LabelSet, reader: AnswerReader, keep: Callable[[], None]
 ) -> None:
     source, decided_by = template_source(GROUP), f"model {reader.name}"
     open_phrases = [

@@ -17,6 +17,10 @@ from raypipe.config.values import PathText
 from raypipe.metrics.bootstrap import REPLICATES
 
 
+ROWS = 16
+"""Requests answered together where ``resources.batch_size`` is ``auto``."""
+
+
 class AnswersOf(ConfigSection):
     """Answers of a finished run.
 
@@ -107,6 +111,7 @@ class ClassifyConfig(ConfigSection):
 
     def as_run(self) -> RunConfig:
         """The run of one text-only question under which the reader is loaded and asked."""
+        rows = ROWS if self.resources.batch_size == "auto" else self.resources.batch_size
         longest = max(self.max_new_tokens, 24 * self.phrases_per_request)
         return RunConfig.model_validate(
             {
@@ -118,7 +123,7 @@ class ClassifyConfig(ConfigSection):
                 "prompt": {"template": "relabel", "text_only": True},
                 "decoding": DecodingConfig(beam_count=0, greedy=True, max_new_tokens=longest),
                 "strategies": ("greedy",),
-                "resources": self.resources,
+                "resources": self.resources.model_copy(update={"batch_size": rows}),
             }
         )
 

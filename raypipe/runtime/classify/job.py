@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from urllib.parse import quote
 
 import ray
 from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.config import RunConfig
-from raypipe.errors import RaypipeError, StoppedError, StoreError, unexpected
-from raypipe.explain.classify.answers import Form, ReadAnswer
-from raypipe.explain.classify.deciding import Decided, Reader, decide
-from raypipe.explain.classify.decisions import Decision, from_csv, reviewed, to_csv
+from raypipe.errors import EngineError, RaypipeError, StoppedError, StoreError, unexpected
+from raypipe.explain.classify.answers import Form
+from raypipe.explain.classify.deciding import AnswerReader, Decided, decide
+from raypipe.explain.classify.decisions import Decision
 from raypipe.explain.classify.findings import ClassifyFindings, system_findings
 from raypipe.explain.classify.sample import (
     Key,
-    SampleRow,
     agreement,
-    draw_sample,
-    read_sample,
-    sample_csv,
 )
 from raypipe.explain.classify.scores import LabelledItem, Score, table_scores
 from raypipe.labels import LabelSet
@@ -37,9 +31,17 @@ from raypipe.prompts import EXTRACT, GROUP, template_source
 from raypipe.records import EmotionTokens, Failure, Generation
 from raypipe.reporting.classify.page import html_classified
 from raypipe.runtime.classify.config import ClassifyConfig
-from raypipe.runtime.classify.reading import ClassifyInput, SystemAnswers, read_systems
+from raypipe.runtime.classify.reading import ClassifyInput, read_systems
+from raypipe.runtime.classify.tables import (
+    EXTRACTIONS,
+    GROUPS,
+    standing_decisions,
+    the_sample,
+    write_answers,
+    write_decisions,
+    write_table1,
+)
 from raypipe.runtime.finish.output import refuse_another_run
-from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.asking import Model, ask_texts
@@ -55,23 +57,10 @@ from raypipe.runtime.infer.models import (
     run_usage,
 )
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
-from raypipe.store.explain_schemas import ANSWERS, TABLE1
-from raypipe.store.location import FINGERPRINT_KEY, Location
-from raypipe.store.objects import object_bytes
-from raypipe.store.parquet import to_parquet_bytes
+from raypipe.store.location import Location
 from raypipe.store.run_record import RunCounts, RunRecord, Status, write_record
-from raypipe.store.strict import table_from_rows
 from raypipe.votes import OTHER
 
-EXTRACTIONS, GROUPS, SAMPLE = "extractions.csv", "groups.csv", "sample.csv"
-"""Files that a person reviews; the same command obeys what is changed in them."""
-
-TABLE = "table1/table1.parquet"
-
-_WRITTEN = "decided"
-"""Folder of the same decisions as they were written last."""
-
-_COLUMNS = {EXTRACTIONS: ("text", "phrase"), GROUPS: ("phrase", "label")}
 _BATCH = 64
 
 
@@ -152,28 +141,27 @@ def _carried_out(
 ) -> RunRecord:
     labels = given.labels
     categories = (*labels.names, OTHER)
-    extractions = _standing(tables, EXTRACTIONS)
-    groups = _standing(tables, GROUPS, (*categories, ""))
+    extractions = standing_decisions(tables, EXTRACTIONS)
+    groups = standing_decisions(tables, GROUPS, (*categories, ""))
 
     def keep(extracted: Mapping[str, Decision], grouped: Mapping[str, Decision]) -> None:
-        _write_decisions(tables, EXTRACTIONS, extracted)
-        _write_decisions(tables, GROUPS, {**groups, **grouped})
+        write_decisions(tables, EXTRACTIONS, extracted)
+        write_decisions(tables, GROUPS, {**groups, **grouped})
 
     answers = [answer for system in given.systems for answer in system.answers]
     with _asking(config, reader, address) as asked:
         decided, extracted, grouped = decide(
             answers, labels, extractions=extractions, groups=groups, reader=asked, keep=keep
         )
-    _write_decisions(tables, EXTRACTIONS, extracted)
-    _write_decisions(tables, GROUPS, grouped)
+    write_decisions(tables, EXTRACTIONS, extracted)
+    write_decisions(tables, GROUPS, grouped)
     in_order = iter(decided)
     emotions = [[next(in_order) for _ in system.answers] for system in given.systems]
     for system, own in zip(given.systems, emotions, strict=True):
-        _write_answers(tables, system, own, record)
+        write_answers(tables, system, own, record)
     scores = _scores(config, given, emotions)
-    rows = [_score_row(form, score, record) for form, cells in scores.items() for score in cells]
-    tables.write(TABLE, to_parquet_bytes(table_from_rows(rows, TABLE1), _metadata(record)))
-    sample = _sample(config, tables, given, categories)
+    write_table1(tables, scores, record)
+    sample = the_sample(config, tables, given, categories)
     labelled, by = _by_key(given, emotions)
     findings = ClassifyFindings(
         systems=tuple(
@@ -200,33 +188,10 @@ def _carried_out(
     return record
 
 
-def _standing(
-    tables: Location, name: str, allowed: Collection[str] | None = None
-) -> dict[str, Decision]:
-    """Decisions of an earlier time, with what a person has changed since."""
-    if not tables.exists(name):
-        return {}
-    key, value = _COLUMNS[name]
-    edited = from_csv(
-        tables.read(name).decode("utf-8"), key, value, f"{tables.uri}/{name}", allowed=allowed
-    )
-    before = f"{_WRITTEN}/{name}"
-    written = {}
-    if tables.exists(before):
-        written = from_csv(tables.read(before).decode("utf-8"), key, value, before)
-    return reviewed(written, edited)
-
-
-def _write_decisions(tables: Location, name: str, decisions: Mapping[str, Decision]) -> None:
-    data = to_csv(decisions.values(), *_COLUMNS[name]).encode()
-    tables.write(name, data)
-    tables.write(f"{_WRITTEN}/{name}", data)
-
-
 @contextmanager
 def _asking(
     config: ClassifyConfig, plan: _ReaderPlan | None, address: str | None
-) -> Iterator[Reader | None]:
+) -> Iterator[AnswerReader | None]:
     """The reader behind a Ray actor; None without one. The actor starts with the first question."""
     if plan is None:
         yield None
@@ -250,7 +215,7 @@ def _asking(
 
     bring_weights(plan.run)
     with ray_session(address):
-        yield Reader(plan.run.model.label, ask, config.attempts, config.phrases_per_request)
+        yield AnswerReader(plan.run.model.label, ask, config.attempts, config.phrases_per_request)
 
 
 class ReaderActor:
@@ -258,57 +223,23 @@ class ReaderActor:
 
     def __init__(self, run: RunConfig, tokens: EmotionTokens) -> None:
         self._longest = run.decoding.max_new_tokens
-        self._model: Model = make_frontend(run.model), make_engine(run, tokens, ())
+        self._model: Model | None = None
+        self._fault = ""
+        try:
+            self._model = make_frontend(run.model), make_engine(run, tokens, ())
+        except Exception as error:  # told by the first question, in one line
+            told = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+            self._fault = f"model {run.model.label} cannot be loaded: {' '.join(told.split())}"
 
     def ask(self, prompts: Sequence[str]) -> list[Generation | Failure]:
-        """One reply for every prompt."""
+        """One reply for every prompt.
+
+        Raises:
+            EngineError: if the model could not be loaded.
+        """
+        if self._model is None:
+            raise EngineError(self._fault)
         return ask_texts(prompts, self._model, self._longest)
-
-
-def _write_answers(
-    tables: Location, system: SystemAnswers, decided: Sequence[Decided], record: RunRecord
-) -> None:
-    rows = [
-        _answer_row(system, answer, own, record)
-        for answer, own in zip(system.answers, decided, strict=True)
-    ]
-    place = f"answers/{partition(system.model, system.prompt)}"
-    data = object_bytes(
-        table_from_rows(rows, ANSWERS),
-        model=system.model,
-        prompt=system.prompt,
-        fingerprint=record.fingerprint,
-    )
-    tables.write(f"{place}/{quote(system.system, safe=' +')}-{system.form}.parquet", data)
-
-
-def _answer_row(
-    system: SystemAnswers, answer: ReadAnswer, decided: Decided, record: RunRecord
-) -> dict[str, object]:
-    errors = answer.word_errors
-    return {
-        "run": record.run,
-        "model": system.model,
-        "prompt": system.prompt,
-        "system": system.system,
-        "form": system.form,
-        "utterance_id": answer.utterance_id,
-        "dataset": answer.dataset,
-        "split": answer.split,
-        "speaker": answer.speaker,
-        "reference": answer.reference,
-        "votes_union": list(answer.union),
-        "majority": answer.majority,
-        "text": answer.text,
-        "transcript": answer.transcript,
-        "reason": answer.reason,
-        "faults": list(answer.faults),
-        **dataclasses.asdict(decided),
-        "words": None if errors is None else errors.words,
-        "substitutions": None if errors is None else errors.substitutions,
-        "deletions": None if errors is None else errors.deletions,
-        "insertions": None if errors is None else errors.insertions,
-    }
 
 
 def _scores(
@@ -350,32 +281,6 @@ def _scores(
     return scores
 
 
-def _score_row(form: Form, score: Score, record: RunRecord) -> dict[str, object]:
-    row = {"run": record.run, "form": form, "starred": score.starred, **dataclasses.asdict(score)}
-    return {
-        name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in row.items()
-    }
-
-
-def _sample(
-    config: ClassifyConfig, tables: Location, given: ClassifyInput, categories: Sequence[str]
-) -> list[SampleRow]:
-    """The sample as a person left it, or a newly drawn one."""
-    if tables.exists(SAMPLE):
-        text = tables.read(SAMPLE).decode("utf-8")
-        return read_sample(text, f"{tables.uri}/{SAMPLE}", categories)
-    texts: dict[Key, str] = {
-        (system.system, system.form, answer.utterance_id): answer.text
-        for system in given.systems
-        for answer in system.answers
-        if answer.text is not None
-    }
-    rows = draw_sample(texts, config.sample, config.seed)
-    tables.write(SAMPLE, sample_csv(rows).encode())
-    return rows
-
-
 def _by_key(
     given: ClassifyInput, emotions: Sequence[Sequence[Decided]]
 ) -> tuple[dict[Key, str], dict[Key, str]]:
@@ -387,10 +292,6 @@ def _by_key(
             key = system.system, system.form, answer.utterance_id
             labels[key], decided_by[key] = item.label, item.extracted_by
     return labels, decided_by
-
-
-def _metadata(record: RunRecord) -> dict[str, str]:
-    return {FINGERPRINT_KEY: record.fingerprint}
 
 
 def _record(

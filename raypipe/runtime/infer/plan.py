@@ -16,12 +16,13 @@ from raypipe.labels import LabelSet
 from raypipe.prompts import check_template, template_source, uses
 from raypipe.prompts.examples import Example, read_examples
 from raypipe.prompts.options import LETTERS, with_letters
-from raypipe.records import Descriptors, OptionOrder
+from raypipe.records import Descriptors
 from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
+from raypipe.runtime.infer.closed_form import check_options, option_order
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask, ShardTasks
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
@@ -35,7 +36,6 @@ from raypipe.runtime.infer.questions import Verification, passes_of, verificatio
 from raypipe.shards import ShardEntry, ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.store.run_record import LabelsUsed
-from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.sweep import Sweep
 
 _MEASURED_AT_HZ = 16_000
@@ -207,7 +207,7 @@ def unchecked_contexts(
     config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
-    _check_options(config, prompts)
+    check_options(config, prompts)
     verification = _verification(config, labels, index)
     fingerprints = [model_fingerprint(model) for model in config.loaded_models]
     asked = [asking.identity() for asking in passes_of(config, labels)]
@@ -297,29 +297,8 @@ def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: Sh
         prompt.is_text_only,
         examples,
         prompt.turn,
-        _option_order(prompt),
+        option_order(prompt),
     )
-
-
-def _check_options(config: RunConfig, prompts: Sequence[Prompt]) -> None:
-    """Refuse strategies that read options where no prompt offers any."""
-    if any(prompt.options is not None for prompt in prompts):
-        return
-    for name in config.strategies:
-        strategy = strategy_named(name)
-        if isinstance(strategy, Strategy) and strategy.reads_options:
-            raise ConfigError(
-                f"strategies {name}: it reads the options of a closed form, and no prompt has any "
-                f"({', '.join(prompt.name for prompt in prompts)})"
-            )
-
-
-def _option_order(prompt: PromptConfig) -> OptionOrder | None:
-    if uses(template_source(prompt.template), "options"):
-        return OptionOrder(prompt.option_seed)
-    if prompt.option_seed is not None:
-        raise ConfigError(f"option_seed: the prompt template {prompt.template} has no options")
-    return None
 
 
 def _measure(audio: bytes) -> Descriptors:

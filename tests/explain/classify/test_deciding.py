@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from raypipe.explain.classify.answers import ReadAnswer
-from raypipe.explain.classify.deciding import Reader, decide
+from raypipe.explain.classify.deciding import AnswerReader, decide
 from raypipe.explain.classify.decisions import Decision
 from raypipe.labels import LABEL_SETS
 from raypipe.parsing.choices import NamedEmotion, read_free
@@ -55,7 +55,7 @@ class Model:
 
 
 def run(answers, model=None, attempts=3, **standing):
-    reader = None if model is None else Reader("m", model, attempts)
+    reader = None if model is None else AnswerReader("m", model, attempts)
     return decide(
         answers,
         LABELS,
@@ -144,7 +144,7 @@ def test_what_has_been_decided_is_kept_after_every_round():
         LABELS,
         extractions={},
         groups={},
-        reader=Reader("m", Model({"wired up": "fear"})),
+        reader=AnswerReader("m", Model({"wired up": "fear"})),
         keep=lambda extracted, grouped: kept.append(
             (len(extracted), Counter(row.decided_by for row in grouped.values()))
         ),

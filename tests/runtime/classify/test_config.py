@@ -20,7 +20,7 @@ def test_what_changes_a_label_or_a_score_changes_the_fingerprint_and_nothing_els
     same: list[dict[str, Any]] = [
         {"output": "elsewhere"},
         {"name": "x"},
-        {"resources": {"gpus": 1}},
+        {"resources": {"cpus_per_actor": 3}},
     ]
     other: list[dict[str, Any]] = [
         {"against": "a"},

@@ -6,22 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from in_process import InProcess, utterance
-from rationale_runs import FAKE, GOOD, InProcessTeacher, rationale_plan, training
+from in_process import InProcess
+from rationale_runs import FAKE, GOOD, InProcessTeacher, rationale_plan
 
-from raypipe.errors import ConfigError, StoppedError
+from raypipe.errors import StoppedError
 from raypipe.records import Failure, Request
 from raypipe.runtime.rationale.plan import RationalePlan
 from raypipe.runtime.rationale.work import RationaleSummary, rationale_shard
 from raypipe.store.query import query
 from raypipe.store.run_record import write_record
-
-
-@pytest.fixture
-def corpus(empty: InProcess) -> InProcess:
-    rows = [training(f"u{number}") for number in range(12)]
-    empty.write(*rows, training("u12", transcript=None), utterance("u13"))
-    return empty
 
 
 def work(plan: RationalePlan, teacher: InProcessTeacher, **more: Any) -> RationaleSummary:
@@ -139,20 +132,7 @@ def test_at_the_end_of_a_budget_nothing_of_the_shard_is_written(corpus: InProces
     assert not plan.tables.child("rationales").list()
 
 
-def test_a_job_without_any_utterance_of_its_splits_is_refused(corpus: InProcess) -> None:
-    with pytest.raises(ConfigError, match="none of 14 utterances") as refused:
-        rationale_plan(corpus, splits=["Train"])
-    assert "split test: 1, split train: 13" in str(refused.value)
-
-
 def test_labels_may_be_left_out(corpus: InProcess) -> None:
     plan = rationale_plan(corpus, labels=["anger", "fear"])
     assert work(plan, InProcessTeacher(lambda request: GOOD)).asked == 4
     assert plan.reasons_left_out["label sadness"] == 2
-
-
-def test_a_template_that_does_not_say_what_was_broken_is_refused(corpus: InProcess) -> None:
-    template = corpus.folder / "own.jinja"
-    template.write_text("Explain why this is {{ emotion }}: {{ transcript }}")
-    with pytest.raises(ConfigError, match="does not show the rules in `broken`"):
-        rationale_plan(corpus, template=str(template))
