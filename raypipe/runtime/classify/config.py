@@ -16,7 +16,6 @@ from raypipe.config.sections import DecodingConfig, StorageConfig
 from raypipe.config.values import PathText
 from raypipe.metrics.bootstrap import REPLICATES
 
-
 ROWS = 16
 """Requests answered together where ``resources.batch_size`` is ``auto``."""
 
