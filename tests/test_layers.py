@@ -25,6 +25,7 @@ SHARED = {
     "reporting": {"corpora", "shards", "store", "metrics", "strategies", "parsing", "questions"},
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
+    "finetune": {"audio", "config", "engines"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }
@@ -134,6 +135,7 @@ BORDERS = {
     "raypipe/audio/media.py": "PyAV, which may not be installed",
     "raypipe/cli/settings.py": "typer reads a command's options off its signature",
     "raypipe/config/aggregation.py": "pydantic makes a class of fields",
+    "raypipe/engines/adapters.py": "transformers' models",
     "raypipe/engines/attention.py": "arguments that transformers hands to an attention",
     "raypipe/engines/contract.py": "plug-ins: what a frontend prepares, its own engine takes",
     "raypipe/engines/decoder_adapter.py": "modules of transformers' models",

@@ -1,23 +1,15 @@
-"""Exports of the spoken corpus, written as raypipe export writes them, and small models."""
+"""A small export of the spoken corpus, the bundled model and a random adapter of it."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from spoken_export import save_random_adapter, write_export
 
 from raypipe.config.model import local_path
 from raypipe.engines.frontend import TransformersFrontend
-from raypipe.finetune.settings import LoraSettings
-from raypipe.tiny_alm.spoken import clip_id, sentence, spoken_clip
-from raypipe.tiny_alm.synth import SAMPLING_RATE
-
-QUESTION = "What emotion do you think the audio expresses?"
-END = 994  # of tiny-alm's generation config
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,50 +27,6 @@ def frontend(tiny_alm) -> TransformersFrontend:
     return TransformersFrontend(tiny_alm)
 
 
-def answer_text(index: int, split: str, emotion: str) -> str:
-    said = sentence(index, split)
-    return f"<asr>{said}</asr><answer>I think the emotion is {emotion}</answer>"
-
-
-def write_export(folder: Path, train: int, development: int = 0, **manifest: object) -> Path:
-    """An export of the first clips of the spoken corpus, every second one "surprise"."""
-    import soundfile
-
-    (folder / "audio").mkdir(parents=True)
-    counts = {"train": train, "development": development}
-    for split, count in counts.items():
-        lines = []
-        for index in range(count):
-            name = f"audio/{clip_id(index, split)}.flac"
-            samples, _ = spoken_clip(index, split)
-            soundfile.write(folder / name, np.asarray(samples), SAMPLING_RATE)
-            lines.append(line(clip_id(index, split), name, index, split))
-        if count:
-            (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    document = {"format": 1, "made_from": [], "reasons": False, "contains": counts, **manifest}
-    (folder / "manifest.json").write_text(json.dumps(document))
-    return folder
-
-
-def line(name: str, audio: str, index: int, split: str) -> dict[str, object]:
-    emotion = ("surprise", "contempt")[index % 2]
-    return {
-        "id": name,
-        "label": emotion,
-        "instruction": "open_form",
-        "messages": [
-            {
-                "role": "user",
-                "content": [{"type": "audio", "audio": audio}, {"type": "text", "text": QUESTION}],
-            },
-            {
-                "role": "assistant",
-                "content": [{"type": "text", "text": answer_text(index, split, emotion)}],
-            },
-        ],
-    }
-
-
 @pytest.fixture(scope="session")
 def export(tmp_path_factory) -> Path:
     return write_export(tmp_path_factory.mktemp("data") / "export", 24, 6)
@@ -86,15 +34,4 @@ def export(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def random_adapter(tmp_path_factory, tiny_alm) -> Path:
-    """An adapter of random matrices, large enough to change what the model says."""
-    from raypipe.finetune.model import LoraModel
-
-    model = LoraModel(tiny_alm, None, LoraSettings(rank=4, alpha=8), seed=3)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters.values():
-            parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
-    folder = tmp_path_factory.mktemp("adapter") / "adapter"
-    with warnings.catch_warnings():
-        model.save(folder)
-    return folder
+    return save_random_adapter(tmp_path_factory.mktemp("adapter") / "adapter", tiny_alm)

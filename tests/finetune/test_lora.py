@@ -1,6 +1,5 @@
 """Low-rank updates against their formula and against peft, and merged against beside."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,7 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
-
-from conftest import END
+from spoken_export import END
 from transformers import Qwen2AudioForConditionalGeneration
 
 from raypipe.engines.families import family_of

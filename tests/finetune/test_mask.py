@@ -1,15 +1,9 @@
 """The loss mask, token by token, and what the chat template itself makes of the conversation."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside this file
-
-from conftest import END, QUESTION, answer_text
+from spoken_export import END, QUESTION, answer_text
 from transformers import Qwen2AudioProcessor
 
 from raypipe.engines.frontend import TransformersFrontend
