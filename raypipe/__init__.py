@@ -11,9 +11,13 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+# Rooms with the name of a job: imported first, or they would take the place of the functions below.
+import raypipe.finetune
+import raypipe.relabel  # noqa: F401 (it is rebound)
 from raypipe.face import (
     Run,
     features,
+    finetune,
     heads,
     ingest,
     inspect,
@@ -32,6 +36,7 @@ __version__ = "0.2.0.dev0"
 __all__ = [
     "Run",
     "features",
+    "finetune",
     "heads",
     "ingest",
     "inspect",

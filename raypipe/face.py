@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from raypipe.config import RunConfig
+    from raypipe.finetune.record import FinetuneRecord
     from raypipe.reporting.corpus.findings import Findings, SliceBy
     from raypipe.runtime.features.config import FeaturesConfig
+    from raypipe.runtime.finetune.config import FinetuneConfig
     from raypipe.runtime.heads.config import HeadsConfig
     from raypipe.runtime.infer.predictor import ClipPrediction
     from raypipe.runtime.ingest.config import IngestConfig
@@ -210,6 +212,28 @@ def relabel(config: str | Path | Settings | RelabelConfig, *, address: str | Non
 
     carry_out_relabel(plan, address=address)
     return Run(settings.output, settings.storage.endpoint)
+
+
+def finetune(
+    config: str | Path | Settings | FinetuneConfig, *, address: str | None = None
+) -> FinetuneRecord:
+    """Train a LoRA adapter on exported answers; the same call again goes on.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the export or the model is wrong.
+    """
+    from raypipe.runtime.finetune.config import FinetuneConfig, load_finetune_config
+    from raypipe.runtime.finetune.plan import plan_finetune
+
+    plan = plan_finetune(_settings(config, FinetuneConfig, load_finetune_config))
+
+    from raypipe.runtime.finetune.job import carry_out_finetune  # loads Ray
+
+    return carry_out_finetune(plan, address=address)
 
 
 def _settings(

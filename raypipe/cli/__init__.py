@@ -12,6 +12,7 @@ from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
 from raypipe.cli.features import features_command
+from raypipe.cli.finetune import finetune_command
 from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
@@ -45,6 +46,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "features": features_command,
     "heads": heads_command,
     "relabel": relabel_command,
+    "finetune": finetune_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import uuid
@@ -66,14 +67,17 @@ def _faults_of_files(folder: Path) -> Iterator[str]:
     kind = json_file(FolderFiles(folder), ADAPTER_CONFIG).get("peft_type")
     if kind != "LORA":
         yield f"adapter {folder}: is a {kind} of peft; LoRA can be merged, others are not"
-    if not _is_peft_installed():
-        yield f"adapter {folder}: merging needs the package peft: {install_hint('finetune')}"
+    require_peft()
 
 
-def _is_peft_installed() -> bool:
-    import importlib.util
+def require_peft() -> None:
+    """Refuse to go on without peft.
 
-    return importlib.util.find_spec("peft") is not None
+    Raises:
+        UnsupportedError: naming the extra that brings it.
+    """
+    if importlib.util.find_spec("peft") is None:
+        raise UnsupportedError(f"adapters need the package peft: {install_hint('finetune')}")
 
 
 def _faults_of_base(folder: Path, settings: ModelSettings) -> Iterator[str]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
@@ -98,6 +98,11 @@ class TransformersFrontend:
             return refused
         audio_tokens = int((prepared.token_ids == self._inputs.audio_token_id).sum())
         return dataclasses.replace(prepared, token_ids=self._ids(prompt, audio_tokens))
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The checkpoint's tokenizer."""
+        return self._tokenizer
 
     def answer_ids(self, answer: str, end_ids: Sequence[int]) -> IntArray:
         """Token ids of an assistant's answer and of the end of its turn, shape ``(tokens,)``.

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers.utils import is_peft_available
 
-from raypipe.engines.adapters import ADAPTER_WEIGHTS, BASE_RECORD, base_digest
+from raypipe.engines.adapters import ADAPTER_WEIGHTS, BASE_RECORD, base_digest, require_peft
 from raypipe.engines.families import family_of
 from raypipe.engines.lazy import load_object
 from raypipe.engines.model_loading import load_model
@@ -21,7 +20,6 @@ from raypipe.finetune.encoding import IGNORED, EncodedExample
 from raypipe.finetune.loss import loss_sum
 from raypipe.finetune.settings import LoraSettings
 from raypipe.finetune.targets import target_modules
-from raypipe.installation import install_hint
 
 if TYPE_CHECKING:
     from raypipe.engines.decoder_adapter import DecoderAdapter
@@ -182,13 +180,3 @@ class LoraModel:
             self._left -= size
             self._encoded[name] = encoded.clone()
         return self._encoded[name]
-
-
-def require_peft() -> None:
-    """Refuse to go on without peft.
-
-    Raises:
-        UnsupportedError: naming the extra that brings it.
-    """
-    if not is_peft_available():
-        raise UnsupportedError(f"fine-tuning needs the package peft: {install_hint('finetune')}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,53 +22,13 @@ from raypipe.errors import ErrorShareError
 from raypipe.finetune.encoding import EncodedExample, ExampleEncoder
 from raypipe.finetune.examples import AnswerExample, ExampleSet
 from raypipe.finetune.model import LoraModel
+from raypipe.finetune.record import CurvePoint, OddExample
 from raypipe.finetune.settings import FinetuneTraining, rate_at
 from raypipe.finetune.workers import Workers
 from raypipe.records import Failure
 
 _KEPT_BYTES = 1 << 29
 """Of features, which need not be made again in the next epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """A step, or an evaluation after one.
-
-    Attributes:
-        step: from 1.
-        epoch: passes over the training examples so far.
-        learning_rate: of the step.
-        train_loss: mean over the step's target tokens, in nats.
-        target_tokens: of the step.
-        gradient_norm: before it was clipped.
-        development_loss: mean over all target tokens of the development set, in nats; None where
-            it was not measured.
-    """
-
-    step: int
-    epoch: float
-    learning_rate: float
-    train_loss: float
-    target_tokens: int
-    gradient_norm: float
-    development_loss: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OddExample:
-    """An example that was cut or left out.
-
-    Attributes:
-        example_id: of the example.
-        cut_tokens: of its answer, beyond the cutoff; 0 for one left out.
-        error_type: why it was left out; empty for one that was cut.
-        message: the same in words.
-    """
-
-    example_id: str
-    cut_tokens: int
-    error_type: str = ""
-    message: str = ""
 
 
 class Finetuning:
@@ -235,7 +195,7 @@ class Finetuning:
     def _take_gradients(self, vector: Tensor) -> float:
         """Put the mean gradients in their places, clipped; their norm before that."""
         sizes = [parameter.numel() for parameter in self._parameters]
-        for parameter, part in zip(self._parameters, vector.split(sizes), strict=True):
+        for parameter, part in zip(self._parameters, torch.split(vector, sizes), strict=True):
             parameter.grad = part.view_as(parameter).clone()
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._training.clip_norm)
         return float(norm)
