@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from raypipe.engines.adapters import ADAPTER_WEIGHTS, BASE_RECORD, base_digest, require_peft
+from raypipe.engines.adapters import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    BASE_RECORD,
+    base_digest,
+    require_peft,
+)
 from raypipe.engines.families import family_of
 from raypipe.engines.lazy import load_object
 from raypipe.engines.model_loading import load_model
@@ -164,6 +170,10 @@ class LoraModel:
         # "auto" would ask the hub whether the vocabulary has grown.
         self.peft_model.save_pretrained(str(folder), save_embedding_layers=False)
         assert (folder / ADAPTER_WEIGHTS).is_file()
+        # peft writes a set, in another order in every process.
+        config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
+        config["target_modules"] = sorted(config["target_modules"])
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         (folder / BASE_RECORD).write_text(json.dumps(self._record, indent=2) + "\n")
 
     def _encode(self, example: EncodedExample) -> Tensor:

@@ -18,11 +18,11 @@ from transformers import Qwen2AudioForConditionalGeneration
 from raypipe.config import ModelConfig, checked
 from raypipe.config.model import local_path
 from raypipe.engines.adapters import adapter_faults, merged_checkpoint
-from raypipe.engines.engine import ModelSettings
+from raypipe.engines.engine import EngineSettings, ModelSettings
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import label_set
-from raypipe.records import Request, Search
+from raypipe.records import EmotionTokens, Request, Search
 from raypipe.runtime.infer.models import engine_of, faults_of, model_fingerprint
 from raypipe.tiny_alm.spoken import spoken_clip
 
@@ -94,6 +94,47 @@ def test_a_merged_checkpoint_says_what_the_merged_model_says(
         for hypothesis, same in zip(generation.hypotheses, other.hypotheses, strict=True):
             assert hypothesis.token_ids == same.token_ids
             assert hypothesis.alpha == pytest.approx(same.alpha, abs=1e-4)
+
+
+def test_vllm_is_given_the_merged_checkpoint(adapter, tmp_path, monkeypatch) -> None:
+    import raypipe.engines.vllm.engine
+
+    given: list[tuple[str, object]] = []
+    monkeypatch.setattr(
+        raypipe.engines.vllm.engine,
+        "VllmEngine",
+        lambda path, revision, **_: given.append((path, revision)),
+    )
+    monkeypatch.setenv("RAYPIPE_CACHE", str(tmp_path))
+    plugin, made = engine_of(ModelConfig(engine="vllm", path="tiny-alm", adapter=str(adapter)))
+    made = dataclasses.replace(made, dtype="float32")
+    tokens = plugin_tokens()
+    plugin.engine(EngineSettings(made, tokens, batch_size=1, threads=None))
+    assert given == [(str(merged_checkpoint(made)), None)]
+    assert given[0][0].startswith(str(tmp_path))
+
+
+def test_the_engine_of_a_config_has_its_adapter(adapter, asked) -> None:
+    frontend = TransformersFrontend(local_path("tiny-alm"))
+
+    def answers(model: ModelConfig) -> list[tuple[int, ...]]:
+        plugin, made = engine_of(model)
+        made = dataclasses.replace(made, dtype="float32")
+        engine = plugin.engine(EngineSettings(made, plugin_tokens(), batch_size=2, threads=None))
+        generations = engine.generate(frontend.prepare(asked), Search(0, True, LIMIT))
+        return [generation.hypotheses[0].token_ids for generation in generations]
+
+    direct = engine_with(local_path("tiny-alm"), adapter, frontend).generate(
+        frontend.prepare(asked)
+    )
+    assert answers(ModelConfig(adapter=str(adapter))) == [
+        generation.hypotheses[0].token_ids for generation in direct
+    ]
+    assert answers(ModelConfig(adapter=str(adapter))) != answers(ModelConfig())
+
+
+def plugin_tokens() -> EmotionTokens:
+    return TransformersFrontend(local_path("tiny-alm")).emotion_tokens(label_set("crema-d-6"))
 
 
 def test_the_fingerprint_knows_the_adapters_content_and_not_its_place(adapter, tmp_path) -> None:
