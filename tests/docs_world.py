@@ -29,6 +29,7 @@ from typer.testing import CliRunner
 from raypipe.cli import app
 from raypipe.config import checked, parse_config
 from raypipe.runtime.features.config import FeaturesConfig
+from raypipe.runtime.finetune.config import FinetuneConfig
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.relabel.config import RelabelConfig
@@ -210,6 +211,7 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
         ("encoders", FeaturesConfig),
         ("features", HeadsConfig),
         ("items_per_request", RelabelConfig),
+        ("preset", FinetuneConfig),
     ):
         if {key, "output"} <= set(shown):
             checked(config, shown, block.where)
