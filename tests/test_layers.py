@@ -34,7 +34,7 @@ SHARED = {
     },
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
-    "finetune": {"audio", "config", "engines"},
+    "finetune": {"audio", "config", "engines", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {"prompts", "parsing", "metrics", "audio", "engines", "strategies"},
 }

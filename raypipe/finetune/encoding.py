@@ -10,7 +10,8 @@ import numpy as np
 
 from raypipe.audio.decoding import decode
 from raypipe.engines.frontend import TransformersFrontend
-from raypipe.errors import DecodeError, EngineError
+from raypipe.errors import DecodeError, EngineError, ShardError
+from raypipe.finetune.clips import clip_bytes
 from raypipe.finetune.examples import AnswerExample
 from raypipe.records import Failure, IntArray, ModelInput, Request
 
@@ -27,7 +28,7 @@ class EncodedExample:
         labels: the token ids of the answer and of the end of its turn, where they stand;
             :data:`IGNORED` for every other token. Shape ``(tokens,)``.
         cut_tokens: of the answer, left out to keep within the cutoff.
-        clip: file of the clip, by which its encoding is found again.
+        clip: file of the clip, or a reference, by which its encoding is found again.
     """
 
     model_input: ModelInput
@@ -66,9 +67,12 @@ class ExampleEncoder:
         answer that holds control tokens, or ``no_room`` where the prompt fills the cutoff.
         """
         try:
-            samples = decode(example.audio.read_bytes(), sampling_rate=self._frontend.sampling_rate)
+            audio = clip_bytes(example.audio)
+            samples = decode(audio, sampling_rate=self._frontend.sampling_rate)
         except DecodeError as error:
             return Failure(example.example_id, "decode", error.code, str(error))
+        except ShardError as error:
+            return Failure(example.example_id, "read", "no_clip", str(error))
         request = Request(example.example_id, example.instruction, samples)
         (prepared,) = self._frontend.prepare([request])
         if isinstance(prepared, Failure):
@@ -86,5 +90,5 @@ class ExampleEncoder:
             dataclasses.replace(prepared, token_ids=np.concatenate([prompt, kept])),
             np.concatenate([np.full(len(prompt), IGNORED, dtype=np.int64), kept]),
             len(answer) - len(kept),
-            str(example.audio),
+            example.audio,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raypipe.errors import ConfigError
+from raypipe.finetune.clips import is_reference
 
 MANIFEST = "manifest.json"
 TRAIN, DEVELOPMENT = "train.jsonl", "development.jsonl"
@@ -22,13 +23,13 @@ class AnswerExample:
 
     Attributes:
         example_id: utterance id, with the instruction where a clip stands there twice.
-        audio: file of the clip.
+        audio: the clip: a file, or a reference into a shard (``….parquet#utterance id``).
         instruction: text of the user's turn.
         answer: text of the assistant's turn.
     """
 
     example_id: str
-    audio: Path
+    audio: str
     instruction: str
     answer: str
 
@@ -130,8 +131,8 @@ def _example(document: object, folder: Path, where: str) -> AnswerExample:
     asked, answered = (_contents(turn, where) for turn in turns)
     if sorted(asked) != ["audio", "text"] or list(answered) != ["text"]:
         raise ConfigError(f"{where}: one clip and one text are asked, one text is the answer")
-    audio = folder / asked["audio"]
-    if not audio.is_file():
+    audio = asked["audio"] if is_reference(asked["audio"]) else str(folder / asked["audio"])
+    if not is_reference(audio) and not Path(audio).is_file():
         raise ConfigError(f"{where}: there is no clip {audio}")
     if not answered["text"]:
         raise ConfigError(f"{where}: the answer is empty")

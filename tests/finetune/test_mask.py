@@ -1,5 +1,7 @@
 """The loss mask, token by token, and what the chat template itself makes of the conversation."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import soundfile
@@ -10,7 +12,11 @@ from raypipe.engines.frontend import TransformersFrontend
 from raypipe.errors import UnsupportedError
 from raypipe.finetune.encoding import IGNORED, EncodedExample, ExampleEncoder
 from raypipe.finetune.examples import AnswerExample, read_examples
+from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Request
+from raypipe.shards import write_shards
+from raypipe.store.location import Location
+from raypipe.tiny_alm.spoken import spoken_utterances
 
 
 def encoded(encoder: ExampleEncoder, example: AnswerExample) -> EncodedExample:
@@ -95,7 +101,7 @@ def test_an_example_that_cannot_be_heard_or_written_is_a_failure(
 ) -> None:
     encoder = ExampleEncoder(frontend, [END], 2048)
     (tmp_path / "broken.flac").write_bytes(b"fLaC")
-    broken = encoder.encode(AnswerExample("a", tmp_path / "broken.flac", QUESTION, "x"))
+    broken = encoder.encode(AnswerExample("a", str(tmp_path / "broken.flac"), QUESTION, "x"))
     assert isinstance(broken, Failure)
     assert broken.stage == "decode"
     control = encoder.encode(AnswerExample("b", example.audio, QUESTION, "x<|im_end|>y"))
@@ -107,3 +113,25 @@ def test_a_template_that_ends_no_turn_is_refused(frontend: TransformersFrontend)
     other = TransformersFrontend(str(frontend._inputs._processor.tokenizer.name_or_path))
     with pytest.raises(UnsupportedError, match="ended by a token that ends answers"):
         ExampleEncoder(other, [1], 2048)
+
+
+def test_a_clip_may_lie_in_a_shard(frontend, example, tmp_path) -> None:
+    """As exports with references name it."""
+    write_shards(
+        spoken_utterances(2, split="train"),
+        Location.parse(str(tmp_path)),
+        LABEL_SETS["msp-podcast-8"],
+        rows_per_shard=2,
+        source="test",
+    )
+    (shard,) = tmp_path.glob("*.parquet")
+    encoder = ExampleEncoder(frontend, [END], 2048)
+    there = dataclasses.replace(example, audio=f"{shard}#{example.example_id}")
+    missing = dataclasses.replace(example, audio=f"{shard}#nobody")
+    np.testing.assert_array_equal(
+        encoded(encoder, there).model_input.token_ids,
+        encoded(encoder, example).model_input.token_ids,
+    )
+    failure = encoder.encode(missing)
+    assert isinstance(failure, Failure)
+    assert (failure.stage, failure.error_type) == ("read", "no_clip")

@@ -195,7 +195,7 @@ def test_what_is_cut_is_counted_and_too_many_failures_end_the_training(
     assert any(example.cut_tokens > 0 for example in finetuning.odd.values())
     broken = tmp_path / "broken.flac"
     broken.write_bytes(b"no sound")
-    bad = dataclasses.replace(few.train[0], audio=broken)
+    bad = dataclasses.replace(few.train[0], audio=str(broken))
     with pytest.raises(ErrorShareError, match=f"1 of 2 examples .* first {bad.example_id}"):
         list(start(dataclasses.replace(few, train=(bad, few.train[1]))).go_on())
 
