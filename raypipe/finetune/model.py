@@ -103,6 +103,8 @@ class LoraModel:
         self._dropout = lora.dropout
         if gradient_checkpointing:
             base.gradient_checkpointing_enable({"use_reentrant": False})
+            # Embeddings are filled with the clip in place, and need no gradient this way.
+            base.disable_input_require_grads()
         self._encoded: dict[str, Tensor] = {}
         self._left = _KEPT_BYTES
         self.parameters: Mapping[str, torch.nn.Parameter] = {

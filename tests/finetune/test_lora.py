@@ -214,6 +214,17 @@ def test_an_encoder_by_option_is_learnt_too(tiny_alm, examples) -> None:
     assert all(grad.abs().max() > 0 for grad in grads.values())
 
 
+def test_layers_computed_twice_give_the_same_gradients(tiny_alm, examples) -> None:
+    gradients = []
+    for twice in (False, True):
+        model = LoraModel(tiny_alm, None, LoraSettings(), seed=1, gradient_checkpointing=twice)
+        layer = model.peft_model.base_model.model.model.language_model
+        assert layer.layers[0].gradient_checkpointing == twice
+        gradients.append(gradient(model, [examples]))
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], value)
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="each projection once"):
         LoraSettings(projections=("q", "q"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import signal
@@ -184,6 +185,13 @@ def refused(document: dict[str, Any]) -> str:
         plan_finetune(checked(FinetuneConfig, document, "config"))
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+def test_jobs_with_the_name_of_a_room_stay_functions_of_the_package() -> None:
+    importlib.import_module("raypipe.finetune.settings")
+    importlib.import_module("raypipe.relabel.settings")
+    assert callable(raypipe.finetune)
+    assert callable(raypipe.relabel)
 
 
 def test_presets_are_changed_one_by_one(examples: Path) -> None:

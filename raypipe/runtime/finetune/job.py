@@ -31,9 +31,10 @@ from raypipe.finetune.record import (
     write_finetune_record,
 )
 from raypipe.reporting.finetune.page import html_finetuning
+from raypipe.runtime.finetune.board import Board
 from raypipe.runtime.finetune.config import FinetuneConfig
 from raypipe.runtime.finetune.plan import FinetunePlan, plan_finetune
-from raypipe.runtime.finetune.worker import RESULT, Board, WorkerTask, train_worker
+from raypipe.runtime.finetune.worker import RESULT, WorkerTask, train_worker
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import (
     check_resources,

@@ -17,7 +17,7 @@ from raypipe.engines.model_loading import end_ids
 from raypipe.finetune.encoding import ExampleEncoder
 from raypipe.finetune.examples import read_examples
 from raypipe.finetune.model import LoraModel
-from raypipe.finetune.record import ADAPTER, CURVE, CurvePoint, curve_lines
+from raypipe.finetune.record import ADAPTER, CURVE, curve_lines
 from raypipe.finetune.training import Finetuning
 from raypipe.finetune.workers import TorchWorkers
 from raypipe.runtime.finetune.config import FinetuneConfig
@@ -132,24 +132,3 @@ def _report_adapter(
         (place / CURVE).write_text(curve_lines(finetuning.curve))
         (place / RESULT).write_text(json.dumps(result))
         train.report({"step": finetuning.step}, train.Checkpoint.from_directory(folder))
-
-
-class Board:
-    """What the first worker tells of its steps, for whoever shows the progress."""
-
-    def __init__(self) -> None:
-        self._steps: tuple[int, int] | None = None
-        self._points: list[CurvePoint] = []
-
-    def begin(self, done: int, steps: int) -> None:
-        """Take note of steps done before and of all steps."""
-        self._steps = done, steps
-
-    def note(self, point: CurvePoint) -> None:
-        """Take note of a step."""
-        self._points.append(point)
-
-    def take(self) -> tuple[tuple[int, int] | None, list[CurvePoint]]:
-        """Steps done before and of all, if they are known, and the points since the last call."""
-        points, self._points = self._points, []
-        return self._steps, points
