@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -246,7 +245,8 @@ def merged_checkpoint(settings: ModelSettings) -> Path:
         if not folder.is_dir():
             dtype = getattr(torch, settings.dtype)
             model = load_model(family, settings.path, origin, dtype, "cpu", settings.adapter)
-            unfinished = folder.with_name(f"{folder.name}-{uuid.uuid4().hex}")
+            unfinished = folder.with_name(f".{folder.name}")
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
             model.save_pretrained(str(unfinished))
             _copy_small_files(base, unfinished)
             unfinished.rename(folder)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from raypipe.engines.adapters import require_peft
+from raypipe.engines.adapters import ADAPTER_WEIGHTS, require_peft
 from raypipe.errors import ConfigError, FingerprintError
 from raypipe.finetune.examples import ExampleSet, read_examples
-from raypipe.finetune.record import FinetuneRecord, read_finetune_record
+from raypipe.finetune.record import ADAPTER, FinetuneRecord, read_finetune_record
 from raypipe.runtime.finetune.config import FinetuneConfig
 from raypipe.runtime.infer.models import engine_of, model_fingerprint
 
@@ -58,5 +58,7 @@ def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
             f"{'another ' + ' and other '.join(changed) if changed else 'other settings'}: "
             "give another output"
         )
-    finished = record if record is not None and record.status == "finished" else None
+    is_finished = record is not None and record.status == "finished"
+    is_there = (output / ADAPTER / ADAPTER_WEIGHTS).is_file()
+    finished = record if is_finished and is_there else None
     return FinetunePlan(config, examples, output, fingerprint, identity, finished)
