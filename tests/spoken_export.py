@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -69,3 +70,25 @@ def save_random_adapter(folder: Path, checkpoint: str) -> Path:
             parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
     model.save(folder)
     return folder
+
+
+def finetune_settings(export: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    """A config's keys and values: 11 examples, two workers, steps of four."""
+    training = {
+        "learning_rate": 3e-3,
+        "epochs": 3,
+        "batch_size": 1,
+        "accumulation": 2,
+        "evaluations_per_epoch": 1,
+        "checkpoint_steps": 1,
+    }
+    return {
+        "input": {"export": str(export)},
+        "output": str(output),
+        "preset": "tiny-alm",
+        "lora": {"rank": 4, "alpha": 8},
+        "training": {**training, **changes.pop("training", {})},
+        "workers": 2,
+        "cpus_per_worker": 1,
+        **changes,
+    }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import json
 import os
 import signal
 import subprocess
@@ -17,46 +15,22 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from spoken_export import END, line, save_random_adapter, write_export
+from spoken_export import END, finetune_settings, save_random_adapter, write_export
 
 import raypipe
 from raypipe.config import checked
 from raypipe.config.model import local_path
 from raypipe.engines.frontend import TransformersFrontend
-from raypipe.errors import ConfigError, ErrorShareError, FingerprintError
+from raypipe.errors import ErrorShareError, FingerprintError
 from raypipe.finetune.encoding import ExampleEncoder
 from raypipe.finetune.examples import read_examples
 from raypipe.finetune.model import LoraModel
 from raypipe.finetune.record import FinetuneRecord, read_curve
-from raypipe.finetune.settings import PRESETS
 from raypipe.finetune.training import Finetuning
 from raypipe.finetune.workers import OneWorker
 from raypipe.runtime.finetune.config import FinetuneConfig
-from raypipe.runtime.finetune.plan import plan_finetune
 
 FILES = ("adapter_model.safetensors", "adapter_config.json", "base.json")
-
-
-def settings(export: Path, output: Path, **changes: Any) -> dict[str, Any]:
-    """A config's keys and values: 11 examples, two workers, steps of four."""
-    training = {
-        "learning_rate": 3e-3,
-        "epochs": 3,
-        "batch_size": 1,
-        "accumulation": 2,
-        "evaluations_per_epoch": 1,
-        "checkpoint_steps": 1,
-    }
-    return {
-        "input": {"export": str(export)},
-        "output": str(output),
-        "preset": "tiny-alm",
-        "lora": {"rank": 4, "alpha": 8},
-        "training": {**training, **changes.pop("training", {})},
-        "workers": 2,
-        "cpus_per_worker": 1,
-        **changes,
-    }
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +44,7 @@ def calm(
 ) -> tuple[Path, FinetuneRecord]:
     """A training that nothing disturbed."""
     output = tmp_path_factory.mktemp("calm")
-    return output, raypipe.finetune(settings(examples, output))
+    return output, raypipe.finetune(finetune_settings(examples, output))
 
 
 def test_the_output_is_an_adapter_a_curve_a_record_and_a_page(
@@ -101,7 +75,7 @@ def test_the_output_is_an_adapter_a_curve_a_record_and_a_page(
 def test_two_workers_learn_what_one_learns_from_their_batches_together(
     calm: tuple[Path, FinetuneRecord], examples: Path
 ) -> None:
-    config = checked(FinetuneConfig, settings(examples, calm[0]), "config")
+    config = checked(FinetuneConfig, finetune_settings(examples, calm[0]), "config")
     path = local_path("tiny-alm")
     model = LoraModel(path, None, config.lora, seed=0)
     training = config.training.model_copy(update={"batch_size": 4, "accumulation": 1})
@@ -120,7 +94,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter(
     calm: tuple[Path, FinetuneRecord], examples: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "killed"
-    document = settings(examples, output)
+    document = finetune_settings(examples, output)
     config = tmp_path / "finetune.yaml"
     config.write_text(yaml.safe_dump(document))
     process = subprocess.Popen(
@@ -150,9 +124,9 @@ def test_a_finished_job_is_not_done_again_and_another_one_is_refused(
     calm: tuple[Path, FinetuneRecord], examples: Path
 ) -> None:
     output, record = calm
-    assert raypipe.finetune(settings(examples, output)) == record
+    assert raypipe.finetune(finetune_settings(examples, output)) == record
     with pytest.raises(FingerprintError, match="of other settings: give another output"):
-        raypipe.finetune(settings(examples, output, training={"seed": 1}))
+        raypipe.finetune(finetune_settings(examples, output, training={"seed": 1}))
 
 
 @pytest.mark.slow
@@ -175,16 +149,9 @@ def test_an_error_of_a_worker_is_told_as_it_is(examples: Path, tmp_path: Path, r
     broken = write_export(tmp_path / "export", 3)
     for file in (broken / "audio").iterdir():
         file.write_bytes(b"no sound")
-    document = settings(broken, tmp_path / "out", workers=1, max_failures=0)
+    document = finetune_settings(broken, tmp_path / "out", workers=1, max_failures=0)
     with pytest.raises(ErrorShareError, match="of 3 examples cannot be learnt from, more than"):
         raypipe.finetune(document)
-
-
-def refused(document: dict[str, Any]) -> str:
-    with pytest.raises(ConfigError) as error:
-        plan_finetune(checked(FinetuneConfig, document, "config"))
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_jobs_with_the_name_of_a_room_stay_functions_of_the_package() -> None:
@@ -192,73 +159,3 @@ def test_jobs_with_the_name_of_a_room_stay_functions_of_the_package() -> None:
     importlib.import_module("raypipe.relabel.settings")
     assert callable(raypipe.finetune)
     assert callable(raypipe.relabel)
-
-
-def test_presets_are_changed_one_by_one(examples: Path) -> None:
-    document = {"input": {"export": str(examples)}, "output": "out"}
-    config = checked(FinetuneConfig, document, "config")
-    assert config.lora == PRESETS["paper"].lora
-    assert config.training == PRESETS["paper"].training
-    changed = {**document, "preset": "tiny-alm", "training": {"epochs": 1}, "lora": {"rank": 2}}
-    config = checked(FinetuneConfig, changed, "config")
-    tiny = PRESETS["tiny-alm"]
-    assert config.training == tiny.training.model_copy(update={"epochs": 1})
-    assert config.lora == tiny.lora.model_copy(update={"rank": 2})
-    assert "preset: Input should be 'paper' or 'tiny-alm'" in refused({**document, "preset": "x"})
-    assert "training.rate: unknown key" in refused({**document, "training": {"rate": 1}})
-
-
-def test_configs_that_cannot_be_are_refused_in_one_line(examples: Path, tmp_path: Path) -> None:
-    document = settings(examples, tmp_path / "out")
-    assert "fine-tuning is done with transformers" in refused(
-        {**document, "model": {"engine": "vllm", "path": "tiny-alm"}}
-    )
-    assert "train from the base model" in refused({**document, "model": {"adapter": "x"}})
-    assert "folders that every node sees" in refused({**document, "output": "s3://bucket/x"})
-    assert "one GPU, or on none" in refused({**document, "gpus_per_worker": 4})
-    assert "model nowhere: no such folder" in refused({**document, "model": {"path": "nowhere"}})
-
-
-def test_exports_that_cannot_be_are_refused_in_one_line(tmp_path: Path) -> None:
-    def message(folder: Path) -> str:
-        return refused(settings(folder, tmp_path / "out"))
-
-    assert "raypipe export writes such a folder" in message(tmp_path)
-    folder = write_export(tmp_path / "export", 2)
-    assert list(read_examples(folder).development) == []
-    manifest = json.loads((folder / "manifest.json").read_text())
-
-    def says(**changes: object) -> str:
-        (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
-        return message(folder)
-
-    assert "is not of format 1" in says(format=2)
-    assert "purpose test_ii" in says(purpose="test_ii")
-    assert "purpose test_ii" in says(made_from=[{"rationales": "x", "purpose": "test_ii"}])
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    good = line("a", "audio/none.flac", 0, "train")
-    lines = folder / "train.jsonl"
-
-    def written(document: object) -> str:
-        lines.write_text(json.dumps(document) + "\n")
-        return message(folder)
-
-    assert "there is no clip" in written(good)
-    assert "purpose test_ii" in written({**good, "purpose": "test_ii"})
-    assert "not of user and assistant" in written({**good, "messages": good["messages"][:1]})
-    lines.write_text("{\n")
-    assert "train.jsonl, line 1: is not JSON" in message(folder)
-    lines.write_text("")
-    assert "has no examples in train.jsonl" in message(folder)
-
-
-def test_where_checkpoints_lie_and_who_computes_them_makes_no_other_job(examples: Path) -> None:
-    def identity(**changes: Any) -> str:
-        document = settings(examples, Path("out"), **changes)
-        return checked(FinetuneConfig, document, "config").identity("model", "examples")
-
-    assert identity(training={"checkpoint_steps": 7}) == identity()
-    assert identity(cpus_per_worker=3, gpus_per_worker=0, max_failures=9) == identity()
-    assert identity(workers=3) != identity(), "steps of other batches"
-    assert identity(lora={"rank": 5}) != identity()
-    assert dataclasses.is_dataclass(PRESETS["paper"])
