@@ -11,6 +11,9 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+# Rooms with the name of a job: imported first, or they would take the place of the functions below.
+import raypipe.finetune
+import raypipe.relabel  # noqa: F401 (it is rebound)
 from raypipe.face.everyday import (
     Run,
     features,
@@ -23,7 +26,7 @@ from raypipe.face.everyday import (
     relabel,
     run,
 )
-from raypipe.face.explain import classify, export, judge, rationale
+from raypipe.face.explain import classify, export, finetune, judge, rationale
 
 if TYPE_CHECKING:
     from raypipe import metrics
@@ -35,6 +38,7 @@ __all__ = [
     "classify",
     "export",
     "features",
+    "finetune",
     "heads",
     "ingest",
     "inspect",

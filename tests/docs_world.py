@@ -31,6 +31,7 @@ from raypipe.config import checked, parse_config
 from raypipe.explain.export.config import ExportConfig
 from raypipe.runtime.classify.config import ClassifyConfig
 from raypipe.runtime.features.config import FeaturesConfig
+from raypipe.runtime.finetune.config import FinetuneConfig
 from raypipe.runtime.heads.config import HeadsConfig
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.judge.config import JudgeConfig
@@ -218,6 +219,7 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
         ("systems", ClassifyConfig),
         ("splits", RationaleConfig),
         ("corpora", ExportConfig),
+        ("preset", FinetuneConfig),
     ):
         if {key, "output"} <= set(shown):
             checked(config, shown, block.where)

@@ -60,7 +60,7 @@ def test_the_front_page_is_short() -> None:
 def test_every_room_has_a_page() -> None:
     rooms = (
         *("corpora", "engines", "questions", "strategies", "metrics", "store", "reporting"),
-        *("prompts", "config", "runtime", "ssl", "relabel", "tiny_alm"),
+        *("prompts", "config", "runtime", "ssl", "relabel", "finetune", "tiny_alm"),
     )
     for page in ("jobs", "cluster", "tests", *(f"raypipe/{room}" for room in rooms)):
         assert f"{page}/README.md" in PAGES

@@ -23,11 +23,13 @@ SHARED = {
     "corpora": {"store", "shards", "audio"},
     "lossless": {"audio"},
     "reporting": {
-        *("corpora", "shards", "store", "metrics", "strategies", "parsing", "questions", "explain")
+        *("corpora", "explain", "finetune", "shards", "store", "metrics"),
+        *("strategies", "parsing", "questions"),
     },
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
     "explain": {"audio", "config", "metrics", "parsing", "prompts", "shards", "store"},
+    "finetune": {"audio", "config", "engines", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {
         *("prompts", "parsing", "metrics", "audio", "engines", "strategies", "descriptors")
@@ -139,6 +141,7 @@ BORDERS = {
     "raypipe/audio/media.py": "PyAV, which may not be installed",
     "raypipe/cli/settings.py": "typer reads a command's options off its signature",
     "raypipe/config/aggregation.py": "pydantic makes a class of fields",
+    "raypipe/engines/adapters.py": "transformers' models",
     "raypipe/engines/attention.py": "arguments that transformers hands to an attention",
     "raypipe/engines/contract.py": "plug-ins: what a frontend prepares, its own engine takes",
     "raypipe/engines/decoder_adapter.py": "modules of transformers' models",
@@ -164,7 +167,10 @@ BORDERS = {
     "raypipe/protocols.py": "plug-ins: methods that only their own requests know",
     "raypipe/reporting/corpus/inspect.py": "rows of a Parquet table",
     "raypipe/reporting/run/scores.py": "rows of a Parquet table",
+    "raypipe/finetune/training.py": "torch: the state of a training",
     "raypipe/runtime/features/stages.py": "pickled work in Ray Data's tables",
+    "raypipe/runtime/finetune/job.py": "Ray: actors and results of a training",
+    "raypipe/runtime/finetune/worker.py": "Ray: actors; torch: the state of a training",
     "raypipe/runtime/infer/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/ingest/job.py": "Ray: streams and results of tasks",
     "raypipe/runtime/ingest/plan.py": "JSON of ingest.json",

@@ -14,6 +14,7 @@ from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
 from raypipe.cli.export import export_command
 from raypipe.cli.features import features_command
+from raypipe.cli.finetune import finetune_command
 from raypipe.cli.heads import heads_command
 from raypipe.cli.ingest import ingest
 from raypipe.cli.inspect import inspect
@@ -54,6 +55,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "judge": judge_command,
     "rationale": rationale_command,
     "export": export_command,
+    "finetune": finetune_command,
     "query": query,
     "parse": parse,
     "report": report,

@@ -67,7 +67,10 @@ class ModelConfig(ConfigSection):
         path: ``tiny-alm`` for the bundled model, a local directory, a model hub id, or an
             ``s3://bucket/prefix`` that is fetched once on every machine; for ``openai`` the model's
             name at the endpoint; for a plug-in what it makes of it.
-        name: how the model is called in the tables; default: the last part of ``path``.
+        adapter: folder or ``s3://`` URI of a LoRA adapter as peft and ``raypipe finetune`` write
+            it, merged into the weights when they are loaded; for ``transformers`` and ``vllm``.
+        name: how the model is called in the tables; default: the last part of ``path``, with that
+            of ``adapter`` behind a ``+``.
         endpoint: URL of the S3-compatible server of a ``path`` in object storage; None for the
             environment's or the default one.
         revision: commit of a hub id; pin it, or two runs may use two different models.
@@ -84,6 +87,7 @@ class ModelConfig(ConfigSection):
 
     engine: str = "transformers"
     path: PathText = Field(default=BUNDLED_MODEL, min_length=1)
+    adapter: PathText | None = Field(default=None, min_length=1)
     name: str | None = None
     endpoint: str | None = None
     revision: str | None = None
@@ -128,11 +132,15 @@ class ModelConfig(ConfigSection):
         """The settings that can change an answer, beside the files and a plug-in's options."""
         sections = {name for name in ENGINE_SECTIONS.values() if name is not None}
         return [
-            self.model_dump(exclude={"path", "endpoint", "device", "options", *sections}),
+            # An adapter is known by its content, as the model's files are.
+            self.model_dump(
+                exclude={"path", "adapter", "endpoint", "device", "options", *sections}
+            ),
             None if self.section is None else self.section.identity(),
         ]
 
     @property
     def label(self) -> str:
         """The model's name in the tables."""
-        return self.name or self.path.rstrip("/").rsplit("/", 1)[-1]
+        paths = [self.path] if self.adapter is None else [self.path, self.adapter]
+        return self.name or "+".join(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
+from raypipe.engines.adapters import adapter_faults
 from raypipe.engines.checkpoint_files import (
     INDEX,
     WEIGHTS,
@@ -71,6 +72,8 @@ def checkpoint_faults(settings: ModelSettings, engine: str) -> Iterator[str]:
     if folder is not None and not any(name.split("/")[0] == folder for name in files.names):
         # Without it the model would answer as if it had never learnt to take clips.
         yield f"no adapter {folder} in {files.where}"
+    if settings.adapter is not None:
+        yield from adapter_faults(settings.adapter, settings)
 
 
 def tokenizer_faults(path: str) -> Iterator[str]:

@@ -36,6 +36,7 @@ class ModelSettings:
         penalties: of every search; ``checkpoint`` for what its generation config asks for.
         files: text that changes with the files of ``path``, where that is known without reading
             them; some may then not be there before the engine is made.
+        adapter: folder of a LoRA adapter that is merged into the weights; None for none.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ModelSettings:
     ignore_generation_config: bool = False
     penalties: AskedPenalties = "checkpoint"
     files: str | None = None
+    adapter: str | None = None
 
 
 class Folder(Protocol):
@@ -179,6 +181,7 @@ class EnginePlugin:
             ``capabilities`` is then the most of it.
         grammars: the kinds of grammar that it holds answers to, the preferred one first.
         penalises: whether its searches apply ``ModelSettings.penalties``.
+        adapts: whether it merges ``ModelSettings.adapter`` into the weights.
         gpu_dtype: arithmetic on a GPU where the run names none; None for float32.
         memory_need: of its GPU's memory, from the settings, tokens of the longest prompt and all
             searches; None for an engine that plans its memory itself.
@@ -209,6 +212,7 @@ class EnginePlugin:
     capabilities_of: Callable[[ModelSettings], Capabilities] | None = None
     grammars: tuple[GrammarKind, ...] = ()
     penalises: bool = False
+    adapts: bool = False
     gpu_dtype: Callable[[ModelSettings], str] | None = None
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
     bring_weights: Callable[[ModelSettings], object] | None = None
@@ -241,6 +245,8 @@ class EnginePlugin:
             return self.fingerprint_of(settings)
         loaded = [settings.files or files_digest(settings.path, settings.revision)]
         loaded += [files_digest(path, None) for path in self.also_loads(settings.options)]
+        if settings.adapter is not None:
+            loaded.append(f"adapter {files_digest(settings.adapter, None)}")
         identity = {"loaded": loaded, "options": settings.options.identity()}
         return json.dumps(identity, sort_keys=True)
 

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from raypipe.engines import emotion_tokens as emotion_token_table
 from raypipe.engines.families import family_of
 from raypipe.engines.input_builders import AudioFeatures, InputBuilder
 from raypipe.engines.plain_turn import plain_turn
 from raypipe.engines.processor_loading import in_one_line
-from raypipe.errors import ConfigError, EngineError
+from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import LabelSet
 from raypipe.records import (
     EmotionTokens,
@@ -28,6 +28,9 @@ from raypipe.records import (
 
 # Most runs ask the same question about every clip; prompts with transcripts differ each time.
 _CACHED_TURNS = 256
+
+_ANSWER = "An answer"
+"""Stands for any in the chat template."""
 
 _NO_LIMIT_S = 24 * 3600.0
 """Longest clip where none is taken: the limit is then another one."""
@@ -65,6 +68,7 @@ class TransformersFrontend:
             self._inputs: InputBuilder = self.family.input_builder(self.family, model_path, origin)
         self._tokenizer = self._inputs.tokenizer
         self._cached_turns: dict[tuple[str, bool, Turn], IntArray] = {}
+        self._closing: tuple[int, ...] | None = None
         self.sampling_rate: int = self._inputs.sampling_rate
         self._max_samples = self._inputs.longest
         # A checkpoint may say that it was trained on shorter clips, as the bundled one does.
@@ -94,6 +98,48 @@ class TransformersFrontend:
             return refused
         audio_tokens = int((prepared.token_ids == self._inputs.audio_token_id).sum())
         return dataclasses.replace(prepared, token_ids=self._ids(prompt, audio_tokens))
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The checkpoint's tokenizer."""
+        return self._tokenizer
+
+    def answer_ids(self, answer: str, end_ids: Sequence[int]) -> IntArray:
+        """Token ids of an assistant's answer and of the end of its turn, shape ``(tokens,)``.
+
+        They go on where a request's ``token_ids`` end. The answer is tokenised by itself, as a
+        model that answers sees the turn before it.
+
+        Args:
+            answer: text without control tokens.
+            end_ids: ids that end an answer, one of which closes the template's turn.
+
+        Raises:
+            EngineError: if the answer holds a control token.
+            UnsupportedError: if the chat template does not write answers after its open turn.
+        """
+        for token in self._inputs.control_tokens:
+            if token in answer:
+                raise EngineError(f"the answer contains {token!r}")
+        if self._closing is None:
+            self._closing = self._closed_by(end_ids)
+        written = self._tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return np.asarray([*written, *self._closing], dtype=np.int64)
+
+    def _closed_by(self, end_ids: Sequence[int]) -> tuple[int, ...]:
+        """Token ids that the template writes after an answer, up to the first that ends it."""
+        with_clip = self._max_samples is not None
+        opened = self._inputs.rendered("?", with_clip=with_clip)
+        closed = self._inputs.rendered("?", with_clip=with_clip, answer=_ANSWER)
+        rest = closed.removeprefix(opened + _ANSWER)
+        ids: list[int] = self._tokenizer(rest, add_special_tokens=False)["input_ids"]
+        length = next((n for n, token_id in enumerate(ids, 1) if token_id in end_ids), None)
+        if rest == closed or length is None:
+            raise UnsupportedError(
+                f"the chat template of {self.family.name} writes no answer, ended by a token that "
+                f"ends answers, after the turn that it leaves open: {closed[len(opened) :]!r}"
+            )
+        return tuple(ids[:length])
 
     def emotion_tokens(self, labels: LabelSet) -> EmotionTokens:
         """The sub-tokens of every surface form of every label."""

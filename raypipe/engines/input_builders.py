@@ -70,6 +70,10 @@ class InputBuilder(Protocol):
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
         ...
 
+    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+        """The conversation as text: the user's turn and the assistant's, open or with an answer."""
+        ...
+
     def extract(self, samples: FloatArray) -> AudioFeatures:
         """Features of a mono clip, shape ``(samples,)``."""
         ...
@@ -137,7 +141,7 @@ class ProcessorInputBuilder:
         return round(self._clips.longest_s * self.sampling_rate)
 
     def _processed(self, prompt: str, samples: FloatArray | None) -> BatchFeature:
-        text = self._render(prompt, samples is not None)
+        text = self.rendered(prompt, with_clip=samples is not None)
         clip = {} if samples is None else {"audio": [samples], "sampling_rate": self.sampling_rate}
         # The template may have written the first token already.
         begins = self.tokenizer.bos_token
@@ -149,7 +153,17 @@ class ProcessorInputBuilder:
         )
         return processed
 
-    def _render(self, prompt: str, with_clip: bool) -> str:
+    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+        """The conversation as the chat template writes it, the clip as a single audio token.
+
+        Args:
+            prompt: text of the user's turn.
+            with_clip: whether a clip is in it.
+            answer: of the assistant, whose turn is closed; None leaves it open, to be answered.
+
+        Raises:
+            EngineError: if the checkpoint has no chat template.
+        """
         content: str | list[dict[str, str]]
         if self._family.clip_place == "inline":
             content = (self._audio_token if with_clip else "") + prompt
@@ -162,11 +176,12 @@ class ProcessorInputBuilder:
         template = self._processor.chat_template or self.tokenizer.chat_template
         if not template:
             raise EngineError("the checkpoint has no chat template")
+        turns: list[dict[str, object]] = [{"role": "user", "content": content}]
+        if answer is not None:
+            answered = answer if isinstance(content, str) else [{"type": "text", "text": answer}]
+            turns.append({"role": "assistant", "content": answered})
         text: str = self._processor.apply_chat_template(
-            [{"role": "user", "content": content}],
-            chat_template=template,
-            add_generation_prompt=True,
-            tokenize=False,
+            turns, chat_template=template, add_generation_prompt=answer is None, tokenize=False
         )
         return text
 
@@ -198,7 +213,7 @@ class WindowInputBuilder(ProcessorInputBuilder):
 
     def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
-        token_ids = self.tokenizer(self._render(prompt, with_clip))["input_ids"]
+        token_ids = self.tokenizer(self.rendered(prompt, with_clip=with_clip))["input_ids"]
         return np.asarray(token_ids, dtype=np.int64)
 
 
@@ -256,6 +271,15 @@ class TextInputBuilder:
             [{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=False
         )
         return np.asarray(token_ids, dtype=np.int64)
+
+    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+        """The conversation as text: the user's turn and the assistant's, open or with an answer."""
+        turns = [{"role": "user", "content": prompt}]
+        turns += [] if answer is None else [{"role": "assistant", "content": answer}]
+        text: str = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=answer is None, tokenize=False
+        )
+        return text
 
     def extract(self, samples: FloatArray) -> AudioFeatures:
         """No features: there is no encoder.

@@ -9,6 +9,7 @@ import torch
 import transformers
 from transformers.utils import is_peft_available
 
+from raypipe.engines.adapters import merge_adapter
 from raypipe.engines.families.family import Family
 from raypipe.engines.generation_config import end_token_ids, generation_config_of
 from raypipe.engines.hub_weights import has_file, weights_folder
@@ -18,7 +19,12 @@ from raypipe.errors import EngineError, UnsupportedError
 
 
 def load_model(
-    family: Family, model_path: str, origin: dict[str, Any], dtype: torch.dtype, device: str
+    family: Family,
+    model_path: str,
+    origin: dict[str, Any],
+    dtype: torch.dtype,
+    device: str,
+    adapter: str | None = None,
 ) -> Any:
     """A checkpoint's model in evaluation mode, with its adapter for clips if it has one.
 
@@ -32,9 +38,10 @@ def load_model(
         origin: ``revision`` and ``trust_remote_code``.
         dtype: of the weights.
         device: where they go.
+        adapter: folder of a LoRA adapter that is merged into the weights; None for none.
 
     Raises:
-        EngineError: for a checkpoint with weights missing.
+        EngineError: for a checkpoint with weights missing, or an adapter that does not fit.
         UnsupportedError: for weights as pickle, or if its adapter, or a package that it needs, is
             missing.
     """
@@ -62,7 +69,10 @@ def load_model(
     # transformers fills missing weights with random numbers and only warns.
     if missing := sorted(report["missing_keys"]):
         raise EngineError(f"{model_path} lacks {len(missing)} weights, first {missing[0]}")
-    return model.to(device).eval()
+    model = model.to(device)
+    if adapter is not None:
+        model = merge_adapter(model, family, adapter)
+    return model.eval()
 
 
 def _load_own_adapter(model: Any, model_path: str, revision: str | None) -> None:

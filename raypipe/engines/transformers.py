@@ -80,6 +80,7 @@ class TransformersEngine:
         cuda_graphs: capture the decode step as CUDA graphs; None for wherever there is a GPU.
         fused: replace layers by fused ones (:mod:`raypipe.engines.fused`), which takes some
             seconds of compiling; None for wherever there is a GPU that they can be compiled for.
+        adapter: folder of a LoRA adapter that is merged into the weights; None for none.
 
     Attributes:
         fusion: what was fused, and the seconds it took; None if nothing was to be.
@@ -88,7 +89,7 @@ class TransformersEngine:
         ConfigError: for settings that ask for nothing or are not known.
         UnsupportedError: for an architecture, a variant of it or a generation config that would
             be decoded differently than its checkpoint means.
-        EngineError: for a checkpoint with weights missing.
+        EngineError: for a checkpoint with weights missing, or an adapter that does not fit.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class TransformersEngine:
         penalties: AskedPenalties = "checkpoint",
         cuda_graphs: bool | None = None,
         fused: bool | None = None,
+        adapter: str | None = None,
     ) -> None:
         check_settings(batch_size, dtype)
         if threads is not None:
@@ -115,7 +117,8 @@ class TransformersEngine:
         origin = {"revision": revision, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(model_path, **origin)
         self._family = family_of(model_path, config.architectures, "transformers")
-        model = load_model(self._family, model_path, origin, getattr(torch, dtype), device)
+        kind = getattr(torch, dtype)
+        model = load_model(self._family, model_path, origin, kind, device, adapter)
         ignore = ignore_generation_config
         check_generation_config(model.generation_config, ignore=ignore)
         self._penalties = penalties_of(model.generation_config, penalties, ignore=ignore)

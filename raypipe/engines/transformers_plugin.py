@@ -42,6 +42,7 @@ def _engine(settings: EngineSettings) -> TransformersEngine:
         penalties=model.penalties,
         cuda_graphs=settings.cuda_graphs,
         fused=settings.fused,
+        adapter=model.adapter,
     )
 
 
@@ -68,5 +69,6 @@ PLUGIN = EnginePlugin(
     faults=_faults,
     facts=_facts,
     also_refuse=check_at_the_door,
+    adapts=True,
     packages=("torch", "transformers"),
 )

@@ -11,7 +11,9 @@ from raypipe.face.everyday import Run, Settings, settings_of
 
 if TYPE_CHECKING:
     from raypipe.explain.export.config import ExportConfig
+    from raypipe.finetune.record import FinetuneRecord
     from raypipe.runtime.classify.config import ClassifyConfig
+    from raypipe.runtime.finetune.config import FinetuneConfig
     from raypipe.runtime.judge.config import JudgeConfig
     from raypipe.runtime.rationale.config import RationaleConfig
 
@@ -95,3 +97,25 @@ def export(config: str | Path | Settings | ExportConfig) -> Mapping[str, object]
     from raypipe.explain.export.write import export
 
     return export(settings_of(config, ExportConfig, load_export_config))
+
+
+def finetune(
+    config: str | Path | Settings | FinetuneConfig, *, address: str | None = None
+) -> FinetuneRecord:
+    """Train a LoRA adapter on exported answers; the same call again goes on.
+
+    Args:
+        config: path of a YAML file, or what stands in one.
+        address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
+
+    Raises:
+        RaypipeError: if the config, the export or the model is wrong.
+    """
+    from raypipe.runtime.finetune.config import FinetuneConfig, load_finetune_config
+    from raypipe.runtime.finetune.plan import plan_finetune
+
+    plan = plan_finetune(settings_of(config, FinetuneConfig, load_finetune_config))
+
+    from raypipe.runtime.finetune.job import carry_out_finetune  # loads Ray
+
+    return carry_out_finetune(plan, address=address)

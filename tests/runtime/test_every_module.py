@@ -40,6 +40,14 @@ WHOLE_RUNS = {
         "test_judge.py",
         "the order of plan, actors, counts and files, which have their tests",
     ),
+    "finetune/job.py": (
+        "test_finetune.py",
+        "the order of plan, Ray Train and files, which have their tests",
+    ),
+    "finetune/worker.py": (
+        "test_finetune.py",
+        "a coat of Ray Train around the loop of raypipe.finetune, which has its tests",
+    ),
     "infer/pipeline.py": (
         "test_pipeline.py",
         "the order of plan, stream, counts and reduce, which have their tests",

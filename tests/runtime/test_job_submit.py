@@ -18,6 +18,7 @@ import pytest
 import yaml
 from corpus_folder import CorpusFolder
 from judged_answers import two_systems, write_answers
+from spoken_export import write_export
 from spoken_items import toneless_utterances
 from typed_items import silent_utterances
 
@@ -149,6 +150,23 @@ def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_pa
     bad = submit(head, config, "jobs/ingest.py")
     assert bad.returncode != 0
     assert 'audio was "flac", is now "original"' in bad.stdout + bad.stderr
+
+
+@pytest.mark.slow  # as the scripts below
+def test_a_submitted_fine_tuning_writes_an_adapter(head: Head, tmp_path: Path) -> None:
+    config = tmp_path / "finetune.yaml"
+    document = {
+        "input": {"export": str(write_export(tmp_path / "export", 4))},
+        "output": str(tmp_path / "out"),
+        "preset": "tiny-alm",
+        "training": {"epochs": 1},
+        "cpus_per_worker": 1,
+    }
+    config.write_text(yaml.safe_dump(document))
+    done = submit(head, config, "jobs/finetune.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"train": 4' in done.stdout
+    assert (tmp_path / "out" / "adapter" / "adapter_model.safetensors").is_file()
 
 
 @pytest.mark.slow  # the scripts share what the two above show

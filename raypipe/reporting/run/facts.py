@@ -133,8 +133,13 @@ def versions(run: RunRecord) -> list[tuple[str, str]]:
 
 
 def config_text(run: RunRecord) -> str:
-    """The resolved config as indented JSON."""
-    lines = json.dumps(run.config, indent=2, ensure_ascii=False, default=str).splitlines()
+    """The resolved config of a run as indented JSON."""
+    return settings_text(run.config)
+
+
+def settings_text(config: Mapping[str, object]) -> str:
+    """Settings as indented JSON."""
+    lines = json.dumps(config, indent=2, ensure_ascii=False, default=str).splitlines()
     # Line by line: clean() makes one line of what it gets, and the indent carries meaning.
     return "\n".join(" " * (len(line) - len(line.lstrip())) + clean(line, 400) for line in lines)
 

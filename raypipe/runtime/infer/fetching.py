@@ -59,10 +59,20 @@ def fetched(uri: str, endpoint: str | None, *, weights: bool) -> FetchedCheckpoi
         ConfigError: if the URI is none, or holds credentials.
         StoreError: if there is no checkpoint, the storage refuses, or objects change meanwhile.
     """
+    return _fetched(uri, endpoint, "config.json", weights=weights)
+
+
+def fetched_adapter(uri: str, endpoint: str | None) -> Path:
+    """An adapter of object storage as a folder, whole; arguments and errors as :func:`fetched`."""
+    return _fetched(uri, endpoint, "adapter_config.json", weights=True).folder
+
+
+def _fetched(uri: str, endpoint: str | None, main: str, *, weights: bool) -> FetchedCheckpoint:
+    """What :func:`fetched` does with a checkpoint, told by its file ``main``."""
     place = Location.parse(uri, endpoint)
     objects = _objects(place)
-    if "config.json" not in objects:
-        raise StoreError(f"{place.uri} holds no checkpoint: no config.json")
+    if main not in objects:
+        raise StoreError(f"{place.uri} holds no checkpoint: no {main}")
     digest = hashlib.sha256(json.dumps(sorted(objects.items())).encode()).hexdigest()
     name = short_name(f"{place.uri}@{place.endpoint}")
     folder = cache_folder() / "models" / f"{name}-{digest[:16]}"

@@ -18,7 +18,7 @@ from raypipe.labels import LabelSet
 from raypipe.protocols import Demand
 from raypipe.questions import question_named
 from raypipe.records import NO_PENALTIES, AskedPenalties, EmotionTokens, Grammar, Penalties, Search
-from raypipe.runtime.infer.fetching import fetched, is_stored
+from raypipe.runtime.infer.fetching import fetched, fetched_adapter, is_stored
 from raypipe.store.location import Location
 from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.shared import TOKEN_STEPS
@@ -44,6 +44,11 @@ def engine_of(
     if plugin.loads_path and is_stored(path):
         stored = fetched(path, model.endpoint, weights=weights)
         path, files = str(stored.folder), stored.digest
+    adapter = model.adapter
+    if adapter is not None and not plugin.adapts:
+        raise ConfigError(f"model.adapter: engine {model.engine} takes none")
+    if adapter is not None and is_stored(adapter):
+        adapter = str(fetched_adapter(adapter, model.endpoint))
     settings = ModelSettings(
         path=local_path(path) if plugin.loads_path else path,
         files=files,
@@ -54,6 +59,7 @@ def engine_of(
         trust_remote_code=model.trust_remote_code,
         ignore_generation_config=model.ignore_generation_config,
         penalties=penalties,
+        adapter=adapter,
     )
     return plugin, settings
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from pydantic import BaseModel
 from rich.console import Console
 
 from raypipe.errors import RaypipeError
-from raypipe.store.run_record import RunRecord
 
 Config = TypeVar("Config")
+
+
+class JobRecord(Protocol):
+    """The record of any job."""
+
+    @property
+    def done_counts(self) -> BaseModel:
+        """What it counted; it is finished."""
+        ...
 
 
 def submitted(
     what: str | None,
     load: Callable[[str], Config],
-    job: Callable[[Config, Console], RunRecord],
+    job: Callable[[Config, Console], JobRecord],
     show: Callable[[Config, Console], None] | None = None,
 ) -> int:
     """Exit code: 0 when every utterance is accounted for, 1 on an error that stops the job.

@@ -1,0 +1,1 @@
+"""The finetune job: an export in, a LoRA adapter, its curve and a report out."""
