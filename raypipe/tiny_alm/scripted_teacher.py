@@ -65,17 +65,30 @@ def described_rationale(
         >>> described_rationale("Anna lost my ticket today.", measured, 3.0).partition(". ")[2]
         'The voice is high, rising, lively, fast and loud, with few pauses.'
     """
-    voice = (
+    *voice, loudness, pauses = _words_for(descriptors, trend_semitones)
+    return (
+        f'The words "{quoted_words(transcript)}" say little. The voice is {", ".join(voice)} and '
+        f"{loudness}, with {pauses} pauses."
+    )
+
+
+def measured_words(samples: FloatArray, sampling_rate: int) -> tuple[str, ...]:
+    """Words for pitch, trend, movement, tempo, loudness and pauses of a clip.
+
+    Raises:
+        DecodeError: if nothing can be measured in it.
+    """
+    return _words_for(describe(samples, sampling_rate), pitch_trend(samples, sampling_rate))
+
+
+def _words_for(descriptors: Descriptors, trend_semitones: float | None) -> tuple[str, ...]:
+    return (
         _level(descriptors.pitch_mean_hz, _HIGH_HZ, PITCHES),
         _trend(trend_semitones),
         _level(descriptors.pitch_range_semitones, _LIVELY_SEMITONES, MOVEMENTS),
         _level(descriptors.syllables_per_s, _FAST_SYLLABLES_PER_S, TEMPOS),
-    )
-    loudness = _level(descriptors.level_mean_db, _LOUD_DB, LOUDNESSES)
-    pauses = PAUSES[min(descriptors.pause_count, 1)]
-    return (
-        f'The words "{quoted_words(transcript)}" say little. The voice is {", ".join(voice)} and '
-        f"{loudness}, with {pauses} pauses."
+        _level(descriptors.level_mean_db, _LOUD_DB, LOUDNESSES),
+        PAUSES[min(descriptors.pause_count, 1)],
     )
 
 
