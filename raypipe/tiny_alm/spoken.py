@@ -48,7 +48,8 @@ SPEAKERS: Mapping[SpokenSplit, int] = {
 }
 """Voices of each split, which share none. The bundled model was trained on ``pretrain``."""
 
-VOTES_PER_CLIP = 5
+VOTES_PER_CLIP = 6
+"""An even number: some utterances have no majority, and some a tie."""
 LONGEST_S = 7.0
 
 _LETTER: Mapping[SpokenSplit, str] = {

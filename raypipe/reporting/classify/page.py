@@ -98,27 +98,30 @@ def table_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
     ]
 
 
-def terminal_table(findings: ClassifyFindings) -> Table:
-    """Table 1: macro-F1 in percent by form, subset and scoring."""
-    forms = [form for form in _FORMS if form in findings.scores]
-    titles = [
-        f"{form}: {_SUBSET_TITLES[subset]}, {_SCORING_TITLES[scoring]}"
-        for form in forms
-        for subset in SUBSETS
-        for scoring in SCORINGS
-    ]
-    table = Table("system", *titles)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    rows: dict[str, list[str]] = {}
-    width = len(SUBSETS) * len(SCORINGS)
-    for place, form in enumerate(forms):
-        for system, *cells in table_rows(findings.scores[form]):
-            rows.setdefault(system, [NONE] * width * len(forms))
-            rows[system][place * width : (place + 1) * width] = cells
-    for system, values in rows.items():
-        table.add_row(system, *values)
-    return table
+def terminal_tables(findings: ClassifyFindings) -> list[Table]:
+    """Table 1, one table for each form: macro-F1 in percent by subset and scoring."""
+    tables = []
+    for form in _FORMS:
+        scores = findings.scores.get(form, ())
+        if not scores:
+            continue
+        titles = [
+            f"{_SUBSET_TITLES[subset]}: {_SCORING_TITLES[scoring]}"
+            for subset in SUBSETS
+            for scoring in SCORINGS
+        ]
+        table = Table(f"{form} form", *titles, "n", "other")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for system in dict.fromkeys(score.system for score in scores):
+            own = [score for score in scores if score.system == system]
+            cells = [
+                NONE if math.isnan(s.macro_f1) else f"{100 * s.macro_f1:.1f}{'*' * s.starred}"
+                for s in own
+            ]
+            table.add_row(clean(system, 40), *cells, str(own[0].n), str(own[0].other))
+        tables.append(table)
+    return tables
 
 
 def percent(share: float) -> str:

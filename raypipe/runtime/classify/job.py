@@ -29,7 +29,7 @@ from raypipe.explain.classify.scores import LabelledItem, Score, table_scores
 from raypipe.labels import LabelSet
 from raypipe.prompts import EXTRACT, GROUP, template_source
 from raypipe.records import EmotionTokens, Failure, Generation
-from raypipe.reporting.classify.page import html_classified
+from raypipe.reporting.classify.page import headline, html_classified, terminal_tables
 from raypipe.runtime.classify.config import ClassifyConfig
 from raypipe.runtime.classify.reading import ClassifyInput, read_systems
 from raypipe.runtime.classify.tables import (
@@ -100,14 +100,18 @@ def classify(
     record = _record(config, given, fingerprint, identity, started)
     write_record(tables, record)
     try:
-        record = _carried_out(config, tables, given, reader, record, address, clock)
+        record, findings = _carried_out(config, tables, given, reader, record, address, clock)
     except Exception as error:
         status: Status = "stopped" if isinstance(error, StoppedError) else "failed"
         reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
         with suppress(StoreError):  # what is raised is why the job ended
             write_record(tables, record.changed(status=status, reason=reason))
         raise
-    console.print(f"{record.done_counts.input} answers; tables and report.html in {tables.uri}")
+    for table in terminal_tables(findings):
+        console.print(table)
+    console.print(headline(findings), highlight=False)
+    done = record.done_counts.input
+    console.print(f"{done} answers; tables and report.html in {tables.uri}", highlight=False)
     return record
 
 
@@ -138,7 +142,7 @@ def _carried_out(
     record: RunRecord,
     address: str | None,
     clock: float,
-) -> RunRecord:
+) -> tuple[RunRecord, ClassifyFindings]:
     labels = given.labels
     categories = (*labels.names, OTHER)
     extractions = standing_decisions(tables, EXTRACTIONS)
@@ -185,7 +189,7 @@ def _carried_out(
     )
     tables.write(REPORT, html_classified(findings, record).encode())
     write_record(tables, record)
-    return record
+    return record, findings
 
 
 @contextmanager

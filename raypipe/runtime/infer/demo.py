@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
 from raypipe.config import RunConfig, parse_config
-from raypipe.labels import LABEL_SETS
+from raypipe.labels import LABEL_SETS, LabelSet
+from raypipe.records import Utterance
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
+from raypipe.tiny_alm.spoken import LABEL_SET, SpokenSplit, spoken_utterances
 from raypipe.tiny_alm.typed import TypedSplit, typed_utterances
 
 ROWS_PER_SHARD = 50
@@ -66,21 +68,67 @@ def write_typed_corpus(
     Returns:
         The folder of the shards, named after what it holds.
     """
+    counts: Mapping[TypedSplit, int] = {"train": train, "development": dev, "test": test}
+    utterances = itertools.chain.from_iterable(
+        typed_utterances(count, split=split, seed=seed) for split, count in counts.items()
+    )
     shards = folder / f"typed-{train}-{dev}-{test}-seed{seed}"
+    source = f"synthetic speech with typed descriptions, seed {seed}"
+    labels = LABEL_SETS["crema-d-6"]
+    size = sum(counts.values())
+    return _written(shards, utterances, size, labels, source, console, fixed_sentences=True)
+
+
+def write_spoken_corpus(
+    folder: Path,
+    console: Console,
+    *,
+    train: int = 600,
+    dev: int = 80,
+    test: int = 200,
+    seed: int = 0,
+) -> str:
+    """Synthesise the corpus that says words into shards; one that is already there is kept.
+
+    Args:
+        folder: in which the folder of the shards is made.
+        console: for the progress.
+        train: number of clips to learn from.
+        dev: number of clips that decide when to stop.
+        test: number of clips to be measured on.
+        seed: of sentences, mixes and votes; speakers are always the same.
+
+    Returns:
+        The folder of the shards, named after what it holds.
+    """
+    counts: Mapping[SpokenSplit, int] = {"train": train, "development": dev, "test": test}
+    utterances = itertools.chain.from_iterable(
+        spoken_utterances(count, split=split, seed=seed) for split, count in counts.items()
+    )
+    shards = folder / f"spoken-{train}-{dev}-{test}-seed{seed}"
+    source = f"synthetic speech that says words, seed {seed}"
+    size = sum(counts.values())
+    return _written(shards, utterances, size, LABEL_SET, source, console, fixed_sentences=False)
+
+
+def _written(
+    shards: Path,
+    utterances: Iterable[Utterance],
+    count: int,
+    labels: LabelSet,
+    source: str,
+    console: Console,
+    *,
+    fixed_sentences: bool,
+) -> str:
     if not (shards / "shards.json").exists():
-        counts: Mapping[TypedSplit, int] = {"train": train, "development": dev, "test": test}
-        utterances = itertools.chain.from_iterable(
-            typed_utterances(count, split=split, seed=seed) for split, count in counts.items()
-        )
         write_shards(
-            track(
-                utterances, description="synthesising", total=train + dev + test, console=console
-            ),
+            track(utterances, description="synthesising", total=count, console=console),
             Location.parse(str(shards)),
-            LABEL_SETS["crema-d-6"],
+            labels,
             rows_per_shard=ROWS_PER_SHARD,
-            fixed_sentences=True,
-            source=f"synthetic speech with typed descriptions, seed {seed}",
+            fixed_sentences=fixed_sentences,
+            source=source,
         )
     return str(shards)
 

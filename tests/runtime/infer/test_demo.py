@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from raypipe.runtime.infer.demo import demo_config, make_corpus, write_typed_corpus
+from raypipe.runtime.infer.demo import (
+    demo_config,
+    make_corpus,
+    write_spoken_corpus,
+    write_typed_corpus,
+)
 from raypipe.shards import read_index, read_shard
 from raypipe.store.location import Location
 from raypipe.strategies import STRATEGIES
+from raypipe.tiny_alm.spoken import sentence
 from raypipe.tiny_alm.typed import typed_votes
 
 KINDS = [(False, False), (True, False), (False, True), (True, True)]
@@ -36,8 +42,9 @@ def test_every_kind_of_demo_has_a_folder_of_its_own(
     assert ("silence" in config.name) == silence
 
 
-def test_everything_is_every_strategy_there_is() -> None:
-    assert {*demo_config("s", Path("o"), everything=True).strategies} == {*STRATEGIES}
+def test_everything_is_every_strategy_that_reads_distributions() -> None:
+    named = {"open", "closed", "letters"}  # of answers that name one emotion
+    assert {*demo_config("s", Path("o"), everything=True).strategies} == {*STRATEGIES} - named
     assert {*demo_config("s", Path("o")).strategies} < {*STRATEGIES}
 
 
@@ -82,3 +89,16 @@ def test_the_corpus_with_typed_descriptions_has_three_splits_and_is_made_once(
     before = Path(place, "shards.json").stat().st_mtime_ns
     assert write_typed_corpus(tmp_path, console, train=3, dev=1, test=1, seed=2) == place
     assert Path(place, "shards.json").stat().st_mtime_ns == before
+
+
+def test_the_corpus_that_says_words_has_transcripts_and_eight_labels(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO())
+    place = write_spoken_corpus(tmp_path, console, train=2, dev=1, test=1)
+    assert place == str(tmp_path / "spoken-2-1-1-seed0")
+    location = Location.parse(place)
+    index = read_index(location)
+    assert len(index.labels) == 8
+    assert not index.fixed_sentences
+    rows = [row for entry in index.shards for row in read_shard(location, entry)]
+    assert [row.split for row in rows] == ["train", "train", "development", "test"]
+    assert rows[3].transcript == sentence(0, "test")
