@@ -32,7 +32,8 @@ SHARED = {
     "finetune": {"audio", "config", "engines", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {
-        *("prompts", "parsing", "metrics", "audio", "engines", "strategies", "descriptors")
+        *("prompts", "parsing", "metrics", "audio", "engines", "strategies", "descriptors"),
+        "explain",
     },
 }
 

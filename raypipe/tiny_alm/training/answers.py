@@ -27,6 +27,11 @@ _LONGEST_ANSWER = {
     "ambiguous": 70,
     "single": 8,
     "verify": 8,
+    "transcribe": 20,
+    "open_form": 24,
+    "closed_form": 8,
+    "open_form+cot": 80,
+    "closed_form+cot": 80,
 }
 _BATCH = 40
 
