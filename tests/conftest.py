@@ -21,6 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # helpers beside this file are p
 from fault_proxy import Faults, fault_proxy
 from s3_server import S3Server, find_weed, s3_server
 
+# Run by a Python that has LLaMA-Factory, which this one does not.
+collect_ignore = ["llama_factory_ids.py"]
+
 _bucket_numbers = itertools.count(1)
 
 
