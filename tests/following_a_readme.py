@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_IGNORED = shutil.ignore_patterns("__pycache__", "checkpoint", "data")
+_IGNORED = shutil.ignore_patterns("__pycache__", "checkpoint", "checkpoint_words", "data")
 
 
 def example(page: Path, name: str) -> str:
@@ -32,8 +32,8 @@ class Copy:
     def make(cls, folder: Path, *rooms: str) -> Copy:
         for room in ("raypipe", *rooms):
             shutil.copytree(ROOT / room, folder / room, ignore=_IGNORED)
-        checkpoint = "raypipe/tiny_alm/checkpoint"
-        (folder / checkpoint).symlink_to(ROOT / checkpoint)
+        for checkpoint in ("raypipe/tiny_alm/checkpoint", "raypipe/tiny_alm/checkpoint_words"):
+            (folder / checkpoint).symlink_to(ROOT / checkpoint)
         for file in (ROOT / "tests").glob("*.py"):
             if not file.name.startswith("test_"):
                 shutil.copy(file, folder / "tests")

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# A model card, not a page about a folder.
-_CARD = "raypipe/tiny_alm/checkpoint/README.md"
+# Model cards, not pages about folders.
+_CARDS = (
+    "raypipe/tiny_alm/checkpoint/README.md",
+    "raypipe/tiny_alm/checkpoint_words/README.md",
+)
 _TOPS = ("cluster", "jobs", "raypipe", "tests")
 
 _FENCE = re.compile(r"```(\w*)\s*")
@@ -65,7 +68,7 @@ def pages() -> list[str]:
     """Paths of all READMEs in the repository, the front page first."""
     found = [path for top in _TOPS for path in (ROOT / top).rglob("README.md")]
     names = sorted(path.relative_to(ROOT).as_posix() for path in found)
-    return ["README.md", *(name for name in names if name != _CARD)]
+    return ["README.md", *(name for name in names if name not in _CARDS)]
 
 
 def read(page: str) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.installation import install_hint
+from raypipe.installation import BUNDLED_CHECKPOINTS, install_hint
 
 ROOT = Path(__file__).parents[1]
 TRAINING = "raypipe/tiny_alm/training/"
@@ -137,13 +137,13 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_file_of_the_package_but_training_and_readmes(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     packed = {name for name in names if not name.split("/")[0].endswith("info")}
-    card = "raypipe/tiny_alm/checkpoint/README.md"
+    cards = {f"raypipe/tiny_alm/{folder}/README.md" for folder in BUNDLED_CHECKPOINTS.values()}
     package = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "raypipe").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.name != "README.md"
     }
-    expected = {name for name in package if not name.startswith(TRAINING)} | {card}
+    expected = {name for name in package if not name.startswith(TRAINING)} | cards
     assert packed == expected
     assert any(name.endswith(".jinja") for name in packed)
     assert "raypipe/tiny_alm/checkpoint/model.safetensors" in packed

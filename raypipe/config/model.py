@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from collections.abc import Mapping
 from typing import Literal, Self
 
@@ -12,6 +11,7 @@ from raypipe.config.api import ApiConfig
 from raypipe.config.base import ConfigSection
 from raypipe.config.engine_options import PluginOptions
 from raypipe.config.values import PathText
+from raypipe.installation import BUNDLED_CHECKPOINTS, bundled_checkpoint
 
 BUNDLED_MODEL = "tiny-alm"
 
@@ -27,12 +27,11 @@ Engines of other packages have theirs in ``options``.
 
 
 def local_path(path: str) -> str:
-    """Folder of the bundled model for its name; any other path or hub id as it is given.
+    """Folder of a bundled model for its name; any other path or hub id as it is given.
 
     Every process asks for itself: the package may lie elsewhere on another machine.
     """
-    bundled = importlib.resources.files("raypipe.tiny_alm") / "checkpoint"
-    return str(bundled) if path == BUNDLED_MODEL else path
+    return str(bundled_checkpoint(path)) if path in BUNDLED_CHECKPOINTS else path
 
 
 class VllmConfig(PluginOptions):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from rich.console import Console
@@ -28,6 +28,7 @@ from raypipe.prompts import EXPLAINABLE, render_prompt
 from raypipe.prompts.options import lettered
 from raypipe.tiny_alm.spoken import (
     LABEL_SET,
+    PRONUNCIATIONS,
     SPEAKERS,
     clip_id,
     sentence,
@@ -134,15 +135,99 @@ def _interval(errors: Sequence[WordErrors], speakers: Sequence[str]) -> tuple[fl
     return interval(made / words)
 
 
+_CARD = """---
+license: apache-2.0
+library_name: transformers
+tags: [audio, speech-recognition, speech-emotion-recognition, qwen2_audio]
+---
+
+# tiny-alm-words
+
+A Qwen2-Audio with {parameters:.1f} million parameters that hears the {words} words of raypipe's
+spoken corpus and answers its built-in prompts. It is there for the explainable framework: it
+transcribes, names emotions in free words or as a lettered option, and can be fine-tuned on a
+laptop. **It is no recogniser of real speech.** Files as those of `tiny-alm`; load it in float32.
+
+## Training
+
+- From `tiny-alm`, with a tokenizer of its own. {clips:,} clips of {voices} voices of split
+  `pretrain` (`raypipe.tiny_alm.spoken`), one in 40 without any voice, in six emotions: of surprise
+  and contempt it has read the names and never heard a voice.
+- {listening_steps:,} updates of the listening part (vowel and word every 40 ms, emotion, the
+  synthesiser's features), {answering_steps:,} of the whole model on three questions per clip,
+  {polishing_steps:,} to polish.
+- {history}
+- Command: `python -m raypipe.tiny_alm.training.train_words --out DIR`
+
+## Figures
+
+{measured} clips of held-out speakers (seed {seed}), plain greedy `generate()` in float32.
+Written by `python -m raypipe.tiny_alm.training.evaluate_words`.
+
+- Word error rate: {rate} [{low}, {high}] (95 %, over speakers); the commonest sentence, said for
+  every clip: {commonest}. Sentences without an error: {right}.
+- Clips without a voice that are said to have no words: {silent}.
+
+| prompt | right for the six emotions it knows | for the two it does not | unread |
+| --- | --- | --- | --- |
+{forms}
+
+## Limits
+
+- A closed vocabulary and one grammar: any other sentence is heard as one of its own.
+- It learned clips of at most 8 s and raypipe's own prompts: a rephrased one may get nonsense.
+"""
+
+
+def words_card(figures: WordFigures, facts: Mapping[str, Any]) -> str:
+    """Model card, filled with measured figures.
+
+    Args:
+        figures: of the checkpoint.
+        facts: ``training.json`` of the training.
+    """
+
+    def percent(share: float) -> str:
+        return f"{100 * share:.1f} %"
+
+    rows = [
+        f"| `{name}` | {percent(form['known'])} | {percent(form['new'])} "
+        f"| {percent(form['unread'])} |"
+        for name, form in figures["forms"].items()
+    ]
+    return _CARD.format(
+        **{name: facts[name] for name in ("clips", "answering_steps", "polishing_steps")},
+        listening_steps=facts["listening_steps"],
+        parameters=facts["parameters"] / 1e6,
+        history=facts["history"],
+        words=len(PRONUNCIATIONS),
+        voices=SPEAKERS["pretrain"],
+        measured=figures["clips"],
+        seed=_SEED,
+        rate=percent(figures["word_error_rate"]),
+        low=percent(figures["low"]),
+        high=percent(figures["high"]),
+        commonest=percent(figures["commonest_sentence"]),
+        right=percent(figures["sentences_right"]),
+        silent=percent(figures["silent"]),
+        forms="\n".join(rows),
+    )
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--training", type=Path, help="training.json, for the card")
     parser.add_argument("--clips", type=int, default=5 * SPEAKERS["test"])
     arguments = parser.parse_args()
     found = word_figures(ReferenceModel(arguments.checkpoint), arguments.clips)
     text = json.dumps(found, indent=1) + "\n"
     (arguments.checkpoint / "evaluation.json").write_text(text, encoding="utf-8")
+    if arguments.training is not None:
+        facts = json.loads(arguments.training.read_text(encoding="utf-8"))
+        card = words_card(found, facts)
+        (arguments.checkpoint / "README.md").write_text(card, encoding="utf-8")
     Console().print(text)
 
 

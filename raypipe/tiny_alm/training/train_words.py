@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="state, log and checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stop-at", type=int)
-    defaults = TrainingSettings(clips=16_000, listening_steps=700, answering_steps=1_600)
+    defaults = TrainingSettings(clips=16_000, listening_steps=1_600, answering_steps=1_600)
     for name in ("clips", "listening_steps", "answering_steps", "polishing_steps"):
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=int, default=getattr(defaults, name))
