@@ -29,7 +29,7 @@ SHARED = {
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},
     "explain": {"audio", "config", "metrics", "parsing", "prompts", "shards", "store"},
-    "finetune": {"audio", "config", "engines", "store"},
+    "finetune": {"audio", "config", "engines", "shards", "store"},
     "relabel": {"corpora", "parsing", "prompts", "shards", "ssl", "store"},
     "tiny_alm": {
         *("prompts", "parsing", "metrics", "audio", "engines", "strategies", "descriptors"),

@@ -11,9 +11,9 @@ import numpy as np
 from raypipe.audio.decoding import decode
 from raypipe.engines.frontend import TransformersFrontend
 from raypipe.errors import DecodeError, EngineError, ShardError
-from raypipe.finetune.clips import clip_bytes
 from raypipe.finetune.examples import AnswerExample
 from raypipe.records import Failure, IntArray, ModelInput, Request
+from raypipe.shards.references import clip_bytes
 
 IGNORED = -100
 """Label of a token that is not learnt, as torch's cross entropy leaves it out."""

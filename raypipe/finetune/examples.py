@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raypipe.errors import ConfigError
-from raypipe.finetune.clips import is_reference
+from raypipe.shards.references import is_reference
 
 MANIFEST = "manifest.json"
 TRAIN, DEVELOPMENT = "train.jsonl", "development.jsonl"

@@ -12,7 +12,7 @@ from typing import Final
 
 from raypipe.errors import FingerprintError, ShardError, StoreError
 from raypipe.explain.export.candidates import CorpusCandidates, LineCandidate, corpus_candidates
-from raypipe.explain.export.clips import AUDIO, clip_stems, file_ending, shard_reference
+from raypipe.explain.export.clips import AUDIO, clip_stems, file_ending
 from raypipe.explain.export.config import ExportConfig
 from raypipe.explain.export.drawing import draw
 from raypipe.explain.export.lines import (
@@ -30,6 +30,7 @@ from raypipe.explain.export.manifest import (
 )
 from raypipe.records import Utterance
 from raypipe.shards import read_shard
+from raypipe.shards.references import shard_reference
 
 LLAMA_FACTORY: Final = "llamafactory"
 """Folder of what LLaMA-Factory reads; only beside clips that are files."""

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from export_corpora import ExportWorld, spoken
 
-from raypipe.explain.export.clips import clip_bytes
 from raypipe.explain.export.lines import AUDIO_PREFIX
 from raypipe.explain.export.write import LLAMA_FACTORY, export
+from raypipe.shards.references import clip_bytes
 from raypipe.tiny_alm.spoken import spoken_utterances
 
 PYTHON = "RAYPIPE_LLAMA_FACTORY"

@@ -14,7 +14,6 @@ from export_corpora import LABELS, REASON, ExportWorld, all_bytes, clip, spoken
 
 from raypipe.errors import ConfigError, FingerprintError, ShardError
 from raypipe.explain.export import write
-from raypipe.explain.export.clips import clip_bytes
 from raypipe.explain.export.config import ExportConfig
 from raypipe.explain.export.manifest import MANIFEST
 from raypipe.explain.export.summary import count_table, totals
@@ -22,6 +21,7 @@ from raypipe.explain.export.write import export
 from raypipe.labels import LABEL_SETS
 from raypipe.prompts import render_prompt
 from raypipe.prompts.options import lettered
+from raypipe.shards.references import clip_bytes
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Clips of examples: files, or utterances of shards."""
+"""Clips that a line names: files, or utterances of shards."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ def is_reference(audio: str) -> bool:
     return _IN_SHARD in audio
 
 
-def clip_bytes(audio: str) -> bytes:
-    """The encoded clip of an example.
+def shard_reference(shards: Location, shard: str, utterance_id: str) -> str:
+    """A reference to the clip of an utterance in a shard."""
+    return f"{shards.uri}/{shard}#{utterance_id}"
+
+
+def clip_bytes(audio: str, folder: Path = Path()) -> bytes:
+    """The encoded clip that a line names.
 
     Args:
         audio: path of a file, or a reference.
+        folder: of the file with the line; a path that is not absolute begins there.
 
     Raises:
         OSError: if a file cannot be read.
@@ -39,11 +45,11 @@ def clip_bytes(audio: str) -> bytes:
         StoreError: if the storage refuses.
     """
     if not is_reference(audio):
-        return Path(audio).read_bytes()
+        return (folder / audio).read_bytes()
     shard, _, utterance_id = audio.partition("#")
     clips = _clips_of(shard)
     if utterance_id not in clips:
-        raise ShardError(f"{shard} holds no clip of an utterance {utterance_id!r}")
+        raise ShardError(f"{shard} holds no utterance {utterance_id!r} with a clip")
     return clips[utterance_id]
 
 
