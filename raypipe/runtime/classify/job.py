@@ -44,14 +44,13 @@ from raypipe.runtime.classify.tables import (
 from raypipe.runtime.finish.output import refuse_another_run
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
-from raypipe.runtime.infer.asking import Model, ask_texts
+from raypipe.runtime.infer.asking import ask_texts, load_model
 from raypipe.runtime.infer.automatic import Automatic
 from raypipe.runtime.infer.devices import Devices, devices
 from raypipe.runtime.infer.models import (
     bring_weights,
     check_engine,
     check_files,
-    make_engine,
     make_frontend,
     model_fingerprint,
     run_usage,
@@ -227,13 +226,7 @@ class ReaderActor:
 
     def __init__(self, run: RunConfig, tokens: EmotionTokens) -> None:
         self._longest = run.decoding.max_new_tokens
-        self._model: Model | None = None
-        self._fault = ""
-        try:
-            self._model = make_frontend(run.model), make_engine(run, tokens, ())
-        except Exception as error:  # told by the first question, in one line
-            told = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-            self._fault = f"model {run.model.label} cannot be loaded: {' '.join(told.split())}"
+        self._model = load_model(run, tokens)
 
     def ask(self, prompts: Sequence[str]) -> list[Generation | Failure]:
         """One reply for every prompt.
@@ -241,8 +234,8 @@ class ReaderActor:
         Raises:
             EngineError: if the model could not be loaded.
         """
-        if self._model is None:
-            raise EngineError(self._fault)
+        if isinstance(self._model, str):
+            raise EngineError(self._model)
         return ask_texts(prompts, self._model, self._longest)
 
 

@@ -1,15 +1,21 @@
-"""Texts put to a model that only reads."""
+"""Questions put to a model outside a run: what jobs that ask one share."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
+from raypipe.config import RunConfig
 from raypipe.engines.contract import Tagged
+from raypipe.errors import RaypipeError, unexpected
 from raypipe.protocols import Frontend, RunEngine
-from raypipe.records import Failure, Generation, Request, Search
+from raypipe.records import EmotionTokens, Failure, Generation, Request, Search
+from raypipe.runtime.infer.models import make_engine, make_frontend
 
 Model = tuple[Frontend[Tagged], RunEngine[Tagged]]
 """Both halves of the engine of a model."""
+
+_logger = logging.getLogger(__name__)
 
 
 def ask_texts(
@@ -29,8 +35,32 @@ def ask_texts(
     requests = [
         Request(f"request {number}", prompt, None) for number, prompt in enumerate(prompts, 1)
     ]
-    prepared = frontend.prepare(requests)
-    ready = [item for item in prepared if not isinstance(item, Failure)]
-    search = Search(0, True, max_new_tokens)
+    return answer(frontend.prepare(requests), engine, Search(0, True, max_new_tokens))
+
+
+def answer(
+    inputs: Sequence[Tagged | Failure], engine: RunEngine[Tagged], search: Search
+) -> list[Generation | Failure]:
+    """One reply for every input; those that could not be made ready stay as they are."""
+    ready = [item for item in inputs if not isinstance(item, Failure)]
     replies = iter(engine.generate(ready, search) if ready else ())
-    return [item if isinstance(item, Failure) else next(replies) for item in prepared]
+    return [item if isinstance(item, Failure) else next(replies) for item in inputs]
+
+
+def load_model(run: RunConfig, tokens: EmotionTokens) -> Model | str:
+    """The model of a run; or, as an actor that raises is started again for ever, why not.
+
+    Args:
+        run: under which the model is asked.
+        tokens: of the model's frontend.
+
+    Returns:
+        Both halves of its engine, or one line that says why it cannot be loaded.
+    """
+    name = run.model.label
+    try:
+        return make_frontend(run.model), make_engine(run, tokens, ())
+    except Exception as error:
+        _logger.exception("model %s cannot be loaded", name)
+        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+        return f"model {name} cannot be loaded: {' '.join(reason.split())}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,13 +31,14 @@ from raypipe.runtime.finish.error_share import check_error_share
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.asking import load_model
 from raypipe.runtime.infer.devices import devices
-from raypipe.runtime.infer.models import bring_weights, make_engine, make_frontend, run_usage
+from raypipe.runtime.infer.models import bring_weights, run_usage
 from raypipe.runtime.infer.pools import pool_size
 from raypipe.runtime.judge.config import JudgeConfig
 from raypipe.runtime.judge.plan import JudgeContext, JudgePlan, plan_judge
 from raypipe.runtime.judge.reading import JudgePart
-from raypipe.runtime.judge.work import JudgeModel, JudgeSummary, judge_part
+from raypipe.runtime.judge.work import JudgeSummary, judge_part
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.store.location import FINGERPRINT_KEY
 from raypipe.store.objects import object_table
@@ -48,8 +48,6 @@ from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_
 
 WIN_RATES_FILE = "win_rates.parquet"
 """What the verdicts come to, beside the job's ``run.json``."""
-
-_logger = logging.getLogger(__name__)
 
 
 def judge(
@@ -109,21 +107,12 @@ class JudgeActor:
 
     def __init__(self, context: JudgeContext) -> None:
         self._context = context
-        self._model: JudgeModel | None = None
-        self._fault = ""
-        run = context.run_config
-        try:
-            frontend = make_frontend(run.model)
-            self._model = frontend, make_engine(run, context.emotion_tokens, ())
-        except Exception as error:
-            _logger.exception("model %s cannot be loaded", context.model)
-            reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-            self._fault = f"model {context.model} cannot be loaded: {' '.join(reason.split())}"
+        self._model = load_model(context.run_config, context.emotion_tokens)
 
     def judge(self, part: JudgePart) -> JudgeSummary:
         """Judge a part, or say why that cannot be."""
-        if self._model is None:
-            return JudgeSummary(part.name, len(part.pairs), stopped=self._fault)
+        if isinstance(self._model, str):
+            return JudgeSummary(part.name, len(part.pairs), stopped=self._model)
         try:
             return judge_part(part, self._context, self._model)
         except StoppedError as error:

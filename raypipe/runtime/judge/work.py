@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from raypipe.engines.contract import Tagged
 from raypipe.errors import ShardError
 from raypipe.explain.judge.table import AnsweredPair, judgements_table
 from raypipe.explain.judge.verdicts import judge_prompt
-from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure, FloatArray, Generation, Request, Search, Utterance
+from raypipe.runtime.infer.asking import Model, answer
 from raypipe.runtime.infer.preparing import decoded
 from raypipe.runtime.judge.plan import JudgeContext
 from raypipe.runtime.judge.reading import JudgePart, PlacedPair
 from raypipe.shards import read_shard
 from raypipe.store.objects import object_bytes
 from raypipe.store.tables import errors_table
-
-JudgeModel = tuple[Frontend[Tagged], RunEngine[Tagged]]
-"""Both halves of the engine of a judge."""
 
 _FEWEST_PAIRS = 10
 _BROKEN_SHARE = 0.5
@@ -42,7 +38,7 @@ class JudgeSummary:
     resumable: bool = False
 
 
-def judge_part(part: JudgePart, context: JudgeContext, model: JudgeModel) -> JudgeSummary:
+def judge_part(part: JudgePart, context: JudgeContext, model: Model) -> JudgeSummary:
     """A part's pairs put to a judge, each twice, and the verdicts written.
 
     A part of which most pairs failed for no fault of theirs is not written: the judge is broken.
@@ -97,7 +93,7 @@ def _answers(
     pairs: Sequence[PlacedPair],
     clips: dict[str, FloatArray | Failure],
     context: JudgeContext,
-    model: JudgeModel,
+    model: Model,
 ) -> list[AnsweredPair | Failure]:
     """Both answers about every pair, or why there are none, in the order of the pairs."""
     requests: list[Request | Failure] = []
@@ -138,7 +134,7 @@ def _answered(row: PlacedPair, replies: Sequence[Generation | Failure]) -> Answe
 
 
 def _ask(
-    requests: Iterable[Request | Failure], context: JudgeContext, model: JudgeModel
+    requests: Iterable[Request | Failure], context: JudgeContext, model: Model
 ) -> list[Generation | Failure]:
     """One reply for every request, in their order."""
     frontend, engine = model
@@ -146,10 +142,8 @@ def _ask(
     askable = [request for request in requests if isinstance(request, Request)]
     prepared = iter(frontend.prepare(askable) if askable else ())
     items = [request if isinstance(request, Failure) else next(prepared) for request in requests]
-    ready = [item for item in items if not isinstance(item, Failure)]
     search = Search(0, True, context.run_config.decoding.max_new_tokens)
-    replies = iter(engine.generate(ready, search) if ready else ())
-    return [item if isinstance(item, Failure) else next(replies) for item in items]
+    return answer(items, engine, search)
 
 
 def _commit(

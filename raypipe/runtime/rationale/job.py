@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -34,9 +33,10 @@ from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.asking import load_model
 from raypipe.runtime.infer.context import ShardTask
 from raypipe.runtime.infer.devices import devices
-from raypipe.runtime.infer.models import bring_weights, make_engine, make_frontend, run_usage
+from raypipe.runtime.infer.models import bring_weights, run_usage
 from raypipe.runtime.infer.pools import pool_size
 from raypipe.runtime.rationale.config import RationaleConfig
 from raypipe.runtime.rationale.plan import (
@@ -45,12 +45,10 @@ from raypipe.runtime.rationale.plan import (
     RationalePlan,
     plan_rationale,
 )
-from raypipe.runtime.rationale.work import LoadedModel, RationaleSummary, rationale_shard
+from raypipe.runtime.rationale.work import RationaleSummary, rationale_shard
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.store.objects import object_table
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
-
-_logger = logging.getLogger(__name__)
 
 
 def rationale(
@@ -121,23 +119,14 @@ class RationaleActor:
 
     def __init__(self, context: RationaleContext) -> None:
         self._context = context
-        self._loaded: list[LoadedModel] = []
-        self._fault = ""
-        for model in _models(context):
-            name = model.run.model.label
-            try:
-                frontend = make_frontend(model.run.model)
-                self._loaded.append((frontend, make_engine(model.run, model.emotion_tokens, ())))
-            except Exception as error:
-                _logger.exception("model %s cannot be loaded", name)
-                told = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-                self._fault = f"model {name} cannot be loaded: {' '.join(told.split())}"
+        self._models = [load_model(item.run, item.emotion_tokens) for item in _models(context)]
 
     def explain(self, task: ShardTask, again: bool) -> RationaleSummary:
         """Ask about a shard, or say why that cannot be."""
-        if self._fault:
-            return RationaleSummary(task.entry.name, stopped=self._fault)
-        teacher, *guessers = self._loaded
+        faults = [model for model in self._models if isinstance(model, str)]
+        if faults:
+            return RationaleSummary(task.entry.name, stopped=faults[-1])
+        teacher, *guessers = [model for model in self._models if not isinstance(model, str)]
         guesser = guessers[0] if guessers else None
         try:
             return rationale_shard(task, self._context, teacher, guesser, again=again)

@@ -11,8 +11,8 @@ from raypipe.errors import ShardError
 from raypipe.explain.rationale.guess import guess_prompt, guessed_label
 from raypipe.explain.rationale.rounds import Rationale, ask_teacher
 from raypipe.explain.rationale.table import rationales_table
-from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure, FloatArray, Generation, Request, Search, Utterance
+from raypipe.runtime.infer.asking import Model, answer
 from raypipe.runtime.infer.context import ShardTask
 from raypipe.runtime.infer.preparing import decoded, model_inputs
 from raypipe.runtime.rationale.choosing import LeftOut, gold_of
@@ -20,9 +20,6 @@ from raypipe.runtime.rationale.plan import ModelToAsk, RationaleContext
 from raypipe.shards import read_shard
 from raypipe.store.objects import object_bytes
 from raypipe.store.tables import errors_table
-
-LoadedModel = tuple[Frontend[Tagged], RunEngine[Tagged]]
-"""Both halves of the engine of a model."""
 
 _FEWEST = 10
 _BROKEN_SHARE = 0.5
@@ -76,8 +73,8 @@ class _Chosen:
 def rationale_shard(
     task: ShardTask,
     context: RationaleContext,
-    teacher: LoadedModel,
-    guesser: LoadedModel | None = None,
+    teacher: Model,
+    guesser: Model | None = None,
     *,
     again: bool = False,
 ) -> RationaleSummary:
@@ -164,9 +161,7 @@ def _chosen(task: ShardTask, context: RationaleContext, sampling_rate: int) -> _
 class _Asking:
     """A teacher that is asked about clips; nothing is made of a clip twice."""
 
-    def __init__(
-        self, clips: Sequence[_TeacherClip], model: ModelToAsk, loaded: LoadedModel
-    ) -> None:
+    def __init__(self, clips: Sequence[_TeacherClip], model: ModelToAsk, loaded: Model) -> None:
         self._clips = clips
         self._frontend, self._engine = loaded
         self._search = Search(0, True, model.run.decoding.max_new_tokens)
@@ -188,13 +183,13 @@ class _Asking:
             if number not in first and not isinstance(prepared, Failure):
                 prepared = self._frontend.with_prompt(prepared, prompt)
             inputs.append(prepared)
-        return _answers(inputs, self._engine, self._search)
+        return answer(inputs, self._engine, self._search)
 
 
 class _Guessing:
     """A text model that guesses labels from rationales."""
 
-    def __init__(self, context: RationaleContext, model: ModelToAsk, loaded: LoadedModel) -> None:
+    def __init__(self, context: RationaleContext, model: ModelToAsk, loaded: Model) -> None:
         self._labels = context.guessed
         self._frontend, self._engine = loaded
         self._search = Search(0, True, model.run.decoding.max_new_tokens)
@@ -205,22 +200,13 @@ class _Guessing:
             Request(f"rationale {number}", guess_prompt(text, self._labels), None)
             for number, text in enumerate(rationales, 1)
         ]
-        replies = _answers(model_inputs(requests, self._frontend), self._engine, self._search)
+        replies = answer(model_inputs(requests, self._frontend), self._engine, self._search)
         return [
             reply
             if isinstance(reply, Failure)
             else guessed_label(reply.hypotheses[0].text, self._labels)
             for reply in replies
         ]
-
-
-def _answers(
-    inputs: Sequence[Tagged | Failure], engine: RunEngine[Tagged], search: Search
-) -> list[Generation | Failure]:
-    """One reply for every input; those that could not be made ready stay as they are."""
-    ready = [item for item in inputs if not isinstance(item, Failure)]
-    replies = iter(engine.generate(ready, search) if ready else ())
-    return [item if isinstance(item, Failure) else next(replies) for item in inputs]
 
 
 def _commit(

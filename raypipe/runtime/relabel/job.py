@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,9 +30,9 @@ from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
-from raypipe.runtime.infer.asking import Model
+from raypipe.runtime.infer.asking import load_model
 from raypipe.runtime.infer.devices import devices
-from raypipe.runtime.infer.models import bring_weights, make_engine, make_frontend, run_usage
+from raypipe.runtime.infer.models import bring_weights, run_usage
 from raypipe.runtime.infer.pools import pool_size
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.runtime.relabel.config import RelabelConfig
@@ -45,8 +44,6 @@ from raypipe.store.objects import object_table
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.query import connect
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
-
-_logger = logging.getLogger(__name__)
 
 
 def relabel(
@@ -106,21 +103,12 @@ class RelabelActor:
 
     def __init__(self, context: RelabelContext) -> None:
         self._context = context
-        self._model: Model | None = None
-        self._fault = ""
-        run = context.run_config
-        try:
-            frontend = make_frontend(run.model)
-            self._model = frontend, make_engine(run, context.emotion_tokens, ())
-        except Exception as error:
-            _logger.exception("model %s cannot be loaded", context.model)
-            told = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-            self._fault = f"model {context.model} cannot be loaded: {' '.join(told.split())}"
+        self._model = load_model(context.run_config, context.emotion_tokens)
 
     def relabel(self, part: Part) -> PartSummary:
         """Relabel a part, or say why that cannot be."""
-        if self._model is None:
-            return PartSummary(part.name, part.utterances, stopped=self._fault)
+        if isinstance(self._model, str):
+            return PartSummary(part.name, part.utterances, stopped=self._model)
         try:
             return relabel_part(part, self._context, self._model)
         except StoppedError as error:

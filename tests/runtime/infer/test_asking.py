@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from raypipe.records import Failure, Generation, Hypothesis, Request, Search
-from raypipe.runtime.infer.asking import ask_texts
+from raypipe.config import parse_config
+from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, Request, Search
+from raypipe.runtime.infer.asking import ask_texts, load_model
 
 
 class Half:
@@ -41,3 +43,11 @@ def test_replies_stand_in_the_order_of_the_prompts() -> None:
     assert half.searches == [Search(0, True, 7)]
     ask_texts(["#"], (half, half), 7)  # type: ignore[arg-type]
     assert len(half.searches) == 1
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    config = {"input": {"shards": "s"}, "output": "o", "model": {"path": str(tmp_path)}}
+    told = load_model(parse_config(config), EmotionTokens((), (), ()))
+    assert isinstance(told, str)
+    assert told.startswith(f"model {tmp_path.name} cannot be loaded: ")
+    assert "\n" not in told
