@@ -28,22 +28,10 @@ def make_corpus(folder: Path, count: int, seed: int, console: Console) -> str:
         The folder of the shards, named after what it holds.
     """
     shards = folder / f"synthetic-{count}-seed{seed}"
-    if not (shards / "shards.json").exists():
-        utterances = track(
-            synthetic_utterances(count, seed=seed, split="test"),
-            description="synthesising",
-            total=count,
-            console=console,
-        )
-        write_shards(
-            utterances,
-            Location.parse(str(shards)),
-            LABEL_SETS["crema-d-6"],
-            rows_per_shard=ROWS_PER_SHARD,
-            fixed_sentences=True,
-            source=f"synthetic speech, {count} utterances, seed {seed}",
-        )
-    return str(shards)
+    utterances = synthetic_utterances(count, seed=seed, split="test")
+    source = f"synthetic speech, {count} utterances, seed {seed}"
+    labels = LABEL_SETS["crema-d-6"]
+    return _written(shards, utterances, count, labels, source, console, fixed_sentences=True)
 
 
 def write_typed_corpus(
