@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +15,7 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.config import RunConfig
-from raypipe.errors import EngineError, RaypipeError, StoppedError, StoreError, unexpected
+from raypipe.errors import EngineError
 from raypipe.explain.classify.answers import Form
 from raypipe.explain.classify.deciding import AnswerReader, Decided, decide
 from raypipe.explain.classify.decisions import Decision
@@ -41,6 +40,7 @@ from raypipe.runtime.classify.tables import (
     write_decisions,
     write_table1,
 )
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.output import refuse_another_run
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
@@ -57,7 +57,7 @@ from raypipe.runtime.infer.models import (
 )
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.store.location import Location
-from raypipe.store.run_record import RunCounts, RunRecord, Status, write_record
+from raypipe.store.run_record import RunCounts, RunRecord, write_record
 from raypipe.votes import OTHER
 
 _BATCH = 64
@@ -98,14 +98,8 @@ def classify(
     refuse_another_run(tables, fingerprint, config.model_dump(mode="json"), identity)
     record = _record(config, given, fingerprint, identity, started)
     write_record(tables, record)
-    try:
+    with failures_recorded(tables, record):
         record, findings = _carried_out(config, tables, given, reader, record, address, clock)
-    except Exception as error:
-        status: Status = "stopped" if isinstance(error, StoppedError) else "failed"
-        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-        with suppress(StoreError):  # what is raised is why the job ended
-            write_record(tables, record.changed(status=status, reason=reason))
-        raise
     for table in terminal_tables(findings):
         console.print(table)
     console.print(headline(findings), highlight=False)
@@ -178,13 +172,11 @@ def _carried_out(
         agreement=tuple(agreement(sample, labelled, by)),
         sampled=len(sample),
     )
-    usage = None if reader is None else run_usage(reader.run)
-    record = record.changed(
+    record = finished_now(
+        record,
+        clock,
         counts=RunCounts(input=len(decided), predicted=len(decided), errors=0, strategies={}),
-        api_usage=None if usage is None else dataclasses.asdict(usage),
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
+        api_usage=None if reader is None else run_usage(reader.run),
     )
     tables.write(REPORT, html_classified(findings, record).encode())
     write_record(tables, record)

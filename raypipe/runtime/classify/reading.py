@@ -142,11 +142,11 @@ def _predicted(
         raise none
     rows = (
         connect(tables)
-        .execute(
+        .sql(
             "SELECT utterance_id, dataset, split, speaker, model, prompt, plurality, votes_union,"
             " soft_label, probs, invalid_reason FROM predictions WHERE strategy = ?"
             " ORDER BY utterance_id",
-            [wanted.strategy],
+            params=[wanted.strategy],
         )
         .to_arrow_table()
         .to_pylist()

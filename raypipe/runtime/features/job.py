@@ -12,6 +12,7 @@ from raypipe.runtime.features.config import FeatureResources, FeaturesConfig
 from raypipe.runtime.features.plan import EncoderRun, FeaturesPlan, plan_features
 from raypipe.runtime.features.stages import EncoderPool, encoded_stream
 from raypipe.runtime.finish.counts import check_counts
+from raypipe.runtime.finish.ending import finished_now
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import (
@@ -63,11 +64,10 @@ def carry_out_features(
                 _stream(run, pool, console, several=len(plan.runs) > 1)
     counts = count_features(plan)
     check_counts(counts)
-    record = record.changed(
+    record = finished_now(
+        record,
+        clock,
         counts=counts,
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
     )
     write_record(plan.tables, record)
     return record

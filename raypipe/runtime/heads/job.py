@@ -12,6 +12,7 @@ from rich.console import Console
 
 from raypipe.runtime.finish.aggregation import PredictionsOf
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.ending import finished_now
 from raypipe.runtime.finish.labels import table_instead
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.partition import partition
@@ -116,11 +117,10 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
     check_counts(counts)
     metrics = plan.config.metrics
     write_gains(plan.tables, compared, metrics, run=plan.run, fingerprint=plan.fingerprint)
-    record = record.changed(
+    record = finished_now(
+        record,
+        clock,
         counts=counts,
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
     )
     reduce_tables(
         plan.tables,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Literal
 from raypipe.config import AskedGrammar, ModelConfig, RunConfig
 from raypipe.config.model import local_path
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
-from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings, Usage
+from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
 from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
 from raypipe.grammars import grammar_of, users_grammar
@@ -175,16 +176,20 @@ class RunFolders:
         return Location.parse(uri, self.endpoint)
 
 
-def run_usage(config: RunConfig) -> Usage | None:
-    """What a run has asked services for, over all its attempts; None if none of its engines does.
+def run_usage(*configs: RunConfig) -> dict[str, object] | None:
+    """What a job has asked services for, over all its attempts; None if none of its engines does.
 
-    All engines of a run that ask services keep one account, in the run's output.
+    All engines of a job that ask services keep one account, in the job's output.
+
+    Args:
+        configs: runs under which its models are asked.
     """
-    folders = RunFolders(config.output, config.storage.endpoint)
-    for model in (*config.all_models, config.as_verifier().model):
-        plugin = load_plugin(model.engine)
-        if plugin.usage is not None:
-            return plugin.usage(folders)
+    for config in configs:
+        folders = RunFolders(config.output, config.storage.endpoint)
+        for model in (*config.all_models, config.as_verifier().model):
+            plugin = load_plugin(model.engine)
+            if plugin.usage is not None:
+                return dataclasses.asdict(plugin.usage(folders))
     return None
 
 

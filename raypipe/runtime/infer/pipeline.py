@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,8 +11,9 @@ from ray.exceptions import RayError
 from rich.console import Console
 
 from raypipe.config import RunConfig
-from raypipe.errors import EngineError, ErrorShareError, RaypipeError, StoppedError, StoreError
+from raypipe.errors import EngineError, StoppedError
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.error_share import (
     FEWEST_UTTERANCES,
     check_error_share,
@@ -32,7 +31,7 @@ from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.stages import required, shard_stream
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
-from raypipe.store.run_record import RunRecord, Status, write_record
+from raypipe.store.run_record import RunRecord, write_record
 from raypipe.strategies.sweep import compared
 
 
@@ -64,9 +63,9 @@ def carry_out(
     """The rest of :func:`run` after everything was checked, from its plan."""
     console = console or Console()
     tables, metrics = plan.context.tables, plan.config.metrics
-    finished = finished_record(tables, metrics, plan.label_tables) if plan.is_done else None
-    if finished is not None:
-        return _believable(plan, finished)
+    earlier = finished_record(tables, metrics, plan.label_tables) if plan.is_done else None
+    if earlier is not None:
+        return _believable(plan, earlier)
     if not (address or os.environ.get("RAY_ADDRESS")):
         # What Ray's workers say is not shown where all of them are on this machine.
         bring_weights(plan.config)
@@ -84,18 +83,8 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
     write_record(tables, record)
     if plan.chosen:
         console.print(f"auto: {in_words(plan.chosen)}", highlight=False)
-    try:
+    with failures_recorded(tables, record, partial(run_usage, plan.config)):
         record = _carried_out(plan, record, console)
-    except Exception as error:
-        is_stopped = isinstance(error, StoppedError | ErrorShareError)
-        status: Status = "stopped" if is_stopped else "failed"
-        own = isinstance(error, RaypipeError)
-        reason = str(error) if own else f"{type(error).__name__}: {' '.join(str(error).split())}"
-        with suppress(StoreError):  # what is raised is why the run ended
-            write_record(
-                tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
-            )
-        raise
     return _believable(plan, record)
 
 
@@ -110,13 +99,12 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
     utterances = plan.model_runs[0].utterances
     counts = count_tables(context.tables, context.run, utterances, _cells(plan), strategies)
     check_counts(counts)
-    record = record.changed(
+    record = finished_now(
+        record,
+        clock,
         counts=counts,
         timings=read_timings(context.tables, models),
-        api_usage=_usage(plan),
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
+        api_usage=run_usage(plan.config),
     )
     reduce_tables(
         context.tables,
@@ -165,12 +153,6 @@ def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:
         for model_run in plan.model_runs
         for prompt in model_run.context.all_prompts
     }
-
-
-def _usage(plan: Plan) -> dict[str, object] | None:
-    """Requests, tokens and costs of the run's endpoints; None without one."""
-    usage = run_usage(plan.config)
-    return None if usage is None else dataclasses.asdict(usage)
 
 
 def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:

@@ -7,37 +7,30 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-import ray
-from ray.exceptions import RayError
-from ray.util import ActorPool
 from rich.console import Console
 
 from raypipe.errors import (
     AccountingError,
-    EngineError,
     ErrorShareError,
-    RaypipeError,
     StoppedError,
-    StoreError,
-    unexpected,
 )
 from raypipe.explain.rationale.findings import COUNTS, RationaleFindings, rationale_findings
 from raypipe.explain.rationale.table import left_out_of
 from raypipe.reporting.rationale.page import html_rationales
 from raypipe.runtime.finish.counts import check_counts
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.asking import load_model
 from raypipe.runtime.infer.context import ShardTask
 from raypipe.runtime.infer.devices import devices
+from raypipe.runtime.infer.model_actors import done_by_actors
 from raypipe.runtime.infer.models import bring_weights, run_usage
-from raypipe.runtime.infer.pools import pool_size
 from raypipe.runtime.rationale.config import RationaleConfig
 from raypipe.runtime.rationale.plan import (
     ModelToAsk,
@@ -46,9 +39,9 @@ from raypipe.runtime.rationale.plan import (
     plan_rationale,
 )
 from raypipe.runtime.rationale.work import RationaleSummary, rationale_shard
-from raypipe.runtime.ray.session import check_resources, own_error, ray_session
+from raypipe.runtime.ray.session import ray_session
 from raypipe.store.objects import object_table
-from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
+from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record, write_record
 
 
 def rationale(
@@ -85,23 +78,13 @@ def carry_out_rationale(
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
     write_record(plan.tables, record)
-    try:
+    with failures_recorded(plan.tables, record, partial(_usage, plan)):
         if plan.pending:
             for model in _models(plan.context):
                 bring_weights(model.run)
             with ray_session(address):
                 _ask_models(plan, console)
         return _finished(plan, record, clock)
-    except Exception as error:
-        status: Status = (
-            "stopped" if isinstance(error, StoppedError | ErrorShareError) else "failed"
-        )
-        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-        with suppress(StoreError):  # what is raised is why the job ended
-            write_record(
-                plan.tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
-            )
-        raise
 
 
 def findings_of(plan: RationalePlan) -> RationaleFindings:
@@ -141,41 +124,18 @@ def _ask_models(plan: RationalePlan, console: Console) -> None:
         StoppedError: at the end of a budget.
         EngineError: if a model cannot be loaded, or most of a shard's requests fail.
     """
-    run = plan.context.teacher.run
-    count = pool_size(run.resources, run.model).now
-    each = {"gpus": run.resources.gpus, "cpus": run.resources.cpus_per_actor}
-    check_resources(**{name: count * value for name, value in each.items()})
     asked = {task.entry.name: plan.asked_in(task) for task in plan.tasks}
     done = sum(asked[name] for name in plan.done)
-    stopped: RationaleSummary | None = None
-    with RunProgress(sum(asked.values()), done, console) as progress:
-        try:
-            for summary in _summaries(plan, count):
-                if summary.stopped is None:
-                    progress.advance(asked[summary.shard], summary.errors)
-                elif stopped is None or not summary.resumable:
-                    stopped = summary
-                    if not summary.resumable:
-                        break
-        except RayError as error:
-            raise own_error(error) from error
-    if stopped is not None:
-        assert stopped.stopped is not None
-        raise (StoppedError if stopped.resumable else EngineError)(stopped.stopped)
-
-
-def _summaries(plan: RationalePlan, count: int) -> Iterator[RationaleSummary]:
-    resources = plan.context.teacher.run.resources
-    actor = ray.remote(
-        num_cpus=resources.cpus_per_actor,
-        num_gpus=resources.gpus,
-        max_restarts=-1,
-        max_task_retries=2,
-    )(RationaleActor)
-    pool = ActorPool([actor.remote(plan.context) for _ in range(min(count, len(plan.pending)))])
-    yield from pool.map_unordered(
-        lambda held, task: held.explain.remote(task, task.entry.name in plan.again), plan.pending
+    summaries: Iterator[RationaleSummary] = done_by_actors(
+        RationaleActor,
+        plan.context,
+        plan.context.teacher.run,
+        plan.pending,
+        lambda held, task: held.explain.remote(task, task.entry.name in plan.again),
     )
+    with RunProgress(sum(asked.values()), done, console) as progress:
+        for summary in summaries:
+            progress.advance(asked[summary.shard], summary.errors)
 
 
 def _finished(plan: RationalePlan, record: RunRecord, clock: float) -> RunRecord:
@@ -186,13 +146,7 @@ def _finished(plan: RationalePlan, record: RunRecord, clock: float) -> RunRecord
     findings = rationale_findings(rows, left_out)
     document = json.dumps(dataclasses.asdict(findings), indent=2, ensure_ascii=False)
     plan.tables.write(COUNTS, f"{document}\n".encode())
-    record = record.changed(
-        counts=counts,
-        api_usage=_usage(plan),
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
-    )
+    record = finished_now(record, clock, counts=counts, api_usage=_usage(plan))
     plan.tables.write(REPORT, html_rationales(findings, record).encode())
     write_record(plan.tables, record)
     return record
@@ -247,11 +201,7 @@ def _counts(plan: RationalePlan, rows: pa.Table, left_out: dict[str, int]) -> Ru
 
 
 def _usage(plan: RationalePlan) -> dict[str, object] | None:
-    for model in _models(plan.context):  # they keep one account, in the job's output
-        usage = run_usage(model.run)
-        if usage is not None:
-            return dataclasses.asdict(usage)
-    return None
+    return run_usage(*(model.run for model in _models(plan.context)))
 
 
 def _record(plan: RationalePlan, started: datetime) -> RunRecord:

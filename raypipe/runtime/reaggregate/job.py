@@ -18,6 +18,7 @@ from rich.console import Console
 
 from raypipe.errors import ShardError
 from raypipe.runtime.finish.counts import check_counts, count_tables
+from raypipe.runtime.finish.ending import finished_now
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
@@ -96,11 +97,10 @@ def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
     cells = [(model, prompt) for model in models for prompt in work.all_prompts]
     counts = count_tables(tables, work.run, utterances, cells, names)
     check_counts(counts)
-    record = record.changed(
+    record = finished_now(
+        record,
+        clock,
         counts=counts,
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
     )
     reduce_tables(
         tables,

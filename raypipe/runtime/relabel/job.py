@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-import ray
-from ray.exceptions import RayError
-from ray.util import ActorPool
 from rich.console import Console
 
 from raypipe.errors import (
-    EngineError,
     ErrorShareError,
-    RaypipeError,
     StoppedError,
-    StoreError,
-    unexpected,
 )
 from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv
 from raypipe.relabel.rounds import REQUEST_FAILED
 from raypipe.reporting.relabel.page import html_relabelling
 from raypipe.runtime.finish.counts import check_counts
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.asking import load_model
 from raypipe.runtime.infer.devices import devices
+from raypipe.runtime.infer.model_actors import done_by_actors
 from raypipe.runtime.infer.models import bring_weights, run_usage
-from raypipe.runtime.infer.pools import pool_size
-from raypipe.runtime.ray.session import check_resources, own_error, ray_session
+from raypipe.runtime.ray.session import ray_session
 from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.runtime.relabel.plan import RelabelContext, RelabelPlan, plan_relabel
 from raypipe.runtime.relabel.reading import Part
@@ -43,7 +35,7 @@ from raypipe.store.location import FINGERPRINT_KEY
 from raypipe.store.objects import object_table
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.query import connect
-from raypipe.store.run_record import RECORD, RunCounts, RunRecord, Status, read_record, write_record
+from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record, write_record
 
 
 def relabel(
@@ -80,22 +72,12 @@ def carry_out_relabel(
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
     write_record(plan.tables, record)
-    try:
+    with failures_recorded(plan.tables, record, partial(_usage, plan)):
         if plan.pending:
             bring_weights(plan.context.run_config)
             with ray_session(address):
                 _ask_models(plan, console)
         return _finished(plan, record, clock)
-    except Exception as error:
-        status: Status = (
-            "stopped" if isinstance(error, StoppedError | ErrorShareError) else "failed"
-        )
-        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-        with suppress(StoreError):  # what is raised is why the job ended
-            write_record(
-                plan.tables, record.changed(status=status, reason=reason, api_usage=_usage(plan))
-            )
-        raise
 
 
 class RelabelActor:
@@ -122,39 +104,18 @@ def _ask_models(plan: RelabelPlan, console: Console) -> None:
         StoppedError: at the end of a budget.
         EngineError: if the model cannot be loaded, or most of a part's requests fail.
     """
-    run = plan.context.run_config
-    count = pool_size(run.resources, run.model).now
-    each = {"gpus": run.resources.gpus, "cpus": run.resources.cpus_per_actor}
-    check_resources(**{name: count * value for name, value in each.items()})
     done = sum(part.utterances for part in plan.parts if part.name in plan.done)
     total = sum(part.utterances for part in plan.parts)
-    stopped: PartSummary | None = None
+    summaries: Iterator[PartSummary] = done_by_actors(
+        RelabelActor,
+        plan.context,
+        plan.context.run_config,
+        plan.pending,
+        lambda held, part: held.relabel.remote(part),
+    )
     with RunProgress(total, done, console) as progress:
-        try:
-            for summary in _summaries(plan, count):
-                if summary.stopped is None:
-                    progress.advance(summary.utterances, summary.errors + summary.left)
-                elif stopped is None or not summary.resumable:
-                    stopped = summary
-                    if not summary.resumable:
-                        break
-        except RayError as error:
-            raise own_error(error) from error
-    if stopped is not None:
-        assert stopped.stopped is not None
-        raise (StoppedError if stopped.resumable else EngineError)(stopped.stopped)
-
-
-def _summaries(plan: RelabelPlan, count: int) -> Iterator[PartSummary]:
-    resources = plan.context.run_config.resources
-    actor = ray.remote(
-        num_cpus=resources.cpus_per_actor,
-        num_gpus=resources.gpus,
-        max_restarts=-1,
-        max_task_retries=2,
-    )(RelabelActor)
-    pool = ActorPool([actor.remote(plan.context) for _ in range(min(count, len(plan.pending)))])
-    yield from pool.map_unordered(lambda held, part: held.relabel.remote(part), plan.pending)
+        for summary in summaries:
+            progress.advance(summary.utterances, summary.errors + summary.left)
 
 
 def _finished(plan: RelabelPlan, record: RunRecord, clock: float) -> RunRecord:
@@ -167,13 +128,7 @@ def _finished(plan: RelabelPlan, record: RunRecord, clock: float) -> RunRecord:
     metadata = {FINGERPRINT_KEY: context.fingerprint}
     plan.tables.write(LABEL_TABLE, to_parquet_bytes(rows, metadata))
     plan.tables.write(LABEL_CSV, label_csv(rows, context.labels).encode())
-    record = record.changed(
-        counts=counts,
-        api_usage=_usage(plan),
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
-    )
+    record = finished_now(record, clock, counts=counts, api_usage=_usage(plan))
     plan.tables.write(REPORT, html_relabelling(rows, record).encode())
     write_record(plan.tables, record)
     return record
@@ -233,8 +188,7 @@ def _check_failures(plan: RelabelPlan) -> None:
 
 
 def _usage(plan: RelabelPlan) -> dict[str, object] | None:
-    usage = run_usage(plan.context.run_config)
-    return None if usage is None else dataclasses.asdict(usage)
+    return run_usage(plan.context.run_config)
 
 
 def _record(plan: RelabelPlan, started: datetime) -> RunRecord:

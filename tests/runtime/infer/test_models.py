@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -271,7 +272,7 @@ def test_usage_is_read_from_the_run_s_own_folder(
         return Usage(requests=3)
 
     offer(monkeypatch, usage=usage)
-    assert run_usage(in_process.config()) == Usage(requests=3)
+    assert run_usage(in_process.config()) == asdict(Usage(requests=3))
     assert asked == [f"{in_process.tables.uri}/api"]
 
 

@@ -1,0 +1,52 @@
+"""What a job's record says of its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+from raypipe.errors import ErrorShareError, RaypipeError, StoppedError, StoreError, unexpected
+from raypipe.store.location import Location
+from raypipe.store.run_record import RunRecord, Status, write_record
+
+
+def finished_now(record: RunRecord, clock: float, **changes: object) -> RunRecord:
+    """The record of a job that ends now.
+
+    Args:
+        record: of the running job.
+        clock: ``time.monotonic()`` when it started.
+        changes: other fields, such as its counts.
+    """
+    return record.changed(
+        **changes,
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 1),
+    )
+
+
+@contextmanager
+def failures_recorded(
+    tables: Location,
+    record: RunRecord,
+    usage: Callable[[], dict[str, object] | None] = lambda: None,
+) -> Iterator[None]:
+    """Context that writes into ``run.json`` why a job ended early, and raises that on.
+
+    Args:
+        tables: where the record is.
+        record: of the running job.
+        usage: what it has asked services for.
+    """
+    try:
+        yield
+    except Exception as error:
+        stopped = isinstance(error, StoppedError | ErrorShareError)
+        status: Status = "stopped" if stopped else "failed"
+        reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+        with suppress(StoreError):  # what is raised is why the job ended
+            write_record(tables, record.changed(status=status, reason=reason, api_usage=usage()))
+        raise

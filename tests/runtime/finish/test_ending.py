@@ -1,0 +1,82 @@
+"""The end of a job is written into its record, whichever it is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from raypipe.errors import ErrorShareError, ShardError, StoppedError, StoreError
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
+from raypipe.store.location import Location
+from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Location:
+    return Location.parse(str(tmp_path))
+
+
+RUNNING = RunRecord(
+    name="job",
+    run="r",
+    status="running",
+    fingerprint="f",
+    generation_fingerprint="f",
+    input_fingerprint="i",
+    labels=("anger",),
+    config={},
+    seed=0,
+    versions={},
+    started="2026-01-01T00:00:00+00:00",
+)
+
+
+def test_a_finished_job_says_when_and_how_long() -> None:
+    counts = RunCounts(input=2, predicted=2, errors=0, strategies={})
+    record = finished_now(RUNNING, time.monotonic() - 5, counts=counts)
+    assert (record.status, record.counts) == ("finished", counts)
+    assert record.finished is not None
+    assert record.seconds is not None
+    assert 5.0 <= record.seconds < 6.0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (StoppedError("the budget is spent"), "stopped", "the budget is spent"),
+        (ErrorShareError("too many failed"), "stopped", "too many failed"),
+        (ShardError("a part is missing"), "failed", "a part is missing"),
+        (KeyError("one\ntwo"), "failed", "unexpected KeyError: 'one\\ntwo'"),
+    ],
+)
+def test_why_a_job_ended_early_is_recorded_and_raised(
+    tables: Location, error: Exception, status: str, reason: str
+) -> None:
+    with (
+        pytest.raises(type(error)) as caught,
+        failures_recorded(tables, RUNNING, lambda: {"requests": 3}),
+    ):
+        raise error
+    assert caught.value is error
+    record = read_record(tables)
+    assert (record.status, record.reason) == (status, reason)
+    assert record.api_usage == {"requests": 3}
+
+
+def test_a_record_that_cannot_be_written_hides_nothing(
+    tables: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("no space")
+
+    monkeypatch.setattr(Location, "write", refuse)
+    with pytest.raises(ShardError, match="missing"), failures_recorded(tables, RUNNING):
+        raise ShardError("a part is missing")
+
+
+def test_a_job_that_goes_well_is_left_alone(tables: Location) -> None:
+    with failures_recorded(tables, RUNNING):
+        pass
+    assert not tables.exists(RECORD)
