@@ -14,7 +14,7 @@ def export_command(
 ) -> None:
     """Write corpora and their rationales as training files; needs no Ray and no model."""
     from raypipe.explain.export.config import load_export_config
-    from raypipe.explain.export.summary import count_table, totals
+    from raypipe.explain.export.summary import count_table, totals, warning
     from raypipe.explain.export.write import export
 
     console = Console()
@@ -22,3 +22,5 @@ def export_command(
     manifest = export(settings)
     console.print(count_table(manifest))
     console.print(f"{totals(manifest)}; see manifest.json in {settings.output}", highlight=False)
+    if (warned := warning(manifest)) is not None:
+        console.print(f"Note: {warned}", highlight=False, markup=False)

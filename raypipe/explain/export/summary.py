@@ -47,10 +47,29 @@ def _numbers(value: object) -> dict[str, int]:
 
 
 def totals(manifest: Manifest) -> str:
-    """Lines in all, in one sentence."""
-    contains = _numbers(manifest["contains"])
-    reasons = "with reasons" if manifest["reasons"] else "without reasons"
-    return (
-        f"{contains['train']:,} training and {contains['development']:,} development lines "
-        f"{reasons}"
+    """Lines of every part and those of them with a reason, in one sentence."""
+    return "; ".join(
+        f"{lines:,} {part} lines, {with_reason:,} with a reason"
+        for part, (lines, with_reason) in _parts(manifest).items()
     )
+
+
+def warning(manifest: Manifest) -> str | None:
+    """What early stopping will not see, in one sentence; None if it sees all that is learnt."""
+    parts = _parts(manifest)
+    lines, with_reason = parts.get("development", (0, 0))
+    if not lines or with_reason or not parts["train"][1]:
+        return None
+    return (
+        "development lines have no reasons, as none are made of such splits, so early stopping "
+        "goes by other texts than are learnt; development: {speakers: 0.1} holds out such lines"
+    )
+
+
+def _parts(manifest: Manifest) -> Mapping[str, tuple[int, int]]:
+    """Lines and those of them with a reason, by part."""
+    parts = manifest["lines"]
+    assert isinstance(parts, dict)
+    return {
+        name: (_number(part["lines"]), _number(part["with_reason"])) for name, part in parts.items()
+    }

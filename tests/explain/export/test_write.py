@@ -16,7 +16,7 @@ from raypipe.errors import ConfigError, FingerprintError, ShardError
 from raypipe.explain.export import write
 from raypipe.explain.export.config import ExportConfig
 from raypipe.explain.export.manifest import MANIFEST
-from raypipe.explain.export.summary import count_table, totals
+from raypipe.explain.export.summary import count_table, totals, warning
 from raypipe.explain.export.write import export
 from raypipe.labels import LABEL_SETS
 from raypipe.prompts import render_prompt
@@ -147,7 +147,10 @@ def test_every_utterance_of_several_corpora_is_accounted_for(world: ExportWorld)
     assert len(forms) == 2
     cells = [row.cells for row in [count_table(manifest).columns[1]]]
     assert [next(iter(column)) for column in (list(cell) for cell in cells)] == ["37"]
-    assert totals(manifest) == "35 training and 5 development lines with reasons"
+    assert totals(manifest) == (
+        "35 train lines, 35 with a reason; 5 development lines, 5 with a reason"
+    )
+    assert warning(manifest) is None
 
 
 def test_a_rationale_may_not_name_what_its_label_becomes(world: ExportWorld) -> None:
@@ -173,6 +176,10 @@ def test_a_split_that_stops_early_has_lines_without_reasons(world: ExportWorld) 
     assert manifest["lines"]["train"]["with_reason"] == 12
     for line in lines_of(config, "development"):
         assert line["messages"][1]["content"][0]["text"].endswith("</answer>")
+    assert "5 development lines, 0 with a reason" in totals(manifest)
+    assert "development lines have no reasons" in str(warning(manifest))
+    plain = config.model_copy(update={"reasons": False, "output": str(world.folder / "plain")})
+    assert warning(export(plain)) is None
 
 
 def test_the_question_is_the_one_that_inference_asks(world: ExportWorld) -> None:
