@@ -194,6 +194,7 @@ BORDERS = {
     "raypipe/store/tables.py": "rows of a Parquet table",
     "raypipe/strategies/setting.py": "pydantic: a type with its limits",
     "raypipe/tiny_alm/scripted_endpoint.py": "JSON of requests to an endpoint",
+    "raypipe/tiny_alm/scripted_raters.py": "JSON in a sheet",
     "raypipe/tiny_alm/training/evaluate_words.py": "JSON of training.json",
     "raypipe/tiny_alm/training/card.py": "JSON of training.json",
     "raypipe/tiny_alm/training/model.py": "JSON of a checkpoint's config",

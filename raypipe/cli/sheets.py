@@ -31,6 +31,7 @@ def make(
     items: Annotated[int, typer.Option(min=2, help="Items of each test.")] = 32,
     raters: Annotated[int, typer.Option(min=1, help="Number of sheets.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of items, orders and sides.")] = 0,
+    note: Annotated[str | None, typer.Option(help="Text at the head of every sheet.")] = None,
     endpoint: Endpoint = None,
 ) -> None:
     """Write one offline page for every rater, and the key that none of them may see."""
@@ -67,7 +68,7 @@ def make(
     (output / "sheets").mkdir(parents=True, exist_ok=True)
     for sheet in rater_sheets(key, chosen, clips):
         name = f"rater-{sheet.rater:02d}.html"
-        (output / "sheets" / name).write_text(html_sheet(sheet), encoding="utf-8")
+        (output / "sheets" / name).write_text(html_sheet(sheet, note), encoding="utf-8")
     (output / "key.json").write_text(key.model_dump_json(indent=2) + "\n", encoding="utf-8")
     for note in notes:
         console.print(f"Note: {note}", highlight=False, markup=False)

@@ -17,7 +17,7 @@ ANSWERS_FORMAT: Final = "raypipe-sheet-answers"
 _LONGEST_REASON: Final = 4000
 
 
-def html_sheet(sheet: RaterSheet) -> str:
+def html_sheet(sheet: RaterSheet, note: str | None = None) -> str:
     """The page of one rater, as HTML.
 
     It holds what the rater may know: ids, clips, labels and reasons in their order. Its one script
@@ -25,6 +25,7 @@ def html_sheet(sheet: RaterSheet) -> str:
 
     Args:
         sheet: of the rater.
+        note: at the head of the page; None for none.
     """
     # Without the newline that an editor leaves: the digest is of what stands between the tags.
     script = environment().get_template("sheets/script.js.jinja").render().strip()
@@ -34,6 +35,7 @@ def html_sheet(sheet: RaterSheet) -> str:
         .get_template("sheets/page.html.jinja")
         .render(
             rater=sheet.rater,
+            note=None if note is None else clean(note, _LONGEST_REASON),
             study=sheet.study,
             test_i=len(sheet.test_i),
             test_ii=len(sheet.test_ii),

@@ -128,3 +128,10 @@ def test_clips_lose_their_tags_and_nothing_else(tmp_path: Path) -> None:
     assert np.abs(read.astype(int) - samples).max() <= 1
     with pytest.raises(ConfigError, match="lacks 1 of 2 utterances: u7"):
         clips_of(shards, ["u1", "u7"])
+
+
+def test_a_note_stands_at_the_head_of_the_page_as_text() -> None:
+    _, sheets, _ = made(raters=1)
+    assert 'class="note"' not in html_sheet(sheets[0])
+    page = html_sheet(sheets[0], "Practice <b>only</b>:\nreasons of a stand-in")
+    assert '<p class="note">Practice &lt;b&gt;only&lt;/b&gt;: reasons of a stand-in</p>' in page
