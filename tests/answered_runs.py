@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from raypipe.labels import LABEL_SETS
 from raypipe.records import (
@@ -50,16 +51,19 @@ def unheard(count: int, seed: int = 0) -> list[Utterance]:
     return rows
 
 
+PlaceT = TypeVar("PlaceT", Path, str)
+
+
 def answered_run(
-    place: Path,
+    place: PlaceT,
     texts: Sequence[str | None],
     utterances: Sequence[Utterance],
     *,
     prompt: str = "open_form",
     options: OptionOrder | None = None,
     status: str = "finished",
-) -> Path:
-    """A run directory in which every utterance was answered with a text; None is a failure."""
+) -> PlaceT:
+    """A run, in a folder or at a URI, in which texts answer utterances; None is a failure."""
     answered = []
     for text, utterance in zip(texts, utterances, strict=True):
         answer: Generation | Failure

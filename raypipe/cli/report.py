@@ -16,6 +16,7 @@ def report(
     endpoint: Endpoint = None,
 ) -> None:
     """Write a finished run's report.html again and print its table."""
+    from raypipe.errors import StoreError
     from raypipe.labels import LabelSet
     from raypipe.runtime.finish.report import REPORT, write_report
     from raypipe.store.location import Location
@@ -39,6 +40,11 @@ def report(
         tables.write(REPORT, html_judgements(judgements.to_table(), record).encode())
         Console().print(f"{REPORT} in {run}", highlight=False)
         return
+    if table_dataset(tables, "table1") is not None:
+        raise StoreError(
+            f"{run}: a report of raypipe classify is made from the runs it read: start the same "
+            "command again"
+        )
     for name in RATIONALE_TABLES.values():
         rationales = table_dataset(tables, name)
         if rationales is not None:

@@ -63,7 +63,7 @@ def first_answers(tables: Location) -> Iterator[pa.Table]:
 def _dataset(tables: Location, table: str) -> ds.Dataset:
     dataset = table_dataset(tables, table)
     if dataset is None:
-        raise StoreError(f"{tables}: no {table}/, so there is nothing to report; run it first")
+        raise StoreError(f"{tables.uri}: no {table}/, so there is nothing to report; run it first")
     return dataset
 
 

@@ -11,7 +11,8 @@ import pytest
 from answered_runs import LABELS, answered_run, unheard
 from rich.console import Console
 
-from raypipe.errors import ConfigError, FingerprintError
+from raypipe.cli.report import report
+from raypipe.errors import ConfigError, FingerprintError, StoreError
 from raypipe.prompts.options import lettered, option_text
 from raypipe.records import OptionOrder
 from raypipe.runtime.classify.config import ClassifyConfig
@@ -167,3 +168,25 @@ def test_a_person_is_obeyed_by_the_same_command(runs: dict[str, str], tmp_path: 
 def test_another_job_is_refused(classified: Path, runs: dict[str, str]) -> None:
     with pytest.raises(FingerprintError, match="seed"):
         carry_out(config(runs, classified, seed=5))
+
+
+def test_runs_tables_and_corrections_may_lie_in_object_storage(bucket: Location) -> None:
+    texts = ["She is gloomy." if k % 2 else "I think the emotion is sad." for k in range(120)]
+    run = answered_run(bucket.child("run").uri, texts, UTTERANCES)
+    output = bucket.child("out")
+    settings = ClassifyConfig.model_validate(
+        {"systems": [{"name": "s", "open": {"run": run}}], "output": output.uri, "replicates": 100}
+    )
+    carry_out(settings)
+    groups = output.read("groups.csv").decode()
+    assert "gloomy,sadness,word_map,60" in groups
+    output.write("groups.csv", groups.replace("gloomy,sadness", "gloomy,fear").encode())
+    carry_out(settings)
+    counted = query(output, "SELECT label, count(*) AS n FROM answers GROUP BY ALL ORDER BY label")
+    assert counted.to_pylist() == [{"label": "fear", "n": 60}, {"label": "sadness", "n": 60}]
+    assert output.exists("report.html")
+
+
+def test_its_report_is_written_by_the_same_command(classified: Path) -> None:
+    with pytest.raises(StoreError, match="start the same command again"):
+        report(str(classified))
