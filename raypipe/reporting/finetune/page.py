@@ -19,6 +19,9 @@ _MOST_ODD: Final = 50
 _SMOOTHED: Final = 25
 """Parts of the curve of single steps that are averaged for its line."""
 
+_FEW_TIMES = 20
+"""The highest loss over the lowest, beyond which a linear axis shows the first steps alone."""
+
 
 def html_finetuning(record: FinetuneRecord, curve: Sequence[CurvePoint]) -> str:
     """The page about a fine-tuning, as HTML.
@@ -73,7 +76,8 @@ def curve_panel(curve: Sequence[CurvePoint], *, alt: str) -> Markup:
         axes.plot(steps, losses, ".", color=MUTED, markersize=2.5, alpha=0.5)
         if len(losses) >= width:
             means = np.convolve(losses, np.ones(width) / width, mode="valid")
-            axes.plot(steps[width - 1 :], means, color=MUTED, linewidth=1.4, label="train")
+            middle = (width - 1) // 2
+            axes.plot(steps[middle : middle + len(means)], means, color=MUTED, linewidth=1.4, label="train")
         measured = [point for point in curve if point.development_loss is not None]
         if measured:
             axes.plot(
@@ -85,7 +89,12 @@ def curve_panel(curve: Sequence[CurvePoint], *, alt: str) -> Markup:
                 markersize=5,
                 label="development",
             )
-        axes.set_ylim(bottom=0)
+        if losses.min() > 0 and losses.max() / losses.min() > _FEW_TIMES:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
+        else:
+            axes.set_ylim(bottom=0)
         axes.set_xlabel("step")
         axes.set_title("loss per token, nats", loc="left", color=MUTED)
         axes.grid(axis="y")
