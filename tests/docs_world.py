@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import runpy
 import shlex
 import subprocess
@@ -12,7 +13,8 @@ import sys
 import tarfile
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +114,19 @@ class World:
         folder: the working directory of what is executed.
         endpoint: URL of a server of chat completions.
         document: of the run that partial configs change.
+        numbers: that stand in blocks, by what is put in their place.
+        servers: that blocks started with ``&``.
     """
 
     folder: Path
     endpoint: str
     document: Mapping[str, Any]
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    servers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def execute(self, block: Block) -> None:
         """Do what a block shows; the process is in the folder."""
+        block = replace(block, text=self._with_numbers(block.text))
         if block.file is not None:
             target = self.folder / block.file
             if not target.exists():
@@ -144,8 +151,21 @@ class World:
         else:
             assert block.language == "text", f"{block.where}: nothing runs {block.language}"
 
+    def stop_servers(self) -> None:
+        """End what blocks started with ``&``."""
+        for server in self.servers:
+            server.terminate()
+            server.communicate(timeout=60)
+
+    def _with_numbers(self, text: str) -> str:
+        return re.sub(r"\b\d+\b", lambda number: self.numbers.get(number[0], number[0]), text)
+
     def _command(self, words: list[str], where: str) -> None:
         said = f"{where}: {shlex.join(words)}"
+        if words[-1] == "&":
+            self._serve(words[:-1], said)
+            return
+        words = [path for word in words for path in (sorted(glob(word)) if "*" in word else [word])]
         if words[:3] == ["ray", "job", "submit"]:
             # A cluster takes the rest of the line; here it joins the Ray of this process.
             assert words[3:6] == ["--working-dir", ".", "--"], said
@@ -163,6 +183,16 @@ class World:
             assert done.returncode == 0, f"{said}\n{done.stderr.decode()}"
         else:
             raise AssertionError(f"{said}: say why it is not run")
+
+    def _serve(self, words: list[str], said: str) -> None:
+        """Start a server, which says when it listens."""
+        assert words[:2] == ["python", "-m"], said
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, *words[1:]]
+        server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        self.servers.append(server)
+        assert server.stdout is not None
+        assert server.stdout.readline(), f"{said}: it did not start"
 
     def _job(self, words: list[str], said: str) -> None:
         assert words[0] == "python", said

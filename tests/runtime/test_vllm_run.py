@@ -1,4 +1,4 @@
-"""The same run by another engine: the same answers, the same predictions."""
+"""The same run by another engine, with a merged adapter: the same answers and predictions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spoken_export import save_random_adapter
 
+from raypipe.config.model import local_path
 from raypipe.runtime.infer.demo import EVERYTHING
 from raypipe.tiny_alm.corpus import synthetic_utterances
 
@@ -48,9 +50,11 @@ def by_key(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], dict
 def test_vllm_predicts_what_transformers_predicts(runs: Any, tmp_path: Path) -> None:
     rows = synthetic_utterances(UTTERANCES, seed=3, split="test")
     corpus = runs.shards(rows, tmp_path / "corpus", UTTERANCES // 2)
-    runs.run(corpus, tmp_path / "transformers", **EVERYTHING)
+    adapter = str(save_random_adapter(tmp_path / "adapter", local_path("tiny-alm")))
+    adapted = {"adapter": adapter, "name": "adapted"}
+    runs.run(corpus, tmp_path / "transformers", model=adapted, **EVERYTHING)
     before = left_by_vllm()
-    record = runs.run(corpus, tmp_path / "vllm", model={"engine": "vllm"}, **EVERYTHING)
+    record = runs.run(corpus, tmp_path / "vllm", model={**adapted, "engine": "vllm"}, **EVERYTHING)
     counts = record.done_counts
     assert (counts.input, counts.predicted, counts.errors) == (UTTERANCES, UTTERANCES, 0)
     assert left_by_vllm() <= before

@@ -68,11 +68,18 @@ def html_classified(findings: ClassifyFindings, record: RunRecord) -> str:
 def headline(findings: ClassifyFindings) -> str:
     """Which differences are more than chance, in one sentence."""
     cells = [score for scores in findings.scores.values() for score in scores]
+    forms: dict[tuple[str, str | None], list[str]] = {}
+    for form, scores in findings.scores.items():
+        for score in scores:
+            if score.starred and (score.subset, score.scoring) == ("all", "mv"):
+                forms.setdefault((score.system, score.against), []).append(form)
+    better: dict[tuple[str | None, str], list[str]] = {}
+    for (system, against), own in forms.items():
+        better.setdefault((against, " and the ".join(own)), []).append(system)
     starred = [
-        f"{score.system} is better than {score.against} on the {form} form"
-        for form, scores in findings.scores.items()
-        for score in scores
-        if score.starred and (score.subset, score.scoring) == ("all", "mv")
+        f"{' and '.join(systems)} {'is' if len(systems) == 1 else 'are'} better than {against} on "
+        f"the {which} form"
+        for (against, which), systems in better.items()
     ]
     if starred:
         return "; ".join(starred) + " (macro-F1 against the majority, p ≤ 0.05)."

@@ -136,7 +136,7 @@ def _facts(overall: JudgeTally, record: RunRecord) -> list[Fact]:
     heard = "the recording and " if record.config["audio"] else ""
     shown = "the transcript and " if record.config["shards"] else ""
     facts = [
-        ("Judge", clean(record.config["model"]["path"])),
+        ("Judge", clean(record.config["model"]["name"] or record.config["model"]["path"])),
         ("It is given", f"{heard}{shown}both reasons"),
         ("Position bias: share of A less a half", _points(overall.position_bias)),
         ("Pairs whose two verdicts differ", _percent(overall.inconsistency)),

@@ -109,7 +109,7 @@ def _label_rows(findings: RationaleFindings) -> list[tuple[str, ...]]:
 def _facts(findings: RationaleFindings, record: RunRecord) -> list[Fact]:
     usage = record.api_usage or {}
     listed = [
-        ("Teacher", clean(record.config["model"]["path"])),
+        ("Teacher", clean(record.config["model"]["name"] or record.config["model"]["path"])),
         ("Purpose", clean(record.config["purpose"])),
         ("Splits", clean(", ".join(record.config["splits"]))),
         ("Requests to the teacher", count(findings.tries)),

@@ -105,5 +105,10 @@ def test_a_tie_is_called_a_tie() -> None:
     same = table_scores(items, {"a": ["anger"] * 9, "b": ["anger"] * 9}, LABELS, replicates=100)
     tied = ClassifyFindings((), {"open": same}, (), (), 0)
     assert headline(tied) == "No system is better than the best other one by more than chance."
+    both = table_scores(
+        items, {"a": ["fear"] * 9, "b": ["anger"] * 9, "c": ["anger"] * 9}, LABELS, against="a"
+    )
+    grouped = ClassifyFindings((), {"open": both, "closed": both}, (), (), 0)
+    assert headline(grouped).startswith("b and c are better than a on the open and the closed form")
     alone = table_scores(items, {"a": ["anger"] * 9}, LABELS, replicates=100)
     assert headline(ClassifyFindings((), {"open": alone}, (), (), 0)).startswith("One system")

@@ -39,7 +39,7 @@ def page(rows: list[AnsweredPair], name: str = "tuned") -> tuple[str, RunRecord]
         config={
             "first": {"name": name},
             "second": {"name": "plain"},
-            "model": {"path": name},
+            "model": {"path": "p", "name": f"judge {name}"},
             "audio": False,
             "shards": None,
         },

@@ -64,7 +64,7 @@ def record(purpose: str) -> RunRecord:
         fingerprint="f",
         generation_fingerprint="f",
         labels=("anger", "fear"),
-        config={"purpose": purpose, "splits": ["train"], "model": {"path": "m"}},
+        config={"purpose": purpose, "splits": ["train"], "model": {"path": "m", "name": None}},
         seed=0,
         versions={},
         started="now",
