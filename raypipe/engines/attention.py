@@ -33,7 +33,8 @@ def tree_attention(
         key: shape ``(rows, key_heads, keys, head_size)``.
         value: shape of ``key``.
         attention_mask: True where a query sees a key, shape ``(rows, 1, queries, keys)``; None
-            for causal attention over right-padded prompts.
+            for causal attention over right-padded prompts. With more keys than queries, the
+            first ones are those of a prefix that all queries see.
         scaling: factor of the dot products.
 
     Returns:
@@ -42,8 +43,19 @@ def tree_attention(
     rows, heads, queries, head_size = query.shape
     groups = heads // key.shape[1]
     if attention_mask is None:
+        keys = key.shape[2]
+        mask = None
+        if keys > queries > 1:
+            everything = torch.ones(queries, keys, dtype=torch.bool, device=query.device)
+            mask = everything.tril(keys - queries)
         attended = scaled_dot_product_attention(
-            query, key, value, scale=scaling, is_causal=queries > 1, enable_gqa=groups > 1
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            scale=scaling,
+            is_causal=keys == queries > 1,
+            enable_gqa=groups > 1,
         )
     else:
         folded = query.reshape(rows, key.shape[1], groups * queries, head_size)

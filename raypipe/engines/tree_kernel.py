@@ -4,7 +4,8 @@
 reference. torch's fused attention works on tiles of 64 or more queries where a decode step has a
 handful of lanes, and reads the whole window for every row. Here one program takes all lanes of a
 row and a key-value head, reads the slots between the row's latest token and the end of its prompt
-once, and keeps a running softmax.
+once, and keeps a running softmax. A prefix that rows share is read from one of them: its programs
+run side by side, and all but the first get it from the GPU's cache.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from raypipe.engines.tree_cache import SharedSlots
 
 _FEWEST_QUERIES = 16
 """Triton's smallest matrix product."""
@@ -42,6 +45,7 @@ def attend(
     visible: Tensor,
     first: Tensor,
     stop: Tensor,
+    shared: SharedSlots,
     scaling: float,
 ) -> Tensor:
     """Attended values of every lane.
@@ -53,6 +57,7 @@ def attend(
         visible: True where a lane sees a slot, shape ``(rows, 1, lanes, slots)``.
         first: slot of the window before which no lane of a row sees anything, shape ``(rows,)``.
         stop: slot from which on no lane of a row sees anything, shape ``(rows,)``.
+        shared: slots that are read from another row, which holds the same.
         scaling: factor of the dot products.
 
     Returns:
@@ -68,9 +73,12 @@ def attend(
         visible,
         first,
         stop,
+        shared.stop,
+        shared.sources,
         attended,
         scaling,
         lanes,
+        shared.start,
         *query.stride()[:3],
         *keys.stride()[:3],
         *values.stride()[:3],
@@ -96,9 +104,12 @@ def _attend(  # type: ignore[no-untyped-def]
     visible,
     first,
     stop,
+    shared_stop,
+    sources,
     attended,
     scaling,
     lanes,
+    shared_start,
     query_row,
     query_head,
     query_lane,
@@ -124,8 +135,8 @@ def _attend(  # type: ignore[no-untyped-def]
     is_query = (index < GROUPS * lanes)[:, None]
     query_places = query + row * query_row + query_heads * query_head + lane * query_lane
     queries = tl.load(query_places[:, None] + channels, mask=is_query, other=0.0)
-    row_keys = keys + row * key_row + head * key_head
-    row_values = values + row * value_row + head * value_head
+    head_keys, head_values = keys + head * key_head, values + head * value_head
+    source, shared_end = tl.load(sources + row), tl.load(shared_stop + row).to(tl.int32)
     row_visible = visible + row * visible_row + lane[:, None] * visible_lane
 
     largest = tl.full([QUERIES], -1e30, tl.float32)
@@ -136,14 +147,15 @@ def _attend(  # type: ignore[no-untyped-def]
         slots = block + tl.arange(0, SLOTS)
         inside = slots < end
         sees = tl.load(row_visible + slots, mask=is_query & inside, other=0) != 0
-        key_places = row_keys + slots[:, None] * key_slot + channels
+        holder = tl.where((slots >= shared_start) & (slots < shared_end), source, row)
+        key_places = (head_keys + holder * key_row + slots * key_slot)[:, None] + channels
         key = tl.load(key_places, mask=inside[:, None], other=0.0)
         scores = tl.dot(queries, tl.trans(key), input_precision=PRECISION) * scaling
         scores = tl.where(sees, scores, -1e30)
         now_largest = tl.maximum(largest, tl.max(scores, 1))
         weights = tl.where(sees, tl.exp(scores - now_largest[:, None]), 0.0)
         shrunk = tl.exp(largest - now_largest)
-        value_places = row_values + slots[:, None] * value_slot + channels
+        value_places = (head_values + holder * value_row + slots * value_slot)[:, None] + channels
         value = tl.load(value_places, mask=inside[:, None], other=0.0)
         product = tl.dot(weights.to(value.dtype), value, input_precision=PRECISION)
         weighted = weighted * shrunk[:, None] + product
