@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -43,18 +44,14 @@ def tree_attention(
     rows, heads, queries, head_size = query.shape
     groups = heads // key.shape[1]
     if attention_mask is None:
-        keys = key.shape[2]
-        mask = None
-        if keys > queries > 1:
-            everything = torch.ones(queries, keys, dtype=torch.bool, device=query.device)
-            mask = everything.tril(keys - queries)
+        mask = _after_prefix(query, key) if key.shape[2] > queries > 1 else None
         attended = scaled_dot_product_attention(
             query,
             key,
             value,
             attn_mask=mask,
             scale=scaling,
-            is_causal=keys == queries > 1,
+            is_causal=mask is None and queries > 1,
             enable_gqa=groups > 1,
         )
     else:
@@ -64,6 +61,16 @@ def tree_attention(
             folded, key, value, attn_mask=visible, scale=scaling
         ).reshape(query.shape)
     return attended.transpose(1, 2).contiguous(), None
+
+
+def _after_prefix(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """The mask of causal attention whose last query sees the last key."""
+    queries, keys = query.shape[2], key.shape[2]
+    if query.device.type == "cuda" and query.dtype != torch.float32:
+        # No numbers but a name, which torch's flash attention knows; it takes no other mask.
+        return causal_lower_right(queries, keys)
+    everything = torch.ones(queries, keys, dtype=torch.bool, device=query.device)
+    return everything.tril(keys - queries)
 
 
 ALL_ATTENTION_FUNCTIONS.register(_NAME, tree_attention)
