@@ -118,10 +118,16 @@ class TreeCache:
         self._prefix_numbers = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._shared_stop = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._sources = torch.arange(row_count, device=device)
+        self._shares = False
 
     @property
-    def shared(self) -> SharedSlots:
-        """What rows have in common; its tensors are changed in place."""
+    def shared(self) -> SharedSlots | None:
+        """What rows have in common; None until a prompt has had a prefix.
+
+        Its tensors are changed in place.
+        """
+        if not self._shares:
+            return None
         return SharedSlots(self._border - self._window.start, self._shared_stop, self._sources)
 
     @property
@@ -145,6 +151,7 @@ class TreeCache:
         self._visible[rows] = False
         in_prompt = self._prompt_slots < lengths[:, None]
         self._visible[rows, :, :, self._border :] = in_prompt[:, None, None, :]
+        self._shares |= prefix is not None
         self._prefix_lengths[rows] = 0 if prefix is None else prefix.length
         self._prefix_numbers[rows] = 0 if prefix is None else prefix.number
         # The first of the rows with the same prefix, also where those have no utterance any more.

@@ -169,7 +169,7 @@ class _Slots:
         if self._graphs is None:
             self._step()
         else:
-            self._graphs.run(window, self._step)
+            self._graphs.run((window, self.cache.shared is None), self._step)
 
     def _step(self) -> None:
         """Depends on nothing but the window and the tensors; waits for nothing."""

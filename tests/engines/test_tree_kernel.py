@@ -40,6 +40,10 @@ def made_up(rows, heads, key_heads, lanes, slots, head_size, device):
     length = torch.randint(1, slots // 3, (rows,), generator=generator)
     length[rows // 2] = 0  # a row that shares nothing
     source = torch.randint(rows, (rows,), generator=generator)
+    length = length[source] * (length > 0)  # rows with one source share the same
+    visible |= (index >= begin)[None, None, None] & (index < (begin + length)[:, None])[
+        :, None, None
+    ]
     shared = SharedSlots(begin, (begin + length).to(device), source.to(device))
     return *(x.to(device) for x in (query, keys, values, visible, first, stop)), shared
 
@@ -63,13 +67,15 @@ def assert_equals_reference(case, device, dtype=torch.float32):
 
     query, keys, values, visible, *span, shared = made_up(*case, device)
     query, keys, values = (x.to(dtype) for x in (query, keys, values))
-    mine = attend(query, keys, values, visible, *span, shared, 0.3).double()
-    keys, values = (with_shared_slots(x, shared) for x in (keys, values))
-    exact = (x.double() for x in (query, keys, values))
-    expected, _ = tree_attention(torch.nn.Identity(), *exact, visible, 0.3)
-    # In half precision the weights of the sum are rounded.
-    tolerance = 2e-6 if dtype == torch.float32 else 2e-2
-    assert (mine - expected).norm() <= tolerance * expected.norm()
+    for slots in (None, shared):
+        mine = attend(query, keys, values, visible, *span, slots, 0.3).double()
+        if slots is not None:
+            keys, values = (with_shared_slots(x, slots) for x in (keys, values))
+        exact = (x.double() for x in (query, keys, values))
+        expected, _ = tree_attention(torch.nn.Identity(), *exact, visible, 0.3)
+        # In half precision the weights of the sum are rounded.
+        tolerance = 2e-6 if dtype == torch.float32 else 2e-2
+        assert (mine - expected).norm() <= tolerance * expected.norm()
 
 
 @needs_triton
