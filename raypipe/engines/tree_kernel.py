@@ -74,7 +74,6 @@ def attend(
     attended = query.new_empty(rows, lanes, heads, head_size)
     settings = {
         "GROUPS": groups,
-        "SLOTS": _SLOTS_AT_ONCE,
         "HEAD_SIZE": head_size,
         # Otherwise float32 products would be taken in TF32.
         "PRECISION": "ieee" if query.dtype == torch.float32 else "tf32",
@@ -103,6 +102,8 @@ def attend(
             start,
             *strides,
             QUERIES=_MOST_QUERIES,
+            # So that float32 fits into the shared memory of a smaller GPU.
+            SLOTS=_SLOTS_AT_ONCE // 2 if query.dtype == torch.float32 else _SLOTS_AT_ONCE,
             **settings,
         )
     _attend[rows, key_heads](
@@ -125,6 +126,7 @@ def attend(
         visible.stride(2),
         SHARES=shared is not None,
         QUERIES=max(_FEWEST_QUERIES, triton.next_power_of_2(groups * lanes)),
+        SLOTS=_SLOTS_AT_ONCE,
         **settings,
     )
     return attended
