@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raypipe.engines.decoder_adapter import DecoderAdapter
 
 _FEWEST_TOKENS = 32
-"""What a chat template alone opens a prompt with is shorter, and not worth a pass of its own."""
+"""Fewer are not worth a pass of their own; most chat templates open a prompt with fewer."""
 
 
 def shared_lengths(
