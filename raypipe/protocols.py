@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, Generation, Grammar, Request, Search, Turn
+from raypipe.records import (
+    ClipPlace,
+    EmotionTokens,
+    Failure,
+    Generation,
+    Grammar,
+    Request,
+    Search,
+    Turn,
+)
 
 Prepared = TypeVar("Prepared")
 Taken = TypeVar("Taken", contravariant=True)
@@ -78,6 +87,7 @@ class Demand:
         token_steps: steps that the token strategies average over: ``all`` or ``words``.
         text_only: whether no prompt comes with a clip.
         turns: how its prompts are put.
+        clip_places: where its prompts say that the clip is to stand.
         emotion_tokens: tokens whose logits or log-probabilities are to be recorded.
     """
 
@@ -88,6 +98,7 @@ class Demand:
     token_steps: str = "all"
     text_only: bool = False
     turns: frozenset[Turn] = frozenset({"chat"})
+    clip_places: frozenset[ClipPlace] = frozenset()
     emotion_tokens: EmotionTokens = _NO_TOKENS
 
 

@@ -115,6 +115,9 @@ def test_decoding_makes_other_generations() -> None:
     assert identity()[0] != identity(decoding={"max_new_tokens": 50})[0]
     assert identity() == identity(prompt={"turn": "chat"})
     assert identity()[0] != identity(prompt={"turn": "plain"})[0]
+    assert identity() == identity(prompt={"clip": None})
+    places = [identity(prompt={"clip": place})[0] for place in (None, "before", "after")]
+    assert len(set(places)) == 3
     assert identity() == identity(model={"endpoint": "http://127.0.0.1:9000"})
 
 
@@ -221,6 +224,14 @@ def test_only_describe_goes_without_the_clip_unless_it_is_said() -> None:
     assert prompt(template="describe").is_text_only
     assert not prompt(template="describe", text_only=False).is_text_only
     assert prompt(template="mine.jinja", text_only=True).is_text_only
+
+
+def test_a_clip_has_no_other_place_where_there_is_none_or_it_comes_first() -> None:
+    assert PromptConfig.model_validate({"turn": "plain", "clip": "before"}).clip == "before"
+    with pytest.raises(ValueError, match="clip: after: a plain turn begins with the clip"):
+        PromptConfig.model_validate({"turn": "plain", "clip": "after"})
+    with pytest.raises(ValueError, match="clip: after: the prompt is asked without the clip"):
+        PromptConfig.model_validate({"template": "describe", "clip": "after"})
 
 
 def test_zero_shot_and_few_shot_have_names_of_their_own() -> None:

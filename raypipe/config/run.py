@@ -261,8 +261,13 @@ class RunConfig(ConfigSection):
                 "audio": self.audio.identity(),
                 "models": [[known, model.identity()] for model, known in models],
                 "prompts": [
-                    # A chat's turns went without saying before there were others.
-                    [prompt.label, prompt.cot_max_new_tokens, *_unless(prompt.turn, "chat")]
+                    # What was always so goes without saying.
+                    [
+                        prompt.label,
+                        prompt.cot_max_new_tokens,
+                        *_unless(prompt.turn, "chat"),
+                        *_unless(prompt.clip, None),
+                    ]
                     for prompt in self.all_prompts
                 ],
                 "templates": templates,
@@ -302,7 +307,7 @@ class RunConfig(ConfigSection):
         )
 
 
-def _unless(value: str, usual: str) -> list[str]:
+def _unless(value: str | None, usual: str | None) -> list[str | None]:
     return [] if value == usual else [value]
 
 

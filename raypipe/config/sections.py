@@ -11,7 +11,7 @@ from raypipe.channel_choice import ChannelChoice
 from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
 from raypipe.config.values import PathText
-from raypipe.records import Turn
+from raypipe.records import ClipPlace, Turn
 
 TEXT_PROMPT = "describe"
 """The built-in prompt that describes how a clip sounds instead of letting it be heard."""
@@ -95,6 +95,10 @@ class PromptConfig(ConfigSection):
         turn: ``chat`` for a user's turn by the checkpoint's template; ``plain`` for the clip's
             marks and the text alone, as the authors of Qwen2-Audio ask their base model. Refused
             for families without one; a verifier is always asked in a chat.
+        clip: where the clip stands in a chat's turn, ``before`` or ``after`` the text; None for
+            where the model's family has it. After the text, the instruction of a run is read by
+            the model once, not once for every utterance. Refused where the checkpoint's chat
+            template puts it elsewhere; a verifier's clip always stands where its family has it.
         text_only: ask about the transcript and measurements, without the clip; None does so for
             ``describe`` only. Measured are the clips of templates that use ``descriptors``.
         examples: JSONL file of solved examples for few-shot prompts, see
@@ -109,11 +113,20 @@ class PromptConfig(ConfigSection):
     template: PathText = "distribution"
     name: str | None = None
     turn: Turn = "chat"
+    clip: ClipPlace | None = None
     text_only: bool | None = None
     examples: PathText | None = None
     option_seed: int | None = Field(default=None, ge=0)
     cot: PathText | None = None
     cot_max_new_tokens: int = Field(default=512, ge=1)
+
+    @model_validator(mode="after")
+    def _clip_has_a_place(self) -> Self:
+        if self.clip == "after" and self.turn == "plain":
+            raise ValueError("clip: after: a plain turn begins with the clip")
+        if self.clip is not None and self.is_text_only:
+            raise ValueError(f"clip: {self.clip}: the prompt is asked without the clip")
+        return self
 
     @property
     def is_text_only(self) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -33,7 +34,8 @@ def tree_attention(
         key: shape ``(rows, key_heads, keys, head_size)``.
         value: shape of ``key``.
         attention_mask: True where a query sees a key, shape ``(rows, 1, queries, keys)``; None
-            for causal attention over right-padded prompts.
+            for causal attention over right-padded prompts. With more keys than queries, the
+            first ones are those of a prefix that all queries see.
         scaling: factor of the dot products.
 
     Returns:
@@ -42,8 +44,15 @@ def tree_attention(
     rows, heads, queries, head_size = query.shape
     groups = heads // key.shape[1]
     if attention_mask is None:
+        mask = _after_prefix(query, key) if key.shape[2] > queries > 1 else None
         attended = scaled_dot_product_attention(
-            query, key, value, scale=scaling, is_causal=queries > 1, enable_gqa=groups > 1
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            scale=scaling,
+            is_causal=mask is None and queries > 1,
+            enable_gqa=groups > 1,
         )
     else:
         folded = query.reshape(rows, key.shape[1], groups * queries, head_size)
@@ -52,6 +61,16 @@ def tree_attention(
             folded, key, value, attn_mask=visible, scale=scaling
         ).reshape(query.shape)
     return attended.transpose(1, 2).contiguous(), None
+
+
+def _after_prefix(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """The mask of causal attention whose last query sees the last key."""
+    queries, keys = query.shape[2], key.shape[2]
+    if query.device.type == "cuda" and query.dtype != torch.float32:
+        # No numbers but a name, which torch's flash attention knows; it takes no other mask.
+        return causal_lower_right(queries, keys)
+    everything = torch.ones(queries, keys, dtype=torch.bool, device=query.device)
+    return everything.tril(keys - queries)
 
 
 ALL_ATTENTION_FUNCTIONS.register(_NAME, tree_attention)

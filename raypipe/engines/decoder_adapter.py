@@ -85,12 +85,17 @@ class DecoderAdapter:
         padded = np.zeros((len(inputs), max(lengths)), dtype=np.int64)
         for row, model_input in enumerate(inputs):
             padded[row, : lengths[row]] = model_input.token_ids
-        embeddings: Tensor = self._embed_tokens(torch.from_numpy(padded).to(self.device))
+        embeddings = self.embed_text(torch.from_numpy(padded))
         if self.limits.audio_token_id is not None:
             (places,) = (padded == self.limits.audio_token_id).reshape(-1).nonzero()
             encoded = torch.cat(list(audio)).to(embeddings.dtype)
             embeddings.flatten(0, 1)[torch.from_numpy(places).to(self.device)] = encoded
         return embeddings, torch.tensor(lengths, device=self.device)
+
+    def embed_text(self, token_ids: Tensor) -> Tensor:
+        """Embeddings of tokens without any of a clip, shape ``(rows, tokens, hidden)``."""
+        embeddings: Tensor = self._embed_tokens(token_ids.to(self.device))
+        return embeddings
 
     def prefill(self, embeddings: Tensor, lengths: Tensor, cache: PromptSlots) -> Tensor:
         """Logits after each prompt's last token; the prompts are read into ``cache``.
@@ -99,14 +104,15 @@ class DecoderAdapter:
         sight and no mask is needed.
 
         Args:
-            embeddings: shape ``(rows, tokens, hidden)``.
-            lengths: of the prompts, shape ``(rows,)``.
+            embeddings: of the tokens after a prefix, if ``cache`` was given one, shape
+                ``(rows, tokens, hidden)``.
+            lengths: how many tokens each row has of them, shape ``(rows,)``.
             cache: where their keys and values go.
 
         Returns:
             Raw logits, shape ``(rows, vocabulary)``, float32.
         """
-        positions = torch.arange(embeddings.shape[1], device=self.device)[None]
+        positions = torch.arange(embeddings.shape[1], device=self.device)[None] + cache.offset
         hidden = self._forward(None, cache, positions, inputs_embeds=embeddings)
         rows = torch.arange(len(lengths), device=self.device)
         return self._logits(hidden[rows, lengths - 1])

@@ -17,7 +17,7 @@ from raypipe.engines.fingerprint import files_digest
 from raypipe.engines.memory import MemoryNeed
 from raypipe.errors import ConfigError
 from raypipe.protocols import CAPABILITY_WORDS, Capabilities, Demand, Engine, Frontend
-from raypipe.records import AskedPenalties, EmotionTokens, GrammarKind, Search
+from raypipe.records import AskedPenalties, ClipPlace, EmotionTokens, GrammarKind, Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +189,8 @@ class EnginePlugin:
             engine that does so when it is made, and says so itself.
         refuse_plain_turn: raises ConfigError for a model that has no plain turn; None for an
             engine that asks in a chat's turns only.
+        refuse_clip_place: raises ConfigError for a place that a model's chat template does not put
+            its clip in; None for an engine that lets no prompt choose.
         faults: what the files of a model tell that it cannot be loaded, one line each, the first
             to begin with; found in seconds and before anything else is done with it.
         facts: what its small files tell of a model in words, by what it is: family, decoder …
@@ -217,6 +219,7 @@ class EnginePlugin:
     memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
     bring_weights: Callable[[ModelSettings], object] | None = None
     refuse_plain_turn: Callable[[ModelSettings], None] | None = None
+    refuse_clip_place: Callable[[ModelSettings, ClipPlace], None] | None = None
     faults: Callable[[ModelSettings], Iterable[str]] = finds_no_faults
     facts: Callable[[ModelSettings], Mapping[str, str]] = has_no_facts
     spending: Callable[[ModelSettings, Sequence[tuple[Search, str]]], Spending] | None = None
@@ -278,6 +281,12 @@ class EnginePlugin:
                     f"prompt.turn: plain: engine {engine} asks in a chat's turns only"
                 )
             self.refuse_plain_turn(settings)
+        for place in sorted(demand.clip_places):
+            if self.refuse_clip_place is None:
+                raise ConfigError(
+                    f"prompt.clip: {place}: engine {engine} has its own place for the clip"
+                )
+            self.refuse_clip_place(settings, place)
         if settings.penalties != "checkpoint" and not self.penalises:
             raise ConfigError(f"decoding.penalties: engine {engine} applies none")
         self._check_grammar(engine, demand)

@@ -16,6 +16,7 @@ from raypipe.engines.processor_loading import in_one_line
 from raypipe.errors import ConfigError, EngineError, UnsupportedError
 from raypipe.labels import LabelSet
 from raypipe.records import (
+    ClipPlace,
     EmotionTokens,
     Failure,
     FloatArray,
@@ -31,6 +32,9 @@ _CACHED_TURNS = 256
 
 _ANSWER = "An answer"
 """Stands for any in the chat template."""
+
+_WORD = "emotion"
+"""Of a prompt, to see where it is written; no chat template brings it along."""
 
 _NO_LIMIT_S = 24 * 3600.0
 """Longest clip where none is taken: the limit is then another one."""
@@ -67,7 +71,7 @@ class TransformersFrontend:
         with in_one_line(model_path, "its tokenizer or processor cannot be loaded"):
             self._inputs: InputBuilder = self.family.input_builder(self.family, model_path, origin)
         self._tokenizer = self._inputs.tokenizer
-        self._cached_turns: dict[tuple[str, bool, Turn], IntArray] = {}
+        self._cached_turns: dict[tuple[str, bool, Turn, ClipPlace | None], IntArray] = {}
         self._closing: tuple[int, ...] | None = None
         self.sampling_rate: int = self._inputs.sampling_rate
         self._max_samples = self._inputs.longest
@@ -98,6 +102,24 @@ class TransformersFrontend:
             return refused
         audio_tokens = int((prepared.token_ids == self._inputs.audio_token_id).sum())
         return dataclasses.replace(prepared, token_ids=self._ids(prompt, audio_tokens))
+
+    def check_clip_place(self, clip: ClipPlace) -> None:
+        """Refuse a place that the chat template does not put a clip in.
+
+        Raises:
+            ConfigError: naming the family and the place.
+        """
+        family = self.family.name
+        if self._max_samples is None:
+            raise ConfigError(f"prompt.clip: {clip}: {family} takes no clips")
+        turn = self._turn(_WORD, True, "chat", clip)
+        is_audio = turn == self._inputs.audio_token_id
+        is_last = _WORD in self._tokenizer.decode(turn[: int(is_audio.argmax())].tolist())
+        if is_last != (clip == "after"):
+            other = "after" if is_last else "before"
+            raise ConfigError(
+                f"prompt.clip: {clip}: the chat template of {family} puts the clip {other} the text"
+            )
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -171,13 +193,13 @@ class TransformersFrontend:
     ) -> ModelInput | Failure:
         try:
             if request.samples is None:
-                token_ids = self._ids(request.prompt, 0, request.turn)
+                token_ids = self._ids(request.prompt, 0, request.turn, request.clip)
                 return ModelInput(request.utterance_id, token_ids, self._inputs.silence, 0)
             clip = id(request.samples)
             if clip not in extracted:
                 extracted[clip] = self._extract(request.samples)
             features, frames, tensors, audio_tokens = extracted[clip]
-            token_ids = self._ids(request.prompt, audio_tokens, request.turn)
+            token_ids = self._ids(request.prompt, audio_tokens, request.turn, request.clip)
         except EngineError as error:
             return Failure(request.utterance_id, "prompt", "not_processed", str(error))
         return ModelInput(request.utterance_id, token_ids, features, frames, tensors)
@@ -190,22 +212,26 @@ class TransformersFrontend:
                 f"{self.family.processor} does not take {len(samples)} samples: {error}"
             ) from error
 
-    def _ids(self, prompt: str, audio_tokens: int, kind: Turn = "chat") -> IntArray:
+    def _ids(
+        self, prompt: str, audio_tokens: int, kind: Turn = "chat", clip: ClipPlace | None = None
+    ) -> IntArray:
         """The whole turn, with as many audio tokens as its clip asks for."""
-        turn = self._turn(prompt, audio_tokens > 0, kind)
+        turn = self._turn(prompt, audio_tokens > 0, kind, clip)
         if not audio_tokens:
             return turn
         is_audio = turn == self._inputs.audio_token_id
         return np.repeat(turn, np.where(is_audio, audio_tokens, 1))
 
-    def _turn(self, prompt: str, with_clip: bool, kind: Turn) -> IntArray:
+    def _turn(
+        self, prompt: str, with_clip: bool, kind: Turn, clip: ClipPlace | None = None
+    ) -> IntArray:
         """Token ids of the turn with a single audio token, shape ``(tokens,)``."""
-        key = prompt, with_clip, kind
+        key = prompt, with_clip, kind, clip
         if key not in self._cached_turns:
             if len(self._cached_turns) >= _CACHED_TURNS:
                 self._cached_turns.clear()
             self._cached_turns[key] = (
-                self._inputs.turn(prompt, with_clip=with_clip)
+                self._inputs.turn(prompt, with_clip=with_clip, clip=clip)
                 if kind == "chat"
                 else plain_turn(self.family, self._tokenizer, prompt, with_clip=with_clip)
             )

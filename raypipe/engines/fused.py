@@ -182,6 +182,7 @@ class FusedAttention(nn.Module):
         placed = self._place(self, projected.flatten(0, 1), *angles, *places)
         query, key, value = (part.unflatten(0, (rows, tokens)).transpose(1, 2) for part in placed)
         if attention_mask is None:
+            key, value = past_key_values.whole(self._layer_index, key, value)
             attended, _none = tree_attention(self, query, key, value, None, self.scaling)
         else:
             attended = self._attend(query, attention_mask, past_key_values)
@@ -195,7 +196,9 @@ class FusedAttention(nn.Module):
 
             if tree_kernel.serves(self.head_size, self._groups * query.shape[2]):
                 spans = cache.first, cache.stop
-                return tree_kernel.attend(query, keys, values, visible, *spans, self.scaling)
+                return tree_kernel.attend(
+                    query, keys, values, visible, *spans, cache.shared, self.scaling
+                )
         attended, _ = tree_attention(self, query, keys, values, visible, self.scaling)
         return attended
 

@@ -19,7 +19,7 @@ from raypipe.engines.log_mel import cropped_log_mel
 from raypipe.engines.model_input import audio_token_count
 from raypipe.engines.processor_loading import feature_extractor, load_processor
 from raypipe.errors import EngineError, UnsupportedError
-from raypipe.records import FloatArray, IntArray
+from raypipe.records import ClipPlace, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from transformers import BatchFeature, PreTrainedTokenizerBase
@@ -66,11 +66,21 @@ class InputBuilder(Protocol):
     silence: FloatArray
     control_tokens: tuple[str, ...]
 
-    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
-        """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
+    def turn(self, prompt: str, *, with_clip: bool, clip: ClipPlace | None = None) -> IntArray:
+        """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``.
+
+        The clip stands in the place that is named, or where the family has it.
+        """
         ...
 
-    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+    def rendered(
+        self,
+        prompt: str,
+        *,
+        with_clip: bool,
+        answer: str | None = None,
+        clip: ClipPlace | None = None,
+    ) -> str:
         """The conversation as text: the user's turn and the assistant's, open or with an answer."""
         ...
 
@@ -104,13 +114,13 @@ class ProcessorInputBuilder:
         self.control_tokens = self._control_tokens()
         self._example = np.zeros(self.sampling_rate, dtype=np.float32)
 
-    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
+    def turn(self, prompt: str, *, with_clip: bool, clip: ClipPlace | None = None) -> IntArray:
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``.
 
         Raises:
             EngineError: if the processor does not put the clip into one place.
         """
-        processed = self._processed(prompt, self._example if with_clip else None)
+        processed = self._processed(prompt, self._example if with_clip else None, clip)
         token_ids = np.asarray(processed["input_ids"][0], dtype=np.int64)
         if not with_clip:
             return token_ids
@@ -140,37 +150,49 @@ class ProcessorInputBuilder:
             return int(self._extractor.n_samples)
         return round(self._clips.longest_s * self.sampling_rate)
 
-    def _processed(self, prompt: str, samples: FloatArray | None) -> BatchFeature:
-        text = self.rendered(prompt, with_clip=samples is not None)
-        clip = {} if samples is None else {"audio": [samples], "sampling_rate": self.sampling_rate}
+    def _processed(
+        self, prompt: str, samples: FloatArray | None, clip: ClipPlace | None = None
+    ) -> BatchFeature:
+        text = self.rendered(prompt, with_clip=samples is not None, clip=clip)
+        audio = {} if samples is None else {"audio": [samples], "sampling_rate": self.sampling_rate}
         # The template may have written the first token already.
         begins = self.tokenizer.bos_token
         processed: BatchFeature = self._processor(
             text=[text],
-            **clip,
+            **audio,
             add_special_tokens=begins is None or not text.startswith(begins),
             return_tensors="pt",
         )
         return processed
 
-    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+    def rendered(
+        self,
+        prompt: str,
+        *,
+        with_clip: bool,
+        answer: str | None = None,
+        clip: ClipPlace | None = None,
+    ) -> str:
         """The conversation as the chat template writes it, the clip as a single audio token.
 
         Args:
             prompt: text of the user's turn.
             with_clip: whether a clip is in it.
             answer: of the assistant, whose turn is closed; None leaves it open, to be answered.
+            clip: where the clip stands; None for where the family has it.
 
         Raises:
             EngineError: if the checkpoint has no chat template.
         """
+        is_last = (clip or self._family.clip_place) == "after"
         content: str | list[dict[str, str]]
         if self._family.clip_place == "inline":
-            content = (self._audio_token if with_clip else "") + prompt
+            token = self._audio_token if with_clip else ""
+            content = prompt + token if is_last else token + prompt
         else:
             parts = [{"type": "text", "text": prompt}]
             if with_clip:
-                parts.insert(0 if self._family.clip_place == "before" else 1, {"type": "audio"})
+                parts.insert(1 if is_last else 0, {"type": "audio"})
             content = parts
         # Not every processor takes up its tokenizer's template.
         template = self._processor.chat_template or self.tokenizer.chat_template
@@ -211,9 +233,10 @@ class WindowInputBuilder(ProcessorInputBuilder):
             frames = -(-len(samples) // int(self._extractor.hop_length))
         return AudioFeatures(features, frames, {}, audio_token_count(frames))
 
-    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
+    def turn(self, prompt: str, *, with_clip: bool, clip: ClipPlace | None = None) -> IntArray:
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
-        token_ids = self.tokenizer(self.rendered(prompt, with_clip=with_clip))["input_ids"]
+        text = self.rendered(prompt, with_clip=with_clip, clip=clip)
+        token_ids = self.tokenizer(text)["input_ids"]
         return np.asarray(token_ids, dtype=np.int64)
 
 
@@ -259,7 +282,7 @@ class TextInputBuilder:
         self.sampling_rate = 16_000
         require_template(self.tokenizer, model_path)
 
-    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
+    def turn(self, prompt: str, *, with_clip: bool, clip: ClipPlace | None = None) -> IntArray:
         """Token ids of the user's turn, shape ``(tokens,)``.
 
         Raises:
@@ -272,7 +295,14 @@ class TextInputBuilder:
         )
         return np.asarray(token_ids, dtype=np.int64)
 
-    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+    def rendered(
+        self,
+        prompt: str,
+        *,
+        with_clip: bool,
+        answer: str | None = None,
+        clip: ClipPlace | None = None,
+    ) -> str:
         """The conversation as text: the user's turn and the assistant's, open or with an answer."""
         turns = [{"role": "user", "content": prompt}]
         turns += [] if answer is None else [{"role": "assistant", "content": answer}]

@@ -24,6 +24,9 @@ _LOGIT_BYTES = 3 * 4
 _WORK_TOKENS = 16_384
 """Prompt tokens that are read at once, as the tree decoder does."""
 
+PREFIX_TOKENS = 1024
+"""Tokens of shared prefixes whose keys and values are held beside the rows, or of a longer one."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
@@ -31,7 +34,7 @@ class MemoryNeed:
 
     Attributes:
         weights: of the model.
-        work: of activations while prompts are read.
+        work: of activations while prompts are read, and of prefixes that prompts share.
         row: of every utterance that is decoded together with others.
     """
 
@@ -70,7 +73,8 @@ def memory_need(
     - weights: the bytes of its files, as many for each number as ``dtype`` takes;
     - row: for every search, keys and values of the longest prompt and of ``max_new_tokens`` for
       each lane, and the logits of the lanes;
-    - work: activations of 16,384 prompt tokens: eight hidden vectors and four of the MLP's.
+    - work: activations of 16,384 prompt tokens: eight hidden vectors and four of the MLP's; keys
+      and values of shared prefixes, of 1,024 tokens or of one that is longer.
 
     Args:
         settings: of the model, its dtype resolved.
@@ -91,7 +95,8 @@ def memory_need(
     token = 2 * text.num_hidden_layers * key_heads * head_size * size
     return MemoryNeed(
         weights=weight_bytes_in(settings),
-        work=_WORK_TOKENS * (8 * text.hidden_size + 4 * text.intermediate_size) * size,
+        work=_WORK_TOKENS * (8 * text.hidden_size + 4 * text.intermediate_size) * size
+        + token * max(PREFIX_TOKENS, prompt_tokens),
         row=sum(
             token * (prompt_tokens + search.lane_count * search.max_new_tokens)
             + search.lane_count * text.vocab_size * _LOGIT_BYTES

@@ -40,6 +40,7 @@ from raypipe.engines.model_loading import end_ids, load_model
 from raypipe.engines.plain_decoder import PlainDecoder
 from raypipe.engines.replies import check_settings, failure, hypothesis
 from raypipe.engines.shared_audio import EncodedClips
+from raypipe.engines.shared_prefix import Prefixes
 from raypipe.engines.step_graphs import CudaCapture
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, DeadEndError, EngineError, UnsupportedError
@@ -137,6 +138,7 @@ class TransformersEngine:
         self._arithmetic = partial(as_asked, model.dtype) if on_gpu else nullcontext
         self.fusion = self._fused(on_gpu if fused is None else fused, insist=bool(fused))
         self._decoders: dict[Search, TreeDecoder | PlainDecoder] = {}
+        self._prefixes = None if self._model is None else Prefixes(self._model)
         self._grammars: GrammarCompiler | None = None
         self._audio_cache: EncodedClips | None = None
         # The plain path takes one utterance after the other.
@@ -220,7 +222,7 @@ class TransformersEngine:
     def _tree_decoder(self, model: DecoderAdapter, settings: SearchSettings) -> TreeDecoder:
         # A graph cannot wait for the host, which follows a grammar token by token.
         make_capture = self._make_capture if settings.grammar is None else None
-        return TreeDecoder(model, settings, make_capture=make_capture)
+        return TreeDecoder(model, settings, make_capture=make_capture, prefixes=self._prefixes)
 
     def _plain_decoder(self, settings: SearchSettings) -> PlainDecoder:
         family, divisor = self._family, 1.0
@@ -240,6 +242,8 @@ class TransformersEngine:
         """Release all memory that is only held to save work."""
         for decoder in self._decoders.values():
             decoder.forget()
+        if self._prefixes is not None:
+            self._prefixes.forget()
         if self._audio_cache is not None:
             self._audio_cache = EncodedClips()
         torch.cuda.empty_cache()

@@ -13,6 +13,7 @@ from raypipe.engines.hub_weights import weights_folder
 from raypipe.engines.memory import gpu_dtype, memory_need
 from raypipe.engines.plain_turn import refuse_plain_turn
 from raypipe.protocols import Capabilities
+from raypipe.records import ClipPlace
 
 if TYPE_CHECKING:
     from raypipe.engines.frontend import TransformersFrontend
@@ -23,6 +24,10 @@ def _frontend(model: ModelSettings) -> TransformersFrontend:
     from raypipe.engines.frontend import TransformersFrontend
 
     return TransformersFrontend(model.path, model.revision, model.trust_remote_code)
+
+
+def _refuse_clip_place(model: ModelSettings, place: ClipPlace) -> None:
+    _frontend(model).check_clip_place(place)
 
 
 def _engine(settings: EngineSettings) -> TransformersEngine:
@@ -66,6 +71,7 @@ PLUGIN = EnginePlugin(
     memory_need=memory_need,
     bring_weights=lambda model: weights_folder(model.path, model.revision),
     refuse_plain_turn=partial(refuse_plain_turn, "transformers"),
+    refuse_clip_place=_refuse_clip_place,
     faults=_faults,
     facts=_facts,
     also_refuse=check_at_the_door,

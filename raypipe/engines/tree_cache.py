@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from raypipe.engines.shared_prefix import Prefix
 
 ALIGNMENT = 16
 """CUDA's fused attention copies a mask whose key axis is not a multiple of this, at every layer."""
@@ -27,6 +30,21 @@ class Places(NamedTuple):
     slots: Tensor
 
 
+class SharedSlots(NamedTuple):
+    """Slots of the window that hold the same in several rows, and need be read from one only.
+
+    Attributes:
+        start: first slot of all prompts.
+        stop: slot after the prefix that a row shares, ``start`` where it shares none, shape
+            ``(rows,)``.
+        sources: row that the prefix is to be read from, shape ``(rows,)``.
+    """
+
+    start: int
+    stop: Tensor
+    sources: Tensor
+
+
 class TreeCache:
     """Keys and values written once and never moved; a mask says which lane sees which.
 
@@ -41,6 +59,9 @@ class TreeCache:
     ``border - s * lane_count + b``. The slots that any row needs are therefore one range around
     the border, the window, and a decode step reads no others. When beams are re-ranked, nothing
     is copied but the rows of a boolean mask that says which slots are a lane's ancestors.
+
+    A prefix that prompts share lies at the beginning of each one's slots, and :attr:`shared` says
+    where one copy of it may be read for all.
 
     Stands in for a transformers ``Cache``: a decoder layer calls :meth:`update` and nothing else.
     A layer that writes its keys and values itself (:mod:`raypipe.engines.fused`) calls
@@ -93,18 +114,34 @@ class TreeCache:
         # Within the window, not from the first slot of all.
         self.first = torch.zeros(row_count, dtype=torch.int64, device=device)
         self.stop = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self._prefix_lengths = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self._prefix_numbers = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self._shared_stop = torch.zeros(row_count, dtype=torch.int64, device=device)
+        self._sources = torch.arange(row_count, device=device)
+        self._shares = False
+
+    @property
+    def shared(self) -> SharedSlots | None:
+        """What rows have in common; None until a prompt has had a prefix.
+
+        Its tensors are changed in place.
+        """
+        if not self._shares:
+            return None
+        return SharedSlots(self._border - self._window.start, self._shared_stop, self._sources)
 
     @property
     def positions(self) -> Tensor:
         """Position of the tokens that every row feeds in now, shape ``(rows,)``."""
         return self._lengths + self._steps - 1
 
-    def start(self, rows: Tensor, lengths: Tensor) -> PromptSlots:
+    def start(self, rows: Tensor, lengths: Tensor, prefix: Prefix | None = None) -> PromptSlots:
         """Give some rows to new utterances.
 
         Args:
             rows: which rows, shape ``(started,)``.
-            lengths: tokens of their prompts, shape ``(started,)``.
+            lengths: tokens of their prompts, a prefix included, shape ``(started,)``.
+            prefix: what all of these prompts begin with; None for nothing that was read already.
 
         Returns:
             What stands in for the cache while these prompts are read.
@@ -114,7 +151,13 @@ class TreeCache:
         self._visible[rows] = False
         in_prompt = self._prompt_slots < lengths[:, None]
         self._visible[rows, :, :, self._border :] = in_prompt[:, None, None, :]
-        return PromptSlots(self, rows)
+        self._shares |= prefix is not None
+        self._prefix_lengths[rows] = 0 if prefix is None else prefix.length
+        self._prefix_numbers[rows] = 0 if prefix is None else prefix.number
+        # The first of the rows with the same prefix, also where those have no utterance any more.
+        same = self._prefix_numbers[:, None] == self._prefix_numbers
+        self._sources.copy_(same.int().max(1).indices)
+        return PromptSlots(self, rows, prefix)
 
     def clear(self, rows: Tensor) -> None:
         """Forget what utterances that went wrong left in some rows, shape ``(cleared,)``.
@@ -125,17 +168,21 @@ class TreeCache:
         for stored in (*self._keys.values(), *self._values.values()):
             stored.index_fill_(0, rows, 0.0)
 
-    def store_prompts(self, rows: Tensor, key: Tensor, value: Tensor, layer_index: int) -> None:
+    def store_prompts(
+        self, rows: Tensor, key: Tensor, value: Tensor, layer_index: int, offset: int = 0
+    ) -> None:
         """Keep what a layer computed for the prompts of some rows.
 
         Args:
             rows: which rows, shape ``(started,)``.
-            key: shape ``(started, key_heads, tokens, head_size)``, padded prompts.
+            key: shape ``(started, key_heads, tokens, head_size)``, padded prompts; or ``(1, ...)``
+                for what all of them begin with.
             value: shape of ``key``.
             layer_index: which layer, counted from 0.
+            offset: position of the first token.
         """
         self.hold(layer_index, key.shape[1], key.shape[3], key)
-        prompt = slice(self._border, self._border + key.shape[2])
+        prompt = slice(self._border + offset, self._border + offset + key.shape[2])
         self._keys[layer_index][rows, :, prompt] = key
         self._values[layer_index][rows, :, prompt] = value
 
@@ -147,9 +194,9 @@ class TreeCache:
             self._keys[layer_index] = like.new_zeros(shape)
             self._values[layer_index] = like.new_zeros(shape)
 
-    def prompt_slots(self, token_count: int) -> Tensor:
-        """The slots of a prompt of so many tokens."""
-        return self._prompt_slots[:token_count] + self._border
+    def prompt_slots(self, start: int, stop: int) -> slice:
+        """The slots of a prompt's tokens from one position up to another."""
+        return slice(self._border + start, self._border + stop)
 
     def set_window(self, steps: int, prompt_tokens: int) -> tuple[int, int]:
         """Window of the slots that are looked at from now on.
@@ -188,6 +235,7 @@ class TreeCache:
         self._visible.scatter_(3, self._slots[:, None, :, None], True)
         torch.sub(first, self._window.start, out=self.first)
         torch.add(self._lengths, self._border - self._window.start, out=self.stop)
+        torch.add(self._prefix_lengths, self._border - self._window.start, out=self._shared_stop)
         return self._visible[..., self._window]
 
     def get_seq_length(self, *_: Any) -> int:
@@ -227,11 +275,20 @@ class TreeCache:
 
 
 class PromptSlots:
-    """Stand-in for the cache while the prompts of some rows are read."""
+    """Stand-in for the cache while the prompts of some rows are read.
 
-    def __init__(self, cache: TreeCache, rows: Tensor) -> None:
-        self._cache = cache
-        self._rows = rows
+    Args:
+        cache: where their keys and values go.
+        rows: which rows, shape ``(started,)``.
+        prefix: tokens before those that are read now, which were read already; None for none.
+
+    Attributes:
+        offset: position of the first token that is read now.
+    """
+
+    def __init__(self, cache: TreeCache, rows: Tensor, prefix: Prefix | None) -> None:
+        self._cache, self._rows, self._prefix = cache, rows, prefix
+        self.offset = 0 if prefix is None else prefix.length
         self._tokens: tuple[Tensor, Tensor] | None = None
 
     def get_seq_length(self, *_: Any) -> int:
@@ -241,9 +298,19 @@ class PromptSlots:
     def update(
         self, key: Tensor, value: Tensor, layer_index: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Store the prompts' keys and values; prompts attend to themselves."""
-        self._cache.store_prompts(self._rows, key, value, layer_index)
-        return key, value
+        """Store the prompts' keys and values; prompts attend to themselves and to the prefix."""
+        self._cache.store_prompts(self._rows, key, value, layer_index, self.offset)
+        return self.whole(layer_index, key, value)
+
+    def whole(self, layer_index: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the prefix's keys and values in one layer, and put them before those given."""
+        if self._prefix is None:
+            return key, value
+        prefix = self._prefix.tensors(layer_index)
+        self._cache.store_prompts(self._rows, *prefix, layer_index)
+        rows = len(self._rows)
+        before_key, before_value = (part.expand(rows, -1, -1, -1) for part in prefix)
+        return torch.cat([before_key, key], 2), torch.cat([before_value, value], 2)
 
     def places(self, layer_index: int, key_heads: int, head_size: int, projected: Tensor) -> Places:
         """Where the tokens of the prompts go, padding included.
@@ -256,11 +323,11 @@ class PromptSlots:
         """
         self._cache.hold(layer_index, key_heads, head_size, projected)
         if self._tokens is None:
-            slots = self._cache.prompt_slots(projected.shape[1])
-            rows = self._rows.repeat_interleave(
-                len(slots), output_size=len(slots) * len(self._rows)
-            )
-            self._tokens = rows, slots.repeat(len(self._rows))
+            slots = self._cache.prompt_slots(self.offset, self.offset + projected.shape[1])
+            count = slots.stop - slots.start
+            rows = self._rows.repeat_interleave(count, output_size=count * len(self._rows))
+            every = torch.arange(slots.start, slots.stop, device=rows.device)
+            self._tokens = rows, every.repeat(len(self._rows))
         return Places(*self._cache.tensors(layer_index), *self._tokens)
 
 

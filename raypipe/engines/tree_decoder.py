@@ -1,16 +1,17 @@
 """One pass that gives the greedy hypothesis and B beams of any number of utterances.
 
-Audio and prompt are computed once per utterance. The beams and the greedy lane are query
-positions of one sequence that share the prompt's keys and values, so that a decode step costs
-about the same for seven beams as for one. A fixed number of rows is decoded together; an utterance
-leaves its row when its last hypothesis ends, and the next one enters it.
+Audio and prompt are computed once per utterance, and what prompts begin with in common once for all
+(:mod:`raypipe.engines.shared_prefix`). The beams and the greedy lane are query positions of one
+sequence that share the prompt's keys and values, so that a decode step costs about the same for
+seven beams as for one. A fixed number of rows is decoded together; an utterance leaves its row when
+its last hypothesis ends, and the next one enters it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,9 +20,10 @@ from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.lanes import Lanes, OnAnswer, SearchSettings
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
+from raypipe.engines.shared_prefix import Prefix, Prefixes, shared_lengths
 from raypipe.engines.step_graphs import DecodeStep, StepGraphs
 from raypipe.engines.tree_cache import ALIGNMENT, TreeCache
-from raypipe.records import ModelInput
+from raypipe.records import IntArray, ModelInput
 
 _STEPS_BETWEEN_CHECKS_ON_ACCELERATORS = 8
 """Asking which rows are done waits for the device; a few steps too many cost less."""
@@ -48,6 +50,8 @@ class TreeDecoder:
         refilled_share: rows are refilled when one in so many is free, or all are.
         make_capture: makes what makes decode steps replayable, once for all steps that share
             their tensors; None to run every step as it is.
+        prefixes: reads and keeps what prompts begin with in common; None to read every prompt
+            whole.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class TreeDecoder:
         check_interval: int | None = None,
         refilled_share: int | None = None,
         make_capture: MakeCapture | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         on_accelerator = model.device.type != "cpu"
         self._model = model
@@ -68,6 +73,7 @@ class TreeDecoder:
             _REFILLED_SHARE_ON_ACCELERATORS if on_accelerator else None
         )
         self._make_capture = make_capture
+        self._prefixes = prefixes
         self._slots: _Slots | None = None
 
     def decode(
@@ -96,7 +102,9 @@ class TreeDecoder:
                 row_count, max(len(model_input.token_ids) for model_input in inputs)
             )
             audio = SharedAudio(inputs, self._model.encode, audio_cache)
-            call = _Call(self._model, slots, inputs, audio, self._settings, refill_at)
+            call = _Call(
+                self._model, slots, self._prompts(inputs), audio, self._settings, refill_at
+            )
             call.run(on_answer, self._check_interval)
             # Not after an error: what did not fit into memory is not held on to.
             self._slots = slots
@@ -104,6 +112,13 @@ class TreeDecoder:
     def forget(self) -> None:
         """Release the memory of earlier calls."""
         self._slots = None
+
+    def _prompts(self, inputs: Sequence[ModelInput]) -> _Prompts:
+        lengths = [0] * len(inputs)
+        if self._prefixes is not None:
+            token_ids = [model_input.token_ids for model_input in inputs]
+            lengths = shared_lengths(token_ids, self._model.limits.audio_token_id)
+        return _Prompts(inputs, lengths, self._prefixes)
 
     def _take_slots(self, row_count: int, prompt_capacity: int) -> _Slots:
         """The fixed tensors of an earlier call if they are large enough, else new ones."""
@@ -154,7 +169,7 @@ class _Slots:
         if self._graphs is None:
             self._step()
         else:
-            self._graphs.run(window, self._step)
+            self._graphs.run((window, self.cache.shared is None), self._step)
 
     def _step(self) -> None:
         """Depends on nothing but the window and the tensors; waits for nothing."""
@@ -172,6 +187,36 @@ class _Occupant:
     steps_taken: int = 1
 
 
+class _Prompts:
+    """The prompts of one call, each as a prefix that others share and a rest of its own."""
+
+    def __init__(
+        self, inputs: Sequence[ModelInput], shared: Sequence[int], prefixes: Prefixes | None
+    ) -> None:
+        self.inputs, self._shared, self._prefixes = inputs, shared, prefixes
+
+    def by_prefix(self, indices: Sequence[int]) -> list[list[int]]:
+        """Places in ``indices`` of the inputs with each prefix, in the order of the first ones."""
+        places: dict[bytes, list[int]] = {}
+        for place, index in enumerate(indices):
+            places.setdefault(self._prefix_ids(index).tobytes(), []).append(place)
+        return list(places.values())
+
+    def prefix(self, index: int) -> Prefix | None:
+        """The prefix of an input, read now or earlier; None if it shares none."""
+        if self._prefixes is None or not self._shared[index]:
+            return None
+        return self._prefixes.get(self._prefix_ids(index))
+
+    def own(self, index: int) -> ModelInput:
+        """An input without its prefix."""
+        whole, shared = self.inputs[index], self._shared[index]
+        return replace(whole, token_ids=whole.token_ids[shared:]) if shared else whole
+
+    def _prefix_ids(self, index: int) -> IntArray:
+        return self.inputs[index].token_ids[: self._shared[index]]
+
+
 class _Call:
     """The inputs of one call on their way through the rows."""
 
@@ -179,14 +224,14 @@ class _Call:
         self,
         model: DecoderAdapter,
         slots: _Slots,
-        inputs: Sequence[ModelInput],
+        prompts: _Prompts,
         audio: SharedAudio,
         settings: SearchSettings,
         refill_at: int,
     ) -> None:
-        self._model, self._slots, self._inputs, self._audio = model, slots, inputs, audio
+        self._model, self._slots, self._prompts, self._audio = model, slots, prompts, audio
         self._max_new_tokens, self._refill_at = settings.max_new_tokens, refill_at
-        self._waiting = deque(_order(inputs, audio.clips))
+        self._waiting = deque(_order(prompts.inputs, audio.clips))
         self._busy: dict[int, _Occupant] = {}
         self._free = list(range(slots.cache.row_count))
 
@@ -204,25 +249,31 @@ class _Call:
         if spoiled := self._slots.lanes.spoiled(rows):
             self._slots.cache.clear(torch.tensor(spoiled, device=self._model.device))
         indices = [self._waiting.popleft() for _ in rows]
-        lengths = [len(self._inputs[index].token_ids) for index in indices]
+        lengths = [len(self._prompts.inputs[index].token_ids) for index in indices]
         audio = self._audio.take(indices)
-        for group in similar_lengths(lengths, _PROMPT_TOKENS_AT_ONCE):
-            self._start(
-                [rows[i] for i in group],
-                [self._inputs[indices[i]] for i in group],
-                [audio[i] for i in group],
-            )
+        for places in self._prompts.by_prefix(indices):
+            of_prefix = [lengths[place] for place in places]
+            for group in similar_lengths(of_prefix, _PROMPT_TOKENS_AT_ONCE):
+                chosen = [places[i] for i in group]
+                self._start(
+                    [rows[place] for place in chosen],
+                    [indices[place] for place in chosen],
+                    [audio[place] for place in chosen],
+                )
         for row, index, length in zip(rows, indices, lengths, strict=True):
             self._busy[row] = _Occupant(index, length)
 
-    def _start(
-        self, rows: list[int], inputs: Sequence[ModelInput], audio: Sequence[Tensor]
-    ) -> None:
+    def _start(self, rows: list[int], indices: list[int], audio: Sequence[Tensor]) -> None:
+        """Read the prompts of some inputs, which share a prefix or have none, into rows."""
         where = torch.tensor(rows, device=self._model.device)
-        embeddings, lengths = self._model.embed(inputs, audio)
-        prompts = self._slots.cache.start(where, lengths)
-        logits = self._model.prefill(embeddings, lengths, prompts)
-        token_ids = [model_input.token_ids for model_input in inputs]
+        prefix = self._prompts.prefix(indices[0])
+        embeddings, lengths = self._model.embed(
+            [self._prompts.own(index) for index in indices], audio
+        )
+        whole = lengths if prefix is None else lengths + prefix.length
+        slots = self._slots.cache.start(where, whole, prefix)
+        logits = self._model.prefill(embeddings, lengths, slots)
+        token_ids = [self._prompts.inputs[index].token_ids for index in indices]
         self._slots.lanes.start(where, logits, token_ids)
 
     def _advance(self, most_steps: int) -> None:

@@ -20,6 +20,9 @@ GrammarKind = Literal["regex", "json_schema"]
 Turn = Literal["chat", "plain"]
 """How a prompt is put to a model: in a chat's turns, or as a text for it to go on with."""
 
+ClipPlace = Literal["before", "after"]
+"""Where a clip stands in the user's turn, as seen from the text of the prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -30,12 +33,14 @@ class Request:
         samples: mono audio at the engine's sampling rate, shape ``(samples,)``, float32; None for
             a question without a clip.
         turn: what is made of the prompt: a user's turn of a chat, or a plain text that goes on.
+        clip: where the clip stands in a chat's turn; None for where the model's family has it.
     """
 
     utterance_id: str
     prompt: str
     samples: FloatArray | None
     turn: Turn = "chat"
+    clip: ClipPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)

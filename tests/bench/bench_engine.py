@@ -2,6 +2,7 @@
 
     python tests/bench/bench_engine.py --workloads short mixed --beams 1 3 5 7 --out engine.json
     python tests/bench/bench_engine.py --workloads short --copies 8 --batch-size 4 --beams 5
+    python tests/bench/bench_engine.py --workloads short --copies 4 --beams 5 --clip after
     python tests/bench/bench_engine.py --device cuda --dtype bfloat16 --shape 7b --copies 8  # GPU
 
 Both run in one process, alternating, on the same random Qwen2-Audio-shaped model and the same
@@ -26,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from unittest.mock import patch
@@ -100,13 +101,19 @@ class Generate:
     """transformers' generate() on one left-padded batch."""
 
     def __init__(
-        self, checkpoint: Path, device: str, dtype: str, limit: int, now: Callable[[], float]
+        self,
+        checkpoint: Path,
+        device: str,
+        dtype: str,
+        limit: int,
+        now: Callable[[], float],
+        clip: str,
     ) -> None:
         kind = Qwen2AudioForConditionalGeneration
         self.model = kind.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
         self.model = self.model.eval().to(device)
         self.processor = Qwen2AudioProcessor.from_pretrained(checkpoint)
-        self.checkpoint, self.limit = checkpoint, limit
+        self.checkpoint, self.limit, self.clip = checkpoint, limit, clip
         self.clock = Clock(now)
         tower = self.model.model.audio_tower
         self._time(tower, "forward", "audio", lambda kwargs: True, inside="prefill")
@@ -128,6 +135,8 @@ class Generate:
 
     def inputs(self, requests: Sequence[Request]) -> dict[str, torch.Tensor]:
         content = [{"type": "audio"}, {"type": "text", "text": PROMPT}]
+        if self.clip == "after":
+            content.reverse()
         turn = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
@@ -360,10 +369,7 @@ def roofline(work: dict[str, Work], machine: Machine, seconds: dict[str, float])
 def bench_prompts(tree, frontend, requests, repeats: int) -> dict[str, float]:
     """Three prompts about every clip: in one call, which encodes it once, and in three calls."""
     prompts = [PROMPT, "Which emotion is it? One word.", PROMPT + " Listen step by step first."]
-    asked = [
-        frontend.prepare([Request(one.utterance_id, text, one.samples) for one in requests])
-        for text in prompts
-    ]
+    asked = [frontend.prepare([replace(one, prompt=text) for one in requests]) for text in prompts]
     ours = tree(5, True)
     together = [one for inputs in asked for one in inputs]
     taken = measure(
@@ -445,6 +451,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-fused", action="store_true", help="the model's own layers on a GPU")
+    parser.add_argument("--clip", choices=["before", "after"], default="before", help="of the text")
     parser.add_argument("--prompts", action="store_true", help="also three prompts per clip")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     return parser.parse_args()
@@ -452,7 +459,10 @@ def arguments() -> argparse.Namespace:
 
 def bench_workload(name: str, checkpoint: Path, generate: Generate, machine, asked, now) -> dict:
     durations = WORKLOADS[name] * asked.copies
-    requests = [Request(str(i), PROMPT, clip) for i, clip in enumerate(sounds(durations, seed=21))]
+    requests = [
+        Request(str(i), PROMPT, clip, clip=asked.clip)
+        for i, clip in enumerate(sounds(durations, seed=21))
+    ]
     frontend = TransformersFrontend(str(checkpoint))
     tokens = frontend.emotion_tokens(label_set("crema-d-6"))
 
@@ -507,7 +517,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder)
         save_checkpoint(checkpoint, SHAPES[asked.shape])
-        generate = Generate(checkpoint, asked.device, asked.dtype, asked.max_new_tokens, now)
+        generate = Generate(
+            checkpoint, asked.device, asked.dtype, asked.max_new_tokens, now, asked.clip
+        )
         figures = {
             "settings": {key: str(value) for key, value in vars(asked).items()},
             "clock": "cpu" if asked.device == "cpu" else "wall",

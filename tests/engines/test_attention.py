@@ -29,6 +29,23 @@ def test_it_is_attention(key_heads, causal):
     torch.testing.assert_close(attended, expected, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("key_heads", [1, 2, 6])
+@pytest.mark.parametrize("queries", [1, 4, 7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_prompt_after_a_prefix_sees_all_of_it_and_itself_up_to_each_token(
+    key_heads, queries, dtype, device
+):
+    generator = torch.Generator().manual_seed(queries)
+    query = torch.randn(2, 6, queries, 8, generator=generator)
+    key, value = torch.randn(2, 2, key_heads, 9, 8, generator=generator)
+    mask = torch.tensor([[seen <= 9 - queries + q for seen in range(9)] for q in range(queries)])
+    given = (x.to(device, dtype) for x in (query, key, value))
+    attended, _ = tree_attention(torch.nn.Identity(), *given, None, scaling=0.3)
+    expected = by_definition(query, key, value, mask.expand(2, 1, queries, 9), 0.3)
+    tolerance = 1e-5 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(attended.float().cpu(), expected, atol=tolerance, rtol=tolerance)
+
+
 def test_the_model_s_own_attention_comes_back_even_after_an_error():
     config, other = Qwen2Config(), Qwen2Config()
     config._attn_implementation = other._attn_implementation = "sdpa"

@@ -55,7 +55,9 @@ def test_its_parts_are_those_of_the_formula(published: Path) -> None:
     keys_and_values = 2 * 32 * 32 * 128 * 2
     assert keys_and_values == 1 << 19  # half a MiB per token
     assert need.row == keys_and_values * (250 + 6 * 40) + 6 * 156032 * 12
-    assert need.work == 16_384 * (8 * 4096 + 4 * 11008) * 2
+    assert need.work == 16_384 * (8 * 4096 + 4 * 11008) * 2 + keys_and_values * 1024
+    longer = memory_need(settings(published, "bfloat16"), 1500, [search])
+    assert longer.work - need.work == keys_and_values * (1500 - 1024)
     # As many as an H100 was seen to hold, and none on a small card.
     assert need.rows(int(0.9 * 80 * GIB)) > 128
     assert need.rows(16 * GIB) < 1

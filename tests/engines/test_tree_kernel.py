@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from raypipe.engines.attention import tree_attention
+from raypipe.engines.tree_cache import SharedSlots
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 
@@ -35,7 +36,23 @@ def made_up(rows, heads, key_heads, lanes, slots, head_size, device):
     seen = torch.rand(rows, 1, lanes, slots + 32, generator=generator)[..., 8 : 8 + slots] > 0.4
     visible = seen & within[:, None, None]
     visible[torch.arange(rows), 0, :, first] = True
-    return [x.to(device) for x in (query, keys, values, visible, first, stop)]
+    begin = slots // 3
+    length = torch.randint(1, slots // 3, (rows,), generator=generator)
+    length[rows // 2] = 0  # a row that shares nothing
+    source = torch.randint(rows, (rows,), generator=generator)
+    length = length[source] * (length > 0)  # rows with one source share the same
+    visible |= (index >= begin)[None, None, None] & (index < (begin + length)[:, None])[
+        :, None, None
+    ]
+    shared = SharedSlots(begin, (begin + length).to(device), source.to(device))
+    return *(x.to(device) for x in (query, keys, values, visible, first, stop)), shared
+
+
+def with_shared_slots(stored, shared):
+    """Keys or values as every row means them: some slots are those of another row."""
+    slots = torch.arange(stored.shape[2], device=stored.device)
+    is_shared = (slots >= shared.start) & (slots < shared.stop[:, None])
+    return torch.where(is_shared[:, None, :, None], stored[shared.sources], stored)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -48,14 +65,17 @@ def test_the_kernel_is_the_tree_s_attention(case, dtype):
 def assert_equals_reference(case, device, dtype=torch.float32):
     from raypipe.engines.tree_kernel import attend
 
-    query, keys, values, visible, *span = made_up(*case, device)
+    query, keys, values, visible, *span, shared = made_up(*case, device)
     query, keys, values = (x.to(dtype) for x in (query, keys, values))
-    mine = attend(query, keys, values, visible, *span, 0.3).double()
-    exact = (x.double() for x in (query, keys, values))
-    expected, _ = tree_attention(torch.nn.Identity(), *exact, visible, 0.3)
-    # In half precision the weights of the sum are rounded.
-    tolerance = 2e-6 if dtype == torch.float32 else 2e-2
-    assert (mine - expected).norm() <= tolerance * expected.norm()
+    for slots in (None, shared):
+        mine = attend(query, keys, values, visible, *span, slots, 0.3).double()
+        if slots is not None:
+            keys, values = (with_shared_slots(x, slots) for x in (keys, values))
+        exact = (x.double() for x in (query, keys, values))
+        expected, _ = tree_attention(torch.nn.Identity(), *exact, visible, 0.3)
+        # In half precision the weights of the sum are rounded.
+        tolerance = 2e-6 if dtype == torch.float32 else 2e-2
+        assert (mine - expected).norm() <= tolerance * expected.norm()
 
 
 @needs_triton

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from raypipe.engines.published import Proof, Published
 from raypipe.errors import RegistryError
-from raypipe.records import ModelInput
+from raypipe.records import ClipPlace, ModelInput
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from raypipe.engines.input_builders import InputBuilder
     from raypipe.engines.model_input import InputLimits, PromptLimits
 
-ClipPlace = Literal["before", "after", "inline"]
 DecoderName = Literal["tree", "plain"]
 
 EQUALS_GENERATE = "equals generate()"
@@ -92,8 +91,9 @@ class Family:
         input_builder: makes the model's inputs, from the family, a checkpoint's path and
             ``revision`` and ``trust_remote_code``.
         clips: limits of its clips; None for a text model.
-        clip_place: where the clip stands in the user's turn: before or after the text, or as a
-            token written into the text for chat templates that know text only.
+        clip_place: where the clip stands in the user's turn, if a prompt does not say: before or
+            after the text, or as a token at the beginning of the text for chat templates that know
+            text only.
         plain_clip: what stands for the clip at the beginning of a plain turn, as the evaluation
             scripts of its authors write it for a base model; None where none is known.
         features: what the model's forward pass calls the clip's features.
@@ -130,7 +130,7 @@ class Family:
     processor: str | None
     clips: ClipLimits | None
     published_as: tuple[str, ...] = ()
-    clip_place: ClipPlace = "before"
+    clip_place: ClipPlace | Literal["inline"] = "before"
     plain_clip: str | None = None
     features: str = "input_features"
     decoder: DecoderName | None = "tree"

@@ -16,7 +16,7 @@ from raypipe.engines.input_builders import (
 )
 from raypipe.engines.model_input import PromptLimits, encoder_frame_count
 from raypipe.engines.published import Published
-from raypipe.records import FloatArray, IntArray, ModelInput
+from raypipe.records import ClipPlace, FloatArray, IntArray, ModelInput
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,18 +70,26 @@ class StackedInputBuilder:
         self.audio_token_id: int | None = config.get("audio_token_index", 32_000)
         self.control_tokens = (_AUDIO_MARK, *control_tokens(self.tokenizer))
 
-    def turn(self, prompt: str, *, with_clip: bool) -> IntArray:
+    def turn(self, prompt: str, *, with_clip: bool, clip: ClipPlace | None = None) -> IntArray:
         """Token ids of the user's turn, a single audio token for the clip, shape ``(tokens,)``."""
-        text = self.rendered(prompt, with_clip=with_clip)
+        text = self.rendered(prompt, with_clip=with_clip, clip=clip)
         parts = self.tokenizer(text.split(_AUDIO_MARK), add_special_tokens=False)["input_ids"]
         token_ids = [*parts[0]]
         for part in parts[1:]:
             token_ids += [self.audio_token_id, *part]
         return np.asarray(token_ids, dtype=np.int64)
 
-    def rendered(self, prompt: str, *, with_clip: bool, answer: str | None = None) -> str:
+    def rendered(
+        self,
+        prompt: str,
+        *,
+        with_clip: bool,
+        answer: str | None = None,
+        clip: ClipPlace | None = None,
+    ) -> str:
         """The conversation as text: the user's turn and the assistant's, open or with an answer."""
-        content = (f"{_AUDIO_MARK}\n" if with_clip else "") + prompt
+        parts = [_AUDIO_MARK, prompt] if with_clip else [prompt]
+        content = "\n".join(reversed(parts) if clip == "after" else parts)
         turns = [{"role": "user", "content": content}]
         turns += [] if answer is None else [{"role": "assistant", "content": answer}]
         text: str = self.tokenizer.apply_chat_template(

@@ -11,7 +11,7 @@ import soundfile
 from raypipe.engines.families.family import ClipLimits, Family
 from raypipe.engines.input_builders import ProcessorInputBuilder
 from raypipe.engines.published import Published
-from raypipe.records import FloatArray
+from raypipe.records import ClipPlace, FloatArray
 
 if TYPE_CHECKING:
     from transformers import BatchFeature
@@ -24,14 +24,17 @@ class MistralInputBuilder(ProcessorInputBuilder):
         # It never reads any in the text of a message.
         return ()
 
-    def _processed(self, prompt: str, samples: FloatArray | None) -> BatchFeature:
+    def _processed(
+        self, prompt: str, samples: FloatArray | None, clip: ClipPlace | None = None
+    ) -> BatchFeature:
         content = [{"type": "text", "text": prompt}] if prompt else []
         if samples is not None:
             # As floating-point numbers: nothing is rounded on the way.
             file = io.BytesIO()
             soundfile.write(file, samples, self.sampling_rate, format="WAV", subtype="FLOAT")
-            clip = base64.b64encode(file.getvalue()).decode()
-            content.insert(0, {"type": "audio", "base64": clip})
+            encoded = base64.b64encode(file.getvalue()).decode()
+            place = len(content) if clip == "after" else 0
+            content.insert(place, {"type": "audio", "base64": encoded})
         processed: BatchFeature = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], return_tensors="pt"
         )

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from raypipe.engines.vllm.installation import require_vllm
 from raypipe.labels import LabelSet
-from raypipe.records import EmotionTokens, Failure, ModelInput, Request, WrittenTurn
+from raypipe.records import (
+    ClipPlace,
+    EmotionTokens,
+    Failure,
+    ModelInput,
+    Request,
+    WrittenTurn,
+)
 
 
 class VllmFrontend:
@@ -47,6 +54,10 @@ class VllmFrontend:
     def with_prompt(self, prepared: ModelInput, prompt: str) -> ModelInput | Failure:
         """A model input of the same clip with another prompt."""
         return self._frontend.with_prompt(prepared, prompt)
+
+    def check_clip_place(self, clip: ClipPlace) -> None:
+        """Refuse a place that the chat template does not put a clip in; raises ConfigError."""
+        self._frontend.check_clip_place(clip)
 
     def written(self, prepared: ModelInput) -> WrittenTurn:
         """The turn as the model reads it."""

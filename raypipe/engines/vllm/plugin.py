@@ -15,6 +15,7 @@ from raypipe.engines.generation_config import check_at_the_door
 from raypipe.engines.memory import gpu_dtype
 from raypipe.engines.plain_turn import refuse_plain_turn
 from raypipe.protocols import Capabilities
+from raypipe.records import ClipPlace
 
 if TYPE_CHECKING:
     from raypipe.engines.vllm.engine import VllmEngine
@@ -25,6 +26,10 @@ def _frontend(model: ModelSettings) -> VllmFrontend:
     from raypipe.engines.vllm.frontend import VllmFrontend
 
     return VllmFrontend(model.path, model.revision, model.trust_remote_code)
+
+
+def _refuse_clip_place(model: ModelSettings, place: ClipPlace) -> None:
+    _frontend(model).check_clip_place(place)
 
 
 def _engine(settings: EngineSettings) -> VllmEngine:
@@ -68,6 +73,7 @@ PLUGIN = EnginePlugin(
     penalises=True,
     gpu_dtype=gpu_dtype,
     refuse_plain_turn=partial(refuse_plain_turn, "vllm"),
+    refuse_clip_place=_refuse_clip_place,
     faults=_faults,
     facts=_facts,
     also_refuse=check_at_the_door,

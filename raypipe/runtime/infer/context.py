@@ -11,7 +11,7 @@ from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.questions import Pass
-from raypipe.records import EmotionTokens, OptionOrder, Turn
+from raypipe.records import ClipPlace, EmotionTokens, OptionOrder, Turn
 from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings
 from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
@@ -81,6 +81,7 @@ class Prompt:
         examples: solved ones that it shows.
         turn: how it is put to the model.
         options: in which order a closed form offers its options; None for another form.
+        clip: where the clip stands; None for where the model's family has it.
     """
 
     name: str
@@ -90,14 +91,16 @@ class Prompt:
     examples: tuple[Example, ...] = ()
     turn: Turn = "chat"
     options: OptionOrder | None = None
+    clip: ClipPlace | None = None
 
     def identity(self) -> dict[str, object]:
         """Everything about it that can change an answer; newer fields go without saying."""
         told = dataclasses.asdict(self)
         if self.turn == "chat":
             del told["turn"]
-        if self.options is None:
-            del told["options"]
+        for newer in ("options", "clip"):
+            if told[newer] is None:
+                del told[newer]
         return told
 
     @property

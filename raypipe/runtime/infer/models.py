@@ -222,6 +222,7 @@ def demand_of(config: RunConfig, emotion_tokens: EmotionTokens) -> Demand:
         token_steps=config.settings[TOKEN_STEPS],
         text_only=all(prompt.is_text_only for prompt in config.all_prompts),
         turns=frozenset(prompt.turn for prompt in config.all_prompts),
+        clip_places=frozenset(prompt.clip for prompt in config.all_prompts if prompt.clip),
         emotion_tokens=emotion_tokens,
     )
 

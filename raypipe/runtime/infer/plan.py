@@ -298,6 +298,7 @@ def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: Sh
         examples,
         prompt.turn,
         option_order(prompt),
+        prompt.clip,
     )
 
 

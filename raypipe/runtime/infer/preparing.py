@@ -230,7 +230,7 @@ def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request 
                 options=prompt.options,
             )
             samples = None if prompt.text_only else window
-            yield Request(clips.row.utterance_id, text, samples, prompt.turn)
+            yield Request(clips.row.utterance_id, text, samples, prompt.turn, prompt.clip)
 
 
 def _measured(clips: _Clips, window: FloatArray) -> Descriptors | Failure:

@@ -55,6 +55,8 @@ def test_texts_of_a_prompt_end_with_its_step_by_step_variant() -> None:
     assert Prompt("p", "Say.").sources == ("Say.",)
     assert "turn" not in Prompt("p", "Say.").identity()
     assert Prompt("p", "Say.", turn="plain").identity()["turn"] == "plain"
+    assert "clip" not in Prompt("p", "Say.").identity()
+    assert Prompt("p", "Say.", clip="after").identity()["clip"] == "after"
     assert Prompt("p", "Say.", "Think, then say.").sources == ("Say.", "Think, then say.")
 
 

@@ -75,10 +75,13 @@ def test_every_prompt_is_put_in_its_own_kind_of_turn(in_process: Any) -> None:
     context = in_process.context(prompts=[{"name": "a"}, {"template": "ambiguous"}])
     first, second = context.prompts
     frontend = Keeper()
-    context = replace(context, prompts=(replace(first, turn="plain"), second))
+    context = replace(
+        context, prompts=(replace(first, turn="plain"), replace(second, clip="after"))
+    )
     prepare_rows([utterance("u0")], context, frontend)
     (requests,) = frontend.calls
     assert [request.turn for request in requests] == ["plain", "chat"]
+    assert [request.clip for request in requests] == [None, "after"]
 
 
 def test_audio_goes_to_the_model_and_no_further(in_process: Any) -> None:
