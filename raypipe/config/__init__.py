@@ -1,6 +1,6 @@
 """Configs, checked once, before any work starts; see :mod:`raypipe.config.run`."""
 
-from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, StrategyName
+from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, PoolConfig, StrategyName
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.labels import LabelsConfig, LabelTables
@@ -40,6 +40,7 @@ __all__ = [
     "LabelsConfig",
     "MetricsConfig",
     "ModelConfig",
+    "PoolConfig",
     "PromptConfig",
     "ResourcesConfig",
     "RunConfig",

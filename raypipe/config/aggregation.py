@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     class AdaptiveConfig(ConfigSection):
         """When ``adaptive`` is content with a cheap answer: settings of section ``adaptive``."""
 
+    class PoolConfig(ConfigSection):
+        """What ``pool`` is the mean of: settings of section ``pool``."""
+
 else:
     AggregationConfig = _section("aggregation", "How hypotheses become one distribution.")
     AdaptiveConfig = _section("adaptive", "When adaptive is content with a cheap answer.")
+    PoolConfig = _section("pool", "What pool is the mean of.")
 
 
 def _known_strategy(name: str) -> str:

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from raypipe.config.aggregation import (
     AdaptiveConfig,
     AggregationConfig,
+    PoolConfig,
     QuestionName,
     StrategyName,
     settings_in,
@@ -80,6 +81,7 @@ class RunConfig(ConfigSection):
     verifier: VerifierConfig = VerifierConfig()
     aggregation: AggregationConfig = AggregationConfig()
     adaptive: AdaptiveConfig = AdaptiveConfig()
+    pool: PoolConfig = PoolConfig()
     metrics: MetricsConfig = MetricsConfig()
     labels: LabelTables = ()
     resources: ResourcesConfig = ResourcesConfig()
@@ -158,7 +160,7 @@ class RunConfig(ConfigSection):
     @property
     def settings(self) -> Settings:
         """Values of the strategies' settings."""
-        return settings_in(self.aggregation, self.adaptive)
+        return settings_in(self.aggregation, self.adaptive, self.pool)
 
     @property
     def used_strategies(self) -> tuple[str, ...]:
@@ -302,6 +304,8 @@ class RunConfig(ConfigSection):
                 "ensembles": [mean.model_dump() for mean in self.ensembles],
                 "aggregation": self.aggregation.model_dump(),
                 "adaptive": self.adaptive.model_dump() if "adaptive" in self._sections else None,
+                # A section that came later counts only where it is read.
+                **({"pool": self.pool.model_dump()} if "pool" in self._sections else {}),
                 **({"labels": labels} if labels else {}),
             }
         )

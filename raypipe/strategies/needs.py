@@ -51,7 +51,7 @@ def needs(strategies: Sequence[str], settings: Settings, offered: Collection[str
         else:
             first, *rest = parts_of(strategy, settings)
             always.append(first)
-            rare += rest
+            (always if strategy.is_needed is None else rare).extend(rest)
     every = _questions(always, offered)
     return Asked(every, _questions(rare, offered) - every)
 
@@ -111,7 +111,7 @@ def is_ambiguous(
         ValueError: if logits are not aligned with their hypothesis or ``emotion_tokens``.
     """
     for strategy in map(strategy_named, strategies):
-        if isinstance(strategy, Composite):
+        if isinstance(strategy, Composite) and strategy.is_needed is not None:
             cheap = strategy.parts(settings)[0]
             variant = Variant(cheap, cheap, settings, beam_count=beam_count)
             (prediction,) = predict_variants(

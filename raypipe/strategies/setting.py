@@ -18,7 +18,7 @@ SettingValue = float | str
 Value = TypeVar("Value", bound=SettingValue, covariant=True)
 
 
-SECTIONS = ("aggregation", "adaptive")
+SECTIONS = ("aggregation", "adaptive", "pool")
 """Sections of a run's config in which settings of strategies stand."""
 
 

@@ -63,6 +63,10 @@ class Strategy:
         return self.instead if self.instead and not served else self.questions
 
 
+def _never(_settings: Settings) -> None:
+    """No settings are refused."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Composite:
     """A strategy that chooses from, or combines, predictions of other strategies.
@@ -76,10 +80,11 @@ class Composite:
         rank: place in tables and reports: lower ones come first.
         parts: names of the strategies it may read under some settings; what the first reads is
             asked of every utterance, the rest only where :attr:`is_needed` says so.
-        is_needed: whether an utterance needs the other parts, from the first one's prediction.
         predict: the prediction, from the settings and a function that gives a part's prediction;
             with the names of the parts that it read.
         settings: its own, beside those of its parts.
+        is_needed: whether an utterance needs the other parts, from the first one's prediction;
+            None if every utterance does.
         refusal: why it cannot be under some settings; None if it can.
         when: of which utterances it needs its other parts under some settings, for messages.
         covers: whether every utterance that needs the other parts under the first settings needs
@@ -94,15 +99,17 @@ class Composite:
     source: str
     rank: int
     parts: Callable[[Settings], tuple[str, ...]]
-    is_needed: Callable[[Settings, Prediction], bool]
     predict: Callable[[Settings, Callable[[str], Prediction]], tuple[Prediction, tuple[str, ...]]]
     settings: tuple[Setting[SettingValue], ...]
-    refusal: Callable[[Settings], str | None]
-    when: Callable[[Settings], str]
-    covers: Callable[[Settings, Settings], bool]
+    is_needed: Callable[[Settings, Prediction], bool] | None = None
+    refusal: Callable[[Settings], str | None] = _never
+    when: Callable[[Settings], str] | None = None
+    covers: Callable[[Settings, Settings], bool] | None = None
 
     def __post_init__(self) -> None:
         _check_texts(self.name, self.summary)
+        if (self.is_needed, self.when, self.covers).count(None) not in (0, 3):
+            raise RegistryError(f"strategy {self.name}: is_needed, when and covers belong together")
 
 
 AnyStrategy = Strategy | Composite

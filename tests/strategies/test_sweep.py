@@ -51,7 +51,8 @@ HYPOTHESES = [
     hypothesis("beam", 2, 0.4, -3.9, 4),  # best by alpha and by score, not by rank
 ]
 # The greedy answer's entropy is 0.469 bits: under AMBIGUOUS adaptive reads the beams.
-AMBIGUOUS = Settings(threshold=0.1)
+# And pool is of strategies that have an uncertainty.
+AMBIGUOUS = Settings(threshold=0.1, of="greedy+w_bon")
 
 
 def as_values(prediction: Prediction) -> tuple[object, ...]:

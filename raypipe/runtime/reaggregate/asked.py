@@ -38,6 +38,8 @@ def refuse_what_was_not_asked(config: RunConfig, variants: Sequence[Variant]) ->
             raise ConfigError(_explained(variant.name, escalated - asked.ambiguous, asked))
         declared = strategy_named(variant.strategy)
         if escalated and isinstance(declared, Composite):
+            assert declared.covers is not None  # nothing escalates in one that needs all always
+            assert declared.when is not None
             covered = declared.covers(variant.settings, config.settings)
             if not covered or variant.sub_beams is not None:
                 raise ConfigError(
