@@ -1,8 +1,9 @@
 """The schema of every table, and what its schema-level metadata says.
 
 Distributions are lists aligned with the label set, which stands in the column ``labels`` of every
-table that has any, and once per object under ``raypipe.labels``; a shard has only the latter. Columns are nullable unless a key. ``model`` and ``prompt`` stand in the path of
-an object and in its metadata, not in its columns: see :mod:`raypipe.store.objects`.
+table that has any, and once per object under ``raypipe.labels``; a shard has only the latter.
+Columns are nullable unless a key. ``model`` and ``prompt`` stand in the path of an object and in
+its metadata, not in its columns: see :mod:`raypipe.store.objects`.
 """
 
 from __future__ import annotations

@@ -28,10 +28,11 @@ def mean_of(
     guesses at one and the same thing, only one of which need be right: the prediction is a mixture
     with one component per part, so the laws of total entropy and covariance hold. Aleatoric
     uncertainty E[H(p)] is the weighted mean of the parts', and what they disagree about adds to the
-    epistemic part and to the covariance. ``moments`` (windows of a clip) are all right, each for its time: what is predicted is
-    the average p = sum_i w_i p_i itself. The entropy of an average is no average of entropies, so
-    the parts do not tell E[H(p)]: aleatoric and epistemic uncertainty are None, and so is the
-    covariance. Total uncertainty, the entropy of the mean, is right for both. All of them are None
+    epistemic part and to the covariance. ``moments`` (windows of a clip) are all right, each for
+    its time: what is predicted is the average p = sum_i w_i p_i itself. The entropy of an average
+    is no average of entropies, so the parts do not tell E[H(p)]: aleatoric and epistemic
+    uncertainty are None, and so is the covariance. Total uncertainty, the entropy of the mean, is
+    right for both. All of them are None
     where a part has none.
 
     Args:
