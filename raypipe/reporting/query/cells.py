@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 
@@ -17,7 +16,7 @@ from raypipe.reporting.text import visible
 NULL = "NULL"
 
 
-def plain_columns(answer: pa.Table) -> list[list[Any]]:
+def plain_columns(answer: pa.Table) -> list[list[object]]:
     """The values of every column; a map is a dict."""
     return [column.to_pylist(maps_as_pydicts="strict") for column in answer.columns]
 
