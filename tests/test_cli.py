@@ -198,7 +198,8 @@ def test_query_prints_latex_of_the_main_metrics(tmp_path: Path) -> None:
     scores = {"metric": "js", "value": 0.1562, "ci_low": 0.141, "ci_high": 0.1723}
     rows = [row | scores, row | scores | {"slice": "split=test"}, row | scores | {"versus": "bon"}]
     pq.write_table(pa.Table.from_pylist(rows, METRICS.remove(0).remove(0)), folder / "m.parquet")
-    answer = raypipe("query", "--latex", "--run", str(tmp_path / "run"))
+    run = ("--run", str(tmp_path / "run"))
+    answer = raypipe("query", "--latex", *run, *run)
     assert answer.returncode == 0, answer.stderr
     assert r"w\_bon & 0.156 {\scriptsize [0.141, 0.172]} \\" in answer.stdout
 

@@ -54,7 +54,7 @@ def query(
 
     if as_csv + as_json + as_latex + (parquet is not None) > 1:
         raise typer.BadParameter("choose one of --csv, --json, --parquet and --latex")
-    runs = run or ["runs/demo"]
+    runs = list(dict.fromkeys(run or ["runs/demo"]))
     if sql is None:
         if not as_latex:
             raise typer.BadParameter("say what to ask", param_hint="SQL")
