@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance, Vote
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
+from raypipe.store.schemas import METRICS
 
 
 def raypipe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -153,6 +155,66 @@ def test_query_prints_csv(tables: Path) -> None:
     sql = "SELECT utterance_id, js FROM predictions ORDER BY 1"
     answer = raypipe("query", sql, "--run", str(tables), "--csv")
     assert answer.stdout.splitlines() == ['"utterance_id","js"', '"a",0.25', '"b",0.75']
+
+
+def test_query_prints_json_of_several_runs(tables: Path) -> None:
+    other = tables.with_name("[other]")
+    shutil.copytree(tables, other)
+    sql = "SELECT source, [js] AS scores FROM predictions ORDER BY ALL"
+    answer = raypipe("query", sql, "--run", str(tables), "--run", str(other), "--json")
+    assert answer.returncode == 0, answer.stderr
+    places = sorted([str(tables), str(other)])
+    assert json.loads(answer.stdout) == [
+        {"source": place, "scores": [js]} for place in places for js in (0.25, 0.75)
+    ]
+
+
+def test_query_writes_a_parquet_file_and_never_over_one(tables: Path) -> None:
+    place = tables / "answer.parquet"
+    arguments = ("SELECT [js] AS scores FROM predictions", "--run", str(tables))
+    for text in (place, place):
+        answer = raypipe("query", *arguments, "--parquet", str(text))
+        assert answer.stdout == ""
+    assert answer.returncode == 1
+    assert "is there already" in answer.stderr
+    assert pq.read_table(place)["scores"].to_pylist() == [[0.25], [0.75]]
+
+
+@pytest.mark.parametrize("columns", ["80", "400"])
+def test_query_shows_every_character_of_a_cell(tables: Path, columns: str) -> None:
+    """Rich would take brackets for markup, and stop at one that closes nothing."""
+    sql = "SELECT 'w_bon[beams=3of5]' AS \"[b]\", '[/x]' AS x, repeat('long ', 40) AS wide"
+    answer = raypipe("query", sql, "--run", str(tables), COLUMNS=columns)
+    assert answer.returncode == 0, answer.stderr
+    for text in ("[b]", "w_bon[beams=3of5]", "[/x]", ("long " * 40).strip()):
+        assert text in answer.stdout
+    assert ("row 1" in answer.stdout) == (columns == "80")
+
+
+def test_query_prints_latex_of_the_main_metrics(tmp_path: Path) -> None:
+    folder = tmp_path / "run/metrics/model=m/prompt=p"
+    folder.mkdir(parents=True)
+    row = {"strategy": "w_bon", "slice": "all", "versus": None, "labels": None, "n": 400}
+    scores = {"metric": "js", "value": 0.1562, "ci_low": 0.141, "ci_high": 0.1723}
+    rows = [row | scores, row | scores | {"slice": "split=test"}, row | scores | {"versus": "bon"}]
+    pq.write_table(pa.Table.from_pylist(rows, METRICS.remove(0).remove(0)), folder / "m.parquet")
+    run = ("--run", str(tmp_path / "run"))
+    answer = raypipe("query", "--latex", *run, *run)
+    assert answer.returncode == 0, answer.stderr
+    assert r"w\_bon & 0.156 {\scriptsize [0.141, 0.172]} \\" in answer.stdout
+
+
+def test_query_says_what_it_cannot_do(tables: Path) -> None:
+    run = ("--run", str(tables))
+    for arguments, words in (
+        ((), "say what to ask"),
+        (("SELECT 1", "--csv", "--json"), "choose one"),
+        (("SELECT 1 AS a, 2 AS a", "--json"), "several columns are called a"),
+    ):
+        answer = raypipe("query", *arguments, *run)
+        assert answer.returncode != 0
+        assert words in " ".join(answer.stderr.replace("│", " ").split())
+        assert "Traceback" not in answer.stderr
 
 
 @pytest.mark.parametrize(

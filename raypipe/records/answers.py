@@ -180,6 +180,8 @@ class Prediction:
         escalated: whether ``adaptive`` turned to its expensive strategy; None for any other.
         dropped_share: share of labels outside the set that was dropped from the answers read, the
             mean of several by weight, in [0, 1]; None where no text was read.
+        covariance: of the label shares under the predicted mixture, shape ``(labels, labels)``,
+            symmetric, rows sum to 0; None where a strategy has none.
     """
 
     strategy: str
@@ -195,6 +197,7 @@ class Prediction:
     verifier_calls: int | None = None
     escalated: bool | None = None
     dropped_share: float | None = None
+    covariance: NDArray[np.float64] | None = None
 
     @property
     def valid(self) -> bool:

@@ -70,6 +70,7 @@ def labels_table(
                 "speaker": item.speaker,
                 "n_votes": item.n_votes,
                 "words": list(item.words),
+                "labels": labels.names,
                 "reference": item.reference,
                 "reference_sum": item.reference_sum,
                 "answered": None if answer is None else answer.probs,

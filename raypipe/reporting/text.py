@@ -43,6 +43,26 @@ def clean(value: object, limit: int = 160) -> str:
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
 
 
+def visible(text: str) -> str:
+    r"""A text as it is, but for what would not be seen or would change what is: that is escaped.
+
+    Example:
+        >>> print(visible("w_bon[beams=3of5] [/x]\n\x1b[31m"))
+        w_bon[beams=3of5] [/x]\n\x1b[31m
+    """
+    return "".join(map(_visible_character, text))
+
+
+_SEPARATORS: Final = frozenset({"Zl", "Zp"})
+
+
+def _visible_character(character: str) -> str:
+    category = unicodedata.category(character)
+    if character in _BIDI or category in _DROPPED_CATEGORIES | _SEPARATORS:
+        return character.encode("unicode_escape").decode()
+    return character
+
+
 def score(value: float, digits: int = 3) -> str:
     """A score with a fixed number of digits and a real minus sign.
 

@@ -47,7 +47,7 @@ def features_table(
         labels: what every soft label is aligned with.
     """
     plain = pa.schema([field for field in FEATURES if field.name not in _ARRAYS])
-    keys = {"run": run, "model": model, "prompt": prompt}
+    keys = {"run": run, "model": model, "prompt": prompt, "labels": labels.names}
     empty = dict.fromkeys(plain.names)
     rows = [{**empty, **keys, **_row(clip, plain.names)} for clip in clips]
     table = table_from_rows(rows, plain)

@@ -66,7 +66,7 @@ def generations_table(
             **options_metadata(options),
         },
     )
-    keys = {"run": run, "model": model, "prompt": prompt}
+    keys = {"run": run, "model": model, "prompt": prompt, "labels": labels.names}
     empty = dict.fromkeys(GENERATIONS.names)
     rows = [{**empty, **keys, **_answer_row(answer, emotion_tokens)} for answer in answered]
     return table_from_rows(rows, schema)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from raypipe.store.schemas import LABEL_NAMES
+
 _SHARES = pa.list_(pa.float64())
 
 _OTHER_SCORES = pa.struct(
@@ -28,6 +30,7 @@ HEADS = pa.schema(
         ("best_epoch", pa.int32()),  # from 1
         ("train_losses", pa.list_(pa.float64())),  # by epoch
         ("dev_losses", pa.list_(pa.float64())),
+        LABEL_NAMES,
         ("class_weights", _SHARES),
         ("layer_weights", pa.list_(pa.float64())),  # after the softmax
         ("weights", pa.binary()),  # safetensors

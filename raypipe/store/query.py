@@ -1,8 +1,9 @@
-"""SQL over a run's tables, wherever they lie."""
+"""SQL over the tables of a run or of several, wherever they lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.dataset
 import pyarrow.fs
 
 from raypipe.errors import ConfigError, StoreError
+from raypipe.labels import LabelSet
 from raypipe.store.explain_schemas import ANSWERS, TABLE1
 from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.judge_schemas import JUDGEMENTS
@@ -24,7 +26,10 @@ from raypipe.store.schemas import (
     METRICS,
     PREDICTIONS,
     SETTINGS,
+    labels_metadata,
+    labels_of,
 )
+from raypipe.store.views import quoted, text_literal, view_queries
 
 SCHEMAS: Mapping[str, pa.Schema] = {
     "generations": GENERATIONS,
@@ -45,9 +50,15 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 TABLES = tuple(SCHEMAS)
 
+SOURCE = "source"
+"""Column that tells several runs apart: the place of a run, as it was given."""
+
 
 def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
-    """One table of a run as a pyarrow dataset, or None if it has no object yet."""
+    """One table of a run as a pyarrow dataset, or None if it has no object yet.
+
+    Its schema's metadata name the label set, where its objects' do.
+    """
     filesystem, base = tables.filesystem()
     path = f"{base}/{table}"
     if filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound:
@@ -63,7 +74,12 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
             partition_base_dir=path,
         ),
     )
-    return factory.finish(_whole_schema(SCHEMAS[table], factory.inspect()))
+    stored = factory.inspect()
+    labels = labels_of(stored)
+    schema = _whole_schema(SCHEMAS[table], stored)
+    return factory.finish(
+        schema if labels is None else schema.with_metadata(labels_metadata(labels))
+    )
 
 
 def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:
@@ -93,33 +109,92 @@ def _whole_type(known: pa.DataType, stored: pa.DataType) -> pa.DataType:
 
 
 def connect(tables: Location) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection in which the run's tables are views by their names.
+    """A DuckDB connection in which the run's tables, and views over them, have their names.
 
     DuckDB reads through pyarrow, so object storage needs no DuckDB extension, and only the
-    columns and files that a query touches are read.
+    columns and files that a query touches are read. For the views see :mod:`raypipe.store.views`.
 
     Raises:
         StoreError: if there is no table at all.
     """
     connection = duckdb.connect()
-    datasets = {name: table_dataset(tables, name) for name in TABLES}
-    if not any(datasets.values()):
-        raise StoreError(f"{tables.uri} holds none of the tables {', '.join(TABLES)}")
-    for name, dataset in datasets.items():
-        if dataset is not None:
-            connection.register(name, dataset)
+    _register(connection, _datasets(tables), called=str)
     return connection
 
 
+def connect_runs(runs: Mapping[str, Location]) -> duckdb.DuckDBPyConnection:
+    """The same for several runs: every table and view holds the rows of all that have it.
+
+    Args:
+        runs: by what :data:`SOURCE`, a column of everything, calls them.
+
+    Raises:
+        StoreError: if one of them has no table at all.
+    """
+    connection = duckdb.connect()
+    parts: dict[str, list[str]] = {}
+    for source, tables in runs.items():
+        called = partial("{1} of {0}".format, source)
+        for name in _register(connection, _datasets(tables), called):
+            query = f"SELECT {text_literal(source)} AS {SOURCE}, * FROM {quoted(called(name))}"
+            parts.setdefault(name, []).append(query)
+    for name, queries in parts.items():
+        connection.execute(f"CREATE TEMP VIEW {name} AS {' UNION ALL BY NAME '.join(queries)}")
+    return connection
+
+
+def _datasets(tables: Location) -> dict[str, pyarrow.dataset.Dataset]:
+    datasets = {name: table_dataset(tables, name) for name in TABLES}
+    there = {name: dataset for name, dataset in datasets.items() if dataset is not None}
+    if not there:
+        raise StoreError(f"{tables.uri} holds none of the tables {', '.join(TABLES)}")
+    return there
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection,
+    datasets: Mapping[str, pyarrow.dataset.Dataset],
+    called: Callable[[str], str],
+) -> list[str]:
+    """Make one run's tables and views known; their names, as the run has them.
+
+    Args:
+        connection: where they become known.
+        datasets: the tables.
+        called: what a table or view is to be called.
+    """
+    for name, dataset in datasets.items():
+        connection.register(called(name), dataset)
+    schemas = {name: dataset.schema for name, dataset in datasets.items()}
+    views = view_queries(schemas, _label_set(schemas.values()), lambda name: quoted(called(name)))
+    for name, query in views.items():
+        connection.execute(f"CREATE TEMP VIEW {quoted(called(name))} AS {query}")
+    return [*datasets, *views]
+
+
+def _label_set(schemas: Iterable[pa.Schema]) -> LabelSet | None:
+    """The label set that the tables of a run have in common; None if none names it."""
+    return next(filter(None, map(labels_of, schemas)), None)
+
+
 def query(tables: Location, sql: str) -> pa.Table:
-    """The answer to one SQL statement over the run's tables, as a pyarrow table.
+    """The answer to one SQL statement over a run's tables and views, as a pyarrow table.
 
     Raises:
         StoreError: if there is no table at all.
         ConfigError: if the SQL is empty or answers with no rows and columns.
         duckdb.Error: for wrong SQL, with DuckDB's own explanation.
     """
-    relation = connect(tables).sql(sql)
+    return _answer(connect(tables), sql)
+
+
+def query_runs(runs: Mapping[str, Location], sql: str) -> pa.Table:
+    """The same over several runs, see :func:`connect_runs`."""
+    return _answer(connect_runs(runs), sql)
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    relation = connection.sql(sql)
     if relation is None:
         raise ConfigError(f"the SQL {sql!r} is empty or asks for nothing")
     return relation.to_arrow_table()

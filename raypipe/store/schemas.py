@@ -1,8 +1,9 @@
 """The schema of every table, and what its schema-level metadata says.
 
-Distributions are lists aligned with the label set, which stands once per object under
-``raypipe.labels``. Columns are nullable unless a key. ``model`` and ``prompt`` stand in the path of
-an object and in its metadata, not in its columns: see :mod:`raypipe.store.objects`.
+Distributions are lists aligned with the label set, which stands in the column ``labels`` of every
+table that has any, and once per object under ``raypipe.labels``; a shard has only the latter.
+Columns are nullable unless a key. ``model`` and ``prompt`` stand in the path of an object and in
+its metadata, not in its columns: see :mod:`raypipe.store.objects`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ _VOTE = pa.struct(
 )
 _VOTES = pa.list_(_VOTE)
 _PROBS = pa.list_(pa.float64())
+
+# The names that the distributions of a row are aligned with: a reader of the column alone, in
+# whatever program, needs nothing of a file's metadata.
+LABEL_NAMES = ("labels", pa.list_(pa.string()))
 
 _KINDS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
@@ -136,6 +141,7 @@ _ASKED_ABOUT = [
     ("transcript", pa.string()),
     ("context", pa.list_(pa.string())),
     ("votes", _VOTES),
+    LABEL_NAMES,
     *_TRUTH,
     *_NOTES,
 ]
@@ -187,6 +193,7 @@ LABELS = pa.schema(
         ("speaker", pa.string()),
         ("n_votes", pa.int64()),
         ("words", pa.list_(pa.string())),  # one typed description per annotator
+        LABEL_NAMES,
         ("reference", _PROBS),
         ("reference_sum", pa.float64()),  # as it was given, before it was normalised
         ("answered", _PROBS),  # the model's distribution, normalised; null where it was not used
@@ -218,6 +225,7 @@ PREDICTIONS = pa.schema(
         pa.field("model", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("strategy", pa.string(), nullable=False),
+        LABEL_NAMES,
         ("probs", _PROBS),
         ("predicted", pa.string()),
         pa.field("valid", pa.bool_(), nullable=False),
@@ -228,6 +236,7 @@ PREDICTIONS = pa.schema(
         ("total_uncertainty", pa.float64()),  # nats, as the two below
         ("aleatoric_uncertainty", pa.float64()),
         ("epistemic_uncertainty", pa.float64()),
+        ("covariance", pa.list_(_PROBS)),  # of the shares, labels x labels, as a mixture has them
         ("weighting", pa.string()),
         ("model_tokens", pa.int64()),  # null where an endpoint does not say
         ("verifier_calls", pa.int64()),

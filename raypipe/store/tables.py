@@ -100,7 +100,7 @@ def predictions_table(
         policy: how the corpus understands the words of its votes; default: the default policy.
     """
     policy = policy or VotePolicy()
-    keys = {"run": run, "model": model, "prompt": prompt}
+    keys = {"run": run, "model": model, "prompt": prompt, "labels": labels.names}
     table: list[dict[str, object]] = []
     known: Utterance | None = None
     truth: dict[str, object] = {}
@@ -120,6 +120,7 @@ def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, objec
     probs = prediction.probs
     row["predicted"] = None if probs is None else labels.names[int(np.argmax(probs))]
     row["valid"] = prediction.valid
+    row["covariance"] = None if prediction.covariance is None else list(prediction.covariance)
     return row
 
 

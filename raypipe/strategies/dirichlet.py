@@ -130,10 +130,11 @@ def mixture_covariance(weights: Array, probs: Array, tau: float) -> Array:
                [-0.125,  0.125]])
     """
     mean = mixture_mean(weights, probs)
-    second = np.einsum("b,bj,bk->jk", weights, probs, probs)
-    within = (np.diag(mean) - second) / (tau + 1.0)
-    centred = probs - mean
-    return np.asarray(within + np.einsum("b,bj,bk->jk", weights, centred, centred))
+    # A product with its own transpose is symmetric to the last bit.
+    root = np.sqrt(weights)[:, None]
+    weighted, centred = root * probs, root * (probs - mean)
+    within = (np.diag(mean) - weighted.T @ weighted) / (tau + 1.0)
+    return np.asarray(within + centred.T @ centred)
 
 
 def expected_entropy(weights: Array, probs: Array, tau: float) -> float:

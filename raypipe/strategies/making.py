@@ -54,6 +54,7 @@ def mixture(
         epistemic_uncertainty=epistemic,
         dropped_share=float(weights @ [beam.parsed.dropped_share for beam in beams]),
         weighting=weighting,
+        covariance=dirichlet.mixture_covariance(weights, probs, settings[TAU]),
     )
 
 

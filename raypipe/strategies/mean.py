@@ -26,12 +26,14 @@ def mean_of(
 
     What becomes of the uncertainty depends on what the parts are. ``alternatives`` (prompts) are
     guesses at one and the same thing, only one of which need be right: the prediction is a mixture
-    with one component per part, so the law of total entropy holds. Aleatoric uncertainty
-    E[H(p)] is the weighted mean of the parts', and what they disagree about adds to the epistemic
-    part. ``moments`` (windows of a clip) are all right, each for its time: what is predicted is
-    the average p = sum_i w_i p_i itself. The entropy of an average is no average of entropies, so
-    the parts do not tell E[H(p)]: aleatoric and epistemic uncertainty are None. Total uncertainty,
-    the entropy of the mean, is right for both. All three are None where a part has none.
+    with one component per part, so the laws of total entropy and covariance hold. Aleatoric
+    uncertainty E[H(p)] is the weighted mean of the parts', and what they disagree about adds to the
+    epistemic part and to the covariance. ``moments`` (windows of a clip) are all right, each for
+    its time: what is predicted is the average p = sum_i w_i p_i itself. The entropy of an average
+    is no average of entropies, so the parts do not tell E[H(p)]: aleatoric and epistemic
+    uncertainty are None, and so is the covariance. Total uncertainty, the entropy of the mean, is
+    right for both. All of them are None
+    where a part has none.
 
     Args:
         predictions: at least one, all of one strategy.
@@ -116,7 +118,9 @@ def _combined(known: Sequence[tuple[Prediction, float]], parts: Parts) -> Predic
     probs = np.asarray(mean / mean.sum())
     nats = float(entr(probs).sum())
     unknown = any(prediction.total_uncertainty is None for prediction in valid)
-    aleatoric = None if parts == "moments" else _mean_aleatoric(valid, weights, nats)
+    # An average's covariance depends on how its parts go together, which they do not tell either.
+    is_mixture = parts == "alternatives"
+    aleatoric = _mean_aleatoric(valid, weights, nats) if is_mixture else None
     return replace(
         valid[0],
         probs=probs,
@@ -127,6 +131,7 @@ def _combined(known: Sequence[tuple[Prediction, float]], parts: Parts) -> Predic
         total_uncertainty=None if unknown else nats,
         aleatoric_uncertainty=aleatoric,
         epistemic_uncertainty=None if aleatoric is None else nats - aleatoric,
+        covariance=_mixture_covariance(valid, weights, probs) if is_mixture else None,
     )
 
 
@@ -145,6 +150,19 @@ def _mean_aleatoric(
     ]
     # At most the entropy of the mean: exactly so in theory, rounding may break it by an ulp.
     return min(float(weights @ np.array(known)), nats) if len(known) == len(valid) else None
+
+
+def _mixture_covariance(
+    valid: Sequence[Prediction], weights: NDArray[np.float64], mean: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """By the law of total covariance: the mean of the parts' and the covariance of their means."""
+    covariance = np.zeros((len(mean), len(mean)))
+    for prediction, weight in zip(valid, weights, strict=True):
+        if prediction.covariance is None or prediction.probs is None:
+            return None
+        offset = prediction.probs - mean
+        covariance += weight * (prediction.covariance + np.outer(offset, offset))
+    return covariance
 
 
 def _joined(names: Iterable[str | None]) -> str | None:

@@ -141,7 +141,7 @@ def test_a_changed_tau_changes_the_uncertainty_of_strategies_that_use_it(
     rules = {"greedy", *TAU_FREE}  # the beams' readings have other names in this sweep
     original = [row for row in original if row["rule"] in rules]
     assert same == original
-    uncertain = ("aleatoric_uncertainty", "epistemic_uncertainty")
+    uncertain = ("aleatoric_uncertainty", "epistemic_uncertainty", "covariance")
     for row, changed in zip(original, other, strict=True):
         expected = set(uncertain) if row["valid"] and max(row["probs"]) < 1 else set()
         expected = set() if row["rule"] in TAU_FREE else expected

@@ -63,10 +63,9 @@ def test_any_other_reader_understands_the_encodings(table: pa.Table) -> None:
     group = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0)
     columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
     assert columns["audio"].compression == "UNCOMPRESSED"
-    assert (
-        "BYTE_STREAM_SPLIT"
-        in columns["nested.list.element.logits.list.element.list.element"].encodings
-    )
+    # Those that Spark 3 reads with the settings it comes with.
+    known = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}
+    assert {name for column in columns.values() for name in column.encodings} <= known
 
 
 def test_no_flipped_bit_changes_a_row_silently(table: pa.Table) -> None:

@@ -267,6 +267,7 @@ def test_a_generations_table_explains_itself() -> None:
     assert made.schema.metadata[b"raypipe.fingerprint"] == b"f"
     assert made.column("emotion_token_strings").to_pylist()[0] == list(TOKENS.token_strings)
     assert set(made.column("run").to_pylist()) == {"r1"}
+    assert made.column("labels").to_pylist() == [list(LABELS.names)] * len(ANSWERED)
     assert made.column("batch_size").to_pylist() == [None] * 5 + [16]
     assert made.column("heard_s").to_pylist() == [None] * 5 + [0.25]
 
@@ -295,7 +296,10 @@ def test_a_score_that_is_forgotten_or_unknown_is_an_error() -> None:
 
 def test_predictions_hold_truth_answer_and_scores() -> None:
     good = Prediction("w_bon", np.array([0.2, 0.1, 0.7]), "json", None, 1.1568, 1.5, 1.0, 0.5)
-    good = dataclasses.replace(good, model_tokens=512, verifier_calls=3, escalated=True)
+    spread = np.diag([0.08, 0.045, 0.105])
+    good = dataclasses.replace(
+        good, model_tokens=512, verifier_calls=3, escalated=True, covariance=spread
+    )
     bad = Prediction("greedy", None, None, "single number")
     made = predictions_table(
         [(FULL, good), (BARE, bad)],
@@ -307,6 +311,8 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
     )
     assert made.schema.equals(PREDICTIONS)
     first, second = made.to_pylist()
+    assert first["labels"] == second["labels"] == list(LABELS.names)
+    assert (first["covariance"], second["covariance"]) == (spread.tolist(), None)
     assert first["probs"] == [0.2, 0.1, 0.7]
     assert (first["predicted"], first["valid"], first["strategy"]) == ("sadness", True, "w_bon")
     assert first["votes_union"] == ["anger", "sadness"]  # aliases meant, words outside left out

@@ -69,6 +69,7 @@ def test_the_law_of_total_covariance_splits_into_inside_and_between() -> None:
     between = sum(w * np.outer(p - mean, p - mean) for w, p in zip(WEIGHTS, PROBS, strict=True))
     np.testing.assert_allclose(covariance, inside + between, atol=1e-15)
     np.testing.assert_allclose(covariance.sum(axis=1), 0.0, atol=1e-15)
+    np.testing.assert_array_equal(covariance, covariance.T)
     assert np.linalg.eigvalsh(covariance).min() > -1e-12
 
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from raypipe.records import Prediction
 from raypipe.strategies import ensemble, mean_of
-from raypipe.strategies.dirichlet import mixture_mean, split_entropy
+from raypipe.strategies.dirichlet import mixture_covariance, mixture_mean, split_entropy
 
 
 def one(anger: float | None, **more: object) -> Prediction:
@@ -17,6 +17,7 @@ def one(anger: float | None, **more: object) -> Prediction:
     plain = Prediction(
         "w_bon", probs, "json", None, total / np.log(2), total, aleatoric, epistemic, "alpha"
     )
+    plain = replace(plain, covariance=mixture_covariance(np.ones(1), probs[None], 1.0))
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
@@ -49,12 +50,13 @@ def test_without_a_valid_part_the_first_reason_is_kept() -> None:
 
 
 def test_alternatives_are_components_of_one_mixture() -> None:
-    """The law of total entropy, against the Dirichlet mixture of all components at once."""
+    """The laws of total entropy and covariance, against the mixture of all components at once."""
     shares, weights = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0.75, 0.25])
     mean = mean_of([one(0.9), one(0.2)], [3.0, 1.0], "alternatives")
     mixture = split_entropy(mixture_mean(weights, shares), weights, shares, 1.0)
     found = (mean.total_uncertainty, mean.aleatoric_uncertainty, mean.epistemic_uncertainty)
     np.testing.assert_allclose(np.array(found, dtype=np.float64), mixture)
+    np.testing.assert_allclose(mean.covariance, mixture_covariance(weights, shares, 1.0))
 
 
 def test_the_entropy_of_an_average_of_moments_is_not_told_by_its_parts() -> None:
@@ -62,12 +64,14 @@ def test_the_entropy_of_an_average_of_moments_is_not_told_by_its_parts() -> None
     mean = mean_of([one(1.0), one(0.0)], [1.0, 1.0], "moments")
     assert mean.total_uncertainty == pytest.approx(np.log(2))
     assert (mean.aleatoric_uncertainty, mean.epistemic_uncertainty) == (None, None)
+    assert mean.covariance is None
 
 
 def test_uncertainty_that_a_part_does_not_know_is_unknown() -> None:
     bare = Prediction("w_bon", np.array([0.5, 0.5]), None)
     mean = mean_of([one(0.9), bare], [1.0, 1.0], "alternatives")
     assert (mean.total_uncertainty, mean.aleatoric_uncertainty) == (None, None)
+    assert mean.covariance is None
     assert (mean.parse_rule, mean.weighting) == ("json", "alpha")
 
 

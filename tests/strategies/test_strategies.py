@@ -156,6 +156,17 @@ def test_w_alm_v_mixes_scored_valid_beams_by_score() -> None:
     np.testing.assert_allclose(one("w_alm_v", BEAMS).probs, [0.25 * 0.8 + 0.75 * 0.4, 0.5])
 
 
+def covariance_by_moments(weights: np.ndarray, probs: np.ndarray, tau: float) -> np.ndarray:
+    """E[p p^T] - E[p] E[p]^T, the second moments of every component from scipy."""
+    parts = [stats.dirichlet(tau * share) for share in probs]
+    second = sum(
+        weight * (part.cov() + np.outer(part.mean(), part.mean()))
+        for weight, part in zip(weights, parts, strict=True)
+    )
+    mean = weights @ probs
+    return np.asarray(second - np.outer(mean, mean))
+
+
 @pytest.mark.parametrize("tau", [0.5, 1.0, 8.0])
 def test_w_alm_v_is_the_dirichlet_mixture_of_the_scored_valid_beams(tau: float) -> None:
     # Scores 0.2 and 0.6 make weights 1/4 and 3/4; the unreadable and the unscored beam drop out.
@@ -169,7 +180,9 @@ def test_w_alm_v_is_the_dirichlet_mixture_of_the_scored_valid_beams(tau: float) 
     assert mixed.total_uncertainty == pytest.approx(total)
     assert mixed.aleatoric_uncertainty == pytest.approx(expected)
     assert mixed.epistemic_uncertainty == pytest.approx(total - expected)
+    np.testing.assert_allclose(mixed.covariance, covariance_by_moments(weights, probs, tau))
     chosen = one("alm_v", BEAMS, tau=tau)
+    np.testing.assert_allclose(chosen.covariance, stats.dirichlet(tau * probs[1]).cov())
     alone = special.digamma(tau + 1) - probs[1] @ special.digamma(tau * probs[1] + 1)
     assert chosen.aleatoric_uncertainty == pytest.approx(alone)
 

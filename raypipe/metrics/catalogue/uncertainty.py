@@ -25,6 +25,7 @@ METRICS = (
     AurocMetric(
         name="aleatoric_auroc",
         title="AUROC, aleatoric",
+        narrow="AUROC\nalea.",
         description="AUROC of the aleatoric part of the uncertainty, where a strategy has one",
         range=(0.0, 1.0),
         better="higher",
@@ -37,6 +38,7 @@ METRICS = (
     AurocMetric(
         name="epistemic_auroc",
         title="AUROC, epistemic",
+        narrow="AUROC\nepi.",
         description="AUROC of the epistemic part of the uncertainty, where a strategy has one",
         range=(0.0, 1.0),
         better="higher",

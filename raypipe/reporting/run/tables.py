@@ -21,6 +21,7 @@ from raypipe.reporting.names import (
 from raypipe.reporting.run.digest import PredictionTally
 from raypipe.reporting.run.headline import compare
 from raypipe.reporting.run.scores import Approach, Estimate, Scores
+from raypipe.reporting.run.sweep import common_name, rows_apart, swept_metrics
 from raypipe.reporting.text import (
     NONE,
     amount,
@@ -54,6 +55,7 @@ class ScoreRow:
 
     Attributes:
         heading: of the group that begins with this row; empty where none does.
+        variants: number of the strategy's variants with these numbers, for which the row stands.
     """
 
     name: str
@@ -61,6 +63,7 @@ class ScoreRow:
     is_baseline: bool
     is_best: bool
     cells: tuple[TableCell, ...]
+    variants: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +117,24 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
     """Every approach with every headline metric, the best value of each column marked.
 
     A constant predictor may hold the best value of a score and is marked like any other; it is
-    never best at giving valid answers, because it gives none.
+    never best at giving valid answers, because it gives none. Variants of a strategy that are equal
+    in all columns are one row; where a sweep's settings change an uncertainty and no score, that
+    uncertainty is a column.
     """
     metrics = list(headline_metrics())
     if any(_penalised(scores, approach, slice_name) for approach in scores.strategies()):
         metrics.insert(1, PENALISED)
+    metrics += swept_metrics(scores, (*metrics, INVALID), slice_name)
     best = {
         metric: _best_value(scores, scores.approaches, metric, slice_name) for metric in metrics
     }
     ranked_first = scores.best(PRIMARY, slice_name)
     versus = _versus_prior(scores, slice_name)
     costs = cost_metrics(scores, slice_name)
+    apart = rows_apart(scores, (*metrics, INVALID, *costs), slice_name)
     headings = {group.approaches[0]: group.title for group in scores.groups()}
     rows = []
-    for approach in scores.approaches:
+    for approach, variants in apart.items():
         cells = [_cell(scores, approach, metric, slice_name, best[metric]) for metric in metrics]
         if versus:
             cells.insert(1, versus.get(approach, EMPTY))
@@ -139,11 +146,12 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
             cells.append(estimate_cell(cost, number_format(metric)))
         rows.append(
             ScoreRow(
-                scores.short_name(approach),
+                _row_name(scores, variants),
                 headings.get(approach, ""),
                 approach.is_baseline,
                 approach == ranked_first,
                 tuple(cells),
+                len(variants),
             )
         )
     titles = [title(metric) for metric in (*metrics, INVALID, *costs)]
@@ -152,6 +160,12 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
     estimates = [scores.get(approach, PRIMARY, slice_name) for approach in scores.approaches]
     sizes = [estimate.n for estimate in estimates if estimate is not None] or [0]
     return ScoreTable(tuple(titles), tuple(rows), (min(sizes), max(sizes)))
+
+
+def _row_name(scores: Scores, variants: Sequence[Approach]) -> str:
+    if len(variants) == 1:
+        return scores.short_name(variants[0])
+    return common_name([variant.strategy for variant in variants])
 
 
 def _penalised(scores: Scores, approach: Approach, slice_name: str) -> bool:

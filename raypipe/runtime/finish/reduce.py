@@ -34,8 +34,8 @@ SHARDS_PER_TASK = 16
 
 # Every metric is worked out again from the distributions themselves.
 _UNREAD = (
-    *("run", "dataset", "parse_rule", "invalid_reason", "dropped_share"),
-    *("predicted", "audio_marks", "facts"),
+    *("run", "dataset", "labels", "parse_rule", "invalid_reason", "dropped_share"),
+    *("predicted", "covariance", "audio_marks", "facts"),
     *UTTERANCE_METRICS,
 )
 

@@ -232,7 +232,7 @@ def train_task(
     ]
     trained = train_head(parts[0], parts[1], cell.head.settings(), task.seed)
     probs = trained.predict(features[task.fold.test])
-    row = _head_row(task, trained, probs, corpus, fingerprint[:12])
+    row = _head_row(task, trained, probs, corpus, fingerprint[:12], labels)
     tested = [corpus.utterances[row] for row in task.fold.test]
     own = threshold_scores(tested, probs, labels, table_instead(truth.instead))
     row |= own | {"other_scores": _other_scores(tested, probs, labels, truth)}
@@ -262,6 +262,7 @@ def _head_row(
     probs: NDArray[np.float64],
     corpus: EncodedCorpus,
     run: str,
+    labels: LabelSet,
 ) -> dict[str, object]:
     tested = [corpus.utterances[row] for row in task.fold.test]
     return {
@@ -273,6 +274,7 @@ def _head_row(
         "seed": task.seed,
         "test": len(tested),
         "best_epoch": trained.best_epoch,
+        "labels": labels.names,
         "train_losses": list(trained.train_losses),
         "dev_losses": list(trained.dev_losses),
         "class_weights": trained.class_weights.tolist(),

@@ -99,7 +99,8 @@ def test_the_terminal_table_loads_no_plotting_library():
 
 def test_long_names_of_a_sweep_stay_apart(metric_rows):
     names = [f"w_bon[beams=3of5,length_normalised=false,tau={tau}]" for tau in ("0.5", "0.25")]
-    rows = metric_rows(*({"strategy": name, "metric": "js", "value": 0.2} for name in names))
+    values = zip(names, (0.2, 0.25), strict=True)
+    rows = metric_rows(*({"strategy": n, "metric": "js", "value": js} for n, js in values))
     text = _printed(summary_table(rows), 80)
     assert "…" not in text
     assert "tau=0.5]" in text
