@@ -24,6 +24,14 @@ _ANNOUNCED = re.compile(
     rf"(?P<more>(?:[\s)\]*_`\"']{{0,4}}(?:,|/|\bor\b|\band\b|&)\s{{0,4}}{_WRAP}[A-Z](?![\w']))*)",
     re.IGNORECASE,
 )
+_TOKEN = rf"(?<![\w']){_WRAP}[A-Z](?![\w'])[)\]\"'*_`.]{{0,4}}"
+_SEVERAL = re.compile(rf"{_TOKEN}(?:\s*(?:,|/|&|\bor\b|\band\b)\s*(?:or\s|and\s)?\s*{_TOKEN})+")
+_REJECTED = re.compile(
+    rf"\b(?:[Nn]ot|[Nn]or|[Nn]either|[Ee]xcept|rather than|instead of)\s+(?:[Oo]ption\s+)?{_TOKEN}"
+    rf"|(?:\b[Oo]ption\s+)?{_TOKEN}\s+(?:is|was|would be)\s+"
+    r"(?:not|wrong|incorrect|out|no\b|unlikely|less)"
+)
+_ALONE = re.compile(r"\W{0,6}([a-z])\W{0,6}")
 _OPENING = re.compile(rf"^\s*{_LETTER}[\"')\]*_`]{{0,4}}(?:[.):,\]=-]|\s*$)")
 _CLOSING = re.compile(rf"(?<![\w']){_LETTER}[\"')\]*_`.!]{{0,4}}\s*$")
 
@@ -140,8 +148,12 @@ def _named(part: str, labels: LabelSet) -> NamedEmotion:
 def _letters(part: str, known: Collection[str]) -> set[str]:
     """Letters that an answer chooses: announced ones, else those that open its lines or close it.
 
-    An "A" in running text is an article, and an "I" is the speaker.
+    An "A" in running text is an article, and an "I" is the speaker. An option that is said to be
+    wrong is none, and letters beside each other are all chosen.
     """
+    if alone := _ALONE.fullmatch(part):
+        return {alone[1].upper()} & set(known)
+    part = _REJECTED.sub(" ", part)
     announced = [
         {match["letter"], *re.findall(r"\b[A-Z]\b", match["more"])}
         for match in _ANNOUNCED.finditer(part)
@@ -149,6 +161,10 @@ def _letters(part: str, known: Collection[str]) -> set[str]:
     ]
     if announced:
         return announced[-1] & set(known)
+    for listed in _SEVERAL.finditer(part):
+        beside = set(re.findall(r"\b[A-Z]\b", listed[0])) & set(known)
+        if len(beside) > 1:
+            return beside
     opening = {match["letter"] for line in part.split("\n") if (match := _OPENING.match(line))}
     if opening:
         return opening & set(known)

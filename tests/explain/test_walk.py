@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from docs_world import World, check_command, check_config
 from markdown_blocks import blocks
 
 from raypipe.runtime.ray.session import ray_session
+from raypipe.store.location import Location
+from raypipe.store.query import query
 
 PAGE = "raypipe/explain/README.md"
 PORT = "8765"
@@ -94,6 +97,11 @@ def test_the_walk_as_it_stands(folder: Path) -> None:
             assert row["against"] == "zero-shot"
             assert row["difference_low"] > 0
             assert row["starred"]
+    [shown] = [
+        line for block in blocks(PAGE) for line in block.text.splitlines() if "SELECT" in line
+    ]
+    sql = shlex.split(shown)[2]
+    assert query(Location.parse("runs/table1"), sql).num_rows == 9
     for name in ("reasons/table1", "walk-judge/win_rates.parquet", "study-rates/rates.parquet"):
         for row in rows(folder / "runs" / name):
             print({key: value for key, value in row.items() if key != "run"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,9 @@ Form = Literal["open", "closed"]
 
 NO_ANSWER = "no_answer"
 """Fault of an utterance that a model did not answer."""
+
+
+_NO_REASON = "reason: missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,17 @@ def _read(
             (option.letter for option in options if option.label == utterance.plurality), None
         ),
     )
+
+
+def reasons_as_asked(answers: Sequence[ReadAnswer]) -> list[ReadAnswer]:
+    """A system's answers; that none has a reason, or a trace of one, is its form and no fault."""
+    of_reasons = {fault for answer in answers for fault in answer.faults if "reason" in fault}
+    if of_reasons != {_NO_REASON} or any(answer.reason is not None for answer in answers):
+        return list(answers)
+    return [
+        replace(answer, faults=tuple(fault for fault in answer.faults if fault != _NO_REASON))
+        for answer in answers
+    ]
 
 
 def _text_of(answer: StoredAnswer | Failure) -> tuple[str | None, str | None]:

@@ -83,6 +83,7 @@ class CorpusCandidates:
         table: its rationales; None without any.
         left_out: utterances by why they are no candidates; labels that do not map each by name.
         not_in_splits: utterances of other splits by the split's name.
+        splits_seen: names of all splits that its utterances are in.
     """
 
     index: ShardIndex
@@ -91,6 +92,7 @@ class CorpusCandidates:
     candidates: tuple[LineCandidate, ...]
     left_out: Counter[str] = field(default_factory=Counter)
     not_in_splits: Counter[str] = field(default_factory=Counter)
+    splits_seen: frozenset[str] = frozenset()
 
 
 def read_teacher_table(place: str, index: ShardIndex, endpoint: str | None) -> TeacherTable:
@@ -155,11 +157,13 @@ def corpus_candidates(config: ExportConfig, number: int) -> CorpusCandidates:
     elsewhere: Counter[str] = Counter()
     candidates: list[LineCandidate] = []
     seen: set[str] = set()
+    splits: set[str] = set()
     for entry in index.shards:
         for row in read_unheard(shards, entry):
             if isinstance(row, Failure):
                 left_out[row.error_type] += 1
                 continue
+            splits.add(split_name(row.split))
             part = _part(split_name(row.split), config, corpus)
             if part is None:
                 elsewhere[split_name(row.split)] += 1
@@ -172,7 +176,9 @@ def corpus_candidates(config: ExportConfig, number: int) -> CorpusCandidates:
             else:
                 seen.add(made.utterance_id)
                 candidates.append(made)
-    return CorpusCandidates(index, shards, table, tuple(candidates), left_out, elsewhere)
+    return CorpusCandidates(
+        index, shards, table, tuple(candidates), left_out, elsewhere, frozenset(splits)
+    )
 
 
 def _part(split: str, config: ExportConfig, corpus: CorpusToExport) -> Part | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from raypipe.errors import FingerprintError, ShardError, StoreError
+from raypipe.errors import ConfigError, FingerprintError, ShardError, StoreError
 from raypipe.explain.export.candidates import CorpusCandidates, LineCandidate, corpus_candidates
 from raypipe.explain.export.clips import AUDIO, clip_stems, file_ending
 from raypipe.explain.export.config import ExportConfig
@@ -59,6 +59,7 @@ def export(config: ExportConfig) -> Manifest:
     """
     output = Path(config.output)
     corpora = [corpus_candidates(config, number) for number in range(len(config.corpora))]
+    _check_development(config, corpora)
     fingerprint = export_fingerprint(config, corpora)
     there = _manifest_there(output, fingerprint)
     if there is not None:
@@ -123,6 +124,21 @@ def _manifest_there(output: Path, fingerprint: str) -> Manifest | None:
         f"{output} holds something else than this export ({fingerprint[:12]}). Choose another "
         "output, or move that folder away."
     )
+
+
+def _check_development(config: ExportConfig, corpora: Sequence[CorpusCandidates]) -> None:
+    """Refuse development splits that no corpus has: nothing would stop early.
+
+    Raises:
+        ConfigError: naming them and the splits there are.
+    """
+    wanted = {*((config.development and config.development.splits) or ())}
+    there = {name for corpus in corpora for name in corpus.splits_seen}
+    if missing := sorted(wanted - there):
+        raise ConfigError(
+            f"development.splits: no corpus has {', '.join(missing)}; there are "
+            f"{', '.join(sorted(there)) or 'none'}"
+        )
 
 
 def _write_clips(

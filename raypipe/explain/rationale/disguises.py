@@ -1,12 +1,15 @@
-"""Words as they are found in a text in spite of how they are written.
+r"""Words as they are found in a text in spite of how they are written.
 
 Seen through are: capitals and accents; letters of other alphabets that look the same, full-width,
 circled and mathematical ones; digits and signs for letters (``4ngry``); zero-width characters,
 HTML entities and tags; stars, hyphens, dots and blanks inside a word (``a-n-g-r-y``, ``an gry``,
 ``**ang**ry``); camelCase; stretched letters (``angryyy``); masked letters (``ang*y``); two letters
-that changed places (``agnry``); the word backwards; and emoji, by their Unicode names.
+that changed places (``agnry``); the word backwards; emoji, by their Unicode names and
+:data:`_FACES`; percent and ``\u`` escapes; letters with commas between (``a, n, g, r, y``); a
+stressing word in front (``veryangry``); and a hashtag that begins with the word.
 
-A word that only contains another is not that word: ``danger``, ``saddle``.
+A word that only contains another is not that word: ``danger``, ``saddle``. Not seen through are
+other misspellings, letters upside down, and ciphers.
 """
 
 # ruff: noqa: RUF001  letters of other alphabets are what it is about
@@ -33,9 +36,24 @@ _SIGNS: Final[dict[str, str]] = {
     **{"0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b", "9": "g"},
     **{"@": "a", "$": "s", "!": "i", "|": "il", "+": "t", "€": "e", "£": "l"},
 }
+_FACES: Final[dict[str, str]] = {
+    **dict.fromkeys("😡🤬👿💢😤😠", "angry"),
+    **dict.fromkeys("😢😭😞😔🙁☹😿😥😟🥺", "sad"),
+    **dict.fromkeys("😀😃😄😁😊🙂😂🤣😆😍🥰😸😺", "happy"),
+    **dict.fromkeys("🤢🤮", "disgusted"),
+    **dict.fromkeys("🙄😒😏", "contemptuous"),
+    **dict.fromkeys("😮😯😲🤯", "surprised"),
+    **dict.fromkeys("😨😱😰😧", "fearful"),
+    **dict.fromkeys("😐😑", "neutral"),
+}
+"""Emoji whose Unicode names do not say what they show."""
+
 _MOST_READINGS: Final = 16
 _TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,30}>|<!--.{0,30}?-->")
 _LETTER_SYMBOL: Final = re.compile(r"LETTER ([A-Z])$")
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})")
+_STRESSED: Final = re.compile(r"(?:very|really|so|quite|too|extremely|totally|super)(?=[a-z]{3})")
+_HASHTAG: Final = re.compile(r"#([a-z]+)")
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PIECE: Final = re.compile(r"[a-z0-9@$!|+€£]+")
 _MASKED: Final = re.compile(r"(?<![a-z*])[a-z]+(?:[*_#•·]{1,3}[a-z]+)+(?![a-z*])")
@@ -77,12 +95,13 @@ def disguised(text: str, words: Collection[str]) -> str | None:
         word = _starting_at(pieces[start:], plain, known)
         if word is not None:
             return word
-    return next(_masked(plain, known), None)
+    return next(_in_hashtags(plain, known), None) or next(_masked(plain, known), None)
 
 
 def _plain(text: str) -> str:
     """A text in lower-case letters a to z, as far as what it shows can be read so."""
     text = html.unescape(text)
+    text = _ESCAPE.sub(lambda escape: chr(int(escape[1] or escape[2], 16)), text)
     text = _TAG.sub("", text)
     text = "".join(_spelt_out(character) for character in text)
     text = unicodedata.normalize("NFKD", text)
@@ -97,6 +116,8 @@ def _spelt_out(character: str) -> str:
     """A symbol as the letter in it or as its name; any other character as it is."""
     if character.isascii() or unicodedata.category(character) != "So":
         return character
+    if character in _FACES:
+        return f" {_FACES[character]} "
     name = unicodedata.name(character, "")
     letter = _LETTER_SYMBOL.search(name)
     return letter[1].lower() if letter else f" {name} "
@@ -114,7 +135,8 @@ def _starting_at(
         if length > 2 * longest or (count > 1 and length > longest + 2):
             return None
         between = "" if count == 1 else plain[pieces[count - 2][2] : start]
-        if len(between) > 3 or re.search(r"[,;:?]\s", between):
+        spelt = all(len(part) == 1 for part in joined)
+        if len(between) > 3 or (re.search(r"[,;:?]\s", between) and not spelt):
             return None
         for reading in _readings("".join(joined)):
             word = _word(reading, words, is_whole=count == 1)
@@ -156,9 +178,12 @@ def _word(reading: str, words: frozenset[str], *, is_whole: bool) -> str | None:
             shorter = _STRETCHED.sub(r"\1" * few, reading)
             if shorter in words:
                 return shorter
-    if is_whole and len(reading) >= _SHORTEST_SCRAMBLED:
-        return _scrambled(words).get(reading)
-    return None
+    if not is_whole:
+        return None
+    stressed = _STRESSED.sub("", reading, count=1) if _STRESSED.match(reading) else ""
+    if stressed in words:
+        return stressed
+    return _scrambled(words).get(reading) if len(reading) >= _SHORTEST_SCRAMBLED else None
 
 
 @lru_cache(maxsize=64)
@@ -176,6 +201,17 @@ def _scrambled(words: frozenset[str]) -> dict[str, str]:
             if variant not in _NO_SCRAMBLES and variant not in words:
                 scrambled.setdefault(variant, word)
     return scrambled
+
+
+def _in_hashtags(plain: str, words: Collection[str]) -> Iterator[str]:
+    """Words with which a hashtag begins."""
+    for match in _HASHTAG.finditer(plain):
+        tag = match[1]
+        yield from (
+            word
+            for word in sorted(words)
+            if len(word) >= _SHORTEST_SCRAMBLED and tag.startswith(word)
+        )
 
 
 def _masked(plain: str, words: Collection[str]) -> Iterator[str]:

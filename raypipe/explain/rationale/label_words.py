@@ -36,13 +36,15 @@ _SYNONYMS: Mapping[str, str] = {
     " fury infuriate infuriated infuriates infuriating infuriation irritate irritated irritates"
     " irritating irritatedly irritation irritable irritably irritability annoy annoyed annoys"
     " annoying annoyingly annoyance rage raging enrage enraged outrage outraged irate wrath"
-    " wrathful livid indignant indignantly indignation incensed",
+    " wrathful livid indignant indignantly indignation incensed pissed hostile hostility resent"
+    " resents resented resentful resentfully resentment fume fumes fumed fuming seethe seethes"
+    " seething",
     "boredom": "tedium ennui",
     "calm": "relax relaxed relaxing relaxation serene serenely serenity tranquil tranquility",
     "contempt": "scorn scorns scorned scornful scornfully disdain disdains disdainful disdainfully"
     " despise despises despised despising derision",
     "disgust": "revulsion revolted revolting repulsed repulsion repulsive loathe loathes loathing"
-    " loathsome abhorrence",
+    " loathsome abhorrence repugnance repugnant grossed",
     "excitement": "thrilled exhilarated exhilaration",
     "fear": "afraid scare scares scared scary scaring anxious anxiously anxiousness anxiety fright"
     " frightened frightening frighten frightful frightfully terrified terrify terrifying terror"
@@ -52,14 +54,15 @@ _SYNONYMS: Mapping[str, str] = {
     " cheerfulness cheery cheerily glad gladly gladness glee gleeful gleefully delight delights"
     " delighted delightful delightfully elated elation jubilant jubilation merry merrily merriment"
     " ecstatic",
-    "neutral": "impartial",
+    "neutral": "impartial emotionless unemotional unemotionally",
     "sadness": "depress depressed depresses depressing depressingly depression depressive sorrow"
     " sorrows sorrowful sorrowfully grief griefs grieve grieves grieved grieving mournful"
     " mournfully mourning melancholy melancholic gloomy gloom gloomily despondent despondency"
     " unhappy unhappily unhappiness heartbroken dejected dejection dejectedly misery miserable"
     " miserably",
     "surprise": "astonish astonished astonishes astonishing astonishingly astonishment amazed"
-    " amazement astounded astounding astoundingly startle startled startles startling",
+    " amazement shocked shocks shocking shockingly astounded astounding astoundingly startle"
+    " startled startles startling",
 }
 """Words that a thesaurus gives for the label; all that :data:`ALIASES` has are added.
 

@@ -71,7 +71,7 @@ def ask_teacher(
     most_tries: int,
     guess: Guess | None = None,
 ) -> list[Rationale]:
-    """Rationales of a teacher, in order; the rule that a draft broke is named in the next request.
+    """Rationales of a teacher, in order; the rules that drafts broke are named in the next request.
 
     A request that fails as a whole ends the asking about its utterance: engines try again
     themselves.
@@ -90,7 +90,7 @@ def ask_teacher(
         StoppedError: if the teacher stops, say at the end of its budget.
     """
     asked = list(rationales)
-    told: dict[int, str] = {}
+    told: dict[int, list[str]] = {}
     for _ in range(most_tries):
         numbers = [number for number, rationale in enumerate(asked) if rationale.is_open]
         if not numbers:
@@ -100,14 +100,16 @@ def ask_teacher(
                 source,
                 asked[number].label,
                 asked[number].transcript,
-                [told[number]] if number in told else [],
+                list(dict.fromkeys(told.get(number, ()))),
+                asked[number].tries,
             )
             for number in numbers
         ]
         replies = ask(list(zip(numbers, prompts, strict=True)))
         for number, reply in zip(numbers, replies, strict=True):
             asked[number], why = _checked_reply(asked[number], reply, rules)
-            told[number] = why
+            if why:
+                told.setdefault(number, []).append(why)
         if guess is not None:
             _refuse_guessable([n for n in numbers if asked[n].text is not None], asked, told, guess)
     return asked
@@ -138,7 +140,7 @@ def _checked_reply(
 
 
 def _refuse_guessable(
-    numbers: Sequence[int], asked: list[Rationale], told: dict[int, str], guess: Guess
+    numbers: Sequence[int], asked: list[Rationale], told: dict[int, list[str]], guess: Guess
 ) -> None:
     """Open those again whose label is guessed from their text; a failed guess fails them."""
     texts = [asked[number].text or "" for number in numbers]
@@ -149,4 +151,4 @@ def _refuse_guessable(
         elif label == rationale.label:
             refusal = RefusedDraft(GUESSABLE, f"guessed: {label}", rationale.text or "")
             asked[number] = replace(rationale, text=None, refusals=(*rationale.refusals, refusal))
-            told[number] = _PARAPHRASE
+            told.setdefault(number, []).append(_PARAPHRASE)

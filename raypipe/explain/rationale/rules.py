@@ -52,9 +52,11 @@ def _empty(draft: Draft) -> str | None:
 _REFUSAL: Final = re.compile(
     r"\b(?:i(?:'m| am) (?:sorry|unable|not able)"
     r"|i (?:can(?:'t|not)|could not|couldn't|do not|don't) (?:actually |really |directly )?"
-    r"(?:hear|listen|access|process|provide|determine|analy[sz]e"
-    r"|help|assist|comply|fulfil)|(?:no|without (?:the|an|any)) audio (?:was|is|file|clip)"
-    r"|audio (?:was|is) not (?:provided|available|attached)|(?:provide|upload|share) the audio"
+    r"(?:hear|listen|access|process|play|open|provide|determine|analy[sz]e"
+    r"|help|assist|comply|fulfil)"
+    r"|(?:no|without (?:the|an|any)) (?:audio|recording|sound|clip) (?:was|is|file|clip)"
+    r"|(?:audio|recording|clip|file) (?:was|is) not (?:provided|available|attached)"
+    r"|(?:provide|upload|share) the (?:audio|recording|clip)"
     r"|unable to (?:hear|listen|access|process|provide|analy[sz]e)|i apologi[sz]e)\b",
     re.IGNORECASE,
 )
@@ -66,7 +68,9 @@ def _refusal(draft: Draft) -> str | None:
 
 
 _SPECIAL: Final = re.compile(
-    r"</?\s*(?:asr|answer|reason|think|audio|image|video)\b[^>]*>|<\|[^|<>]*\|>", re.IGNORECASE
+    r"</?\s*(?:asr|answer|reason|think|audio|image|video)\b[^>]*>|<\|[^|<>]*\|>"
+    r"|</?(?:s|eos|bos|pad|unk|(?:start|end)_of_turn)>|\[/?INST\]|<</?SYS>>",
+    re.IGNORECASE,
 )
 
 
@@ -83,6 +87,8 @@ def _names_label(draft: Draft) -> str | None:
 
 _TASK: Final = re.compile(
     r"\b(?:(?:given|provided|specified|target|gold|reference|assigned|intended) (?:emotion|label)s?"
+    r"|(?:emotion|label|category) (?:that |which )?(?:you|i was) (?:gave|given|named|told|provided)"
+    r"|(?:annotated|labell?ed|given) (?:category|emotion|label|class)"
     r"|(?:emotion|gold|the) labels?|ground[- ]truth|as (?:instructed|requested|per the)"
     r"|(?:the|these|your|my) (?:prompt|instructions?|guidelines)|avoid(?:ing)? the word"
     r"|without using the word)\b",
@@ -99,7 +105,9 @@ _INVITATION: Final = re.compile(
     r"\b(?:what (?:do|did|would|about) you\b|what are your"
     r"|do you (?:agree|think|feel|want|hear|have)"
     r"|would you (?:like|say|agree)|don't you think|wouldn't you|can you (?:hear|imagine)"
-    r"|let me know|feel free|(?:if|should) you (?:want|have|'d like|would like|need|wish)"
+    r"|let me know|feel free|just ask|do reply|tell me if|questions are welcome|any questions"
+    r"|please (?:write|reply|respond|let|tell|ask|share)|does (?:that|this|it) make sense"
+    r"|(?:if|should) you (?:want|have|'d like|would like|need|wish)"
     r"|(?:share|tell (?:me|us)) (?:your|more|what)|i(?:'d| would) (?:love|be (?:happy|glad)) to"
     r"|i(?:'m| am) here to|(?:hope|hoping) (?:this|that"
     r"|it) helps|(?:happy|glad) to (?:help|discuss|talk|elaborate)|your (?:opinion|thoughts|view"
@@ -134,6 +142,8 @@ _OPENING: Final = re.compile(
     r"^\W*(?:(?:sure|certainly|absolutely|definitely|of course|okay|ok|alright|all right|great"
     r"|good|yes|yeah|no problem|hmm+|um+|uh+|oh|ah|so|right|now|hello|hi"
     r"|thanks?(?: you)?)\s*[,.!…:—–-]"
+    r"|(?:basically|honestly|anyway|look|listen|right then|sure thing|ooh+|aha)\s*[,.!…:—–-]"
+    r"|(?:okay|ok|alright|right) so\b|my (?:reasoning|analysis|explanation) (?:is|goes|follows)\b"
     r"|(?:great|good) (?:question|point)|you know\b|i mean\b|let me\b|let's\b|let us\b"
     r"|here(?:'s| is| are)\b|(?:the )?(?:following|below) is|to answer\b|thank you\b"
     r"|i(?:'ll| will|'d)\b)",

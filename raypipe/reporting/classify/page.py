@@ -85,7 +85,30 @@ def headline(findings: ClassifyFindings) -> str:
         return "; ".join(starred) + " (macro-F1 against the majority, p ≤ 0.05)."
     if len({score.system for score in cells}) < 2:
         return "One system: there is nothing to compare it with."
-    return "No system is better than the best other one by more than chance."
+    if len({score.system for score in cells}) == 2:
+        return _of_two(findings)
+    return "No system is better than the one it is compared with by more than chance."
+
+
+def _of_two(findings: ClassifyFindings) -> str:
+    """The second system's differences from the first, or the only ones there are."""
+    compared = [
+        (form, score)
+        for form, scores in findings.scores.items()
+        for score in scores
+        if score.against is not None and (score.subset, score.scoring) == ("all", "mv")
+    ]
+    system, against = compared[-1][1].system, compared[-1][1].against
+    told = [
+        f"{_with_interval(score.difference, score.difference_low, score.difference_high)} on the "
+        f"{form} form"
+        for form, score in compared
+        if score.system == system
+    ]
+    return (
+        f"{system} is not better than {against} by more than chance: {' and '.join(told)} (points "
+        "of macro-F1 against the majority)."
+    )
 
 
 def table_rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:

@@ -83,6 +83,13 @@ def headline(overall: JudgeTally, record: RunRecord) -> str:
         return "No pair has two verdicts that can be read."
     rate = overall.win_rate
     apart = rate.low > 0.5 or rate.high < 0.5
+    inconsistency = overall.inconsistency.value
+    if inconsistency > 0.5:
+        return (
+            f"The judge goes by position: {count(round(100 * inconsistency))} % of the pairs get "
+            f"another verdict when their reasons change places. {first} against {second}: "
+            f"{_percent(rate)} over {count(overall.decided)} pairs."
+        )
     return (
         f"{first} wins {_percent(rate)} against {second} over {count(overall.decided)} pairs: "
         f"{'a' if apart else 'no'} preference beyond chance."

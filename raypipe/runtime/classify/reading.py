@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from raypipe.errors import ConfigError
-from raypipe.explain.classify.answers import Form, ReadAnswer, read_answers
+from raypipe.explain.classify.answers import Form, ReadAnswer, read_answers, reasons_as_asked
 from raypipe.labels import LabelSet
 from raypipe.metrics.classification import strict_majority
 from raypipe.parsing.choices import NamedEmotion
@@ -124,7 +124,7 @@ def _written(
     answers = [
         answer for table in chosen for answer in read_answers(table, labels, form, steps=steps)
     ]
-    return SystemAnswers(system, form, model, prompt, tuple(_by_id(answers)))
+    return SystemAnswers(system, form, model, prompt, tuple(_by_id(reasons_as_asked(answers))))
 
 
 def _predicted(

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raypipe.explain.classify.answers import read_answers
+from raypipe.explain.classify.answers import read_answers, reasons_as_asked
 from raypipe.explain.classify.deciding import decide
 from raypipe.explain.classify.findings import system_findings, word_error_rate
 from raypipe.labels import LABEL_SETS
@@ -117,3 +117,13 @@ def test_letters_are_counted_beside_the_references():
         "B": (pytest.approx(1 / 3), pytest.approx(1.0)),
     }
     assert np.isclose(sum(use.chosen for use in findings.letters), 1.0)
+
+
+def test_a_form_without_reasons_has_none_and_no_fault():
+    plain = "<asr>Anna lost it.</asr><answer>I think the emotion is sad</answer>"
+    answers = list(read_answers(table(plain, plain), LABELS, "open", steps=False))
+    assert [answer.faults for answer in reasons_as_asked(answers)] == [(), ()]
+    # Where another of the system's answers has one, or the trace of one, it is missed.
+    for other in ("<reason>A low voice.</reason>", "<reason>Low"):
+        mixed = list(read_answers(table(plain, plain + other), LABELS, "open", steps=False))
+        assert reasons_as_asked(mixed)[0].faults == ("reason: missing",)

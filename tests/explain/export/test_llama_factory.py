@@ -14,8 +14,12 @@ import pytest
 import soundfile
 from export_corpora import ExportWorld, spoken
 
+from raypipe.engines.transformers import TransformersFrontend
 from raypipe.explain.export.lines import AUDIO_PREFIX
 from raypipe.explain.export.write import LLAMA_FACTORY, export
+from raypipe.finetune.encoding import ExampleEncoder
+from raypipe.finetune.examples import read_examples
+from raypipe.records import Failure
 from raypipe.shards.references import clip_bytes
 from raypipe.tiny_alm.spoken import spoken_utterances
 
@@ -86,6 +90,17 @@ def test_llama_factory_makes_the_same_tokens_and_labels(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     read = json.loads(answer.read_text())
     assert read == list(_by_the_chat_template(output))
+    # What is learnt from here: the same, without the line end, which no answer gets to.
+    frontend = TransformersFrontend(str(CHECKPOINT))
+    end_of_turn = frontend.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    [end] = frontend.tokenizer.encode("\n", add_special_tokens=False)
+    encoder = ExampleEncoder(frontend, [end_of_turn], 2048)
+    for example, other in zip(read_examples(output).train, read, strict=True):
+        encoded = encoder.encode(example)
+        assert not isinstance(encoded, Failure)
+        ids = encoded.model_input.token_ids.tolist()
+        assert [*ids, end] == other["input_ids"]
+        assert [*encoded.labels.tolist(), end] == other["labels"]
 
 
 def _by_the_chat_template(output: Path) -> Iterator[dict[str, list[int]]]:

@@ -360,3 +360,10 @@ def test_speakers_nobody_names_cannot_be_held_out(world: ExportWorld) -> None:
     config = world.config(world.explained("one", some(speaker=None)), development={"speakers": 0.2})
     with pytest.raises(ConfigError, match="hold out a split"):
         export(config)
+
+
+def test_a_development_split_that_is_nowhere_is_refused(world: ExportWorld) -> None:
+    corpus = world.explained("one", some())
+    config = world.config(corpus, development={"splits": ["dev"]})
+    with pytest.raises(ConfigError, match="no corpus has dev; there are train"):
+        export(config)

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from good_rationales import DISGUISES, DISGUISES_OF_LONG_WORDS, GOOD, GoodRationale, broken
 
+from raypipe.explain.rationale.disguises import disguised
 from raypipe.explain.rationale.draft import Draft, RuleSettings, tidied
 from raypipe.explain.rationale.label_words import label_words
 from raypipe.explain.rationale.rules import RULES, first_breach
@@ -161,3 +162,55 @@ def test_an_answer_is_tidied_before_it_is_checked() -> None:
     assert tidied('"The words are few."') == "The words are few."
     assert tidied('"Stop it" and "now"') == '"Stop it" and "now"'
     assert tidied("<reason>The words.</reason>") == "The words."
+
+
+@pytest.mark.parametrize(
+    ("rule", "label", "text"),
+    [
+        ("names_label", "anger", "The speaker sounds pissed off: {}."),
+        ("names_label", "anger", "Here {}, and hostile."),
+        ("names_label", "disgust", "With repugnance {}."),
+        ("names_label", "surprise", "As of someone shocked {}."),
+        ("names_label", "neutral", "Emotionless though it stays, {}."),
+        ("question_to_reader", "anger", "Here {}. Questions are welcome."),
+        ("question_to_reader", "anger", "Here {}. Does that make sense"),
+        ("filler_opening", "anger", "Okay so {}."),
+        ("filler_opening", "anger", "Basically, {}."),
+        ("speaks_of_the_task", "anger", "That {} fits the emotion you gave me."),
+        ("special_token", "anger", "Here {} [/INST]."),
+        ("refusal", "anger", "No recording was attached, though {}."),
+    ],
+)
+def test_other_ways_to_break_a_rule(rule: str, label: str, text: str) -> None:
+    whole = text.format("the voice is loud on the missed train and its pitch climbs to the end")
+    broken = first_breach(Draft(whole, label, "We have missed the train.", RuleSettings()))
+    assert broken is not None
+    assert broken[0].name == rule
+
+
+@pytest.mark.parametrize(
+    ("label", "written"),
+    [
+        *[("anger", sign) for sign in "😡🤬👿"],
+        *[("sadness", sign) for sign in "😢😭😞"],
+        *[("happiness", sign) for sign in "😀😊🙂"],
+        *[("disgust", sign) for sign in "🤢🤮"],
+        *[("contempt", sign) for sign in "🙄😒"],
+        *[("surprise", sign) for sign in "😮😲"],
+        *[("fear", sign) for sign in "😨😱"],
+        ("anger", "A, N, G, E, R"),
+        ("anger", "an%67ry"),
+        ("anger", "\\u0061ngry"),
+        ("anger", "veryangry"),
+        ("anger", "#angrycommuter"),
+    ],
+)
+def test_further_disguises(label: str, written: str) -> None:
+    text = f"The speaker is {written} about the train; the voice is loud and the words come fast."
+    assert disguised(text, label_words(label)) is not None
+
+
+def test_a_hashtag_or_a_stressed_word_that_is_another_names_nothing() -> None:
+    text = "A #dangerous, veryold train: the words are really read fast, so sound loud, so tired."
+    for label in LABELS:
+        assert disguised(text, label_words(label)) is None

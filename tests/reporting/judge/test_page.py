@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -111,3 +112,9 @@ def test_without_verdicts_there_is_a_page_all_the_same(rows: list[AnsweredPair])
         )[0],
         record,
     ).startswith("No pair")
+
+
+def test_a_judge_that_goes_by_position_is_called_that() -> None:
+    always = [dataclasses.replace(row, first_as_a="A", second_as_a="A") for row in ROWS[:30]]
+    text, _ = page(always)
+    assert "The judge goes by position: 100 % of the pairs get another verdict" in text

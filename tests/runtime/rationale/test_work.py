@@ -136,3 +136,17 @@ def test_labels_may_be_left_out(corpus: InProcess) -> None:
     plan = rationale_plan(corpus, labels=["anger", "fear"])
     assert work(plan, InProcessTeacher(lambda request: GOOD)).asked == 4
     assert plan.reasons_left_out["label sadness"] == 2
+
+
+def test_every_try_is_asked_for_in_other_words_with_all_rules_that_were_broken(
+    corpus: InProcess,
+) -> None:
+    """Otherwise a greedy teacher, or one whose answers are kept, would say the same again."""
+    drafts = iter([f"{GOOD} What do you think?"] * 12 + ["Loud voice, fast words."] * 24)
+    teacher = InProcessTeacher(lambda request: next(drafts))
+    assert work(rationale_plan(corpus), teacher).without == 12
+    first, second, third = (teacher.asked[at].prompt for at in (0, 12, 24))
+    assert len({first, second, third}) == 3
+    assert "Your last reasoning was refused:\n- DO NOT ask the reader anything" in second
+    assert "Your last 2 reasonings were refused:\n- DO NOT ask the reader anything" in third
+    assert "- Write at least 10 words." in third
