@@ -115,7 +115,7 @@ def _ask_judges(plan: JudgePlan, console: Console) -> None:
         plan.pending,
         lambda held, part: held.judge.remote(part),
     )
-    with RunProgress(len(plan.pairs.pairs), done, console) as progress:
+    with RunProgress(len(plan.pairs.pairs), done, console, what="pairs") as progress:
         for summary in summaries:
             progress.advance(summary.pairs, summary.errors)
 
