@@ -77,7 +77,13 @@ def curve_panel(curve: Sequence[CurvePoint], *, alt: str) -> Markup:
         if len(losses) >= width:
             means = np.convolve(losses, np.ones(width) / width, mode="valid")
             middle = (width - 1) // 2
-            axes.plot(steps[middle : middle + len(means)], means, color=MUTED, linewidth=1.4, label="train")
+            axes.plot(
+                steps[middle : middle + len(means)],
+                means,
+                color=MUTED,
+                linewidth=1.4,
+                label="train",
+            )
         measured = [point for point in curve if point.development_loss is not None]
         if measured:
             axes.plot(
