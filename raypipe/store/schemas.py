@@ -233,7 +233,8 @@ PREDICTIONS = pa.schema(
         ("verifier_calls", pa.int64()),
         ("escalated", pa.bool_()),  # null but for adaptive
         *_TRUTH,
-        ("votes_union", pa.list_(pa.string())),
+        ("votes_union", pa.list_(pa.string())),  # labels that any annotator gave
+        ("votes_primary", pa.list_(pa.string())),  # and those that any gave first
         *_NOTES,
         *((name, pa.float64()) for name in UTTERANCE_METRICS),
     ]

@@ -134,6 +134,7 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
         "plurality": utterance.plurality,
         "n_votes": utterance.n_votes,
         "votes_union": labels_given(utterance.votes, labels, policy),
+        "votes_primary": labels_given(utterance.votes, labels, policy, "primary"),
         "audio_marks": None
         if utterance.audio_marks is None
         else plain_values(utterance.audio_marks),

@@ -24,12 +24,14 @@ class Answers:
     Attributes:
         votes: number of votes for each label, shape ``(utterances, labels)``; no vote at all for
             an unlabelled utterance.
+        secondary: labels that an annotator gave as a secondary one, same shape.
         probs: predicted distributions, same shape; NaN rows where invalid.
         stated: uncertainties and costs by column of ``predictions/``, shape ``(utterances,)``
             each; NaN where unknown.
     """
 
     votes: np.ndarray
+    secondary: np.ndarray
     probs: np.ndarray
     stated: dict[str, np.ndarray]
 
@@ -112,13 +114,16 @@ def some_answers(count: int = 240, seed: int = 7) -> Answers:
     stated["model_tokens"] = np.where(known, rng.integers(50, 90_000, count), np.nan)
     stated["verifier_calls"] = np.where(known, rng.integers(0, 6, count), np.nan)
     stated["escalated"] = np.where(known, rng.random(count) < 0.3, np.nan)
-    return Answers(votes, probs, stated)
+    secondary = (rng.random(votes.shape) < 0.2) & votes.any(axis=1)[:, None]
+    return Answers(votes, secondary, probs, stated)
 
 
 def table_of(answers: Answers, strategy: str = "w_bon") -> pa.Table:
     """The answers as ``predictions/``."""
     names = [f"u{number:04d}" for number in range(len(answers.votes))]
-    table = predictions_table(names, answers.votes, {strategy: answers.probs}, LABELS)
+    table = predictions_table(
+        names, answers.votes, {strategy: answers.probs}, LABELS, secondary=answers.secondary
+    )
     kinds = dict.fromkeys(answers.stated, pa.float64()) | {"escalated": pa.bool_()}
     for name, values in answers.stated.items():
         column = pa.array(values, pa.float64(), from_pandas=True)
