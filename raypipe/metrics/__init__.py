@@ -35,6 +35,7 @@ from raypipe.metrics.classification import (
     confusion_matrix,
     counts_from_confusion,
     dominant,
+    dominant_shares,
     f1_per_class,
     macro_f1,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "confusion_matrix",
     "counts_from_confusion",
     "dominant",
+    "dominant_shares",
     "entropy_bits",
     "equal_count",
     "equal_width",

@@ -50,6 +50,27 @@ def dominant(probs: Array) -> Indices:
     return np.asarray(np.argmax(probs, axis=1), dtype=np.int64)
 
 
+def dominant_shares(probs: Array) -> Array:
+    """Share of the credit that each label gets as the dominant one; each row sums to 1.
+
+    All of it for the label with the largest share; where several have that share, to within
+    rounding, an equal part for each of them.
+
+    Args:
+        probs: shape ``(utterances, labels)``, without NaN.
+
+    Returns:
+        Same shape.
+
+    Example:
+        >>> dominant_shares(np.array([[0.2, 0.5, 0.3], [0.2, 0.4, 0.4]]))
+        array([[0. , 1. , 0. ],
+               [0. , 0.5, 0.5]])
+    """
+    leading = probs >= probs.max(axis=1, keepdims=True) - SHARE_TOLERANCE
+    return np.asarray(leading / leading.sum(axis=1, keepdims=True))
+
+
 def confusion_matrix(
     truth: Indices, prediction: Indices, label_count: int, weights: Array | None = None
 ) -> Array:

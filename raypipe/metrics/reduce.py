@@ -284,7 +284,7 @@ def _scored_strategies(group: Group, frame: CorpusFrame) -> dict[str, Scored]:
         scored[name] = known[predicted]
     scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
     constant = uniform(*utterances.truth.shape)
-    scored[UNIFORM] = score(utterances, constant, utterances.labelled, guess=True)
+    scored[UNIFORM] = score(utterances, constant, utterances.labelled)
     return scored
 
 

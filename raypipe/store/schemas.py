@@ -219,7 +219,7 @@ PREDICTIONS = pa.schema(
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("strategy", pa.string(), nullable=False),
         ("probs", _PROBS),
-        ("predicted", pa.string()),
+        ("predicted", pa.string()),  # null where several labels have the largest share
         pa.field("valid", pa.bool_(), nullable=False),
         ("parse_rule", pa.string()),
         ("invalid_reason", pa.string()),

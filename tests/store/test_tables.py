@@ -322,6 +322,25 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
     assert [second[name] for name in UTTERANCE_METRICS] == [None] * len(UTTERANCE_METRICS)
 
 
+@pytest.mark.parametrize(
+    ("probs", "predicted"),
+    [
+        ([0.4, 0.4, 0.2], None),
+        ([0.1 + 0.2, 0.4, 0.3], "happiness"),
+        ([0.1 + 0.2, 0.3, 0.4], "sadness"),
+    ],
+)
+def test_a_prediction_of_several_equal_labels_has_no_predicted_label(
+    probs: list[float], predicted: str | None
+) -> None:
+    answer = Prediction("bon", np.array(probs), "json")
+    made = predictions_table(
+        [(BARE, answer)], run="r", model="m", prompt="p", labels=LABELS, scores=nothing_scored(1)
+    )
+    assert made.column("predicted").to_pylist() == [predicted]
+    assert made.column("valid").to_pylist() == [True]
+
+
 def test_the_union_of_votes_is_understood_as_the_corpus_s_policy_says() -> None:
     votes = (
         Vote("a", ("anger", "annoyed")),  # a word of its own in a corpus without aliases

@@ -14,6 +14,7 @@ from raypipe.reporting.names import (
     CALLS,
     ESCALATED,
     INVALID,
+    PREDICTION_TIES,
     PRIMARY,
     TOKENS,
     better,
@@ -27,6 +28,7 @@ from raypipe.reporting.text import NONE, amount, percent, score
 
 _BEST = "bold cyan"
 _NAME_WIDTH = 28
+_TIES_NAMED = 3
 
 
 def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
@@ -41,7 +43,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     costs = [name for name in cost_metrics(scores, slice_name) if name in (TOKENS, CALLS)]
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
-        caption=Text(_caption(costs)),
+        caption=Text("; ".join((_caption(costs), *_ties_in_words(scores, slice_name)))),
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=bool(costs),
@@ -84,6 +86,21 @@ def _caption(costs: Sequence[str]) -> str:
     if CALLS in costs:
         words.append("calls: of the verifier")
     return "; ".join(words)
+
+
+def _ties_in_words(scores: Scores, slice_name: str) -> list[str]:
+    """How many predictions give several labels the largest share; nothing where none does."""
+    shares = {
+        scores.short_name(approach): estimate.value / estimate.n
+        for approach in scores.strategies()
+        if (estimate := scores.get(approach, PREDICTION_TIES, slice_name)) and estimate.value
+    }
+    if not shares:
+        return []
+    worst = sorted(shares, key=lambda name: -shares[name])
+    named = ", ".join(f"{percent(shares[name], 0)} of {name}" for name in worst[:_TIES_NAMED])
+    more = f" and less of {len(worst) - _TIES_NAMED} more" if len(worst) > _TIES_NAMED else ""
+    return [f"labels that tie in a prediction share its credit: {named}{more}"]
 
 
 def _name(scores: Scores, approach: Approach, slice_name: str) -> Text:
