@@ -255,6 +255,7 @@ METRICS = pa.schema(
         ("n", pa.int64()),
         ("n_invalid", pa.int64()),
         ("labels", pa.string()),  # the label table measured against; null for the corpus's own
+        ("note", pa.string()),  # what a reader has to know; why there is no interval
     ]
 )
 """One row per model, prompt, strategy, slice and metric, once for every label table."""

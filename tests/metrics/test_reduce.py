@@ -15,7 +15,7 @@ from raypipe.metrics.bins import equal_count, equal_width
 from raypipe.metrics.bootstrap import interval, poisson_weights
 from raypipe.metrics.catalogue.annotators import annotator_counts
 from raypipe.metrics.catalogue.brier import brier_score
-from raypipe.metrics.catalogue.ece import expected_calibration_error
+from raypipe.metrics.catalogue.ece import debiased_calibration_error
 from raypipe.metrics.catalogue.threshold import threshold_counts
 from raypipe.metrics.classification import macro_f1
 from raypipe.metrics.distribution import entropy_bits
@@ -167,7 +167,7 @@ def test_label_scores_agree_with_sklearn(rows: Rows, strategy: str, slice_name: 
         brier_score((pairs[0] == pairs[1]).astype(float), confidence[rows_12]), abs=1e-9
     )
     assert value("ece") == pytest.approx(
-        expected_calibration_error(correct, confidence[scorable]), abs=1e-9
+        debiased_calibration_error(correct, confidence[scorable]), abs=1e-9
     )
     agreed = [union[row, leading(probs[row])].mean() for row in np.flatnonzero(valid)]
     assert value("annotator_accuracy") == pytest.approx(np.mean(agreed), abs=1e-9)

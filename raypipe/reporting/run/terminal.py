@@ -43,7 +43,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     costs = [name for name in cost_metrics(scores, slice_name) if name in (TOKENS, CALLS)]
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
-        caption=Text("; ".join((_caption(costs), *_ties_in_words(scores, slice_name)))),
+        caption=Text("; ".join((_caption(costs), *_cautions(scores, slice_name)))),
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=bool(costs),
@@ -86,6 +86,12 @@ def _caption(costs: Sequence[str]) -> str:
     if CALLS in costs:
         words.append("calls: of the verifier")
     return "; ".join(words)
+
+
+def _cautions(scores: Scores, slice_name: str) -> tuple[str, ...]:
+    """What a reader has to know of the values."""
+    ties = _ties_in_words(scores, slice_name)
+    return *ties, *scores.notes(scores.strategies(), headline_metrics(), slice_name)
 
 
 def _ties_in_words(scores: Scores, slice_name: str) -> list[str]:

@@ -123,3 +123,11 @@ def test_the_caption_says_how_many_predictions_tie(made_up_run):
     both = pa.concat_tables([metrics, pa.Table.from_pylist(tied, schema=metrics.schema)])
     words = " ".join(_printed(summary_table(both), 200).split())
     assert "labels that tie in a prediction share its credit: 10 % of greedy, 5 % of bon" in words
+
+
+def test_the_caption_says_what_a_value_s_note_says(made_up_run):
+    metrics = made_up_run.metrics
+    words = "fear is the label of 3 utterances: [/x]"
+    notes = [words if name == "macro_f1" else None for name in metrics["metric"].to_pylist()]
+    noted = metrics.append_column("note", pa.array(notes, pa.string()))
+    assert f"Macro-F1: {words}" in " ".join(_printed(summary_table(noted), 200).split())
