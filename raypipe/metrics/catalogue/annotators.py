@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics.classification import ClassCounts, macro_f1
+from raypipe.metrics.classification import ClassCounts, macro_f1, small_sample_note
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.scored import Scored
@@ -126,5 +126,6 @@ METRICS = (
         add=(CLASS_COUNTS,),
         function=_macro,
         count=PLURALITY,
+        note=lambda sums: small_sample_note(sums[PLURALITY][0], sums.labels),
     ),
 )
