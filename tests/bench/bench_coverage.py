@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Array]
 
 REPLICATES = 1000
-SIZES = (60, 300)
+SIZES = (60, 120, 300)
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,12 @@ def rows_of(count: int, excess: float) -> dict[str, MetricRow]:
     return {row.metric: row for row in rows if (row.strategy, row.slice) == ("greedy", "all")}
 
 
-def test_an_interval_is_given_from_60_utterances_on_and_the_row_says_why_not_below() -> None:
-    few, enough = rows_of(59, 0.0)["ece"], rows_of(60, 0.0)["ece"]
+def test_an_interval_is_given_from_300_utterances_on_and_the_row_says_why_not_below() -> None:
+    few, enough = rows_of(299, 0.0)["ece"], rows_of(300, 0.0)["ece"]
     assert few.value is not None
     assert (few.ci_low, few.ci_high) == (None, None)
     assert few.note is not None
-    assert few.note.startswith("no interval below 60 utterances")
+    assert few.note.startswith("no interval below 300 utterances")
     assert enough.note is None
     assert enough.ci_low == 0.0 <= (enough.value or 0.0) < (enough.ci_high or 0.0)
 
