@@ -24,6 +24,8 @@ SoftLabelRule = Literal["primary", "primary+secondary", "split", "all_inclusive"
 OutsideRule = Literal["drop_vote", "drop_clip", "other"]
 PluralityRule = Literal["votes", "corpus"]
 ClipRule = Literal["all", "voted", "plurality", "majority", "consensus"]
+AnnotatorLabels = Literal["primary", "primary+secondary"]
+"""Which of an annotator's labels a prediction may match: the first one, or each."""
 
 OTHER = "other"
 """The word of a vote for none of the labels on offer."""
@@ -155,8 +157,13 @@ def counted_labels(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[li
     return indices, outside
 
 
-def labels_given(votes: Sequence[Vote], labels: LabelSet, policy: VotePolicy) -> list[str]:
-    """Labels that any annotator gave, primary or secondary, in the label set's order.
+def labels_given(
+    votes: Sequence[Vote],
+    labels: LabelSet,
+    policy: VotePolicy,
+    which: AnnotatorLabels = "primary+secondary",
+) -> list[str]:
+    """Labels that any annotator gave, in the label set's order.
 
     Words are understood as the policy says: with its merges and aliases, without self-reports
     that do not count, and as ``other`` where it makes that of words outside the set.
@@ -169,8 +176,10 @@ def labels_given(votes: Sequence[Vote], labels: LabelSet, policy: VotePolicy) ->
         >>> labels = LabelSet(("anger", "fear", "other"))
         >>> labels_given(votes, labels, VotePolicy(outside="other", aliases=False))
         ['anger', 'other']
+        >>> labels_given(votes, labels, VotePolicy(outside="other", aliases=False), "primary")
+        ['anger']
     """
-    mentions = policy.model_copy(update={"rule": "primary+secondary"})
+    mentions = policy.model_copy(update={"rule": which})
     given = {
         index
         for vote in votes

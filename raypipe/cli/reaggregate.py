@@ -9,6 +9,7 @@ from rich.console import Console
 
 from raypipe.cli.common import Address, Endpoint, show_run, values
 from raypipe.cli.settings import values_given, with_settings
+from raypipe.votes import AnnotatorLabels
 
 
 @with_settings
@@ -23,6 +24,10 @@ def reaggregate(
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
     ] = None,
     replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
+    annotator_labels: Annotated[
+        AnnotatorLabels | None,
+        typer.Option(help="Annotators' labels that annotator-aware scores take for right."),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(help="Label table in the place of the corpus's labels; own: those."),
@@ -43,6 +48,7 @@ def reaggregate(
         settings=values_given(settings),
         sub_beams=values("--sub-beams", sub_beams, int),
         replicates=replicates,
+        annotator_labels=annotator_labels,
         labels=labels,
         labels_beside=tuple(labels_beside or ()),
     )

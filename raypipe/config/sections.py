@@ -12,6 +12,7 @@ from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
 from raypipe.config.values import PathText
 from raypipe.records import ClipPlace, Turn
+from raypipe.votes import AnnotatorLabels
 
 TEXT_PROMPT = "describe"
 """The built-in prompt that describes how a clip sounds instead of letting it be heard."""
@@ -247,11 +248,14 @@ class MetricsConfig(ConfigSection):
         replicates: number of Poisson bootstrap replicates behind every interval.
         seed: of the bootstrap.
         per_speaker: also one slice per speaker.
+        annotator_labels: which of the annotators' labels annotator-aware scores take for right:
+            ``primary``, or ``primary+secondary``.
     """
 
     replicates: int = Field(default=1000, ge=100)
     seed: int = 0
     per_speaker: bool = False
+    annotator_labels: AnnotatorLabels = "primary"
 
 
 Auto = Literal["auto"]

@@ -124,7 +124,7 @@ def vote(
     return Vote(
         annotator=who,
         labels=(first, *more),
-        typed="; ".join(text for text in (typed, *more_typed) if text) or None,
+        typed="; ".join(_distinct([typed or "", *more_typed])) or None,
         arousal=rating(arousal, "arousal"),
         valence=rating(valence, "valence"),
         dominance=rating(dominance, "dominance"),
@@ -158,6 +158,15 @@ typed='concerned; Curious', arousal=3.0, valence=None, dominance=4.0)
         valence=match["val"],
         dominance=match["dom"],
     )
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    """Each text once, as first written: many workers type the same as primary and secondary."""
+    first: dict[str, str] = {}
+    for text in texts:
+        if text:
+            first.setdefault(" ".join(text.lower().split()), text)
+    return list(first.values())
 
 
 def _primary(text: str) -> tuple[str, str | None]:

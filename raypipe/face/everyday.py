@@ -6,6 +6,7 @@ Nothing heavy is imported before it is needed: Ray with the first job, torch wit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from raypipe.shards import ShardIndex
     from raypipe.store.location import Location
     from raypipe.store.run_record import RunRecord
+    from raypipe.votes import AnnotatorLabels
 
 Section = TypeVar("Section", bound="BaseModel")
 
@@ -250,6 +252,7 @@ def reaggregate(
     replicates: int | None = None,
     labels: str | Path | None = None,
     labels_beside: Sequence[str | Path] = (),
+    annotator_labels: AnnotatorLabels | None = None,
     endpoint: str | None = None,
     address: str | None = None,
     **settings: Sequence[object],
@@ -265,6 +268,8 @@ def reaggregate(
         labels: label table in the place of the corpus's labels; ``"own"`` for those.
         labels_beside: label tables to measure against, too. Where neither is given, those of
             the run.
+        annotator_labels: which of the annotators' labels annotator-aware scores take for right;
+            None for what the run says.
         endpoint: of an S3-compatible server; None for the environment's.
         address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
         settings: of strategies, by name, each with its values: several are a sweep.
@@ -282,6 +287,7 @@ def reaggregate(
         [str(table) for table in labels_beside],
         **settings,
     )
+    changes = replace(changes, annotator_labels=annotator_labels)
     place = run.location.uri if isinstance(run, Run) else str(run)
     into = None if output is None else str(output)
     plan = plan_reaggregation(place, changes, output=into, endpoint=endpoint)

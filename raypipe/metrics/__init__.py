@@ -25,7 +25,10 @@ from raypipe.metrics.catalogue.bhattacharyya import (
     bhattacharyya_distance,
 )
 from raypipe.metrics.catalogue.brier import brier_score
-from raypipe.metrics.catalogue.ece import expected_calibration_error
+from raypipe.metrics.catalogue.ece import (
+    debiased_calibration_error,
+    expected_calibration_error,
+)
 from raypipe.metrics.catalogue.jensen_shannon import js_distance, js_divergence
 from raypipe.metrics.catalogue.kullback_leibler import kl_divergence
 from raypipe.metrics.catalogue.r2 import r2, r2_determination
@@ -35,6 +38,7 @@ from raypipe.metrics.classification import (
     confusion_matrix,
     counts_from_confusion,
     dominant,
+    dominant_shares,
     f1_per_class,
     macro_f1,
 )
@@ -55,7 +59,9 @@ __all__ = [
     "brier_score",
     "confusion_matrix",
     "counts_from_confusion",
+    "debiased_calibration_error",
     "dominant",
+    "dominant_shares",
     "entropy_bits",
     "equal_count",
     "equal_width",

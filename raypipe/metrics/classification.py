@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from raypipe.labels import LabelSet
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -48,6 +50,27 @@ def dominant(probs: Array) -> Indices:
         array([1])
     """
     return np.asarray(np.argmax(probs, axis=1), dtype=np.int64)
+
+
+def dominant_shares(probs: Array) -> Array:
+    """Share of the credit that each label gets as the dominant one; each row sums to 1.
+
+    All of it for the label with the largest share; where several have that share, to within
+    rounding, an equal part for each of them.
+
+    Args:
+        probs: shape ``(utterances, labels)``, without NaN.
+
+    Returns:
+        Same shape.
+
+    Example:
+        >>> dominant_shares(np.array([[0.2, 0.5, 0.3], [0.2, 0.4, 0.4]]))
+        array([[0. , 1. , 0. ],
+               [0. , 0.5, 0.5]])
+    """
+    leading = probs >= probs.max(axis=1, keepdims=True) - SHARE_TOLERANCE
+    return np.asarray(leading / leading.sum(axis=1, keepdims=True))
 
 
 def confusion_matrix(
@@ -118,6 +141,38 @@ def macro_f1(counts: ClassCounts) -> Array:
     number = present.sum(axis=-1)
     total = np.where(present, per_class, 0.0).sum(axis=-1)
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+FEW = 10
+"""Utterances of a label below which macro-F1's bias is worth a word."""
+
+
+def small_sample_note(counts: Array, labels: LabelSet) -> str | None:
+    """That a macro-F1 is biased by a label of which there are few utterances; None if none is.
+
+    Averaged over data sets macro-F1 lies below that of a large corpus where few utterances have a
+    label: by up to .05 for less than 10, two fifths of its standard error
+    (``tests/bench/bench_coverage.py``).
+
+    Args:
+        counts: utterances of each label in the truth, shape ``(labels,)``; labels without any do
+            not count as rare.
+        labels: the K labels.
+
+    Example:
+        >>> small_sample_note(np.array([40.0, 3.0]), LabelSet(("anger", "fear")))
+        'fear is the label of 3 utterances: macro-F1 is then up to .05 too low on average'
+    """
+    present = np.flatnonzero(counts > 0.0)
+    if present.size == 0:
+        return None
+    rarest = int(present[np.argmin(counts[present])])
+    if counts[rarest] >= FEW:
+        return None
+    return (
+        f"{labels.names[rarest]} is the label of {round(float(counts[rarest]))} utterances: "
+        "macro-F1 is then up to .05 too low on average"
+    )
 
 
 def strict_majority(soft_label: Array) -> Mask:

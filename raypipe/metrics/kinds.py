@@ -159,7 +159,7 @@ class SumsMetric(ScoredMetric):
     Attributes:
         add: what is added up beside ``count``.
         function: from the sums to the value, shape ``(1 + replicates,)``, NaN where undefined; of
-            a metric per label ``(1 + replicates, labels)``.
+            a metric per label ``(1 + replicates, labels)``, of one with an ``interval`` ``(1,)``.
         count: the summand that counts the utterances behind the value.
         per_label: whether there is one row per label, ``name=label``.
         uniform: from the sums to the value with invalid predictions counted as uniform; None
@@ -169,6 +169,9 @@ class SumsMetric(ScoredMetric):
             metric, NaN where undefined: needed for ``skill`` and ``difference``.
         invalid: the summand that counts the invalid predictions left out.
         bootstrapped: whether the value has an interval.
+        interval: from the sums, with replicates, to an interval of another kind than percentiles
+            of the replicates; NaN twice where it is withheld.
+        note: from the sums to what a reader has to know of the value or its interval.
     """
 
     kind = "function of sums"
@@ -182,6 +185,8 @@ class SumsMetric(ScoredMetric):
     per_utterance: Callable[[Scored], Array] | None = None
     invalid: Summand = INVALID
     bootstrapped: bool = True
+    interval: Callable[[Sums], tuple[float, float]] | None = None
+    note: Callable[[Sums], str | None] | None = None
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         yield from super()._faults()
@@ -189,6 +194,8 @@ class SumsMetric(ScoredMetric):
             yield "per_utterance", "is needed for a skill and a paired difference"
         if not self.bootstrapped and self.better != "neither":
             yield "bootstrapped", "a value that can be better needs its interval"
+        if self.interval and (self.per_label or self.skill or self.difference or self.uniform):
+            yield "interval", "is for the value alone: no labels, skill, difference, uniform row"
         if (self.uniform is None) != (self.uniform_count is None):
             yield "uniform_count", "goes with uniform"
         if self.per_label and (self.skill or self.difference or self.uniform or self.headline):
@@ -220,8 +227,9 @@ class SumsMetric(ScoredMetric):
             names = [f"{self.name}={label}" for label in sums.labels.names]
         columns = values.T if self.per_label else values[None]
         n, n_invalid = sums.number(self.count), sums.number(self.invalid)
+        interval = self.interval(sums) if self.interval and sums.replicates else None
         return {
-            name: Statistic(column, n, n_invalid, self.bootstrapped)
+            name: Statistic(column, n, n_invalid, self.bootstrapped, interval, self._note(sums))
             for name, column in zip(names, columns, strict=True)
         }
 
@@ -230,8 +238,12 @@ class SumsMetric(ScoredMetric):
         if self.uniform is None or self.uniform_count is None:
             return {}
         n = whole(sums.total(self.count)[0] + sums.total(self.uniform_count)[0])
-        statistic = Statistic(self.uniform(sums), n, sums.number(self.invalid))
+        invalid = sums.number(self.invalid)
+        statistic = Statistic(self.uniform(sums), n, invalid, note=self._note(sums))
         return {self.name + UNIFORM_SUFFIX: statistic}
+
+    def _note(self, sums: Sums) -> str | None:
+        return None if self.note is None else self.note(sums)
 
     def _counts(self, sums: Sums) -> Array:
         return sums.total(self.count)

@@ -26,6 +26,7 @@ class MetricRow:
         ci_high: its upper end; None where there is none.
         n: number of utterances behind the value.
         n_invalid: number of invalid predictions left out of it.
+        note: what a reader has to know of the value, or why it has no interval; None for nothing.
     """
 
     model: str
@@ -39,6 +40,7 @@ class MetricRow:
     ci_high: float | None
     n: int
     n_invalid: int
+    note: str | None = None
 
 
 def metric_rows(
@@ -52,14 +54,25 @@ def metric_rows(
         versus: the other strategy, for paired differences.
     """
     drawn = [
-        name for name, item in statistics.items() if item.bootstrapped and item.values.size > 1
+        name
+        for name, item in statistics.items()
+        if item.bootstrapped and item.interval is None and item.values.size > 1
     ]
-    ends = dict.fromkeys(statistics, (float("nan"), float("nan")))
+    none = float("nan"), float("nan")
+    ends = {name: item.interval or none for name, item in statistics.items()}
     if drawn:
         both = intervals(np.stack([statistics[name].values[1:] for name in drawn]))
         ends |= {name: (low, high) for name, (low, high) in zip(drawn, both, strict=True)}
     return [
-        metric_row(key, name, versus, (float(item.values[0]), *ends[name]), item.n, item.n_invalid)
+        metric_row(
+            key,
+            name,
+            versus,
+            (float(item.values[0]), *ends[name]),
+            item.n,
+            item.n_invalid,
+            item.note,
+        )
         for name, item in statistics.items()
     ]
 
@@ -71,9 +84,10 @@ def metric_row(
     estimate: tuple[float, float, float],
     n: int,
     n_invalid: int,
+    note: str | None = None,
 ) -> MetricRow:
     """One row: a value, lower and upper end of its interval, each None instead of NaN."""
     value, low, high = (None if math.isnan(number) else float(number) for number in estimate)
     if value is None:
-        low = high = None
-    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid)
+        low = high = note = None
+    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid, note)

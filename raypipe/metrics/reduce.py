@@ -46,6 +46,7 @@ from raypipe.metrics.statistics import (
 )
 from raypipe.metrics.summary import CorpusFrame, CorpusSummary
 from raypipe.metrics.sums import INVALID
+from raypipe.votes import AnnotatorLabels
 
 __all__ = ["CorpusSummary", "MetricRow", "MetricState"]
 
@@ -93,6 +94,7 @@ class MetricState:
         seed: int = 0,
         per_speaker: bool = False,
         compared: frozenset[tuple[str, str]] | None = None,
+        annotator_labels: AnnotatorLabels = "primary",
     ) -> MetricState:
         """Sum up a ``predictions/`` table.
 
@@ -105,12 +107,13 @@ class MetricState:
             per_speaker: also give ``speaker=`` slices, without intervals.
             compared: pairs of strategies, each in alphabetical order, whose paired differences
                 are given; None for all. Those from the baselines always are.
+            annotator_labels: which of the annotators' labels a prediction may match.
 
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
         """
         state = cls(labels, replicates, seed)
-        for group in read_groups(table, labels):
+        for group in read_groups(table, labels, annotator_labels):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
                 state._add(
@@ -281,7 +284,7 @@ def _scored_strategies(group: Group, frame: CorpusFrame) -> dict[str, Scored]:
         scored[name] = known[predicted]
     scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
     constant = uniform(*utterances.truth.shape)
-    scored[UNIFORM] = score(utterances, constant, utterances.labelled, guess=True)
+    scored[UNIFORM] = score(utterances, constant, utterances.labelled)
     return scored
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,17 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.bootstrap import id_hashes
 from raypipe.metrics.registry import COSTS, UNCERTAINTY_COLUMNS
 from raypipe.metrics.utterances import Utterances
+from raypipe.votes import AnnotatorLabels
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
+
+ANNOTATOR_COLUMNS: Mapping[AnnotatorLabels, str] = {
+    "primary": "votes_primary",
+    "primary+secondary": "votes_union",
+}
+"""The column of ``predictions/`` that holds such labels."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +63,48 @@ class Group:
         )
 
 
-def read_utterances(table: pa.Table, labels: LabelSet) -> Utterances:
+def read_utterances(
+    table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels = "primary"
+) -> Utterances:
     """The distinct utterances of a ``predictions/`` table, in order of first appearance.
 
+    Args:
+        table: rows of ``predictions/``.
+        labels: the K labels.
+        annotator_labels: which of the annotators' labels a prediction may match.
+
     Raises:
-        AccountingError: if a soft label does not have K entries, or a plurality is no label.
+        AccountingError: if a soft label does not have K entries, a plurality is no label, or an
+            earlier version wrote the table, without the annotators' primary labels.
     """
     table = table.combine_chunks()
     _, first = np.unique(_codes(table["utterance_id"]), return_index=True)
     chosen = table.take(pa.array(np.sort(first)))
+    annotators = ANNOTATOR_COLUMNS[annotator_labels]
+    if annotators not in table.column_names:
+        raise AccountingError(
+            f"predictions have no column {annotators}: an earlier version wrote them. "
+            "raypipe reaggregate writes them again from the run's generations."
+        )
     return Utterances(
         hashes=id_hashes(chosen["utterance_id"].to_pylist()),
         truth=_matrix(chosen["soft_label"], labels, "soft_label"),
         plurality=_plurality(chosen["plurality"], labels),
-        union=_union(chosen["votes_union"], labels),
+        union=_union(chosen[annotators], labels),
         splits=chosen["split"].to_pylist(),
         speakers=chosen["speaker"].to_pylist(),
     )
 
 
-def read_groups(table: pa.Table, labels: LabelSet) -> Iterator[Group]:
+def read_groups(
+    table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels = "primary"
+) -> Iterator[Group]:
     """Cut a ``predictions/`` table into its (model, prompt) groups, in sorted order.
+
+    Args:
+        table: rows of ``predictions/``.
+        labels: the K labels.
+        annotator_labels: which of the annotators' labels a prediction may match.
 
     Raises:
         AccountingError: if an utterance has two rows of one strategy, or a list is not aligned
@@ -87,11 +115,13 @@ def read_groups(table: pa.Table, labels: LabelSet) -> Iterator[Group]:
     for model, prompt in sorted(set(keys)):
         rows = np.array([key == (model, prompt) for key in keys])
         part = table.filter(pa.array(rows))
-        yield _group(model, prompt, part, labels)
+        yield _group(model, prompt, part, labels, annotator_labels)
 
 
-def _group(model: str, prompt: str, table: pa.Table, labels: LabelSet) -> Group:
-    utterances = read_utterances(table, labels)
+def _group(
+    model: str, prompt: str, table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels
+) -> Group:
+    utterances = read_utterances(table, labels, annotator_labels)
     line_of = _codes(table["utterance_id"])  # codes follow first appearance, as the lines do
     probs = _matrix(table["probs"], labels, "probs")
     strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)

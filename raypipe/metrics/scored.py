@@ -29,8 +29,9 @@ class Scored:
             or undefined.
         filled: per-utterance metrics of the uniform distribution by name, on the invalid rows;
             NaN elsewhere and where undefined.
-        choice: share of each label in the predicted class, shape ``(utterances, labels)``: one
-            1, or 1/K everywhere for the predictor that has no dominant label; 0 if not valid.
+        choice: share of the credit that each label gets as the dominant one, shape
+            ``(utterances, labels)``: one 1, or equal parts where several labels have the largest
+            share; 0 if not valid.
         confidence: share of the dominant label, shape ``(utterances,)``; NaN where not valid.
     """
 
@@ -59,9 +60,15 @@ class Scored:
         return self.valid & (self.utterances.plurality >= 0)
 
     @cached_property
+    def tied(self) -> Mask:
+        """Valid predictions in which several labels have the largest share."""
+        return np.asarray(self.valid & (self.choice.max(axis=1) < 1.0))
+
+    @cached_property
     def hit(self) -> Array:
         """1 where the dominant label is the plurality, else 0, shape ``(utterances,)``.
 
-        1/K for the predictor that has no dominant label; 0 where not scorable.
+        1/T where T labels have the largest share and one of them is the plurality; 0 where not
+        scorable.
         """
         return np.asarray((self.choice * self.utterances.plurality_matrix).sum(axis=1))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics.baselines import uniform
-from raypipe.metrics.classification import dominant
+from raypipe.metrics.classification import dominant_shares
 from raypipe.metrics.kinds import UtteranceMetric
 from raypipe.metrics.metric import SKILL_SUFFIX, ScoredMetric, Section
 from raypipe.metrics.registry import (
@@ -40,15 +40,13 @@ def layout(label_count: int) -> Layout:
     return Layout.of(SUMMANDS, label_count)
 
 
-def score(utterances: Utterances, probs: Array, present: Mask, *, guess: bool = False) -> Scored:
+def score(utterances: Utterances, probs: Array, present: Mask) -> Scored:
     """Score one strategy on the utterances it has rows for.
 
     Args:
         utterances: the truth.
         probs: shape ``(utterances, labels)``, NaN rows where invalid.
         present: utterances the strategy has a row for.
-        guess: count every label as predicted with a share of 1/K: the uniform predictor has no
-            dominant label, and the first in label order would be an arbitrary one.
 
     Raises:
         AccountingError: if a metric that is defined for every valid prediction has no value.
@@ -58,10 +56,7 @@ def score(utterances: Utterances, probs: Array, present: Mask, *, guess: bool = 
     rows = np.flatnonzero(valid)
     columns = per_utterance(utterances.truth[rows], probs[rows])
     choice = np.zeros(probs.shape)
-    if guess:
-        choice[rows] = 1.0 / probs.shape[1]
-    else:
-        choice[rows, dominant(probs[rows])] = 1.0
+    choice[rows] = dominant_shares(probs[rows])
     return Scored(
         utterances,
         probs,

@@ -53,12 +53,16 @@ class Statistic:
         n: number of utterances behind the plain value.
         n_invalid: number of invalid predictions left out of it (or filled in).
         bootstrapped: whether the replicates give an interval.
+        interval: an interval of another kind, NaN twice for none; None for the replicates'.
+        note: what a reader has to know of the value or its interval; None for nothing.
     """
 
     values: Array
     n: int
     n_invalid: int
     bootstrapped: bool = True
+    interval: tuple[float, float] | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,11 @@ class Sums:
 
     labels: LabelSet
     blocks: Mapping[str, Array]
+
+    @property
+    def replicates(self) -> int:
+        """Number of bootstrap replicates."""
+        return len(next(iter(self.blocks.values()))) - 1
 
     def __getitem__(self, summand: Summand) -> Array:
         """Shape ``(1 + replicates,)``, or ``(1 + replicates, columns)`` of several columns."""

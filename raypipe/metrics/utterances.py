@@ -28,7 +28,8 @@ class Utterances:
         truth: soft labels, shape ``(utterances, labels)``; NaN rows where unlabelled.
         plurality: index of the single most-voted label, shape ``(utterances,)``; -1 for a tie or
             without votes.
-        union: labels any annotator gave, shape ``(utterances, labels)``.
+        union: labels of the annotators that a prediction may match, shape
+            ``(utterances, labels)``.
         splits: one per utterance.
         speakers: one per utterance.
     """

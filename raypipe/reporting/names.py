@@ -32,6 +32,7 @@ INVALID: Final = "invalid_rate"
 TOKENS: Final = "model_tokens"
 CALLS: Final = "verifier_calls"
 ESCALATED: Final = "escalated"
+PREDICTION_TIES: Final = "prediction_ties"
 
 _VARIANTS: Final = {UNIFORM_SUFFIX: "invalid as uniform", MEDIAN_SUFFIX: "median"}
 

@@ -42,7 +42,8 @@ def metrics_table(rows: Iterable[MetricRow], labels: str | None = None) -> pa.Ta
 def confusion_table(state: MetricState) -> pa.Table:
     """Confusion counts by model, prompt, strategy and slice.
 
-    Counts are whole, but for ``uniform``, which spreads every utterance evenly over the labels.
+    Counts are whole, but where predictions give several labels the largest share: each of those
+    has an equal part of the utterance, as all labels have under ``uniform``.
     """
     names = state.labels.names
     rows = [

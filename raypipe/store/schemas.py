@@ -227,7 +227,7 @@ PREDICTIONS = pa.schema(
         pa.field("strategy", pa.string(), nullable=False),
         LABEL_NAMES,
         ("probs", _PROBS),
-        ("predicted", pa.string()),
+        ("predicted", pa.string()),  # null where several labels have the largest share
         pa.field("valid", pa.bool_(), nullable=False),
         ("parse_rule", pa.string()),
         ("invalid_reason", pa.string()),
@@ -242,7 +242,8 @@ PREDICTIONS = pa.schema(
         ("verifier_calls", pa.int64()),
         ("escalated", pa.bool_()),  # null but for adaptive
         *_TRUTH,
-        ("votes_union", pa.list_(pa.string())),
+        ("votes_union", pa.list_(pa.string())),  # labels that any annotator gave
+        ("votes_primary", pa.list_(pa.string())),  # and those that any gave first
         *_NOTES,
         *((name, pa.float64()) for name in UTTERANCE_METRICS),
     ]
@@ -263,6 +264,7 @@ METRICS = pa.schema(
         ("n", pa.int64()),
         ("n_invalid", pa.int64()),
         ("labels", pa.string()),  # the label table measured against; null for the corpus's own
+        ("note", pa.string()),  # what a reader has to know; why there is no interval
     ]
 )
 """One row per model, prompt, strategy, slice and metric, once for every label table."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from raypipe.labels import LabelSet
@@ -25,7 +24,7 @@ from raypipe.store.schemas import (
     with_metadata,
 )
 from raypipe.store.strict import table_from_rows
-from raypipe.votes import VotePolicy, labels_given
+from raypipe.votes import VotePolicy, labels_given, plurality
 
 MESSAGE_LIMIT = 500
 
@@ -118,7 +117,7 @@ _PREDICTION = tuple(field.name for field in fields(Prediction))
 def _prediction_row(prediction: Prediction, labels: LabelSet) -> dict[str, object]:
     row = {name: getattr(prediction, name) for name in _PREDICTION}
     probs = prediction.probs
-    row["predicted"] = None if probs is None else labels.names[int(np.argmax(probs))]
+    row["predicted"] = None if probs is None else plurality(probs.tolist(), labels)
     row["valid"] = prediction.valid
     row["covariance"] = None if prediction.covariance is None else list(prediction.covariance)
     return row
@@ -135,6 +134,7 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
         "plurality": utterance.plurality,
         "n_votes": utterance.n_votes,
         "votes_union": labels_given(utterance.votes, labels, policy),
+        "votes_primary": labels_given(utterance.votes, labels, policy, "primary"),
         "audio_marks": None
         if utterance.audio_marks is None
         else plain_values(utterance.audio_marks),

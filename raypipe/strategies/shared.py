@@ -47,6 +47,7 @@ TOKEN_STEPS: Setting[TokenSteps] = Setting(
     name="token_steps",
     annotation=Literal["all", "words"],
     default="all",
-    summary="generated steps whose logits are averaged: all, or words (those of emotion words)",
+    summary="generated steps whose logits are averaged: all, or words (those inside an emotion "
+    "word of the text)",
     examples=("all", "words"),
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, Hypothesis
+from raypipe.strategies.word_steps import word_steps
 
 Array = NDArray[np.float64]
 TokenSteps = Literal["all", "words"]
@@ -27,22 +28,24 @@ def text_steps(hypothesis: Hypothesis) -> int:
 
 
 def used_steps(
-    hypothesis: Hypothesis, tokens: EmotionTokens, steps: TokenSteps
+    hypothesis: Hypothesis, tokens: EmotionTokens, labels: LabelSet, steps: TokenSteps
 ) -> NDArray[np.bool_]:
-    """Steps that enter the average: every one, or those that generated an emotion-word token.
+    """Steps that enter the average: every one, or those that wrote emotion words.
 
     Args:
         hypothesis: the output; its last step is left out where it is the end of the sequence.
-        tokens: the recorded tokens; ``words`` takes a step if its token is one of them.
-        steps: ``all`` or ``words`` (the two variants of section 5.3).
+        tokens: the recorded tokens and the words they write.
+        labels: the K labels, whose words count.
+        steps: ``all`` or ``words`` (the two variants of section 5.3), see
+            :func:`~raypipe.strategies.word_steps.word_steps`.
 
     Returns:
         Mask of shape ``(J,)``.
     """
     if steps == "all":
         return np.ones(text_steps(hypothesis), dtype=np.bool_)
-    generated = np.asarray(hypothesis.token_ids[: text_steps(hypothesis)], dtype=np.int64)
-    return np.isin(generated, np.asarray(tokens.token_ids, dtype=np.int64))
+    written = hypothesis.token_ids[: text_steps(hypothesis)]
+    return word_steps(written, hypothesis.text, tokens, labels)
 
 
 @lru_cache(maxsize=8)

@@ -27,7 +27,9 @@ def answer_logits(answers: WindowAnswers) -> NDArray[np.float64] | str:
         return "no_label_tokens"
     if token_level.text_steps(source) < 1:
         return "no_steps"
-    used = token_level.used_steps(source, answers.emotion_tokens, answers.settings[TOKEN_STEPS])
+    used = token_level.used_steps(
+        source, answers.emotion_tokens, answers.labels, answers.settings[TOKEN_STEPS]
+    )
     if not used.any():
         return "no_emotion_word"
     raw = np.asarray(source.emotion_logits, dtype=np.float64)

@@ -12,6 +12,7 @@ import pytest
 from corpus_folder import CorpusFolder
 
 from raypipe.corpora import load_corpus, selection
+from raypipe.corpora.msp_votes import worker_line
 from raypipe.records import Utterance, Vote
 from raypipe.shards import read_shard, write_shards
 from raypipe.store.location import Location
@@ -383,3 +384,19 @@ def test_a_name_may_hold_dots_and_json_may_hold_null(folder: CorpusFolder) -> No
     assert (clip.speaker, clip.split, clip.arousal, clip.valence) == (None, None, None, 3.0)
     folder.file("labels_consensus.json", json.dumps({stem: document}))
     assert folder.read("msp-podcast")[stem].valence == 3.0
+
+
+@pytest.mark.parametrize(
+    ("primary", "secondary", "typed"),
+    [
+        ("Other-concerned", "Other-Concerned ,Neutral", "concerned"),
+        ("Other-concerned", "Neutral,Other-not  sure,Other-NOT SURE", "concerned; not  sure"),
+        ("Other-concerned", "Other-concerned about it", "concerned; concerned about it"),
+        ("Other", "Other-,Other-curious", "curious"),
+    ],
+)
+def test_what_a_worker_typed_twice_is_kept_once(primary: str, secondary: str, typed: str) -> None:
+    vote = worker_line(f"WORKER1; {primary}; {secondary}; A:3; V:3; D:3;")
+    assert vote.typed == typed
+    mentions = 1 + len(secondary.split(","))
+    assert len(vote.labels) == mentions, "every mention of other stays one"

@@ -14,6 +14,8 @@ from raypipe.labels import LabelSet
 LABELS = LabelSet(("anger", "fear", "neutral", "sadness"))
 K = len(LABELS)
 UNCERTAINTIES = ("aleatoric_uncertainty", "epistemic_uncertainty")
+REPEATS = 12
+"""Times that an utterance stands in pairs, so that 2, 3 or 4 tied labels share it equally."""
 COSTS = ("model_tokens", "verifier_calls", "escalated")
 
 
@@ -24,12 +26,14 @@ class Answers:
     Attributes:
         votes: number of votes for each label, shape ``(utterances, labels)``; no vote at all for
             an unlabelled utterance.
+        secondary: labels that an annotator gave as a secondary one, same shape.
         probs: predicted distributions, same shape; NaN rows where invalid.
         stated: uncertainties and costs by column of ``predictions/``, shape ``(utterances,)``
             each; NaN where unknown.
     """
 
     votes: np.ndarray
+    secondary: np.ndarray
     probs: np.ndarray
     stated: dict[str, np.ndarray]
 
@@ -61,20 +65,28 @@ class Answers:
         return self.valid & (self.plurality >= 0)
 
     @cached_property
-    def dominant(self) -> np.ndarray:
-        return np.nan_to_num(self.probs).argmax(axis=1)
+    def leading(self) -> list[list[int]]:
+        """Labels with the largest share of every valid prediction; none of another."""
+        rounded = np.round(self.probs, 9)
+        return [
+            [label for label in range(K) if row[label] == row.max()] if valid else []
+            for row, valid in zip(rounded, self.valid, strict=True)
+        ]
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Plurality and dominant label of the scorable utterances."""
-        return self.plurality[self.scorable], self.dominant[self.scorable]
+        """Plurality and dominant label of the scorable utterances, each ``REPEATS`` times."""
+        return self._pairs(self.scorable)
 
     @cached_property
     def pairs_with_guesses(self) -> tuple[np.ndarray, np.ndarray]:
-        """The same, each K times, with an invalid prediction as one of every label."""
-        counted = self.labelled & (self.plurality >= 0)
-        guessed = np.where(self.given[:, None], self.dominant[:, None], np.arange(K))
-        return np.repeat(self.plurality[counted], K), guessed[counted].ravel()
+        """The same with an invalid prediction as a tie of all labels."""
+        return self._pairs(self.labelled & (self.plurality >= 0))
+
+    def _pairs(self, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.flatnonzero(counted)
+        predicted = [np.resize(self.leading[row] or range(K), REPEATS) for row in rows]
+        return np.repeat(self.plurality[rows], REPEATS), np.concatenate(predicted)
 
     @cached_property
     def confidence(self) -> np.ndarray:
@@ -83,9 +95,9 @@ class Answers:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """1 where the scorable utterances' dominant label is the plurality, else 0."""
+        """1 where the scorable utterances' dominant label is the plurality, else 0; 1/T in ties."""
         truth, predicted = self.pairs
-        return (truth == predicted).astype(float)
+        return (truth == predicted).reshape(-1, REPEATS).mean(axis=1)
 
     @cached_property
     def ambiguous(self) -> np.ndarray:
@@ -112,13 +124,16 @@ def some_answers(count: int = 240, seed: int = 7) -> Answers:
     stated["model_tokens"] = np.where(known, rng.integers(50, 90_000, count), np.nan)
     stated["verifier_calls"] = np.where(known, rng.integers(0, 6, count), np.nan)
     stated["escalated"] = np.where(known, rng.random(count) < 0.3, np.nan)
-    return Answers(votes, probs, stated)
+    secondary = (rng.random(votes.shape) < 0.2) & votes.any(axis=1)[:, None]
+    return Answers(votes, secondary, probs, stated)
 
 
 def table_of(answers: Answers, strategy: str = "w_bon") -> pa.Table:
     """The answers as ``predictions/``."""
     names = [f"u{number:04d}" for number in range(len(answers.votes))]
-    table = predictions_table(names, answers.votes, {strategy: answers.probs}, LABELS)
+    table = predictions_table(
+        names, answers.votes, {strategy: answers.probs}, LABELS, secondary=answers.secondary
+    )
     kinds = dict.fromkeys(answers.stated, pa.float64()) | {"escalated": pa.bool_()}
     for name, values in answers.stated.items():
         column = pa.array(values, pa.float64(), from_pandas=True)

@@ -52,12 +52,15 @@ def predictions_table(
     *,
     speakers: Sequence[str | None] | None = None,
     splits: Sequence[str | None] | None = None,
+    secondary: np.ndarray | None = None,
     model: str = "m",
     prompt: str = "p",
 ) -> pa.Table:
     """One row per utterance and strategy; NaN rows of a prediction are invalid, and rows of
-    ``votes`` without any vote are unlabelled."""
+    ``votes`` without any vote are unlabelled. ``secondary`` says which labels were also given as
+    secondary ones."""
     count = len(ids)
+    mentioned = votes if secondary is None else votes + secondary
     plurality = plurality_of(votes, labels)
     speakers = list(speakers) if speakers is not None else [None] * count
     splits = list(splits) if splits is not None else [None] * count
@@ -72,7 +75,8 @@ def predictions_table(
             "probs": None if np.isnan(probs[row]).any() else probs[row].tolist(),
             "soft_label": (votes[row] / votes[row].sum()).tolist() if votes[row].any() else None,
             "plurality": plurality[row],
-            "votes_union": [labels.names[k] for k in np.flatnonzero(votes[row])],
+            "votes_union": [labels.names[k] for k in np.flatnonzero(mentioned[row])],
+            "votes_primary": [labels.names[k] for k in np.flatnonzero(votes[row])],
         }
         for row in range(count)
         for strategy, probs in predictions.items()
@@ -85,6 +89,7 @@ def predictions_table(
             ("soft_label", pa.list_(pa.float64())),
             ("plurality", pa.string()),
             ("votes_union", pa.list_(pa.string())),
+            ("votes_primary", pa.list_(pa.string())),
         ]
     )
     return pa.Table.from_pylist(rows, schema=schema)

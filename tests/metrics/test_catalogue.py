@@ -219,7 +219,9 @@ def test_a_function_of_another_column_gives_what_it_gives_alone() -> None:
 def rows() -> dict[tuple[str, str | None], MetricRow]:
     """Rows of the strategy ``w_bon`` on the whole corpus, by metric and versus."""
     names = table_of(ANSWERS)["utterance_id"].to_pylist()
-    other = predictions_table(names, ANSWERS.votes, {"greedy": OTHER}, LABELS)
+    other = predictions_table(
+        names, ANSWERS.votes, {"greedy": OTHER}, LABELS, secondary=ANSWERS.secondary
+    )
     both = pa.concat_tables([table_of(ANSWERS), other], promote_options="default")
     summary = CorpusSummary.from_table(both, LABELS)
     state = MetricState.from_table(both, summary, LABELS, replicates=20)

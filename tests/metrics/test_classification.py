@@ -10,6 +10,7 @@ from raypipe.metrics.classification import (
     confusion_matrix,
     counts_from_confusion,
     dominant,
+    dominant_shares,
     f1_per_class,
     macro_f1,
     strict_majority,
@@ -126,3 +127,14 @@ def test_weighted_threshold_counts_agree_with_sklearn() -> None:
         truth > 0.2, prediction > 0.2, average=None, sample_weight=WEIGHTS
     )
     np.testing.assert_allclose(f1_per_class(counts), reference, atol=1e-9)
+
+
+def test_labels_that_tie_share_the_credit() -> None:
+    probs = np.array([[0.1 + 0.2, 0.3, 0.4 - 0.1, 0.1], [0.4, 0.4, 0.1, 0.1], [0.25] * 4])
+    third, half = 1 / 3, 1 / 2
+    expected = [[third, third, third, 0], [half, half, 0, 0], [0.25] * 4]
+    np.testing.assert_allclose(dominant_shares(probs), expected)
+    clear = np.array([[0.3, 0.3 + 1e-6, 0.4 - 1e-6]])
+    assert dominant_shares(clear).tolist() == [[0, 0, 1]]
+    drawn = np.random.default_rng(0).dirichlet(np.ones(5), 50)
+    np.testing.assert_array_equal(dominant_shares(drawn).argmax(axis=1), dominant(drawn))

@@ -51,7 +51,7 @@ def answers(truth: np.ndarray, probs: np.ndarray) -> Answers:
     """A strategy's, whose stated uncertainties follow its distributions."""
     known = some_answers(COUNT).stated
     stated = {name: entropy(probs) if "uncertainty" in name else known[name] for name in known}
-    return Answers(votes=12 * truth, probs=probs, stated=stated)
+    return Answers(12 * truth, np.zeros(truth.shape, bool), probs, stated)
 
 
 RIGHT = {

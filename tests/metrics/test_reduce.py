@@ -15,7 +15,7 @@ from raypipe.metrics.bins import equal_count, equal_width
 from raypipe.metrics.bootstrap import interval, poisson_weights
 from raypipe.metrics.catalogue.annotators import annotator_counts
 from raypipe.metrics.catalogue.brier import brier_score
-from raypipe.metrics.catalogue.ece import expected_calibration_error
+from raypipe.metrics.catalogue.ece import debiased_calibration_error
 from raypipe.metrics.catalogue.threshold import threshold_counts
 from raypipe.metrics.classification import macro_f1
 from raypipe.metrics.distribution import entropy_bits
@@ -134,21 +134,28 @@ def test_values_agree_with_the_plain_functions(rows: Rows, strategy: str, slice_
     assert (value("uncertainty_auroc") or 0.0) == pytest.approx(np.nan_to_num(expected), abs=1e-9)
 
 
+def leading(probs: np.ndarray) -> np.ndarray:
+    """Labels with the largest share, each as often as the others, 12 in all."""
+    return np.resize(np.flatnonzero(np.isclose(probs, probs.max(), atol=1e-9)), 12)
+
+
 @pytest.mark.parametrize("slice_name", ["all", "majority", "split=test", "ambiguity_count_3"])
 @pytest.mark.parametrize("strategy", ["w_bon", "greedy"])
 def test_label_scores_agree_with_sklearn(rows: Rows, strategy: str, slice_name: str) -> None:
     probs, truth, inside = PREDICTIONS[strategy], plurality(), rows_of(slice_name)
     valid = inside & ~np.isnan(probs).any(axis=1)
     scorable = valid & (truth >= 0)
-    predicted = np.nan_to_num(probs).argmax(axis=1)
     confidence = np.nan_to_num(probs).max(axis=1)
-    correct = (truth == predicted).astype(float)
+    # Labels that tie in a prediction share an utterance: it stands 12 times, with each in turn.
+    rows_12 = np.repeat(np.flatnonzero(scorable), 12)
+    predicted_12 = np.concatenate([leading(probs[row]) for row in np.flatnonzero(scorable)])
+    correct = (truth[rows_12] == predicted_12).reshape(-1, 12).mean(axis=1)
     union = VOTES > 0
 
     def value(metric: str) -> float | None:
         return rows[strategy, slice_name, metric, None].value
 
-    pairs = truth[scorable], predicted[scorable]
+    pairs = truth[rows_12], predicted_12
     assert value("accuracy") == pytest.approx(sklearn_metrics.accuracy_score(*pairs), abs=1e-9)
     macro = sklearn_metrics.f1_score(*pairs, average="macro")
     assert value("macro_f1") == pytest.approx(macro, abs=1e-9)
@@ -157,14 +164,14 @@ def test_label_scores_agree_with_sklearn(rows: Rows, strategy: str, slice_name: 
         assert value(f"f1={name}") == pytest.approx(expected, abs=1e-9)
     assert value("ties") == (valid & (truth < 0)).sum()
     assert value("brier") == pytest.approx(
-        brier_score(correct[scorable], confidence[scorable]), abs=1e-9
+        brier_score((pairs[0] == pairs[1]).astype(float), confidence[rows_12]), abs=1e-9
     )
     assert value("ece") == pytest.approx(
-        expected_calibration_error(correct[scorable], confidence[scorable]), abs=1e-9
+        debiased_calibration_error(correct, confidence[scorable]), abs=1e-9
     )
-    agreed = union[np.arange(COUNT), predicted]
-    assert value("annotator_accuracy") == pytest.approx(agreed[valid].mean(), abs=1e-9)
-    counts = annotator_counts(truth[scorable], union[scorable], predicted[scorable])
+    agreed = [union[row, leading(probs[row])].mean() for row in np.flatnonzero(valid)]
+    assert value("annotator_accuracy") == pytest.approx(np.mean(agreed), abs=1e-9)
+    counts = annotator_counts(truth[rows_12], union[rows_12], predicted_12)
     assert value("annotator_macro_f1") == pytest.approx(float(macro_f1(counts)), abs=1e-9)
     threshold = threshold_counts(SOFT[valid], probs[valid])
     assert value("threshold_macro_f1") == pytest.approx(float(macro_f1(threshold)), abs=1e-9)
@@ -174,16 +181,15 @@ def test_an_invalid_row_is_worth_a_guess(rows: Rows) -> None:
     probs, truth = PREDICTIONS["greedy"], plurality()
     invalid = np.isnan(probs).any(axis=1)
     counted = truth >= 0
-    hits = np.where(invalid, 0.25, np.nan_to_num(probs).argmax(axis=1) == truth)
+    shares = np.where(invalid[:, None], 0.25, probs)
+    predictions = np.stack([leading(row) for row in shares])
+    hits = (predictions == truth[:, None]).mean(axis=1)
     row = rows["greedy", "all", "accuracy.invalid_as_uniform", None]
     assert row.value == pytest.approx(hits[counted].mean(), abs=1e-9)
     assert row.n == counted.sum()
     # Macro-F1 as if every invalid row were split evenly over all labels.
-    truths = np.repeat(truth[counted], 4)
-    predictions = np.where(
-        invalid[counted, None], np.arange(4), np.nan_to_num(probs[counted]).argmax(axis=1)[:, None]
-    ).ravel()
-    expected = sklearn_metrics.f1_score(truths, predictions, average="macro")
+    truths = np.repeat(truth[counted], 12)
+    expected = sklearn_metrics.f1_score(truths, predictions[counted].ravel(), average="macro")
     row = rows["greedy", "all", "macro_f1.invalid_as_uniform", None]
     assert row.value == pytest.approx(expected, abs=1e-9)
 

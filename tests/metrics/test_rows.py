@@ -45,12 +45,19 @@ def test_tables_of_many_chunks_read_as_one() -> None:
 
 
 def test_votes_outside_the_label_set_match_nothing() -> None:
-    at = TABLE.schema.get_field_index("votes_union")
+    at = TABLE.schema.get_field_index("votes_primary")
     unions = pa.array([["other", "fear"], None, [], ["other"], ["anger"], None])
-    table = TABLE.set_column(at, "votes_union", unions)
+    table = TABLE.set_column(at, "votes_primary", unions)
     first_of_each = [0, 2, 4]
     utterances = read_utterances(table.take(first_of_each), LABELS)
     assert utterances.union.tolist() == [[False, True], [False, False], [True, False]]
+
+
+def test_a_table_of_an_earlier_version_says_how_it_can_be_read() -> None:
+    old = TABLE.drop_columns(["votes_primary"])
+    assert read_utterances(old, LABELS, "primary+secondary").union.any()
+    with pytest.raises(AccountingError, match=r"votes_primary.*raypipe reaggregate"):
+        read_utterances(old, LABELS)
 
 
 def test_a_plurality_outside_the_label_set_is_refused() -> None:

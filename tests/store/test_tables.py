@@ -316,6 +316,7 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
     assert first["probs"] == [0.2, 0.1, 0.7]
     assert (first["predicted"], first["valid"], first["strategy"]) == ("sadness", True, "w_bon")
     assert first["votes_union"] == ["anger", "sadness"]  # aliases meant, words outside left out
+    assert first["votes_primary"] == first["votes_union"]
     assert (first["soft_label"], first["plurality"]) == ([0.5, 0.0, 0.5], "anger")
     assert (first["js"], first["bc"], first["epistemic_uncertainty"]) == (0.25, None, 0.5)
     costs = ("model_tokens", "verifier_calls", "escalated")
@@ -325,6 +326,25 @@ def test_predictions_hold_truth_answer_and_scores() -> None:
     assert second["invalid_reason"] == "single number"
     assert second["votes_union"] == []
     assert [second[name] for name in UTTERANCE_METRICS] == [None] * len(UTTERANCE_METRICS)
+
+
+@pytest.mark.parametrize(
+    ("probs", "predicted"),
+    [
+        ([0.4, 0.4, 0.2], None),
+        ([0.1 + 0.2, 0.4, 0.3], "happiness"),
+        ([0.1 + 0.2, 0.3, 0.4], "sadness"),
+    ],
+)
+def test_a_prediction_of_several_equal_labels_has_no_predicted_label(
+    probs: list[float], predicted: str | None
+) -> None:
+    answer = Prediction("bon", np.array(probs), "json")
+    made = predictions_table(
+        [(BARE, answer)], run="r", model="m", prompt="p", labels=LABELS, scores=nothing_scored(1)
+    )
+    assert made.column("predicted").to_pylist() == [predicted]
+    assert made.column("valid").to_pylist() == [True]
 
 
 def test_the_union_of_votes_is_understood_as_the_corpus_s_policy_says() -> None:
@@ -346,8 +366,22 @@ def test_the_union_of_votes_is_understood_as_the_corpus_s_policy_says() -> None:
             scores=nothing_scored(1),
             policy=policy,
         )
-        return made.column("votes_union").to_pylist()[0]
+        (primary,) = made.column("votes_primary").to_pylist()
+        (every,) = made.column("votes_union").to_pylist()
+        assert set(primary) <= set(every)
+        return every
 
+    secondary = dataclasses.replace(row, votes=(Vote("a", ("anger", "sad")),))
+    made = predictions_table(
+        [(secondary, answer)],
+        run="r",
+        model="m",
+        prompt="p",
+        labels=LABELS,
+        scores=nothing_scored(1),
+    )
+    assert made.column("votes_primary").to_pylist() == [["anger"]]
+    assert made.column("votes_union").to_pylist() == [["anger", "sadness"]]
     assert union(None) == union(VotePolicy()) == ["anger"]
     assert union(VotePolicy(self_reports=True)) == ["anger", "sadness"]
     merged = VotePolicy(aliases=False, merges={"excitement": "happiness"})

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def answer(token_ids: tuple[int, ...], finish_reason: str = "stop") -> Hypothesi
 
 def test_label_logits_follow_equation_1_by_hand() -> None:
     hypothesis = answer((40, 41, 7, 99))
-    used = used_steps(hypothesis, TOKENS, "all")
+    used = used_steps(hypothesis, TOKENS, LABELS, "all")
     assert used.tolist() == [True, True, True]  # the end-of-sequence step wrote no text
     logits = label_logits(
         np.asarray(hypothesis.emotion_logits, float), used, label_weights(TOKENS, LABELS)
@@ -41,16 +43,14 @@ def test_label_logits_follow_equation_1_by_hand() -> None:
 
 
 def test_a_cut_answer_counts_its_last_step() -> None:
-    assert used_steps(answer((40, 41, 7), "length"), TOKENS, "all").tolist() == [True] * 3
+    cut = answer((40, 41, 7), "length")
+    assert used_steps(cut, TOKENS, LABELS, "all").tolist() == [True] * 3
 
 
-def test_words_takes_only_steps_that_wrote_an_emotion_token() -> None:
-    assert used_steps(answer((40, 41, 7, 20, 99)), TOKENS, "words").tolist() == [
-        True,
-        True,
-        False,
-        True,
-    ]
+def test_words_takes_only_steps_inside_an_emotion_word() -> None:
+    spoken = replace(answer((40, 41, 7, 41, 20, 30, 99)), text="Anger, her sadness")
+    steps = used_steps(spoken, TOKENS, LABELS, "words")
+    assert steps.tolist() == [True, True, False, False, True, True]
 
 
 def test_a_label_without_recorded_words_has_no_weight() -> None:

@@ -18,7 +18,7 @@ from raypipe.prompts.options import options_for
 from raypipe.records import Failure, Option, Utterance
 from raypipe.store.generations import StoredAnswer, read_generations
 from raypipe.store.schemas import option_order_of
-from raypipe.votes import OTHER
+from raypipe.votes import OTHER, AnnotatorLabels
 
 Form = Literal["open", "closed"]
 
@@ -39,7 +39,7 @@ class ReadAnswer:
         split: None where the corpus does not say.
         speaker: None where the corpus does not say.
         reference: the plurality of the annotators; None for a tie or without votes.
-        union: every label that any annotator gave.
+        union: labels of the annotators that scoring ``any`` takes for right.
         majority: whether one label has more than half of the votes.
         said: the reference transcript; None without one.
         text: what the model wrote; None where it did not answer.
@@ -71,7 +71,12 @@ class ReadAnswer:
 
 
 def read_answers(
-    generations: pa.Table, labels: LabelSet, form: Form, *, steps: bool
+    generations: pa.Table,
+    labels: LabelSet,
+    form: Form,
+    *,
+    steps: bool,
+    annotator_labels: AnnotatorLabels = "primary",
 ) -> Iterator[ReadAnswer]:
     """The greedy answers of a ``generations/`` table, in order.
 
@@ -80,12 +85,14 @@ def read_answers(
         labels: of the run.
         form: how the emotion was asked for.
         steps: whether the prompt asked for reasoning step by step, which then is the reason.
+        annotator_labels: which of the annotators' labels scoring ``any`` takes for right.
     """
     order = option_order_of(generations.schema)
     for utterance, answer in read_generations(generations):
         if utterance is not None:
             options = options_for(order, labels, utterance.utterance_id)
-            yield _read(utterance, answer, labels, form, options, steps)
+            union = _union(utterance, annotator_labels)
+            yield _read(utterance, answer, labels, form, options, steps, union)
 
 
 def _read(
@@ -95,6 +102,7 @@ def _read(
     form: Form,
     options: tuple[Option, ...],
     steps: bool,
+    union: tuple[str, ...],
 ) -> ReadAnswer:
     text, fault = _text_of(answer)
     parts = read_parts(text or "")
@@ -114,7 +122,7 @@ def _read(
         split=utterance.split,
         speaker=utterance.speaker,
         reference=utterance.plurality,
-        union=tuple(sorted({name for vote in utterance.votes for name in vote.labels} - {OTHER})),
+        union=union,
         majority=soft is not None and bool(strict_majority(np.array([soft]))[0]),
         said=said,
         text=text,
@@ -139,6 +147,12 @@ def reasons_as_asked(answers: Sequence[ReadAnswer]) -> list[ReadAnswer]:
         replace(answer, faults=tuple(fault for fault in answer.faults if fault != _NO_REASON))
         for answer in answers
     ]
+
+
+def _union(utterance: Utterance, annotator_labels: AnnotatorLabels) -> tuple[str, ...]:
+    most = 1 if annotator_labels == "primary" else None
+    given = {name for vote in utterance.votes for name in vote.labels[:most]}
+    return tuple(sorted(given - {OTHER}))
 
 
 def _text_of(answer: StoredAnswer | Failure) -> tuple[str | None, str | None]:

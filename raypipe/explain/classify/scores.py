@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from raypipe.labels import LabelSet
 from raypipe.metrics.bootstrap import REPLICATES, id_hashes, interval, weights_from_hashes
 from raypipe.metrics.classification import ClassCounts, macro_f1
+from raypipe.votes import AnnotatorLabels
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,6 +28,12 @@ ALL_RULE = (
 )
 """How a prediction is scored against any annotator."""
 
+LABELS_RULE: Mapping[AnnotatorLabels, str] = {
+    "primary": "An annotator gives the primary label alone.",
+    "primary+secondary": "An annotator gives the primary label and the secondary ones.",
+}
+"""Which labels those are."""
+
 LEVEL = 0.05
 """p-value up to which a difference gets its star."""
 
@@ -39,7 +46,7 @@ class LabelledItem:
         utterance_id: of the utterance.
         speaker: None where the corpus does not say.
         reference: of the majority.
-        union: every label that any annotator gave.
+        union: labels of the annotators that scoring ``any`` takes for right.
         majority: whether one label has more than half of the votes.
     """
 

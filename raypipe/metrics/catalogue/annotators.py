@@ -1,11 +1,15 @@
-"""Scores that take any label an annotator gave for right."""
+"""Scores that take any annotator's label for right.
+
+Whether an annotator's primary label alone or secondary ones, too, is ``metrics.annotator_labels``
+of the config.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics.classification import ClassCounts, macro_f1
+from raypipe.metrics.classification import ClassCounts, macro_f1, small_sample_note
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.scored import Scored
@@ -96,7 +100,8 @@ METRICS = (
     SumsMetric(
         name="annotator_accuracy",
         title="Annotator accuracy",
-        description="share of utterances whose dominant label any annotator gave",
+        description="share of utterances whose dominant label any annotator gave, by default "
+        "as the primary one",
         range=(0.0, 1.0),
         better="higher",
         undefined="no utterance has a vote inside the label set",
@@ -110,7 +115,8 @@ METRICS = (
     SumsMetric(
         name="annotator_macro_f1",
         title="Annotator macro-F1",
-        description="macro-F1 in which any label an annotator gave is right",
+        description="macro-F1 in which any label an annotator gave, by default as the primary one, "
+        "is right",
         range=(0.0, 1.0),
         better="higher",
         undefined="every utterance's plurality is tied",
@@ -120,5 +126,6 @@ METRICS = (
         add=(CLASS_COUNTS,),
         function=_macro,
         count=PLURALITY,
+        note=lambda sums: small_sample_note(sums[PLURALITY][0], sums.labels),
     ),
 )

@@ -1,4 +1,4 @@
-"""How many predictions are invalid, and how many utterances have no plurality."""
+"""How many predictions are invalid or tied, and how many utterances have no plurality."""
 
 from __future__ import annotations
 
@@ -17,12 +17,20 @@ ROWS_INVALID = Summand("rows_invalid", lambda scored: scored.present & ~scored.g
 """Utterances whose prediction is invalid, labelled or not."""
 
 
+TIED = Summand("tied", lambda scored: scored.tied)
+"""Valid predictions in which several labels have the largest share."""
+
+
 def _invalid_rate(sums: Sums) -> Array:
     return ratio(sums[ROWS_INVALID], sums[ROWS])
 
 
 def _ties(sums: Sums) -> Array:
     return sums[VALID] - sums.total(PLURALITY)
+
+
+def _prediction_ties(sums: Sums) -> Array:
+    return sums[TIED]
 
 
 METRICS = (
@@ -56,6 +64,23 @@ METRICS = (
         rank=30,
         add=(PLURALITY,),
         function=_ties,
+        count=VALID,
+        bootstrapped=False,
+    ),
+    SumsMetric(
+        name="prediction_ties",
+        title="Tied predictions",
+        description="number of valid predictions in which several labels have the largest share, "
+        "and so equal parts of the credit",
+        range=(0.0, math.inf),
+        unit="utterances",
+        better="neither",
+        undefined=NEVER,
+        source="a count",
+        section=Section.COVERAGE,
+        rank=40,
+        add=(TIED,),
+        function=_prediction_ties,
         count=VALID,
         bootstrapped=False,
     ),

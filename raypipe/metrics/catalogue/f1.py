@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics.classification import ClassCounts, f1_per_class, macro_f1
+from raypipe.metrics.classification import ClassCounts, f1_per_class, macro_f1, small_sample_note
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.sums import HIT, PLURALITY, PLURALITY_OF_INVALID, Summand, Sums
@@ -25,6 +25,10 @@ def _counts(sums: Sums) -> ClassCounts:
 
 def _macro(sums: Sums) -> Array:
     return macro_f1(_counts(sums))
+
+
+def _note(sums: Sums) -> str | None:
+    return small_sample_note(sums[PLURALITY][0], sums.labels)
 
 
 def _per_label(sums: Sums) -> Array:
@@ -57,6 +61,7 @@ METRICS = (
         count=PLURALITY,
         uniform=_with_guesses,
         uniform_count=PLURALITY_OF_INVALID,
+        note=_note,
     ),
     SumsMetric(
         name="f1",

@@ -10,6 +10,7 @@ from raypipe.metrics.classification import (
     ClassCounts,
     f1_per_class,
     macro_f1,
+    small_sample_note,
 )
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
@@ -103,6 +104,11 @@ def _macro(sums: Sums) -> Array:
     return macro_f1(ClassCounts(*np.split(sums[CLASS_COUNTS], 3, axis=1)))
 
 
+def _note(sums: Sums) -> str | None:
+    hits, _, missed = np.split(sums[CLASS_COUNTS][0], 3)
+    return small_sample_note(hits + missed, sums.labels)
+
+
 METRICS = (
     SumsMetric(
         name="threshold_macro_f1",
@@ -117,5 +123,6 @@ METRICS = (
         add=(CLASS_COUNTS,),
         function=_macro,
         count=VALID,
+        note=_note,
     ),
 )

@@ -11,7 +11,7 @@ from rich.table import Table
 from raypipe.explain.classify.answers import Form
 from raypipe.explain.classify.findings import ClassifyFindings, SystemFindings
 from raypipe.explain.classify.sample import Agreement
-from raypipe.explain.classify.scores import ALL_RULE, SCORINGS, SUBSETS, Score
+from raypipe.explain.classify.scores import ALL_RULE, LABELS_RULE, SCORINGS, SUBSETS, Score
 from raypipe.reporting.page import environment
 from raypipe.reporting.run.facts import config_text, versions
 from raypipe.reporting.text import NONE, clean, count
@@ -38,7 +38,7 @@ def html_classified(findings: ClassifyFindings, record: RunRecord) -> str:
         "answers": record.done_counts.input,
         "named": record.done_counts.input - sum(item.other for item in findings.systems),
         "other": sum(item.other for item in findings.systems),
-        "all_rule": ALL_RULE,
+        "all_rule": f"{ALL_RULE} {_labels_rule(record)}",
         "tables": [
             {
                 "form": form,
@@ -63,6 +63,11 @@ def html_classified(findings: ClassifyFindings, record: RunRecord) -> str:
         "config": config_text(record),
     }
     return environment().get_template("classify/page.html.jinja").render(context)
+
+
+def _labels_rule(record: RunRecord) -> str:
+    # A job of an earlier version had no choice: it took secondary labels, too.
+    return LABELS_RULE[record.config.get("annotator_labels", "primary+secondary")]
 
 
 def headline(findings: ClassifyFindings) -> str:

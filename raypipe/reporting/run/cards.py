@@ -26,11 +26,12 @@ class ConfusionCell:
     """Number of utterances with one plurality and one predicted label.
 
     Attributes:
+        n: with a fraction where predictions tie.
         share: of the row, in [0, 1], as CSS reads it.
         text: the share in percent, or a dash in a row without utterances.
     """
 
-    n: int
+    n: float
     share: str
     text: str
     is_diagonal: bool
@@ -53,12 +54,15 @@ class Confusion:
         heads: short and full name of each predicted label.
         n: utterances counted.
         ties: utterances left out because their votes have no plurality.
+        tied: predictions in which several labels have the largest share, and equal parts of a
+            count.
     """
 
     heads: tuple[tuple[str, str], ...]
     rows: tuple[ConfusionRow, ...]
     n: int
     ties: int
+    tied: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,16 @@ def confusion(tally: PredictionTally, labels: LabelSet) -> Confusion | None:
     rows = tuple(
         ConfusionRow(
             name,
-            int(totals[index]),
+            round(totals[index]),
             tuple(
-                _cell(int(number), int(totals[index]), index == position)
+                _cell(float(number), round(totals[index]), index == position)
                 for position, number in enumerate(tally.confusion[index])
             ),
         )
         for index, name in enumerate(labels.names)
     )
     heads = tuple(zip(short_names(labels.names), labels.names, strict=True))
-    return Confusion(heads, rows, int(totals.sum()), tally.ties)
+    return Confusion(heads, rows, round(totals.sum()), tally.ties, tally.tied)
 
 
 def cards(examples: Mapping[str, ExampleUtterance], labels: LabelSet) -> tuple[ExampleCard, ...]:
@@ -143,7 +147,7 @@ def _shortest(label: str, labels: Sequence[str]) -> str:
     return label[:length]
 
 
-def _cell(n: int, total: int, is_diagonal: bool) -> ConfusionCell:
+def _cell(n: float, total: int, is_diagonal: bool) -> ConfusionCell:
     share = n / total if total else 0.0
     return ConfusionCell(
         n, f"{share:.3f}", score(100 * share, 0) if total else "\N{EN DASH}", is_diagonal

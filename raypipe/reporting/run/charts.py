@@ -202,7 +202,7 @@ def _trust_in_words(stated: float, kept: float, total: int) -> str:
 
 
 def _wilson(
-    successes: NDArray[np.int64], n: NDArray[np.int64]
+    successes: NDArray[np.float64], n: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's 95 % interval of a share, NaN where ``n`` is 0; shapes ``(bins,)``."""
     with np.errstate(invalid="ignore", divide="ignore"):

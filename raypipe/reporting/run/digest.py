@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
+from raypipe.metrics.classification import dominant_shares
 from raypipe.reporting.run.scores import Approach
 from raypipe.reporting.text import clean
 
@@ -57,23 +58,27 @@ class PredictionTally:
         truth_sum: summed soft labels, valid prediction or not, shape ``(labels,)``.
         labelled: number of utterances with a soft label.
         ties: number of labelled utterances without a plurality.
+        tied: number of valid predictions in which several labels have the largest share.
         confusion: utterances by plurality (rows) and predicted label (columns),
-            shape ``(labels, labels)``; ties and invalid predictions are left out.
+            shape ``(labels, labels)``; labels that tie in a prediction have equal parts of it.
+            Utterances without a plurality and invalid predictions are left out.
         confidence_n: of those utterances, by bin of the largest probability, shape ``(bins,)``.
         confidence_sum: their summed largest probability, shape ``(bins,)``.
-        confidence_right: how many of them predict the plurality, shape ``(bins,)``.
+        confidence_right: how many of them predict the plurality, ties in part, shape
+            ``(bins,)``.
     """
 
     predicted_sum: Floats
     truth_sum: Floats
-    confusion: NDArray[np.int64]
+    confusion: Floats
     confidence_n: NDArray[np.int64]
     confidence_sum: Floats
-    confidence_right: NDArray[np.int64]
+    confidence_right: Floats
     rows: int = 0
     valid: int = 0
     labelled: int = 0
     ties: int = 0
+    tied: int = 0
     rules: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     datasets: Counter[str] = field(default_factory=Counter)
@@ -84,10 +89,10 @@ class PredictionTally:
         return cls(
             predicted_sum=np.zeros(labels),
             truth_sum=np.zeros(labels),
-            confusion=np.zeros((labels, labels), dtype=np.int64),
+            confusion=np.zeros((labels, labels)),
             confidence_n=np.zeros(CONFIDENCE_BINS, dtype=np.int64),
             confidence_sum=np.zeros(CONFIDENCE_BINS),
-            confidence_right=np.zeros(CONFIDENCE_BINS, dtype=np.int64),
+            confidence_right=np.zeros(CONFIDENCE_BINS),
         )
 
 
@@ -152,7 +157,8 @@ class _PredictionBatch:
         self.valid: Flags = np.asarray(stated) & ~np.isnan(self.probs[:, 0])
         self.labelled: Flags = ~np.isnan(self.truth[:, 0])
         self.plurality = _label_indices(table, "plurality", labels)
-        self.predicted = _label_indices(table, "predicted", labels)
+        self.choice = np.zeros(self.probs.shape)
+        self.choice[self.valid] = dominant_shares(self.probs[self.valid])
 
 
 def _by_approach(table: pa.Table) -> Iterator[tuple[Approach, pa.Table]]:
@@ -181,14 +187,15 @@ def _add(tally: PredictionTally, batch: _PredictionBatch) -> None:
 
 
 def _add_decisions(tally: PredictionTally, batch: _PredictionBatch) -> None:
-    decided = batch.valid & (batch.plurality >= 0) & (batch.predicted >= 0)
-    truth, predicted = batch.plurality[decided], batch.predicted[decided]
-    np.add.at(tally.confusion, (truth, predicted), 1)
+    tally.tied += int((batch.valid & (batch.choice.max(axis=1) < 1.0)).sum())
+    decided = batch.valid & (batch.plurality >= 0)
+    truth, choice = batch.plurality[decided], batch.choice[decided]
+    np.add.at(tally.confusion, truth, choice)
     confidence = batch.probs[decided].max(axis=1, initial=0.0)
     bins = np.minimum((confidence * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
     np.add.at(tally.confidence_n, bins, 1)
     np.add.at(tally.confidence_sum, bins, confidence)
-    np.add.at(tally.confidence_right, bins, (truth == predicted).astype(np.int64))
+    np.add.at(tally.confidence_right, bins, choice[np.arange(truth.size), truth])
 
 
 def _keep_examples(

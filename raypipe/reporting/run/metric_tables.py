@@ -34,11 +34,13 @@ class MetricTable:
     Attributes:
         heading: model and prompt; empty where there is only one pair.
         columns: names of the strategies, then of the constant predictors.
+        notes: what a reader has to know of the values.
     """
 
     heading: str
     columns: tuple[str, ...]
     rows: tuple[MetricTableRow, ...]
+    notes: tuple[str, ...] = ()
 
 
 def metric_tables(scores: Scores, slice_name: str = "all") -> tuple[MetricTable, ...]:
@@ -55,6 +57,7 @@ def metric_tables(scores: Scores, slice_name: str = "all") -> tuple[MetricTable,
                 group.title,
                 tuple(scores.short_name(approach) for approach in (*strategies, *constant)),
                 tuple(_row(scores, name, strategies, constant, slice_name) for name in names),
+                scores.notes(strategies, names, slice_name),
             )
         )
     return tuple(tables)

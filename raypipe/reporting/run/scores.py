@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from raypipe.reporting.names import BASELINES, INVALID, PRIMARY, PRIOR, better, strategy_rank
+from raypipe.reporting.names import BASELINES, INVALID, PRIMARY, PRIOR, better, strategy_rank, title
 from raypipe.reporting.text import clean
 
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
@@ -27,6 +27,7 @@ _COLUMNS: Final = (
     "n",
     "n_invalid",
     "labels",
+    "note",
 )
 
 
@@ -65,6 +66,7 @@ class Estimate:
         high: upper end of the interval; None where the table gives no interval.
         n: number of utterances behind the value.
         n_invalid: number of invalid predictions left out of it.
+        note: what a reader has to know of it; empty for nothing.
     """
 
     value: float
@@ -72,6 +74,7 @@ class Estimate:
     high: float | None
     n: int
     n_invalid: int
+    note: str = ""
 
 
 class Scores:
@@ -79,7 +82,7 @@ class Scores:
 
     Args:
         metrics: columns model, prompt, strategy, slice, metric, versus, value, ci_low, ci_high,
-            n, n_invalid, labels. A row without a finite value is left out.
+            n, n_invalid, labels, note. A row without a finite value is left out.
         labels: name of the label table whose rows are read; None for those under the corpus's
             own labels.
     """
@@ -113,6 +116,23 @@ class Scores:
     ) -> Estimate | None:
         """Estimate of a metric, or None where the table has none."""
         return self._estimates.get((approach, slice_name, metric, versus))
+
+    def notes(
+        self, approaches: Iterable[Approach], metrics: Iterable[str], slice_name: str = "all"
+    ) -> tuple[str, ...]:
+        """What a reader has to know of some metrics, after their titles.
+
+        Of several approaches the one with the fewest utterances speaks for a metric.
+        """
+        listed = tuple(approaches)
+        notes = []
+        for metric in metrics:
+            estimates = [self.get(approach, metric, slice_name) for approach in listed]
+            noted = [estimate for estimate in estimates if estimate is not None and estimate.note]
+            if noted:
+                fewest = min(noted, key=lambda estimate: estimate.n)
+                notes.append(f"{title(metric)}: {fewest.note}")
+        return tuple(notes)
 
     def strategies(self) -> tuple[Approach, ...]:
         """The approaches that listen: everything but the constant predictors."""
@@ -263,7 +283,8 @@ def _estimate(row: Mapping[str, Any]) -> Estimate | None:
     low, high = _finite(row["ci_low"]), _finite(row["ci_high"])
     if low is None or high is None:
         low = high = None
-    return Estimate(value, low, high, int(row["n"] or 0), int(row["n_invalid"] or 0))
+    counts = int(row["n"] or 0), int(row["n_invalid"] or 0)
+    return Estimate(value, low, high, *counts, clean(row["note"] or ""))
 
 
 def _finite(value: float | None) -> float | None:

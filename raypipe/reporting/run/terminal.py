@@ -14,6 +14,7 @@ from raypipe.reporting.names import (
     CALLS,
     ESCALATED,
     INVALID,
+    PREDICTION_TIES,
     PRIMARY,
     TOKENS,
     better,
@@ -28,6 +29,7 @@ from raypipe.reporting.text import NONE, amount, percent, score
 
 _BEST = "bold cyan"
 _NAME_WIDTH = 28
+_TIES_NAMED = 3
 
 
 def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
@@ -47,7 +49,14 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     rows = rows_apart(scores, (*scored, INVALID, *costs), slice_name)
     table = Table(
         title=Text(f"Scores on {slice_title(slice_name)}"),
-        caption=Text(_caption(costs, len(rows) < len(scores.approaches))),
+        caption=Text(
+            "; ".join(
+                (
+                    _caption(costs, len(rows) < len(scores.approaches)),
+                    *_cautions(scores, slice_name),
+                )
+            )
+        ),
         box=SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=bool(costs or swept),
@@ -91,6 +100,27 @@ def _caption(costs: Sequence[str], has_variants: bool) -> str:
     if has_variants:
         words.append("variants: of other settings, too, with the same numbers")
     return "; ".join(words)
+
+
+def _cautions(scores: Scores, slice_name: str) -> tuple[str, ...]:
+    """What a reader has to know of the values."""
+    ties = _ties_in_words(scores, slice_name)
+    return *ties, *scores.notes(scores.strategies(), headline_metrics(), slice_name)
+
+
+def _ties_in_words(scores: Scores, slice_name: str) -> list[str]:
+    """How many predictions give several labels the largest share; nothing where none does."""
+    shares = {
+        scores.short_name(approach): estimate.value / estimate.n
+        for approach in scores.strategies()
+        if (estimate := scores.get(approach, PREDICTION_TIES, slice_name)) and estimate.value
+    }
+    if not shares:
+        return []
+    worst = sorted(shares, key=lambda name: -shares[name])
+    named = ", ".join(f"{percent(shares[name], 0)} of {name}" for name in worst[:_TIES_NAMED])
+    more = f" and less of {len(worst) - _TIES_NAMED} more" if len(worst) > _TIES_NAMED else ""
+    return [f"labels that tie in a prediction share its credit: {named}{more}"]
 
 
 def _name(scores: Scores, variants: Sequence[Approach], slice_name: str) -> Text:

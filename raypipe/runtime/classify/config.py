@@ -15,6 +15,7 @@ from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.sections import DecodingConfig, StorageConfig
 from raypipe.config.values import PathText
 from raypipe.metrics.bootstrap import REPLICATES
+from raypipe.votes import AnnotatorLabels
 
 ROWS = 16
 """Requests answered together where ``resources.batch_size`` is ``auto``."""
@@ -73,6 +74,8 @@ class ClassifyConfig(ConfigSection):
         max_new_tokens: longest reply about an answer, in tokens.
         sample: number of answers to draw for a person to label.
         against: the system that others are compared with; None for the best other one.
+        annotator_labels: which of the annotators' labels scoring ``any`` takes for right:
+            ``primary``, or ``primary+secondary``.
         by_speaker: whether the bootstrap draws speakers, not utterances.
         replicates: of the bootstrap.
         seed: of the bootstrap and of the sample.
@@ -89,6 +92,7 @@ class ClassifyConfig(ConfigSection):
     max_new_tokens: int = Field(default=64, ge=1)
     sample: int = Field(default=50, ge=0)
     against: str | None = None
+    annotator_labels: AnnotatorLabels = "primary"
     by_speaker: bool = True
     replicates: int = Field(default=REPLICATES, ge=100, le=100_000)
     seed: int = Field(default=0, ge=0)

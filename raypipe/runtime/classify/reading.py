@@ -13,6 +13,7 @@ from raypipe.errors import ConfigError
 from raypipe.explain.classify.answers import Form, ReadAnswer, read_answers, reasons_as_asked
 from raypipe.labels import LabelSet
 from raypipe.metrics.classification import strict_majority
+from raypipe.metrics.rows import ANNOTATOR_COLUMNS
 from raypipe.parsing.choices import NamedEmotion
 from raypipe.runtime.classify.config import AnswersOf, ClassifyConfig
 from raypipe.store.location import Location
@@ -21,7 +22,7 @@ from raypipe.store.parquet import from_parquet_bytes
 from raypipe.store.query import connect, table_dataset
 from raypipe.store.run_record import RunRecord, read_record
 from raypipe.store.schemas import metadata_of, option_order_of
-from raypipe.votes import OTHER
+from raypipe.votes import OTHER, AnnotatorLabels
 
 _STEPS = "+cot"
 _HEAVY = ("emotion_logits",)
@@ -90,7 +91,9 @@ def read_systems(config: ClassifyConfig) -> ClassifyInput:
             labels = own
             fingerprints[tables.uri] = record.fingerprint
             read = _predicted if wanted.strategy is not None else _written
-            systems.append(read(system.name, form, wanted, tables, record, labels))
+            systems.append(
+                read(system.name, form, wanted, tables, record, labels, config.annotator_labels)
+            )
     assert labels is not None  # every system has a form
     return ClassifyInput(labels, tuple(systems), fingerprints)
 
@@ -102,6 +105,7 @@ def _written(
     tables: Location,
     record: RunRecord,
     labels: LabelSet,
+    annotator_labels: AnnotatorLabels,
 ) -> SystemAnswers:
     """What a model wrote, from ``generations/``."""
     folders: dict[str, list[str]] = {}
@@ -122,7 +126,11 @@ def _written(
         )
     steps = _asks_for_steps(record, prompt) if wanted.steps is None else wanted.steps
     answers = [
-        answer for table in chosen for answer in read_answers(table, labels, form, steps=steps)
+        answer
+        for table in chosen
+        for answer in read_answers(
+            table, labels, form, steps=steps, annotator_labels=annotator_labels
+        )
     ]
     return SystemAnswers(system, form, model, prompt, tuple(_by_id(reasons_as_asked(answers))))
 
@@ -134,18 +142,26 @@ def _predicted(
     tables: Location,
     record: RunRecord,
     labels: LabelSet,
+    annotator_labels: AnnotatorLabels,
 ) -> SystemAnswers:
     """Labels that a strategy predicts, from ``predictions/``; a tie names none."""
     del record
     none = ConfigError(f"{tables.uri}: it has no predictions of strategy {wanted.strategy}")
-    if table_dataset(tables, "predictions") is None:
+    predictions = table_dataset(tables, "predictions")
+    if predictions is None:
         raise none
+    annotators = ANNOTATOR_COLUMNS[annotator_labels]
+    if annotators not in predictions.schema.names:
+        raise ConfigError(
+            f"{tables.uri}: its predictions have no column {annotators}: an earlier version wrote "
+            "them. raypipe reaggregate writes them again from the run's generations."
+        )
     rows = (
         connect(tables)
         .sql(
-            "SELECT utterance_id, dataset, split, speaker, model, prompt, plurality, votes_union,"
-            " soft_label, probs, invalid_reason FROM predictions WHERE strategy = ?"
-            " ORDER BY utterance_id",
+            "SELECT utterance_id, dataset, split, speaker, model, prompt, plurality,"
+            f" {annotators} AS annotators, soft_label, probs, invalid_reason"
+            " FROM predictions WHERE strategy = ? ORDER BY utterance_id",
             params=[wanted.strategy],
         )
         .to_arrow_table()
@@ -181,7 +197,7 @@ def _from_prediction(row: Mapping[str, Any], labels: LabelSet) -> ReadAnswer:
         split=row["split"],
         speaker=row["speaker"],
         reference=row["plurality"],
-        union=tuple(sorted(set(row["votes_union"] or ()) - {OTHER})),
+        union=tuple(sorted(set(row["annotators"] or ()) - {OTHER})),
         majority=soft is not None and bool(strict_majority(np.array([soft]))[0]),
         said=None,
         text=None,

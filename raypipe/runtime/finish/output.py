@@ -30,7 +30,7 @@ def finished_record(
     if not tables.exists(RECORD):
         return None
     record = read_record(tables)
-    same = record.config["metrics"] == metrics.model_dump(mode="json")
+    same = MetricsConfig.model_validate(record.config["metrics"]) == metrics
     same = same and (record.label_tables or ()) == tuple(labels or ())
     return record if same and record.status == "finished" else None
 

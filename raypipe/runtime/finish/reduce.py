@@ -116,6 +116,7 @@ def _metrics(
             seed=settings.seed,
             per_speaker=settings.per_speaker,
             compared=compared,
+            annotator_labels=settings.annotator_labels,
         )
 
     state = reduce(MetricState.merge, _states(groups, tables, measure))

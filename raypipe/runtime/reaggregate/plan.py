@@ -21,7 +21,7 @@ from raypipe.store.run_record import RECORD, LabelsUsed, RunRecord, read_record
 from raypipe.strategies import SETTINGS, STRATEGIES, Variant
 from raypipe.strategies.setting import SECTIONS
 from raypipe.strategies.sweep import compared, used_settings
-from raypipe.votes import VotePolicy
+from raypipe.votes import AnnotatorLabels, VotePolicy
 
 OWN = "own"
 """In the place of a label table: the corpus's own labels."""
@@ -37,6 +37,7 @@ class Changes:
         settings: values of strategies' settings, by the settings' names.
         sub_beams: how many beams of the main search to read.
         replicates: of the bootstrap.
+        annotator_labels: which of the annotators' labels annotator-aware scores take for right.
         labels: label table in the place of the corpus's labels; :data:`OWN` for those.
         labels_beside: label tables to measure against, too. Where this or ``labels`` is given,
             none of the run's own tables is used.
@@ -46,6 +47,7 @@ class Changes:
     settings: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     sub_beams: tuple[int, ...] | None = None
     replicates: int | None = None
+    annotator_labels: AnnotatorLabels | None = None
     labels: str | None = None
     labels_beside: tuple[str, ...] = ()
 
@@ -231,8 +233,10 @@ def _changed_config(record: RunRecord, changes: Changes, place: str) -> RunConfi
     tables = changes.label_tables(record.label_tables or ())
     if tables or changed.get("labels"):
         changed["labels"] = [table.model_dump() for table in tables]
-    if changes.replicates is not None:
-        changed["metrics"] = {**record.config["metrics"], "replicates": changes.replicates}
+    metrics = {"replicates": changes.replicates, "annotator_labels": changes.annotator_labels}
+    given_metrics = {name: value for name, value in metrics.items() if value is not None}
+    if given_metrics:
+        changed["metrics"] = {**record.config["metrics"], **given_metrics}
     return parse_config(changed, source=f"{place} with these changes")
 
 

@@ -60,7 +60,11 @@ def test_transcript_label_and_reason_stand_by_themselves():
         (),
     )
     assert (answer.word_errors.errors, answer.word_errors.words) == (1, 3)
-    assert answer.union == ("fear", "sadness")
+    assert answer.union == ("sadness",)
+    (every,) = read_answers(
+        table(text), LABELS, "open", steps=False, annotator_labels="primary+secondary"
+    )
+    assert every == replace(answer, union=("fear", "sadness"))
     assert (answer.reference, answer.majority, answer.speaker) == ("sadness", True, "s1")
 
 

@@ -1,11 +1,13 @@
-"""Oracle: scikit-learn's Brier score."""
+"""Oracle: scikit-learn's Brier score, a tie's labels each for their part."""
 
-from answers import Answers
+import numpy as np
+from answers import REPEATS, Answers
 from sklearn.metrics import brier_score_loss
 
 
 def score(answers: Answers) -> float:
-    return brier_score_loss(answers.correct, answers.confidence)
+    truth, predicted = answers.pairs
+    return brier_score_loss(truth == predicted, np.repeat(answers.confidence, REPEATS))
 
 
 ORACLES = {"brier": score}

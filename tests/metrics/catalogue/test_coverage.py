@@ -13,4 +13,8 @@ def ties(answers: Answers) -> float:
     return sum(sorted(given)[-1] == sorted(given)[-2] for given in votes.tolist())
 
 
-ORACLES = {"invalid_rate": invalid_rate, "ties": ties}
+def prediction_ties(answers: Answers) -> float:
+    return sum(len(leading) > 1 for leading in answers.leading)
+
+
+ORACLES = {"invalid_rate": invalid_rate, "ties": ties, "prediction_ties": prediction_ties}

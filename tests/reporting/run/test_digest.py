@@ -5,6 +5,8 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
+from raypipe.labels import LabelSet
+from raypipe.reporting.run.cards import confusion
 from raypipe.reporting.run.digest import MOST_KEYS, OTHER, digest_predictions
 from raypipe.reporting.run.scores import Approach
 
@@ -38,6 +40,29 @@ def test_confusion_agrees_with_scikit_learn(made_up_run, digest, greedy_rows):
         labels=list(made_up_run.labels.names),
     )
     np.testing.assert_array_equal(digest.tallies[GREEDY].confusion, expected)
+
+
+def test_labels_that_tie_in_a_prediction_share_its_count():
+    labels = LabelSet(("anger", "fear", "joy"))
+    rows = [
+        {"strategy": "greedy", "probs": probs, "soft_label": [1.0, 0.0, 0.0], "plurality": truth}
+        for probs, truth in [
+            ([0.4, 0.4, 0.2], "anger"),
+            ([1 / 3, 1 / 3, 1 / 3], "fear"),
+            ([0.1, 0.2, 0.7], "fear"),
+            ([0.5, 0.5, 0.0], None),
+        ]
+    ]
+    (tally,) = digest_predictions(pa.Table.from_pylist(rows), labels).tallies.values()
+    expected = [[1 / 2, 1 / 2, 0], [1 / 3, 1 / 3, 1 / 3 + 1], [0, 0, 0]]
+    np.testing.assert_allclose(tally.confusion, expected)
+    assert (tally.tied, tally.ties) == (3, 1)
+    assert tally.confidence_right.sum() == pytest.approx(1 / 2 + 1 / 3)
+    shown = confusion(tally, labels)
+    assert (shown.n, shown.tied, [cell.text for cell in shown.rows[0].cells]) == (
+        *(3, 3),
+        ["50", "50", "0"],
+    )
 
 
 def test_calibration_sums_agree_with_scikit_learn(digest, greedy_rows):

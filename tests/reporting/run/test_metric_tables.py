@@ -77,3 +77,16 @@ def test_the_page_shows_a_metric_that_nobody_told_it_of(made_up_run, metric_rows
     page = html_report(run, pa.concat_tables([metrics, own]), *rest)
     assert '<th scope="row">&lt;b&gt;my_metric</th><td>\N{EN DASH}</td>' in page
     assert "0.250" in page
+
+
+def test_notes_stand_below_the_table_once_from_the_fewest_utterances(metric_rows: Build) -> None:
+    table = metric_rows(
+        {"strategy": "greedy", "metric": "ece", "value": 0.1, "n": 40},
+        {"strategy": "bon", "metric": "ece", "value": 0.2, "n": 30},
+        {"strategy": "bon", "metric": "macro_f1", "value": 0.2, "n": 40},
+    )
+    assert metric_tables(Scores(table))[0].notes == ()
+    noted = table.append_column("note", pa.array(["no interval", "fewer [/x]", None]))
+    scores = Scores(noted)
+    assert metric_tables(scores)[0].notes == ("ECE: fewer [/x]",)
+    assert scores.notes(scores.strategies(), ["macro_f1"]) == ()

@@ -105,3 +105,30 @@ def test_long_names_of_a_sweep_stay_apart(metric_rows):
     assert "…" not in text
     assert "tau=0.5]" in text
     assert "tau=0.25]" in text
+
+
+def test_the_caption_says_how_many_predictions_tie(made_up_run):
+    metrics = made_up_run.metrics
+    [row] = [
+        row
+        for row in metrics.to_pylist()
+        if (row["strategy"], row["metric"], row["slice"]) == ("greedy", "js", "all")
+        and row["versus"] is None
+    ]
+    assert "tie" not in _printed(summary_table(metrics))
+    tied = [
+        {**row, "metric": "prediction_ties", "strategy": name, "n": 60, "value": value}
+        | {"ci_low": None, "ci_high": None}
+        for name, value in [("greedy", 6.0), ("bon", 3.0), ("token", 0.0), ("uniform", 60.0)]
+    ]
+    both = pa.concat_tables([metrics, pa.Table.from_pylist(tied, schema=metrics.schema)])
+    words = " ".join(_printed(summary_table(both), 200).split())
+    assert "labels that tie in a prediction share its credit: 10 % of greedy, 5 % of bon" in words
+
+
+def test_the_caption_says_what_a_value_s_note_says(made_up_run):
+    metrics = made_up_run.metrics
+    words = "fear is the label of 3 utterances: [/x]"
+    notes = [words if name == "macro_f1" else None for name in metrics["metric"].to_pylist()]
+    noted = metrics.append_column("note", pa.array(notes, pa.string()))
+    assert f"Macro-F1: {words}" in " ".join(_printed(summary_table(noted), 200).split())

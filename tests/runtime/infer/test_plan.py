@@ -277,8 +277,8 @@ def test_words_in_a_corpus_mean_in_predictions_what_they_mean_in_its_index(
         policy=VotePolicy(aliases=False, merges={"excitement": "happiness"}),
     )
     runs.finished(**GREEDY)
-    (row,) = runs.rows("SELECT votes_union, soft_label FROM predictions")
-    assert row["votes_union"] == ["happiness", "sadness"]
+    (row,) = runs.rows("SELECT votes_union, votes_primary, soft_label FROM predictions")
+    assert row["votes_union"] == row["votes_primary"] == ["happiness", "sadness"]
     assert row["soft_label"] == [0.0, 0.0, 0.0, 0.5, 0.0, 0.5]
 
 

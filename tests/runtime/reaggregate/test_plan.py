@@ -14,6 +14,7 @@ from raypipe.errors import ConfigError, FingerprintError
 from raypipe.runtime.reaggregate.plan import Changes, ReaggregationPlan, plan_reaggregation
 from raypipe.runtime.reaggregate.work import ShardOfModel, reaggregate_part
 from raypipe.store.run_record import read_record, write_record
+from raypipe.votes import AnnotatorLabels
 
 NAMES = ["shard-000000.parquet", "shard-000001.parquet"]
 
@@ -206,3 +207,15 @@ def test_votes_are_understood_as_the_run_says(run: InProcess) -> None:
     made = plan(run)
     assert made.work.policy is not None
     assert made.work.policy.merges == {"anger": "sadness"}
+
+
+def test_annotators_labels_are_a_matter_of_the_reduce(run: InProcess) -> None:
+    def planned(which: AnnotatorLabels | None) -> ReaggregationPlan:
+        changes = Changes(annotator_labels=which)
+        return plan_reaggregation(run.tables.uri, changes, output=None, endpoint=None)
+
+    made = planned("primary+secondary")
+    assert made.config.metrics.annotator_labels == "primary+secondary"
+    assert made.config.metrics.replicates == planned(None).config.metrics.replicates
+    assert planned(None).config.metrics.annotator_labels == "primary"
+    assert made.work.fingerprint == read_record(run.tables).fingerprint
