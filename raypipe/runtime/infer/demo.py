@@ -124,7 +124,7 @@ def _written(
 EVERYTHING: Mapping[str, object] = {
     "strategies": (
         *("greedy", "cot", "token", "token_softmax"),
-        *("bon", "w_bon", "alm_v", "w_alm_v", "adaptive"),
+        *("bon", "w_bon", "alm_v", "w_alm_v", "adaptive", "pool"),
     ),
     "prompt": {"cot_max_new_tokens": 150},
 }
