@@ -165,7 +165,8 @@ class World:
         if words[-1] == "&":
             self._serve(words[:-1], said)
             return
-        words = [path for word in words for path in (sorted(glob(word)) if "*" in word else [word])]
+        # As a shell does: a word that no path matches, such as SQL's count(*), stays.
+        words = [path for word in words for path in sorted(glob(word)) or [word]]
         if words[:3] == ["ray", "job", "submit"]:
             # A cluster takes the rest of the line; here it joins the Ray of this process.
             assert words[3:6] == ["--working-dir", ".", "--"], said
