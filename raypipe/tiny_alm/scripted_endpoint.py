@@ -13,6 +13,7 @@ import http.server
 import io
 import json
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ _CONTENT = re.compile(r"^Given the Content: (.*)$", re.MULTILINE)
 _SAID = re.compile(r"^What is said: (.*)$", re.MULTILINE)
 _REASONS = re.compile(r"^Reason A: (.*)\n\s*\nReason B: (.*)$", re.MULTILINE)
 _LARGEST = 64_000_000
+_ONE_AT_A_TIME = threading.Lock()
+"""Measuring is Python's own work: threads beside each other take twice as long for it."""
 
 
 class RequestError(ValueError):
@@ -100,7 +103,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._reply(404, {"error": {"message": "only chat completions are answered"}})
             return
         try:
-            self._reply(200, completion(json.loads(self.rfile.read(length))))
+            body = json.loads(self.rfile.read(length))
+            with _ONE_AT_A_TIME:
+                answer = completion(body)
+            self._reply(200, answer)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             self._reply(400, {"error": {"message": f"{type(error).__name__}: {error}"}})
 
