@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from raypipe.errors import RegistryError
+from raypipe.errors import ConfigError, RegistryError
 from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
 from raypipe.strategies.setting import Setting, Settings, SettingValue
@@ -113,6 +113,28 @@ class Composite:
 
 
 AnyStrategy = Strategy | Composite
+
+
+def part_named(name: str, refusal: str) -> Strategy:
+    """The strategy of a name, for a composite that reads it; a composite is none.
+
+    Args:
+        name: as a setting has it.
+        refusal: what a message about a composite begins with; the names that can be follow.
+
+    Raises:
+        ValueError: for a pydantic field, if there is none or it is a composite.
+    """
+    from raypipe.strategies.registry import STRATEGIES, strategy_named  # which reads composites
+
+    try:
+        strategy = strategy_named(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(strategy, Strategy):
+        plain = [known for known, item in STRATEGIES.items() if isinstance(item, Strategy)]
+        raise ValueError(f"{refusal} {', '.join(plain)}")
+    return strategy
 
 
 def _check_texts(name: str, summary: str) -> None:

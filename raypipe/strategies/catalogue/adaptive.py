@@ -8,23 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from raypipe.errors import ConfigError
 from raypipe.records import Prediction
 from raypipe.strategies.setting import Setting, Settings
-from raypipe.strategies.strategy import Composite, Strategy
+from raypipe.strategies.strategy import Composite, part_named
 
 
 def _plain(name: str) -> str:
-    from raypipe.strategies.registry import STRATEGIES, strategy_named
-
-    try:
-        strategy = strategy_named(name)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    if not isinstance(strategy, Strategy):
-        plain = [known for known, found in STRATEGIES.items() if isinstance(found, Strategy)]
-        raise ValueError(f"adaptive chooses from {', '.join(plain)}")
-    return name
+    return part_named(name, "adaptive chooses from").name
 
 
 CHEAP: Setting[str] = Setting(

@@ -12,25 +12,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from raypipe.errors import ConfigError
 from raypipe.records import Prediction
 from raypipe.strategies.mean import mean_of
 from raypipe.strategies.setting import Setting, Settings
-from raypipe.strategies.strategy import Composite, Strategy
+from raypipe.strategies.strategy import Composite, part_named
 
 
 def _pooled(value: str) -> str:
-    from raypipe.strategies.registry import STRATEGIES, strategy_named
-
     names = value.split("+")
     for name in names:
-        try:
-            strategy = strategy_named(name)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        if not isinstance(strategy, Strategy):
-            plain = [known for known, found in STRATEGIES.items() if isinstance(found, Strategy)]
-            raise ValueError(f"pool is of {', '.join(plain)}")
+        part_named(name, "pool is of")
     if len(set(names)) != len(names) or len(names) < 2:
         raise ValueError("pool is of two strategies or more, each once, joined by +")
     return value
@@ -58,7 +49,7 @@ def _predict(
     invalid = [prediction for prediction in predictions if not prediction.valid]
     if invalid:
         # The mean of the others would be another strategy's, under this one's name.
-        return replace(invalid[0], probs=None), parts
+        return invalid[0], parts
     return mean_of(predictions, [1.0] * len(parts), "alternatives"), parts
 
 
