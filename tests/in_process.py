@@ -179,7 +179,7 @@ class InProcess:
                 Console(quiet=True),
                 labels=context.labels,
                 settings=settings,
-                **changes,
+                **{"truth": plan.truth} | changes,
             )
         return self.objects()["metrics/model=fake/prompt=distribution/metrics.parquet"]
 

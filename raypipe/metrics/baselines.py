@@ -1,4 +1,4 @@
-"""The constant predictors every table is read against."""
+"""The predictors that every table is read against."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ Array = NDArray[np.float64]
 UNIFORM, PRIOR = "uniform", "prior"
 BASELINES = (PRIOR, UNIFORM)
 """Names under which the constant predictors stand among the strategies."""
+
+HUMANS = "humans"
+"""Name under which the agreement of the annotators with each other stands there, see
+:mod:`raypipe.metrics.humans`."""
+
+REFERENCES = (*BASELINES, HUMANS)
+"""Names of all that is no strategy: what strategies are read against."""
 
 
 def uniform(utterance_count: int, label_count: int) -> Array:

@@ -70,15 +70,29 @@ def weights_from_hashes(
     hashes: NDArray[np.uint64], replicates: int, seed: int
 ) -> NDArray[np.uint8]:
     """:func:`poisson_weights` of ids that are hashed already, shape ``(utterances,)``."""
-    start = _splitmix64(np.array([seed % 2**64], dtype=np.uint64))
-    streams = _splitmix64(hashes ^ start)
-    steps = np.arange(1, replicates + 1, dtype=np.uint64) * _GOLDEN
-    words = _splitmix64(streams[:, None] + steps[None, :])
+    words = random_words(hashes, replicates, seed)
     top = (words >> np.uint64(48)).astype(np.uint16)
     weights = _LOOKUP[top]
     unsettled = _UNSETTLED[top]
     weights[unsettled] = np.searchsorted(_THRESHOLDS, words[unsettled], side="right")
     return weights
+
+
+def random_words(hashes: NDArray[np.uint64], count: int, seed: int) -> NDArray[np.uint64]:
+    """Random 64-bit words of every hash, the same on every machine.
+
+    Args:
+        hashes: shape ``(utterances,)``.
+        count: number of words of each.
+        seed: of all of them.
+
+    Returns:
+        Shape ``(utterances, count)``.
+    """
+    start = _splitmix64(np.array([seed % 2**64], dtype=np.uint64))
+    streams = _splitmix64(hashes ^ start)
+    steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
+    return _splitmix64(streams[:, None] + steps[None, :])
 
 
 def _splitmix64(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.metrics.metric import (
+    HUMAN_SKILL_SUFFIX,
     MEDIAN_SUFFIX,
     NEVER,
     SKILL_SUFFIX,
@@ -98,6 +99,7 @@ class UtteranceMetric(ScoredMetric):
         derived = {
             UNIFORM_SUFFIX: self.invalid_as_uniform,
             SKILL_SUFFIX: self.skill,
+            HUMAN_SKILL_SUFFIX: self.skill,
             MEDIAN_SUFFIX: self.median,
         }
         return (self.name, *(self.name + suffix for suffix, wanted in derived.items() if wanted))
@@ -206,7 +208,11 @@ class SumsMetric(ScoredMetric):
         """Rows of ``metrics/``; ``f1=<label>`` stands for one row per label."""
         if self.per_label:
             return (f"{self.name}=<label>",)
-        derived = {UNIFORM_SUFFIX: self.uniform is not None, SKILL_SUFFIX: self.skill}
+        derived = {
+            UNIFORM_SUFFIX: self.uniform is not None,
+            SKILL_SUFFIX: self.skill,
+            HUMAN_SKILL_SUFFIX: self.skill,
+        }
         return (self.name, *(self.name + suffix for suffix, wanted in derived.items() if wanted))
 
     @property

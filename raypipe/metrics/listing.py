@@ -14,6 +14,7 @@ from rich.table import Table
 from raypipe.generated import write_table
 from raypipe.metrics.kinds import UtteranceMetric
 from raypipe.metrics.metric import (
+    HUMAN_SKILL_SUFFIX,
     MEDIAN_SUFFIX,
     SKILL_SUFFIX,
     UNIFORM_SUFFIX,
@@ -25,7 +26,12 @@ from raypipe.metrics.registry import METRICS
 
 README = Path(__file__).with_name("README.md")
 
-_DERIVED = {UNIFORM_SUFFIX: "invalid as uniform", SKILL_SUFFIX: "skill", MEDIAN_SUFFIX: "median"}
+_DERIVED = {
+    UNIFORM_SUFFIX: "invalid as uniform",
+    SKILL_SUFFIX: "skill",
+    HUMAN_SKILL_SUFFIX: "human skill",
+    MEDIAN_SUFFIX: "median",
+}
 
 
 def documents() -> list[dict[str, object]]:

@@ -30,7 +30,8 @@ Better = Literal["lower", "higher", "neither"]
 NEVER = "never"
 """``undefined`` of a metric that has a value for every valid prediction."""
 
-UNIFORM_SUFFIX, MEDIAN_SUFFIX, SKILL_SUFFIX = ".invalid_as_uniform", ".median", "_skill"
+UNIFORM_SUFFIX, MEDIAN_SUFFIX = ".invalid_as_uniform", ".median"
+SKILL_SUFFIX, HUMAN_SKILL_SUFFIX = "_skill", "_human_skill"
 """What is added to a metric's name for the rows of ``metrics/`` that derive from it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -141,12 +142,15 @@ class ScoredMetric(Metric):
     """A metric whose value is a function of sums over utterances.
 
     Attributes:
-        skill: whether there is a row of its skill against the predictor ``prior``.
+        skill: whether there are rows of its skill against the predictor ``prior``, between it
+            and a perfect prediction and between it and the annotators.
         difference: whether there are rows of paired differences between strategies.
+        of_humans: whether it is given for the agreement of the annotators, too.
     """
 
     skill: bool = False
     difference: bool = False
+    of_humans: bool = True
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         yield from super()._faults()
@@ -156,7 +160,9 @@ class ScoredMetric(Metric):
     @property
     def summands(self) -> tuple[Summand, ...]:
         """All quantities to be added up for this metric."""
-        return (*self._own_summands, self.prior) if self.skill else self._own_summands
+        if not self.skill:
+            return self._own_summands
+        return (*self._own_summands, self.prior, self.humans, self.human_count)
 
     @property
     def _own_summands(self) -> tuple[Summand, ...]:
@@ -181,7 +187,18 @@ class ScoredMetric(Metric):
     @cached_property
     def prior(self) -> Summand:
         """What the predictor ``prior`` scores on the very rows the strategy is scored on."""
-        return Summand(f"{self.name}.prior", self.values, of_prior=True)
+        return Summand(f"{self.name}.prior", self.values, of="prior")
+
+    @cached_property
+    def humans(self) -> Summand:
+        """What the annotators score on each other, on the rows the strategy is scored on."""
+        return Summand(f"{self.name}.humans", self.values, of="humans")
+
+    @cached_property
+    def human_count(self) -> Summand:
+        """The rows of :attr:`humans` that have a value."""
+        name = f"{self.name}.human_count"
+        return Summand(name, lambda scored: ~np.isnan(self.values(scored)), of="humans")
 
     def skill_of(self, own: Statistic, sums: Sums) -> Statistic:
         """Skill against the prior on the same rows: 1 for perfect, 0 for no better.
@@ -194,3 +211,29 @@ class ScoredMetric(Metric):
         else:
             skill = ratio(own.values - reference, self.best - reference)
         return Statistic(skill, own.n, own.n_invalid)
+
+    def human_skill_of(self, own: Statistic, sums: Sums) -> Statistic | None:
+        """Skill between the prior (0) and the annotators' agreement (1) on the same rows.
+
+        (m - prior) / (humans - prior): above 1 for what is better than one half of the votes is
+        at predicting the other. None where no row has votes that can be halved; without a value
+        where the annotators are not better than the prior, and without an interval where more
+        than 2.5 % of the replicates do not show that they are.
+        """
+        counts = sums[self.human_count]
+        if counts[0] <= 0.0:
+            return None
+        prior = ratio(sums[self.prior], self._counts(sums))
+        sign = -1.0 if self.better == "lower" else 1.0
+        gap = sign * (ratio(sums[self.humans], counts) - prior)
+        skill = ratio(sign * (own.values - prior), gap)
+        drawn = gap[1:][~np.isnan(gap[1:])]
+        if math.isnan(skill[0]):
+            return Statistic(skill, own.n, own.n_invalid)
+        if drawn.size and (drawn <= 0.0).mean() > 0.025:
+            nothing = math.nan, math.nan
+            return Statistic(skill, own.n, own.n_invalid, interval=nothing, note=_NO_GAP)
+        return Statistic(skill, own.n, own.n_invalid)
+
+
+_NO_GAP = "no interval: the annotators' agreement cannot be told apart from the prior"

@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
-from raypipe.metrics.baselines import BASELINES, PRIOR, UNIFORM, uniform
+from raypipe.metrics.baselines import BASELINES, HUMANS, PRIOR, REFERENCES, UNIFORM, uniform
 from raypipe.metrics.bootstrap import REPLICATES, weights_from_hashes
 from raypipe.metrics.costs import cost_statistics, cost_units
 from raypipe.metrics.counted import counted_rows, predicted_values, stated_values
 from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
+from raypipe.metrics.humans import halvings
 from raypipe.metrics.metric_rows import Key, MetricRow, metric_rows
 from raypipe.metrics.rows import Group, read_groups
 from raypipe.metrics.scored import Scored
@@ -39,6 +40,8 @@ from raypipe.metrics.statistics import (
     SWAP,
     difference_statistics,
     difference_summands,
+    human_statistics,
+    human_summands,
     named_sums,
     score,
     statistics,
@@ -95,6 +98,7 @@ class MetricState:
         per_speaker: bool = False,
         compared: frozenset[tuple[str, str]] | None = None,
         annotator_labels: AnnotatorLabels = "primary",
+        are_votes: bool = True,
     ) -> MetricState:
         """Sum up a ``predictions/`` table.
 
@@ -108,6 +112,8 @@ class MetricState:
             compared: pairs of strategies, each in alphabetical order, whose paired differences
                 are given; None for all. Those from the baselines always are.
             annotator_labels: which of the annotators' labels a prediction may match.
+            are_votes: whether the soft labels are the shares of votes; a label table's are not,
+                and have no human ceiling.
 
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
@@ -117,7 +123,11 @@ class MetricState:
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
                 state._add(
-                    group.take(rows), summary.frame, per_speaker=per_speaker, compared=compared
+                    group.take(rows),
+                    summary.frame,
+                    per_speaker=per_speaker,
+                    compared=compared,
+                    are_votes=are_votes,
                 )
         return state
 
@@ -158,6 +168,10 @@ class MetricState:
         differences = self._difference_rows()
         for key in sorted(self.sums):
             sums = self.sums[key]
+            if key[2] == HUMANS:
+                named = named_sums(sums / SCALE, self.labels)
+                rows += metric_rows(key, human_statistics(named))
+                continue
             if id(sums) not in known:
                 named = named_sums(sums / SCALE, self.labels)
                 known[id(sums)] = metric_rows(key, statistics(named)), named.number(INVALID)
@@ -195,6 +209,7 @@ class MetricState:
         *,
         per_speaker: bool,
         compared: frozenset[tuple[str, str]] | None,
+        are_votes: bool,
     ) -> None:
         """Add one block of one group."""
         utterances = group.utterances
@@ -206,10 +221,14 @@ class MetricState:
             for pair in combinations(sorted(scored), 2)
             if _is_compared(pair, compared)
         }
+        halved = halvings(utterances) if are_votes else []
+        humans = human_summands(halved, utterances.truth.shape)
         columns: dict[str | tuple[str, str], Array] = {
-            name: to_units(summands(scored[name], scored[PRIOR]))
+            name: to_units(summands(scored[name], scored[PRIOR], humans))
             for name in dict.fromkeys(same.values())
         }
+        if halved:
+            columns[HUMANS] = to_units(humans)
         columns |= {
             pair: to_units(difference_summands(scored[pair[0]], scored[pair[1]]))
             for pair in dict.fromkeys(pairs.values())
@@ -241,6 +260,9 @@ class MetricState:
                 for name in {same[name] for name in shown}
             }
             _accumulate(self.sums, {keys[name]: sums[same[name]] for name in shown})
+            if halved and halved[0].valid[rows].any():
+                key = (group.model, group.prompt, HUMANS, slice_name)
+                _accumulate(self.sums, {key: sums[HUMANS]})
             _accumulate(self.confusion, {keys[name]: confusion[same[name]] for name in shown})
             _accumulate(
                 self.differences,
@@ -269,11 +291,11 @@ class MetricState:
 
 
 def _scored_strategies(group: Group, frame: CorpusFrame) -> dict[str, Scored]:
-    """The strategies and the two baselines, which stand on every labelled utterance."""
+    """The strategies and the two constant predictors, which predict every labelled utterance."""
     utterances = group.utterances
-    clash = set(group.predictions) & set(BASELINES)
+    clash = set(group.predictions) & set(REFERENCES)
     if clash:
-        raise AccountingError(f"strategies {sorted(clash)} carry the name of a baseline")
+        raise AccountingError(f"strategies {sorted(clash)} carry the name of a reference")
     scored: dict[str, Scored] = {}
     known: dict[tuple[bytes, bytes], Scored] = {}
     for name, probs in group.predictions.items():

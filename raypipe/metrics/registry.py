@@ -17,6 +17,7 @@ from raypipe.discovery import modules_in
 from raypipe.errors import RegistryError
 from raypipe.metrics.kinds import AurocMetric, CostMetric, Of, UtteranceMetric
 from raypipe.metrics.metric import (
+    HUMAN_SKILL_SUFFIX,
     MEDIAN_SUFFIX,
     SKILL_SUFFIX,
     UNIFORM_SUFFIX,
@@ -165,7 +166,7 @@ def metric_of(row: str) -> Metric:
     if row in METRICS:
         return METRICS[row]
     name = row.partition("=")[0]
-    for suffix in (UNIFORM_SUFFIX, MEDIAN_SUFFIX, SKILL_SUFFIX):
+    for suffix in (UNIFORM_SUFFIX, MEDIAN_SUFFIX, HUMAN_SKILL_SUFFIX, SKILL_SUFFIX):
         name = name.removesuffix(suffix)
     if name not in METRICS:
         raise KeyError(f"no metric has a row {row!r}")
@@ -183,4 +184,5 @@ def better(row: str) -> Better:
         ('lower', 'lower', 'higher', 'neither')
     """
     metric = metric_of(row)
-    return "higher" if row == metric.name + SKILL_SUFFIX else metric.better
+    skills = (metric.name + SKILL_SUFFIX, metric.name + HUMAN_SKILL_SUFFIX)
+    return "higher" if row in skills else metric.better

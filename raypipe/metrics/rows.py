@@ -91,6 +91,7 @@ def read_utterances(
         truth=_matrix(chosen["soft_label"], labels, "soft_label"),
         plurality=_plurality(chosen["plurality"], labels),
         union=_union(chosen[annotators], labels),
+        n_votes=np.asarray(pc.fill_null(chosen["n_votes"], 0).to_numpy(), dtype=np.int64),
         splits=chosen["split"].to_pylist(),
         speakers=chosen["speaker"].to_pylist(),
     )

@@ -7,6 +7,7 @@ One row of summands per utterance and strategy (:func:`summands`), added up with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -17,7 +18,7 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.baselines import uniform
 from raypipe.metrics.classification import dominant_shares
 from raypipe.metrics.kinds import UtteranceMetric
-from raypipe.metrics.metric import SKILL_SUFFIX, ScoredMetric, Section
+from raypipe.metrics.metric import HUMAN_SKILL_SUFFIX, SKILL_SUFFIX, ScoredMetric, Section
 from raypipe.metrics.registry import (
     COMPARED,
     PER_UTTERANCE,
@@ -27,7 +28,7 @@ from raypipe.metrics.registry import (
     per_utterance,
 )
 from raypipe.metrics.scored import Scored
-from raypipe.metrics.sums import Layout, Statistic, Sums, ratio, whole
+from raypipe.metrics.sums import Layout, Statistic, Summand, Sums, ratio, whole
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
@@ -97,12 +98,13 @@ def _placed(
     return placed
 
 
-def summands(scored: Scored, prior: Scored) -> Array:
+def summands(scored: Scored, prior: Scored, humans: Array) -> Array:
     """The summands of one strategy.
 
     Args:
         scored: the strategy.
         prior: the prior predictor on the same utterances, for the skill.
+        humans: of the annotators on the same utterances, from :func:`human_summands`.
 
     Returns:
         Shape ``(utterances, columns)`` as laid out by :func:`layout`; NaN counts as 0.
@@ -111,12 +113,36 @@ def summands(scored: Scored, prior: Scored) -> Array:
     places = layout(label_count)
     columns = np.zeros((count, places.width))
     for summand in SUMMANDS:
-        block = summand.function(prior if summand.of_prior else scored)
-        block = block[:, None] if block.ndim == 1 else block
-        if summand.of_prior:
-            block = np.where(scored.valid[:, None], block, np.nan)
-        columns[:, places.places[summand.name]] = block
+        place = places.places[summand.name]
+        if summand.of == "strategy":
+            columns[:, place] = _block(summand, scored)
+        else:
+            block = humans[:, place] if summand.of == "humans" else _block(summand, prior)
+            columns[:, place] = np.where(scored.valid[:, None], block, np.nan)
     return columns
+
+
+def human_summands(halvings: Sequence[Scored], shape: tuple[int, int]) -> Array:
+    """The mean summands of the halvings of the annotators' votes, as :func:`summands` has them.
+
+    Args:
+        halvings: from :func:`raypipe.metrics.humans.halvings`; may be none.
+        shape: ``(utterances, labels)``.
+    """
+    count, label_count = shape
+    places = layout(label_count)
+    columns = np.zeros((count, places.width))
+    for summand in SUMMANDS:
+        if halvings and summand.of != "prior":
+            total = sum(np.nan_to_num(_block(summand, scored), nan=0.0) for scored in halvings)
+            columns[:, places.places[summand.name]] = total / len(halvings)
+    return columns
+
+
+def _block(summand: Summand, scored: Scored) -> Array:
+    """A summand's columns of some predictions, shape ``(utterances, columns)``."""
+    block = np.asarray(summand.function(scored), dtype=np.float64)
+    return block[:, None] if block.ndim == 1 else block
 
 
 def named_sums(sums: Array, labels: LabelSet) -> Sums:
@@ -144,11 +170,23 @@ def statistics(sums: Sums) -> dict[str, Statistic]:
                 metric.name + SKILL_SUFFIX: metric.skill_of(rows[metric.name], sums)
                 for metric in SKILLED
             }
+            for metric in SKILLED:
+                skill = metric.human_skill_of(rows[metric.name], sums)
+                rows |= {} if skill is None else {metric.name + HUMAN_SKILL_SUFFIX: skill}
         metrics = [metric for metric in SCORED_METRICS if metric.section == section]
         for metric in metrics:
             rows |= metric.rows(sums)
         for metric in metrics:
             rows |= metric.uniform_rows(sums)
+    return rows
+
+
+def human_statistics(sums: Sums) -> dict[str, Statistic]:
+    """The metrics that are given for the annotators' agreement, from sums of their summands."""
+    rows: dict[str, Statistic] = {}
+    for metric in SCORED_METRICS:
+        if metric.of_humans and metric.better != "neither":
+            rows |= metric.rows(sums)
     return rows
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +30,16 @@ class Summand:
             (see :mod:`raypipe.metrics.exact`).
         width: number of columns, or of columns per label.
         per_label: whether ``width`` is a number of columns per label.
-        of_prior: apply the function to the predictor ``prior``, on the rows where the strategy is
-            valid.
+        of: whose predictions the function is applied to: the strategy's own; or, on the rows
+            where the strategy is valid, those of ``prior`` or of ``humans``, see
+            :mod:`raypipe.metrics.humans`.
     """
 
     name: str
     function: Callable[[Scored], Array | Mask]
     width: int = 1
     per_label: bool = False
-    of_prior: bool = False
+    of: Literal["strategy", "prior", "humans"] = "strategy"
 
     def column_count(self, label_count: int) -> int:
         """Number of columns for K labels."""

@@ -30,6 +30,7 @@ class Utterances:
             without votes.
         union: labels of the annotators that a prediction may match, shape
             ``(utterances, labels)``.
+        n_votes: number of votes behind each soft label, shape ``(utterances,)``; 0 where unknown.
         splits: one per utterance.
         speakers: one per utterance.
     """
@@ -38,6 +39,7 @@ class Utterances:
     truth: Array
     plurality: Indices
     union: Mask
+    n_votes: Indices
     splits: list[str | None]
     speakers: list[str | None]
 
@@ -74,6 +76,7 @@ class Utterances:
             self.truth[index],
             self.plurality[index],
             self.union[index],
+            self.n_votes[index],
             [self.splits[row] for row in index],
             [self.speakers[row] for row in index],
         )

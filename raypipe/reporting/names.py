@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from raypipe.metrics.baselines import BASELINES, PRIOR
+from raypipe.metrics.baselines import HUMANS, PRIOR, REFERENCES
 from raypipe.metrics.metric import (
+    HUMAN_SKILL_SUFFIX,
     MEDIAN_SUFFIX,
     SKILL_SUFFIX,
     UNIFORM_SUFFIX,
@@ -20,7 +21,7 @@ from raypipe.metrics.metric import (
 from raypipe.metrics.registry import AUROC_METRICS, METRICS, WITH_MEDIAN
 from raypipe.strategies.registry import STRATEGIES
 
-__all__ = ["BASELINES", "PRIOR"]
+__all__ = ["HUMANS", "PRIOR", "REFERENCES"]
 
 Better = Literal["lower", "higher"]
 NumberFormat = Literal["score", "share", "amount", "number"]
@@ -69,6 +70,8 @@ def title(metric: str) -> str:
     rest = metric.removeprefix(known.name)
     if rest == SKILL_SUFFIX:
         return f"Skill in {known.title}"
+    if rest == HUMAN_SKILL_SUFFIX:
+        return f"{known.title}, prior 0, humans 1"
     if rest in _VARIANTS:
         return f"{known.title}, {_VARIANTS[rest]}"
     return f"{known.title} of {rest[1:]}" if rest.startswith("=") else known.title
@@ -90,7 +93,8 @@ def better(metric: str) -> Better | None:
     known = _known(metric)
     if known is None or known.better == "neither":
         return None
-    return "higher" if metric == f"{known.name}{SKILL_SUFFIX}" else known.better
+    skills = (known.name + SKILL_SUFFIX, known.name + HUMAN_SKILL_SUFFIX)
+    return "higher" if metric in skills else known.better
 
 
 def number_format(metric: str) -> NumberFormat:
@@ -124,7 +128,7 @@ def _known(metric: str) -> Metric | None:
     ``js_skill`` derive from ``js``.
     """
     name = metric.partition("=")[0]
-    for suffix in ("", *_VARIANTS, SKILL_SUFFIX):
+    for suffix in ("", *_VARIANTS, HUMAN_SKILL_SUFFIX, SKILL_SUFFIX):
         known = METRICS.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
         if known is not None:
             return known
@@ -135,7 +139,7 @@ def strategy_rank(name: str) -> int:
     """Position of a strategy among those of one model and prompt.
 
     The known ones come in the order of the registry, unknown ones share the place after them, and
-    the constant predictors are last.
+    references are last.
 
     Args:
         name: with or without the settings of a sweep in brackets.
@@ -146,6 +150,6 @@ def strategy_rank(name: str) -> int:
         >>> strategy_rank("mine") < strategy_rank("prior")
         True
     """
-    order = (*STRATEGIES, "", *BASELINES)
+    order = (*STRATEGIES, "", *REFERENCES)
     rule = name.partition("[")[0]
     return order.index(rule) if rule in order else len(STRATEGIES)

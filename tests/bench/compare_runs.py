@@ -63,8 +63,10 @@ def same(left: pa.Array, right: pa.Array) -> bool:
 
 
 def known_metrics(table: pa.Table, other: pa.Table) -> pa.Table:
-    """The rows of metrics that the other version knows, too."""
-    return table.filter(pc.is_in(table["metric"], value_set=other["metric"].unique()))
+    """The rows of metrics, and of strategies and references, that the other version knows, too."""
+    for column in ("metric", "strategy"):
+        table = table.filter(pc.is_in(table[column], value_set=other[column].unique()))
+    return table
 
 
 def compare_objects(left: Path, right: Path, table: str) -> tuple[list[str], int, int]:

@@ -75,6 +75,7 @@ def predictions_table(
             "probs": None if np.isnan(probs[row]).any() else probs[row].tolist(),
             "soft_label": (votes[row] / votes[row].sum()).tolist() if votes[row].any() else None,
             "plurality": plurality[row],
+            "n_votes": int(votes[row].sum()),
             "votes_union": [labels.names[k] for k in np.flatnonzero(mentioned[row])],
             "votes_primary": [labels.names[k] for k in np.flatnonzero(votes[row])],
         }
@@ -88,6 +89,7 @@ def predictions_table(
             ("probs", pa.list_(pa.float64())),
             ("soft_label", pa.list_(pa.float64())),
             ("plurality", pa.string()),
+            ("n_votes", pa.int64()),
             ("votes_union", pa.list_(pa.string())),
             ("votes_primary", pa.list_(pa.string())),
         ]

@@ -56,7 +56,13 @@ def test_the_command_gives_json() -> None:
     assert listed == documents()
     assert [document["name"] for document in listed] == list(METRICS)
     by_name = {document["name"]: document for document in listed}
-    assert by_name["js"]["rows"] == ["js", "js.invalid_as_uniform", "js_skill", "js.median"]
+    assert by_name["js"]["rows"] == [
+        "js",
+        "js.invalid_as_uniform",
+        "js_skill",
+        "js_human_skill",
+        "js.median",
+    ]
     assert by_name["js"]["column"]
     assert by_name["js"]["headline"]
     assert by_name["f1"]["rows"] == ["f1=<label>"]

@@ -379,7 +379,7 @@ def test_doubled_and_misaligned_rows_are_refused() -> None:
     with pytest.raises(AccountingError, match="entries for 2 labels"):
         CorpusSummary.from_table(TABLE, LabelSet(("anger", "fear")))
     named = predictions_table(IDS, VOTES, {"prior": PREDICTIONS["w_bon"]}, LABELS)
-    with pytest.raises(AccountingError, match="baseline"):
+    with pytest.raises(AccountingError, match="reference"):
         MetricState.from_table(named, summary, LABELS, replicates=0)
 
 
@@ -441,7 +441,7 @@ def test_strategies_with_equal_predictions_have_the_numbers_they_have_alone() ->
     together = reduced(swept)
     for pair in (("a", "b"), ("a", "c"), ("b", "c"), ("c", "d"), ("b", "e"), ("d", "e")):
         alone = reduced({name: swept[name] for name in pair})
-        named = {*pair, "prior", "uniform", None}
+        named = {*pair, "prior", "uniform", "humans", None}
         assert [row for row in together if {row.strategy, row.versus} <= named] == alone
 
 

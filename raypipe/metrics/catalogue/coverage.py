@@ -45,6 +45,7 @@ METRICS = (
         source="invalid rows / rows",
         section=Section.COVERAGE,
         rank=10,
+        of_humans=False,
         add=(ROWS_INVALID,),
         function=_invalid_rate,
         count=ROWS,

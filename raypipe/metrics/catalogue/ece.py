@@ -150,6 +150,7 @@ METRICS = (
         "expected to be what it is; MacKinnon and Smith, J. Econometrics 85 (1998)",
         section=Section.CALIBRATION,
         rank=10,
+        of_humans=False,
         add=(GAP, SQUARED_CALIBRATION_GAP),
         function=_error,
         count=PLURALITY,

@@ -41,7 +41,7 @@ def strategies_chart(scores: Scores, metric: str) -> Chart | None:
             bars.append(figures.StrategyBar(heading, None, False, False))
         bars += [
             figures.StrategyBar(
-                _short(scores, approach), estimate, approach.is_baseline, approach == best
+                _short(scores, approach), estimate, approach.is_reference, approach == best
             )
             for approach, estimate in rows
         ]
@@ -76,8 +76,8 @@ def ambiguity_charts(scores: Scores, metric: str) -> list[Chart]:
 
 
 def _listening(scores: Scores) -> list[ApproachGroup]:
-    """The groups of strategies, without the constant predictors."""
-    return [group for group in scores.groups() if not group.approaches[0].is_baseline]
+    """The groups of strategies, without the references."""
+    return [group for group in scores.groups() if not group.approaches[0].is_reference]
 
 
 def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart | None:
@@ -91,7 +91,7 @@ def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart
         figures.AmbiguityLine(
             _short(scores, approach, MOST_AT_LINES),
             tuple(scores.get(approach, metric, slice_name) for slice_name in bins),
-            None if approach.is_baseline else position,
+            None if approach.is_reference else position,
             approach == best,
         )
         for position, approach in enumerate(shown)
@@ -107,7 +107,7 @@ def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart
     words = [f"{group.title}:"] if group.title else []
     if best is not None and metric == PRIMARY:
         words.append(_bins_in_words(scores, best, bins))
-    hidden = len(group.approaches) - sum(not approach.is_baseline for approach in shown)
+    hidden = len(group.approaches) - sum(not approach.is_reference for approach in shown)
     if hidden > 0:
         words.append(f"{count(hidden)} more strategies are in the metrics table.")
     return Chart(svg, " ".join(word for word in words if word))

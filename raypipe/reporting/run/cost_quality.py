@@ -95,7 +95,7 @@ def _points(scores: Scores, group: ApproachGroup, metric: str) -> list[CostPoint
     points = []
     for approach in group.approaches:
         cost, quality = scores.get(approach, TOKENS), scores.get(approach, metric)
-        if approach.is_baseline or cost is None or quality is None:
+        if approach.is_reference or cost is None or quality is None:
             continue
         points.append(_point(approach, cost.value, quality, approach == best))
     return points

@@ -34,7 +34,7 @@ class StrategyBar:
 
     name: str
     estimate: Estimate | None
-    is_baseline: bool
+    is_reference: bool
     is_best: bool
 
 
@@ -81,7 +81,7 @@ def interval_panel(
         rows = [(position, bar) for position, bar in enumerate(bars) if bar.estimate is not None]
         axes.set_yticks([position for position, _ in rows], [bar.name for _, bar in rows])
         for label, (_, bar) in zip(axes.get_yticklabels(), rows, strict=True):
-            label.set_color(MUTED if bar.is_baseline else INK)
+            label.set_color(MUTED if bar.is_reference else INK)
             label.set_fontweight("bold" if bar.is_best else "normal")
         axes.set_ylim(len(bars) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
@@ -102,7 +102,7 @@ def _heading(axes: Axes, position: int, name: str) -> None:
 
 
 def _interval(axes: Axes, position: int, bar: StrategyBar, estimate: Estimate) -> None:
-    colour = ACCENT if bar.is_best else MUTED if bar.is_baseline else INK
+    colour = ACCENT if bar.is_best else MUTED if bar.is_reference else INK
     if estimate.low is not None and estimate.high is not None:
         axes.plot([estimate.low, estimate.high], [position] * 2, color=colour, linewidth=2.0)
     axes.plot(
@@ -110,7 +110,7 @@ def _interval(axes: Axes, position: int, bar: StrategyBar, estimate: Estimate) -
         [position],
         marker="o",
         markersize=7.5 if bar.is_best else 6.5,
-        markerfacecolor=PAPER if bar.is_baseline else colour,
+        markerfacecolor=PAPER if bar.is_reference else colour,
         markeredgecolor=colour,
         markeredgewidth=1.4,
     )

@@ -33,7 +33,7 @@ class MetricTable:
 
     Attributes:
         heading: model and prompt; empty where there is only one pair.
-        columns: names of the strategies, then of the constant predictors.
+        columns: names of the strategies, then of the references.
         notes: what a reader has to know of the values.
     """
 
@@ -47,11 +47,11 @@ def metric_tables(scores: Scores, slice_name: str = "all") -> tuple[MetricTable,
     """One table for every model and prompt; the best strategy is marked where one can be told."""
     names = sorted(scores.metrics(slice_name), key=metric_rank)
     groups = scores.groups()
-    listening = [group for group in groups if not group.approaches[0].is_baseline]
+    listening = [group for group in groups if not group.approaches[0].is_reference]
     tables = []
     for group in listening or groups:
         strategies = group.approaches
-        constant = () if not listening else scores.baselines(strategies[0])
+        constant = () if not listening else scores.references(strategies[0])
         tables.append(
             MetricTable(
                 group.title,

@@ -12,6 +12,7 @@ from raypipe.labels import LabelSet
 from raypipe.reporting.errors import error_groups
 from raypipe.reporting.gains import CAPTION, gain_groups
 from raypipe.reporting.names import (
+    HUMANS,
     PRIMARY,
     better,
     calibration_metrics,
@@ -89,6 +90,7 @@ def html_report(
         "balance": balance,
         "facts": facts(run, scores, digest),
         "scores": tables.score_table(scores),
+        "humans": any(approach.strategy == HUMANS for approach in scores.approaches),
         "best": scores.name(best) if best is not None else None,
         "shown": scores.name(shown) if shown is not None else None,
         "cards": cards(digest.examples, labels),

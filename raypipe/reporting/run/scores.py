@@ -10,7 +10,16 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from raypipe.reporting.names import BASELINES, INVALID, PRIMARY, PRIOR, better, strategy_rank, title
+from raypipe.reporting.names import (
+    HUMANS,
+    INVALID,
+    PRIMARY,
+    PRIOR,
+    REFERENCES,
+    better,
+    strategy_rank,
+    title,
+)
 from raypipe.reporting.text import clean
 
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)")
@@ -40,14 +49,14 @@ class Approach:
     strategy: str
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether this is a constant predictor that listens to nothing."""
-        return self.strategy in BASELINES
+    def is_reference(self) -> bool:
+        """Whether this is no strategy but a constant predictor or the annotators' agreement."""
+        return self.strategy in REFERENCES
 
 
 @dataclass(frozen=True, slots=True)
 class ApproachGroup:
-    """The strategies of one model and prompt, or the constant predictors.
+    """The strategies of one model and prompt, or the references.
 
     Attributes:
         title: what tells its model and prompt from the others'; empty where there is only one.
@@ -135,18 +144,22 @@ class Scores:
         return tuple(notes)
 
     def strategies(self) -> tuple[Approach, ...]:
-        """The approaches that listen: everything but the constant predictors."""
-        return tuple(approach for approach in self.approaches if not approach.is_baseline)
+        """The approaches that listen: everything but the references."""
+        return tuple(approach for approach in self.approaches if not approach.is_reference)
+
+    def ranked(self) -> tuple[Approach, ...]:
+        """The approaches that are scored alike: all but the annotators' agreement."""
+        return tuple(approach for approach in self.approaches if approach.strategy != HUMANS)
 
     def groups(self) -> tuple[ApproachGroup, ...]:
-        """The approaches in order, cut into models and prompts; constant predictors last."""
+        """The approaches in order, cut into models and prompts; references last."""
         by_cell: dict[tuple[str, str] | None, list[Approach]] = {}
         for approach in self.approaches:
-            cell = None if approach.is_baseline else (approach.model, approach.prompt)
+            cell = None if approach.is_reference else (approach.model, approach.prompt)
             by_cell.setdefault(cell, []).append(approach)
         several = len(by_cell.keys() - {None}) > 1
         titles = {
-            cell: "constant predictors" if cell is None else self._cell_name(members[0])
+            cell: "references" if cell is None else self._cell_name(members[0])
             for cell, members in by_cell.items()
         }
         return tuple(
@@ -169,7 +182,7 @@ class Scores:
         rank = strategy_rank(approach.strategy)
         cell = self._cells[approach.model, approach.prompt]
         # sorted() is stable: unknown strategies keep the order of the table.
-        places = (1, rank, cell) if approach.is_baseline else (0, cell, rank)
+        places = (1, rank, cell) if approach.is_reference else (0, cell, rank)
         return *places, _natural(settings)
 
     def best(self, metric: str = PRIMARY, slice_name: str = "all") -> Approach | None:
@@ -197,18 +210,19 @@ class Scores:
     def prior(self, approach: Approach | None = None) -> Approach | None:
         """The constant predictor ``prior`` of the same model and prompt, or the only one."""
         return next(
-            (baseline for baseline in self.baselines(approach) if baseline.strategy == PRIOR), None
+            (reference for reference in self.references(approach) if reference.strategy == PRIOR),
+            None,
         )
 
-    def baselines(self, approach: Approach | None = None) -> tuple[Approach, ...]:
-        """A constant predictor of each name: of the same model and prompt, or else the first."""
+    def references(self, approach: Approach | None = None) -> tuple[Approach, ...]:
+        """A reference of each name: of the same model and prompt, or else the first."""
         chosen: dict[str, Approach] = {}
-        for baseline in self.approaches:
+        for reference in self.approaches:
             same = approach is not None and (
-                (baseline.model, baseline.prompt) == (approach.model, approach.prompt)
+                (reference.model, reference.prompt) == (approach.model, approach.prompt)
             )
-            if baseline.is_baseline and (same or baseline.strategy not in chosen):
-                chosen[baseline.strategy] = baseline
+            if reference.is_reference and (same or reference.strategy not in chosen):
+                chosen[reference.strategy] = reference
         return tuple(chosen.values())
 
     def metrics(self, slice_name: str = "all") -> tuple[str, ...]:
@@ -223,8 +237,8 @@ class Scores:
     def name(self, approach: Approach) -> str:
         """The strategy, with the prompt and the model where the table has several."""
         peers = self.strategies() or self.approaches
-        if approach.is_baseline:
-            # A constant predictor hears no prompt: one that stands alone needs no other name.
+        if approach.is_reference:
+            # A reference hears no prompt: one that stands alone needs no other name.
             peers = tuple(other for other in self.approaches if other.strategy == approach.strategy)
         parts = [approach.strategy]
         if len({other.prompt for other in peers}) > 1 and approach.prompt:
@@ -234,8 +248,8 @@ class Scores:
         return " · ".join(parts)
 
     def short_name(self, approach: Approach) -> str:
-        """The name below its group's title: the strategy alone, but for constant predictors."""
-        return self.name(approach) if approach.is_baseline else approach.strategy
+        """The name below its group's title: the strategy alone, but for references."""
+        return self.name(approach) if approach.is_reference else approach.strategy
 
     def invalid_rate(self, approach: Approach, slice_name: str = "all") -> Estimate | None:
         """Share of invalid predictions; from the counts where the table has no such metric."""
@@ -249,11 +263,11 @@ class Scores:
         return Estimate(scored.n_invalid / total, None, None, total, scored.n_invalid)
 
     def _without_copies(self, approaches: Iterable[Approach]) -> Iterator[Approach]:
-        """Leave out a constant predictor repeated under another prompt with the same score."""
+        """Leave out a reference repeated under another prompt with the same score."""
         seen: set[tuple[str, float]] = set()
         for approach in approaches:
             estimate = None
-            if approach.is_baseline and self.slices:
+            if approach.is_reference and self.slices:
                 estimate = self.get(approach, PRIMARY, self.slices[0])
             if estimate is not None:
                 if (key := (approach.strategy, estimate.value)) in seen:

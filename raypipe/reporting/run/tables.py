@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from raypipe.metrics.metric import HUMAN_SKILL_SUFFIX
 from raypipe.reporting.names import (
     CALLS,
     ESCALATED,
+    HUMANS,
     INVALID,
     PRIMARY,
     PRIOR,
@@ -36,6 +38,9 @@ from raypipe.reporting.text import (
 PENALISED: Final = f"{PRIMARY}.invalid_as_uniform"
 """The ranking metric with every invalid answer counted as the uniform distribution."""
 
+HUMAN_SKILL: Final = f"{PRIMARY}{HUMAN_SKILL_SUFFIX}"
+"""Skill in the ranking metric between the prior and the annotators."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
@@ -60,7 +65,7 @@ class ScoreRow:
 
     name: str
     heading: str
-    is_baseline: bool
+    is_reference: bool
     is_best: bool
     cells: tuple[TableCell, ...]
     variants: int = 1
@@ -117,7 +122,8 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
     """Every approach with every headline metric, the best value of each column marked.
 
     A constant predictor may hold the best value of a score and is marked like any other; it is
-    never best at giving valid answers, because it gives none. Variants of a strategy that are equal
+    never best at giving valid answers, because it gives none. The annotators' agreement is not
+    ranked: it is measured on other votes. Variants of a strategy that are equal
     in all columns are one row; where a sweep's settings change an uncertainty and no score, that
     uncertainty is a column.
     """
@@ -125,22 +131,23 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
     if any(_penalised(scores, approach, slice_name) for approach in scores.strategies()):
         metrics.insert(1, PENALISED)
     metrics += swept_metrics(scores, (*metrics, INVALID), slice_name)
-    best = {
-        metric: _best_value(scores, scores.approaches, metric, slice_name) for metric in metrics
-    }
+    best = {metric: _best_value(scores, scores.ranked(), metric, slice_name) for metric in metrics}
     ranked_first = scores.best(PRIMARY, slice_name)
     versus = _versus_prior(scores, slice_name)
+    skills = any(scores.get(each, HUMAN_SKILL, slice_name) for each in scores.strategies())
     costs = cost_metrics(scores, slice_name)
     apart = rows_apart(scores, (*metrics, INVALID, *costs), slice_name)
     headings = {group.approaches[0]: group.title for group in scores.groups()}
     rows = []
     for approach, variants in apart.items():
         cells = [_cell(scores, approach, metric, slice_name, best[metric]) for metric in metrics]
+        if skills:
+            cells.insert(1, estimate_cell(scores.get(approach, HUMAN_SKILL, slice_name)))
         if versus:
             cells.insert(1, versus.get(approach, EMPTY))
         invalid = scores.invalid_rate(approach, slice_name)
         form = number_format(INVALID)
-        cells.append(EMPTY if approach.is_baseline else estimate_cell(invalid, form))
+        cells.append(EMPTY if approach.is_reference else estimate_cell(invalid, form))
         for metric in costs:
             cost = scores.get(approach, metric, slice_name)
             cells.append(estimate_cell(cost, number_format(metric)))
@@ -148,13 +155,15 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
             ScoreRow(
                 _row_name(scores, variants),
                 headings.get(approach, ""),
-                approach.is_baseline,
+                approach.is_reference,
                 approach == ranked_first,
                 tuple(cells),
                 len(variants),
             )
         )
     titles = [title(metric) for metric in (*metrics, INVALID, *costs)]
+    if skills:
+        titles.insert(1, title(HUMAN_SKILL))
     if versus:
         titles.insert(1, f"{title(PRIMARY)} \N{MINUS SIGN} prior's")
     estimates = [scores.get(approach, PRIMARY, slice_name) for approach in scores.approaches]
@@ -188,7 +197,8 @@ def _cell(
 ) -> TableCell:
     form = number_format(metric)
     estimate = scores.get(approach, metric, slice_name)
-    is_best = estimate is not None and estimate_cell(estimate, form).value == best
+    ranked = approach.strategy != HUMANS and estimate is not None
+    is_best = ranked and estimate_cell(estimate, form).value == best
     return estimate_cell(estimate, form, best=is_best)
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from raypipe.reporting.names import (
     CALLS,
     ESCALATED,
+    HUMANS,
     INVALID,
     PREDICTION_TIES,
     PRIMARY,
@@ -35,8 +36,8 @@ _TIES_NAMED = 3
 def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
     """Scores of every approach, each with half the width of its 95 % interval.
 
-    Strategies stand under their model and prompt where there are several, the constant predictors
-    below a line. What answers cost stands beside them, where it is known; of a sweep whose settings
+    Strategies stand under their model and prompt where there are several, references below
+    a line. What answers cost stands beside them, where it is known; of a sweep whose settings
     change an uncertainty and no score, that uncertainty does. Variants of a strategy that are equal
     in all columns are one row. Names come from the run's tables and may hold anything: they are
     stripped of control characters and never read as rich's markup.
@@ -68,7 +69,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
         # columns of numbers leave room for the longest plain name only below narrow titles.
         head = narrow_title(metric) if costs or swept else title(metric)
         table.add_column(head, justify="right", no_wrap=True)
-    best = {metric: scores.best_of(scores.approaches, metric, slice_name) for metric in scored}
+    best = {metric: scores.best_of(scores.ranked(), metric, slice_name) for metric in scored}
     groups = scores.groups()
     for group in groups:
         if group.title:
@@ -79,7 +80,7 @@ def summary_table(metrics: pa.Table, slice_name: str = "all") -> Table:
                 _cell(scores.get(approach, metric, slice_name), approach == best[metric])
                 for metric in scored
             ]
-            invalid = None if approach.is_baseline else scores.invalid_rate(approach, slice_name)
+            invalid = None if approach.is_reference else scores.invalid_rate(approach, slice_name)
             cells.append(Text(percent(invalid.value) if invalid is not None else NONE))
             cells += [_cost(scores.get(approach, metric, slice_name)) for metric in costs]
             # Below the last of a group, but for the last group.
@@ -105,6 +106,8 @@ def _caption(costs: Sequence[str], has_variants: bool) -> str:
 def _cautions(scores: Scores, slice_name: str) -> tuple[str, ...]:
     """What a reader has to know of the values."""
     ties = _ties_in_words(scores, slice_name)
+    if any(approach.strategy == HUMANS for approach in scores.approaches):
+        ties.append(f"{HUMANS}: one half of an utterance's votes predicts the other")
     return *ties, *scores.notes(scores.strategies(), headline_metrics(), slice_name)
 
 
@@ -130,7 +133,7 @@ def _name(scores: Scores, variants: Sequence[Approach], slice_name: str) -> Text
         words = common_name([variant.strategy for variant in variants])
     if len(words) > _NAME_WIDTH // 2:  # the settings of a sweep: one a line
         words = words.replace("[", "[\n").replace(",", ",\n")
-    name = Text(words, style="dim" if first.is_baseline else "")
+    name = Text(words, style="dim" if first.is_reference else "")
     escalated = scores.get(first, ESCALATED, slice_name)
     if escalated is not None:
         name.append(f"\nescalated {percent(escalated.value, 0)}", style="dim")

@@ -96,6 +96,10 @@ class TruthTables:
 
 
 NO_TABLES = TruthTables()
+"""The corpus's own labels are what is measured against."""
+
+
+NO_TABLES = TruthTables()
 """The corpus's labels alone."""
 
 

@@ -20,7 +20,7 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
 from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.counts import ModelPrompt
-from raypipe.runtime.finish.labels import PlacedTable, read_table, relabelled_rows
+from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, read_table, relabelled_rows
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.report import write_report
 from raypipe.runtime.ray.tasks import in_order
@@ -51,7 +51,7 @@ def reduce_tables(
     labels: LabelSet,
     settings: MetricsConfig,
     compared: frozenset[tuple[str, str]] | None = None,
-    beside: Sequence[PlacedTable] = (),
+    truth: TruthTables = NO_TABLES,
 ) -> None:
     """Compute and write ``metrics/`` and ``report.html`` from ``predictions/`` objects.
 
@@ -63,18 +63,19 @@ def reduce_tables(
         labels: of the corpus.
         settings: of the bootstrap.
         compared: pairs of strategies with a paired difference; None for all.
-        beside: label tables against which everything is measured once more; the rows follow
-            those of the predictions' own labels.
+        truth: label tables that stand instead of the corpus's labels or beside them; those beside
+            measure everything once more, in rows that follow those of the predictions' labels.
     """
-    truths = [OWN_LABELS, *map(read_table, beside)]
+    measured = [(OWN_LABELS, truth.instead is None)]
+    measured += [(read_table(table), False) for table in truth.beside]
     with console.status("reducing to metrics"):
         for (model, prompt), predictions in cells.items():
             metrics = [
                 metrics_table(
-                    _metrics(tables, predictions, labels, settings, compared, truth),
-                    truth.name or None,
+                    _metrics(tables, predictions, labels, settings, compared, table, votes),
+                    table.name or None,
                 )
-                for truth in truths
+                for table, votes in measured
             ]
             data = object_bytes(
                 pa.concat_tables(metrics),
@@ -93,6 +94,7 @@ def _metrics(
     settings: MetricsConfig,
     compared: frozenset[tuple[str, str]] | None,
     truth: LabelTable,
+    votes: bool,
 ) -> list[MetricRow]:
     groups = [
         predictions[at : at + SHARDS_PER_TASK] for at in range(0, len(predictions), SHARDS_PER_TASK)
@@ -117,6 +119,7 @@ def _metrics(
             per_speaker=settings.per_speaker,
             compared=compared,
             annotator_labels=settings.annotator_labels,
+            are_votes=votes,
         )
 
     state = reduce(MetricState.merge, _states(groups, tables, measure))

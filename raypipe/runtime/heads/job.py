@@ -129,7 +129,7 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
         console,
         labels=plan.labels,
         settings=metrics,
-        beside=plan.truth.beside,
+        truth=plan.truth,
     )
     write_record(plan.tables, record)
     return record

@@ -114,7 +114,7 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
         labels=context.labels,
         settings=plan.config.metrics,
         compared=compared(context.variants),
-        beside=plan.truth.beside,
+        truth=plan.truth,
     )
     write_record(context.tables, record)
     return record

@@ -117,7 +117,7 @@ def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
         labels=work.labels,
         settings=plan.config.metrics,
         compared=plan.compared,
-        beside=plan.truth.beside,
+        truth=plan.truth,
     )
     write_record(tables, record)
     return record

@@ -97,10 +97,10 @@ def test_figures_take_every_colour_from_the_page(html):
         assert "font-family" not in figure
 
 
-def test_the_prior_and_uniform_rows_are_marked_as_baselines(page):
-    assert page.text.count("baseline") >= 2
-    assert "prior baseline" in page.text
-    assert "uniform baseline" in page.text
+def test_the_prior_and_uniform_rows_are_marked_as_references(page):
+    assert page.text.count("reference") >= 2
+    assert "prior reference" in page.text
+    assert "uniform reference" in page.text
 
 
 def test_the_headline_names_the_best_strategy(page):
@@ -271,7 +271,7 @@ def test_every_model_and_prompt_has_its_rows_and_figures(grid_page):
     ]
     places = [page.text.index(f"{title} greedy 0.") for title in titles]
     assert places == sorted(places)
-    assert page.text.index("constant predictors prior baseline") > places[-1]
+    assert page.text.index("references prior reference") > places[-1]
     words = [figure["aria-label"] for figure in page.named("svg")]
     assert sum(label.startswith("JS by ambiguity bin") for label in words) == len(titles)
     assert sum(label.startswith("JS by tokens per utterance") for label in words) == len(titles)

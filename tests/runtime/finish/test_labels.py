@@ -135,7 +135,7 @@ def test_a_table_beside_adds_the_rows_of_a_run_that_has_it_instead(
     both = in_process.plan(strategies=strategies, labels=labels)
     assert both.is_done
     assert finished_record(in_process.tables, both.config.metrics, both.label_tables) is None
-    in_process.reduced(plan, beside=both.truth.beside)
+    in_process.reduced(plan, truth=both.truth)
     name = "metrics/model=fake/prompt=distribution/metrics.parquet"
     objects = in_process.objects()
     assert {**objects, name: b""} == {**predicted, name: b""}
