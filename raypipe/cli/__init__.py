@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from raypipe.cli.classify import classify_command
+from raypipe.cli.compare import compare
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
 from raypipe.cli.doctor import doctor
@@ -56,6 +57,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "rationale": rationale_command,
     "export": export_command,
     "finetune": finetune_command,
+    "compare": compare,
     "query": query,
     "parse": parse,
     "report": report,

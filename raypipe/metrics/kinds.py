@@ -130,7 +130,8 @@ class UtteranceMetric(ScoredMetric):
         return Summand(name, lambda scored: ~np.isnan(scored.filled[self.name]))
 
     @property
-    def _own_summands(self) -> tuple[Summand, ...]:
+    def own_summands(self) -> tuple[Summand, ...]:
+        """What is added up for :meth:`rows`, without what the skills need."""
         filled = (self.uniform_total, self.uniform_count) if self.invalid_as_uniform else ()
         return (self.total, self.count, *filled, INVALID)
 
@@ -216,7 +217,8 @@ class SumsMetric(ScoredMetric):
         return (self.name, *(self.name + suffix for suffix, wanted in derived.items() if wanted))
 
     @property
-    def _own_summands(self) -> tuple[Summand, ...]:
+    def own_summands(self) -> tuple[Summand, ...]:
+        """What is added up for :meth:`rows`, without what the skills need."""
         filled = () if self.uniform_count is None else (self.uniform_count,)
         return (*self.add, self.count, *filled, self.invalid)
 

@@ -159,13 +159,14 @@ class ScoredMetric(Metric):
 
     @property
     def summands(self) -> tuple[Summand, ...]:
-        """All quantities to be added up for this metric."""
+        """All quantities to be added up for this metric and its skills."""
         if not self.skill:
-            return self._own_summands
-        return (*self._own_summands, self.prior, self.humans, self.human_count)
+            return self.own_summands
+        return (*self.own_summands, self.prior, self.humans, self.human_count)
 
     @property
-    def _own_summands(self) -> tuple[Summand, ...]:
+    def own_summands(self) -> tuple[Summand, ...]:
+        """What is added up for :meth:`rows`, without what the skills need."""
         raise NotImplementedError
 
     def values(self, scored: Scored) -> Array:

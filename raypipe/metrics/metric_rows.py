@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raypipe.metrics.bootstrap import intervals
+from raypipe.metrics.significance import p_value
 from raypipe.metrics.sums import Statistic
 
 Key = tuple[str, str, str, str]
@@ -27,6 +28,8 @@ class MetricRow:
         n: number of utterances behind the value.
         n_invalid: number of invalid predictions left out of it.
         note: what a reader has to know of the value, or why it has no interval; None for nothing.
+        p_value: of a paired difference being 0, two-sided, not corrected for how many there are;
+            None otherwise, and without replicates.
     """
 
     model: str
@@ -41,6 +44,7 @@ class MetricRow:
     n: int
     n_invalid: int
     note: str | None = None
+    p_value: float | None = None
 
 
 def metric_rows(
@@ -72,6 +76,7 @@ def metric_rows(
             item.n,
             item.n_invalid,
             item.note,
+            math.nan if versus is None else p_value(item.values, item.n),
         )
         for name, item in statistics.items()
     ]
@@ -85,9 +90,11 @@ def metric_row(
     n: int,
     n_invalid: int,
     note: str | None = None,
+    p: float = math.nan,
 ) -> MetricRow:
-    """One row: a value, lower and upper end of its interval, each None instead of NaN."""
+    """One row: a value, lower and upper end of its interval, its p-value, each None for NaN."""
+    p_or_none = None if math.isnan(p) else p
     value, low, high = (None if math.isnan(number) else float(number) for number in estimate)
     if value is None:
         low = high = note = None
-    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid, note)
+    return MetricRow(*key, metric, versus, value, low, high, n, n_invalid, note, p_or_none)

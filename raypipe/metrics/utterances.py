@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,6 +68,19 @@ class Utterances:
         known = sorted({name for name in self.speakers if name is not None})
         table = dict(zip(known, id_hashes(known).tolist(), strict=True))
         return np.array([table.get(name or "", 0) for name in self.speakers], dtype=np.uint64)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Utterances]) -> Utterances:
+        """The utterances of all parts, at least one, in their order."""
+        return cls(
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.truth for part in parts]),
+            np.concatenate([part.plurality for part in parts]),
+            np.concatenate([part.union for part in parts]),
+            np.concatenate([part.n_votes for part in parts]),
+            [split for part in parts for split in part.splits],
+            [speaker for part in parts for speaker in part.speakers],
+        )
 
     def take(self, rows: Indices | Mask) -> Utterances:
         """The utterances at ``rows``."""

@@ -265,6 +265,7 @@ METRICS = pa.schema(
         ("n_invalid", pa.int64()),
         ("labels", pa.string()),  # the label table measured against; null for the corpus's own
         ("note", pa.string()),  # what a reader has to know; why there is no interval
+        ("p_value", pa.float64()),  # of a paired difference, not corrected; null of the others
     ]
 )
 """One row per model, prompt, strategy, slice and metric, once for every label table."""

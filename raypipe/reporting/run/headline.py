@@ -6,14 +6,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from raypipe.metrics.metric import HUMAN_SKILL_SUFFIX
+from raypipe.reporting.comparison import chosen_here
 from raypipe.reporting.names import PRIMARY, PRIOR, title
 from raypipe.reporting.run.digest import Digest
+from raypipe.reporting.run.leaders import leaders
 from raypipe.reporting.run.scores import Approach, Estimate, Scores
 from raypipe.reporting.text import count, difference, interval, listing, percent, score
 
 Tone = Literal["good", "plain", "warning"]
 
 _METRIC: Final = title(PRIMARY)
+_MOST_NAMED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,47 @@ def headline(scores: Scores, digest: Digest) -> Headline:
     name = scores.name(best)
     prior = scores.prior(best)
     reference = scores.get(prior, PRIMARY) if prior is not None else None
-    details = (_basis(estimate), *_caveats(scores, best))
-    stated = f"{name} is closest to the annotators: {_METRIC} {with_interval(estimate)}"
+    details = (
+        _basis(estimate),
+        *_choice(scores, best),
+        *_of_humans(scores, best),
+        *_caveats(scores, best),
+    )
+    stated = f"{_closest(scores)} {_METRIC} {with_interval(estimate)}"
     if reference is None:
         return Headline("plain", f"{stated}.", ("There is no prior row to compare with.", *details))
     paired = scores.get(best, PRIMARY, versus=PRIOR)
     skill = scores.get(best, f"{PRIMARY}_skill")
     return _against_prior(stated, name, estimate, reference, paired, skill, details)
+
+
+def _closest(scores: Scores) -> str:
+    """The strategy that is closest to the annotators, or those that cannot be told apart."""
+    best, *tied = (scores.name(approach) for approach in leaders(scores))
+    if not tied:
+        return f"{best} is closest to the annotators:"
+    others = tied[:_MOST_NAMED]
+    more = [f"{count(len(tied) - len(others))} more"] if len(tied) > len(others) else []
+    listed = listing([best, *others, *more])
+    return f"{listed} cannot be told apart as the closest to the annotators: {best} has"
+
+
+def _choice(scores: Scores, best: Approach) -> list[str]:
+    return chosen_here((approach.strategy for approach in scores.strategies()), best.strategy)
+
+
+def _of_humans(scores: Scores, best: Approach) -> list[str]:
+    """How far the best is on the way from the prior to the annotators' own agreement."""
+    skill = scores.get(best, f"{PRIMARY}{HUMAN_SKILL_SUFFIX}")
+    if skill is None:
+        return []
+    ends = ""
+    if skill.low is not None and skill.high is not None:
+        ends = f" {interval(percent(skill.low, 0), percent(skill.high, 0))}"
+    return [
+        "From the prior to what one half of an utterance's votes says of the other half, "
+        f"{scores.name(best)} is {percent(skill.value, 0)}{ends} of the way."
+    ]
 
 
 def _against_prior(

@@ -29,6 +29,7 @@ from raypipe.reporting.run.cost_quality import cost_charts
 from raypipe.reporting.run.digest import PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
 from raypipe.reporting.run.headline import headline
+from raypipe.reporting.run.leaders import difference_rows
 from raypipe.reporting.run.metric_tables import metric_tables
 from raypipe.reporting.run.other_labels import other_labels_table
 from raypipe.reporting.run.scores import Approach, Scores
@@ -90,6 +91,7 @@ def html_report(
         "balance": balance,
         "facts": facts(run, scores, digest),
         "scores": tables.score_table(scores),
+        "differences": difference_rows(scores),
         "humans": any(approach.strategy == HUMANS for approach in scores.approaches),
         "best": scores.name(best) if best is not None else None,
         "shown": scores.name(shown) if shown is not None else None,

@@ -37,6 +37,7 @@ _COLUMNS: Final = (
     "n_invalid",
     "labels",
     "note",
+    "p_value",
 )
 
 
@@ -76,6 +77,7 @@ class Estimate:
         n: number of utterances behind the value.
         n_invalid: number of invalid predictions left out of it.
         note: what a reader has to know of it; empty for nothing.
+        p_value: of a paired difference, not corrected; None otherwise.
     """
 
     value: float
@@ -84,6 +86,7 @@ class Estimate:
     n: int
     n_invalid: int
     note: str = ""
+    p_value: float | None = None
 
 
 class Scores:
@@ -91,7 +94,7 @@ class Scores:
 
     Args:
         metrics: columns model, prompt, strategy, slice, metric, versus, value, ci_low, ci_high,
-            n, n_invalid, labels, note. A row without a finite value is left out.
+            n, n_invalid, labels, note, p_value. A row without a finite value is left out.
         labels: name of the label table whose rows are read; None for those under the corpus's
             own labels.
     """
@@ -298,7 +301,7 @@ def _estimate(row: Mapping[str, Any]) -> Estimate | None:
     if low is None or high is None:
         low = high = None
     counts = int(row["n"] or 0), int(row["n_invalid"] or 0)
-    return Estimate(value, low, high, *counts, clean(row["note"] or ""))
+    return Estimate(value, low, high, *counts, clean(row["note"] or ""), row["p_value"])
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,0 +1,104 @@
+"""Finished runs read for a comparison of everything that they predicted; no Ray, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from raypipe.errors import ConfigError, StoreError
+from raypipe.labels import LabelSet
+from raypipe.metrics.comparison import Comparison, comparable_metrics, compare_systems
+from raypipe.metrics.joining import Joining, SystemName
+from raypipe.metrics.rows import read_groups
+from raypipe.store.location import Location
+from raypipe.store.query import table_dataset
+from raypipe.store.run_record import read_record
+
+_COLUMNS = (
+    *("utterance_id", "model", "prompt", "strategy", "probs", "soft_label", "plurality"),
+    *("n_votes", "votes_primary", "split", "speaker"),
+)
+
+
+def compare_runs(
+    runs: Mapping[str, Location],
+    *,
+    strategies: Sequence[str] | None = None,
+    metrics: Sequence[str],
+    replicates: int,
+    seed: int = 0,
+    by_speaker: bool = False,
+) -> Comparison:
+    """Paired differences of all that some finished runs predicted, and the predictor ``prior``.
+
+    Args:
+        runs: where they lie, by what they are called.
+        strategies: names of those that are compared, as tables have them; None for all.
+        metrics: names of those they are compared in.
+        replicates: bootstrap replicates.
+        seed: of the bootstrap.
+        by_speaker: whether the bootstrap draws speakers with all their utterances.
+
+    Raises:
+        ConfigError: if a run is not finished, the runs have different labels, or a strategy, a
+            metric or speakers are not there.
+        StoreError: if a run has no predictions.
+        AccountingError: if the runs have two soft labels for one utterance.
+    """
+    known = comparable_metrics()
+    unknown = [name for name in metrics if name not in known]
+    if unknown:
+        raise ConfigError(f"metric {unknown[0]!r} is none that can be compared: {', '.join(known)}")
+    joining, labels = Joining(), _common_labels(runs)
+    wanted = None if strategies is None else frozenset(strategies)
+    for name, tables in runs.items():
+        dataset = table_dataset(tables, "predictions")
+        if dataset is None:
+            raise StoreError(f"{tables.uri} has no predictions")
+        for fragment in dataset.get_fragments():  # an object has whole utterances
+            table = fragment.to_table(schema=dataset.schema, columns=list(_COLUMNS))
+            joining.add(name, read_groups(table, labels), wanted)
+    absent = sorted((wanted or frozenset()) - joining.strategies)
+    if absent:
+        there = ", ".join(sorted(joining.strategies))
+        raise ConfigError(f"no run has a strategy {absent[0]!r}; there are: {there}")
+    return compare_systems(
+        joining.systems(_names(joining.names)),
+        labels,
+        [known[name] for name in metrics],
+        replicates=replicates,
+        seed=seed,
+        by_speaker=by_speaker,
+    )
+
+
+def _common_labels(runs: Mapping[str, Location]) -> LabelSet:
+    labels: dict[str, tuple[str, ...]] = {}
+    for name, tables in runs.items():
+        record = read_record(tables)
+        if record.status != "finished":
+            raise ConfigError(
+                f"{tables.uri} is not finished; the command that began it continues it"
+            )
+        labels[name] = tuple(record.labels)
+    first = next(iter(labels))
+    for name, own in labels.items():
+        if own != labels[first]:
+            raise ConfigError(
+                f"{first} has the labels {', '.join(labels[first])} and {name} the labels "
+                f"{', '.join(own)}: distributions over different labels cannot be compared"
+            )
+    return LabelSet(labels[first])
+
+
+def _names(systems: Sequence[SystemName]) -> dict[SystemName, str]:
+    """What systems are called: the strategy, and of the rest what not all have in common."""
+    parts: tuple[Callable[[SystemName], str], ...] = (
+        lambda system: system.prompt,
+        lambda system: system.model,
+        lambda system: system.run,
+    )
+    telling = [part for part in parts if len({part(system) for system in systems}) > 1]
+    return {
+        system: " · ".join([system.strategy, *(part(system) for part in telling)])
+        for system in systems
+    }
