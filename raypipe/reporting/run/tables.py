@@ -22,6 +22,7 @@ from raypipe.reporting.names import (
 )
 from raypipe.reporting.run.digest import PredictionTally
 from raypipe.reporting.run.headline import compare
+from raypipe.reporting.run.leaders import leaders
 from raypipe.reporting.run.scores import Approach, Estimate, Scores
 from raypipe.reporting.run.sweep import common_name, rows_apart, swept_metrics
 from raypipe.reporting.text import (
@@ -60,6 +61,7 @@ class ScoreRow:
 
     Attributes:
         heading: of the group that begins with this row; empty where none does.
+        is_best: whether it is the best strategy, or not told apart from it.
         variants: number of the strategy's variants with these numbers, for which the row stands.
     """
 
@@ -132,7 +134,7 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
         metrics.insert(1, PENALISED)
     metrics += swept_metrics(scores, (*metrics, INVALID), slice_name)
     best = {metric: _best_value(scores, scores.ranked(), metric, slice_name) for metric in metrics}
-    ranked_first = scores.best(PRIMARY, slice_name)
+    ranked_first = leaders(scores, slice_name)
     versus = _versus_prior(scores, slice_name)
     skills = any(scores.get(each, HUMAN_SKILL, slice_name) for each in scores.strategies())
     costs = cost_metrics(scores, slice_name)
@@ -156,7 +158,7 @@ def score_table(scores: Scores, slice_name: str = "all") -> ScoreTable:
                 _row_name(scores, variants),
                 headings.get(approach, ""),
                 approach.is_reference,
-                approach == ranked_first,
+                approach in ranked_first,
                 tuple(cells),
                 len(variants),
             )
