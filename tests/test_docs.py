@@ -266,6 +266,9 @@ def test_the_demo_prints_the_strategies_that_the_front_page_shows(
     assert shown.exit_code == 0, shown.output
     [table] = [block for block in blocks("README.md") if block.language == "text"]
     names = re.findall(r"^ ([a-z_]+) +0\.", table.text, flags=re.MULTILINE)
-    assert names == ["greedy", "token", "token_softmax", "bon", "w_bon", "prior", "uniform"]
+    assert names == [
+        *("greedy", "token", "token_softmax", "bon", "w_bon"),
+        *("prior", "uniform", "humans"),
+    ]
     assert re.findall(r"^ ([a-z_]+) +0\.", shown.output, flags=re.MULTILINE) == names
     assert (tmp_path / "runs/demo/report.html").exists()

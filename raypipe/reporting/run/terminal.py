@@ -107,7 +107,7 @@ def _cautions(scores: Scores, slice_name: str) -> tuple[str, ...]:
     """What a reader has to know of the values."""
     ties = _ties_in_words(scores, slice_name)
     if any(approach.strategy == HUMANS for approach in scores.approaches):
-        ties.append(f"{HUMANS}: one half of an utterance's votes predicts the other")
+        ties.append(f"{HUMANS}: half of the votes against the other half")
     return *ties, *scores.notes(scores.strategies(), headline_metrics(), slice_name)
 
 
