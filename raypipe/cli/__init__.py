@@ -23,6 +23,7 @@ from raypipe.cli.judge import judge_command
 from raypipe.cli.metrics import metrics
 from raypipe.cli.models import models
 from raypipe.cli.parse import parse
+from raypipe.cli.presets import presets
 from raypipe.cli.query import query
 from raypipe.cli.questions import questions_command
 from raypipe.cli.rationale import rationale_command
@@ -58,6 +59,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "export": export_command,
     "finetune": finetune_command,
     "compare": compare,
+    "presets": presets,
     "query": query,
     "parse": parse,
     "report": report,

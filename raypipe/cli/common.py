@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Annotated, TypeVar
 
 import typer
@@ -79,3 +80,13 @@ def values(option: str, text: str | None, kind: Callable[[str], Value]) -> tuple
         return tuple(kind(part.strip()) for part in text.split(","))
     except ValueError as error:
         raise typer.BadParameter(f"{text!r}: {error}", param_hint=option) from error
+
+
+def called(runs: list[str]) -> dict[str, str]:
+    """What runs are called, by their places: the last part, or all of it where that is shared."""
+    places = list(dict.fromkeys(runs))
+    last = [PurePosixPath(place.rstrip("/")).name for place in places]
+    return {
+        place: name if last.count(name) == 1 else place
+        for place, name in zip(places, last, strict=True)
+    }

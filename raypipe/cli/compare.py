@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from raypipe.cli.common import Endpoint, print_json, values
+from raypipe.cli.common import Endpoint, called, print_json, values
 
 
 def compare(
@@ -39,7 +38,7 @@ def compare(
 
     wanted = values("--metrics", metrics, str) or ()
     comparison = compare_runs(
-        {name: Location.parse(run, endpoint) for run, name in _called(runs).items()},
+        {name: Location.parse(run, endpoint) for run, name in called(runs).items()},
         strategies=strategy or None,
         metrics=wanted,
         replicates=replicates,
@@ -52,13 +51,3 @@ def compare(
     console = Console()
     for table in comparison_tables(comparison, wanted):
         console.print(table)
-
-
-def _called(runs: list[str]) -> dict[str, str]:
-    """What runs are called, by their places: the last part, or all of it where that is shared."""
-    places = list(dict.fromkeys(runs))
-    last = [PurePosixPath(place.rstrip("/")).name for place in places]
-    return {
-        place: name if last.count(name) == 1 else place
-        for place, name in zip(places, last, strict=True)
-    }

@@ -129,10 +129,13 @@ class Systems:
         utterances: the truth.
         predictions: by name of the system, shape ``(utterances, labels)``; NaN rows where it has
             no valid prediction.
+        present: by name of the system, which utterances it has a prediction for, valid or not;
+            shape ``(utterances,)``.
     """
 
     utterances: Utterances
     predictions: Mapping[str, Array]
+    present: Mapping[str, Mask]
 
 
 def compare_systems(

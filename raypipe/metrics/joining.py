@@ -16,6 +16,7 @@ from raypipe.metrics.rows import Group
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 _SAME = 1e-9
 """How far apart two soft labels of one utterance may be, by rounding."""
@@ -88,6 +89,7 @@ class Joining:
         """
         utterances = self._utterances()
         predictions: dict[str, Array] = {}
+        present: dict[str, Mask] = {}
         for key, cell in self._cells.items():
             for strategy, parts in cell.predictions.items():
                 hashes = np.concatenate([hashes for hashes, _ in parts])
@@ -96,12 +98,17 @@ class Joining:
                 probs = np.full(utterances.truth.shape, np.nan)
                 place = np.searchsorted(utterances.hashes, hashes)
                 probs[place] = np.concatenate([probs for _, probs in parts])
-                predictions[names[SystemName(*key, strategy)]] = probs
+                name = names[SystemName(*key, strategy)]
+                predictions[name] = probs
+                present[name] = np.zeros(utterances.hashes.size, dtype=np.bool_)
+                present[name][place] = True
         constant = np.full(utterances.truth.shape, np.nan)
         rows = np.flatnonzero(utterances.labelled)
         speakers = [utterances.speakers[row] for row in rows]
         constant[rows] = prior(utterances.truth[rows], speakers)
-        return Systems(utterances, predictions | {PRIOR: constant})
+        return Systems(
+            utterances, predictions | {PRIOR: constant}, present | {PRIOR: utterances.labelled}
+        )
 
     def _utterances(self) -> Utterances:
         """Every utterance once, by ascending hash."""

@@ -1,12 +1,15 @@
-"""Finished runs read for a comparison of everything that they predicted; no Ray, no model."""
+"""Everything that finished runs predicted, joined by utterance, for comparisons and presets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
 
 from raypipe.errors import ConfigError, StoreError
 from raypipe.labels import LabelSet
-from raypipe.metrics.comparison import Comparison, comparable_metrics, compare_systems
+from raypipe.metrics.comparison import Comparison, Systems, comparable_metrics, compare_systems
 from raypipe.metrics.joining import Joining, SystemName
 from raypipe.metrics.rows import read_groups
 from raypipe.store.location import Location
@@ -15,8 +18,56 @@ from raypipe.store.run_record import read_record
 
 _COLUMNS = (
     *("utterance_id", "model", "prompt", "strategy", "probs", "soft_label", "plurality"),
-    *("n_votes", "votes_primary", "split", "speaker"),
+    *("n_votes", "votes_primary", "split", "speaker", "dataset"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSystems:
+    """What finished runs predicted, and the predictor ``prior``, joined by utterance.
+
+    Attributes:
+        labels: that distributions are aligned with.
+        datasets: names of the corpora, sorted.
+    """
+
+    systems: Systems
+    labels: LabelSet
+    datasets: tuple[str, ...]
+
+
+def read_systems(
+    runs: Mapping[str, Location], strategies: Sequence[str] | None = None
+) -> RunSystems:
+    """Read the predictions of some finished runs.
+
+    Args:
+        runs: where they lie, by what they are called.
+        strategies: names of those that are wanted, as tables have them; None for all.
+
+    Raises:
+        ConfigError: if a run is not finished, the runs have different labels, or no run has a
+            strategy.
+        StoreError: if a run has no predictions.
+        AccountingError: if the runs have two soft labels for one utterance.
+    """
+    joining, labels = Joining(), _common_labels(runs)
+    wanted = None if strategies is None else frozenset(strategies)
+    datasets: set[str] = set()
+    for name, tables in runs.items():
+        dataset = table_dataset(tables, "predictions")
+        if dataset is None:
+            raise StoreError(f"{tables.uri} has no predictions")
+        for fragment in dataset.get_fragments():  # an object has whole utterances
+            table = fragment.to_table(schema=dataset.schema, columns=list(_COLUMNS))
+            joining.add(name, read_groups(table, labels), wanted)
+            datasets |= {*pc.unique(table["dataset"]).drop_null().to_pylist()}
+    absent = sorted((wanted or frozenset()) - joining.strategies)
+    if absent:
+        there = ", ".join(sorted(joining.strategies))
+        raise ConfigError(f"no run has a strategy {absent[0]!r}; there are: {there}")
+    systems = joining.systems(_names(joining.names))
+    return RunSystems(systems, labels, tuple(sorted(datasets)))
 
 
 def compare_runs(
@@ -39,31 +90,18 @@ def compare_runs(
         by_speaker: whether the bootstrap draws speakers with all their utterances.
 
     Raises:
-        ConfigError: if a run is not finished, the runs have different labels, or a strategy, a
-            metric or speakers are not there.
-        StoreError: if a run has no predictions.
-        AccountingError: if the runs have two soft labels for one utterance.
+        ConfigError: if a metric cannot be compared or no speakers are known; else as
+            :func:`read_systems`.
+        StoreError: as there, like AccountingError.
     """
     known = comparable_metrics()
     unknown = [name for name in metrics if name not in known]
     if unknown:
         raise ConfigError(f"metric {unknown[0]!r} is none that can be compared: {', '.join(known)}")
-    joining, labels = Joining(), _common_labels(runs)
-    wanted = None if strategies is None else frozenset(strategies)
-    for name, tables in runs.items():
-        dataset = table_dataset(tables, "predictions")
-        if dataset is None:
-            raise StoreError(f"{tables.uri} has no predictions")
-        for fragment in dataset.get_fragments():  # an object has whole utterances
-            table = fragment.to_table(schema=dataset.schema, columns=list(_COLUMNS))
-            joining.add(name, read_groups(table, labels), wanted)
-    absent = sorted((wanted or frozenset()) - joining.strategies)
-    if absent:
-        there = ", ".join(sorted(joining.strategies))
-        raise ConfigError(f"no run has a strategy {absent[0]!r}; there are: {there}")
+    read = read_systems(runs, strategies)
     return compare_systems(
-        joining.systems(_names(joining.names)),
-        labels,
+        read.systems,
+        read.labels,
         [known[name] for name in metrics],
         replicates=replicates,
         seed=seed,

@@ -1,0 +1,1 @@
+"""One file per preset; the folder is scanned."""
