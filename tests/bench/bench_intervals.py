@@ -1,0 +1,202 @@
+"""How often the 95 % intervals of the metrics hold the true value, for every row of ``metrics/``.
+
+    python tests/bench/bench_intervals.py --data-sets 1000
+
+Data sets of 60 and of 300 utterances are drawn from a world in which annotators vote from each
+utterance's own distribution and three predictors answer: a close one, a sharp and overconfident
+one, and one that does not listen; each gives some invalid answers. The true values are those of
+400,000 utterances. Calibration error: ``bench_coverage.py``. The figures stand in
+raypipe/metrics/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raypipe.explain.judge.statistics import clustered
+from raypipe.labels import LabelSet
+from raypipe.metrics.baselines import HUMANS, PRIOR, UNIFORM, prior, uniform
+from raypipe.metrics.bootstrap import weights_from_hashes
+from raypipe.metrics.counted import counted_rows, predicted_values
+from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
+from raypipe.metrics.humans import halvings
+from raypipe.metrics.metric_rows import MetricRow, metric_rows
+from raypipe.metrics.statistics import (
+    difference_statistics,
+    difference_summands,
+    human_statistics,
+    human_summands,
+    named_sums,
+    score,
+    statistics,
+    summands,
+)
+from raypipe.metrics.utterances import Utterances
+
+Array = NDArray[np.float64]
+
+LABELS = LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness"))
+SHARES = np.array([0.16, 0.09, 0.10, 0.13, 0.40, 0.12])
+K = len(LABELS)
+TRUE_SIZE = 400_000
+KEY = ("m", "p", "", "all")
+
+
+def draw(rng: np.random.Generator, size: int) -> tuple[Utterances, dict[str, Array]]:
+    """Utterances with votes, and what three predictors answer."""
+    main = rng.choice(K, size, p=SHARES)
+    clarity = rng.beta(1.2, 1.2, size)[:, None]
+    heard = clarity * np.eye(K)[main] + (1 - clarity) * rng.dirichlet(2 * SHARES * K, size)
+    n_votes = rng.integers(5, 11, size)
+    votes = rng.multinomial(n_votes, heard)
+    top = votes.max(axis=1)
+    agreed = (votes == top[:, None]).sum(axis=1) == 1
+    speakers = [f"s{number}" for number in rng.integers(0, 30, size)]
+    utterances = Utterances(
+        hashes=rng.integers(1, 2**63, size).astype(np.uint64),
+        truth=votes / n_votes[:, None],
+        plurality=np.where(agreed, votes.argmax(axis=1), -1),
+        union=votes > 0,
+        n_votes=n_votes,
+        splits=[None] * size,
+        speakers=list(speakers),
+    )
+    close = 0.7 * heard + 0.3 * rng.dirichlet(np.ones(K), size)
+    other = 0.8 * heard + 0.2 * rng.dirichlet(np.ones(K), size)
+    sharp = other**3 / (other**3).sum(axis=1, keepdims=True)
+    deaf = rng.dirichlet(6 * SHARES, size)
+    predictions = {"close": close, "sharp": np.round(sharp, 2), "deaf": deaf}
+    predictions["sharp"] /= predictions["sharp"].sum(axis=1, keepdims=True)
+    for probs in predictions.values():
+        probs[rng.random(size) < 0.05] = np.nan
+    return utterances, predictions
+
+
+def rows_of(
+    utterances: Utterances, predictions: Mapping[str, Array], replicates: int, median: float
+) -> dict[tuple[str, str], MetricRow]:
+    """Every row of ``metrics/`` on all utterances, by predictor or pair and by name."""
+    size = utterances.hashes.size
+    everyone = np.ones(size, dtype=np.bool_)
+    scored = {name: score(utterances, probs, everyone) for name, probs in predictions.items()}
+    constant = prior(utterances.truth, utterances.speakers)
+    scored[PRIOR] = score(utterances, constant, everyone)
+    scored[UNIFORM] = score(utterances, uniform(size, K), everyone)
+    humans = human_summands(halvings(utterances), utterances.truth.shape)
+    blocks = {name: summands(item, scored[PRIOR], humans) for name, item in scored.items()}
+    blocks[HUMANS] = humans
+    pairs = (("close", "sharp"), ("close", "deaf"), ("close", PRIOR))
+    gaps = {pair: difference_summands(scored[pair[0]], scored[pair[1]]) for pair in pairs}
+    joined = to_units(np.hstack([*blocks.values(), *gaps.values()]))
+    widths = [block.shape[1] for block in (*blocks.values(), *gaps.values())]
+    sums = np.zeros((1 + replicates, joined.shape[1]), dtype=np.int64)
+    for start in range(0, size, BLOCK):
+        part = slice(start, start + BLOCK)
+        weights = np.ones((1 + replicates, utterances.hashes[part].size))
+        weights[1:] = weights_from_hashes(utterances.hashes[part], replicates, 0).T
+        sums += weighted_sums(weights, joined[part])
+    parts = dict(
+        zip([*blocks, *gaps], np.split(sums / SCALE, np.cumsum(widths)[:-1], axis=1), strict=True)
+    )
+    rows: list[tuple[str, MetricRow]] = []
+    for name in blocks:
+        named = named_sums(parts[name], LABELS)
+        values = human_statistics(named) if name == HUMANS else statistics(named)
+        rows += [(name, row) for row in metric_rows(KEY, values)]
+    for pair in pairs:
+        found = metric_rows(KEY, difference_statistics(parts[pair]), versus=pair[1])
+        rows += [(" - ".join(pair), row) for row in found]
+    ambiguous = utterances.entropy > median
+    for name in predictions:
+        counts = predicted_values(scored[name], ambiguous)
+        stated = {row: values.counts(np.arange(size)) for row, values in counts.items()}
+        rows += [(name, row) for row in counted_rows(KEY, _filled(stated), 0)]
+    return {(name, row.metric): row for name, row in rows}
+
+
+def _filled(counts: dict) -> defaultdict:
+    """No stated uncertainty: empty counts."""
+    from raypipe.metrics.exact import ValueCounts
+
+    none = ValueCounts.of(np.zeros(0), np.zeros(0, dtype=np.int64), 2)
+    return defaultdict(lambda: none, counts)
+
+
+def clusters(data_sets: int) -> list[str]:
+    """Coverage of rates with intervals over speakers, of few and many speakers."""
+    rng = np.random.default_rng(7)
+    lines = []
+    for speakers in (10, 20, 60):
+        for each in (5,):
+            held = 0
+            for number in range(data_sets):
+                own = rng.beta(4, 4, speakers)  # mean 1/2: speakers differ
+                wins = rng.random((speakers, each)) < own[:, None]
+                names = [f"s{k}" for k in range(speakers) for _ in range(each)]
+                mean = clustered(
+                    wins.ravel().astype(float),
+                    np.ones(wins.size),
+                    names,
+                    replicates=1000,
+                    seed=number,
+                )
+                held += mean.low <= 0.5 <= mean.high
+            share = held / data_sets
+            error = 196 * np.sqrt(share * (1 - share) / data_sets)
+            lines.append(
+                f"| win rate, {speakers} speakers x {each} | {100 * share:.1f} ± {error:.1f} |"
+            )
+    return lines
+
+
+def main() -> None:
+    """Print the tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-sets", type=int, default=1000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[60, 300])
+    parser.add_argument("--replicates", type=int, default=1000)
+    arguments = parser.parse_args()
+    utterances, predictions = draw(np.random.default_rng(1), TRUE_SIZE)
+    median = float(np.median(utterances.entropy))
+    truth = rows_of(utterances, predictions, 0, median)
+    held: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for size in arguments.sizes:
+        rng = np.random.default_rng(size)
+        for _ in range(arguments.data_sets):
+            rows = rows_of(*draw(rng, size), arguments.replicates, median)
+            for key, row in rows.items():
+                true = truth[key].value
+                if true is None:
+                    continue
+                counts = held[*key, size]
+                counts[2] += 1
+                if row.ci_low is not None and row.ci_high is not None:
+                    counts[0] += row.ci_low - 1e-12 <= true <= row.ci_high + 1e-12
+                    counts[1] += 1
+    print("| row | of | true | " + " | ".join(f"n = {size}, %" for size in arguments.sizes) + " |")
+    print("| --- | --- | --- |" + " --- |" * len(arguments.sizes))
+    for (name, metric), row in truth.items():
+        if row.value is None or (name in (PRIOR, UNIFORM) and metric not in ("js", "bc")):
+            continue  # constant predictors have no other values of interest
+        cells = []
+        for size in arguments.sizes:
+            inside, given, drawn = held[name, metric, size]
+            if not given:
+                cells.append("none")
+                continue
+            share = inside / given
+            error = 196 * np.sqrt(share * (1 - share) / given)
+            less = f" of {100 * given / drawn:.0f} % given" if given < drawn else ""
+            cells.append(f"{100 * share:.1f} ± {error:.1f}{less}")
+        if any(cell != "none" for cell in cells):
+            print(f"| {metric} | {name} | {row.value:.3f} | {' | '.join(cells)} |", flush=True)
+    print("\n".join(clusters(arguments.data_sets)))
+
+
+if __name__ == "__main__":
+    main()
