@@ -1,6 +1,7 @@
 import copy
 import datetime
 import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from raypipe.config import PromptConfig, RunConfig, load_config, parse_config
+from raypipe.config.base import read_yaml
 from raypipe.errors import ConfigError
 from raypipe.votes import VotePolicy
 
@@ -370,6 +372,27 @@ def test_what_yaml_cannot_make_values_of_is_refused_in_a_line(tmp_path: Path, te
     message = refused(tmp_path / "c.yaml", text)
     assert message is not None
     assert message.count("\n") <= 2  # a missing input and output have lines of their own
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("name: a\noutput: b\nname: c\n", "'name' twice, in lines 1 and 3"),
+        ("input: {shards: a, shards: b}\n", "'shards' twice, in line 1"),
+        ("list:\n- {a: 1}\n- b: 1\n  c: 2\n  b: 3\n", "'b' twice, in lines 3 and 5"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(path))}: has the key {where}$"):
+        read_yaml(path)
+
+
+def test_equal_keys_in_two_places_and_merged_keys_are_no_repetition(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("a: &a {name: x}\nb: {<<: *a, name: y}\nc: [*a, *a]\n1: 2\n'1': 3\n")
+    assert read_yaml(path)["b"] == {"name": "y"}
 
 
 def test_values_in_messages_are_cut(tmp_path: Path) -> None:

@@ -61,12 +61,13 @@ def _yaml_document(text: str) -> object:
         node = loader.get_single_node()
         if node is None:
             return None
-        # Merged and repeated keys, too, are written out while the values are made.
+        # Merged keys, too, are written out while the values are made.
         if _value_count(node, {}) > _MOST_VALUES:
             raise ConfigError(
                 f"stands for more than {_MOST_VALUES} values by its aliases; a config has some "
                 "hundred"
             )
+        _refuse_repeated_keys(node, set())
         document: object = loader.construct_document(node)
         return document
     finally:
@@ -95,6 +96,34 @@ def _value_count(node: yaml.Node, known: dict[int, int]) -> int:
         )
         known[id(node)] = 1 + sum(_value_count(item, known) for pair in pairs for item in pair)
     return known[id(node)]
+
+
+def _refuse_repeated_keys(node: yaml.Node, seen: set[int]) -> None:
+    """Refuse a key that stands twice in one place: yaml would read the last one and say nothing.
+
+    Args:
+        node: of a document.
+        seen: identities of the nodes that were looked at, since aliases lead to them again.
+    """
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        inner = node.value
+    else:
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if (key.tag, key.value) in lines:
+                first = lines[key.tag, key.value]
+                where = f"in line {line}" if first == line else f"in lines {first} and {line}"
+                raise ConfigError(f"has the key {shortened(key.value)} twice, {where}")
+            lines[key.tag, key.value] = line
+        inner = [item for pair in node.value for item in pair]
+    for item in inner:
+        _refuse_repeated_keys(item, seen)
 
 
 def _in_one_line(text: str) -> str:
