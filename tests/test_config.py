@@ -389,6 +389,21 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, text: str, where: st
         read_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("audio", "max_duration_s", float("inf")),
+        ("audio", "max_duration_s", float("nan")),
+        ("metrics", "replicates", 10_000_000),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_at_the_door(
+    section: str, key: str, value: float
+) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.{key}: "):
+        parse_config({**MINIMAL, section: {key: value}})
+
+
 def test_equal_keys_in_two_places_and_merged_keys_are_no_repetition(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("a: &a {name: x}\nb: {<<: *a, name: y}\nc: [*a, *a]\n1: 2\n'1': 3\n")

@@ -26,9 +26,9 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class ConfigSection(BaseModel):
-    """Some settings that belong together; unknown keys are refused."""
+    """Some settings that belong together; unknown keys and numbers without an end are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_yaml(path: str | Path) -> dict[str, object]:

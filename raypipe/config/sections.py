@@ -252,7 +252,7 @@ class MetricsConfig(ConfigSection):
             ``primary``, or ``primary+secondary``.
     """
 
-    replicates: int = Field(default=1000, ge=100)
+    replicates: int = Field(default=1000, ge=100, le=100_000)
     seed: int = 0
     per_speaker: bool = False
     annotator_labels: AnnotatorLabels = "primary"

@@ -15,7 +15,7 @@ from raypipe.votes import ClipRule, OutsideRule, PluralityRule, SoftLabelRule
 
 
 class _IngestSection(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class VotesConfig(_IngestSection):
