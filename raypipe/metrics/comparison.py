@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.metrics.bootstrap import interval, weights_from_hashes
+from raypipe.metrics.bootstrap import FEW_SPEAKERS, interval, weights_from_hashes
 from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
 from raypipe.metrics.kinds import SumsMetric, UtteranceMetric
 from raypipe.metrics.metric import Section
@@ -159,7 +159,7 @@ def compare_systems(
             without a speaker is drawn alone.
 
     Raises:
-        ConfigError: if speakers are to be drawn and less than two are known.
+        ConfigError: if speakers are to be drawn and less than ten are known.
     """
     kept = systems.utterances.take(systems.utterances.labelled)
     predictions = {
@@ -309,8 +309,11 @@ def _columns(scored: Scored, metrics: Sequence[Comparable], places: Layout) -> A
 def _drawn(utterances: Utterances) -> NDArray[np.uint64]:
     """What a replicate draws for every utterance: its speaker, or itself where none is known."""
     speakers = utterances.speaker_hashes
-    if np.unique(speakers[speakers != 0]).size < 2:
-        raise ConfigError("less than two speakers are known, so none can be drawn")
+    known = np.unique(speakers[speakers != 0]).size
+    if known < FEW_SPEAKERS:
+        raise ConfigError(
+            f"{known} speakers are known; intervals of fewer than {FEW_SPEAKERS} are too narrow"
+        )
     return np.where(speakers != 0, speakers, utterances.hashes)
 
 

@@ -168,7 +168,7 @@ def test_no_speakers_are_refused() -> None:
     joining = Joining()
     joining.add("run", read_groups(table, CREMA_D), None)
     systems = joining.systems({name: name.strategy for name in joining.names})
-    with pytest.raises(ConfigError, match="less than two speakers"):
+    with pytest.raises(ConfigError, match="1 speakers are known; intervals of fewer"):
         compare_systems(systems, CREMA_D, [KNOWN["js"]], replicates=5, by_speaker=True)
 
 

@@ -14,7 +14,7 @@ from raypipe.explain.classify.decisions import Decision
 from raypipe.explain.classify.sample import Agreement
 from raypipe.explain.classify.scores import Score
 from raypipe.explain.classify.word_errors import count_word_errors, most_frequent_sentence
-from raypipe.metrics.bootstrap import id_hashes, interval, weights_from_hashes
+from raypipe.metrics.bootstrap import FEW_SPEAKERS, id_hashes, interval, weights_from_hashes
 from raypipe.votes import OTHER
 
 
@@ -24,7 +24,7 @@ class WordErrorRate:
 
     Attributes:
         rate: errors over words of the references, all utterances together; may exceed 1.
-        low: lower end of its 95 % interval, over speakers.
+        low: lower end of its 95 % interval, over speakers; NaN with less than ten of them.
         high: upper end.
         words: of the references.
         without: answers without a transcript; all their words count as deleted.
@@ -139,7 +139,8 @@ def word_error_rate(
     weights = weights_from_hashes(id_hashes(units), replicates, seed).T.astype(np.float64)
     drawn = weights @ words
     rates = np.where(drawn > 0, (weights @ errors) / np.maximum(drawn, 1.0), np.nan)
-    low, high = interval(rates)
+    few = len(set(units)) < FEW_SPEAKERS
+    low, high = (float("nan"), float("nan")) if few else interval(rates)
     references = [answer.said for answer in counted if answer.said is not None]
     common = most_frequent_sentence(references)
     baseline = [count_word_errors(said, common) for said in references]

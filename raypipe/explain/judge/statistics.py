@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.explain.judge.verdicts import JudgedPair
-from raypipe.metrics.bootstrap import REPLICATES, interval, poisson_weights
+from raypipe.metrics.bootstrap import FEW_SPEAKERS, REPLICATES, interval, poisson_weights
 
 Array = NDArray[np.float64]
-
-FEW_SPEAKERS = 10
-"""Speakers below which intervals by a bootstrap of speakers are too narrow."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusteredMean:
-    """A number with its 95 % interval; all three are NaN without data."""
+    """A number with its 95 % interval; all three are NaN without data.
+
+    The ends are NaN, too, with fewer than :data:`~raypipe.metrics.bootstrap.FEW_SPEAKERS` clusters.
+    """
 
     value: float
     low: float
@@ -67,7 +67,7 @@ def tallies_of(
 
     Intervals are percentiles of a Poisson bootstrap that draws speakers: a speaker's pairs are
     drawn together. A pair without a speaker is drawn by itself. With fewer than
-    :data:`FEW_SPEAKERS` they are too narrow.
+    :data:`~raypipe.metrics.bootstrap.FEW_SPEAKERS` there are none.
 
     Args:
         pairs: with their verdicts.
@@ -96,6 +96,8 @@ def clustered(
     if not counts.sum():
         return ClusteredMean(np.nan, np.nan, np.nan)
     names, place = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    if names.size < FEW_SPEAKERS:
+        return ClusteredMean(float(sums.sum() / counts.sum()), np.nan, np.nan)
     cluster_sums, cluster_counts = np.bincount(place, sums), np.bincount(place, counts)
     weights = poisson_weights(names.tolist(), replicates, seed).astype(np.float64)
     total = cluster_counts @ weights

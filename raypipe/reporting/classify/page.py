@@ -181,6 +181,8 @@ def _cell(score: Score) -> str:
 def _with_interval(value: float, low: float, high: float) -> str:
     if math.isnan(value):
         return NONE
+    if math.isnan(low):
+        return f"{100 * value:.1f}"
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 from rich.table import Table
 
-from raypipe.explain.judge.statistics import FEW_SPEAKERS, ClusteredMean, JudgeTally, tallies_of
+from raypipe.explain.judge.statistics import ClusteredMean, JudgeTally, tallies_of
 from raypipe.explain.judge.table import judged_pairs
+from raypipe.metrics.bootstrap import FEW_SPEAKERS
 from raypipe.reporting.page import Fact, environment
 from raypipe.reporting.run.facts import config_text, versions
 from raypipe.reporting.text import NONE, clean, count, difference, interval
 from raypipe.store.run_record import RunRecord
 
 _EXAMPLES_OF_A_KIND = 2
-_TOO_FEW = "Speakers; so few that intervals are too narrow"
+_TOO_FEW = "Speakers; so few that there are no intervals"
 
 Row = Mapping[str, object]
 
@@ -82,7 +83,10 @@ def headline(overall: JudgeTally, record: RunRecord) -> str:
     if not overall.decided:
         return "No pair has two verdicts that can be read."
     rate = overall.win_rate
-    apart = rate.low > 0.5 or rate.high < 0.5
+    apart = "a" if rate.low > 0.5 or rate.high < 0.5 else "no"
+    verdict = f"{apart} preference beyond chance"
+    if overall.speakers < FEW_SPEAKERS:
+        verdict = f"too few speakers to tell from chance, of which {FEW_SPEAKERS} are needed"
     inconsistency = overall.inconsistency.value
     if inconsistency > 0.5:
         return (
@@ -92,7 +96,7 @@ def headline(overall: JudgeTally, record: RunRecord) -> str:
         )
     return (
         f"{first} wins {_percent(rate)} against {second} over {count(overall.decided)} pairs: "
-        f"{'a' if apart else 'no'} preference beyond chance."
+        f"{verdict}."
     )
 
 
@@ -127,15 +131,19 @@ def _cells(tally: JudgeTally) -> tuple[str, ...]:
 def _percent(estimate: ClusteredMean) -> str:
     if estimate.value != estimate.value:  # no data
         return NONE
-    ends = interval(f"{100 * estimate.low:.1f}", f"{100 * estimate.high:.1f}")
-    return f"{100 * estimate.value:.1f}\u00a0% {ends}"
+    value = f"{100 * estimate.value:.1f}\u00a0%"
+    if estimate.low != estimate.low:  # too few speakers
+        return value
+    return f"{value} {interval(f'{100 * estimate.low:.1f}', f'{100 * estimate.high:.1f}')}"
 
 
 def _points(estimate: ClusteredMean) -> str:
     if estimate.value != estimate.value:
         return NONE
-    ends = interval(difference(estimate.low, 2), difference(estimate.high, 2))
-    return f"{difference(estimate.value, 2)} {ends}"
+    value = difference(estimate.value, 2)
+    if estimate.low != estimate.low:  # too few speakers
+        return value
+    return f"{value} {interval(difference(estimate.low, 2), difference(estimate.high, 2))}"
 
 
 def _facts(overall: JudgeTally, record: RunRecord) -> list[Fact]:

@@ -18,7 +18,9 @@ from raypipe.store.run_record import RunCounts, RunRecord
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e"
 ROWS = [
     AnsweredPair(
-        ReasonPair(f"u{at}", f"s{at % 5}", ("anger", "fear")[at % 2], "loud", "quiet", at % 3 == 0),
+        ReasonPair(
+            f"u{at}", f"s{at % 12}", ("anger", "fear")[at % 2], "loud", "quiet", at % 3 == 0
+        ),
         None,
         *answers,
     )
@@ -77,7 +79,8 @@ def test_the_page_says_what_the_verdicts_say() -> None:
     assert "against plain over 35 pairs: a preference beyond chance." in text
     for words in ("Both verdicts prefer tuned", "Both verdicts prefer plain", "Cannot be read"):
         assert words in text
-    assert "Speakers; so few that intervals are too narrow" in text
+    assert "Speakers; " not in text
+
     assert "1 of 72" in text  # verdicts that cannot be read
     table = judgements_table(
         ROWS, run="r", model="m", prompt="judge", prompt_hash="h", systems=("tuned", "plain")
@@ -88,6 +91,16 @@ def test_the_page_says_what_the_verdicts_say() -> None:
     assert [tally.group for tally in tallies] == ["overall", "anger", "fear"]
     assert "overall" in sink.getvalue()
     assert "87.1" in sink.getvalue()
+
+
+def test_of_few_speakers_there_is_no_interval() -> None:
+    few = [
+        dataclasses.replace(row, pair=dataclasses.replace(row.pair, speaker=f"s{at % 5}"))
+        for at, row in enumerate(ROWS)
+    ]
+    text, _ = page(few)
+    assert "tuned wins 87.1\xa0% against plain over 35 pairs: too few speakers to tell" in text
+    assert "Speakers; so few that there are no intervals" in text
 
 
 def test_nothing_hostile_gets_into_the_page() -> None:
