@@ -80,7 +80,6 @@ def test_the_page_says_what_the_verdicts_say() -> None:
     for words in ("Both verdicts prefer tuned", "Both verdicts prefer plain", "Cannot be read"):
         assert words in text
     assert "Speakers; " not in text
-
     assert "1 of 72" in text  # verdicts that cannot be read
     table = judgements_table(
         ROWS, run="r", model="m", prompt="judge", prompt_hash="h", systems=("tuned", "plain")
