@@ -60,16 +60,15 @@ def fits_table(fits: Mapping[str, CorpusFit], *, run: str, model: str, prompt: s
     return table_from_rows(rows, FITS)
 
 
-def fits_from_table(table: pa.Table) -> dict[str, CorpusFit]:
-    """What :func:`fits_table` was made of."""
-    folds: dict[tuple[str, str, str, str], list[FoldFit]] = {}
+def fits_from_table(table: pa.Table) -> dict[tuple[str, str, str], CorpusFit]:
+    """What :func:`fits_table` was made of, by model, prompt and strategy."""
+    kinds: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+    folds: dict[tuple[str, str, str], list[FoldFit]] = {}
     for row in table.to_pylist():
         own = {field: row[field] for field in _OF_A_FOLD}
         own["scored_speakers"] = tuple(own["scored_speakers"])
         fit = Fit(dict(row["parameters"]), row["loss_before"], row["loss_after"])
-        key = (row["strategy"], row["rule"], row["base"], row["fit_on"])
+        key = (row["model"], row["prompt"], row["strategy"])
+        kinds[key] = (row["rule"], row["base"], row["fit_on"])
         folds.setdefault(key, []).append(FoldFit(fit=fit, **own))
-    return {
-        name: CorpusFit(rule, base, fit_on, tuple(own))
-        for (name, rule, base, fit_on), own in folds.items()
-    }
+    return {key: CorpusFit(*kinds[key], tuple(folds[key])) for key in kinds}

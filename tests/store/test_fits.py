@@ -26,4 +26,4 @@ def test_what_is_read_is_what_was_fitted(fit_on: str) -> None:
     table = fits_table(fits, run="r", model="m", prompt="p")
     assert table.schema.equals(FITS)
     stored = pq.read_table(io.BytesIO(to_parquet_bytes(table, {})))
-    assert fits_from_table(stored) == fits
+    assert fits_from_table(stored) == {("m", "p", name): fit for name, fit in fits.items()}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
 from raypipe.reporting.run.scores import Approach, Estimate, Scores
 from raypipe.reporting.text import clean, count, interval, percent, score
+from raypipe.store.fits import fits_from_table
 from raypipe.store.run_record import RunRecord
 from raypipe.strategies.catalogue.calibrate import TARGET
 from raypipe.strategies.catalogue.conformal import COVERAGE, COVERS
+from raypipe.strategies.fitting import CorpusFit
 from raypipe.strategies.folds import split_of
 
 _SETTINGS = (TARGET.name, COVERAGE.name, COVERS.name)
@@ -45,15 +46,14 @@ class FittedRow:
 
 def fitted_rows(fits: pa.Table | None, scores: Scores, run: RunRecord) -> tuple[FittedRow, ...]:
     """A row for every fitted strategy, as the scores are ordered; none without ``fits/``."""
-    folds: dict[Approach, list[dict[str, Any]]] = {}
-    for row in fits.to_pylist() if fits is not None else ():
-        approach = Approach(*(clean(row[key]) for key in ("model", "prompt", "strategy")))
-        folds.setdefault(approach, []).append(row)
+    if fits is None:
+        return ()
+    known = {Approach(*map(clean, key)): fit for key, fit in fits_from_table(fits).items()}
     settings = {clean(name): values for name, values in (run.settings or {}).items()}
     return tuple(
-        _row(approach, folds[approach], scores, settings.get(approach.strategy, {}))
+        _row(approach, known[approach], scores, settings.get(approach.strategy, {}))
         for approach in scores.approaches
-        if approach in folds
+        if approach in known
     )
 
 
@@ -68,41 +68,40 @@ def fitted_lines(rows: Sequence[FittedRow]) -> list[str]:
 
 def _row(
     approach: Approach,
-    folds: Sequence[Mapping[str, Any]],
+    fit: CorpusFit,
     scores: Scores,
     settings: Mapping[str, object],
 ) -> FittedRow:
-    first = folds[0]
     known = [name for name in _SETTINGS if name in settings]
     return FittedRow(
         name=scores.name(approach),
-        base=clean(first["base"]),
+        base=clean(fit.base),
         wanted=", ".join(f"{name} {clean(settings[name])}" for name in known),
-        fitted_to=_fitted_to(folds),
-        applied_to=count(sum(fold["scored_rows"] for fold in folds)),
-        parameters=_parameters(folds),
+        fitted_to=_fitted_to(fit),
+        applied_to=count(sum(fold.scored_rows for fold in fit.folds)),
+        parameters=_parameters(fit),
         outcome=_outcome(scores.get(approach, _COVERAGE), scores.get(approach, _SIZE)),
     )
 
 
-def _fitted_to(folds: Sequence[Mapping[str, Any]]) -> str:
-    first = folds[0]
-    split = split_of(first["fit_on"])
+def _fitted_to(fit: CorpusFit) -> str:
+    split = split_of(fit.fit_on)
     if split is None:
-        speakers = sum(len(fold["scored_speakers"]) for fold in folds)
-        return f"the other speakers in {len(folds)} folds of {count(speakers)} speakers"
-    words = f"the {count(first['fitted_rows'])} utterances of split {clean(split)}"
-    shared = first["shared_speakers"]
+        speakers = sum(len(fold.scored_speakers) for fold in fit.folds)
+        return f"the other speakers in {len(fit.folds)} folds of {count(speakers)} speakers"
+    first = fit.folds[0]
+    words = f"the {count(first.fitted_rows)} utterances of split {clean(split)}"
+    shared = first.shared_speakers
     if not shared:
         return words
     others = "of its speakers is" if shared == 1 else "of its speakers are"
     return f"{words} ({count(shared)} {others} among those it is applied to)"
 
 
-def _parameters(folds: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+def _parameters(fit: CorpusFit) -> tuple[str, ...]:
     values: dict[str, list[float]] = {}
-    for fold in folds:
-        for name, value in fold["parameters"] or ():
+    for fold in fit.folds:
+        for name, value in fold.fit.parameters.items():
             values.setdefault(name, []).append(value)
     texts = []
     for name, own in list(values.items())[:_PARAMETERS_SHOWN]:

@@ -64,15 +64,18 @@ def fit_strategies(plan: ReaggregationPlan, console: Console) -> Mapping[tuple[s
     models = [model.label for model in plan.config.all_models]
     cells = [(model, prompt) for model in models for prompt in work.all_prompts]
     if all(existing(work.output, "fits", partition(*cell), work.fingerprint) for cell in cells):
-        return {
-            cell: fits_from_table(object_table(work.output.read(_name(*cell)))) for cell in cells
-        }
+        return {cell: _stored(work, *cell) for cell in cells}
     fits = _fitted(_read(plan, console), variants, cells, console)
     for (model, prompt), own in fits.items():
         table = fits_table(own, run=work.run, model=model, prompt=prompt)
         data = object_bytes(table, model=model, prompt=prompt, fingerprint=work.fingerprint)
         work.output.write(_name(model, prompt), data)
     return fits
+
+
+def _stored(work: ReaggregationWork, model: str, prompt: str) -> Fits:
+    table = object_table(work.output.read(_name(model, prompt)))
+    return {strategy: fit for (_, _, strategy), fit in fits_from_table(table).items()}
 
 
 def _name(model: str, prompt: str) -> str:
