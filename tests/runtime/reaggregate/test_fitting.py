@@ -235,6 +235,32 @@ def test_a_sweep_says_under_which_name_what_was_fitted(run: InProcess, tmp_path:
     assert settings[0] == {"base": "greedy", "target": "js", "fit_on": "speakers", "fit_folds": 10}
 
 
+def test_an_ensemble_has_a_fit_of_its_own_to_the_mean_of_its_prompts(
+    fake_engine: None, tmp_path: Path
+) -> None:
+    own = InProcess(tmp_path)
+    own.write(*map(spoken, range(COUNT)), rows_per_shard=9)
+    prompts = [{"template": name} for name in ("distribution", "ambiguous")]
+    ensembles = [{"name": "both", "prompts": ["distribution", "ambiguous"]}]
+    own.finished(prompts=prompts, ensembles=ensembles, strategies=["greedy", "token"])
+    again(own, tmp_path / "made")
+    fits = rows(tmp_path / "made", "SELECT * FROM fits WHERE strategy = 'calibrate'")
+    assert {fit["prompt"] for fit in fits} == {"distribution", "ambiguous", "both"}
+    temperature = {
+        name: dict(fit["parameters"])["temperature"]
+        for fit in fits
+        if fit["prompt"] == "both"
+        for name in fit["scored_speakers"]
+    }
+    sql = "SELECT * FROM predictions WHERE prompt = 'both' AND strategy IN ('token', 'calibrate')"
+    found = {(row["strategy"], row["utterance_id"]): row for row in rows(tmp_path / "made", sql)}
+    for (strategy, name), row in found.items():
+        if strategy == "calibrate":
+            mean = np.array(found["token", name]["probs"])
+            powers = mean ** (1 / temperature[row["speaker"]])
+            np.testing.assert_allclose(row["probs"], powers / powers.sum(), atol=1e-9)
+
+
 def test_labels_in_the_place_of_the_corpus_s_are_what_is_fitted_to(
     run: InProcess, tmp_path: Path
 ) -> None:

@@ -1,12 +1,14 @@
-"""How much of the votes the label sets of ``conformal`` hold, where the truth is known.
+"""What fitted strategies achieve on utterances to come, where the truth is known.
 
-    python tests/bench/bench_conformal.py --data-sets 1000
+    python tests/bench/bench_fitted.py --data-sets 1000
 
 Annotators' votes are drawn from known distributions, predictions are those made too sharp, with
 noise, or rounded as a model writes them, so that many shares are 0. Speakers differ in how well
-they are understood, or do not. Sets are fitted as ``reaggregate`` does, across folds of speakers.
-What they hold is measured on votes to come: of utterances by new speakers, at the thresholds that
-were fitted. The figures stand in raypipe/strategies/README.md and raypipe/metrics/README.md.
+they are understood, or do not. Label sets of ``conformal`` and temperatures of ``calibrate`` are
+fitted as ``reaggregate`` does, across folds of speakers. What they come to is measured on votes to
+come: of utterances by new speakers, with the parameters that were fitted, which is also what
+intervals are to hold. The figures stand in raypipe/strategies/README.md and
+raypipe/metrics/README.md.
 """
 
 from __future__ import annotations
@@ -17,10 +19,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 from scipy.special import softmax
 
+from raypipe.labels import LabelSet
 from raypipe.metrics.bootstrap import intervals, weights_from_hashes
+from raypipe.metrics.catalogue.jensen_shannon import js_divergence
+from raypipe.strategies import Settings
+from raypipe.strategies.catalogue.calibrate import STRATEGY as CALIBRATE
+from raypipe.strategies.catalogue.calibrate import TEMPERATURES, calibrated
 from raypipe.strategies.catalogue.conformal import membership, vote_threshold
+from raypipe.strategies.fit_rows import FitRows
 from raypipe.strategies.folds import speaker_folds
 
 Array = NDArray[np.float64]
@@ -80,7 +89,7 @@ WORLDS = (
 )
 
 
-class ToCome:
+class SetsToCome:
     """What sets hold and how large they are, at every threshold, over utterances to come."""
 
     def __init__(self, world: World) -> None:
@@ -107,7 +116,12 @@ class Outcome:
 
 
 def one_data_set(
-    world: World, to_come: ToCome, rng: np.random.Generator, size: int, coverage: float, covers: str
+    world: World,
+    to_come: SetsToCome,
+    rng: np.random.Generator,
+    size: int,
+    coverage: float,
+    covers: str,
 ) -> Outcome:
     """Sets fitted across folds of speakers, and what becomes of them."""
     speaker_count = world.speakers or size
@@ -142,7 +156,7 @@ def one_data_set(
 def row(world: World, size: int, coverage: float, covers: str, data_sets: int) -> str:
     """One row of the table, with the simulation's own 95 % errors."""
     rng = np.random.default_rng(size)
-    to_come = ToCome(world)
+    to_come = SetsToCome(world)
     outcomes = [one_data_set(world, to_come, rng, size, coverage, covers) for _ in range(data_sets)]
     held = np.array([outcome.to_come[0] for outcome in outcomes])
     measured = np.array([outcome.measured for outcome in outcomes])
@@ -163,8 +177,61 @@ def row(world: World, size: int, coverage: float, covers: str, data_sets: int) -
     return f"| {' | '.join(cells)} |"
 
 
+class LossToCome:
+    """Mean JS of calibrated shares at every temperature, over utterances to come."""
+
+    def __init__(self, world: World) -> None:
+        rng = np.random.default_rng(1)
+        corpus = world.draw(rng, TO_COME // 4, np.arange(TO_COME // 4))
+        shares = rng.multinomial(VOTES, corpus.truth) / VOTES
+        places = np.linspace(*np.log(TEMPERATURES), 161)
+        losses = [
+            js_divergence(shares, calibrated(corpus.probs, float(np.exp(place)), np.zeros(LABELS)))
+            for place in places
+        ]
+        self._curve = CubicSpline(places, [float(loss.mean()) for loss in losses])
+
+    def at(self, temperatures: Array) -> float:
+        """Mean over utterances of the loss at each one's temperature."""
+        return float(self._curve(np.log(temperatures)).mean())
+
+
+def calibration_row(world: World, size: int, data_sets: int) -> str:
+    """Mean JS without and with a fitted temperature, and how often the interval holds it."""
+    rng = np.random.default_rng(size)
+    to_come, labels = LossToCome(world), LabelSet(tuple(f"label{at}" for at in range(LABELS)))
+    outcomes = []
+    for _ in range(data_sets):
+        speaker_count = world.speakers or size
+        corpus = world.draw(rng, size, np.arange(size) % speaker_count)
+        shares = rng.multinomial(VOTES, corpus.truth) / VOTES
+        folds = speaker_folds([f"s{number}" for number in range(speaker_count)], FOLDS)
+        fold = np.array([folds[f"s{number}"] for number in corpus.speaker])
+        temperatures, losses = np.ones(size), np.zeros(size)
+        for number in range(max(folds.values()) + 1):
+            own, others = fold == number, fold != number
+            rows = FitRows(labels, shares[others], np.zeros(0, np.int64), corpus.probs[others])
+            temperature = CALIBRATE.fit(Settings(), rows).parameters["temperature"]
+            temperatures[own] = temperature
+            made = calibrated(corpus.probs[own], temperature, np.zeros(LABELS))
+            losses[own] = js_divergence(shares[own], made)
+        hashes = rng.integers(0, 2**63, size).astype(np.uint64)
+        drawn = weights_from_hashes(hashes, REPLICATES, 0).astype(np.float64)
+        low, high = intervals((losses @ drawn / drawn.sum(axis=0))[None])[0]
+        truth = to_come.at(temperatures)
+        plain = to_come.at(np.ones(1))
+        outcomes.append((plain, truth, float(losses.mean()), low <= truth <= high))
+    plain, truth, measured, held = np.array(outcomes, dtype=np.float64).mean(axis=0)
+    spread = 1.96 * np.sqrt(held * (1 - held) / data_sets)
+    cells = (
+        *(world.name, str(size), f"{plain:.3f}", f"{truth:.3f}", f"{measured:.3f}"),
+        f"{100 * held:.1f} ± {100 * spread:.1f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print both tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-sets", type=int, default=1000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[60, 300])
@@ -177,6 +244,11 @@ def main() -> None:
             for coverage in (0.8, 0.9):
                 for size in arguments.sizes:
                     print(row(world, size, coverage, covers, arguments.data_sets), flush=True)
+    heads = ("speakers", "n", "JS to come", "calibrated", "measured", "interval holds, %")
+    print(f"\n| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    for world in WORLDS:
+        for size in arguments.sizes:
+            print(calibration_row(world, size, arguments.data_sets), flush=True)
 
 
 if __name__ == "__main__":
