@@ -270,6 +270,31 @@ def test_a_swept_threshold_decides_as_a_single_one_does() -> None:
         assert as_values(one) == as_values(alone)
 
 
+def test_a_fitted_strategy_is_swept_over_its_settings_and_those_of_its_base() -> None:
+    sweep = Sweep(
+        ("calibrate",),
+        5,
+        base=("token", "w_bon", "pool"),
+        of=("greedy+bon", "greedy+cot"),
+        length_normalised=(False, True),
+        sub_beams=(3,),
+    )
+    assert [variant.name for variant in sweep.variants()] == [
+        "calibrate[base=token]",
+        "calibrate[beams=3of5,length_normalised=false,base=w_bon]",
+        "calibrate[beams=3of5,length_normalised=true,base=w_bon]",
+        "calibrate[beams=3of5,length_normalised=false,of=greedy+bon,base=pool]",
+        "calibrate[beams=3of5,length_normalised=true,of=greedy+bon,base=pool]",
+        "calibrate[of=greedy+cot,base=pool]",
+    ]
+    assert [variant.base.strategy for variant in sweep.variants()][::2] == [
+        "token",
+        "w_bon",
+        "pool",
+    ]
+    assert sweep.variants()[1].base.name == sweep.variants()[1].name
+
+
 def test_close_values_keep_names_of_their_own() -> None:
     values = (0.1, 0.1 + 2**-50, 1e-9, 1e300, 3.0)
     names = [variant.name for variant in Sweep(("w_bon",), 5, tau=values).variants()]
