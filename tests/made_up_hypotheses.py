@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ import numpy as np
 from raypipe.labels import LabelSet
 from raypipe.questions import QUESTIONS
 from raypipe.records import EmotionTokens, EmotionWord, Hypothesis, Option, Prediction
-from raypipe.strategies import STRATEGIES, Settings, Strategy, Variant, predict_variants
+from raypipe.strategies import (
+    STRATEGIES,
+    Fitted,
+    Settings,
+    Strategy,
+    Variant,
+    predict_variants,
+    strategy_named,
+)
+from raypipe.strategies.fitting import CorpusRows, fit_corpus
 
 LABELS = LabelSet(("anger", "sadness"))
 TOKENS = EmotionTokens(
@@ -95,7 +105,54 @@ def predicted(strategy: str, hypotheses: list[Hypothesis], **settings: object) -
     if isinstance(declared, Strategy) and declared.reads_options:
         answers = [chosen("A", item) if item.kind == "greedy" else item for item in hypotheses]
         return closed_form(strategy, answers, **settings)
-    (prediction,) = predict_variants(hypotheses, variants, LABELS, TOKENS)
+    (prediction,) = predictions(hypotheses, variants)
+    return prediction
+
+
+CORPUS = 240
+"""Utterances that fitted strategies are fitted to."""
+
+
+def made_up_rows() -> CorpusRows:
+    """A corpus of 12 speakers and two splits, whose votes are more extreme than its predictions.
+
+    Speakers and splits differ in how much, and the plurality has no tie.
+    """
+    rng = np.random.default_rng(5)
+    names = [f"u{number:03d}" for number in range(CORPUS)]
+    speakers = [f"s{number % 12}" for number in range(CORPUS)]
+    votes = rng.binomial(9, np.clip(rng.normal(0.55, 0.35, CORPUS), 0, 1)) / 9
+    pull = np.array([0.3 + 0.05 * (number % 12) for number in range(CORPUS)])
+    guess = np.clip(0.5 + pull * (votes - 0.5) + rng.normal(0, 0.12, CORPUS), 0.02, 0.98)
+    return CorpusRows(
+        LABELS,
+        tuple(names),
+        tuple("dev" if number % 12 < 3 else "test" for number in range(CORPUS)),
+        tuple(speakers),
+        np.stack([votes, 1 - votes], axis=1),
+        np.where(votes > 0.5, 0, 1),
+        np.stack([guess, 1 - guess], axis=1),
+    )
+
+
+def predictions(
+    hypotheses: list[Hypothesis], variants: Sequence[Variant], speaker: str = "s7"
+) -> list[Prediction]:
+    """Predictions of a speaker's utterance; fitted strategies are fitted to a made-up corpus."""
+    made = predict_variants(hypotheses, [variant.base for variant in variants], LABELS, TOKENS)
+    return [
+        _fitted(variant, prediction, speaker)
+        for variant, prediction in zip(variants, made, strict=True)
+    ]
+
+
+def _fitted(variant: Variant, base: Prediction, speaker: str) -> Prediction:
+    if not isinstance(strategy_named(variant.strategy), Fitted):
+        return base
+    rows = made_up_rows()
+    fit = fit_corpus(variant, rows, [name for name in rows.speakers if name])
+    prediction = fit.predict(base, LABELS, speaker=speaker, split="test")
+    assert prediction is not None  # it is not of the split that is fitted to
     return prediction
 
 

@@ -29,7 +29,9 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     from raypipe.reporting.errors import error_table
     from raypipe.reporting.run.answers import cut_answers, tally_answers
     from raypipe.reporting.run.facts import times
+    from raypipe.reporting.run.fitted import fitted_lines, fitted_rows
     from raypipe.reporting.run.other_labels import other_labels_lines
+    from raypipe.reporting.run.scores import Scores
     from raypipe.reporting.run.terminal import summary_table
     from raypipe.runtime.finish.report import first_answers
     from raypipe.store.location import Location
@@ -40,7 +42,9 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     if metrics is not None:
         rows = metrics.to_table()
         console.print(summary_table(rows))
-        for line in other_labels_lines(rows, record):
+        fits = table_dataset(tables, "fits")
+        fitted = fitted_rows(None if fits is None else fits.to_table(), Scores(rows), record)
+        for line in (*other_labels_lines(rows, record), *fitted_lines(fitted)):
             console.print(line, highlight=False, markup=False)
     counts = record.done_counts
     if counts.errors and errors is not None:

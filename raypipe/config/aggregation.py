@@ -38,10 +38,22 @@ if TYPE_CHECKING:
     class PoolConfig(ConfigSection):
         """What ``pool`` is the mean of: settings of section ``pool``."""
 
+    class CalibrateConfig(ConfigSection):
+        """What ``calibrate`` changes, and to which end: settings of section ``calibrate``."""
+
+    class ConformalConfig(ConfigSection):
+        """What sets of ``conformal`` are to hold: settings of section ``conformal``."""
+
+    class FitConfig(ConfigSection):
+        """Which utterances parameters are fitted to: settings of section ``fit``."""
+
 else:
     AggregationConfig = _section("aggregation", "How hypotheses become one distribution.")
     AdaptiveConfig = _section("adaptive", "When adaptive is content with a cheap answer.")
     PoolConfig = _section("pool", "What pool is the mean of.")
+    CalibrateConfig = _section("calibrate", "What calibrate changes, and to which end.")
+    ConformalConfig = _section("conformal", "What sets of conformal are to hold.")
+    FitConfig = _section("fit", "Which utterances parameters are fitted to.")
 
 
 def _known_strategy(name: str) -> str:

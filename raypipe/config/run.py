@@ -18,6 +18,9 @@ from pydantic import Field, field_validator, model_validator
 from raypipe.config.aggregation import (
     AdaptiveConfig,
     AggregationConfig,
+    CalibrateConfig,
+    ConformalConfig,
+    FitConfig,
     PoolConfig,
     QuestionName,
     StrategyName,
@@ -43,6 +46,7 @@ from raypipe.questions import QUESTIONS, Asked, PromptOutline, RunOutline, quest
 from raypipe.records import Grammar
 from raypipe.strategies import STRATEGIES, Composite, Settings, Strategy, strategy_named
 from raypipe.strategies.needs import needs, used_strategies
+from raypipe.strategies.setting import SECTIONS
 from raypipe.votes import VotePolicy
 
 
@@ -82,6 +86,9 @@ class RunConfig(ConfigSection):
     aggregation: AggregationConfig = AggregationConfig()
     adaptive: AdaptiveConfig = AdaptiveConfig()
     pool: PoolConfig = PoolConfig()
+    calibrate: CalibrateConfig = CalibrateConfig()
+    conformal: ConformalConfig = ConformalConfig()
+    fit: FitConfig = FitConfig()
     metrics: MetricsConfig = MetricsConfig()
     labels: LabelTables = ()
     resources: ResourcesConfig = ResourcesConfig()
@@ -160,11 +167,11 @@ class RunConfig(ConfigSection):
     @property
     def settings(self) -> Settings:
         """Values of the strategies' settings."""
-        return settings_in(self.aggregation, self.adaptive, self.pool)
+        return settings_in(*(getattr(self, section) for section in SECTIONS))
 
     @property
     def used_strategies(self) -> tuple[str, ...]:
-        """The strategies, and those that composites among them choose from."""
+        """The strategies, and those that others among them read."""
         return used_strategies(self.strategies, self.settings)
 
     @property
@@ -282,7 +289,7 @@ class RunConfig(ConfigSection):
     @property
     def _sections(self) -> frozenset[str]:
         """Names of the sections in which settings of the run's strategies stand."""
-        strategies = map(strategy_named, self.strategies)
+        strategies = map(strategy_named, self.used_strategies)
         return frozenset(setting.section for each in strategies for setting in each.settings)
 
     def prediction_identity(
@@ -296,6 +303,11 @@ class RunConfig(ConfigSection):
             labels: fingerprint of the label table in the place of the corpus's labels; empty
                 without one.
         """
+        later: dict[str, object] = {
+            name: getattr(self, name).model_dump()
+            for name in ("pool", "calibrate", "conformal", "fit")
+            if name in self._sections
+        }
         return _digest(
             {
                 "generations": generation_identity,
@@ -305,7 +317,7 @@ class RunConfig(ConfigSection):
                 "aggregation": self.aggregation.model_dump(),
                 "adaptive": self.adaptive.model_dump() if "adaptive" in self._sections else None,
                 # A section that came later counts only where it is read.
-                **({"pool": self.pool.model_dump()} if "pool" in self._sections else {}),
+                **later,
                 **({"labels": labels} if labels else {}),
             }
         )

@@ -175,6 +175,8 @@ class SumsMetric(ScoredMetric):
         interval: from the sums, with replicates, to an interval of another kind than percentiles
             of the replicates; NaN twice where it is withheld.
         note: from the sums to what a reader has to know of the value or its interval.
+        is_stated: whether only some strategies say what it is about: there is no row where
+            ``count`` is 0.
     """
 
     kind = "function of sums"
@@ -190,6 +192,7 @@ class SumsMetric(ScoredMetric):
     bootstrapped: bool = True
     interval: Callable[[Sums], tuple[float, float]] | None = None
     note: Callable[[Sums], str | None] | None = None
+    is_stated: bool = False
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         yield from super()._faults()
@@ -199,6 +202,8 @@ class SumsMetric(ScoredMetric):
             yield "bootstrapped", "a value that can be better needs its interval"
         if self.interval and (self.per_label or self.skill or self.difference or self.uniform):
             yield "interval", "is for the value alone: no labels, skill, difference, uniform row"
+        if self.is_stated and (self.skill or self.difference or self.uniform):
+            yield "is_stated", "a value that need not be has no skill, difference, uniform row"
         if (self.uniform is None) != (self.uniform_count is None):
             yield "uniform_count", "goes with uniform"
         if self.per_label and (self.skill or self.difference or self.uniform or self.headline):
@@ -229,6 +234,8 @@ class SumsMetric(ScoredMetric):
 
     def rows(self, sums: Sums) -> dict[str, Statistic]:
         """The value, or one row per label."""
+        if self.is_stated and not sums.number(self.count):
+            return {}
         values = self.function(sums)
         names = [self.name]
         if self.per_label:

@@ -297,12 +297,13 @@ def _scored_strategies(group: Group, frame: CorpusFrame) -> dict[str, Scored]:
     if clash:
         raise AccountingError(f"strategies {sorted(clash)} carry the name of a reference")
     scored: dict[str, Scored] = {}
-    known: dict[tuple[bytes, bytes], Scored] = {}
+    known: dict[tuple[bytes, bytes, bytes], Scored] = {}
     for name, probs in group.predictions.items():
-        present = group.present[name]
-        predicted = probs.tobytes(), present.tobytes()
+        present, label_set = group.present[name], group.label_sets.get(name)
+        sets = b"" if label_set is None else label_set.tobytes()
+        predicted = probs.tobytes(), present.tobytes(), sets
         if predicted not in known:
-            known[predicted] = score(utterances, probs, present)
+            known[predicted] = score(utterances, probs, present, label_set)
         scored[name] = known[predicted]
     scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
     constant = uniform(*utterances.truth.shape)

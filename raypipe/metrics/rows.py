@@ -40,6 +40,8 @@ class Group:
             ``(utterances, columns)``, NaN where unknown; without the strategies that know none.
         costs: strategy -> :data:`~raypipe.metrics.registry.COSTS`, shape
             ``(utterances, costs)``, NaN where unknown; without the strategies that know none.
+        label_sets: strategy -> whether a label is in its set, shape ``(utterances, labels)``;
+            without the strategies that state none.
     """
 
     model: str
@@ -49,6 +51,7 @@ class Group:
     present: dict[str, Mask]
     uncertainty: dict[str, Array]
     costs: dict[str, Array]
+    label_sets: dict[str, Mask]
 
     def take(self, rows: Indices) -> Group:
         """The group's utterances at ``rows``."""
@@ -60,6 +63,7 @@ class Group:
             {name: present[rows] for name, present in self.present.items()},
             {name: values[rows] for name, values in self.uncertainty.items()},
             {name: values[rows] for name, values in self.costs.items()},
+            {name: inside[rows] for name, inside in self.label_sets.items()},
         )
 
 
@@ -132,6 +136,8 @@ def _group(
     uncertainty: dict[str, Array] = {}
     paid = _numbers(table, COSTS)
     costs: dict[str, Array] = {}
+    inside = _label_sets(table, labels)
+    label_sets: dict[str, Mask] = {}
     for strategy in sorted(set(strategy_of.tolist())):
         rows = np.flatnonzero(strategy_of == strategy)
         lines = line_of[rows]
@@ -145,7 +151,17 @@ def _group(
             if not np.isnan(values[rows]).all():
                 kept[strategy] = np.full((utterances.hashes.size, values.shape[1]), np.nan)
                 kept[strategy][lines] = values[rows]
-    return Group(model, prompt, utterances, predictions, present, uncertainty, costs)
+        if inside[rows].any():
+            label_sets[strategy] = np.zeros(utterances.truth.shape, dtype=np.bool_)
+            label_sets[strategy][lines] = inside[rows]
+    return Group(model, prompt, utterances, predictions, present, uncertainty, costs, label_sets)
+
+
+def _label_sets(table: pa.Table, labels: LabelSet) -> Mask:
+    """Whether a label is in a row's set; none in a row, or an older table, without one."""
+    if "label_set" not in table.column_names:
+        return np.zeros((table.num_rows, len(labels)), dtype=np.bool_)
+    return _union(table["label_set"], labels)
 
 
 def _numbers(table: pa.Table, names: Sequence[str]) -> Array:
@@ -198,7 +214,7 @@ def _plurality(column: pa.ChunkedArray, labels: LabelSet) -> Indices:
 
 
 def _union(column: pa.ChunkedArray, labels: LabelSet) -> Mask:
-    """Votes outside the label set ("other") are no label a prediction could match."""
+    """Whether each label is listed; votes outside the label set ("other") match no prediction."""
     lists = _flat(column)
     union = np.zeros((len(lists), len(labels)), dtype=np.bool_)
     codes = {name: code for code, name in enumerate(labels.names)}

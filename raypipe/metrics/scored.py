@@ -33,6 +33,8 @@ class Scored:
             ``(utterances, labels)``: one 1, or equal parts where several labels have the largest
             share; 0 if not valid.
         confidence: share of the dominant label, shape ``(utterances,)``; NaN where not valid.
+        label_set: whether a label is in the set that the strategy states, shape
+            ``(utterances, labels)``; no label where it states none, None where it never does.
     """
 
     utterances: Utterances
@@ -43,6 +45,7 @@ class Scored:
     filled: Mapping[str, Array]
     choice: Array
     confidence: Array
+    label_set: Mask | None = None
 
     @cached_property
     def valid(self) -> Mask:

@@ -41,13 +41,17 @@ def layout(label_count: int) -> Layout:
     return Layout.of(SUMMANDS, label_count)
 
 
-def score(utterances: Utterances, probs: Array, present: Mask) -> Scored:
+def score(
+    utterances: Utterances, probs: Array, present: Mask, label_set: Mask | None = None
+) -> Scored:
     """Score one strategy on the utterances it has rows for.
 
     Args:
         utterances: the truth.
         probs: shape ``(utterances, labels)``, NaN rows where invalid.
         present: utterances the strategy has a row for.
+        label_set: whether a label is in the strategy's set, shape ``(utterances, labels)``; None
+            where it has no sets.
 
     Raises:
         AccountingError: if a metric that is defined for every valid prediction has no value.
@@ -67,6 +71,7 @@ def score(utterances: Utterances, probs: Array, present: Mask) -> Scored:
         _filled(utterances, present & utterances.labelled & ~given),
         choice,
         np.where(valid, np.where(valid[:, None], probs, 0.0).max(axis=1), np.nan),
+        label_set,
     )
 
 

@@ -182,6 +182,8 @@ class Prediction:
             mean of several by weight, in [0, 1]; None where no text was read.
         covariance: of the label shares under the predicted mixture, shape ``(labels, labels)``,
             symmetric, rows sum to 0; None where a strategy has none.
+        label_set: labels that are to hold a wanted share of the votes, in the label set's order;
+            None but for ``conformal``.
     """
 
     strategy: str
@@ -198,6 +200,7 @@ class Prediction:
     escalated: bool | None = None
     dropped_share: float | None = None
     covariance: NDArray[np.float64] | None = None
+    label_set: tuple[str, ...] | None = None
 
     @property
     def valid(self) -> bool:

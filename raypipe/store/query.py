@@ -13,6 +13,7 @@ import pyarrow.fs
 from raypipe.errors import ConfigError, StoreError
 from raypipe.labels import LabelSet
 from raypipe.store.explain_schemas import ANSWERS, TABLE1
+from raypipe.store.fits import FITS
 from raypipe.store.head_schemas import GAINS, HEADS
 from raypipe.store.judge_schemas import JUDGEMENTS
 from raypipe.store.location import Location
@@ -37,6 +38,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "metrics": METRICS,
     "errors": ERRORS,
     "settings": SETTINGS,
+    "fits": FITS,
     "features": FEATURES,
     "heads": HEADS,
     "gains": GAINS,

@@ -24,10 +24,16 @@ class _Part(BaseModel):
 
 
 class StrategyCounts(_Part):
-    """Rows of one strategy in ``predictions/``."""
+    """Rows of one strategy in ``predictions/``.
+
+    Attributes:
+        fitted_on: utterances without a row, as the strategy's parameters are fitted to their
+            split; None for a strategy that is not fitted to a split.
+    """
 
     valid: int
     invalid: int
+    fitted_on: int | None = None
 
 
 class RunCounts(_Part):

@@ -241,6 +241,7 @@ PREDICTIONS = pa.schema(
         ("model_tokens", pa.int64()),  # null where an endpoint does not say
         ("verifier_calls", pa.int64()),
         ("escalated", pa.bool_()),  # null but for adaptive
+        ("label_set", pa.list_(pa.string())),  # null but for conformal
         *_TRUTH,
         ("votes_union", pa.list_(pa.string())),  # labels that any annotator gave
         ("votes_primary", pa.list_(pa.string())),  # and those that any gave first

@@ -19,12 +19,15 @@ raises and never falls back to another: ``no_greedy``, ``no_cot``, ``no_beams``,
 ``no_valid_beam``, ``no_scores``, ``no_logits``, ``no_steps``, ``no_label_tokens``,
 ``no_emotion_word``, ``non_positive_logit``, ``no_raw_logits`` (log-probabilities only),
 ``logprobs_incomplete``, ``not_finite``, ``refusal``, ``content_filter``, ``failed`` (a question
-that it reads got no answer), or the reason of the parser.
+that it reads got no answer), ``not_fitted``, or the reason of the parser.
+
+A fitted strategy has parameters that are fitted over a whole run (:mod:`.fitting`); by itself an
+utterance has no prediction of it.
 """
 
 from raypipe.strategies.answers import Candidate, WindowAnswers
 from raypipe.strategies.setting import Setting, Settings
-from raypipe.strategies.strategy import AnyStrategy, Composite, Strategy
+from raypipe.strategies.strategy import AnyStrategy, Composite, Fitted, Strategy
 
 # isort: split
 # The registry imports packages that bring strategies, which import what stands above.
@@ -38,6 +41,7 @@ __all__ = [
     "AnyStrategy",
     "Candidate",
     "Composite",
+    "Fitted",
     "Setting",
     "Settings",
     "Strategy",

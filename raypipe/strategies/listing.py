@@ -13,11 +13,10 @@ from rich.table import Table
 
 from raypipe.generated import write_table
 from raypipe.questions import QUESTIONS
-from raypipe.strategies.needs import parts_of
-from raypipe.strategies.reading import settings_of
+from raypipe.strategies.reading import Variant, settings_of
 from raypipe.strategies.registry import SETTINGS, STRATEGIES
 from raypipe.strategies.setting import Settings
-from raypipe.strategies.strategy import Composite
+from raypipe.strategies.strategy import Strategy
 
 
 class SettingCard(BaseModel):
@@ -34,7 +33,7 @@ class SettingCard(BaseModel):
     summary: str
     section: str
     option: str
-    default: float | bool | str
+    default: bool | int | float | str
 
 
 class StrategyCard(BaseModel):
@@ -42,7 +41,7 @@ class StrategyCard(BaseModel):
 
     Attributes:
         source: paper and equation; empty for raypipe's own.
-        questions: names of those that it reads; of a composite, those of its parts by default.
+        questions: names of those that it reads; of one that reads others, theirs by default.
         settings: names of those that change its predictions.
     """
 
@@ -119,9 +118,9 @@ def setting_cards() -> list[SettingCard]:
 
 
 def _questions(name: str) -> tuple[str, ...]:
-    strategy = STRATEGIES[name]
-    parts = parts_of(strategy, Settings()) if isinstance(strategy, Composite) else (strategy,)
-    return tuple(dict.fromkeys(question for part in parts for question in part.questions))
+    parts = [STRATEGIES[part] for part in Variant(name, name, Settings()).parts]
+    read = [part.questions for part in parts if isinstance(part, Strategy)]
+    return tuple(dict.fromkeys(question for questions in read for question in questions))
 
 
 def strategy_table(cards: list[StrategyCard]) -> Table:

@@ -22,7 +22,7 @@ from raypipe.records import AskedQuestion, EmotionTokens, Hypothesis
 from raypipe.strategies.reading import Variant, predict_variants
 from raypipe.strategies.registry import strategy_named
 from raypipe.strategies.setting import Settings
-from raypipe.strategies.strategy import Composite, Strategy
+from raypipe.strategies.strategy import Composite, Fitted, Strategy
 
 
 def needs(strategies: Sequence[str], settings: Settings, offered: Collection[str]) -> Asked:
@@ -44,8 +44,7 @@ def needs(strategies: Sequence[str], settings: Settings, offered: Collection[str
     """
     always: list[Strategy] = []
     rare: list[Strategy] = []
-    for name in strategies:
-        strategy = strategy_named(name)
+    for strategy in _unfitted(strategies, settings):
         if isinstance(strategy, Strategy):
             always.append(strategy)
         else:
@@ -67,14 +66,23 @@ def parts_of(strategy: Composite, settings: Settings) -> tuple[Strategy, ...]:
 
 
 def used_strategies(strategies: Sequence[str], settings: Settings) -> tuple[str, ...]:
-    """Names of the strategies, and of those that composites among them read, each once."""
+    """Names of the strategies, and of those that others among them read, each once."""
     used: list[str] = []
-    for name in strategies:
-        strategy = strategy_named(name)
-        used.append(name)
+    for name, strategy in zip(strategies, _unfitted(strategies, settings), strict=True):
+        used += [name, strategy.name]
         if isinstance(strategy, Composite):
             used += [part.name for part in parts_of(strategy, settings)]
     return tuple(dict.fromkeys(used))
+
+
+def _unfitted(strategies: Sequence[str], settings: Settings) -> list[Strategy | Composite]:
+    """The strategies, with its base in the place of a fitted one."""
+    unfitted: list[Strategy | Composite] = []
+    for strategy in map(strategy_named, strategies):
+        own = strategy_named(strategy.base(settings)) if isinstance(strategy, Fitted) else strategy
+        assert not isinstance(own, Fitted)  # the setting that names a base refuses one
+        unfitted.append(own)
+    return unfitted
 
 
 def _questions(strategies: Sequence[Strategy], offered: Collection[str]) -> frozenset[str]:
@@ -110,7 +118,7 @@ def is_ambiguous(
         ConfigError: for an unknown strategy.
         ValueError: if logits are not aligned with their hypothesis or ``emotion_tokens``.
     """
-    for strategy in map(strategy_named, strategies):
+    for strategy in _unfitted(strategies, settings):
         if isinstance(strategy, Composite) and strategy.is_needed is not None:
             cheap = strategy.parts(settings)[0]
             variant = Variant(cheap, cheap, settings, beam_count=beam_count)

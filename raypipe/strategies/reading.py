@@ -15,7 +15,7 @@ from raypipe.strategies.making import invalid
 from raypipe.strategies.mean import mean_of
 from raypipe.strategies.registry import strategy_named
 from raypipe.strategies.setting import Settings, SettingValue
-from raypipe.strategies.strategy import AnyStrategy, Strategy
+from raypipe.strategies.strategy import AnyStrategy, Composite, Fitted, Strategy
 
 BEAM_CHOICES = ("beam_count", "sub_beams")
 """What a :class:`Variant` says of the beams that are read, beside the settings."""
@@ -47,7 +47,7 @@ class Variant:
 
     def __post_init__(self) -> None:
         declared = strategy_named(self.strategy)
-        if not isinstance(declared, Strategy):
+        if isinstance(declared, Composite):
             refusal = declared.refusal(self.settings)
             if refusal is not None:
                 raise ConfigError(f"strategy {self.strategy}: {refusal}")
@@ -59,17 +59,27 @@ class Variant:
                 raise ConfigError(f"{field} is 1 or more, got {count}")
 
     @property
+    def base(self) -> Variant:
+        """What a fitted strategy starts from, under the fitted one's name; of another, itself."""
+        declared = strategy_named(self.strategy)
+        if not isinstance(declared, Fitted):
+            return self
+        return replace(self, strategy=declared.base(self.settings))
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Names of the strategies that it reads: those of a composite, else itself."""
         declared = strategy_named(self.strategy)
         if isinstance(declared, Strategy):
             return (self.strategy,)
-        return declared.parts(self.settings)
+        return self.base.parts if isinstance(declared, Fitted) else declared.parts(self.settings)
 
     @property
     def settings_used(self) -> tuple[str, ...]:
         """Names of the settings that its predictions depend on, beam choices included."""
         used = [name for part in self.parts for name in settings_of(strategy_named(part))]
+        if self.base is not self:
+            used += settings_of(strategy_named(self.base.strategy))
         own = () if self.parts == (self.strategy,) else settings_of(strategy_named(self.strategy))
         return tuple(dict.fromkeys((*used, *own)))
 
@@ -144,7 +154,8 @@ def predict_variants(
         options: that the question offered; none for another form than closed.
 
     Returns:
-        One prediction per variant, in order, recorded under the variant's name.
+        One prediction per variant, in order, recorded under the variant's name. That of a fitted
+        strategy is invalid, ``not_fitted``: see :mod:`raypipe.strategies.fitting`.
 
     Raises:
         ValueError: as :func:`predict`.
@@ -164,6 +175,8 @@ class _Reader:
         declared = strategy_named(variant.strategy)
         if isinstance(declared, Strategy):
             return replace(self._plain(declared, variant), strategy=variant.name)
+        if isinstance(declared, Fitted):  # one utterance is nothing to fit to
+            return replace(invalid("not_fitted"), strategy=variant.name)
         chosen, names = declared.predict(
             variant.settings.declared(*declared.settings),
             lambda part: self._plain(_plain_strategy(part), variant),

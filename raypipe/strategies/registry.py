@@ -9,7 +9,7 @@ from raypipe.discovery import objects_in
 from raypipe.errors import ConfigError, RegistryError, did_you_mean
 from raypipe.questions import question_named
 from raypipe.strategies.setting import Setting, SettingValue
-from raypipe.strategies.strategy import AnyStrategy, Composite, Strategy
+from raypipe.strategies.strategy import AnyStrategy, Composite, Fitted, Strategy
 
 GROUP = "raypipe.strategies"
 """Entry point group of other packages' strategies; an entry point has its strategy's name."""
@@ -28,7 +28,7 @@ def _installed() -> Mapping[str, AnyStrategy]:
         except Exception as error:  # somebody else's module may fail in any way when imported
             _BROKEN[entry_point.name] = f"{where}: {type(error).__name__}: {error}"
             continue
-        if not isinstance(strategy, Strategy | Composite):
+        if not isinstance(strategy, Strategy | Composite | Fitted):
             _BROKEN[entry_point.name] = f"{where} is a {type(strategy).__name__}, no Strategy"
         elif strategy.name in strategies:
             raise RegistryError(f"strategy {strategy.name!r} is brought by two packages: {where}")
@@ -39,7 +39,7 @@ def _installed() -> Mapping[str, AnyStrategy]:
 
 def _all_strategies() -> Mapping[str, AnyStrategy]:
     built_in: Mapping[str, AnyStrategy] = objects_in(
-        "raypipe.strategies.catalogue", "STRATEGY", Strategy, Composite
+        "raypipe.strategies.catalogue", "STRATEGY", Strategy, Composite, Fitted
     )
     installed = _installed()
     for name in built_in.keys() & installed.keys():
@@ -53,8 +53,8 @@ def _all_strategies() -> Mapping[str, AnyStrategy]:
 
 
 def strategy_questions(strategy: AnyStrategy) -> tuple[str, ...]:
-    """Names of all questions that a strategy by itself may read; none for a composite."""
-    if isinstance(strategy, Composite):
+    """Names of all questions that a strategy by itself may read; none for one that reads others."""
+    if not isinstance(strategy, Strategy):
         return ()
     return (*strategy.questions, *strategy.instead)
 

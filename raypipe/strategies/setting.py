@@ -18,7 +18,7 @@ SettingValue = float | str
 Value = TypeVar("Value", bound=SettingValue, covariant=True)
 
 
-SECTIONS = ("aggregation", "adaptive", "pool")
+SECTIONS = ("aggregation", "adaptive", "pool", "calibrate", "conformal", "fit")
 """Sections of a run's config in which settings of strategies stand."""
 
 
@@ -62,8 +62,9 @@ class Setting(Generic[Value]):
     @property
     def option(self) -> str:
         """Name of its command line option, without dashes in front."""
-        prefix = "" if self.section == "aggregation" else f"{self.section}-"
-        return prefix + self.name.replace("_", "-")
+        name = self.name.replace("_", "-")
+        is_said = self.section == "aggregation" or name.startswith(f"{self.section}-")
+        return name if is_said else f"{self.section}-{name}"
 
     def checked(self, value: object) -> Value:
         """The value as one of this setting.

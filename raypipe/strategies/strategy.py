@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from raypipe.errors import ConfigError, RegistryError
+from raypipe.labels import LabelSet
 from raypipe.records import Prediction
 from raypipe.strategies.answers import WindowAnswers
+from raypipe.strategies.fit_rows import Fit, FitRows
 from raypipe.strategies.setting import Setting, Settings, SettingValue
 
 
@@ -112,7 +114,61 @@ class Composite:
             raise RegistryError(f"strategy {self.name}: is_needed, when and covers belong together")
 
 
-AnyStrategy = Strategy | Composite
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A strategy that changes another one's predictions by parameters fitted to annotators' labels.
+
+    The parameters are fitted once for every model and prompt, to other utterances than those that
+    they are applied to (:mod:`raypipe.strategies.fitting`). That takes the predictions of the
+    whole corpus, so a finished run is reaggregated; a run itself refuses such a strategy.
+
+    Attributes:
+        name: in configs, tables and reports.
+        summary: what the distribution is, in one line.
+        source: paper and equation or section; empty for what is raypipe's own.
+        rank: place in tables and reports: lower ones come first.
+        base: name of the strategy whose predictions it changes, under some settings; none that is
+            fitted itself.
+        fit: the parameters, from the settings and the rows that they are fitted to, at least one.
+        apply: the prediction, from the parameters and a valid one of the base.
+        settings: its own, beside those of its base; among them those of
+            :mod:`raypipe.strategies.folds`.
+
+    Raises:
+        RegistryError: for a declaration without its texts.
+    """
+
+    name: str
+    summary: str
+    source: str
+    rank: int
+    base: Callable[[Settings], str]
+    fit: Callable[[Settings, FitRows], Fit]
+    apply: Callable[[Mapping[str, float], Prediction, LabelSet], Prediction]
+    settings: tuple[Setting[SettingValue], ...]
+
+    def __post_init__(self) -> None:
+        _check_texts(self.name, self.summary)
+
+
+AnyStrategy = Strategy | Composite | Fitted
+
+
+def base_named(name: str) -> str:
+    """The name of a strategy that a fitted one may start from.
+
+    Raises:
+        ValueError: for a pydantic field, if there is none or it is fitted itself.
+    """
+    from raypipe.strategies.registry import strategy_named  # which reads fitted ones
+
+    try:
+        strategy = strategy_named(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    if isinstance(strategy, Fitted):
+        raise ValueError(f"{name} is fitted itself; name a strategy that is not")
+    return name
 
 
 def part_named(name: str, refusal: str) -> Strategy:

@@ -19,13 +19,14 @@ There are two ways to look at fewer beams, and the name always says which it is:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 
 from raypipe.errors import ConfigError
 from raypipe.strategies.reading import BEAM_CHOICES, Variant
 from raypipe.strategies.registry import SETTINGS, strategy_named
 from raypipe.strategies.setting import Settings, SettingValue
-from raypipe.strategies.strategy import Strategy
+from raypipe.strategies.strategy import Fitted, Strategy
 
 
 class Sweep:
@@ -86,12 +87,20 @@ class Sweep:
 
     def _expanded(self, strategy: str) -> Iterator[Variant]:
         # A setting that the strategy does not use keeps its first value: no change.
-        first = {name: values[0] for name, values in self.values.items()}
+        yield from self._over(strategy, {name: values[0] for name, values in self.values.items()})
+
+    def _over(self, strategy: str, first: Mapping[str, object]) -> Iterator[Variant]:
+        """A strategy over its settings; a fitted one over its own and those of its base."""
         declared = strategy_named(strategy)
         own = [] if isinstance(declared, Strategy) else [known.name for known in declared.settings]
         # Which settings a composite uses depends on its own: they say which its parts are.
         for chosen in product(*(self.values[name] for name in own)):
             fixed = {**first, **dict(zip(own, chosen, strict=True))}
+            if isinstance(declared, Fitted):
+                for base in self._over(declared.base(Settings(**fixed)), fixed):
+                    variant = replace(base, strategy=strategy)
+                    yield replace(variant, name=self._name(variant))
+                continue
             plain = Variant(strategy, strategy, Settings(**fixed))
             names = plain.settings_used
             used = [name for name in names if name in self.values and name not in own]

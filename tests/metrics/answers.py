@@ -30,12 +30,15 @@ class Answers:
         probs: predicted distributions, same shape; NaN rows where invalid.
         stated: uncertainties and costs by column of ``predictions/``, shape ``(utterances,)``
             each; NaN where unknown.
+        label_set: whether a label is in the strategy's set, shape ``(utterances, labels)``; none
+            where the prediction is invalid.
     """
 
     votes: np.ndarray
     secondary: np.ndarray
     probs: np.ndarray
     stated: dict[str, np.ndarray]
+    label_set: np.ndarray
 
     @cached_property
     def labelled(self) -> np.ndarray:
@@ -125,7 +128,14 @@ def some_answers(count: int = 240, seed: int = 7) -> Answers:
     stated["verifier_calls"] = np.where(known, rng.integers(0, 6, count), np.nan)
     stated["escalated"] = np.where(known, rng.random(count) < 0.3, np.nan)
     secondary = (rng.random(votes.shape) < 0.2) & votes.any(axis=1)[:, None]
-    return Answers(votes, secondary, probs, stated)
+    return Answers(votes, secondary, probs, stated, sets_of(probs, rng.uniform(0.1, 0.6, count)))
+
+
+def sets_of(probs: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
+    """Labels with at least a share, and those with the largest; none of an invalid prediction."""
+    known = np.nan_to_num(probs)
+    least = np.minimum(np.broadcast_to(thresholds, len(known)), known.max(axis=1))
+    return (known >= least[:, None]) & (known > 0)
 
 
 def table_of(answers: Answers, strategy: str = "w_bon") -> pa.Table:
@@ -138,4 +148,7 @@ def table_of(answers: Answers, strategy: str = "w_bon") -> pa.Table:
     for name, values in answers.stated.items():
         column = pa.array(values, pa.float64(), from_pandas=True)
         table = table.append_column(name, column.cast(kinds[name]))
-    return table
+    sets = [
+        [LABELS.names[label] for label in np.flatnonzero(row)] or None for row in answers.label_set
+    ]
+    return table.append_column("label_set", pa.array(sets, pa.list_(pa.string())))

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from answers import LABELS, Answers, K, some_answers, table_of
+from answers import LABELS, Answers, K, sets_of, some_answers, table_of
 from test_catalogue import ANSWERS, OTHER, Rows, oracle_of, rows
 
 from raypipe.metrics.baselines import prior
@@ -51,7 +51,7 @@ def answers(truth: np.ndarray, probs: np.ndarray) -> Answers:
     """A strategy's, whose stated uncertainties follow its distributions."""
     known = some_answers(COUNT).stated
     stated = {name: entropy(probs) if "uncertainty" in name else known[name] for name in known}
-    return Answers(12 * truth, np.zeros(truth.shape, bool), probs, stated)
+    return Answers(12 * truth, np.zeros(truth.shape, bool), probs, stated, sets_of(probs, 0.15))
 
 
 RIGHT = {
@@ -126,9 +126,11 @@ def test_it_is_undefined_where_it_says_so_and_nowhere_else(metric: Metric) -> No
     if metric.undefined == NEVER:
         assert missing == [], f"{metric.name} says it is never undefined"
     else:
-        # What only a corpus without votes or a label that nobody names lacks is not made up here.
+        # What only a corpus without votes, a label that nobody names or a strategy without sets
+        # lacks is not made up here.
         assert (
             missing
+            or "states no label sets" in metric.undefined
             or "no utterance has a vote" in metric.undefined
             or ("no label has more" in metric.undefined)
         ), f"{metric.name} says it is undefined when {metric.undefined}, and never is"

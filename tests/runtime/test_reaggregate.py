@@ -432,3 +432,40 @@ def test_a_wrong_number_is_named(copy: Path) -> None:
     assert done.returncode != 0
     assert "--tau" in done.stderr
     assert "two" in done.stderr
+
+
+def test_fitted_strategies_are_fitted_and_applied_on_ray(
+    copy: Path, tmp_path: Path, runs: Any
+) -> None:
+    again(
+        copy,
+        tmp_path / "out",
+        strategies=("token", "calibrate", "conformal"),
+        scores=("token",),
+        replicates=100,
+    )
+    fits = runs.rows(tmp_path / "out", "SELECT * FROM fits WHERE strategy = 'calibrate'")
+    temperature = {
+        speaker: dict(fit["parameters"])["temperature"]
+        for fit in fits
+        for speaker in fit["scored_speakers"]
+    }
+    assert all(fit["fitted_rows"] + fit["scored_rows"] == runs.utterances for fit in fits)
+    sql = "SELECT strategy, utterance_id, speaker, probs, label_set FROM predictions"
+    found = {
+        (row["strategy"], row["utterance_id"]): row for row in runs.rows(tmp_path / "out", sql)
+    }
+    for (strategy, name), row in found.items():
+        base = found["token", name]["probs"]
+        if strategy == "calibrate":
+            powers = [share ** (1 / temperature[row["speaker"]]) for share in base]
+            expected = [power / sum(powers) for power in powers]
+            assert row["probs"] == pytest.approx(expected, abs=1e-9)
+        else:
+            assert row["probs"] == base
+            assert (row["label_set"] is not None) == (strategy == "conformal")
+
+
+def test_what_cannot_be_fitted_is_told_as_it_is(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^calibrate: no utterance is of split dev"):
+        again(copy, tmp_path / "out", strategies=("token", "calibrate"), fit_on=("split:dev",))

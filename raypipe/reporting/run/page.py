@@ -28,6 +28,7 @@ from raypipe.reporting.run.cards import cards, confusion
 from raypipe.reporting.run.cost_quality import cost_charts
 from raypipe.reporting.run.digest import PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
+from raypipe.reporting.run.fitted import fitted_rows
 from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.leaders import difference_rows
 from raypipe.reporting.run.metric_tables import metric_tables
@@ -45,6 +46,7 @@ def html_report(
     labels: LabelSet,
     generations: Iterable[pa.Table] = (),
     gains: pa.Table | None = None,
+    fits: pa.Table | None = None,
 ) -> str:
     """The page about a run, as HTML.
 
@@ -60,6 +62,7 @@ def html_report(
         generations: the first rows of ``generations/`` of every model and prompt, for examples of
             answers; empty where the run holds none.
         gains: the ``gains/`` table of a heads job; None where there is none.
+        fits: the ``fits/`` table; None where no strategy is fitted.
 
     Returns:
         The page, with its style and figures inside.
@@ -104,6 +107,7 @@ def html_report(
         "other_labels": other_labels_table(metrics, scores, run),
         "gains": gain_groups(gains) if gains is not None else (),
         "gains_caption": CAPTION,
+        "fitted": fitted_rows(fits, scores, run),
         "metric_tables": metric_tables(scores),
         "directions": _directions(),
         "definitions": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from raypipe.store.generations import StoredAnswer, read_generations
 from raypipe.store.schemas import UTTERANCE_METRICS, option_order_of
 from raypipe.store.tables import predictions_table
 from raypipe.strategies import Variant, predict_variants
+from raypipe.strategies.fitting import CorpusFit
 from raypipe.strategies.mean import ensemble
 from raypipe.votes import VotePolicy
 
@@ -59,6 +60,10 @@ class PredictionsOf:
     policy: VotePolicy | None
 
 
+Fits = Mapping[str, CorpusFit]
+"""Parameters of the fitted strategies among some variants, by the variants' names."""
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionSettings(PredictionsOf):
     """All that predictions depend on beside the hypotheses themselves.
@@ -68,15 +73,17 @@ class PredictionSettings(PredictionsOf):
         variants: strategies with their settings, one prediction per utterance each.
         ensembles: means over prompts.
         truth: labels in the place of the utterances' own.
+        fits: of the fitted strategies among ``variants``, by prompt.
     """
 
     emotion_tokens: EmotionTokens
     variants: tuple[Variant, ...]
     ensembles: tuple[Ensemble, ...] = ()
     truth: LabelTable = OWN_LABELS
+    fits: Mapping[str, Fits] = field(default_factory=dict)
 
 
-_Answer = tuple[Utterance, list[Prediction]] | Failure
+AnsweredRow = tuple[Utterance, list[Prediction]] | Failure
 Failed = tuple[int | None, Failure]
 """A failed row with its number; without one the whole shard has failed."""
 
@@ -93,17 +100,69 @@ def read_answers(
     Returns:
         By prompt, ensembles last: the ``predictions/`` table, and the rows that failed.
     """
-    read = {prompt: _read(table, settings) for prompt, table in generations.items()}
+    read = read_predictions(generations, settings, settings.variants)
+    return {
+        prompt: _tables(prompt, _with_fits(rows, settings.fits.get(prompt, {}), settings), settings)
+        for prompt, rows in read.items()
+    }
+
+
+def read_predictions(
+    generations: Mapping[str, pa.Table],
+    settings: PredictionSettings,
+    variants: Sequence[Variant],
+) -> dict[str, list[AnsweredRow]]:
+    """What every strategy says of every answer of a shard; a fitted one what its base says.
+
+    Args:
+        generations: the shard's ``generations/`` rows by prompt, the same utterances in each.
+        settings: how.
+        variants: strategies with their settings, in the place of those of ``settings``.
+
+    Returns:
+        By prompt, ensembles last, one per row: the utterance and a prediction per variant, or
+        why there is none.
+    """
+    bases = [variant.base for variant in variants]
+    read = {prompt: _read(table, bases, settings) for prompt, table in generations.items()}
     for mean in settings.ensembles:
         parts = [read[prompt] for prompt in mean.prompts]
         read[mean.name] = [
             _together(dict(zip(mean.prompts, row, strict=True))) for row in zip(*parts, strict=True)
         ]
-    return {prompt: _tables(prompt, rows, settings) for prompt, rows in read.items()}
+    return read
 
 
-def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
-    rows: list[_Answer] = []
+def _with_fits(
+    rows: Sequence[AnsweredRow], fits: Fits, settings: PredictionSettings
+) -> Sequence[AnsweredRow]:
+    """The same with fitted strategies in the place of their bases."""
+    if not fits:
+        return rows
+    fitted: list[AnsweredRow] = []
+    for row in rows:
+        if isinstance(row, Failure):
+            fitted.append(row)
+            continue
+        utterance, predictions = row
+        own = (_with_fit(utterance, each, fits, settings.labels) for each in predictions)
+        fitted.append((utterance, [each for each in own if each is not None]))
+    return fitted
+
+
+def _with_fit(
+    utterance: Utterance, prediction: Prediction, fits: Fits, labels: LabelSet
+) -> Prediction | None:
+    fit = fits.get(prediction.strategy)
+    if fit is None:
+        return prediction
+    return fit.predict(prediction, labels, speaker=utterance.speaker, split=utterance.split)
+
+
+def _read(
+    generations: pa.Table, variants: Sequence[Variant], settings: PredictionSettings
+) -> list[AnsweredRow]:
+    rows: list[AnsweredRow] = []
     order = option_order_of(generations.schema)
     for utterance, answer in read_generations(generations):
         if isinstance(answer, Failure):
@@ -111,7 +170,8 @@ def _read(generations: pa.Table, settings: PredictionSettings) -> list[_Answer]:
             continue
         assert utterance is not None  # only a failed row can lack its utterance
         options = options_for(order, settings.labels, utterance.utterance_id)
-        rows.append(_predicted(settings.truth.relabelled(utterance), answer, options, settings))
+        relabelled = settings.truth.relabelled(utterance)
+        rows.append(_predicted(relabelled, answer, options, variants, settings))
     return rows
 
 
@@ -119,13 +179,14 @@ def _predicted(
     utterance: Utterance,
     answer: StoredAnswer,
     options: tuple[Option, ...],
+    variants: Sequence[Variant],
     settings: PredictionSettings,
-) -> _Answer:
+) -> AnsweredRow:
     """An utterance's predictions; one that cannot be predicted costs no other."""
     try:
         predictions = predict_variants(
             answer.hypotheses,
-            settings.variants,
+            variants,
             settings.labels,
             settings.emotion_tokens,
             answer.questions,
@@ -138,7 +199,7 @@ def _predicted(
     return utterance, predictions
 
 
-def _together(row: Mapping[str, _Answer]) -> _Answer:
+def _together(row: Mapping[str, AnsweredRow]) -> AnsweredRow:
     """The mean over the prompts that were answered; the first failure if none was."""
     answered = {prompt: answer for prompt, answer in row.items() if not isinstance(answer, Failure)}
     if not answered:
@@ -148,7 +209,7 @@ def _together(row: Mapping[str, _Answer]) -> _Answer:
 
 
 def _tables(
-    prompt: str, answers: Sequence[_Answer], settings: PredictionSettings
+    prompt: str, answers: Sequence[AnsweredRow], settings: PredictionSettings
 ) -> tuple[pa.Table, list[Failed]]:
     rows: list[tuple[Utterance, Prediction]] = []
     failures: list[Failed] = []

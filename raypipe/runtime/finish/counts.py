@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from raypipe.errors import AccountingError
 from raypipe.store.location import Location
@@ -19,6 +19,7 @@ def count_tables(
     utterances: int,
     cells: Sequence[ModelPrompt],
     strategies: Sequence[str],
+    fitted_splits: Mapping[str, str] | None = None,
 ) -> RunCounts:
     """Count what the committed tables hold; nothing is taken from memory of the run.
 
@@ -28,8 +29,11 @@ def count_tables(
         utterances: number of utterances that went in.
         cells: every model and prompt that they were put to.
         strategies: those that must have answered every predicted utterance.
+        fitted_splits: by strategy, the split whose utterances have no prediction of it, as its
+            parameters are fitted to them; there is a strategy without one.
     """
-    counted = [_count_cell(tables, run, utterances, cell, strategies) for cell in cells]
+    splits = fitted_splits or {}
+    counted = [_count_cell(tables, run, utterances, cell, strategies, splits) for cell in cells]
     if len(counted) == 1:
         return counted[0].model_copy(update={"model": None, "prompt": None})
     return RunCounts(
@@ -40,6 +44,9 @@ def count_tables(
             name: StrategyCounts(
                 valid=sum(cell.strategies[name].valid for cell in counted),
                 invalid=sum(cell.strategies[name].invalid for cell in counted),
+                fitted_on=sum(cell.strategies[name].fitted_on or 0 for cell in counted)
+                if name in splits
+                else None,
             )
             for name in strategies
         },
@@ -49,7 +56,12 @@ def count_tables(
 
 
 def _count_cell(
-    tables: Location, run: str, utterances: int, cell: ModelPrompt, strategies: Sequence[str]
+    tables: Location,
+    run: str,
+    utterances: int,
+    cell: ModelPrompt,
+    strategies: Sequence[str],
+    fitted_splits: Mapping[str, str],
 ) -> RunCounts:
     where = "WHERE run = ? AND model = ? AND prompt = ?"
 
@@ -62,6 +74,14 @@ def _count_cell(
     predicted = connection.execute(
         f"SELECT count(DISTINCT utterance_id) FROM predictions {where}", [run, *cell]
     ).fetchone()
+    in_split = dict(
+        connection.execute(
+            f"SELECT split, count(DISTINCT utterance_id) FROM predictions {where} GROUP BY split",
+            [run, *cell],
+        ).fetchall()
+        if fitted_splits
+        else ()
+    )
     errors = connection.execute(
         f"SELECT coalesce(sum(utterances), 0) FROM errors {where}", [run, *cell]
     ).fetchone()
@@ -77,7 +97,9 @@ def _count_cell(
         errors=int(errors[0]),
         strategies={
             name: StrategyCounts(
-                valid=counts.get(name, (0, 0))[0], invalid=counts.get(name, (0, 0))[1]
+                valid=counts.get(name, (0, 0))[0],
+                invalid=counts.get(name, (0, 0))[1],
+                fitted_on=in_split.get(fitted_splits[name], 0) if name in fitted_splits else None,
             )
             for name in strategies
         },
@@ -100,8 +122,9 @@ def check_counts(counts: RunCounts) -> None:
             f"{counts.errors} are errors"
         )
     for strategy, rows in counts.strategies.items():
-        if rows.valid + rows.invalid != counts.predicted:
+        if rows.valid + rows.invalid + (rows.fitted_on or 0) != counts.predicted:
+            fitted = f", and was fitted to {rows.fitted_on}," if rows.fitted_on else ""
             raise AccountingError(
                 f"strategy {strategy} has {rows.valid} valid and {rows.invalid} invalid "
-                f"rows for {counts.predicted} predicted utterances"
+                f"rows{fitted} for {counts.predicted} predicted utterances"
             )

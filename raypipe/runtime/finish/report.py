@@ -30,7 +30,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
     Raises:
         StoreError: if one of the tables is not there.
     """
-    gains = table_dataset(tables, "gains")
+    gains, fits = table_dataset(tables, "gains"), table_dataset(tables, "fits")
     page = html_report(
         record,
         _dataset(tables, "metrics").to_table(),
@@ -39,6 +39,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         labels,
         first_answers(tables),
         None if gains is None else gains.to_table(),
+        None if fits is None else fits.to_table(),
     )
     tables.write(REPORT, page.encode())
 

@@ -32,8 +32,7 @@ from raypipe.runtime.infer.plan import (
 from raypipe.shards import ShardEntry, ShardIndex, read_durations, read_index, read_shard
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD
-from raypipe.strategies import Strategy, strategy_named
-from raypipe.strategies.needs import parts_of
+from raypipe.strategies import Strategy, Variant, strategy_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +209,8 @@ def _example(
 
 def _strategies(config: RunConfig) -> Iterator[StrategyFacts]:
     for name in config.strategies:
-        strategy = strategy_named(name)
-        parts = (
-            (strategy,) if isinstance(strategy, Strategy) else parts_of(strategy, config.settings)
-        )
+        named = map(strategy_named, Variant(name, name, config.settings).parts)
+        parts = [part for part in named if isinstance(part, Strategy)]
         asks = [each for part in parts for each in part.asked(config.offered_questions)]
         needs = [need for part in parts for need in sorted(part.requires)]
         needs += [need for each in asks for need in sorted(question_named(each).requires)]

@@ -26,6 +26,7 @@ from raypipe.runtime.infer.closed_form import check_options, option_order
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask, ShardTasks
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
+from raypipe.runtime.infer.fitted import refuse_fitted
 from raypipe.runtime.infer.models import (
     check_engine,
     check_files,
@@ -202,8 +203,9 @@ def unchecked_contexts(
     whether there is room for them.
 
     Raises:
-        ConfigError: if a prompt or a tokenizer cannot be used.
+        ConfigError: if a prompt or a tokenizer cannot be used, or a strategy is fitted.
     """
+    refuse_fitted(config)
     config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
     prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)

@@ -28,7 +28,7 @@ def refuse_what_was_not_asked(config: RunConfig, variants: Sequence[Variant]) ->
     """
     asked = config.asked.resolved(config.outline())
     held = asked.every | asked.ambiguous
-    for variant in variants:
+    for variant in (each.base for each in variants):  # under the names of what reads them
         wanted = needs([variant.strategy], variant.settings, held)
         missing = wanted.every - asked.every
         if missing:

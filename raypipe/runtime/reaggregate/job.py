@@ -9,6 +9,7 @@ changed, its ``predictions/``, ``errors/`` and ``metrics/`` are those of the run
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,17 +26,21 @@ from raypipe.runtime.finish.reduce import reduce_tables
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.runtime.ray.tasks import in_order
+from raypipe.runtime.reaggregate.fitting import fit_strategies
 from raypipe.runtime.reaggregate.plan import Changes, ReaggregationPlan, plan_reaggregation
-from raypipe.runtime.reaggregate.work import reaggregate_part
+from raypipe.runtime.reaggregate.work import (
+    ReaggregationWork,
+    broken_shards,
+    reaggregate_part,
+)
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.run_record import MadeFrom, RunRecord, write_record
 from raypipe.store.schemas import SETTINGS
 from raypipe.store.strict import table_from_rows
 from raypipe.strategies import SETTINGS as STRATEGY_SETTINGS
+from raypipe.strategies.fitting import fitted_splits
 from raypipe.strategies.setting import SECTIONS
 from raypipe.strategies.sweep import used_settings
-
-_SHOWN = 5
 
 
 def reaggregate(
@@ -85,17 +90,19 @@ def carry_out(
 
 def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
     started, clock = datetime.now(UTC), time.monotonic()
-    work, tables = plan.work, plan.work.output
+    # Before anything else is written: what cannot be fitted leaves no output behind.
+    work = replace(plan.work, fits=fit_strategies(plan, console))
+    tables = work.output
     record = _record(plan, started)
     write_record(tables, record)
     tables.write("settings/settings.parquet", _settings_bytes(plan))
-    _read_shards(plan, console)
+    _read_shards(plan, work, console)
     names = [variant.name for variant in work.variants]
     counted = plan.source_record.done_counts
     utterances = counted.input if counted.utterances is None else counted.utterances
     models = [model.label for model in plan.config.all_models]
     cells = [(model, prompt) for model in models for prompt in work.all_prompts]
-    counts = count_tables(tables, work.run, utterances, cells, names)
+    counts = count_tables(tables, work.run, utterances, cells, names, fitted_splits(work.variants))
     check_counts(counts)
     record = finished_now(
         record,
@@ -123,7 +130,7 @@ def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
     return record
 
 
-def _read_shards(plan: ReaggregationPlan, console: Console) -> None:
+def _read_shards(plan: ReaggregationPlan, work: ReaggregationWork, console: Console) -> None:
     """Every pending shard; one that cannot be read stops nothing but the end."""
     task = ray.remote(num_cpus=1)(reaggregate_part)
     broken: list[str] = []
@@ -131,15 +138,14 @@ def _read_shards(plan: ReaggregationPlan, console: Console) -> None:
     progress = RunProgress(len(plan.parts), done, console, what="shards", waiting="reading")
     with progress:
         try:
-            for failure in in_order(task, plan.pending, ray.put(plan.work)):
+            for failure in in_order(task, plan.pending, ray.put(work)):
                 progress.advance(1, int(failure is not None))
                 if failure is not None:
                     broken.append(failure)
         except RayError as error:
             raise own_error(error) from error
     if broken:
-        more = f"\nand {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
-        raise ShardError("\n".join(broken[:_SHOWN]) + more)
+        raise ShardError(broken_shards(broken))
 
 
 def _record(plan: ReaggregationPlan, started: datetime) -> RunRecord:

@@ -19,6 +19,7 @@ from raypipe.runtime.reaggregate.work import ReaggregationWork, ShardOfModel
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD, LabelsUsed, RunRecord, read_record
 from raypipe.strategies import SETTINGS, STRATEGIES, Variant
+from raypipe.strategies.fitting import fitted_splits
 from raypipe.strategies.setting import SECTIONS
 from raypipe.strategies.sweep import compared, used_settings
 from raypipe.votes import AnnotatorLabels, VotePolicy
@@ -136,8 +137,9 @@ def plan_reaggregation(
     source = Location.parse(run, endpoint)
     record = _source_record(source)
     config = _changed_config(record, changes, f"{source.uri}/{RECORD}")
-    _refuse_unread(changes, config)
     variants = run_sweep(config, changes.sub_beams or (), **changes.settings).variants()
+    _refuse_unread(changes, config, variants)
+    _refuse_nothing_but_fitted_splits(variants)
     place = f"{source.uri}/{RECORD}"
     refuse_what_was_not_asked(parse_config(dict(record.config), source=place), variants)
     policy = record.vote_policy
@@ -191,16 +193,28 @@ def _utterance_ids(
         yield from ids
 
 
-def _refuse_unread(changes: Changes, config: RunConfig) -> None:
-    """Refuse settings of a section of their own where none of their strategies is read."""
-    for name in changes.settings.keys() & SETTINGS.keys():
+def _refuse_unread(changes: Changes, config: RunConfig, variants: Sequence[Variant]) -> None:
+    """Refuse settings of a section of their own where no strategy that is read uses them."""
+    used = {name for variant in variants for name in variant.settings_used}
+    for name in changes.settings.keys() & SETTINGS.keys() - used:
         section = SETTINGS[name].section
         owners = [key for key, each in STRATEGIES.items() if SETTINGS[name] in each.settings]
-        if section != SECTIONS[0] and not set(owners) & set(config.strategies):
+        if section != SECTIONS[0]:
             raise ConfigError(
                 f"{section} {name}: {', '.join(owners)} is not among the strategies "
                 f"{', '.join(config.strategies)}"
             )
+
+
+def _refuse_nothing_but_fitted_splits(variants: Sequence[Variant]) -> None:
+    """Refuse strategies all of which leave out a split, so that its utterances had no row."""
+    splits = fitted_splits(variants)
+    if len(splits) == len(variants):
+        name, split = next(iter(splits.items()))
+        raise ConfigError(
+            f"{name}: utterances of split {split}, which it is fitted to, get no prediction of it; "
+            "name a strategy beside it that is not fitted to a split, such as its base"
+        )
 
 
 def _source_record(source: Location) -> RunRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -13,6 +13,7 @@ from raypipe.records import Stage
 from raypipe.runtime.finish.aggregation import (
     Ensemble,
     Failed,
+    Fits,
     PredictionSettings,
     read_answers,
 )
@@ -26,6 +27,7 @@ from raypipe.strategies import Strategy, Variant, strategy_named
 from raypipe.votes import VotePolicy
 
 _OWN_STAGE: Stage = "aggregate"
+_SHOWN = 5
 _HYPOTHESES = "hypotheses.list.element"
 # What no strategy looks at; most of the table's bytes are logits, which only some do.
 _UNREAD = (f"{_HYPOTHESES}.token_logprobs", f"{_HYPOTHESES}.verifier_text")
@@ -46,6 +48,7 @@ class ReaggregationWork:
         generation_fingerprint: that the run's ``generations/`` must have.
         fingerprint: of what is written.
         truth: label table in the place of the run's labels; None for those.
+        fits: of the fitted strategies among ``variants``, by model and prompt.
     """
 
     source: Location
@@ -59,6 +62,7 @@ class ReaggregationWork:
     generation_fingerprint: str
     fingerprint: str
     truth: PlacedTable | None = None
+    fits: Mapping[tuple[str, str], Fits] = field(default_factory=dict)
 
     @property
     def all_prompts(self) -> tuple[str, ...]:
@@ -103,18 +107,18 @@ def reaggregate_part(part: ShardOfModel, work: ReaggregationWork) -> str | None:
     Raises:
         StoreError: if the storage refuses.
     """
+    read = read_shard(part, work)
+    if isinstance(read, str):
+        return read
+    generations, settings = read
     try:
-        generations = {
-            prompt: _read(work, part.object_name("generations", prompt), work.unread)
-            for prompt in work.prompts
-        }
         errors = {
             prompt: _read(work, part.object_name("errors", prompt)) for prompt in work.all_prompts
         }
-        settings = _settings(work, part, generations)
     except (ShardError, ObjectMissingError) as error:
         return str(error)
-    answers = read_answers(generations, settings)
+    fits = {prompt: work.fits.get((part.model, prompt), {}) for prompt in work.all_prompts}
+    answers = read_answers(generations, replace(settings, fits=fits))
     for prompt, table in errors.items():
         _, failed = answers[prompt]
         rows = _carried_over(table, work.run)
@@ -122,6 +126,26 @@ def reaggregate_part(part: ShardOfModel, work: ReaggregationWork) -> str | None:
     for prompt, (made, _) in answers.items():
         _write(work, part, "predictions", prompt, made)
     return None
+
+
+def read_shard(
+    part: ShardOfModel, work: ReaggregationWork
+) -> tuple[Mapping[str, pa.Table], PredictionSettings] | str:
+    """A shard's ``generations/`` by prompt and how they are read; why they cannot be used."""
+    try:
+        generations = {
+            prompt: _read(work, part.object_name("generations", prompt), work.unread)
+            for prompt in work.prompts
+        }
+        return generations, _settings(work, part, generations)
+    except (ShardError, ObjectMissingError) as error:
+        return str(error)
+
+
+def broken_shards(reasons: Sequence[str]) -> str:
+    """Why shards cannot be read, the first of them, as one message."""
+    more = f"\nand {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    return "\n".join(reasons[:_SHOWN]) + more
 
 
 def _read(work: ReaggregationWork, name: str, unread: tuple[str, ...] = ()) -> pa.Table:
