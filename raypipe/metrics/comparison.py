@@ -115,7 +115,9 @@ def comparable_metrics() -> dict[str, Comparable]:
         if metric.better == "neither" or metric.section is Section.COVERAGE:
             continue  # a count, or what a pair leaves out
         if isinstance(metric, UtteranceMetric) or (
-            isinstance(metric, SumsMetric) and not metric.per_label and metric.interval is None
+            isinstance(metric, SumsMetric)
+            and not (metric.per_label or metric.is_stated)
+            and metric.interval is None
         ):
             metrics[metric.name] = metric
     return metrics
