@@ -175,6 +175,11 @@ def small_sample_note(counts: Array, labels: LabelSet) -> str | None:
     )
 
 
+def without_interval(note: str | None) -> str | None:
+    """The note of a macro-F1 that has no interval for what it says; None for None."""
+    return None if note is None else f"no interval: {note}"
+
+
 def strict_majority(soft_label: Array) -> Mask:
     """Utterances with one label above 50 % of the votes; exactly 50 % is none.
 

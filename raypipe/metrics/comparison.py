@@ -24,7 +24,7 @@ from raypipe.metrics.registry import SCORED_METRICS
 from raypipe.metrics.scored import Scored
 from raypipe.metrics.significance import LEVEL, holm, p_value
 from raypipe.metrics.statistics import score
-from raypipe.metrics.sums import Layout, Sums
+from raypipe.metrics.sums import LEAST_COUNT, Layout, Sums
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
@@ -55,9 +55,10 @@ class Difference:
     """Left minus right in one metric, on the utterances that both have a valid prediction for.
 
     Attributes:
-        low: lower end of the 95 % interval; NaN without replicates.
+        low: lower end of the 95 % interval; NaN without replicates, and where less than
+            :data:`~raypipe.metrics.sums.LEAST_COUNT` utterances differ.
         high: its upper end.
-        p_value: of the difference being 0, two-sided; NaN without replicates.
+        p_value: of the difference being 0, two-sided; NaN like the interval.
         corrected: the p-value, corrected for all differences compared at once.
         n: number of those utterances.
     """
@@ -182,8 +183,11 @@ def compare_systems(
         for metric in metrics:
             mask = masks.common[left, right, metric.name]
             (own, n), (other, _) = (values[name, metric.name, mask] for name in (left, right))
+            differing = _differing(kept, predictions, metric, left, right, masks.rows[mask])
             shared = int(np.unique(drawn[masks.rows[mask]]).size)
-            differences.append(_difference(left, right, metric.name, own - other, n, shared))
+            gap = own - other
+            gap = gap if differing >= LEAST_COUNT else gap[:1]  # too few for replicates
+            differences.append(_difference(left, right, metric.name, gap, n, shared))
     corrected = holm([difference.p_value for difference in differences])
     return Comparison(
         tuple(measured),
@@ -298,6 +302,29 @@ def _values(
             statistic = metric.rows(Sums(labels, blocks))[metric.name]
             values[name, metric.name, index] = statistic.values, statistic.n
     return values
+
+
+def _differing(
+    utterances: Utterances,
+    predictions: Mapping[str, Array],
+    metric: Comparable,
+    left: str,
+    right: str,
+    rows: Mask,
+) -> int:
+    """Number of the utterances for which a metric's summands are not the same."""
+    part = utterances.take(rows)
+    everyone = np.ones(int(rows.sum()), dtype=np.bool_)
+    blocks = [
+        np.hstack(
+            [
+                np.asarray(summand.function(scored), dtype=np.float64).reshape(everyone.size, -1)
+                for summand in metric.own_summands
+            ]
+        )
+        for scored in (score(part, predictions[name][rows], everyone) for name in (left, right))
+    ]
+    return int((to_units(blocks[0]) != to_units(blocks[1])).any(axis=1).sum())
 
 
 def _columns(scored: Scored, metrics: Sequence[Comparable], places: Layout) -> Array:

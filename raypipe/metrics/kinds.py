@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,7 +29,16 @@ from raypipe.metrics.metric import (
     ScoredMetric,
 )
 from raypipe.metrics.scored import Scored
-from raypipe.metrics.sums import INVALID, VALID, Statistic, Summand, Sums, ratio, whole
+from raypipe.metrics.sums import (
+    INVALID,
+    NO_INTERVAL,
+    VALID,
+    Statistic,
+    Summand,
+    Sums,
+    ratio,
+    whole,
+)
 
 Array = NDArray[np.float64]
 
@@ -175,6 +184,8 @@ class SumsMetric(ScoredMetric):
         interval: from the sums, with replicates, to an interval of another kind than percentiles
             of the replicates; NaN twice where it is withheld.
         note: from the sums to what a reader has to know of the value or its interval.
+        withheld: from the sums to why a value has no interval although it is bootstrapped, one
+            reason per row; None for each that has one.
         is_stated: whether only some strategies say what it is about: there is no row where
             ``count`` is 0.
     """
@@ -192,6 +203,7 @@ class SumsMetric(ScoredMetric):
     bootstrapped: bool = True
     interval: Callable[[Sums], tuple[float, float]] | None = None
     note: Callable[[Sums], str | None] | None = None
+    withheld: Callable[[Sums], Sequence[str | None]] | None = None
     is_stated: bool = False
 
     def _faults(self) -> Iterator[tuple[str, str]]:
@@ -204,6 +216,8 @@ class SumsMetric(ScoredMetric):
             yield "interval", "is for the value alone: no labels, skill, difference, uniform row"
         if self.is_stated and (self.skill or self.difference or self.uniform):
             yield "is_stated", "a value that need not be has no skill, difference, uniform row"
+        if self.withheld and (self.interval or not self.bootstrapped):
+            yield "withheld", "is for intervals of replicates"
         if (self.uniform is None) != (self.uniform_count is None):
             yield "uniform_count", "goes with uniform"
         if self.per_label and (self.skill or self.difference or self.uniform or self.headline):
@@ -244,8 +258,15 @@ class SumsMetric(ScoredMetric):
         n, n_invalid = sums.number(self.count), sums.number(self.invalid)
         interval = self.interval(sums) if self.interval and sums.replicates else None
         return {
-            name: Statistic(column, n, n_invalid, self.bootstrapped, interval, self._note(sums))
-            for name, column in zip(names, columns, strict=True)
+            name: Statistic(
+                column,
+                n,
+                n_invalid,
+                self.bootstrapped,
+                NO_INTERVAL if reason else interval,
+                reason or self._note(sums),
+            )
+            for name, column, reason in zip(names, columns, self._reasons(sums), strict=True)
         }
 
     def uniform_rows(self, sums: Sums) -> dict[str, Statistic]:
@@ -254,8 +275,21 @@ class SumsMetric(ScoredMetric):
             return {}
         n = whole(sums.total(self.count)[0] + sums.total(self.uniform_count)[0])
         invalid = sums.number(self.invalid)
-        statistic = Statistic(self.uniform(sums), n, invalid, note=self._note(sums))
+        [reason] = self._reasons(sums)
+        statistic = Statistic(
+            self.uniform(sums),
+            n,
+            invalid,
+            interval=NO_INTERVAL if reason else None,
+            note=reason or self._note(sums),
+        )
         return {self.name + UNIFORM_SUFFIX: statistic}
+
+    def _reasons(self, sums: Sums) -> Sequence[str | None]:
+        """Why each row has no interval; None for one that has."""
+        if self.withheld is None or not sums.replicates:
+            return [None] * (len(sums.labels) if self.per_label else 1)
+        return self.withheld(sums)
 
     def _note(self, sums: Sums) -> str | None:
         return None if self.note is None else self.note(sums)

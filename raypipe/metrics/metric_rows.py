@@ -76,10 +76,15 @@ def metric_rows(
             item.n,
             item.n_invalid,
             item.note,
-            math.nan if versus is None else p_value(item.values, item.n),
+            _p_value(item) if versus is not None else math.nan,
         )
         for name, item in statistics.items()
     ]
+
+
+def _p_value(difference: Statistic) -> float:
+    """Of a paired difference; NaN where its interval is withheld."""
+    return math.nan if difference.interval else p_value(difference.values, difference.n)
 
 
 def metric_row(

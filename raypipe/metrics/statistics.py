@@ -28,7 +28,16 @@ from raypipe.metrics.registry import (
     per_utterance,
 )
 from raypipe.metrics.scored import Scored
-from raypipe.metrics.sums import Layout, Statistic, Summand, Sums, ratio, whole
+from raypipe.metrics.sums import (
+    NO_INTERVAL,
+    Layout,
+    Statistic,
+    Summand,
+    Sums,
+    ratio,
+    too_few,
+    whole,
+)
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
@@ -201,6 +210,11 @@ _BOTH = "both"
 """The column that counts utterances valid in both strategies; the others are a metric's."""
 
 
+def _differ_column(metric: ScoredMetric) -> str:
+    """The column that counts the utterances on which the two strategies have other values."""
+    return f"{metric.name}.differ"
+
+
 def _count_column(metric: ScoredMetric) -> str:
     """The column that counts the utterances on which both strategies have a value."""
     always = isinstance(metric, UtteranceMetric) and metric.always_defined
@@ -215,6 +229,7 @@ _DIFFERENCE_PLACES = {
                 _BOTH,
                 *(metric.name for metric in COMPARED),
                 *(_count_column(metric) for metric in COMPARED),
+                *(_differ_column(metric) for metric in COMPARED),
             )
         )
     )
@@ -236,6 +251,7 @@ def difference_summands(left: Scored, right: Scored) -> Array:
     for metric in COMPARED:
         difference = metric.values(left) - metric.values(right)
         columns[:, _DIFFERENCE_PLACES[metric.name]] = difference
+        columns[:, _DIFFERENCE_PLACES[_differ_column(metric)]] = np.nan_to_num(difference) != 0.0
         if _count_column(metric) != _BOTH:
             columns[:, _DIFFERENCE_PLACES[_count_column(metric)]] = ~np.isnan(difference)
     return columns
@@ -251,5 +267,13 @@ def difference_statistics(sums: Array) -> dict[str, Statistic]:
     for metric in COMPARED:
         total = sums[:, _DIFFERENCE_PLACES[metric.name]]
         count = sums[:, _DIFFERENCE_PLACES[_count_column(metric)]]
-        rows[metric.name] = Statistic(ratio(total, count), whole(count[0]), 0)
+        differing = sums[0, _DIFFERENCE_PLACES[_differ_column(metric)]]
+        few = too_few({"utterances differ": differing}) if len(sums) > 1 else None
+        rows[metric.name] = Statistic(
+            ratio(total, count),
+            whole(count[0]),
+            0,
+            interval=NO_INTERVAL if few else None,
+            note=few,
+        )
     return rows

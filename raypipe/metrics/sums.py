@@ -5,6 +5,7 @@ Sums have the shape ``(1 + replicates,)``: the plain sum first, then one per boo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -65,6 +66,28 @@ class Statistic:
     bootstrapped: bool = True
     interval: tuple[float, float] | None = None
     note: str | None = None
+
+
+NO_INTERVAL = (math.nan, math.nan)
+"""In the place of an interval that is withheld."""
+
+LEAST_COUNT = 5
+"""Hits, misses or differing utterances from which on percentiles of replicates are an interval. Of
+fewer they hold the truth in less than 92.5 % of data sets (``tests/bench/bench_intervals.py``)."""
+
+
+def too_few(counts: Mapping[str, float]) -> str | None:
+    """Why a rate has no interval: one of its counts is below :data:`LEAST_COUNT`; None if none is.
+
+    Example:
+        >>> too_few({"hits": 57.0, "misses": 3.0})
+        'no interval: 3 misses, at least 5 are needed'
+        >>> too_few({"hits": 57.0, "misses": 5.0})
+    """
+    for name, number in counts.items():
+        if number < LEAST_COUNT:
+            return f"no interval: {number:.3g} {name}, at least {LEAST_COUNT} are needed"
+    return None
 
 
 @dataclass(frozen=True)

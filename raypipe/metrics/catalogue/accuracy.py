@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.scored import Scored
-from raypipe.metrics.sums import HIT, PLURALITY, PLURALITY_OF_INVALID, Sums, ratio
+from raypipe.metrics.sums import HIT, PLURALITY, PLURALITY_OF_INVALID, Sums, ratio, too_few
 
 Array = NDArray[np.float64]
 
@@ -26,6 +26,11 @@ def accuracy(confusion: Array) -> float:
 
 def _accuracy(sums: Sums) -> Array:
     return ratio(sums.total(HIT), sums.total(PLURALITY))
+
+
+def _withheld(sums: Sums) -> list[str | None]:
+    hits = sums.total(HIT)[0]
+    return [too_few({"hits": hits, "misses": sums.total(PLURALITY)[0] - hits})]
 
 
 def _with_guesses(sums: Sums) -> Array:
@@ -54,6 +59,7 @@ METRICS = (
         headline=True,
         add=(HIT,),
         function=_accuracy,
+        withheld=_withheld,
         count=PLURALITY,
         uniform=_with_guesses,
         uniform_count=PLURALITY_OF_INVALID,

@@ -9,11 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics.classification import ClassCounts, macro_f1, small_sample_note
+from raypipe.metrics.classification import (
+    ClassCounts,
+    macro_f1,
+    small_sample_note,
+    without_interval,
+)
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.scored import Scored
-from raypipe.metrics.sums import PLURALITY, Summand, Sums, ratio
+from raypipe.metrics.sums import PLURALITY, Summand, Sums, ratio, too_few
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -92,6 +97,17 @@ def _accuracy(sums: Sums) -> Array:
     return ratio(sums[UNION_HIT], sums[UNION])
 
 
+def _few_misses(sums: Sums) -> list[str | None]:
+    hits = sums[UNION_HIT][0]
+    return [too_few({"hits": hits, "misses": sums[UNION][0] - hits})]
+
+
+def _withheld(sums: Sums) -> list[str | None]:
+    hits, _, missed = np.split(sums[CLASS_COUNTS][0], 3)
+    few = too_few({"hits": hits.sum(), "misses": missed.sum()})
+    return [few or without_interval(small_sample_note(sums[PLURALITY][0], sums.labels))]
+
+
 def _macro(sums: Sums) -> Array:
     return macro_f1(ClassCounts(*np.split(sums[CLASS_COUNTS], 3, axis=1)))
 
@@ -111,6 +127,7 @@ METRICS = (
         of_humans=False,
         add=(UNION_HIT,),
         function=_accuracy,
+        withheld=_few_misses,
         count=UNION,
     ),
     SumsMetric(
@@ -127,6 +144,7 @@ METRICS = (
         of_humans=False,
         add=(CLASS_COUNTS,),
         function=_macro,
+        withheld=_withheld,
         count=PLURALITY,
         note=lambda sums: small_sample_note(sums[PLURALITY][0], sums.labels),
     ),

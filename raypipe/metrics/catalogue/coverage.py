@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import NEVER, Section
-from raypipe.metrics.sums import PLURALITY, ROWS, VALID, Summand, Sums, ratio
+from raypipe.metrics.sums import PLURALITY, ROWS, VALID, Summand, Sums, ratio, too_few
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,11 @@ def _prediction_ties(sums: Sums) -> Array:
     return sums[TIED]
 
 
+def _few_of_either(sums: Sums) -> list[str | None]:
+    invalid, rows = sums[ROWS_INVALID][0], sums[ROWS][0]
+    return [too_few({"invalid": invalid, "valid": rows - invalid})]
+
+
 METRICS = (
     SumsMetric(
         name="invalid_rate",
@@ -48,6 +53,7 @@ METRICS = (
         of_humans=False,
         add=(ROWS_INVALID,),
         function=_invalid_rate,
+        withheld=_few_of_either,
         count=ROWS,
         invalid=ROWS_INVALID,
     ),

@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from raypipe.metrics.classification import ClassCounts, f1_per_class, macro_f1, small_sample_note
+from raypipe.metrics.classification import (
+    ClassCounts,
+    f1_per_class,
+    macro_f1,
+    small_sample_note,
+    without_interval,
+)
 from raypipe.metrics.kinds import SumsMetric
 from raypipe.metrics.metric import Section
-from raypipe.metrics.sums import HIT, PLURALITY, PLURALITY_OF_INVALID, Summand, Sums
+from raypipe.metrics.sums import HIT, PLURALITY, PLURALITY_OF_INVALID, Summand, Sums, too_few
 
 Array = NDArray[np.float64]
 
@@ -29,6 +35,17 @@ def _macro(sums: Sums) -> Array:
 
 def _note(sums: Sums) -> str | None:
     return small_sample_note(sums[PLURALITY][0], sums.labels)
+
+
+def _macro_withheld(sums: Sums) -> list[str | None]:
+    return [without_interval(_note(sums))]
+
+
+def _few_hits_or_misses(sums: Sums) -> list[str | None]:
+    counts = _counts(sums)
+    misses = counts.false_positives[0] + counts.false_negatives[0]
+    pairs = zip(counts.true_positives[0], misses, strict=True)
+    return [too_few({"hits": float(hits), "misses": float(missed)}) for hits, missed in pairs]
 
 
 def _per_label(sums: Sums) -> Array:
@@ -58,6 +75,7 @@ METRICS = (
         headline=True,
         add=(HIT, PREDICTED),
         function=_macro,
+        withheld=_macro_withheld,
         count=PLURALITY,
         uniform=_with_guesses,
         uniform_count=PLURALITY_OF_INVALID,
@@ -75,6 +93,7 @@ METRICS = (
         rank=30,
         add=(HIT, PREDICTED),
         function=_per_label,
+        withheld=_few_hits_or_misses,
         count=PLURALITY,
         per_label=True,
     ),
