@@ -31,6 +31,7 @@ NEVER = "never"
 """``undefined`` of a metric that has a value for every valid prediction."""
 
 UNIFORM_SUFFIX, MEDIAN_SUFFIX, SKILL_SUFFIX = ".invalid_as_uniform", ".median", "_skill"
+REST_SUFFIX = ".minus_rest"
 """What is added to a metric's name for the rows of ``metrics/`` that derive from it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -28,10 +28,12 @@ from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics.baselines import BASELINES, PRIOR, UNIFORM, uniform
 from raypipe.metrics.bootstrap import REPLICATES, weights_from_hashes
+from raypipe.metrics.columns import SlicedColumn, clusters, column_of
 from raypipe.metrics.costs import cost_statistics, cost_units
 from raypipe.metrics.counted import counted_rows, predicted_values, stated_values
 from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
 from raypipe.metrics.metric_rows import Key, MetricRow, metric_rows
+from raypipe.metrics.rest import of_speakers, rest_rows
 from raypipe.metrics.rows import Group, read_groups
 from raypipe.metrics.scored import Scored
 from raypipe.metrics.slices import has_costs, is_bootstrapped, slices
@@ -72,6 +74,7 @@ class MetricState:
         costs: per strategy and slice, shape ``(1 + R, 2 * costs)``, see
             :mod:`raypipe.metrics.costs`.
         values: per strategy and slice, what medians and AUROCs need, by row of ``metrics/``.
+        columns: that the corpus is sliced by.
     """
 
     labels: LabelSet
@@ -82,6 +85,7 @@ class MetricState:
     confusion: dict[Key, Integers] = field(default_factory=dict)
     costs: dict[Key, Integers] = field(default_factory=dict)
     values: dict[Key, dict[str, ValueCounts]] = field(default_factory=dict)
+    columns: tuple[SlicedColumn, ...] = ()
 
     @classmethod
     def from_table(
@@ -100,7 +104,7 @@ class MetricState:
 
         Args:
             table: rows of ``predictions/``, whole utterances.
-            summary: of the whole corpus.
+            summary: of the whole corpus; its columns are sliced by.
             labels: the K labels.
             replicates: bootstrap replicates.
             seed: of the bootstrap.
@@ -112,8 +116,8 @@ class MetricState:
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
         """
-        state = cls(labels, replicates, seed)
-        for group in read_groups(table, labels, annotator_labels):
+        state = cls(labels, replicates, seed, columns=summary.frame.columns)
+        for group in read_groups(table, labels, annotator_labels, tuple(summary.columns)):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
                 state._add(
@@ -142,6 +146,7 @@ class MetricState:
             dict(self.confusion),
             dict(self.costs),
             dict(self.values),
+            self.columns,
         )
         _accumulate(merged.sums, other.sums)
         _accumulate(merged.differences, other.differences)
@@ -156,7 +161,9 @@ class MetricState:
         rows: list[MetricRow] = []
         known: dict[int, tuple[list[MetricRow], int]] = {}  # strategies may share their sums
         differences = self._difference_rows()
+        from_rest = self._rest_rows()
         for key in sorted(self.sums):
+            first = len(rows)
             sums = self.sums[key]
             if id(sums) not in known:
                 named = named_sums(sums / SCALE, self.labels)
@@ -167,6 +174,24 @@ class MetricState:
             if key in self.costs:
                 rows += metric_rows(key, cost_statistics(self.costs[key] / SCALE))
             rows += differences.get(key, ())
+            column = column_of(self.columns, key[3])
+            if column is not None:
+                rows[first:] = of_speakers(rows[first:], column)
+                rows += from_rest.get(key, ())
+        return rows
+
+    def _rest_rows(self) -> dict[Key, list[MetricRow]]:
+        """Differences of every column's slices from the rest of the column."""
+        blocks: dict[tuple[str, str, str, str], dict[str, Integers]] = defaultdict(dict)
+        for (model, prompt, strategy, slice_name), sums in self.sums.items():
+            column = column_of(self.columns, slice_name)
+            if column is not None:
+                blocks[model, prompt, strategy, column.name][slice_name] = sums
+        rows: dict[Key, list[MetricRow]] = {}
+        by_name = {column.name: column for column in self.columns}
+        for (model, prompt, strategy, name), slices_of in blocks.items():
+            approach = model, prompt, strategy
+            rows |= rest_rows(approach, by_name[name], slices_of, self.labels)
         return rows
 
     def _difference_rows(self) -> dict[Key, list[MetricRow]]:
@@ -201,6 +226,10 @@ class MetricState:
         scored = _scored_strategies(group, frame)
         same = _same_as(scored)
         weights = _weights(utterances.hashes, self.replicates, self.seed)
+        by_speaker = weights
+        if any(column.of_speaker for column in frame.columns):
+            drawn = clusters(utterances.hashes, utterances.speaker_hashes)
+            by_speaker = _weights(drawn, self.replicates, self.seed)
         pairs = {
             pair: (same[pair[0]], same[pair[1]])
             for pair in combinations(sorted(scored), 2)
@@ -228,7 +257,9 @@ class MetricState:
         truth = utterances.plurality_matrix
         choices = {name: to_units(scored[name].choice) for name in set(same.values())}
         for slice_name, rows in slices(utterances, frame, self.labels, per_speaker=per_speaker):
-            chosen = weights[:, rows] if is_bootstrapped(slice_name) else weights[:1, rows]
+            column = column_of(frame.columns, slice_name)
+            all_rows = by_speaker if column is not None and column.of_speaker else weights
+            chosen = all_rows[:, rows] if is_bootstrapped(slice_name) else weights[:1, rows]
             parts = [
                 part.copy() for part in np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
             ]

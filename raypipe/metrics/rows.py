@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics.bootstrap import id_hashes
+from raypipe.metrics.columns import column_values
 from raypipe.metrics.registry import COSTS, UNCERTAINTY_COLUMNS
 from raypipe.metrics.utterances import Utterances
 from raypipe.votes import AnnotatorLabels
@@ -64,7 +65,10 @@ class Group:
 
 
 def read_utterances(
-    table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels = "primary"
+    table: pa.Table,
+    labels: LabelSet,
+    annotator_labels: AnnotatorLabels = "primary",
+    columns: Sequence[str] = (),
 ) -> Utterances:
     """The distinct utterances of a ``predictions/`` table, in order of first appearance.
 
@@ -72,6 +76,7 @@ def read_utterances(
         table: rows of ``predictions/``.
         labels: the K labels.
         annotator_labels: which of the annotators' labels a prediction may match.
+        columns: names of the columns that the corpus is sliced by.
 
     Raises:
         AccountingError: if a soft label does not have K entries, a plurality is no label, or an
@@ -93,11 +98,15 @@ def read_utterances(
         union=_union(chosen[annotators], labels),
         splits=chosen["split"].to_pylist(),
         speakers=chosen["speaker"].to_pylist(),
+        columns={name: column_values(chosen, name).to_pylist() for name in columns},
     )
 
 
 def read_groups(
-    table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels = "primary"
+    table: pa.Table,
+    labels: LabelSet,
+    annotator_labels: AnnotatorLabels = "primary",
+    columns: Sequence[str] = (),
 ) -> Iterator[Group]:
     """Cut a ``predictions/`` table into its (model, prompt) groups, in sorted order.
 
@@ -105,6 +114,7 @@ def read_groups(
         table: rows of ``predictions/``.
         labels: the K labels.
         annotator_labels: which of the annotators' labels a prediction may match.
+        columns: names of the columns that the corpus is sliced by.
 
     Raises:
         AccountingError: if an utterance has two rows of one strategy, or a list is not aligned
@@ -115,13 +125,13 @@ def read_groups(
     for model, prompt in sorted(set(keys)):
         rows = np.array([key == (model, prompt) for key in keys])
         part = table.filter(pa.array(rows))
-        yield _group(model, prompt, part, labels, annotator_labels)
+        utterances = read_utterances(part, labels, annotator_labels, columns)
+        yield _group(model, prompt, part, labels, utterances)
 
 
 def _group(
-    model: str, prompt: str, table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels
+    model: str, prompt: str, table: pa.Table, labels: LabelSet, utterances: Utterances
 ) -> Group:
-    utterances = read_utterances(table, labels, annotator_labels)
     line_of = _codes(table["utterance_id"])  # codes follow first appearance, as the lines do
     probs = _matrix(table["probs"], labels, "probs")
     strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)

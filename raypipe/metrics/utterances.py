@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +33,7 @@ class Utterances:
             ``(utterances, labels)``.
         splits: one per utterance.
         speakers: one per utterance.
+        columns: of the corpus that it is sliced by, as text by name, one value per utterance.
     """
 
     hashes: NDArray[np.uint64]
@@ -40,6 +42,7 @@ class Utterances:
     union: Mask
     splits: list[str | None]
     speakers: list[str | None]
+    columns: Mapping[str, list[str | None]] = field(default_factory=dict)
 
     @cached_property
     def plurality_matrix(self) -> Array:
@@ -76,4 +79,5 @@ class Utterances:
             self.union[index],
             [self.splits[row] for row in index],
             [self.speakers[row] for row in index],
+            {name: [values[row] for row in index] for name, values in self.columns.items()},
         )

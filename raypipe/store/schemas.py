@@ -222,6 +222,7 @@ PREDICTIONS = pa.schema(
         ("dataset", pa.string()),
         ("split", pa.string()),
         ("speaker", pa.string()),
+        ("duration_s", pa.float64()),
         pa.field("model", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("strategy", pa.string(), nullable=False),

@@ -130,6 +130,7 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
         "dataset": utterance.dataset,
         "split": utterance.split,
         "speaker": utterance.speaker,
+        "duration_s": utterance.duration_s,
         "soft_label": utterance.soft_label,
         "plurality": utterance.plurality,
         "n_votes": utterance.n_votes,

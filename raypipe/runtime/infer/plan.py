@@ -21,6 +21,7 @@ from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.closed_form import check_options, option_order
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask, ShardTasks
@@ -104,6 +105,8 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
             f"the corpus in {shards.uri} is empty: it holds 0 utterances; {index.failures} inputs "
             f"of its ingest failed and {index.excluded} were left out"
         )
+    names = [entry.name for entry, _ in shards_of_run(index, config.input.limit)]
+    check_columns(config.metrics.slices, shards, names)
     truth = truth_tables(config.labels, LabelSet(tuple(index.labels)), config.storage.endpoint)
     label_tables = truth.used(utterance_ids(shards, index, config.input.limit))
     automatic = Automatic(tables, ask)

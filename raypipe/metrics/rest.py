@@ -1,0 +1,136 @@
+"""A slice beside the rest of its column: how far its metrics are from those of all other slices.
+
+Slices of a column share no utterance, so no difference is paired. The rest's sums are those of
+the other slices, added: nothing is read again, and the bits do not depend on any cut.
+
+The intervals of a column's slices hold together with 95 %: the half width of slice k is c s_k,
+where s_k is the standard deviation of its difference over the replicates and c the 95 % quantile of
+max_k |d_k^b - d_k| / s_k (studentised maximum; Hothorn, Bretz and Westfall, Biom. J. 50 (2008)). So
+the most distant of many slices is not taken for one that differs because there are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raypipe.labels import LabelSet
+from raypipe.metrics.columns import FEWEST_UTTERANCES, SlicedColumn
+from raypipe.metrics.counted import is_analytic
+from raypipe.metrics.exact import SCALE
+from raypipe.metrics.metric import REST_SUFFIX
+from raypipe.metrics.metric_rows import Key, MetricRow, metric_row
+from raypipe.metrics.registry import SCORED_METRICS
+from raypipe.metrics.statistics import named_sums
+from raypipe.metrics.sums import Statistic
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+COMPARED_WITH_REST = tuple(metric for metric in SCORED_METRICS if metric.headline)
+"""Metrics whose differences from the rest are given."""
+
+LEVEL = 0.95
+
+
+def rest_rows(
+    approach: tuple[str, str, str],
+    column: SlicedColumn,
+    sums: Mapping[str, Integers],
+    labels: LabelSet,
+) -> dict[Key, list[MetricRow]]:
+    """Rows of the differences of a column's slices from the rest, by slice.
+
+    Args:
+        approach: model, prompt and strategy.
+        column: the column.
+        sums: of every slice of the column that the approach has rows in, shape
+            ``(1 + replicates, columns)``.
+        labels: the K labels.
+    """
+    if len(sums) < 2:
+        return {}
+    inner = {name: _statistics(block, labels) for name, block in sums.items()}
+    together = np.sum(list(sums.values()), axis=0)
+    outer = {name: _statistics(together - block, labels) for name, block in sums.items()}
+    rows: dict[Key, list[MetricRow]] = {(*approach, name): [] for name in sums}
+    for metric in COMPARED_WITH_REST:
+        own = {name: inner[name][metric.name] for name in sums}
+        others = {name: outer[name][metric.name] for name in sums}
+        values = {name: own[name].values - others[name].values for name in sums}
+        reasons = {name: _reason(column, name, own[name], others[name]) for name in sums}
+        usable = [name for name in sums if reasons[name] is None and values[name].size > 1]
+        ends = dict(zip(usable, _together([values[name] for name in usable]), strict=True))
+        for name in sums:
+            low, high = ends.get(name, (float("nan"), float("nan")))
+            rows[(*approach, name)].append(
+                metric_row(
+                    (*approach, name),
+                    metric.name + REST_SUFFIX,
+                    None,
+                    (float(values[name][0]), low, high),
+                    own[name].n,
+                    own[name].n_invalid,
+                    reasons[name],
+                )
+            )
+    return rows
+
+
+def of_speakers(rows: Sequence[MetricRow], column: SlicedColumn) -> list[MetricRow]:
+    """Rows of a slice, without the intervals that do not hold for it.
+
+    Where a column is the same for all utterances of a speaker, whole speakers are drawn. With few
+    of them there is no interval, and none of medians and AUROCs, whose utterances would count as
+    independent.
+    """
+    if not column.of_speaker:
+        return [*rows]
+    return [_without_interval(row, column) for row in rows]
+
+
+def _without_interval(row: MetricRow, column: SlicedColumn) -> MetricRow:
+    reason = column.too_few(row.slice)
+    if reason is None and not is_analytic(row.metric):
+        return row
+    note = reason or "no interval: utterances of a speaker are not independent"
+    if row.ci_low is None:
+        return row
+    return replace(row, ci_low=None, ci_high=None, note=note if row.note is None else row.note)
+
+
+def _statistics(sums: Integers, labels: LabelSet) -> dict[str, Statistic]:
+    named = named_sums(sums / SCALE, labels)
+    return {metric.name: metric.rows(named)[metric.name] for metric in COMPARED_WITH_REST}
+
+
+def _reason(column: SlicedColumn, name: str, own: Statistic, others: Statistic) -> str | None:
+    """Why a difference has no interval; None where it has."""
+    fewest = min(own.n, others.n)
+    if fewest < FEWEST_UTTERANCES:
+        where = "in the slice" if own.n == fewest else "outside of it"
+        return f"no interval: {fewest} utterances {where}, {FEWEST_UTTERANCES} are needed"
+    return column.too_few(name) or column.too_few_outside(name)
+
+
+def _together(differences: list[Array]) -> list[tuple[float, float]]:
+    """Intervals that hold together, from differences of shape ``(1 + replicates,)`` each."""
+    if not differences:
+        return []
+    values = np.stack(differences)
+    centre, drawn = values[:, :1], values[:, 1:]
+    complete = ~np.isnan(drawn).any(axis=0)
+    spread = drawn[:, complete].std(axis=1, keepdims=True) if complete.any() else centre * np.nan
+    usable = np.flatnonzero(spread[:, 0] > 0)
+    if not usable.size:
+        return [(float("nan"), float("nan"))] * len(differences)
+    apart = np.abs(drawn[:, complete] - centre)[usable] / spread[usable]
+    half = np.quantile(apart.max(axis=0), LEVEL) * spread[:, 0]
+    half[spread[:, 0] <= 0] = np.nan
+    return [
+        (float(middle - width), float(middle + width))
+        for middle, width in zip(centre[:, 0], half, strict=True)
+    ]
