@@ -34,7 +34,7 @@ MOST_SINGLE_NUMBERS: Final = 10
 """Distinct numbers of a column that are slices of their own; of more, quantiles are."""
 _NEVER_JOINED: Final = "split"  # its slices are given whether it is asked for or not
 FEWEST_UTTERANCES: Final = 60
-FEWEST_SPEAKERS: Final = 20
+FEWEST_SPEAKERS: Final = 15
 """Utterances, and speakers where whole speakers are drawn, that an interval needs."""
 
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from raypipe.metrics.baselines import BASELINES, PRIOR
 from raypipe.metrics.metric import (
     MEDIAN_SUFFIX,
+    REST_SUFFIX,
     SKILL_SUFFIX,
     UNIFORM_SUFFIX,
     Metric,
@@ -34,7 +35,11 @@ CALLS: Final = "verifier_calls"
 ESCALATED: Final = "escalated"
 PREDICTION_TIES: Final = "prediction_ties"
 
-_VARIANTS: Final = {UNIFORM_SUFFIX: "invalid as uniform", MEDIAN_SUFFIX: "median"}
+_VARIANTS: Final = {
+    UNIFORM_SUFFIX: "invalid as uniform",
+    MEDIAN_SUFFIX: "median",
+    REST_SUFFIX: "less the other slices'",
+}
 
 
 def headline_metrics() -> tuple[str, ...]:

@@ -170,7 +170,7 @@ class Scores:
         cell = self._cells[approach.model, approach.prompt]
         # sorted() is stable: unknown strategies keep the order of the table.
         places = (1, rank, cell) if approach.is_baseline else (0, cell, rank)
-        return *places, _natural(settings)
+        return *places, natural(settings)
 
     def best(self, metric: str = PRIMARY, slice_name: str = "all") -> Approach | None:
         """The strategy with the best value, the first of equals; None as of :meth:`best_of`."""
@@ -262,8 +262,13 @@ class Scores:
             yield approach
 
 
-def _natural(text: str) -> tuple[str | float, ...]:
-    """Words and numbers in turn, so that 1.5 comes after 1 and 10 after 2."""
+def natural(text: str) -> tuple[str | float, ...]:
+    """Words and numbers in turn, so that 1.5 comes after 1 and 10 after 2.
+
+    Example:
+        >>> sorted(["tau=10", "tau=2", "tau=1.5"], key=natural)
+        ['tau=1.5', 'tau=2', 'tau=10']
+    """
     parts = _NUMBER.split(text) if text else []
     return tuple(float(part) if place % 2 else part for place, part in enumerate(parts))
 
