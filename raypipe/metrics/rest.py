@@ -63,7 +63,7 @@ def rest_rows(
         values = {name: own[name].values - others[name].values for name in sums}
         reasons = {name: _reason(column, name, own[name], others[name]) for name in sums}
         usable = [name for name in sums if reasons[name] is None and values[name].size > 1]
-        ends = dict(zip(usable, _together([values[name] for name in usable]), strict=True))
+        ends = dict(zip(usable, together([values[name] for name in usable]), strict=True))
         for name in sums:
             low, high = ends.get(name, (float("nan"), float("nan")))
             rows[(*approach, name)].append(
@@ -116,7 +116,7 @@ def _reason(column: SlicedColumn, name: str, own: Statistic, others: Statistic) 
     return column.too_few(name) or column.too_few_outside(name)
 
 
-def _together(differences: list[Array]) -> list[tuple[float, float]]:
+def together(differences: list[Array]) -> list[tuple[float, float]]:
     """Intervals that hold together, from differences of shape ``(1 + replicates,)`` each."""
     if not differences:
         return []
