@@ -22,8 +22,8 @@ from raypipe.store.location import Location
 LAYOUT = """
 wav.scp says where recordings lie, segments (if there) which part of which is an utterance; text,
 utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them), utt2lang
-and spk2gender language and gender, and
-reco2file_and_channel says which channel (A or B) of a recording is meant.
+and spk2gender language and gender, and reco2file_and_channel says which channel (A or B) of a
+recording is meant.
 
 Nothing is ever executed: a line of wav.scp that is a command, which Kaldi would run, is refused,
 and so is a place inside an archive (foo.ark:123).

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
+from raypipe.metrics import attributes
 from raypipe.metrics.baselines import BASELINES, PRIOR, UNIFORM, uniform
 from raypipe.metrics.bootstrap import REPLICATES, weights_from_hashes
 from raypipe.metrics.columns import SlicedColumn, clusters, column_of
@@ -75,6 +76,9 @@ class MetricState:
             :mod:`raypipe.metrics.costs`.
         values: per strategy and slice, what medians and AUROCs need, by row of ``metrics/``.
         columns: that the corpus is sliced by.
+        rated: sums of arousal, valence and dominance per slice, see
+            :mod:`raypipe.metrics.attributes`.
+        ratings: smallest and largest rating of them; None without any.
     """
 
     labels: LabelSet
@@ -86,6 +90,8 @@ class MetricState:
     costs: dict[Key, Integers] = field(default_factory=dict)
     values: dict[Key, dict[str, ValueCounts]] = field(default_factory=dict)
     columns: tuple[SlicedColumn, ...] = ()
+    rated: dict[Key, Integers] = field(default_factory=dict)
+    ratings: attributes.Range | None = None
 
     @classmethod
     def from_table(
@@ -116,7 +122,8 @@ class MetricState:
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
         """
-        state = cls(labels, replicates, seed, columns=summary.frame.columns)
+        frame = summary.frame
+        state = cls(labels, replicates, seed, columns=frame.columns, ratings=frame.ratings)
         for group in read_groups(table, labels, annotator_labels, tuple(summary.columns)):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
@@ -147,17 +154,20 @@ class MetricState:
             dict(self.costs),
             dict(self.values),
             self.columns,
+            dict(self.rated),
+            self.ratings,
         )
         _accumulate(merged.sums, other.sums)
         _accumulate(merged.differences, other.differences)
         _accumulate(merged.confusion, other.confusion)
         _accumulate(merged.costs, other.costs)
+        _accumulate(merged.rated, other.rated)
         for key, values in other.values.items():
             merged._add_values(key, values)
         return merged
 
     def finish(self) -> list[MetricRow]:
-        """Every row of ``metrics/``, sorted by model, prompt, strategy and slice."""
+        """Every row of ``metrics/``, by model, prompt, strategy and slice; attributes last."""
         rows: list[MetricRow] = []
         known: dict[int, tuple[list[MetricRow], int]] = {}  # strategies may share their sums
         differences = self._difference_rows()
@@ -178,6 +188,12 @@ class MetricState:
             if column is not None:
                 rows[first:] = of_speakers(rows[first:], column)
                 rows += from_rest.get(key, ())
+        for key in sorted(self.rated):
+            assert self.ratings is not None  # else there are no sums
+            rated = attributes.attribute_statistics(self.rated[key] / SCALE, self.ratings)
+            of_key = metric_rows(key, rated)
+            column = column_of(self.columns, key[3])
+            rows += of_key if column is None else of_speakers(of_key, column)
         return rows
 
     def _rest_rows(self) -> dict[Key, list[MetricRow]]:
@@ -254,6 +270,9 @@ class MetricState:
             | stated_values(scored[name], group.uncertainty.get(name), ambiguous)
             for name in scored
         }
+        rated = None
+        if utterances.asked.any() and frame.ratings is not None:
+            rated = attributes.attribute_units(utterances.ratings, utterances.asked, frame.ratings)
         truth = utterances.plurality_matrix
         choices = {name: to_units(scored[name].choice) for name in set(same.values())}
         for slice_name, rows in slices(utterances, frame, self.labels, per_speaker=per_speaker):
@@ -281,6 +300,9 @@ class MetricState:
                     if sums[own][0, 0] > 0
                 },
             )
+            if rated is not None:
+                key = group.model, group.prompt, attributes.STRATEGY, slice_name
+                _accumulate(self.rated, {key: weighted_sums(chosen, rated[rows])})
             if has_costs(slice_name):
                 known = {keys[name]: costs[own] for name, own in paid_like.items() if name in keys}
                 _accumulate(self.costs, known)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
+from raypipe.metrics import attributes
 from raypipe.metrics.bootstrap import id_hashes
 from raypipe.metrics.columns import column_values
 from raypipe.metrics.registry import COSTS, UNCERTAINTY_COLUMNS
@@ -91,6 +92,7 @@ def read_utterances(
             f"predictions have no column {annotators}: an earlier version wrote them. "
             "raypipe reaggregate writes them again from the run's generations."
         )
+    ratings = _numbers(chosen, (*attributes.TRUTH, *attributes.PREDICTED))
     return Utterances(
         hashes=id_hashes(chosen["utterance_id"].to_pylist()),
         truth=_matrix(chosen["soft_label"], labels, "soft_label"),
@@ -99,6 +101,8 @@ def read_utterances(
         splits=chosen["split"].to_pylist(),
         speakers=chosen["speaker"].to_pylist(),
         columns={name: column_values(chosen, name).to_pylist() for name in columns},
+        ratings=ratings,
+        asked=~np.isnan(ratings[:, 3:]).any(axis=1) | _has_reason(chosen),
     )
 
 
@@ -155,6 +159,13 @@ def _group(
                 kept[strategy] = np.full((utterances.hashes.size, values.shape[1]), np.nan)
                 kept[strategy][lines] = values[rows]
     return Group(model, prompt, utterances, predictions, present, uncertainty, costs)
+
+
+def _has_reason(table: pa.Table) -> Mask:
+    """Rows whose answer about attributes is invalid, with a reason."""
+    if attributes.REASON not in table.column_names:
+        return np.zeros(table.num_rows, dtype=np.bool_)
+    return np.array([reason is not None for reason in table[attributes.REASON].to_pylist()], bool)
 
 
 def _numbers(table: pa.Table, names: Sequence[str]) -> Array:

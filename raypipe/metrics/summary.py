@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics import bins
+from raypipe.metrics.attributes import Range, rating_range
 from raypipe.metrics.baselines import leave_one_out
 from raypipe.metrics.columns import SlicedColumn, sliced_column
 from raypipe.metrics.rows import read_utterances
@@ -34,6 +35,7 @@ class CorpusFrame:
         speakers: hash of each speaker, ascending, shape ``(speakers,)``.
         prior_without: mean soft label without each speaker, shape ``(speakers, labels)``.
         columns: that the corpus is sliced by, and how.
+        ratings: smallest and largest rating of arousal, valence and dominance; None without any.
     """
 
     edges: bins.CountEdges
@@ -42,6 +44,7 @@ class CorpusFrame:
     speakers: NDArray[np.uint64]
     prior_without: Array
     columns: tuple[SlicedColumn, ...] = ()
+    ratings: Range | None = None
 
     def prior_for(self, utterances: Utterances) -> Array:
         """The leave-one-speaker-out prior of every utterance, shape ``(utterances, labels)``."""
@@ -65,6 +68,8 @@ class CorpusSummary:
         speakers: hash of each utterance's speaker, 0 where unknown, shape ``(utterances,)``.
         shares: soft labels in units of 2^-31, shape ``(utterances, labels)``.
         columns: that the corpus is sliced by, as text by name, one value per utterance.
+        ratings: smallest and largest rating of arousal, valence and dominance, those of unlabelled
+            utterances, too; None without any.
     """
 
     labels: LabelSet
@@ -73,6 +78,7 @@ class CorpusSummary:
     speakers: NDArray[np.uint64]
     shares: NDArray[np.uint32]
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    ratings: Range | None = None
 
     @classmethod
     def from_table(
@@ -98,6 +104,7 @@ class CorpusSummary:
             utterances.speaker_hashes,
             shares,
             {name: pa.array(texts, pa.string()) for name, texts in utterances.columns.items()},
+            rating_range(every.ratings),
         )
 
     def merge(self, other: CorpusSummary) -> CorpusSummary:
@@ -124,6 +131,7 @@ class CorpusSummary:
             np.concatenate([part.speakers for part in parts]),
             np.concatenate([part.shares for part in parts]),
             {name: pa.concat_arrays([part.columns[name] for part in parts]) for name in columns},
+            rating_range(np.array([part.ratings for part in parts if part.ratings is not None])),
         )
 
     @cached_property
@@ -149,6 +157,7 @@ class CorpusSummary:
                 sliced_column(name, values, self.hashes, self.speakers)
                 for name, values in self.columns.items()
             ),
+            ratings=self.ratings,
         )
 
 
@@ -159,6 +168,7 @@ def _distinct(
     speakers: NDArray[np.uint64],
     shares: NDArray[np.uint32],
     columns: Mapping[str, pa.Array],
+    ratings: Range | None,
 ) -> CorpusSummary:
     order = np.argsort(hashes, kind="stable")
     first = np.ones(order.size, dtype=np.bool_)
@@ -174,4 +184,5 @@ def _distinct(
         speakers[kept],
         shares[kept],
         {name: values.take(pa.array(kept)) for name, values in columns.items()},
+        ratings,
     )

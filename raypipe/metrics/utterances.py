@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -34,6 +34,9 @@ class Utterances:
         splits: one per utterance.
         speakers: one per utterance.
         columns: of the corpus that it is sliced by, as text by name, one value per utterance.
+        ratings: the annotators' arousal, valence and dominance, then the model's, shape
+            ``(utterances, 6)``; NaN where unknown.
+        asked: whether the model was asked for them, shape ``(utterances,)``.
     """
 
     hashes: NDArray[np.uint64]
@@ -42,7 +45,9 @@ class Utterances:
     union: Mask
     splits: list[str | None]
     speakers: list[str | None]
-    columns: Mapping[str, list[str | None]] = field(default_factory=dict)
+    columns: Mapping[str, list[str | None]]
+    ratings: Array
+    asked: Mask
 
     @cached_property
     def plurality_matrix(self) -> Array:
@@ -80,4 +85,6 @@ class Utterances:
             [self.splits[row] for row in index],
             [self.speakers[row] for row in index],
             {name: [values[row] for row in index] for name, values in self.columns.items()},
+            self.ratings[index],
+            self.asked[index],
         )

@@ -164,6 +164,7 @@ def plan_reaggregation(
         generation_fingerprint=record.generation_fingerprint,
         fingerprint=fingerprint,
         truth=truth.instead,
+        attribute_scales=config.attribute_scales,
     )
     swept = {name: list(values) for name, values in changes.settings.items() if len(values) > 1}
     if changes.sub_beams:

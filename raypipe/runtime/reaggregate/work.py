@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.records import Stage
+from raypipe.records import AttributeScales, Stage
 from raypipe.runtime.finish.aggregation import (
     Ensemble,
     Failed,
@@ -46,6 +46,7 @@ class ReaggregationWork:
         generation_fingerprint: that the run's ``generations/`` must have.
         fingerprint: of what is written.
         truth: label table in the place of the run's labels; None for those.
+        attribute_scales: of the answers about attributes; None where they were not asked for.
     """
 
     source: Location
@@ -59,6 +60,7 @@ class ReaggregationWork:
     generation_fingerprint: str
     fingerprint: str
     truth: PlacedTable | None = None
+    attribute_scales: AttributeScales | None = None
 
     @property
     def all_prompts(self) -> tuple[str, ...]:
@@ -159,6 +161,7 @@ def _settings(
         variants=work.variants,
         ensembles=work.ensembles,
         truth=table_instead(work.truth),
+        attribute_scales=work.attribute_scales,
     )
 
 
