@@ -32,10 +32,15 @@ MOST_VALUES: Final = 50
 """Slices of a column at most: of a text with more values the rarest are one slice."""
 MOST_SINGLE_NUMBERS: Final = 10
 """Distinct numbers of a column that are slices of their own; of more, quantiles are."""
+SPEAKER_BINS: Final = 3
+"""Quantiles of a number that is the same for all utterances of a speaker; of others five."""
 _NEVER_JOINED: Final = "split"  # its slices are given whether it is asked for or not
 FEWEST_UTTERANCES: Final = 60
 FEWEST_SPEAKERS: Final = 15
-"""Utterances, and speakers where whole speakers are drawn, that an interval needs."""
+"""Utterances, and speakers where whole speakers are drawn, on each side of a difference."""
+_MORE_UTTERANCES: Final = 25
+_MORE_SPEAKERS: Final = 8
+"""So many for each other slice of the column, if that is more: see tests/bench/bench_slices.py."""
 
 
 def column_values(table: pa.Table, name: str) -> pa.Array:
@@ -111,17 +116,31 @@ class SlicedColumn:
 
     def too_few(self, slice_name: str) -> str | None:
         """Why the slice's metrics have no interval; None where they have."""
-        return self._too_few(self.sizes[slice_name].speakers, "")
-
-    def too_few_outside(self, slice_name: str) -> str | None:
-        """Why differences from the rest of the column have no interval; None where they have."""
-        speakers = sum(size.speakers for name, size in self.sizes.items() if name != slice_name)
-        return self._too_few(speakers, " outside of the slice")
-
-    def _too_few(self, speakers: int, where: str) -> str | None:
+        speakers = self.sizes[slice_name].speakers
         if not self.of_speaker or speakers >= FEWEST_SPEAKERS:
             return None
-        return f"no interval: {speakers} speakers{where}, {FEWEST_SPEAKERS} are needed"
+        return f"no interval: {speakers} speakers, {FEWEST_SPEAKERS} are needed"
+
+    def too_few_to_compare(self, slice_name: str, inside: int, outside: int) -> str | None:
+        """Why the difference from the other slices has no interval; None where it has.
+
+        Args:
+            slice_name: of the slice.
+            inside: utterances of the slice that count.
+            outside: those of the other slices.
+        """
+        needed = max(FEWEST_UTTERANCES, _MORE_UTTERANCES * (len(self.sizes) - 1))
+        counted = [("utterances", inside, outside, needed)]
+        if self.of_speaker:
+            own = self.sizes[slice_name].speakers
+            others = sum(size.speakers for size in self.sizes.values()) - own
+            needed = max(FEWEST_SPEAKERS, _MORE_SPEAKERS * (len(self.sizes) - 1))
+            counted.append(("speakers", own, others, needed))
+        for what, own, others, needed in counted:
+            if min(own, others) < needed:
+                where = "in the slice" if own <= others else "outside of it"
+                return f"no interval: {min(own, others)} {what} {where}, {needed} are needed"
+        return None
 
 
 def sliced_column(
@@ -138,21 +157,24 @@ def sliced_column(
     known = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
     texts = values.take(pa.array(known)).to_pylist()
     counted = Counter(texts)
-    edges = None if name == _NEVER_JOINED else _edges(counted)
+    drawn = clusters(utterances, speakers)[known]
+    all_speakers = np.unique(drawn).size
+    pairs = set(zip(drawn.tolist(), texts, strict=True))
+    of_speaker = len(pairs) == all_speakers < known.size
+    edges = None
+    if name != _NEVER_JOINED:
+        edges = _edges(counted, SPEAKER_BINS if of_speaker else BINS)
     ranked = sorted(counted, key=lambda value: (-counted[value], value))
     if len(ranked) > MOST_VALUES and name != _NEVER_JOINED:
         ranked = ranked[: MOST_VALUES - 1]
     rule = SlicedColumn(name, edges, frozenset(ranked))
     slices = np.array(rule.slice_names(texts), dtype=object)
-    drawn = clusters(utterances, speakers)[known]
     sizes = {
         slice_name: SliceSize(int(rows.sum()), np.unique(drawn[rows]).size)
         for slice_name in sorted(set(slices.tolist()))
         for rows in (slices == slice_name,)
     }
-    all_speakers = np.unique(drawn).size
-    apart = sum(size.speakers for size in sizes.values()) == all_speakers
-    return SlicedColumn(name, edges, rule.kept, apart and all_speakers < known.size, sizes)
+    return SlicedColumn(name, edges, rule.kept, of_speaker, sizes)
 
 
 def clusters(utterances: Hashes, speakers: Hashes) -> Hashes:
@@ -165,7 +187,7 @@ def column_of(columns: Sequence[SlicedColumn], slice_name: str) -> SlicedColumn 
     return next((column for column in columns if slice_name in column.sizes), None)
 
 
-def _edges(counted: Mapping[str, int]) -> tuple[float, ...] | None:
+def _edges(counted: Mapping[str, int], bins: int) -> tuple[float, ...] | None:
     """Edges of bins of about equal count; None where the values are not many numbers.
 
     Equal numbers are never cut apart, so bins may differ in size and be fewer.
@@ -181,8 +203,8 @@ def _edges(counted: Mapping[str, int]) -> tuple[float, ...] | None:
     ordered = sorted(numbers)
     ends = np.cumsum([numbers[value] for value in ordered])
     starts = {
-        int(np.searchsorted(ends, place * int(ends[-1]) // BINS, side="right"))
-        for place in range(1, BINS)
+        int(np.searchsorted(ends, place * int(ends[-1]) // bins, side="right"))
+        for place in range(1, bins)
     }
     return tuple(_short(ordered[place - 1], ordered[place]) for place in sorted(starts) if place)
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
-from raypipe.metrics.columns import FEWEST_UTTERANCES, SlicedColumn
+from raypipe.metrics.columns import SlicedColumn
 from raypipe.metrics.counted import is_analytic
 from raypipe.metrics.exact import SCALE
 from raypipe.metrics.metric import REST_SUFFIX
@@ -54,14 +54,16 @@ def rest_rows(
     if len(sums) < 2:
         return {}
     inner = {name: _statistics(block, labels) for name, block in sums.items()}
-    together = np.sum(list(sums.values()), axis=0)
-    outer = {name: _statistics(together - block, labels) for name, block in sums.items()}
+    whole = np.sum(list(sums.values()), axis=0)
+    outer = {name: _statistics(whole - block, labels) for name, block in sums.items()}
     rows: dict[Key, list[MetricRow]] = {(*approach, name): [] for name in sums}
     for metric in COMPARED_WITH_REST:
         own = {name: inner[name][metric.name] for name in sums}
         others = {name: outer[name][metric.name] for name in sums}
         values = {name: own[name].values - others[name].values for name in sums}
-        reasons = {name: _reason(column, name, own[name], others[name]) for name in sums}
+        reasons = {
+            name: column.too_few_to_compare(name, own[name].n, others[name].n) for name in sums
+        }
         usable = [name for name in sums if reasons[name] is None and values[name].size > 1]
         ends = dict(zip(usable, together([values[name] for name in usable]), strict=True))
         for name in sums:
@@ -105,15 +107,6 @@ def _without_interval(row: MetricRow, column: SlicedColumn) -> MetricRow:
 def _statistics(sums: Integers, labels: LabelSet) -> dict[str, Statistic]:
     named = named_sums(sums / SCALE, labels)
     return {metric.name: metric.rows(named)[metric.name] for metric in COMPARED_WITH_REST}
-
-
-def _reason(column: SlicedColumn, name: str, own: Statistic, others: Statistic) -> str | None:
-    """Why a difference has no interval; None where it has."""
-    fewest = min(own.n, others.n)
-    if fewest < FEWEST_UTTERANCES:
-        where = "in the slice" if own.n == fewest else "outside of it"
-        return f"no interval: {fewest} utterances {where}, {FEWEST_UTTERANCES} are needed"
-    return column.too_few(name) or column.too_few_outside(name)
 
 
 def together(differences: list[Array]) -> list[tuple[float, float]]:

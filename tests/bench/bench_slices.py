@@ -54,12 +54,12 @@ def main() -> None:
     columns = [
         ("utterances", (few, few), 1),
         ("utterances", (few, 300), 1),
-        ("utterances", (few,) * 5, 1),
-        ("utterances", (few,) * 20, 1),
-        ("utterances", (few, 1000, 300, 100), 1),
+        ("utterances", (75, 75, 300, 1000), 1),
+        ("utterances", (100,) * 5, 1),
+        ("utterances", (225,) * 10, 1),
         ("speakers", (speakers, speakers), PER_SPEAKER),
         ("speakers", (speakers, 76), PER_SPEAKER),
-        ("speakers", (18,) * 5, PER_SPEAKER),
+        ("speakers", (30, 31, 30), PER_SPEAKER),
         ("speakers", (48, 43), PER_SPEAKER),
     ]
     print("| drawn | slices | js | accuracy .57 | accuracy .85 |\n| --- | --- | --- | --- | --- |")
