@@ -29,6 +29,7 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     from raypipe.reporting.run.answers import cut_answers, tally_answers
     from raypipe.reporting.run.facts import times
     from raypipe.reporting.run.other_labels import other_labels_lines
+    from raypipe.reporting.run.rated import rated_lines
     from raypipe.reporting.run.scores import Scores
     from raypipe.reporting.run.sliced import columns_of, verdict_lines
     from raypipe.reporting.run.terminal import summary_table
@@ -43,8 +44,8 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
         console.print(summary_table(rows))
         for line in other_labels_lines(rows, record):
             console.print(line, highlight=False, markup=False)
-        columns = columns_of(record)
-        for line in verdict_lines(Scores(rows), columns) if columns else ():
+        scores = Scores(rows)
+        for line in (*rated_lines(scores), *verdict_lines(scores, columns_of(record))):
             console.print(line, highlight=False, markup=False)
     counts = record.done_counts
     if counts.errors and errors is not None:

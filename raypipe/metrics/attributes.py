@@ -29,6 +29,9 @@ REASON = "attributes_reason"
 METRICS = ("ccc", "pearson", "mae", "rmse")
 """Rows of ``metrics/`` begin with these, ``ccc=arousal``."""
 
+FEWEST = 60
+"""Utterances that an interval needs."""
+
 _HALF = 8.0  # squares stay below the limit of exact sums
 _SUMS = 8
 
@@ -84,6 +87,10 @@ def attribute_statistics(sums: Array, span: Range) -> Mapping[str, Statistic]:
         n, x, y, xx, yy, xy, gap, missing = sums[:, place * _SUMS : (place + 1) * _SUMS].T
         if not n[0] + missing[0]:
             continue
+        count, none, note = whole(n[0]), None, None
+        if count < FEWEST:
+            none = (float("nan"), float("nan"))
+            note = f"no interval: {count} utterances, {FEWEST} are needed"
         mean_x, mean_y = ratio(x, n), ratio(y, n)
         var_x = np.maximum(ratio(xx, n) - mean_x**2, 0.0)
         var_y = np.maximum(ratio(yy, n) - mean_y**2, 0.0)
@@ -97,5 +104,7 @@ def attribute_statistics(sums: Array, span: Range) -> Mapping[str, Statistic]:
         }
         for metric in METRICS:
             column = np.where(n > 0, values[metric], np.nan)
-            rows[f"{metric}={name}"] = Statistic(column, whole(n[0]), whole(missing[0]))
+            rows[f"{metric}={name}"] = Statistic(
+                column, count, whole(missing[0]), interval=none, note=note
+            )
     return rows

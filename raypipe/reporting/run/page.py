@@ -30,6 +30,7 @@ from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, f
 from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.metric_tables import metric_tables
 from raypipe.reporting.run.other_labels import other_labels_table
+from raypipe.reporting.run.rated import HEADS, rated_rows
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.run.sliced import columns_of, empty_columns, sliced_tables
 from raypipe.reporting.text import clean, listing
@@ -100,6 +101,8 @@ def html_report(
         "cards": cards(digest.examples, labels),
         "slices": tables.slice_table(scores, best, columns) if best is not None else (),
         "sliced": sliced_tables(scores, best, columns) if best is not None else (),
+        "rated": rated_rows(scores),
+        "rated_heads": HEADS,
         "parsing": tables.parsing_table(scores, digest.tallies),
         "answers": answer_groups(tallies, strategies),
         "answers_each": MOST_ROWS,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from raypipe.metrics.attributes import STRATEGY
 from raypipe.reporting.names import BASELINES, INVALID, PRIMARY, PRIOR, better, strategy_rank, title
 from raypipe.reporting.text import clean
 
@@ -85,23 +86,29 @@ class Scores:
             n, n_invalid, labels, note. A row without a finite value is left out.
         labels: name of the label table whose rows are read; None for those under the corpus's
             own labels.
+
+    Attributes:
+        rated: models and prompts with scores of arousal, valence and dominance, which are not
+            among the approaches.
     """
 
     def __init__(self, metrics: pa.Table, labels: str | None = None) -> None:
         self._estimates: dict[tuple[Approach, str, str, str | None], Estimate] = {}
         approaches: dict[Approach, None] = {}
+        rated: dict[Approach, None] = {}
         slices: dict[str, None] = {}
         for row in _rows(metrics):
             if row["labels"] != labels:
                 continue
             approach = Approach(*(clean(row[key] or "") for key in ("model", "prompt", "strategy")))
-            approaches.setdefault(approach)
+            (rated if approach.strategy == STRATEGY else approaches).setdefault(approach)
             slices.setdefault(str(row["slice"]))
             estimate = _estimate(row)
             if estimate is not None:
                 key = (approach, str(row["slice"]), str(row["metric"]), row["versus"])
                 self._estimates[key] = estimate
         self.slices = tuple(slices)
+        self.rated = tuple(rated)
         cells = list(dict.fromkeys((approach.model, approach.prompt) for approach in approaches))
         self._cells = {cell: place for place, cell in enumerate(cells)}
         self.approaches = tuple(sorted(self._without_copies(approaches), key=self._rank))
@@ -215,8 +222,8 @@ class Scores:
         """Names of all metrics that have a value on a slice, paired differences left out."""
         names = (
             metric
-            for _, where, metric, versus in self._estimates
-            if where == slice_name and versus is None
+            for approach, where, metric, versus in self._estimates
+            if where == slice_name and versus is None and approach not in self.rated
         )
         return tuple(dict.fromkeys(names))
 
