@@ -69,7 +69,10 @@ def fill_folder(folder: Path) -> None:
         (folder / f"{name}.wav").write_bytes(clip.audio)
         if number > 1:
             votes = [vote.labels[0] for vote in clip.votes]
-            rows.append({**example, "id": name, "audio": f"{name}.wav", "votes": votes})
+            gender = ("female", "male")[number % 2]
+            rows.append(
+                {**example, "id": name, "audio": f"{name}.wav", "votes": votes, "gender": gender}
+            )
     (folder / "clips.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     for number in range(TARS):
         with tarfile.open(folder / f"train-{number:03d}.tar", mode="w") as tar:

@@ -29,7 +29,7 @@ REASON = "attributes_reason"
 METRICS = ("ccc", "pearson", "mae", "rmse")
 """Rows of ``metrics/`` begin with these, ``ccc=arousal``."""
 
-FEWEST = 60
+FEWEST = 100
 """Utterances that an interval needs."""
 
 _HALF = 8.0  # squares stay below the limit of exact sums

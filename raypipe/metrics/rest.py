@@ -3,10 +3,10 @@
 Slices of a column share no utterance, so no difference is paired. The rest's sums are those of
 the other slices, added: nothing is read again, and the bits do not depend on any cut.
 
-The intervals of a column's slices hold together with 95 %: the half width of slice k is c s_k,
-where s_k is the standard deviation of its difference over the replicates and c the 95 % quantile of
-max_k |d_k^b - d_k| / s_k (studentised maximum; Hothorn, Bretz and Westfall, Biom. J. 50 (2008)). So
-the most distant of many slices is not taken for one that differs because there are many.
+The intervals of a column's slices hold together with 95 %: each runs between the same ranks r and
+R + 1 - r of its R replicates, with the largest r at which 95 % of the replicates lie inside of all
+(balanced simultaneous percentiles; Beran, J. Am. Stat. Assoc. 83 (1988)). So the most distant of
+many slices is not taken for one that differs because there are many.
 """
 
 from __future__ import annotations
@@ -109,21 +109,30 @@ def _statistics(sums: Integers, labels: LabelSet) -> dict[str, Statistic]:
     return {metric.name: metric.rows(named)[metric.name] for metric in COMPARED_WITH_REST}
 
 
-def together(differences: list[Array]) -> list[tuple[float, float]]:
-    """Intervals that hold together, from differences of shape ``(1 + replicates,)`` each."""
+def together(differences: Sequence[Array]) -> list[tuple[float, float]]:
+    """Intervals that hold together, from differences of shape ``(1 + replicates,)`` each.
+
+    NaN where a slice has no replicates, or none that differ.
+    """
+    none = (float("nan"), float("nan"))
     if not differences:
         return []
-    values = np.stack(differences)
-    centre, drawn = values[:, :1], values[:, 1:]
-    complete = ~np.isnan(drawn).any(axis=0)
-    spread = drawn[:, complete].std(axis=1, keepdims=True) if complete.any() else centre * np.nan
-    usable = np.flatnonzero(spread[:, 0] > 0)
-    if not usable.size:
-        return [(float("nan"), float("nan"))] * len(differences)
-    apart = np.abs(drawn[:, complete] - centre)[usable] / spread[usable]
-    half = np.quantile(apart.max(axis=0), LEVEL) * spread[:, 0]
-    half[spread[:, 0] <= 0] = np.nan
+    drawn = np.stack(differences)[:, 1:]
+    drawn = drawn[:, ~np.isnan(drawn).any(axis=0)]
+    count = drawn.shape[1]
+    if not count:
+        return [none] * len(differences)
+    ordered = np.sort(drawn, axis=1)
+    # Of equal replicates the depth is that of the outermost: both ends count them as inside.
+    below = [
+        np.searchsorted(row, values, "right") for row, values in zip(ordered, drawn, strict=True)
+    ]
+    above = [
+        count - np.searchsorted(row, values) for row, values in zip(ordered, drawn, strict=True)
+    ]
+    depth = np.minimum(np.stack(below), np.stack(above)).min(axis=0)
+    rank = max(int(np.sort(depth)[int((1.0 - LEVEL) * count)]), 1)
     return [
-        (float(middle - width), float(middle + width))
-        for middle, width in zip(centre[:, 0], half, strict=True)
+        none if row[0] == row[-1] else (float(row[rank - 1]), float(row[count - rank]))
+        for row in ordered
     ]

@@ -100,7 +100,7 @@ def test_answers_are_columns_and_scores_are_those_of_audmetric(
         rmse = np.sqrt(audmetric.mean_squared_error(truth, predicted))
         assert scores[f"rmse={name}"]["value"] == pytest.approx(rmse, abs=1e-9)
         assert scores[f"ccc={name}"]["ci_low"] is None
-        assert "utterances, 60 are needed" in scores[f"ccc={name}"]["note"]
+        assert "utterances, 100 are needed" in scores[f"ccc={name}"]["note"]
 
 
 def test_how_shards_are_grouped_changes_no_byte(
