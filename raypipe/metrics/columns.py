@@ -38,7 +38,7 @@ _NEVER_JOINED: Final = "split"  # its slices are given whether it is asked for o
 FEWEST_UTTERANCES: Final = 60
 FEWEST_SPEAKERS: Final = 15
 """Utterances, and speakers where whole speakers are drawn, on each side of a difference."""
-_MORE_UTTERANCES: Final = 25
+_MORE_UTTERANCES: Final = 30
 _MORE_SPEAKERS: Final = 8
 """So many for each other slice of the column, if that is more: see tests/bench/bench_slices.py."""
 

@@ -54,11 +54,12 @@ def main() -> None:
     columns = [
         ("utterances", (few, few), 1),
         ("utterances", (few, 300), 1),
-        ("utterances", (75, 75, 300, 1000), 1),
-        ("utterances", (100,) * 5, 1),
-        ("utterances", (225,) * 10, 1),
+        ("utterances", (90, 90, 300, 1000), 1),
+        ("utterances", (120,) * 5, 1),
+        ("utterances", (270,) * 10, 1),
         ("speakers", (speakers, speakers), PER_SPEAKER),
         ("speakers", (speakers, 76), PER_SPEAKER),
+        ("speakers", (16, 16, 59), PER_SPEAKER),
         ("speakers", (30, 31, 30), PER_SPEAKER),
         ("speakers", (48, 43), PER_SPEAKER),
     ]
