@@ -39,7 +39,7 @@ FEWEST_UTTERANCES: Final = 60
 FEWEST_SPEAKERS: Final = 15
 """Utterances, and speakers where whole speakers are drawn, on each side of a difference."""
 _MORE_UTTERANCES: Final = 30
-_MORE_SPEAKERS: Final = 8
+_MORE_SPEAKERS: Final = 10
 """So many for each other slice of the column, if that is more: see tests/bench/bench_slices.py."""
 
 

@@ -59,7 +59,7 @@ def main() -> None:
         ("utterances", (270,) * 10, 1),
         ("speakers", (speakers, speakers), PER_SPEAKER),
         ("speakers", (speakers, 76), PER_SPEAKER),
-        ("speakers", (16, 16, 59), PER_SPEAKER),
+        ("speakers", (20, 20, 51), PER_SPEAKER),
         ("speakers", (30, 31, 30), PER_SPEAKER),
         ("speakers", (48, 43), PER_SPEAKER),
     ]
