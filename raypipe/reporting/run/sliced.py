@@ -117,7 +117,7 @@ def verdict(scores: Scores, approach: Approach, column: str) -> str:
         sentences.append(f"Worse than the others: {'; '.join(worst)}.")
     if alike:
         which = "" if not worst else "In " + listing(alike) + " "
-        sentences.append(f"{which}{'N' if not which else 'n'}o slice can be told apart.")
+        sentences.append(f"{which}{'N' if not which else 'n'}o slice can be told to be worse.")
     if without:
         whose = "" if not (worst or alike) else f" in {listing(without)}"
         sentences.append(f"Nothing can be said of differences{whose}: there is no interval.")

@@ -64,12 +64,12 @@ def test_the_worst_in_a_score_is_the_lowest() -> None:
     ]
     said = verdict(scores(*rows), GREEDY, "gender")
     assert "male in Accuracy, \N{MINUS SIGN}0.030" in said
-    assert "In JS no slice can be told apart." in said
+    assert "In JS no slice can be told to be worse." in said
 
 
 def test_none_is_named_where_the_worst_cannot_be_told_apart() -> None:
     rows = [*side("gender=female", 0.01, 0.02), *side("gender=male", -0.03, 0.02)]
-    assert verdict(scores(*rows), GREEDY, "gender").startswith("No slice can be told apart.")
+    assert verdict(scores(*rows), GREEDY, "gender").startswith("No slice can be told to be worse.")
 
 
 def test_a_slice_without_an_interval_is_not_named() -> None:
