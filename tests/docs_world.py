@@ -69,8 +69,8 @@ def fill_folder(folder: Path) -> None:
         (folder / f"{name}.wav").write_bytes(clip.audio)
         if number > 1:
             votes = [vote.labels[0] for vote in clip.votes]
-            speaker = f"s{(number + 1) // 2}"
-            own = {"id": name, "audio": f"{name}.wav", "speaker": speaker, "votes": votes}
+            own = {"id": name, "audio": f"{name}.wav", "votes": votes}
+            own |= {"speaker": f"s{(number + 1) // 2}", "gender": ("female", "male")[number % 2]}
             rows.append({**example, **own})
     (folder / "clips.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     for number in range(TARS):

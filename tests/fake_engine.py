@@ -158,6 +158,9 @@ class FakeEngine:
             name: round(_share(item, f"{name}{kind}{rank}"), 3) for name in names
         }
         text = "0.75" if "Candidate" in item.prompt or "candidate" in item.prompt else None
+        if "arousal:" in item.prompt:
+            names_of = ("arousal", "valence", "dominance")
+            text = json.dumps({name: round(1 + 4 * _share(item, name), 2) for name in names_of})
         steps = min(3, limit)
         logits = np.array([[1.0 + _share(item, name) for name in names]] * steps, dtype=np.float32)
         logprobs = np.full(steps, -0.5 - rank / 4, dtype=np.float32)

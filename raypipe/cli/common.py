@@ -31,7 +31,9 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     from raypipe.reporting.run.facts import times
     from raypipe.reporting.run.fitted import fitted_lines, fitted_rows
     from raypipe.reporting.run.other_labels import other_labels_lines
+    from raypipe.reporting.run.rated import rated_lines
     from raypipe.reporting.run.scores import Scores
+    from raypipe.reporting.run.sliced import columns_of, verdict_lines
     from raypipe.reporting.run.terminal import summary_table
     from raypipe.runtime.finish.report import first_answers
     from raypipe.store.location import Location
@@ -45,6 +47,9 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
         fits = table_dataset(tables, "fits")
         fitted = fitted_rows(None if fits is None else fits.to_table(), Scores(rows), record)
         for line in (*other_labels_lines(rows, record), *fitted_lines(fitted)):
+            console.print(line, highlight=False, markup=False)
+        scores = Scores(rows)
+        for line in (*rated_lines(scores), *verdict_lines(scores, columns_of(record))):
             console.print(line, highlight=False, markup=False)
     counts = record.done_counts
     if counts.errors and errors is not None:

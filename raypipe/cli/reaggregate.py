@@ -28,6 +28,10 @@ def reaggregate(
         AnnotatorLabels | None,
         typer.Option(help="Annotators' labels that annotator-aware scores take for right."),
     ] = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(help="Columns to slice by, by commas: gender,age,duration_s."),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(help="Label table in the place of the corpus's labels; own: those."),
@@ -49,6 +53,7 @@ def reaggregate(
         sub_beams=values("--sub-beams", sub_beams, int),
         replicates=replicates,
         annotator_labels=annotator_labels,
+        slices=values("--slices", slices, str),
         labels=labels,
         labels_beside=tuple(labels_beside or ()),
     )

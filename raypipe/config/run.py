@@ -26,6 +26,7 @@ from raypipe.config.aggregation import (
     StrategyName,
     settings_in,
 )
+from raypipe.config.attributes import AttributesConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
 from raypipe.config.labels import LabelTables
 from raypipe.config.model import ModelConfig
@@ -43,7 +44,7 @@ from raypipe.config.sections import (
 from raypipe.config.values import PathText
 from raypipe.labels import LabelSet
 from raypipe.questions import QUESTIONS, Asked, PromptOutline, RunOutline, question_named
-from raypipe.records import Grammar
+from raypipe.records import AttributeScales, Grammar
 from raypipe.strategies import STRATEGIES, Composite, Settings, Strategy, strategy_named
 from raypipe.strategies.needs import needs, used_strategies
 from raypipe.strategies.setting import SECTIONS
@@ -60,6 +61,7 @@ class RunConfig(ConfigSection):
         prompts: several in place of ``prompt``; they share what is made of a clip.
         strategies: which distributions are computed.
         questions: names of questions that are asked although no strategy reads them.
+        attributes: how question ``attributes`` is asked.
         verifier: asked where a strategy needs one.
         ensembles: means over prompts.
         labels: tables that predictions are measured against beside the corpus's own labels, or
@@ -82,6 +84,7 @@ class RunConfig(ConfigSection):
     decoding: DecodingConfig = DecodingConfig()
     strategies: tuple[StrategyName, ...] = ("greedy", "token", "token_softmax", "bon", "w_bon")
     questions: tuple[QuestionName, ...] = ()
+    attributes: AttributesConfig = AttributesConfig()
     verifier: VerifierConfig = VerifierConfig()
     aggregation: AggregationConfig = AggregationConfig()
     adaptive: AdaptiveConfig = AdaptiveConfig()
@@ -170,6 +173,11 @@ class RunConfig(ConfigSection):
         return settings_in(*(getattr(self, section) for section in SECTIONS))
 
     @property
+    def attribute_scales(self) -> AttributeScales | None:
+        """Scales of the answers about attributes; None where they are not asked for."""
+        return self.attributes.scales if "attributes" in self.questions else None
+
+    @property
     def used_strategies(self) -> tuple[str, ...]:
         """The strategies, and those that others among them read."""
         return used_strategies(self.strategies, self.settings)
@@ -213,6 +221,9 @@ class RunConfig(ConfigSection):
             own_verifier=self.verifier.model is None,
             labels=labels,
             questions=self.questions,
+            attributes_max_new_tokens=(
+                None if self.attributes.scale is None else self.attributes.max_new_tokens
+            ),
         )
 
     @property
@@ -308,6 +319,7 @@ class RunConfig(ConfigSection):
             for name in ("pool", "calibrate", "conformal", "fit")
             if name in self._sections
         }
+        scales = self.attribute_scales
         return _digest(
             {
                 "generations": generation_identity,
@@ -319,6 +331,7 @@ class RunConfig(ConfigSection):
                 # A section that came later counts only where it is read.
                 **later,
                 **({"labels": labels} if labels else {}),
+                **({} if scales is None else {"attributes": [scales.asked, scales.corpus]}),
             }
         )
 

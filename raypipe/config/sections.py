@@ -241,6 +241,12 @@ class DecodingConfig(ConfigSection):
         return self
 
 
+_OTHER_SLICES = {
+    "speaker": "per_speaker: true gives every speaker",
+    "label": "every plurality is a slice anyway",
+}
+
+
 class MetricsConfig(ConfigSection):
     """The reduce.
 
@@ -250,12 +256,27 @@ class MetricsConfig(ConfigSection):
         per_speaker: also one slice per speaker.
         annotator_labels: which of the annotators' labels annotator-aware scores take for right:
             ``primary``, or ``primary+secondary``.
+        slices: columns of the corpus, such as gender or duration_s, for whose values metrics are
+            given each.
     """
 
     replicates: int = Field(default=1000, ge=100, le=100_000)
     seed: int = 0
     per_speaker: bool = False
     annotator_labels: AnnotatorLabels = "primary"
+    slices: tuple[str, ...] = ()
+
+    @field_validator("slices")
+    @classmethod
+    def _are_columns(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        for name in slices:
+            if name in _OTHER_SLICES:
+                raise ValueError(f"{name} is no column to slice by: {_OTHER_SLICES[name]}")
+            if not name.strip() or "=" in name or not name.isprintable():
+                raise ValueError(f"{name!r} is not the name of a column")
+        if len(set(slices)) < len(slices):
+            raise ValueError("name every column once")
+        return slices
 
 
 Auto = Literal["auto"]

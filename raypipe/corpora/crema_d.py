@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import FileTree, ListedClip, failure, label_of, parsed
+from raypipe.corpora.facts import facts_of, gender
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, open_text
 from raypipe.labels import LABEL_SETS
@@ -43,7 +45,11 @@ SENTENCES: Mapping[str, str] = {
 }
 
 _MODALITIES = {"voice": 1, "face": 2, "audio_visual": 3}
-_CLIP = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_[A-Z]{3}_(LO|MD|HI|XX?)")
+_CLIP = re.compile(
+    r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<intended>[A-Z]{3})_(?P<level>LO|MD|HI|XX?)"
+)
+_LEVELS = {"LO": "low", "MD": "medium", "HI": "high"}
+_DEMOGRAPHICS = "VideoDemographics.csv"
 _PRACTICE_CLIPS = {"7443", "7444"}
 _MOST_VOTES = 1000  # no clip has more than 12; a broken number must not fill the memory
 
@@ -105,12 +111,14 @@ class CremaD(Corpus):
     def listed(self, tree: FileTree) -> Iterator[ListedClip | Failure]:
         """Every clip with votes of the modality, then recordings nobody voted on."""
         stems: set[str] = set()
+        actors: dict[str, dict[str, str]] = {}
+        yield from _demographics(tree, actors)
         votes = self._from_responses(tree) if self.responses else self._from_counts(tree)
         for clip in votes:
             stem = clip.stem if isinstance(clip, ListedClip) else clip.utterance_id
             if stem is not None:
                 stems.add(stem)
-            yield clip
+            yield _with_actor(clip, actors)
         for stem, names in tree.recordings():
             if stem not in stems:
                 message = f"no {self.modality} votes for this recording"
@@ -199,8 +207,43 @@ class CremaD(Corpus):
             transcript=sentence,
             votes=votes,
             consensus=consensus(votes),
+            facts=facts_of(
+                intended=LETTERS.get(match["intended"][0].lower()),
+                intensity=_LEVELS.get(match["level"]),
+                sentence=match["sentence"],
+            ),
         )
         return ListedClip(utterance, clip.strip(), file, line)
+
+
+def _demographics(tree: FileTree, actors: dict[str, dict[str, str]]) -> Iterator[Failure]:
+    """Put what the corpus tells of its actors into ``actors``; what cannot be used of it."""
+    name = tree.find(_DEMOGRAPHICS)
+    if name is None:
+        return
+    with open_text(tree.source, name, newline="") as text:
+        for line, fields in csv_records(text, name, [("ActorID",)]):
+            try:
+                if isinstance(fields, BadLineError):
+                    raise fields
+                told = {
+                    column.lower(): checked_text(fields.get(column, ""), column)
+                    for column in ("Age", "Sex", "Race", "Ethnicity")
+                }
+                actor = checked_text(fields["ActorID"], "ActorID")
+                actors[actor] = facts_of(gender=gender(told.pop("sex")), **told)
+            except BadLineError as error:
+                yield failure(name, line, None, error.reason, str(error))
+
+
+def _with_actor(
+    clip: ListedClip | Failure, actors: Mapping[str, Mapping[str, str]]
+) -> ListedClip | Failure:
+    """A clip with what the corpus tells of its actor."""
+    if isinstance(clip, Failure):
+        return clip
+    facts = {**actors.get(clip.utterance.speaker or "", {}), **clip.utterance.facts}
+    return replace(clip, utterance=replace(clip.utterance, facts=facts))
 
 
 def _question(fields: Fields) -> _Question:

@@ -27,6 +27,7 @@ from decimal import Decimal, InvalidOperation
 
 from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.clips import FileTree
+from raypipe.corpora.facts import gender
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, csv_columns, csv_records, open_text
 from raypipe.corpora.manifest import AudioPaths, ManifestParser, Record
@@ -339,6 +340,7 @@ class _ShareRows:
             "arousal": cells.get("EmoAct"),
             "valence": cells.get("EmoVal"),
             "dominance": cells.get("EmoDom"),
+            "gender": gender(checked_text(cells.get("Gender", ""), "Gender")),
         }
 
     def _shares(self, cells: Mapping[str, str]) -> dict[str, float] | None:

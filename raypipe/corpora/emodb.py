@@ -39,6 +39,19 @@ SENTENCES: Mapping[str, str] = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
+# As the database's own page has them.
+SPEAKERS: Mapping[str, dict[str, str]] = {
+    "03": {"gender": "male", "age": "31"},
+    "08": {"gender": "female", "age": "34"},
+    "09": {"gender": "female", "age": "21"},
+    "10": {"gender": "male", "age": "32"},
+    "11": {"gender": "male", "age": "26"},
+    "12": {"gender": "male", "age": "30"},
+    "13": {"gender": "female", "age": "32"},
+    "14": {"gender": "female", "age": "35"},
+    "15": {"gender": "male", "age": "25"},
+    "16": {"gender": "female", "age": "31"},
+}
 _NAME = re.compile(
     r"(?P<speaker>03|08|09|1[0-6])(?P<sentence>[ab]\d\d)(?P<emotion>[WLEAFTN])(?P<take>[a-z])"
 )
@@ -108,6 +121,7 @@ class EmoDb(Corpus):
                 stem,
                 speaker=match["speaker"],
                 transcript=sentence,
+                facts=SPEAKERS[match["speaker"]] | {"intended": EMOTIONS[match["emotion"]]},
                 votes=(Vote("intended", (EMOTIONS[match["emotion"]],)),),
             )
             yield ListedClip(utterance, stem, names[0])

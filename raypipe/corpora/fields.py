@@ -17,6 +17,7 @@ from decimal import Decimal
 from raypipe.corpora.bad_line import BadLineError as BadLineError
 from raypipe.corpora.bad_line import shown as shown
 from raypipe.corpora.channels import named_channels
+from raypipe.corpora.facts import other_columns
 from raypipe.corpora.field_names import is_missing, is_missing_text, whole_number
 from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.labels import LabelSet
@@ -87,6 +88,7 @@ class FieldRules:
             arousal=rating(fields.get("arousal"), "arousal"),
             valence=rating(fields.get("valence"), "valence"),
             dominance=rating(fields.get("dominance"), "dominance"),
+            facts=other_columns(fields),
         )
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import FileTree, ListedClip, failure, label_of
+from raypipe.corpora.facts import facts_of, gender
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.iemocap_turns import Transcripts, seconds
 from raypipe.corpora.lines import checked_text, open_text
@@ -220,6 +221,11 @@ class Iemocap(Corpus):
             valence=valence,
             arousal=arousal,
             dominance=dominance,
+            facts=facts_of(
+                gender=gender(match["speaker"]),
+                session=str(int(match["session"])),
+                dialogue="improvised" if match["kind"] == "impro" else "scripted",
+            ),
         )
         return ListedClip(utterance, match.string, file, block.line)
 

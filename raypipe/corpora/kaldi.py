@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from raypipe.corpora.bad_line import line_fault
+from raypipe.corpora.facts import gender
 from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.lines import checked_text, open_text
 from raypipe.corpora.manifest import AudioPaths, Fields, ManifestParser, Record
@@ -20,8 +21,9 @@ from raypipe.store.location import Location
 
 LAYOUT = """
 wav.scp says where recordings lie, segments (if there) which part of which is an utterance; text,
-utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them), and
-reco2file_and_channel says which channel (A or B) of a recording is meant.
+utt2spk and utt2emo add transcript, speaker and labels (several with blanks between them), utt2lang
+and spk2gender language and gender, and reco2file_and_channel says which channel (A or B) of a
+recording is meant.
 
 Nothing is ever executed: a line of wav.scp that is a command, which Kaldi would run, is refused,
 and so is a place inside an archive (foo.ark:123).
@@ -30,7 +32,13 @@ and so is a place inside an archive (foo.ark:123).
 
 _RECORDINGS, _SEGMENTS = "wav.scp", "segments"
 _CHANNELS = "reco2file_and_channel"
-_SIDE_FILES = {"text": "transcript", "utt2spk": "speaker", "utt2emo": "votes"}
+_SIDE_FILES = {
+    "text": "transcript",
+    "utt2spk": "speaker",
+    "utt2emo": "votes",
+    "utt2lang": "language",
+}
+_GENDERS = "spk2gender"
 _ARCHIVED = re.compile(r".*\.(?:ark|scp)(?::\d+.*)?", re.IGNORECASE)
 
 
@@ -75,7 +83,10 @@ def pending_kaldi(
     else:
         file, records = _RECORDINGS, _whole(place, channels)
     parser = ManifestParser(file, rules, AudioPaths(root, root))
-    yield from sized_ahead(parser.lines(_with_side_files(records, side_files)))
+    genders = _SideFile.of(place, _GENDERS)
+    yield from genders.faults
+    records = _with_genders(_with_side_files(records, side_files), genders)
+    yield from sized_ahead(parser.lines(records))
     for side_file in side_files.values():
         yield from side_file.faults
         yield from side_file.unused(file)
@@ -223,3 +234,13 @@ def _with_side_files(
         values = {column: side_files[name].take(clip) for name, column in _SIDE_FILES.items()}
         votes = values["votes"]
         yield line, {**record, **values, "votes": None if votes is None else votes.split()}
+
+
+def _with_genders(records: Iterable[Record], genders: _SideFile) -> Iterator[Record]:
+    """Records with the gender of their speaker, where the directory tells it."""
+    for line, record in records:
+        if isinstance(record, BadLineError):
+            yield line, record
+        else:
+            told = genders.take(str(record.get("speaker")))
+            yield line, {**record, "gender": gender(told)}

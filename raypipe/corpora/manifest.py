@@ -42,7 +42,7 @@ from raypipe.store.location import Location
 
 LAYOUT = """
 A JSONL, CSV or TSV file that names each clip, where it lies and what was heard. One line is one
-utterance. Columns (others are ignored):
+utterance. Columns (others, such as gender or snr, are kept as facts to slice by):
 
 - id (or utterance_id): unique text
 - audio: path relative to the manifest (or audio_root), absolute path below it, or s3:// URI

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import FileTree, ListedClip, failure, label_of, parsed
+from raypipe.corpora.facts import facts_of
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, open_text
 from raypipe.errors import CorpusError
@@ -122,6 +123,12 @@ class _DialogueRows:
             context=context,
             votes=(Vote("majority of 3", (label,)),),
             consensus=label,
+            facts=facts_of(
+                **{
+                    column.lower(): checked_text(fields.get(column, ""), column)
+                    for column in ("Sentiment", "Season", "Episode")
+                }
+            ),
         )
         return ListedClip(utterance, stem, self._file, line, folder=self._folder(stem))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from raypipe.corpora.clips import FileTree, failure, label_of
+from raypipe.corpora.facts import gender
 from raypipe.corpora.fields import BadLineError, rating, shown
 from raypipe.corpora.lines import Record, checked_text, csv_records, json_entries, open_text
 from raypipe.corpora.msp_votes import CODES, ClipFacts, stem
@@ -21,7 +22,7 @@ _SPLITS = {
     "test2": "Test2",
     "test3": "Test3",
 }
-_GENDER = re.compile(r"\s*Speaker_[^;.]*;", re.IGNORECASE)
+_GENDER = re.compile(r"\s*Speaker_(?P<speaker>[^;.]*);(?P<gender>.*)", re.IGNORECASE | re.DOTALL)
 
 
 def file_name(fields: Mapping[str, str]) -> str:
@@ -85,6 +86,7 @@ def _read_facts(
                 dominance=rating(fields.get("EmoDom"), "EmoDom"),
                 speaker=_known(fields.get("SpkrID")),
                 split=_split(fields.get("Split_Set")),
+                gender=gender(checked_text(fields.get("Gender", ""), "Gender")),
             )
         except BadLineError as error:
             yield failure(file, line, name, error.reason, str(error))
@@ -103,14 +105,19 @@ def _split(text: str | None) -> str | None:
 
 @dataclass(slots=True)
 class ClipValues:
-    """Values by clip from a file with one clip and one value a line; empty without the file."""
+    """Values by clip from a file with one clip and one value a line; empty without the file.
+
+    Attributes:
+        genders: by speaker, from the lines on speakers.
+    """
 
     values: dict[str, str] = field(default_factory=dict)
+    genders: dict[str, str] = field(default_factory=dict)
     faults: list[Failure] = field(default_factory=list)
 
     @classmethod
     def speakers(cls, tree: FileTree) -> ClipValues:
-        """Speaker of a clip; the file's lines on a speaker's gender are passed over."""
+        """Speaker of a clip, and the speakers' genders."""
         return cls()._read(tree, tree.find("Speaker_ids.txt"), _known, clip_first=True)
 
     @classmethod
@@ -134,7 +141,12 @@ class ClipValues:
         return self
 
     def _add(self, line: str, clip: str, said: str, value: Callable[[str], str | None]) -> None:
-        if not line.strip() or _GENDER.match(line):
+        on_speaker = _GENDER.match(line)
+        if on_speaker is not None:
+            speakers_gender = gender(checked_text(on_speaker["gender"], "gender"))
+            if speakers_gender is not None:
+                self.genders[on_speaker["speaker"].strip()] = speakers_gender
+        if not line.strip() or on_speaker is not None:
             return
         name = checked_text(clip, "clip")
         if not name.lower().endswith(".wav"):

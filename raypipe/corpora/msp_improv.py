@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import FileTree, ListedClip, failure
+from raypipe.corpora.facts import facts_of, gender
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import open_text
 from raypipe.corpora.msp_votes import RatedClip, blocks
@@ -21,6 +22,7 @@ _NAME = re.compile(
     r"-(?P<scenario>[RTSP])-[FM]{2}\d+"
 )
 _SCALE_ENDS = 1 + 5
+_INTENDED = {"A": "anger", "H": "happiness", "S": "sadness", "N": "neutral"}
 
 
 class MspImprov(Corpus):
@@ -91,6 +93,12 @@ class MspImprov(Corpus):
             arousal=_flip(rated.facts.arousal),
             valence=rated.facts.valence,
             dominance=rated.facts.dominance,
+            facts=facts_of(
+                gender=gender(match["speaker"][0]),
+                session=str(int(match["session"])),
+                scenario=match["scenario"],
+                intended=_INTENDED[match["intended"]],
+            ),
         )
         return ListedClip(utterance, name, rated.file, rated.line, transcript_file=transcript_file)
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import FileTree, ListedClip, failure
+from raypipe.corpora.facts import facts_of
 from raypipe.corpora.fields import BadLineError, shown
 from raypipe.corpora.lines import checked_text, csv_records, json_entries, open_text
 from raypipe.corpora.msp_facts import ClipValues, file_name, read_facts
@@ -113,6 +114,7 @@ class MspPodcast(Corpus):
                 speaker=known.speaker or speakers.values.get(rated.name),
                 split=known.split or splits.values.get(rated.name),
             )
+            known = replace(known, gender=known.gender or speakers.genders.get(known.speaker or ""))
             yield self._clip(rated, known, transcripts.get(rated.name))
         for name, known in facts.items():
             if name not in rated_names and name not in failed:
@@ -130,6 +132,7 @@ class MspPodcast(Corpus):
             arousal=facts.arousal,
             valence=facts.valence,
             dominance=facts.dominance,
+            facts=facts_of(gender=facts.gender),
         )
         return ListedClip(
             utterance, rated.name, rated.file, rated.line, transcript_file=transcript_file

@@ -70,6 +70,7 @@ class ClipFacts:
         line: in that file.
         consensus: a label, ``other`` or ``no_agreement``.
         arousal: the workers' mean, on the corpus's scale, as for valence and dominance.
+        gender: of the speaker.
     """
 
     file: str
@@ -80,6 +81,7 @@ class ClipFacts:
     dominance: float | None = None
     speaker: str | None = None
     split: str | None = None
+    gender: str | None = None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from raypipe.corpora.base import Corpus, Selection
 from raypipe.corpora.clips import FileTree, ListedClip, copies, failure
+from raypipe.corpora.facts import facts_of
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Failure, Vote
 from raypipe.votes import VotePolicy
@@ -29,6 +30,8 @@ STATEMENTS: Mapping[str, str] = {
     "02": "Dogs are sitting by the door.",
 }
 _CHANNELS = {"speech": "01", "song": "02"}
+_VOCAL = {code: word for word, code in _CHANNELS.items()}
+_INTENSITIES = {"01": "normal", "02": "strong"}
 _NAME = re.compile(
     r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])"
     r"-(?P<statement>0[12])-(?P<repetition>0[12])-(?P<actor>0[1-9]|1\d|2[0-4])"
@@ -74,6 +77,12 @@ class Ravdess(Corpus):
                 stem,
                 speaker=match["actor"],
                 transcript=STATEMENTS[match["statement"]],
+                facts=facts_of(
+                    gender="male" if int(match["actor"]) % 2 else "female",
+                    intended=label,
+                    intensity=_INTENSITIES[match["intensity"]],
+                    vocal=_VOCAL[match["channel"]],
+                ),
                 votes=(Vote("intended", (label,)),),
             )
             yield ListedClip(utterance, stem, names[0])

@@ -253,6 +253,7 @@ def reaggregate(
     labels: str | Path | None = None,
     labels_beside: Sequence[str | Path] = (),
     annotator_labels: AnnotatorLabels | None = None,
+    slices: Sequence[str] | None = None,
     endpoint: str | None = None,
     address: str | None = None,
     **settings: Sequence[object],
@@ -270,6 +271,7 @@ def reaggregate(
             the run.
         annotator_labels: which of the annotators' labels annotator-aware scores take for right;
             None for what the run says.
+        slices: columns of the corpus to slice by; None for those of the run.
         endpoint: of an S3-compatible server; None for the environment's.
         address: of a Ray cluster; None for ``RAY_ADDRESS``, else an embedded local Ray.
         settings: of strategies, by name, each with its values: several are a sweep.
@@ -287,7 +289,8 @@ def reaggregate(
         [str(table) for table in labels_beside],
         **settings,
     )
-    changes = replace(changes, annotator_labels=annotator_labels)
+    columns = None if slices is None else tuple(slices)
+    changes = replace(changes, annotator_labels=annotator_labels, slices=columns)
     place = run.location.uri if isinstance(run, Run) else str(run)
     into = None if output is None else str(output)
     plan = plan_reaggregation(place, changes, output=into, endpoint=endpoint)

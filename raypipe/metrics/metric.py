@@ -32,6 +32,7 @@ NEVER = "never"
 
 UNIFORM_SUFFIX, MEDIAN_SUFFIX = ".invalid_as_uniform", ".median"
 SKILL_SUFFIX, HUMAN_SKILL_SUFFIX = "_skill", "_human_skill"
+REST_SUFFIX = ".minus_rest"
 """What is added to a metric's name for the rows of ``metrics/`` that derive from it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

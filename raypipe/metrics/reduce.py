@@ -26,15 +26,24 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
-from raypipe.metrics.baselines import BASELINES, HUMANS, PRIOR, REFERENCES, UNIFORM, uniform
-from raypipe.metrics.bootstrap import REPLICATES, weights_from_hashes
-from raypipe.metrics.costs import cost_statistics, cost_units
+from raypipe.metrics import attributes
+from raypipe.metrics.baselines import BASELINES, HUMANS, PRIOR
+from raypipe.metrics.block import (
+    is_compared,
+    replicate_weights,
+    same_as,
+    scored_strategies,
+    spent_by,
+)
+from raypipe.metrics.bootstrap import REPLICATES
+from raypipe.metrics.columns import SlicedColumn, clusters, column_of
+from raypipe.metrics.costs import cost_statistics
 from raypipe.metrics.counted import counted_rows, predicted_values, stated_values
 from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
 from raypipe.metrics.humans import halvings
 from raypipe.metrics.metric_rows import Key, MetricRow, metric_rows
+from raypipe.metrics.rest import of_speakers, rest_rows
 from raypipe.metrics.rows import Group, read_groups
-from raypipe.metrics.scored import Scored
 from raypipe.metrics.slices import has_costs, is_bootstrapped, slices
 from raypipe.metrics.statistics import (
     SWAP,
@@ -43,7 +52,6 @@ from raypipe.metrics.statistics import (
     human_statistics,
     human_summands,
     named_sums,
-    score,
     statistics,
     summands,
 )
@@ -75,6 +83,10 @@ class MetricState:
         costs: per strategy and slice, shape ``(1 + R, 2 * costs)``, see
             :mod:`raypipe.metrics.costs`.
         values: per strategy and slice, what medians and AUROCs need, by row of ``metrics/``.
+        columns: that the corpus is sliced by.
+        rated: sums of arousal, valence and dominance per slice, see
+            :mod:`raypipe.metrics.attributes`.
+        ratings: smallest and largest rating of them; None without any.
     """
 
     labels: LabelSet
@@ -85,6 +97,9 @@ class MetricState:
     confusion: dict[Key, Integers] = field(default_factory=dict)
     costs: dict[Key, Integers] = field(default_factory=dict)
     values: dict[Key, dict[str, ValueCounts]] = field(default_factory=dict)
+    columns: tuple[SlicedColumn, ...] = ()
+    rated: dict[Key, Integers] = field(default_factory=dict)
+    ratings: attributes.Range | None = None
 
     @classmethod
     def from_table(
@@ -104,7 +119,7 @@ class MetricState:
 
         Args:
             table: rows of ``predictions/``, whole utterances.
-            summary: of the whole corpus.
+            summary: of the whole corpus; its columns are sliced by.
             labels: the K labels.
             replicates: bootstrap replicates.
             seed: of the bootstrap.
@@ -118,8 +133,9 @@ class MetricState:
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
         """
-        state = cls(labels, replicates, seed)
-        for group in read_groups(table, labels, annotator_labels):
+        frame = summary.frame
+        state = cls(labels, replicates, seed, columns=frame.columns, ratings=frame.ratings)
+        for group in read_groups(table, labels, annotator_labels, tuple(summary.columns)):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
                 state._add(
@@ -152,35 +168,65 @@ class MetricState:
             dict(self.confusion),
             dict(self.costs),
             dict(self.values),
+            self.columns,
+            dict(self.rated),
+            self.ratings,
         )
         _accumulate(merged.sums, other.sums)
         _accumulate(merged.differences, other.differences)
         _accumulate(merged.confusion, other.confusion)
         _accumulate(merged.costs, other.costs)
+        _accumulate(merged.rated, other.rated)
         for key, values in other.values.items():
             merged._add_values(key, values)
         return merged
 
     def finish(self) -> list[MetricRow]:
-        """Every row of ``metrics/``, sorted by model, prompt, strategy and slice."""
+        """Every row of ``metrics/``, by model, prompt, strategy and slice; attributes last."""
         rows: list[MetricRow] = []
         known: dict[int, tuple[list[MetricRow], int]] = {}  # strategies may share their sums
         differences = self._difference_rows()
+        from_rest = self._rest_rows()
         for key in sorted(self.sums):
+            first = len(rows)
             sums = self.sums[key]
             if key[2] == HUMANS:
                 named = named_sums(sums / SCALE, self.labels)
                 rows += metric_rows(key, human_statistics(named))
-                continue
-            if id(sums) not in known:
-                named = named_sums(sums / SCALE, self.labels)
-                known[id(sums)] = metric_rows(key, statistics(named)), named.number(INVALID)
-            shared, n_invalid = known[id(sums)]
-            rows += _renamed(shared, key[2], None)
-            rows += counted_rows(key, self.values[key], n_invalid)
+            else:
+                if id(sums) not in known:
+                    named = named_sums(sums / SCALE, self.labels)
+                    known[id(sums)] = metric_rows(key, statistics(named)), named.number(INVALID)
+                shared, n_invalid = known[id(sums)]
+                rows += _renamed(shared, key[2], None)
+                rows += counted_rows(key, self.values[key], n_invalid)
             if key in self.costs:
                 rows += metric_rows(key, cost_statistics(self.costs[key] / SCALE))
             rows += differences.get(key, ())
+            column = column_of(self.columns, key[3])
+            if column is not None:
+                rows[first:] = of_speakers(rows[first:], column)
+                rows += from_rest.get(key, ())
+        for key in sorted(self.rated):
+            assert self.ratings is not None  # else there are no sums
+            rated = attributes.attribute_statistics(self.rated[key] / SCALE, self.ratings)
+            of_key = metric_rows(key, rated)
+            column = column_of(self.columns, key[3])
+            rows += of_key if column is None else of_speakers(of_key, column)
+        return rows
+
+    def _rest_rows(self) -> dict[Key, list[MetricRow]]:
+        """Differences of every column's slices from the rest of the column."""
+        blocks: dict[tuple[str, str, str, str], dict[str, Integers]] = defaultdict(dict)
+        for (model, prompt, strategy, slice_name), sums in self.sums.items():
+            column = column_of(self.columns, slice_name)
+            if column is not None and strategy != HUMANS:
+                blocks[model, prompt, strategy, column.name][slice_name] = sums
+        rows: dict[Key, list[MetricRow]] = {}
+        by_name = {column.name: column for column in self.columns}
+        for (model, prompt, strategy, name), slices_of in blocks.items():
+            approach = model, prompt, strategy
+            rows |= rest_rows(approach, by_name[name], slices_of, self.labels)
         return rows
 
     def _difference_rows(self) -> dict[Key, list[MetricRow]]:
@@ -213,13 +259,17 @@ class MetricState:
     ) -> None:
         """Add one block of one group."""
         utterances = group.utterances
-        scored = _scored_strategies(group, frame)
-        same = _same_as(scored)
-        weights = _weights(utterances.hashes, self.replicates, self.seed)
+        scored = scored_strategies(group, frame)
+        same = same_as(scored)
+        weights = replicate_weights(utterances.hashes, self.replicates, self.seed)
+        by_speaker = weights
+        if any(column.of_speaker for column in frame.columns):
+            drawn = clusters(utterances.hashes, utterances.speaker_hashes)
+            by_speaker = replicate_weights(drawn, self.replicates, self.seed)
         pairs = {
             pair: (same[pair[0]], same[pair[1]])
             for pair in combinations(sorted(scored), 2)
-            if _is_compared(pair, compared)
+            if is_compared(pair, compared)
         }
         halved = halvings(utterances) if are_votes else []
         humans = human_summands(halved, utterances.truth.shape)
@@ -233,7 +283,7 @@ class MetricState:
             pair: to_units(difference_summands(scored[pair[0]], scored[pair[1]]))
             for pair in dict.fromkeys(pairs.values())
         }
-        spent, paid_like = _spent(group.costs)
+        spent, paid_like = spent_by(group.costs)
         joined = np.hstack([*columns.values(), *spent.values()])
         widths = [block.shape[1] for block in (*columns.values(), *spent.values())]
         ends = np.cumsum(widths)[:-1]
@@ -244,10 +294,15 @@ class MetricState:
             | stated_values(scored[name], group.uncertainty.get(name), ambiguous)
             for name in scored
         }
+        rated = None
+        if utterances.asked.any() and frame.ratings is not None:
+            rated = attributes.attribute_units(utterances.ratings, utterances.asked, frame.ratings)
         truth = utterances.plurality_matrix
         choices = {name: to_units(scored[name].choice) for name in set(same.values())}
         for slice_name, rows in slices(utterances, frame, self.labels, per_speaker=per_speaker):
-            chosen = weights[:, rows] if is_bootstrapped(slice_name) else weights[:1, rows]
+            column = column_of(frame.columns, slice_name)
+            all_rows = by_speaker if column is not None and column.of_speaker else weights
+            chosen = all_rows[:, rows] if is_bootstrapped(slice_name) else weights[:1, rows]
             parts = [
                 part.copy() for part in np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
             ]
@@ -272,6 +327,9 @@ class MetricState:
                     if sums[own][0, 0] > 0
                 },
             )
+            if rated is not None:
+                key = group.model, group.prompt, attributes.STRATEGY, slice_name
+                _accumulate(self.rated, {key: weighted_sums(chosen, rated[rows])})
             if has_costs(slice_name):
                 known = {keys[name]: costs[own] for name, own in paid_like.items() if name in keys}
                 _accumulate(self.costs, known)
@@ -285,55 +343,6 @@ class MetricState:
             row: values if known is None else known[row].merge(values)
             for row, values in counts.items()
         }
-
-
-# --- one block --------------------------------------------------------------------------------
-
-
-def _scored_strategies(group: Group, frame: CorpusFrame) -> dict[str, Scored]:
-    """The strategies and the two constant predictors, which predict every labelled utterance."""
-    utterances = group.utterances
-    clash = set(group.predictions) & set(REFERENCES)
-    if clash:
-        raise AccountingError(f"strategies {sorted(clash)} carry the name of a reference")
-    scored: dict[str, Scored] = {}
-    known: dict[tuple[bytes, bytes, bytes], Scored] = {}
-    for name, probs in group.predictions.items():
-        present, label_set = group.present[name], group.label_sets.get(name)
-        sets = b"" if label_set is None else label_set.tobytes()
-        predicted = probs.tobytes(), present.tobytes(), sets
-        if predicted not in known:
-            known[predicted] = score(utterances, probs, present, label_set)
-        scored[name] = known[predicted]
-    scored[PRIOR] = score(utterances, frame.prior_for(utterances), utterances.labelled)
-    constant = uniform(*utterances.truth.shape)
-    scored[UNIFORM] = score(utterances, constant, utterances.labelled)
-    return scored
-
-
-def _same_as(scored: Mapping[str, Scored]) -> dict[str, str]:
-    """For every strategy the first one that predicts the very same on all these utterances."""
-    first: dict[int, str] = {}
-    return {name: first.setdefault(id(scored[name]), name) for name in scored}
-
-
-def _spent(costs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
-    """Summands of the costs by strategy, and for every one the first that costs the very same."""
-    first: dict[bytes, str] = {}
-    same = {name: first.setdefault(values.tobytes(), name) for name, values in costs.items()}
-    return {name: cost_units(costs[name]) for name in first.values()}, same
-
-
-def _is_compared(pair: tuple[str, str], compared: frozenset[tuple[str, str]] | None) -> bool:
-    baselines = sum(name in BASELINES for name in pair)
-    return baselines == 1 or (baselines == 0 and (compared is None or pair in compared))
-
-
-def _weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:
-    """Ones, then the bootstrap weights: shape ``(1 + replicates, utterances)``."""
-    weights = np.ones((1 + replicates, hashes.size))
-    weights[1:] = weights_from_hashes(hashes, replicates, seed).T
-    return weights
 
 
 def _accumulate(sums: dict[_Key, Integers], more: Mapping[_Key, Integers]) -> None:

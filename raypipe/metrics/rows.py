@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
+from raypipe.metrics import attributes
 from raypipe.metrics.bootstrap import id_hashes
+from raypipe.metrics.columns import column_values
 from raypipe.metrics.registry import COSTS, UNCERTAINTY_COLUMNS
 from raypipe.metrics.utterances import Utterances
 from raypipe.votes import AnnotatorLabels
@@ -68,7 +70,10 @@ class Group:
 
 
 def read_utterances(
-    table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels = "primary"
+    table: pa.Table,
+    labels: LabelSet,
+    annotator_labels: AnnotatorLabels = "primary",
+    columns: Sequence[str] = (),
 ) -> Utterances:
     """The distinct utterances of a ``predictions/`` table, in order of first appearance.
 
@@ -76,6 +81,7 @@ def read_utterances(
         table: rows of ``predictions/``.
         labels: the K labels.
         annotator_labels: which of the annotators' labels a prediction may match.
+        columns: names of the columns that the corpus is sliced by.
 
     Raises:
         AccountingError: if a soft label does not have K entries, a plurality is no label, or an
@@ -90,6 +96,7 @@ def read_utterances(
             f"predictions have no column {annotators}: an earlier version wrote them. "
             "raypipe reaggregate writes them again from the run's generations."
         )
+    ratings = _numbers(chosen, (*attributes.TRUTH, *attributes.PREDICTED))
     return Utterances(
         hashes=id_hashes(chosen["utterance_id"].to_pylist()),
         truth=_matrix(chosen["soft_label"], labels, "soft_label"),
@@ -98,11 +105,17 @@ def read_utterances(
         n_votes=np.asarray(pc.fill_null(chosen["n_votes"], 0).to_numpy(), dtype=np.int64),
         splits=chosen["split"].to_pylist(),
         speakers=chosen["speaker"].to_pylist(),
+        columns={name: column_values(chosen, name).to_pylist() for name in columns},
+        ratings=ratings,
+        asked=~np.isnan(ratings[:, 3:]).any(axis=1) | _has_reason(chosen),
     )
 
 
 def read_groups(
-    table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels = "primary"
+    table: pa.Table,
+    labels: LabelSet,
+    annotator_labels: AnnotatorLabels = "primary",
+    columns: Sequence[str] = (),
 ) -> Iterator[Group]:
     """Cut a ``predictions/`` table into its (model, prompt) groups, in sorted order.
 
@@ -110,6 +123,7 @@ def read_groups(
         table: rows of ``predictions/``.
         labels: the K labels.
         annotator_labels: which of the annotators' labels a prediction may match.
+        columns: names of the columns that the corpus is sliced by.
 
     Raises:
         AccountingError: if an utterance has two rows of one strategy, or a list is not aligned
@@ -120,13 +134,13 @@ def read_groups(
     for model, prompt in sorted(set(keys)):
         rows = np.array([key == (model, prompt) for key in keys])
         part = table.filter(pa.array(rows))
-        yield _group(model, prompt, part, labels, annotator_labels)
+        utterances = read_utterances(part, labels, annotator_labels, columns)
+        yield _group(model, prompt, part, labels, utterances)
 
 
 def _group(
-    model: str, prompt: str, table: pa.Table, labels: LabelSet, annotator_labels: AnnotatorLabels
+    model: str, prompt: str, table: pa.Table, labels: LabelSet, utterances: Utterances
 ) -> Group:
-    utterances = read_utterances(table, labels, annotator_labels)
     line_of = _codes(table["utterance_id"])  # codes follow first appearance, as the lines do
     probs = _matrix(table["probs"], labels, "probs")
     strategy_of = np.array(table["strategy"].to_pylist(), dtype=object)
@@ -162,6 +176,13 @@ def _label_sets(table: pa.Table, labels: LabelSet) -> Mask:
     if "label_set" not in table.column_names:
         return np.zeros((table.num_rows, len(labels)), dtype=np.bool_)
     return _union(table["label_set"], labels)
+
+
+def _has_reason(table: pa.Table) -> Mask:
+    """Rows whose answer about attributes is invalid, with a reason."""
+    if attributes.REASON not in table.column_names:
+        return np.zeros(table.num_rows, dtype=np.bool_)
+    return np.array([reason is not None for reason in table[attributes.REASON].to_pylist()], bool)
 
 
 def _numbers(table: pa.Table, names: Sequence[str]) -> Array:

@@ -3,7 +3,8 @@
 ``all``, ``ambiguity_count_1`` .. ``5`` (bins of equal count by entropy of the soft label, 1 the
 clearest), ``ambiguity_width_1`` .. ``5`` (bins of equal width over [0, log2 K]),
 ``label=<plurality>``, ``majority`` (one label above 50 % of the votes), ``split=<split>`` and, on
-request, ``speaker=<id>``. Unlabelled utterances are in ``all`` and ``split=`` alone.
+request, ``speaker=<id>`` and ``<column>=<value>`` (:mod:`raypipe.metrics.columns`). Unlabelled
+utterances are in ``all`` and ``split=`` alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Indices = NDArray[np.int64]
 
 ALL = "all"
 AMBIGUITY_COUNT, AMBIGUITY_WIDTH = "ambiguity_count", "ambiguity_width"
-SPEAKER = "speaker"
+SPEAKER, SPLIT = "speaker", "split"
 
 
 def is_bootstrapped(name: str) -> bool:
@@ -65,16 +66,26 @@ def slices(
     majority = rows[strict_majority(utterances.truth[rows])] if rows.size else rows
     if majority.size:
         yield "majority", majority
-    yield from _named("split", utterances.splits, np.ones(labelled.size, dtype=np.bool_))
+    yield from _named(SPLIT, utterances.splits, np.ones(labelled.size, dtype=np.bool_))
     if per_speaker:
         yield from _named(SPEAKER, utterances.speakers, labelled)
+    for column in frame.columns:
+        if column.name != SPLIT:
+            names = column.slice_names(utterances.columns[column.name])
+            yield from _grouped(names, labelled)
 
 
 def _named(
     family: str, names: Sequence[str | None], wanted: NDArray[np.bool_]
 ) -> Iterator[tuple[str, Indices]]:
+    return _grouped([f"{family}={name}" if name else None for name in names], wanted)
+
+
+def _grouped(
+    names: Sequence[str | None], wanted: NDArray[np.bool_]
+) -> Iterator[tuple[str, Indices]]:
     known = np.array([name or "" for name in names], dtype=object)
     for name in sorted({name for name in names if name}):
         rows = np.flatnonzero((known == name) & wanted)
         if rows.size:
-            yield f"{family}={name}", rows
+            yield name, rows

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from raypipe.errors import AccountingError
 from raypipe.labels import LabelSet
 from raypipe.metrics import bins
+from raypipe.metrics.attributes import Range, rating_range
 from raypipe.metrics.baselines import leave_one_out
+from raypipe.metrics.columns import SlicedColumn, sliced_column
 from raypipe.metrics.rows import read_utterances
 from raypipe.metrics.utterances import Utterances
 
@@ -32,6 +34,8 @@ class CorpusFrame:
         prior: mean soft label, shape ``(labels,)``.
         speakers: hash of each speaker, ascending, shape ``(speakers,)``.
         prior_without: mean soft label without each speaker, shape ``(speakers, labels)``.
+        columns: that the corpus is sliced by, and how.
+        ratings: smallest and largest rating of arousal, valence and dominance; None without any.
     """
 
     edges: bins.CountEdges
@@ -39,6 +43,8 @@ class CorpusFrame:
     prior: Array
     speakers: NDArray[np.uint64]
     prior_without: Array
+    columns: tuple[SlicedColumn, ...] = ()
+    ratings: Range | None = None
 
     def prior_for(self, utterances: Utterances) -> Array:
         """The leave-one-speaker-out prior of every utterance, shape ``(utterances, labels)``."""
@@ -61,6 +67,9 @@ class CorpusSummary:
         entropy: of the soft labels, in bits, shape ``(utterances,)``.
         speakers: hash of each utterance's speaker, 0 where unknown, shape ``(utterances,)``.
         shares: soft labels in units of 2^-31, shape ``(utterances, labels)``.
+        columns: that the corpus is sliced by, as text by name, one value per utterance.
+        ratings: smallest and largest rating of arousal, valence and dominance, those of unlabelled
+            utterances, too; None without any.
     """
 
     labels: LabelSet
@@ -68,19 +77,34 @@ class CorpusSummary:
     entropy: Array
     speakers: NDArray[np.uint64]
     shares: NDArray[np.uint32]
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    ratings: Range | None = None
 
     @classmethod
-    def from_table(cls, table: pa.Table, labels: LabelSet) -> CorpusSummary:
+    def from_table(
+        cls, table: pa.Table, labels: LabelSet, columns: Sequence[str] = ()
+    ) -> CorpusSummary:
         """Summarise a ``predictions/`` table; utterances without a soft label are left out.
+
+        Args:
+            table: rows of ``predictions/``, whole utterances.
+            labels: the K labels.
+            columns: names of the columns to slice by.
 
         Raises:
             AccountingError: if a soft label is not aligned with the labels.
         """
-        every = read_utterances(table, labels)
+        every = read_utterances(table, labels, columns=columns)
         utterances = every.take(every.labelled)
         shares = np.rint(utterances.truth * _SHARE_UNITS).astype(np.uint32)
         return _distinct(
-            labels, utterances.hashes, utterances.entropy, utterances.speaker_hashes, shares
+            labels,
+            utterances.hashes,
+            utterances.entropy,
+            utterances.speaker_hashes,
+            shares,
+            {name: pa.array(texts, pa.string()) for name, texts in utterances.columns.items()},
+            rating_range(every.ratings),
         )
 
     def merge(self, other: CorpusSummary) -> CorpusSummary:
@@ -97,12 +121,17 @@ class CorpusSummary:
         labels = parts[0].labels
         if any(part.labels != labels for part in parts):
             raise AccountingError("summaries of different label sets cannot be merged")
+        columns = parts[0].columns.keys()
+        if any(part.columns.keys() != columns for part in parts):
+            raise AccountingError("summaries of different columns cannot be merged")
         return _distinct(
             labels,
             np.concatenate([part.hashes for part in parts]),
             np.concatenate([part.entropy for part in parts]),
             np.concatenate([part.speakers for part in parts]),
             np.concatenate([part.shares for part in parts]),
+            {name: pa.concat_arrays([part.columns[name] for part in parts]) for name in columns},
+            rating_range(np.array([part.ratings for part in parts if part.ratings is not None])),
         )
 
     @cached_property
@@ -124,6 +153,11 @@ class CorpusSummary:
             prior_without=leave_one_out(
                 total.astype(np.float64), count, own.astype(np.float64), own_count
             ),
+            columns=tuple(
+                sliced_column(name, values, self.hashes, self.speakers)
+                for name, values in self.columns.items()
+            ),
+            ratings=self.ratings,
         )
 
 
@@ -133,6 +167,8 @@ def _distinct(
     entropy: Array,
     speakers: NDArray[np.uint64],
     shares: NDArray[np.uint32],
+    columns: Mapping[str, pa.Array],
+    ratings: Range | None,
 ) -> CorpusSummary:
     order = np.argsort(hashes, kind="stable")
     first = np.ones(order.size, dtype=np.bool_)
@@ -141,4 +177,12 @@ def _distinct(
     if (shares[order[again]] != shares[order[again - 1]]).any():
         raise AccountingError("an utterance has two different soft labels")
     kept = order[first]
-    return CorpusSummary(labels, hashes[kept], entropy[kept], speakers[kept], shares[kept])
+    return CorpusSummary(
+        labels,
+        hashes[kept],
+        entropy[kept],
+        speakers[kept],
+        shares[kept],
+        {name: values.take(pa.array(kept)) for name, values in columns.items()},
+        ratings,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,6 +34,10 @@ class Utterances:
         n_votes: number of votes behind each soft label, shape ``(utterances,)``; 0 where unknown.
         splits: one per utterance.
         speakers: one per utterance.
+        columns: of the corpus that it is sliced by, as text by name, one value per utterance.
+        ratings: the annotators' arousal, valence and dominance, then the model's, shape
+            ``(utterances, 6)``; NaN where unknown.
+        asked: whether the model was asked for them, shape ``(utterances,)``.
     """
 
     hashes: NDArray[np.uint64]
@@ -43,6 +47,9 @@ class Utterances:
     n_votes: Indices
     splits: list[str | None]
     speakers: list[str | None]
+    columns: Mapping[str, list[str | None]]
+    ratings: Array
+    asked: Mask
 
     @cached_property
     def plurality_matrix(self) -> Array:
@@ -80,6 +87,12 @@ class Utterances:
             np.concatenate([part.n_votes for part in parts]),
             [split for part in parts for split in part.splits],
             [speaker for part in parts for speaker in part.speakers],
+            {
+                name: [value for part in parts for value in part.columns[name]]
+                for name in parts[0].columns
+            },
+            np.concatenate([part.ratings for part in parts]),
+            np.concatenate([part.asked for part in parts]),
         )
 
     def take(self, rows: Indices | Mask) -> Utterances:
@@ -93,4 +106,7 @@ class Utterances:
             self.n_votes[index],
             [self.splits[row] for row in index],
             [self.speakers[row] for row in index],
+            {name: [values[row] for row in index] for name, values in self.columns.items()},
+            self.ratings[index],
+            self.asked[index],
         )

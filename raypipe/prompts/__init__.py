@@ -23,7 +23,7 @@ from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.prompts.options import lettered
-from raypipe.records import Descriptors, Option
+from raypipe.records import Descriptors, Option, Scale
 
 DISTRIBUTIONS = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
 """Built-in prompts about how listeners would judge a clip."""
@@ -43,6 +43,9 @@ RELABEL = "relabel"
 EXTRACT, GROUP = "extract", "group"
 """Built-in prompts about answers; see :mod:`raypipe.explain.classify.deciding`."""
 
+ATTRIBUTES = "attributes"
+"""The built-in prompt about arousal, valence and dominance, which sees ``low`` and ``high``."""
+
 JUDGE = "judge"
 """The built-in prompt about two reasons; see :mod:`raypipe.explain.judge.verdicts`."""
 
@@ -50,7 +53,7 @@ JUDGE = "judge"
 RATIONALE = "rationale"
 """The built-in prompt of a teacher that knows the label; see :mod:`raypipe.explain.rationale`."""
 
-_OTHERS = (RELABEL, EXTRACT, GROUP, JUDGE, RATIONALE)
+_OTHERS = (ATTRIBUTES, RELABEL, EXTRACT, GROUP, JUDGE, RATIONALE)
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
 
@@ -100,6 +103,7 @@ def fill_template(
     descriptors: Descriptors | None = None,
     examples: Sequence[Example] = (),
     options: Sequence[Option] = (),
+    scale: Scale | None = None,
 ) -> str:
     """The text of the user's turn for one utterance.
 
@@ -113,6 +117,7 @@ def fill_template(
         descriptors: how the clip sounds; for templates that use them.
         examples: solved ones, for templates that use them.
         options: of a closed form; none for all labels in the usual order.
+        scale: that attributes are asked on: ``low`` and ``high`` for templates about them.
 
     Raises:
         ConfigError: if the template does not compile, uses a name or descriptors that are not given
@@ -130,6 +135,7 @@ def fill_template(
         descriptors=descriptors,
         examples=list(examples),
         options=options or (lettered(labels) if uses(source, "options") else ()),
+        **({} if scale is None else {"low": f"{scale[0]:g}", "high": f"{scale[1]:g}"}),
     )
 
 
@@ -154,6 +160,7 @@ def check_template(
     fixed_sentences: bool = False,
     candidate: str | None = None,
     examples: Sequence[Example] = (),
+    scale: Scale | None = None,
 ) -> None:
     """Fill a template with what utterances may be like, before there is one.
 
@@ -163,6 +170,7 @@ def check_template(
         fixed_sentences: of the corpus.
         candidate: for templates that judge one.
         examples: solved ones.
+        scale: for templates about attributes.
 
     Raises:
         ConfigError: if it cannot be filled, or does not show the examples that there are.
@@ -181,6 +189,7 @@ def check_template(
                 candidate=candidate,
                 descriptors=descriptors,
                 examples=examples,
+                scale=scale,
             )
 
 

@@ -39,6 +39,8 @@ class RunOutline:
         own_verifier: the model that answers verifies its own answers.
         labels: what is asked about; None before the corpus is known.
         questions: names of questions that are asked although no strategy reads them.
+        attributes_max_new_tokens: longest answer about attributes, in tokens; None where the scale
+            of the corpus's ratings is not known.
     """
 
     prompts: tuple[PromptOutline, ...] = (PromptOutline("distribution"),)
@@ -50,3 +52,4 @@ class RunOutline:
     own_verifier: bool = True
     labels: LabelSet | None = None
     questions: tuple[str, ...] = ()
+    attributes_max_new_tokens: int | None = None

@@ -24,6 +24,7 @@ class Pass:
         kind: :attr:`Hypothesis.kind` that its answers are recorded under; None for those that the
             engine gives.
         cot: asks the prompt's variant with step-by-step instructions.
+        attributes: asks the run's template about arousal, valence and dominance.
         only_ambiguous: asked of utterances whose cheap prediction is ambiguous, after the others.
     """
 
@@ -32,6 +33,7 @@ class Pass:
     request: Search | EngineRequest
     kind: str | None = None
     cot: bool = False
+    attributes: bool = False
     only_ambiguous: bool = False
 
     @property
@@ -49,9 +51,10 @@ class Pass:
         """Everything about it that can change an answer, as JSON values."""
         request = self.request
         assert dataclasses.is_dataclass(request)
-        return {
+        told = {
             "request": [type(request).__name__, dataclasses.asdict(request)],
             "kind": self.kind,
             "cot": self.cot,
             "only_ambiguous": self.only_ambiguous,
         }
+        return {**told, "attributes": True} if self.attributes else told

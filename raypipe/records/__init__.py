@@ -30,6 +30,7 @@ from raypipe.records.asking import (
     Turn,
     WrittenTurn,
 )
+from raypipe.records.attributes import ATTRIBUTES, AttributeAnswer, AttributeScales, Scale
 from raypipe.records.corpus import (
     AudioMarks,
     Descriptors,
@@ -44,11 +45,14 @@ from raypipe.records.features import LayerStatistics
 from raypipe.records.label_table import OWN_LABELS, LabelTable
 
 __all__ = [
+    "ATTRIBUTES",
     "NO_PENALTIES",
     "OWN_LABELS",
     "AlphaKind",
     "AskedPenalties",
     "AskedQuestion",
+    "AttributeAnswer",
+    "AttributeScales",
     "AudioMarks",
     "ChatInput",
     "ClipPlace",
@@ -75,6 +79,7 @@ __all__ = [
     "Penalties",
     "Prediction",
     "Request",
+    "Scale",
     "Search",
     "Stage",
     "Turn",

@@ -13,6 +13,7 @@ from raypipe.metrics.baselines import HUMANS, PRIOR, REFERENCES
 from raypipe.metrics.metric import (
     HUMAN_SKILL_SUFFIX,
     MEDIAN_SUFFIX,
+    REST_SUFFIX,
     SKILL_SUFFIX,
     UNIFORM_SUFFIX,
     Metric,
@@ -35,7 +36,11 @@ CALLS: Final = "verifier_calls"
 ESCALATED: Final = "escalated"
 PREDICTION_TIES: Final = "prediction_ties"
 
-_VARIANTS: Final = {UNIFORM_SUFFIX: "invalid as uniform", MEDIAN_SUFFIX: "median"}
+_VARIANTS: Final = {
+    UNIFORM_SUFFIX: "invalid as uniform",
+    MEDIAN_SUFFIX: "median",
+    REST_SUFFIX: "less the other slices'",
+}
 
 
 def headline_metrics() -> tuple[str, ...]:

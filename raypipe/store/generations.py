@@ -98,7 +98,7 @@ def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, 
 
 
 # What of an utterance is not carried along: the audio, and what only the shards tell.
-_NOT_KEPT = {"audio", "consensus", "arousal", "valence", "dominance"}
+_NOT_KEPT = {"audio", "consensus"}
 
 
 def _kept_row(utterance: Utterance) -> dict[str, object]:

@@ -149,6 +149,7 @@ _ASKED_ABOUT = [
 GENERATIONS = pa.schema(
     [
         *_ASKED_ABOUT,
+        *_ATTRIBUTES,
         ("questions", pa.list_(_QUESTION)),
         ("hypotheses", pa.list_(_HYPOTHESIS)),
         # A column of its own, aligned with hypotheses: hypotheses x steps x recorded tokens.
@@ -222,6 +223,7 @@ PREDICTIONS = pa.schema(
         ("dataset", pa.string()),
         ("split", pa.string()),
         ("speaker", pa.string()),
+        ("duration_s", pa.float64()),
         pa.field("model", pa.string(), nullable=False),
         pa.field("prompt", pa.string(), nullable=False),
         pa.field("strategy", pa.string(), nullable=False),
@@ -246,6 +248,9 @@ PREDICTIONS = pa.schema(
         ("votes_union", pa.list_(pa.string())),  # labels that any annotator gave
         ("votes_primary", pa.list_(pa.string())),  # and those that any gave first
         *_NOTES,
+        *_ATTRIBUTES,  # the annotators' means; null where the corpus has none
+        *((f"predicted_{name}", kind) for name, kind in _ATTRIBUTES),
+        ("attributes_reason", pa.string()),  # why an answer about them is invalid
         *((name, pa.float64()) for name in UTTERANCE_METRICS),
     ]
 )

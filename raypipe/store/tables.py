@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from raypipe.labels import LabelSet
 from raypipe.records import (
+    ATTRIBUTES,
     AskedQuestion,
+    AttributeAnswer,
     AudioMarks,
     Failure,
     Prediction,
@@ -85,6 +88,7 @@ def predictions_table(
     labels: LabelSet,
     scores: Mapping[str, Sequence[float | None]],
     policy: VotePolicy | None = None,
+    attributes: Mapping[str, AttributeAnswer] = MappingProxyType({}),
 ) -> pa.Table:
     """The ``predictions/`` object of one shard: one row per utterance and strategy.
 
@@ -97,6 +101,7 @@ def predictions_table(
         scores: every per-utterance metric by column name, each aligned with ``rows``; None where
             undefined.
         policy: how the corpus understands the words of its votes; default: the default policy.
+        attributes: what the model says of arousal, valence and dominance, by utterance id.
     """
     policy = policy or VotePolicy()
     keys = {"run": run, "model": model, "prompt": prompt, "labels": labels.names}
@@ -106,6 +111,7 @@ def predictions_table(
     for number, (utterance, prediction) in enumerate(rows):
         if utterance is not known:  # its rows stand together
             known, truth = utterance, _truth_row(utterance, labels, policy)
+            truth |= _attributes_row(attributes.get(utterance.utterance_id))
         own = {name: values[number] for name, values in scores.items()}
         table.append({**keys, **truth, **_prediction_row(prediction, labels), **own})
     return table_from_rows(table, with_metadata(PREDICTIONS, labels_metadata(labels)))
@@ -130,6 +136,7 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
         "dataset": utterance.dataset,
         "split": utterance.split,
         "speaker": utterance.speaker,
+        "duration_s": utterance.duration_s,
         "soft_label": utterance.soft_label,
         "plurality": utterance.plurality,
         "n_votes": utterance.n_votes,
@@ -139,6 +146,18 @@ def _truth_row(utterance: Utterance, labels: LabelSet, policy: VotePolicy) -> di
         if utterance.audio_marks is None
         else plain_values(utterance.audio_marks),
         "facts": list(utterance.facts.items()) or None,
+        **{name: getattr(utterance, name) for name in ATTRIBUTES},
+    }
+
+
+def _attributes_row(answer: AttributeAnswer | None) -> dict[str, object]:
+    ratings = None if answer is None else answer.ratings
+    return {
+        **{
+            f"predicted_{name}": None if ratings is None else ratings[place]
+            for place, name in enumerate(ATTRIBUTES)
+        },
+        "attributes_reason": None if answer is None else answer.reason,
     }
 
 

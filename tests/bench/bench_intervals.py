@@ -65,6 +65,9 @@ def draw(rng: np.random.Generator, size: int) -> tuple[Utterances, dict[str, Arr
         n_votes=n_votes,
         splits=[None] * size,
         speakers=list(speakers),
+        columns={},
+        ratings=np.full((size, 6), np.nan),
+        asked=np.zeros(size, dtype=np.bool_),
     )
     close = 0.7 * heard + 0.3 * rng.dirichlet(np.ones(K), size)
     other = 0.8 * heard + 0.2 * rng.dirichlet(np.ones(K), size)

@@ -33,7 +33,9 @@ from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.leaders import difference_rows
 from raypipe.reporting.run.metric_tables import metric_tables
 from raypipe.reporting.run.other_labels import other_labels_table
+from raypipe.reporting.run.rated import HEADS, rated_rows
 from raypipe.reporting.run.scores import Approach, Scores
+from raypipe.reporting.run.sliced import columns_of, empty_columns, sliced_tables
 from raypipe.reporting.text import clean, listing
 from raypipe.store.run_record import RunRecord
 
@@ -79,6 +81,7 @@ def html_report(
     typical = None
     if best is not None:
         typical = scores.get(best, f"{PRIMARY}.median") or scores.get(best, PRIMARY)
+    columns = columns_of(run)
     digest = digest_predictions(
         predictions, labels, focus=best, typical_js=typical.value if typical is not None else None
     )
@@ -90,7 +93,11 @@ def html_report(
     context = {
         "title": clean(run.name or "unnamed run"),
         "headline": headline(scores, digest),
-        "alerts": [*alerts(run, balance, digest), *cut_answers(tallies)],
+        "alerts": [
+            *alerts(run, balance, digest),
+            *cut_answers(tallies),
+            *empty_columns(scores, columns),
+        ],
         "balance": balance,
         "facts": facts(run, scores, digest),
         "scores": tables.score_table(scores),
@@ -99,7 +106,10 @@ def html_report(
         "best": scores.name(best) if best is not None else None,
         "shown": scores.name(shown) if shown is not None else None,
         "cards": cards(digest.examples, labels),
-        "slices": tables.slice_table(scores, best) if best is not None else (),
+        "slices": tables.slice_table(scores, best, columns) if best is not None else (),
+        "sliced": sliced_tables(scores, best, columns) if best is not None else (),
+        "rated": rated_rows(scores),
+        "rated_heads": HEADS,
         "parsing": tables.parsing_table(scores, digest.tallies),
         "answers": answer_groups(tallies, strategies),
         "answers_each": MOST_ROWS,

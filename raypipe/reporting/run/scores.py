@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from raypipe.metrics.attributes import STRATEGY
 from raypipe.reporting.names import (
     HUMANS,
     INVALID,
@@ -97,23 +98,29 @@ class Scores:
             n, n_invalid, labels, note, p_value. A row without a finite value is left out.
         labels: name of the label table whose rows are read; None for those under the corpus's
             own labels.
+
+    Attributes:
+        rated: models and prompts with scores of arousal, valence and dominance, which are not
+            among the approaches.
     """
 
     def __init__(self, metrics: pa.Table, labels: str | None = None) -> None:
         self._estimates: dict[tuple[Approach, str, str, str | None], Estimate] = {}
         approaches: dict[Approach, None] = {}
+        rated: dict[Approach, None] = {}
         slices: dict[str, None] = {}
         for row in _rows(metrics):
             if row["labels"] != labels:
                 continue
             approach = Approach(*(clean(row[key] or "") for key in ("model", "prompt", "strategy")))
-            approaches.setdefault(approach)
+            (rated if approach.strategy == STRATEGY else approaches).setdefault(approach)
             slices.setdefault(str(row["slice"]))
             estimate = _estimate(row)
             if estimate is not None:
                 key = (approach, str(row["slice"]), str(row["metric"]), row["versus"])
                 self._estimates[key] = estimate
         self.slices = tuple(slices)
+        self.rated = tuple(rated)
         cells = list(dict.fromkeys((approach.model, approach.prompt) for approach in approaches))
         self._cells = {cell: place for place, cell in enumerate(cells)}
         self.approaches = tuple(sorted(self._without_copies(approaches), key=self._rank))
@@ -186,7 +193,7 @@ class Scores:
         cell = self._cells[approach.model, approach.prompt]
         # sorted() is stable: unknown strategies keep the order of the table.
         places = (1, rank, cell) if approach.is_reference else (0, cell, rank)
-        return *places, _natural(settings)
+        return *places, natural(settings)
 
     def best(self, metric: str = PRIMARY, slice_name: str = "all") -> Approach | None:
         """The strategy with the best value, the first of equals; None as of :meth:`best_of`."""
@@ -232,8 +239,8 @@ class Scores:
         """Names of all metrics that have a value on a slice, paired differences left out."""
         names = (
             metric
-            for _, where, metric, versus in self._estimates
-            if where == slice_name and versus is None
+            for approach, where, metric, versus in self._estimates
+            if where == slice_name and versus is None and approach not in self.rated
         )
         return tuple(dict.fromkeys(names))
 
@@ -279,8 +286,13 @@ class Scores:
             yield approach
 
 
-def _natural(text: str) -> tuple[str | float, ...]:
-    """Words and numbers in turn, so that 1.5 comes after 1 and 10 after 2."""
+def natural(text: str) -> tuple[str | float, ...]:
+    """Words and numbers in turn, so that 1.5 comes after 1 and 10 after 2.
+
+    Example:
+        >>> sorted(["tau=10", "tau=2", "tau=1.5"], key=natural)
+        ['tau=1.5', 'tau=2', 'tau=10']
+    """
     parts = _NUMBER.split(text) if text else []
     return tuple(float(part) if place % 2 else part for place, part in enumerate(parts))
 

@@ -237,13 +237,23 @@ VERDICTS: Final = {
 }
 
 
-def slice_table(scores: Scores, best: Approach) -> tuple[SliceRow, ...]:
-    """The best strategy's and the prior's score on every slice but the ambiguity bins."""
+def slice_table(
+    scores: Scores, best: Approach, columns: Sequence[str] = ()
+) -> tuple[SliceRow, ...]:
+    """The best strategy's and the prior's score on every slice but the ambiguity bins.
+
+    Args:
+        scores: of the run.
+        best: the strategy.
+        columns: whose slices have a table of their own.
+    """
     prior = scores.prior(best)
     rows = []
     for name in scores.slices:
         estimate = scores.get(best, PRIMARY, name)
         if name.startswith("ambiguity_") or name.startswith("speaker=") or estimate is None:
+            continue
+        if name.partition("=")[0] in columns:
             continue
         reference = scores.get(prior, PRIMARY, name) if prior is not None else None
         verdict = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from raypipe.metrics.registry import COLUMNS, per_utterance
 from raypipe.prompts.options import options_for
 from raypipe.records import (
     OWN_LABELS,
+    AttributeAnswer,
+    AttributeScales,
     EmotionTokens,
     Failure,
     LabelTable,
@@ -22,6 +25,7 @@ from raypipe.records import (
     Prediction,
     Utterance,
 )
+from raypipe.runtime.finish.attributes import read_attributes
 from raypipe.store.generations import StoredAnswer, read_generations
 from raypipe.store.schemas import UTTERANCE_METRICS, option_order_of
 from raypipe.store.tables import predictions_table
@@ -74,6 +78,7 @@ class PredictionSettings(PredictionsOf):
         ensembles: means over prompts.
         truth: labels in the place of the utterances' own.
         fits: of the fitted strategies among ``variants``, by prompt.
+        attribute_scales: of the answers about attributes; None where they were not asked for.
     """
 
     emotion_tokens: EmotionTokens
@@ -81,9 +86,10 @@ class PredictionSettings(PredictionsOf):
     ensembles: tuple[Ensemble, ...] = ()
     truth: LabelTable = OWN_LABELS
     fits: Mapping[str, Fits] = field(default_factory=dict)
+    attribute_scales: AttributeScales | None = None
 
 
-AnsweredRow = tuple[Utterance, list[Prediction]] | Failure
+AnsweredRow = tuple[Utterance, list[Prediction], AttributeAnswer | None] | Failure
 Failed = tuple[int | None, Failure]
 """A failed row with its number; without one the whole shard has failed."""
 
@@ -144,9 +150,9 @@ def _with_fits(
         if isinstance(row, Failure):
             fitted.append(row)
             continue
-        utterance, predictions = row
+        utterance, predictions, attributes = row
         own = (_with_fit(utterance, each, fits, settings.labels) for each in predictions)
-        fitted.append((utterance, [each for each in own if each is not None]))
+        fitted.append((utterance, [each for each in own if each is not None], attributes))
     return fitted
 
 
@@ -196,7 +202,11 @@ def _predicted(
         raise
     except Exception as error:  # about a text that nobody foresaw
         return Failure(utterance.utterance_id, "aggregate", *unexpected(error))
-    return utterance, predictions
+    scales = settings.attribute_scales
+    attributes = None
+    if scales is not None:
+        attributes = read_attributes(answer.hypotheses, answer.questions, scales)
+    return utterance, predictions, attributes
 
 
 def _together(row: Mapping[str, AnsweredRow]) -> AnsweredRow:
@@ -204,8 +214,8 @@ def _together(row: Mapping[str, AnsweredRow]) -> AnsweredRow:
     answered = {prompt: answer for prompt, answer in row.items() if not isinstance(answer, Failure)}
     if not answered:
         return next(answer for answer in row.values() if isinstance(answer, Failure))
-    utterance, _ = next(iter(answered.values()))
-    return utterance, ensemble({prompt: made for prompt, (_, made) in answered.items()})
+    utterance, _, _ = next(iter(answered.values()))
+    return utterance, ensemble({prompt: made for prompt, (_, made, _) in answered.items()}), None
 
 
 def _tables(
@@ -213,17 +223,23 @@ def _tables(
 ) -> tuple[pa.Table, list[Failed]]:
     rows: list[tuple[Utterance, Prediction]] = []
     failures: list[Failed] = []
+    told: dict[str, AttributeAnswer] = {}
     for index, answer in enumerate(answers):
         if isinstance(answer, Failure):
             failures.append((index, answer))
         else:
-            utterance, predictions = answer
+            utterance, predictions, attributes = answer
             rows.extend((utterance, prediction) for prediction in predictions)
-    return scored_predictions(rows, settings, prompt), failures
+            if attributes is not None:
+                told[utterance.utterance_id] = attributes
+    return scored_predictions(rows, settings, prompt, told), failures
 
 
 def scored_predictions(
-    rows: Sequence[tuple[Utterance, Prediction]], settings: PredictionsOf, prompt: str
+    rows: Sequence[tuple[Utterance, Prediction]],
+    settings: PredictionsOf,
+    prompt: str,
+    attributes: Mapping[str, AttributeAnswer] = MappingProxyType({}),
 ) -> pa.Table:
     """Rows of ``predictions/`` with the metrics of every utterance.
 
@@ -231,6 +247,7 @@ def scored_predictions(
         rows: utterances with one prediction each, those of one utterance together.
         settings: whose predictions they are.
         prompt: name of the prompt in the tables.
+        attributes: what the model says of arousal, valence and dominance, by utterance id.
     """
     return predictions_table(
         rows,
@@ -240,6 +257,7 @@ def scored_predictions(
         labels=settings.labels,
         scores=_scores(rows),
         policy=settings.policy,
+        attributes=attributes,
     )
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
+from raypipe.metrics.columns import held_in
 from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
 from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.runtime.finish.counts import ModelPrompt
@@ -35,7 +36,7 @@ SHARDS_PER_TASK = 16
 # Every metric is worked out again from the distributions themselves.
 _UNREAD = (
     *("run", "dataset", "labels", "parse_rule", "invalid_reason", "dropped_share"),
-    *("predicted", "covariance", "audio_marks", "facts"),
+    *("predicted", "covariance", "duration_s", "audio_marks", "facts"),
     *UTTERANCE_METRICS,
 )
 
@@ -103,9 +104,11 @@ def _metrics(
     other_labels = ray.put(truth)
 
     def summarise(table: pa.Table) -> CorpusSummary:
-        return CorpusSummary.from_table(relabelled_rows(table, ray.get(other_labels)), labels)
+        rows = relabelled_rows(table, ray.get(other_labels))
+        return CorpusSummary.from_table(rows, labels, settings.slices)
 
-    summary = CorpusSummary.merge_all(list(_states(groups, tables, summarise)))
+    unread = [name for name in _UNREAD if name not in held_in(settings.slices)]
+    summary = CorpusSummary.merge_all(list(_states(groups, tables, unread, summarise)))
     _ = summary.frame  # worked out once here, not in every task
     shared = ray.put(summary)
 
@@ -122,17 +125,20 @@ def _metrics(
             are_votes=votes,
         )
 
-    state = reduce(MetricState.merge, _states(groups, tables, measure))
+    state = reduce(MetricState.merge, _states(groups, tables, unread, measure))
     return state.finish()
 
 
 def _states(
-    groups: Sequence[Sequence[str]], tables: Location, make: Callable[[pa.Table], State]
+    groups: Sequence[Sequence[str]],
+    tables: Location,
+    unread: Sequence[str],
+    make: Callable[[pa.Table], State],
 ) -> Iterator[State]:
     """``make`` over every group's rows in Ray tasks; the states in the groups' order."""
 
     def state_of(names: Sequence[str]) -> State:
-        parts = [object_table(tables.read(name), without=_UNREAD) for name in names]
+        parts = [object_table(tables.read(name), without=unread) for name in names]
         return make(pa.concat_tables(parts))
 
     return in_order(ray.remote(num_cpus=0.5)(state_of), groups)

@@ -34,6 +34,8 @@ class WindowInputs:
             they are not asked.
         for_verifier: the clip as another model takes it that verifies; None without one.
         clip_from: number of a prompt that comes with the clip.
+        attributes: those of the template about arousal, valence and dominance, by prompt; empty
+            if it is not asked.
     """
 
     window: int
@@ -42,6 +44,13 @@ class WindowInputs:
     cot: tuple[Tagged | Failure, ...] = ()
     for_verifier: Tagged | Failure | None = None
     clip_from: int = 0
+    attributes: tuple[Tagged | Failure, ...] = ()
+
+    def inputs(self, asking: Pass) -> tuple[Tagged | Failure, ...]:
+        """What a call of the engine is about, by prompt."""
+        if asking.attributes:
+            return self.attributes
+        return self.cot if asking.cot else self.asked
 
     @property
     def clip(self) -> Tagged | Failure:
@@ -96,7 +105,7 @@ class ShardAnswers:
         """
         inputs = [
             item
-            for item in self._inputs(cot=asking.cot)
+            for item in self._inputs(asking)
             if not asking.only_ambiguous or is_ambiguous(self._answered(item.where))
         ]
         ready = [item.prepared for item in inputs if not isinstance(item.prepared, Failure)]
@@ -138,14 +147,14 @@ class ShardAnswers:
         hypotheses, questions = self._answered(where)
         return replace(self._first[where], hypotheses=tuple(hypotheses), questions=tuple(questions))
 
-    def _inputs(self, *, cot: bool) -> Iterator[_Input]:
+    def _inputs(self, asking: Pass) -> Iterator[_Input]:
         """Inputs of the rows and prompts that have not failed.
 
         What could not be prepared fails its row and prompt, unless that was answered before.
         """
         for number, row in enumerate(self._rows):
             for window in () if isinstance(row, Failure) else row:
-                for prompt, prepared in enumerate(window.cot if cot else window.asked):
+                for prompt, prepared in enumerate(window.inputs(asking)):
                     where = number, prompt
                     if isinstance(prepared, Failure) and where not in self._first:
                         self._failures.setdefault(where, prepared)

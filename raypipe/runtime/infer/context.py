@@ -11,7 +11,14 @@ from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.questions import Pass
-from raypipe.records import ClipPlace, EmotionTokens, OptionOrder, Turn
+from raypipe.records import (
+    AttributeScales,
+    ClipPlace,
+    EmotionTokens,
+    OptionOrder,
+    Scale,
+    Turn,
+)
 from raypipe.runtime.finish.aggregation import Ensemble, PredictionSettings
 from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
@@ -70,6 +77,19 @@ class ShardTasks:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributesPrompt:
+    """A template about arousal, valence and dominance.
+
+    Attributes:
+        source: its text.
+        scale: that it states.
+    """
+
+    source: str
+    scale: Scale
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt of a run, with a partition of its own in every table.
 
@@ -82,6 +102,7 @@ class Prompt:
         turn: how it is put to the model.
         options: in which order a closed form offers its options; None for another form.
         clip: where the clip stands; None for where the model's family has it.
+        attributes: what is asked beside it about arousal, valence and dominance; None for nothing.
     """
 
     name: str
@@ -92,13 +113,14 @@ class Prompt:
     turn: Turn = "chat"
     options: OptionOrder | None = None
     clip: ClipPlace | None = None
+    attributes: AttributesPrompt | None = None
 
     def identity(self) -> dict[str, object]:
         """Everything about it that can change an answer; newer fields go without saying."""
         told = dataclasses.asdict(self)
         if self.turn == "chat":
             del told["turn"]
-        for newer in ("options", "clip"):
+        for newer in ("options", "clip", "attributes"):
             if told[newer] is None:
                 del told[newer]
         return told
@@ -132,6 +154,7 @@ class RunContext:
         beam_count: of the main search.
         emotion_tokens: what the recorded logits are aligned with.
         truth: label table in the place of the shards' labels; None for those.
+        attribute_scales: of the answers about attributes; None where they are not asked for.
     """
 
     run: str
@@ -157,6 +180,7 @@ class RunContext:
     generation_fingerprint: str
     prediction_fingerprint: str
     truth: PlacedTable | None = None
+    attribute_scales: AttributeScales | None = None
 
     @property
     def prediction_settings(self) -> PredictionSettings:
@@ -170,6 +194,7 @@ class RunContext:
             variants=self.variants,
             ensembles=self.ensembles,
             truth=table_instead(self.truth),
+            attribute_scales=self.attribute_scales,
         )
 
     @property

@@ -8,22 +8,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from raypipe.audio import AudioLimits, decode
-from raypipe.config import PromptConfig, RunConfig
-from raypipe.descriptors import describe
+from raypipe.audio import AudioLimits
+from raypipe.config import RunConfig
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.prompts import check_template, template_source, uses
-from raypipe.prompts.examples import Example, read_examples
+from raypipe.prompts import uses
 from raypipe.prompts.options import LETTERS, with_letters
-from raypipe.records import Descriptors
 from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
-from raypipe.runtime.infer.closed_form import check_options, option_order
-from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask, ShardTasks
+from raypipe.runtime.infer.closed_form import check_options
+from raypipe.runtime.infer.context import RunContext, ShardTask, ShardTasks
 from raypipe.runtime.infer.devices import local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
 from raypipe.runtime.infer.fitted import refuse_fitted
@@ -33,13 +31,13 @@ from raypipe.runtime.infer.models import (
     make_frontend,
     model_fingerprint,
 )
+from raypipe.runtime.infer.prompts import run_prompt, usable_source
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
+from raypipe.runtime.infer.ratings import check_ratings
 from raypipe.shards import ShardEntry, ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.store.run_record import LabelsUsed
 from raypipe.strategies.sweep import Sweep
-
-_MEASURED_AT_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +103,9 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
             f"the corpus in {shards.uri} is empty: it holds 0 utterances; {index.failures} inputs "
             f"of its ingest failed and {index.excluded} were left out"
         )
+    names = [entry.name for entry, _ in shards_of_run(index, config.input.limit)]
+    check_columns(config.metrics.slices, shards, names)
+    check_ratings(config.attribute_scales, shards, names)
     truth = truth_tables(config.labels, LabelSet(tuple(index.labels)), config.storage.endpoint)
     label_tables = truth.used(utterance_ids(shards, index, config.input.limit))
     automatic = Automatic(tables, ask)
@@ -208,7 +209,7 @@ def unchecked_contexts(
     refuse_fitted(config)
     config = automatic.with_precision(config)
     labels = LabelSet(tuple(index.labels))
-    prompts = tuple(_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
+    prompts = tuple(run_prompt(prompt, config, labels, index) for prompt in config.all_prompts)
     check_options(config, prompts)
     verification = _verification(config, labels, index)
     fingerprints = [model_fingerprint(model) for model in config.loaded_models]
@@ -256,6 +257,7 @@ def unchecked_contexts(
                 generation_fingerprint=generation,
                 prediction_fingerprint=prediction,
                 truth=truth.instead,
+                attribute_scales=config.attribute_scales,
             )
         )
     return config, tuple(contexts)
@@ -286,32 +288,9 @@ def run_sweep(
     )
 
 
-def _prompt(prompt: PromptConfig, config: RunConfig, labels: LabelSet, index: ShardIndex) -> Prompt:
-    examples: tuple[Example, ...] = ()
-    if prompt.examples is not None:
-        examples = read_examples(prompt.examples, labels, _measure)
-    asks_cot = any(asking.cot for asking in passes_of(config, labels))
-    cot = prompt.cot_template if asks_cot else None
-    return Prompt(
-        prompt.label,
-        _usable(prompt.template, labels, index, examples=examples),
-        None if cot is None else _usable(cot, labels, index, examples=examples),
-        prompt.is_text_only,
-        examples,
-        prompt.turn,
-        option_order(prompt),
-        prompt.clip,
-    )
-
-
-def _measure(audio: bytes) -> Descriptors:
-    """How an example's clip sounds."""
-    return describe(decode(audio, sampling_rate=_MEASURED_AT_HZ), _MEASURED_AT_HZ)
-
-
 def _verification(config: RunConfig, labels: LabelSet, index: ShardIndex) -> Verification | None:
     template = config.verifier.template
-    source = _usable(template, labels, index, candidate="")
+    source = usable_source(template, labels, index, candidate="")
     if uses(source, "descriptors"):
         raise ConfigError(f"verifier.template: {template} uses descriptors; a verifier gets none")
     return verification_of(config, source)
@@ -334,26 +313,6 @@ def _check_verifier(config: RunConfig, labels: LabelSet) -> None:
             }
         )
         check_engine(verifier, tokens)
-
-
-def _usable(
-    template: str,
-    labels: LabelSet,
-    index: ShardIndex,
-    *,
-    candidate: str | None = None,
-    examples: Sequence[Example] = (),
-) -> str:
-    """The text of a template that can be filled."""
-    source = template_source(template)
-    check_template(
-        source,
-        labels,
-        fixed_sentences=index.fixed_sentences,
-        candidate=candidate,
-        examples=examples,
-    )
-    return source
 
 
 def ensembles_of(config: RunConfig) -> tuple[Ensemble, ...]:

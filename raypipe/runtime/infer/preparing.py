@@ -23,11 +23,12 @@ from raypipe.records import (
     FloatArray,
     OptionOrder,
     Request,
+    Scale,
     Stage,
     Utterance,
 )
 from raypipe.runtime.infer.answering import WindowInputs
-from raypipe.runtime.infer.context import RunContext, ShardTask
+from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
 from raypipe.shards import read_shard
 
 
@@ -206,16 +207,25 @@ def _clips(
 
 
 def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request | Failure]:
-    """Every prompt about every window, then the variants with instructions."""
+    """Every prompt about every window, the variants with instructions, then about attributes."""
     if isinstance(clips, Failure):
         return
-    asked = [(prompt, prompt.source) for prompt in context.prompts]
+    asked: list[tuple[Prompt, str, Scale | None]] = [
+        (prompt, prompt.source, None) for prompt in context.prompts
+    ]
     asked += [
-        (prompt, prompt.cot_source) for prompt in context.prompts if prompt.cot_source is not None
+        (prompt, prompt.cot_source, None)
+        for prompt in context.prompts
+        if prompt.cot_source is not None
+    ]
+    asked += [
+        (prompt, prompt.attributes.source, prompt.attributes.scale)
+        for prompt in context.prompts
+        if prompt.attributes is not None
     ]
     for window in clips.windows:
         measured: Descriptors | Failure | None = None
-        for prompt, source in asked:
+        for prompt, source, scale in asked:
             if measured is None and uses(source, "descriptors"):
                 measured = _measured(clips, window)
             if isinstance(measured, Failure) and uses(source, "descriptors"):
@@ -228,6 +238,7 @@ def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request 
                 descriptors=None if isinstance(measured, Failure) else measured,
                 examples=prompt.examples,
                 options=prompt.options,
+                scale=scale,
             )
             samples = None if prompt.text_only else window
             yield Request(clips.row.utterance_id, text, samples, prompt.turn, prompt.clip)
@@ -267,9 +278,14 @@ def _windows(
     for number, window in enumerate(clips.windows):
         asked = tuple(next(prepared) for _ in context.prompts)
         cot = tuple(next(prepared) for prompt in context.prompts if prompt.cot_source is not None)
+        attributes = tuple(
+            next(prepared) for prompt in context.prompts if prompt.attributes is not None
+        )
         window_s = None if is_whole else len(window) / clips.sampling_rate
         clip_from = with_clip[0] if with_clip else 0
-        yield WindowInputs(number, window_s, asked, cot, next(for_verifier, None), clip_from)
+        yield WindowInputs(
+            number, window_s, asked, cot, next(for_verifier, None), clip_from, attributes
+        )
 
 
 def filled(
@@ -281,6 +297,7 @@ def filled(
     descriptors: Descriptors | None = None,
     examples: Sequence[Example] = (),
     options: OptionOrder | None = None,
+    scale: Scale | None = None,
 ) -> str:
     """A template filled for one utterance; arguments as :func:`raypipe.prompts.fill_template`."""
     return fill_template(
@@ -293,6 +310,7 @@ def filled(
         descriptors=descriptors,
         examples=examples,
         options=options_for(options, context.labels, row.utterance_id),
+        scale=scale,
     )
 
 

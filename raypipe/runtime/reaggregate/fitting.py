@@ -120,7 +120,7 @@ def base_rows(part: ShardOfModel, work: ReaggregationWork) -> _Bases | str:
         for place, variant in enumerate(variants):
             key = prompt, _base_of(variant)
             if key not in rows:
-                own = [(utterance, made[place]) for utterance, made in answered]
+                own = [(utterance, made[place]) for utterance, made, _ in answered]
                 rows[key] = _corpus_rows(own, work.labels)
     return rows
 

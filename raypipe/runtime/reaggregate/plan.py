@@ -13,6 +13,7 @@ from raypipe.labels import LabelSet
 from raypipe.runtime.finish.labels import TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.infer.plan import ensembles_of, run_sweep
 from raypipe.runtime.reaggregate.asked import refuse_what_was_not_asked
 from raypipe.runtime.reaggregate.work import ReaggregationWork, ShardOfModel
@@ -39,6 +40,7 @@ class Changes:
         sub_beams: how many beams of the main search to read.
         replicates: of the bootstrap.
         annotator_labels: which of the annotators' labels annotator-aware scores take for right.
+        slices: columns of the corpus to slice by.
         labels: label table in the place of the corpus's labels; :data:`OWN` for those.
         labels_beside: label tables to measure against, too. Where this or ``labels`` is given,
             none of the run's own tables is used.
@@ -49,6 +51,7 @@ class Changes:
     sub_beams: tuple[int, ...] | None = None
     replicates: int | None = None
     annotator_labels: AnnotatorLabels | None = None
+    slices: tuple[str, ...] | None = None
     labels: str | None = None
     labels_beside: tuple[str, ...] = ()
 
@@ -163,11 +166,14 @@ def plan_reaggregation(
         generation_fingerprint=record.generation_fingerprint,
         fingerprint=fingerprint,
         truth=truth.instead,
+        attribute_scales=config.attribute_scales,
     )
     swept = {name: list(values) for name, values in changes.settings.items() if len(values) > 1}
     if changes.sub_beams:
         swept["sub_beams"] = list(changes.sub_beams)
     parts = _parts(source, [model.label for model in config.all_models], work.prompts)
+    generations = [part.object_name("generations", work.prompts[0]) for part in parts]
+    check_columns(config.metrics.slices, source, generations)
     return ReaggregationPlan(
         source_record=record,
         config=config,
@@ -247,7 +253,11 @@ def _changed_config(record: RunRecord, changes: Changes, place: str) -> RunConfi
     tables = changes.label_tables(record.label_tables or ())
     if tables or changed.get("labels"):
         changed["labels"] = [table.model_dump() for table in tables]
-    metrics = {"replicates": changes.replicates, "annotator_labels": changes.annotator_labels}
+    metrics = {
+        "replicates": changes.replicates,
+        "annotator_labels": changes.annotator_labels,
+        "slices": changes.slices,
+    }
     given_metrics = {name: value for name, value in metrics.items() if value is not None}
     if given_metrics:
         changed["metrics"] = {**record.config["metrics"], **given_metrics}

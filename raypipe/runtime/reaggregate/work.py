@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
-from raypipe.records import Stage
+from raypipe.records import AttributeScales, Stage
 from raypipe.runtime.finish.aggregation import (
     Ensemble,
     Failed,
@@ -49,6 +49,7 @@ class ReaggregationWork:
         fingerprint: of what is written.
         truth: label table in the place of the run's labels; None for those.
         fits: of the fitted strategies among ``variants``, by model and prompt.
+        attribute_scales: of the answers about attributes; None where they were not asked for.
     """
 
     source: Location
@@ -63,6 +64,7 @@ class ReaggregationWork:
     fingerprint: str
     truth: PlacedTable | None = None
     fits: Mapping[tuple[str, str], Fits] = field(default_factory=dict)
+    attribute_scales: AttributeScales | None = None
 
     @property
     def all_prompts(self) -> tuple[str, ...]:
@@ -183,6 +185,7 @@ def _settings(
         variants=work.variants,
         ensembles=work.ensembles,
         truth=table_instead(work.truth),
+        attribute_scales=work.attribute_scales,
     )
 
 
