@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from raypipe.reporting.canvas import INK, MUTED, SERIES, canvas, quiet, svg
 from raypipe.reporting.charts import Chart
 from raypipe.reporting.names import PRIMARY, TOKENS, title
 from raypipe.reporting.run.figures import MARKERS
+from raypipe.reporting.run.fitting import fitting, left_out_in_words
 from raypipe.reporting.run.headline import with_interval
 from raypipe.reporting.run.scores import Approach, ApproachGroup, Estimate, Scores
 from raypipe.reporting.text import amount, clean, score, shortened
@@ -31,6 +33,11 @@ _MOST_THRESHOLDS: Final = 8
 LineStyle = Literal["", "-", "--", ":", "-."]
 _LINES: Final[tuple[LineStyle, ...]] = ("-", "--", ":", "-.")
 _HEIGHT_IN: Final = 3.0
+_MOST_SERIES: Final = 14
+# Typographic points: the panel's width and height, a marker, and the farthest that one is moved.
+_PANEL: Final = (285.0, 150.0)
+_MARKER: Final = 5.5
+_FARTHEST: Final = 24.5
 _SMALL: Final = 8.5
 # A wide range of costs is read in factors, a narrow one in tokens.
 _LOG_FROM: Final = 6.0
@@ -66,6 +73,7 @@ def cost_charts(scores: Scores, metric: str = PRIMARY) -> list[Chart]:
 
 
 def _chart(scores: Scores, group: ApproachGroup, points: Sequence[CostPoint], metric: str) -> Chart:
+    kept, left_out = _that_fit(points)
     name = title(metric)
     prior = scores.prior(group.approaches[0])
     reference = scores.get(prior, metric) if prior is not None else None
@@ -74,20 +82,21 @@ def _chart(scores: Scores, group: ApproachGroup, points: Sequence[CostPoint], me
         for point in points
     )
     svg_ = cost_panel(
-        points,
+        kept,
         name=name,
         reference=None if reference is None else reference.value,
         alt=f"{name} by tokens per utterance: " + "; ".join(in_words),
     )
     words = [f"{group.title}:"] if group.title else []
     words.append(f"{name} with 95 % intervals; points that cost the same stand side by side.")
-    if any(point.threshold is not None for point in points):
+    if any(point.threshold is not None for point in kept):
         words.append("The line joins the thresholds of adaptive, in bits.")
     if reference is not None:
-        low, high = _span(points, reference.value)
+        low, high = _span(kept, reference.value)
         place = "Dashed" if low <= reference.value <= high else "Outside the figure"
         words.append(f"{place}: the prior, {score(reference.value)}, which costs nothing.")
-    return Chart(svg_, " ".join(words))
+    words.append(left_out_in_words(left_out))
+    return Chart(svg_, " ".join(word for word in words if word))
 
 
 def _points(scores: Scores, group: ApproachGroup, metric: str) -> list[CostPoint]:
@@ -177,6 +186,52 @@ def cost_panel(
         quiet(axes, "left", "right", "top")
         _legend(figure, drawn, columns)
         return svg(figure, alt)
+
+
+def _that_fit(points: Sequence[CostPoint]) -> tuple[list[CostPoint], list[str]]:
+    """Points whose markers do not cover each other, the best first to stay; names of the others."""
+
+    def covers(series: CostSeries, others: Sequence[CostSeries]) -> bool:
+        if series.line:
+            return sum(other.line != "" for other in others) >= len(_LINES)
+        single = [other for other in others if not other.line]
+        places = _places([each.points[0] for each in (*single, series)], points)
+        if any(abs(shift) > _FARTHEST for _, _, shift in places):
+            return True
+        # All pairs, as one more moves the others aside.
+        pairs = itertools.combinations(places, 2)
+        apart = (np.abs(np.subtract(left, right))[:2] for left, right in pairs)
+        return any(bool((gap < _MARKER).all()) for gap in apart)
+
+    drawn = _series(points)
+    ranked = sorted(
+        drawn,
+        key=lambda each: (not each.is_best, min(point.quality.value for point in each.points)),
+    )
+    kept = {series.name for series in fitting(ranked, covers, _MOST_SERIES)}
+    left_out = [series.name for series in drawn if series.name not in kept]
+    return [point for point in points if (point.family or point.name) in kept], left_out
+
+
+def _places(
+    shown: Sequence[CostPoint], points: Sequence[CostPoint]
+) -> list[tuple[float, float, float]]:
+    """Where markers stand in the panel, and how far each is moved aside, in typographic points."""
+    tokens = [point.tokens for point in points]
+    place = np.log if _is_logarithmic(tokens) else np.asarray
+    widest = float(place(max(tokens)) - place(min(tokens))) or 1.0
+    low, high = _span(points, None)
+    height = (high - low) or 1.0
+    shifts = _shifts(shown)
+    return [
+        (
+            float(place(point.tokens) - place(min(tokens))) / widest * _PANEL[0]
+            + shifts[point.name],
+            (point.quality.value - low) / height * _PANEL[1],
+            shifts[point.name],
+        )
+        for point in shown
+    ]
 
 
 def _series(points: Sequence[CostPoint]) -> list[CostSeries]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 
 import pyarrow as pa
@@ -23,13 +23,14 @@ from raypipe.reporting.names import (
 from raypipe.reporting.page import environment
 from raypipe.reporting.run import charts, tables
 from raypipe.reporting.run.answers import MOST_ROWS, answer_groups, cut_answers, tally_answers
-from raypipe.reporting.run.cards import cards, confusion
+from raypipe.reporting.run.confusion import confusion, short_names
 from raypipe.reporting.run.cost_quality import cost_charts
 from raypipe.reporting.run.digest import PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
 from raypipe.reporting.run.headline import headline
 from raypipe.reporting.run.metric_tables import metric_tables
 from raypipe.reporting.run.other_labels import other_labels_table
+from raypipe.reporting.run.samples import AUDIO_LIMIT, MOST_CLIP_S, Samples
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.text import clean, listing
 from raypipe.store.run_record import RunRecord
@@ -43,6 +44,7 @@ def html_report(
     labels: LabelSet,
     generations: Iterable[pa.Table] = (),
     gains: pa.Table | None = None,
+    samples: Callable[[Approach, float | None], Samples] | None = None,
 ) -> str:
     """The page about a run, as HTML.
 
@@ -58,6 +60,8 @@ def html_report(
         generations: the first rows of ``generations/`` of every model and prompt, for examples of
             answers; empty where the run holds none.
         gains: the ``gains/`` table of a heads job; None where there is none.
+        samples: gives utterances for an approach and its median JS, see
+            :func:`raypipe.reporting.run.samples.gather_samples`; None for a page without any.
 
     Returns:
         The page, with its style and figures inside.
@@ -74,9 +78,7 @@ def html_report(
     typical = None
     if best is not None:
         typical = scores.get(best, f"{PRIMARY}.median") or scores.get(best, PRIMARY)
-    digest = digest_predictions(
-        predictions, labels, focus=best, typical_js=typical.value if typical is not None else None
-    )
+    digest = digest_predictions(predictions, labels)
     # Without scores there is no best strategy; the first one can still be shown.
     shown = best if best in digest.tallies else next(iter(digest.tallies), None)
     balance = UtteranceBalance.of(run, errors)
@@ -91,7 +93,12 @@ def html_report(
         "scores": tables.score_table(scores),
         "best": scores.name(best) if best is not None else None,
         "shown": scores.name(shown) if shown is not None else None,
-        "cards": cards(digest.examples, labels),
+        "samples": None
+        if samples is None or shown is None
+        else samples(shown, None if typical is None else typical.value),
+        "sample_labels": tuple(zip(short_names(labels.names), labels.names, strict=True)),
+        "audio_limit": f"{AUDIO_LIMIT / 1e6:g}",
+        "most_clip_s": f"{MOST_CLIP_S:g}",
         "slices": tables.slice_table(scores, best) if best is not None else (),
         "parsing": tables.parsing_table(scores, digest.tallies),
         "answers": answer_groups(tallies, strategies),

@@ -10,7 +10,14 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from raypipe.errors import ConfigError, DecodeError, ObjectMissingError, RaypipeError, ShardError
+from raypipe.errors import (
+    ConfigError,
+    DecodeError,
+    ObjectMissingError,
+    RaypipeError,
+    ShardError,
+    StoreError,
+)
 from raypipe.reporting.clips import BrowserClip, browser_clip, stored_clip
 from raypipe.reporting.view import pages
 from raypipe.reporting.view.errors import errors_of
@@ -124,7 +131,7 @@ class Viewer:
                 continue
             try:
                 return browser_clip(stored_clip(run.shards, shard, utterance_id))
-            except (ShardError, DecodeError, ObjectMissingError) as error:
+            except (ShardError, StoreError, DecodeError) as error:
                 reasons[str(error)] = None
         raise ShardError("; ".join(reasons) or "no table says which shard it is in")
 

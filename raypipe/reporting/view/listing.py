@@ -128,7 +128,19 @@ class OpenRuns:
         if not self.approaches:
             raise ConfigError("there are no predictions to look at")
         of = self._approach(selection.of) if selection.of else next(iter(self.approaches.values()))
+        if selection.beside is None:
+            return of, self._of_another_run(of)
         return of, self._approach(selection.beside) if selection.beside else None
+
+    def _of_another_run(self, of: PlacedApproach) -> PlacedApproach | None:
+        """The approach of the next run that is most like one: equal, or of the same strategy."""
+        if len(self.runs) == 1:
+            return None
+        other = (of.run + 1) % len(self.runs)
+        placed = [each for each in self.approaches.values() if each.run == other]
+        same = [each for each in placed if each.approach == of.approach]
+        alike = [each for each in placed if each.approach.strategy == of.approach.strategy]
+        return next(iter([*same, *alike, *placed]), None)
 
     def _approach(self, key: str) -> PlacedApproach:
         if key not in self.approaches:

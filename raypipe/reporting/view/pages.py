@@ -27,7 +27,7 @@ _MOST_TRANSCRIPT: Final = 140
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FormChoice:
     """An option of a form's list."""
 
     value: str
@@ -36,11 +36,11 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class ChoiceGroup:
+class FormChoices:
     """Options under a heading; without one they stand alone."""
 
     name: str
-    choices: tuple[Choice, ...]
+    choices: tuple[FormChoice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,27 +209,27 @@ def _name(runs: OpenRuns, placed: PlacedApproach) -> str:
     return clean(" · ".join(parts), 300)
 
 
-def _sources(runs: OpenRuns, chosen: str) -> list[ChoiceGroup]:
+def _sources(runs: OpenRuns, chosen: str) -> list[FormChoices]:
     groups = []
     for number, run in enumerate(runs.runs):
         choices = tuple(
-            Choice(key, _name(runs, placed), key == chosen)
+            FormChoice(key, _name(runs, placed), key == chosen)
             for key, placed in runs.approaches.items()
             if placed.run == number
         )
-        groups.append(ChoiceGroup(clean(run.name) if len(runs.runs) > 1 else "", choices))
+        groups.append(FormChoices(clean(run.name) if len(runs.runs) > 1 else "", choices))
     return groups
 
 
-def _column_choices(columns: Mapping[str, ViewColumn]) -> list[Choice]:
-    return [Choice(name, shown_text(name, 200), is_chosen=False) for name in columns]
+def _column_choices(columns: Mapping[str, ViewColumn]) -> list[FormChoice]:
+    return [FormChoice(name, shown_text(name, 200), is_chosen=False) for name in columns]
 
 
-def _sorts(runs: OpenRuns, of: PlacedApproach, sort: str) -> list[Choice]:
+def _sorts(runs: OpenRuns, of: PlacedApproach, sort: str) -> list[FormChoice]:
     names = runs.sortable(of.run)
     return [
-        *(Choice(name, _metric_name(name), name == sort) for name in names),
-        Choice("utterance_id", "utterance id", not sort),
+        *(FormChoice(name, _metric_name(name), name == sort) for name in names),
+        FormChoice("utterance_id", "utterance id", not sort),
     ]
 
 

@@ -54,7 +54,8 @@ class ViewSelection:
 
     Attributes:
         of: key of the approach whose predictions are listed; empty for the first one.
-        beside: key of the approach that stands beside it; empty for none.
+        beside: key of the approach that stands beside it; empty for none; None for the runs' own
+            choice: the same approach of the second run, where there is one.
         search: text that the utterance id or the transcript contains; empty for all.
         filters: all of which a row must pass.
         sort: column; empty for the table's own choice.
@@ -64,7 +65,7 @@ class ViewSelection:
     """
 
     of: str = ""
-    beside: str = ""
+    beside: str | None = None
     search: str = ""
     filters: tuple[ColumnFilter, ...] = ()
     sort: str = ""
@@ -74,8 +75,10 @@ class ViewSelection:
 
     def fields(self) -> list[tuple[str, str]]:
         """Names and values of an address, those that are not the defaults."""
-        fields = [(name, getattr(self, name)) for name in ("of", "beside", "search", "sort")]
+        fields = [(name, getattr(self, name)) for name in ("of", "search", "sort")]
         fields = [(name, value) for name, value in fields if value]
+        if self.beside is not None:
+            fields.append(("beside", self.beside))
         for row in self.filters:
             fields += [("column", row.column), ("is", row.operator), ("value", row.value)]
         if not self.descending:
@@ -128,7 +131,7 @@ def parse_selection(fields: Mapping[str, Sequence[str]]) -> ViewSelection:
 
     return ViewSelection(
         of=single("of"),
-        beside=single("beside"),
+        beside=single("beside") if "beside" in fields else None,
         search=single("search").strip(),
         filters=_filters(fields),
         sort=single("sort"),

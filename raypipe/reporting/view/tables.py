@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -21,6 +21,7 @@ from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.run_record import RunRecord, read_record
 from raypipe.store.schemas import emotion_tokens_of
+from raypipe.store.tables import utterance_from_row
 
 TABLES: Final = ("predictions", "generations", "errors")
 _NOT_SHOWN: Final = frozenset({"covariance", "audio_marks", "facts", "run"})
@@ -99,13 +100,24 @@ class RunTables:
         """
         location = Location.parse(run, endpoint)
         record = read_record(location)
+        place = shards or shards_place(record)
+        where = None if place is None else Location.parse(place, endpoint or location.endpoint)
+        return cls.of(run, location, record, where)
+
+    @classmethod
+    def of(
+        cls, name: str, location: Location, record: RunRecord, shards: Location | None
+    ) -> RunTables:
+        """The tables of a run whose record is known.
+
+        Raises:
+            StoreError: if it has no predictions.
+        """
         opened = {name: table_dataset(location, name) for name in TABLES}
         datasets = {name: dataset for name, dataset in opened.items() if dataset is not None}
         if "predictions" not in datasets:
             raise StoreError(f"{location.uri} holds no predictions to look at")
-        place = shards or _shards_of(record)
-        where = None if place is None else Location.parse(place, endpoint or location.endpoint)
-        return cls(run, location, record, where, datasets)
+        return cls(name, location, record, shards, datasets)
 
     @property
     def labels(self) -> LabelSet:
@@ -120,15 +132,27 @@ class RunTables:
 
     def shard_of(self, utterance_id: str) -> str | None:
         """Name of the shard with an utterance, which its tables' objects have, too."""
-        for table in ("generations", "predictions"):
-            if table in self.datasets:
-                names = self.datasets[table].to_table(
-                    columns=["__filename"], filter=pc.field("utterance_id") == utterance_id
-                )
-                if names.num_rows:
-                    return self._object_name(table, str(names["__filename"][0]))
+        names = self.shards_of([utterance_id])
+        if names:
+            return names[utterance_id]
         rows = self._error_rows(utterance_id)
         return next((str(row["shard"]) for row in rows if row["shard"] is not None), None)
+
+    def shards_of(self, utterance_ids: Sequence[str]) -> dict[str, str]:
+        """Names of the shards with some utterances, as far as the large tables tell."""
+        names: dict[str, str] = {}
+        for table in ("generations", "predictions"):
+            missing = [key for key in utterance_ids if key not in names]
+            if table in self.datasets and missing:
+                rows = self.datasets[table].to_table(
+                    columns=["utterance_id", "__filename"],
+                    filter=pc.field("utterance_id").isin(missing),
+                )
+                for key, path in zip(
+                    *(rows[name].to_pylist() for name in rows.column_names), strict=True
+                ):
+                    names.setdefault(key, self._object_name(table, path))
+        return names
 
     def look_up(self, utterance_id: str) -> LookedUpUtterance:
         """All that the tables say of an utterance; of the large ones only its shard is read."""
@@ -141,14 +165,35 @@ class RunTables:
             for utterance, answer in read_generations(rows):
                 known = known or utterance
                 cells.append(AnsweredCell(*_keys_of(fragment), answer, tokens))
+        predictions = self.predictions_of(utterance_id, shard)
+        errors = tuple(self._error_rows(utterance_id))
+        return LookedUpUtterance(known, shard, tuple(cells), predictions, errors)
+
+    def predictions_of(
+        self, utterance_id: str, shard: str | None
+    ) -> tuple[Mapping[str, object], ...]:
+        """Rows of ``predictions/`` of an utterance, of all approaches."""
         predictions: list[Mapping[str, object]] = []
         schema = self.datasets["predictions"].schema
         for fragment in self._fragments("predictions", shard):
             rows = _rows(fragment, schema, utterance_id)
             kept = [name for name in rows.column_names if name not in _NOT_SHOWN]
             predictions += rows.select(kept).to_pylist()
-        errors = tuple(self._error_rows(utterance_id))
-        return LookedUpUtterance(known, shard, tuple(cells), tuple(predictions), errors)
+        return tuple(predictions)
+
+    def utterance_of(self, utterance_id: str, shard: str | None) -> Utterance | None:
+        """An utterance without its audio and without reading answers; None where none tells."""
+        if "generations" not in self.datasets:
+            return None
+        schema = self.datasets["generations"].schema
+        light = [name for name in schema.names if name not in ("hypotheses", "emotion_logits")]
+        same = pc.field("utterance_id") == utterance_id
+        for fragment in self._fragments("generations", shard):
+            rows = fragment.to_table(schema=schema, columns=light, filter=same).to_pylist()
+            for row in rows:
+                if row["sampling_rate"] is not None:
+                    return utterance_from_row(row)
+        return None
 
     def approaches(self) -> tuple[Approach, ...]:
         """Models, prompts and strategies with predictions, in the order of the first shards."""
@@ -212,8 +257,8 @@ def _rows(fragment: ds.Fragment, schema: pa.Schema, utterance_id: str) -> pa.Tab
     return fragment.to_table(schema=schema, filter=pc.field("utterance_id") == utterance_id)
 
 
-def _shards_of(record: RunRecord) -> str | None:
-    """Where a run read its shards, as its config says."""
+def shards_place(record: RunRecord) -> str | None:
+    """Where a run read its shards, as its config says; None where it does not."""
     section = record.config.get("input")
     place = section.get("shards") if isinstance(section, dict) else None
     return place if isinstance(place, str) else None

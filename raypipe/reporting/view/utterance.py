@@ -62,7 +62,7 @@ class VoteLine:
 
 
 @dataclass(frozen=True, slots=True)
-class StrategyCard:
+class PredictionCard:
     """One strategy's prediction beside the truth.
 
     Attributes:
@@ -143,7 +143,7 @@ class UtterancePart:
 
     run: str
     number: int
-    cards: tuple[StrategyCard, ...]
+    cards: tuple[PredictionCard, ...]
     cells: tuple[CellAnswers, ...]
     errors: tuple[tuple[str, str, str], ...]
 
@@ -248,13 +248,13 @@ def share_bars(
     )
 
 
-def _card(row: Mapping[str, object], labels: LabelSet, names_cells: bool) -> StrategyCard:
+def _card(row: Mapping[str, object], labels: LabelSet, names_cells: bool) -> PredictionCard:
     names = cast(Sequence[str] | None, row.get("labels")) or labels.names
     predicted = row.get("predicted")
     outcome = f"invalid: {clean(row.get('invalid_reason'), 400)}"
     if row["valid"]:
         outcome = "several labels tie" if predicted is None else clean(predicted)
-    return StrategyCard(
+    return PredictionCard(
         strategy=clean(row["strategy"]),
         cell=f"{clean(row['model'])} · {clean(row['prompt'])}" if names_cells else "",
         valid=bool(row["valid"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -12,6 +13,8 @@ from raypipe.errors import StoreError
 from raypipe.labels import LabelSet
 from raypipe.reporting.run.answers import MOST_ROWS
 from raypipe.reporting.run.page import html_report
+from raypipe.reporting.run.samples import gather_samples
+from raypipe.reporting.view.tables import RunTables, shards_place
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.run_record import RunRecord
@@ -31,6 +34,13 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         StoreError: if one of the tables is not there.
     """
     gains = table_dataset(tables, "gains")
+    shards = shards_place(record)
+    run = RunTables.of(
+        tables.uri,
+        tables,
+        record,
+        None if shards is None else Location.parse(shards, tables.endpoint),
+    )
     page = html_report(
         record,
         _dataset(tables, "metrics").to_table(),
@@ -39,6 +49,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         labels,
         first_answers(tables),
         None if gains is None else gains.to_table(),
+        partial(gather_samples, run, labels),
     )
     tables.write(REPORT, page.encode())
 
