@@ -28,6 +28,7 @@ from raypipe.store.views import text_literal
 ROWS_PER_PAGE: Final = 50
 _ROWS_WITH_FACTS: Final = 2000
 _MOST_FACTS: Final = 200
+_MOST_TOTALS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class OpenRuns:
     def __init__(self, runs: Sequence[RunTables]) -> None:
         self.runs = tuple(runs)
         self._lock = threading.Lock()
+        self._totals: dict[SqlCondition, int] = {}
         self._connection = duckdb.connect()
         for number, run in enumerate(self.runs):
             for table, dataset in run.datasets.items():
@@ -180,10 +182,18 @@ class OpenRuns:
             ConfigError: if it names a column or an approach that there is not.
         """
         first = (selection.page - 1) * ROWS_PER_PAGE
-        source, total_of = self._listing(selection), self._listing(selection, is_counted=True)
-        [(total,)] = self._ask(f"SELECT count(*) {total_of.sql}", total_of.parameters)
-        ids = self._ids(source, first, ROWS_PER_PAGE)
-        return ListedPage(self._rows(selection, ids), int(str(total)), first)
+        ids = self._ids(self._listing(selection), first, ROWS_PER_PAGE)
+        total = self._total(self._listing(selection, is_counted=True))
+        return ListedPage(self._rows(selection, ids), total, first)
+
+    def _total(self, listing: SqlCondition) -> int:
+        """Rows of a list; the tables of open runs do not change, so they are counted once."""
+        if listing not in self._totals:
+            [(total,)] = self._ask(f"SELECT count(*) {listing.sql}", listing.parameters)
+            if len(self._totals) >= _MOST_TOTALS:
+                self._totals.clear()
+            self._totals[listing] = int(str(total))
+        return self._totals[listing]
 
     def neighbours(self, selection: ViewSelection, place: int) -> list[str]:
         """Utterance ids around a place of the list, from 0: the one before, at and after it."""

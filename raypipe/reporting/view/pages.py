@@ -97,7 +97,10 @@ def overview_page(runs: OpenRuns, selection: ViewSelection) -> str:
         "columns": _column_choices(columns),
         "operators": OPERATOR_TITLES,
         "filters": [
-            (f"{row.column} {OPERATOR_TITLES[row.operator]} {row.value}", selection.without(place))
+            (
+                shown_text(f"{row.column} {OPERATOR_TITLES[row.operator]} {row.value}", 300),
+                selection.without(place),
+            )
             for place, row in enumerate(selection.filters)
         ],
         "sorts": _sorts(runs, of, sort),
