@@ -32,8 +32,9 @@ class _Rule:
     Attributes:
         title: for people.
         where: a condition on the rows.
-        order: what is smallest for the first one chosen, over the rows of an utterance.
-        whole: whether rows of all strategies of the model and prompt are looked at.
+        order: what is smallest for the first one chosen; over all rows of an utterance where
+            those of all strategies count.
+        whole: whether rows of all strategies of the model and prompt count.
     """
 
     title: str
@@ -61,23 +62,23 @@ def choose_utterances(
         for rule in _rules(typical_js):
             limit = len(chosen) + PER_RULE
             rows = connection.execute(f"{_query(rule, focus)} LIMIT {limit}").fetchall()
-            fresh = [str(key) for (key,) in rows if key not in chosen][:PER_RULE]
-            chosen |= {key: ChosenUtterance(key, rule.title) for key in fresh}
+            fresh = list(dict.fromkeys(str(key) for (key,) in rows if key not in chosen))
+            chosen |= {key: ChosenUtterance(key, rule.title) for key in fresh[:PER_RULE]}
     return tuple(chosen.values())
 
 
 def _rules(typical_js: float | None) -> list[_Rule]:
     scored = f"valid AND {PRIMARY} IS NOT NULL AND NOT isnan({PRIMARY})"
-    median = [] if typical_js is None else [f"min(abs({PRIMARY} - {typical_js!r}))"]
+    median = [] if typical_js is None else [f"abs({PRIMARY} - {typical_js!r})"]
     name = title(PRIMARY)
     return [
-        _Rule(f"lowest {name}", scored, f"min({PRIMARY})"),
+        _Rule(f"lowest {name}", scored, PRIMARY),
         *(_Rule(f"nearest to the median {name}", scored, order) for order in median),
-        _Rule(f"highest {name}", scored, f"-max({PRIMARY})"),
+        _Rule(f"highest {name}", scored, f"-{PRIMARY}"),
         _Rule(
             "most ambiguous votes",
             "valid AND true_entropy IS NOT NULL AND NOT isnan(true_entropy)",
-            "-max(true_entropy)",
+            "-true_entropy",
         ),
         _Rule(
             f"strategies furthest apart in {name}",
@@ -85,7 +86,7 @@ def _rules(typical_js: float | None) -> list[_Rule]:
             f"min({PRIMARY}) - max({PRIMARY})",
             whole=True,
         ),
-        _Rule("invalid answers", "NOT valid", "min(utterance_id)"),
+        _Rule("invalid answers", "NOT valid", "utterance_id"),
     ]
 
 
@@ -93,8 +94,10 @@ def _query(rule: _Rule, focus: Approach) -> str:
     keys = {"model": focus.model, "prompt": focus.prompt}
     if not rule.whole:
         keys["strategy"] = focus.strategy
+    # Without groups DuckDB keeps no more rows than it gives, however many utterances there are.
+    groups = "GROUP BY utterance_id " if rule.whole else ""
     same = " AND ".join(f"{key} = {text_literal(value)}" for key, value in keys.items())
     return (
         f"SELECT utterance_id FROM predictions WHERE {same} AND {rule.where} "
-        f"GROUP BY utterance_id ORDER BY {rule.order}, utterance_id"
+        f"{groups}ORDER BY {rule.order}, utterance_id"
     )

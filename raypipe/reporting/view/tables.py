@@ -100,9 +100,9 @@ class RunTables:
         """
         location = Location.parse(run, endpoint)
         record = read_record(location)
-        place = shards or shards_place(record)
-        where = None if place is None else Location.parse(place, endpoint or location.endpoint)
-        return cls.of(run, location, record, where)
+        if shards is not None:
+            return cls.of(run, location, record, Location.parse(shards, endpoint))
+        return cls.of(run, location, record, shards_place(record, endpoint))
 
     @classmethod
     def of(
@@ -257,8 +257,21 @@ def _rows(fragment: ds.Fragment, schema: pa.Schema, utterance_id: str) -> pa.Tab
     return fragment.to_table(schema=schema, filter=pc.field("utterance_id") == utterance_id)
 
 
-def shards_place(record: RunRecord) -> str | None:
-    """Where a run read its shards, as its config says; None where it does not."""
-    section = record.config.get("input")
-    place = section.get("shards") if isinstance(section, dict) else None
-    return place if isinstance(place, str) else None
+def shards_place(record: RunRecord, endpoint: str | None = None) -> Location | None:
+    """Where a run read its shards, as its config says; None where it does not.
+
+    Args:
+        record: of the run.
+        endpoint: of an S3-compatible server; None for the one in the config.
+    """
+    place, known = (
+        _setting(record, *names) for names in (("input", "shards"), ("storage", "endpoint"))
+    )
+    return None if place is None else Location.parse(place, endpoint or known)
+
+
+def _setting(record: RunRecord, section: str, name: str) -> str | None:
+    """A text in a section of the run's config; None where there is none."""
+    values = record.config.get(section)
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if isinstance(value, str) else None

@@ -34,13 +34,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         StoreError: if one of the tables is not there.
     """
     gains = table_dataset(tables, "gains")
-    shards = shards_place(record)
-    run = RunTables.of(
-        tables.uri,
-        tables,
-        record,
-        None if shards is None else Location.parse(shards, tables.endpoint),
-    )
+    run = RunTables.of(tables.uri, tables, record, shards_place(record, tables.endpoint))
     page = html_report(
         record,
         _dataset(tables, "metrics").to_table(),
