@@ -16,7 +16,6 @@ from urllib.parse import quote, urlsplit
 import pyarrow.parquet as pq
 import pytest
 import soundfile
-from conftest import S3
 from in_process import InProcess
 from viewed_runs import HOSTILE, HOSTILE_ID, STRATEGIES, finish, rewritten
 
@@ -241,7 +240,7 @@ def test_two_runs_stand_side_by_side(run: Path, runs: InProcess, serve: Any) -> 
 
 
 def test_a_run_in_object_storage_is_looked_into(
-    runs: InProcess, run: Path, s3: S3, serve: Any
+    runs: InProcess, run: Path, s3: Any, serve: Any
 ) -> None:
     bucket = s3.new_bucket()
     for root, prefix in ((run, "run"), (runs.shards, "shards")):
