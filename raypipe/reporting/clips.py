@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +16,6 @@ from raypipe.errors import ShardError
 from raypipe.records import FloatArray
 from raypipe.store.location import Location
 
-_KEPT_CLIPS: Final = 8
 _ROWS_AT_ONCE: Final = 32
 _READ_AHEAD: Final = 1 << 20
 # PCM, floating point, and the extensible header that holds either.
@@ -41,7 +39,6 @@ class BrowserClip:
     note: str = ""
 
 
-@lru_cache(maxsize=_KEPT_CLIPS)
 def stored_clip(shards: Location, shard: str, utterance_id: str) -> bytes:
     """The recording of an utterance as its shard holds it.
 

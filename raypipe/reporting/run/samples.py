@@ -100,7 +100,12 @@ class Samples:
 
 
 def gather_samples(
-    run: RunTables, labels: LabelSet, focus: Approach, typical_js: float | None
+    run: RunTables,
+    labels: LabelSet,
+    focus: Approach,
+    typical_js: float | None,
+    *,
+    with_audio: bool = True,
 ) -> Samples:
     """The utterances that stand on a page, with their recordings.
 
@@ -109,6 +114,7 @@ def gather_samples(
         labels: of the corpus.
         focus: the approach that the page looks at most closely, as the page names it.
         typical_js: its median JS; None where nothing is scored.
+        with_audio: whether the page is to hold recordings.
     """
     named = {_cleaned(approach): approach for approach in run.approaches()}
     if focus not in named:
@@ -121,18 +127,19 @@ def gather_samples(
     for each in chosen:
         shard = shards.get(each.utterance_id)
         audio, note = "", ""
-        try:
-            clip = _clip(run, shard, each.utterance_id)
-        except (ShardError, StoreError, DecodeError) as error:
-            missing = missing or clean(error, 400)
-            note = "not at hand"
-        else:
-            audio, note = _data_address(clip), clip.note
-            if held + len(audio) > AUDIO_LIMIT:
-                audio, note = "", "left out: the page holds enough"
-                over_limit += 1
-            held += len(audio)
-            heard += audio != ""
+        if with_audio:
+            try:
+                clip = _clip(run, shard, each.utterance_id)
+            except (ShardError, StoreError, DecodeError) as error:
+                missing = missing or clean(error, 400)
+                note = "not at hand"
+            else:
+                audio, note = _data_address(clip), clip.note
+        if held + len(audio) > AUDIO_LIMIT:
+            audio, note = "", "left out: the page holds enough"
+            over_limit += 1
+        held += len(audio)
+        heard += audio != ""
         samples.append(
             _sample(
                 each.rule,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -26,6 +27,7 @@ from raypipe.reporting.view.pages import AudioState
 from raypipe.reporting.view.ranges import asked_range
 from raypipe.reporting.view.selection import fields_of, parse_selection, whole_number
 
+_KEPT_CLIPS: Final = 8
 HTML: Final = "text/html; charset=utf-8"
 
 
@@ -53,6 +55,8 @@ class Viewer:
 
     def __init__(self, runs: OpenRuns) -> None:
         self._runs = runs
+        # A browser asks for a recording in many pieces.
+        self._stored = lru_cache(maxsize=_KEPT_CLIPS)(stored_clip)
 
     def answer(self, path: str, query: str, wanted_range: str | None) -> ViewAnswer:
         """The answer to a request that may be answered.
@@ -130,7 +134,7 @@ class Viewer:
                 reasons["the run does not say where its shards are; --shards does"] = None
                 continue
             try:
-                return browser_clip(stored_clip(run.shards, shard, utterance_id))
+                return browser_clip(self._stored(run.shards, shard, utterance_id))
             except (ShardError, StoreError, DecodeError) as error:
                 reasons[str(error)] = None
         raise ShardError("; ".join(reasons) or "no table says which shard it is in")

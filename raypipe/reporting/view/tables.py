@@ -24,6 +24,7 @@ from raypipe.store.schemas import emotion_tokens_of
 from raypipe.store.tables import utterance_from_row
 
 TABLES: Final = ("predictions", "generations", "errors")
+_MOST_KNOWN: Final = 4096
 _NOT_SHOWN: Final = frozenset({"covariance", "audio_marks", "facts", "run"})
 
 
@@ -68,7 +69,7 @@ class LookedUpUtterance:
         return bool(self.cells or self.predictions or self.errors)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunTables:
     """The tables of one run, opened for reading.
 
@@ -132,9 +133,12 @@ class RunTables:
 
     def shard_of(self, utterance_id: str) -> str | None:
         """Name of the shard with an utterance, which its tables' objects have, too."""
-        names = self.shards_of([utterance_id])
-        if names:
-            return names[utterance_id]
+        if utterance_id not in self._known_shards:
+            if len(self._known_shards) >= _MOST_KNOWN:
+                self._known_shards.clear()
+            self._known_shards.update(self.shards_of([utterance_id]))
+        if utterance_id in self._known_shards:
+            return self._known_shards[utterance_id]
         rows = self._error_rows(utterance_id)
         return next((str(row["shard"]) for row in rows if row["shard"] is not None), None)
 
@@ -218,6 +222,11 @@ class RunTables:
         for name, fragment in self._objects.get(table, ()):
             if shard is None or name == shard:
                 yield fragment
+
+    @cached_property
+    def _known_shards(self) -> dict[str, str]:
+        """Shards of utterances that were looked for: a browser asks for one in many pieces."""
+        return {}
 
     @cached_property
     def _objects(self) -> Mapping[str, tuple[tuple[str, ds.Fragment], ...]]:

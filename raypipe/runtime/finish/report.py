@@ -22,13 +22,16 @@ from raypipe.store.run_record import RunRecord
 REPORT = "report.html"
 
 
-def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
+def write_report(
+    tables: Location, record: RunRecord, labels: LabelSet, *, with_audio: bool = True
+) -> None:
     """Write ``report.html`` from the tables as they stand.
 
     Args:
         tables: where the tables lie, and where the page goes.
         record: the run record.
         labels: of the corpus.
+        with_audio: whether the page holds recordings, as far as the shards are at hand.
 
     Raises:
         StoreError: if one of the tables is not there.
@@ -43,7 +46,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         labels,
         first_answers(tables),
         None if gains is None else gains.to_table(),
-        partial(gather_samples, run, labels),
+        partial(gather_samples, run, labels, with_audio=with_audio),
     )
     tables.write(REPORT, page.encode())
 

@@ -149,6 +149,16 @@ def test_without_shards_all_but_the_sound_is_there(viewed: tuple[InProcess, RunT
     assert gathered(viewed, shards=None).missing == "the run does not say which shards it read"
 
 
+def test_a_page_that_is_to_hold_no_recordings_reads_none(
+    viewed: tuple[InProcess, RunTables],
+) -> None:
+    runs, run = viewed
+    shutil.rmtree(runs.shards)
+    found = gather_samples(run, run.labels, FAKE, 0.2, with_audio=False)
+    assert len(found.samples) == 9
+    assert (found.heard, found.missing, found.over_limit) == (0, "", 0)
+
+
 def test_a_small_page_of_many_strategies_says_how_many_are_hidden(
     viewed: tuple[InProcess, RunTables], monkeypatch: pytest.MonkeyPatch
 ) -> None:

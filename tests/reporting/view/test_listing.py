@@ -176,7 +176,8 @@ def test_all_of_an_utterance_is_found(run: Path) -> None:
     assert found.utterance is not None
     assert found.utterance.votes[1].labels == ("fear", "anger")
     (cell,) = found.cells
-    assert {hypothesis.kind for hypothesis in cell.answer.hypotheses} == {"greedy", "beam"}
+    kinds = {hypothesis.kind for hypothesis in cell.answer.hypotheses}
+    assert kinds == {"greedy", "beam", "cot"}
     assert not tables.look_up("nobody").is_known
     (cell,) = tables.look_up("u2").cells
     assert [asked.question for asked in cell.answer.questions if asked.failed] == ["cot"]

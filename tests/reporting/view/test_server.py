@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -275,21 +276,30 @@ def test_the_command_prints_an_address_and_ends_with_one_line(run: Path) -> None
         "AWS_SECRET_ACCESS_KEY": "not-to-be-seen",
         "AWS_ACCESS_KEY_ID": "nor-this",
     }
-    command = [sys.executable, "-m", "raypipe", "view", str(run)]
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "raypipe", "view", str(run)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    assert process.stdout is not None
-    address = process.stdout.readline().removeprefix("Open ").strip()
-    parts = urlsplit(address)
-    assert parts.hostname == "127.0.0.1"
-    connection = http.client.HTTPConnection(str(parts.netloc), timeout=30)
-    connection.request("GET", f"{parts.path}?{parts.query}")
-    reply = connection.getresponse()
-    assert (reply.status, reply.read()) == (303, b"")
-    connection.close()
-    process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=30)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().removeprefix("Open ").strip()
+        parts = urlsplit(address)
+        assert parts.hostname == "127.0.0.1"
+        connection = http.client.HTTPConnection(str(parts.netloc), timeout=30)
+        connection.request("GET", f"{parts.path}?{parts.query}")
+        reply = connection.getresponse()
+        assert (reply.status, reply.read()) == (303, b"")
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 0
     assert out.splitlines()[-1] == "The view has ended."
     assert errors == ""
