@@ -188,12 +188,14 @@ class OpenRuns:
 
     def _total(self, listing: SqlCondition) -> int:
         """Rows of a list; the tables of open runs do not change, so they are counted once."""
-        if listing not in self._totals:
-            [(total,)] = self._ask(f"SELECT count(*) {listing.sql}", listing.parameters)
+        total = self._totals.get(listing)
+        if total is None:
+            [(counted,)] = self._ask(f"SELECT count(*) {listing.sql}", listing.parameters)
+            total = int(str(counted))
             if len(self._totals) >= _MOST_TOTALS:
                 self._totals.clear()
-            self._totals[listing] = int(str(total))
-        return self._totals[listing]
+            self._totals[listing] = total
+        return total
 
     def neighbours(self, selection: ViewSelection, place: int) -> list[str]:
         """Utterance ids around a place of the list, from 0: the one before, at and after it."""

@@ -133,12 +133,14 @@ class RunTables:
 
     def shard_of(self, utterance_id: str) -> str | None:
         """Name of the shard with an utterance, which its tables' objects have, too."""
-        if utterance_id not in self._known_shards:
+        known = self._known_shards.get(utterance_id)
+        if known is None:
             if len(self._known_shards) >= _MOST_KNOWN:
                 self._known_shards.clear()
-            self._known_shards.update(self.shards_of([utterance_id]))
-        if utterance_id in self._known_shards:
-            return self._known_shards[utterance_id]
+            known = self.shards_of([utterance_id]).get(utterance_id)
+        if known is not None:
+            self._known_shards[utterance_id] = known
+            return known
         rows = self._error_rows(utterance_id)
         return next((str(row["shard"]) for row in rows if row["shard"] is not None), None)
 

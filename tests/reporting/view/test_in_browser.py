@@ -66,6 +66,28 @@ def sideways(browser: Chromium) -> int:
     return int(browser.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
+BROKEN_WORDS = r"""
+(() => {
+  const broken = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const word = /(?<![\p{L}\p{N}_])[\p{L}_]{2,24}(?![\p{L}\p{N}_])/gu;
+  while (walk.nextNode()) {
+    const node = walk.currentNode;
+    if (node.parentElement.closest("svg, pre, select, li, .id, .lines, .said, .typed")) continue;
+    for (const match of node.data.matchAll(word)) {
+      const range = document.createRange();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+      if (lines.size > 1) broken.push(match[0]);
+    }
+  }
+  return broken;
+})()
+"""
+"""Words outside quoted text that stand on two lines."""
+
+
 def test_a_run_is_searched_filtered_sorted_and_heard(
     run: Path, browser: Chromium, serve: Any
 ) -> None:
@@ -149,6 +171,7 @@ def test_on_a_phone_only_tables_scroll_and_they_say_so(
         for path in ("/utterance?id=u1", "/errors", f"/?search={'x' * 300}"):
             browser.visit(f"http://127.0.0.1:{running.port}{path}")
             assert sideways(browser) == 0, path
+            assert browser.evaluate(BROKEN_WORDS) == [], path
         browser.show(1200, 900, dark=dark)
         browser.visit(f"http://127.0.0.1:{running.port}/")
         assert browser.evaluate("document.querySelector('.sideways').offsetHeight") == 0
@@ -173,6 +196,7 @@ def test_the_report_is_heard_without_a_server(run: Path, browser: Chromium, dark
     browser.show(390, 844, dark=dark)
     browser.open(run / "report.html")
     assert sideways(browser) == 0
+    assert browser.evaluate(BROKEN_WORDS) == []
     assert hears(browser, ".samples audio") == pytest.approx(SECONDS, abs=0.05)
     assert "<script>document.title='hacked'</script>" in browser.text("#examples ~ .samples")
     assert browser.evaluate("document.title.endsWith('raypipe report')")
