@@ -14,7 +14,7 @@ from raypipe.reporting.charts import MOST_CHARACTERS, Chart, label_shares_chart
 from raypipe.reporting.names import PRIMARY, PRIOR, better, title
 from raypipe.reporting.run import figures
 from raypipe.reporting.run.digest import PredictionTally
-from raypipe.reporting.run.fitting import fitting, left_out_in_words
+from raypipe.reporting.run.fitting import by_strategy, fitting, left_out_in_words
 from raypipe.reporting.run.headline import compare, with_interval
 from raypipe.reporting.run.scores import Approach, ApproachGroup, Scores
 from raypipe.reporting.text import clean, count, percent, score, shortened
@@ -144,7 +144,8 @@ def _shown_lines(
         return [], []
     prior = scores.prior(best)
     drawn_at = [*(values[approach] for approach in scored)]
-    ranked = sorted(scored, key=lambda approach: approach != best)
+    best_first = sorted(scored, key=lambda approach: approach != best)
+    ranked = [best_first[at] for at in by_strategy([each.strategy for each in best_first])]
     near = _NEAR * float(np.nanmax(drawn_at) - np.nanmin(drawn_at))
 
     def covers(approach: Approach, others: Sequence[Approach]) -> bool:

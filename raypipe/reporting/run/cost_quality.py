@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from raypipe.reporting.canvas import INK, MUTED, SERIES, canvas, quiet, svg
 from raypipe.reporting.charts import Chart
 from raypipe.reporting.names import PRIMARY, TOKENS, title
 from raypipe.reporting.run.figures import MARKERS
-from raypipe.reporting.run.fitting import fitting, left_out_in_words
+from raypipe.reporting.run.fitting import by_strategy, fitting, left_out_in_words
 from raypipe.reporting.run.headline import with_interval
 from raypipe.reporting.run.scores import Approach, ApproachGroup, Estimate, Scores
 from raypipe.reporting.text import amount, clean, score, shortened
@@ -34,10 +33,11 @@ LineStyle = Literal["", "-", "--", ":", "-."]
 _LINES: Final[tuple[LineStyle, ...]] = ("-", "--", ":", "-.")
 _HEIGHT_IN: Final = 3.0
 _MOST_SERIES: Final = 14
-# Typographic points: the panel's width and height, a marker, and the farthest that one is moved.
+# Typographic points: the panel's width and height, a marker, how far one is moved, a number.
 _PANEL: Final = (285.0, 150.0)
 _MARKER: Final = 5.5
 _FARTHEST: Final = 24.5
+_NUMBER: Final = 18.0
 _SMALL: Final = 8.5
 # A wide range of costs is read in factors, a narrow one in tokens.
 _LOG_FROM: Final = 6.0
@@ -169,11 +169,15 @@ def cost_panel(
     columns = 3 if max(len(series.name) for series in drawn) <= _SHORT else 2
     with canvas(_HEIGHT_IN + 0.2 * -(-len(drawn) // columns)) as (figure, axes):
         shifts = _shifts(points)
+        named: list[tuple[float, float]] = []
         few_curves = sum(series.line != "" for series in drawn) <= _CURVES_WITH_NUMBERS
         for series in drawn:
             _draw(figure, axes, series, shifts)
             for point in _labelled(series.points, _MOST_THRESHOLDS if few_curves else 1):
-                _label(axes, point, series.colour)
+                (place,) = _places([point], points, moved=False)
+                if not any(np.hypot(place[0] - x, 2 * (place[1] - y)) < _NUMBER for x, y in named):
+                    named.append(place[:2])
+                    _label(axes, point, series.colour)
         if reference is not None:
             axes.axhline(reference, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         _token_axis(axes, [point.tokens for point in points])
@@ -192,29 +196,42 @@ def _that_fit(points: Sequence[CostPoint]) -> tuple[list[CostPoint], list[str]]:
     """Points whose markers do not cover each other, the best first to stay; names of the others."""
 
     def covers(series: CostSeries, others: Sequence[CostSeries]) -> bool:
+        curves = [other for other in others if other.line]
         if series.line:
-            return sum(other.line != "" for other in others) >= len(_LINES)
-        single = [other for other in others if not other.line]
-        places = _places([each.points[0] for each in (*single, series)], points)
+            own = _places(series.points, points, moved=False)
+            return len(curves) >= len(_LINES) or any(
+                all(_is_near(place, _places(curve.points, points, moved=False)) for place in own)
+                for curve in curves
+            )
+        single = [each.points[0] for each in (*others, series) if not each.line]
+        # One more moves the others aside, so all of them are looked at.
+        places = _places(single, points)
         if any(abs(shift) > _FARTHEST for _, _, shift in places):
             return True
-        # All pairs, as one more moves the others aside.
-        pairs = itertools.combinations(places, 2)
-        apart = (np.abs(np.subtract(left, right))[:2] for left, right in pairs)
-        return any(bool((gap < _MARKER).all()) for gap in apart)
+        on_curves = [point for curve in curves for point in curve.points]
+        places += _places(on_curves, points, moved=False)
+        return any(_is_near(places[at], places[at + 1 :]) for at in range(len(single)))
 
     drawn = _series(points)
-    ranked = sorted(
+    by_quality = sorted(
         drawn,
         key=lambda each: (not each.is_best, min(point.quality.value for point in each.points)),
     )
+    ranked = [by_quality[at] for at in by_strategy([each.name for each in by_quality])]
     kept = {series.name for series in fitting(ranked, covers, _MOST_SERIES)}
     left_out = [series.name for series in drawn if series.name not in kept]
     return [point for point in points if (point.family or point.name) in kept], left_out
 
 
+def _is_near(
+    place: tuple[float, float, float], others: Sequence[tuple[float, float, float]]
+) -> bool:
+    """Whether a marker covers one of others."""
+    return any(abs(place[0] - x) < _MARKER and abs(place[1] - y) < _MARKER for x, y, _ in others)
+
+
 def _places(
-    shown: Sequence[CostPoint], points: Sequence[CostPoint]
+    shown: Sequence[CostPoint], points: Sequence[CostPoint], *, moved: bool = True
 ) -> list[tuple[float, float, float]]:
     """Where markers stand in the panel, and how far each is moved aside, in typographic points."""
     tokens = [point.tokens for point in points]
@@ -222,7 +239,7 @@ def _places(
     widest = float(place(max(tokens)) - place(min(tokens))) or 1.0
     low, high = _span(points, None)
     height = (high - low) or 1.0
-    shifts = _shifts(shown)
+    shifts = _shifts(shown) if moved else dict.fromkeys((point.name for point in shown), 0.0)
     return [
         (
             float(place(point.tokens) - place(min(tokens))) / widest * _PANEL[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -34,17 +35,35 @@ def fitting(
     return drawn
 
 
+def by_strategy(names: Sequence[str]) -> list[int]:
+    """Places of names such that every strategy comes once before any comes twice.
+
+    Args:
+        names: of strategies with the settings of a sweep in brackets, the most important first.
+
+    Example:
+        >>> by_strategy(["w_bon[tau=1]", "w_bon[tau=2]", "token"])
+        [0, 2, 1]
+    """
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, name in enumerate(names):
+        rule = name.partition("[")[0]
+        turns.append((seen[rule], place))
+        seen[rule] += 1
+    return [place for _, place in sorted(turns)]
+
+
 def left_out_in_words(names: Sequence[str]) -> str:
     """The sentence of a caption about series that are not drawn; empty for none.
 
     Example:
         >>> left_out_in_words(["bon", "w_bon"])
-        'Not drawn, as they would cover other series: bon and w_bon.'
+        'Not drawn, for want of room: bon and w_bon.'
     """
     if not names:
         return ""
     shown = list(names[:MOST_NAMED])
     if len(names) > MOST_NAMED:
         shown.append(f"{count(len(names) - MOST_NAMED)} more, which are in the metrics table")
-    pronoun = "it" if len(names) == 1 else "they"
-    return f"Not drawn, as {pronoun} would cover other series: {listing(shown)}."
+    return f"Not drawn, for want of room: {listing(shown)}."

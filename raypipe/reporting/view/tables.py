@@ -79,6 +79,7 @@ class RunTables:
         record: what ``run.json`` says.
         shards: where the recordings are; None where the run's config does not say.
         datasets: tables that are there, by name.
+        homes: places of those of another run: a reaggregation has the answers of the run it read.
     """
 
     name: str
@@ -86,6 +87,7 @@ class RunTables:
     record: RunRecord
     shards: Location | None
     datasets: Mapping[str, ds.Dataset]
+    homes: Mapping[str, Location]
 
     @classmethod
     def open(cls, run: str, endpoint: str | None, shards: str | None = None) -> RunTables:
@@ -118,7 +120,13 @@ class RunTables:
         datasets = {name: dataset for name, dataset in opened.items() if dataset is not None}
         if "predictions" not in datasets:
             raise StoreError(f"{location.uri} holds no predictions to look at")
-        return cls(name, location, record, shards, datasets)
+        homes = dict.fromkeys(datasets, location)
+        if "generations" not in datasets and record.made_from is not None:
+            source = Location.parse(record.made_from.location, location.endpoint)
+            answers = table_dataset(source, "generations")
+            if answers is not None:
+                datasets["generations"], homes["generations"] = answers, source
+        return cls(name, location, record, shards, datasets, homes)
 
     @property
     def labels(self) -> LabelSet:
@@ -243,7 +251,7 @@ class RunTables:
 
     def _object_name(self, table: str, path: str) -> str:
         """An object's name without the folders of its table, model and prompt."""
-        _, base = self.location.filesystem()
+        _, base = self.homes[table].filesystem()
         parts = path.removeprefix(f"{base}/{table}/").split("/")
         return "/".join(part for part in parts if not part.startswith(("model=", "prompt=")))
 

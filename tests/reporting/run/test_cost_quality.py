@@ -82,7 +82,7 @@ def test_series_that_would_cover_another_are_left_out_and_named(metric_rows):
     assert "greedy" in drawn
     assert 1 < len(drawn) <= 14
     assert len(places) >= 2 * len(drawn), "in the panel and in the legend, none on another"
-    assert "Not drawn, as they would cover other series: " in chart.caption
+    assert "Not drawn, for want of room: " in chart.caption
     assert f"{len(left_out) - 12} more" in chart.caption if len(left_out) > 12 else True
     assert all(f"{name} 100 tokens" in chart.svg for name in left_out), "said in words all the same"
 

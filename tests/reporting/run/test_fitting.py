@@ -28,7 +28,7 @@ def test_equal_lines_are_drawn_once(metric_rows):
         },
     )
     assert "greedy" not in chart.svg, "w_bon is better, so its line stays"
-    assert "Not drawn, as they would cover other series: greedy and bon." in chart.caption
+    assert "Not drawn, for want of room: greedy and bon." in chart.caption
     for name in ("token", "w_bon"):
         assert f">{name}</text>" in chart.svg
 
@@ -41,4 +41,4 @@ def test_lines_that_part_in_one_bin_are_both_drawn(metric_rows):
 def test_a_caption_names_a_dozen_and_counts_the_rest():
     words = left_out_in_words([f"s{number}" for number in range(15)])
     assert words.endswith("s11 and 3 more, which are in the metrics table.")
-    assert left_out_in_words(["bon"]) == "Not drawn, as it would cover other series: bon."
+    assert left_out_in_words(["bon"]) == "Not drawn, for want of room: bon."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from raypipe.reporting.view.selection import ColumnFilter, ViewSelection
 from raypipe.reporting.view.tables import RunTables
 from raypipe.store.location import Location
 from raypipe.store.query import query
+from raypipe.store.run_record import MadeFrom, read_record, write_record
 
 GREEDY, COT, W_BON = (f"0/fake/distribution/{name}" for name in ("greedy", "cot", "w_bon"))
 IDS = [*(f"u{number}" for number in range(CLIPS)), HOSTILE_ID]
@@ -184,6 +186,21 @@ def test_all_of_an_utterance_is_found(run: Path) -> None:
     broken = tables.look_up("u8")
     assert (broken.predictions, broken.shard) == ((), "shard-000002.parquet")
     assert [row["stage"] for row in broken.errors] == ["decode"]
+
+
+def test_a_reaggregation_has_the_answers_of_the_run_it_read(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(run / "predictions", other / "predictions")
+    record = read_record(Location.parse(str(run)))
+    source = MadeFrom(run=record.run, location=str(run), fingerprint=record.fingerprint)
+    write_record(Location.parse(str(other)), record.changed(made_from=source))
+    tables = RunTables.open(str(other), None)
+    found, first = tables.look_up("u3"), RunTables.open(str(run), None).look_up("u3")
+    assert (found.utterance, found.shard) == (first.utterance, first.shard)
+    assert len(found.cells) == 1
+    shutil.rmtree(run)
+    alone = RunTables.open(str(other), None).look_up("u3")
+    assert (alone.utterance, alone.cells, alone.shard) == (None, (), first.shard)
 
 
 def test_a_place_without_a_run_is_refused(tmp_path: Path) -> None:
