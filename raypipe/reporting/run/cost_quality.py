@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -73,10 +74,10 @@ def cost_charts(scores: Scores, metric: str = PRIMARY) -> list[Chart]:
 
 
 def _chart(scores: Scores, group: ApproachGroup, points: Sequence[CostPoint], metric: str) -> Chart:
-    kept, left_out = _that_fit(points)
     name = title(metric)
     prior = scores.prior(group.approaches[0])
     reference = scores.get(prior, metric) if prior is not None else None
+    kept, left_out = _that_fit(points, None if reference is None else reference.value)
     in_words = (
         f"{point.name} {amount(point.tokens)} tokens, {with_interval(point.quality)}"
         for point in points
@@ -174,7 +175,7 @@ def cost_panel(
         for series in drawn:
             _draw(figure, axes, series, shifts)
             for point in _labelled(series.points, _MOST_THRESHOLDS if few_curves else 1):
-                (place,) = _places([point], points, moved=False)
+                (place,) = _places([point], points, reference, moved=False)
                 if not any(np.hypot(place[0] - x, 2 * (place[1] - y)) < _NUMBER for x, y in named):
                     named.append(place[:2])
                     _label(axes, point, series.colour)
@@ -192,24 +193,27 @@ def cost_panel(
         return svg(figure, alt)
 
 
-def _that_fit(points: Sequence[CostPoint]) -> tuple[list[CostPoint], list[str]]:
+def _that_fit(
+    points: Sequence[CostPoint], reference: float | None
+) -> tuple[list[CostPoint], list[str]]:
     """Points whose markers do not cover each other, the best first to stay; names of the others."""
+    places_of = partial(_places, points=points, reference=reference)
 
     def covers(series: CostSeries, others: Sequence[CostSeries]) -> bool:
         curves = [other for other in others if other.line]
         if series.line:
-            own = _places(series.points, points, moved=False)
+            own = places_of(series.points, moved=False)
             return len(curves) >= len(_LINES) or any(
-                all(_is_near(place, _places(curve.points, points, moved=False)) for place in own)
+                all(_is_near(place, places_of(curve.points, moved=False)) for place in own)
                 for curve in curves
             )
         single = [each.points[0] for each in (*others, series) if not each.line]
         # One more moves the others aside, so all of them are looked at.
-        places = _places(single, points)
+        places = places_of(single)
         if any(abs(shift) > _FARTHEST for _, _, shift in places):
             return True
         on_curves = [point for curve in curves for point in curve.points]
-        places += _places(on_curves, points, moved=False)
+        places += places_of(on_curves, moved=False)
         return any(_is_near(places[at], places[at + 1 :]) for at in range(len(single)))
 
     drawn = _series(points)
@@ -231,13 +235,17 @@ def _is_near(
 
 
 def _places(
-    shown: Sequence[CostPoint], points: Sequence[CostPoint], *, moved: bool = True
+    shown: Sequence[CostPoint],
+    points: Sequence[CostPoint],
+    reference: float | None,
+    *,
+    moved: bool = True,
 ) -> list[tuple[float, float, float]]:
     """Where markers stand in the panel, and how far each is moved aside, in typographic points."""
     tokens = [point.tokens for point in points]
     place = np.log if _is_logarithmic(tokens) else np.asarray
     widest = float(place(max(tokens)) - place(min(tokens))) or 1.0
-    low, high = _span(points, None)
+    low, high = _span(points, reference)
     height = (high - low) or 1.0
     shifts = _shifts(shown) if moved else dict.fromkeys((point.name for point in shown), 0.0)
     return [
