@@ -62,6 +62,27 @@ class Chromium:
         self.call("Page.navigate", url=path.resolve().as_uri())
         self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
 
+    def visit(self, url: str) -> None:
+        """Load a page of a server and wait until it is whole; it may lead to another one."""
+        self.evaluate("window.isOld = true")
+        self.call("Page.navigate", url=url)
+        self.wait(
+            "window.isOld === undefined && document.readyState === 'complete'"
+            " && location.protocol === 'http:'"
+        )
+
+    def show(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Show pages at a width and height in CSS pixels; below 500 as a phone does."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 500,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
     def reload(self) -> None:
         self.evaluate("window.isOld = true")
         self.call("Page.reload")

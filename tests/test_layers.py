@@ -24,7 +24,7 @@ SHARED = {
     "lossless": {"audio"},
     "reporting": {
         *("corpora", "explain", "finetune", "shards", "store", "metrics"),
-        *("strategies", "parsing", "questions"),
+        *("strategies", "parsing", "questions", "audio"),
     },
     "strategies": {"parsing", "metrics", "questions"},
     "ssl": {"engines", "metrics"},

@@ -34,6 +34,7 @@ from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
 from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
+from raypipe.cli.view import view
 from raypipe.errors import RaypipeError
 
 app = typer.Typer(
@@ -61,6 +62,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "compare": compare,
     "presets": presets,
     "query": query,
+    "view": view,
     "parse": parse,
     "report": report,
     "selfcheck": selfcheck,

@@ -14,6 +14,9 @@ from raypipe.cli.common import Endpoint, show_run
 def report(
     run: Annotated[str, typer.Argument(help="Run directory, a path or s3:// URI.")],
     endpoint: Endpoint = None,
+    audio: Annotated[
+        bool, typer.Option(help="Let the page hold recordings of some utterances.")
+    ] = True,
 ) -> None:
     """Write a finished run's report.html again and print its table."""
     from raypipe.errors import StoreError
@@ -56,5 +59,5 @@ def report(
             tables.write(REPORT, html_rationales(findings, record).encode())
             Console().print(f"{REPORT} in {run}", highlight=False)
             return
-    write_report(tables, record, LabelSet(record.labels))
+    write_report(tables, record, LabelSet(record.labels), with_audio=audio)
     show_run(run, record, Console(), endpoint)

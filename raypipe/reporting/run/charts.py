@@ -14,6 +14,7 @@ from raypipe.reporting.charts import MOST_CHARACTERS, Chart, label_shares_chart
 from raypipe.reporting.names import PRIMARY, PRIOR, better, title
 from raypipe.reporting.run import figures
 from raypipe.reporting.run.digest import PredictionTally
+from raypipe.reporting.run.fitting import by_strategy, fitting, left_out_in_words
 from raypipe.reporting.run.headline import compare, with_interval
 from raypipe.reporting.run.scores import Approach, ApproachGroup, Scores
 from raypipe.reporting.text import clean, count, percent, score, shortened
@@ -22,6 +23,8 @@ AMBIGUITY_BINS: Final = 5
 MOST_LINES: Final = SERIES_COLOURS
 MOST_AT_LINES: Final = 18
 MOST_IN_HEADING: Final = 44
+# Of the span of all values: lines that are nowhere further apart look like one.
+_NEAR: Final = 0.06
 _Z95: Final = 1.959964
 
 
@@ -84,7 +87,7 @@ def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart
     name = title(metric)
     bins = [f"ambiguity_count_{index}" for index in range(1, AMBIGUITY_BINS + 1)]
     best = scores.best_of(group.approaches, PRIMARY)
-    shown = _shown_lines(scores, group, best, metric, bins)
+    shown, left_out = _shown_lines(scores, group, best, metric, bins)
     if not shown:
         return None
     lines = [
@@ -107,9 +110,7 @@ def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart
     words = [f"{group.title}:"] if group.title else []
     if best is not None and metric == PRIMARY:
         words.append(_bins_in_words(scores, best, bins))
-    hidden = len(group.approaches) - sum(not approach.is_reference for approach in shown)
-    if hidden > 0:
-        words.append(f"{count(hidden)} more strategies are in the metrics table.")
+    words.append(left_out_in_words([_name(scores, approach) for approach in left_out]))
     return Chart(svg, " ".join(word for word in words if word))
 
 
@@ -124,20 +125,39 @@ def _short(scores: Scores, approach: Approach, limit: int = MOST_CHARACTERS) -> 
 
 def _shown_lines(
     scores: Scores, group: ApproachGroup, best: Approach | None, metric: str, bins: Sequence[str]
-) -> list[Approach]:
-    """As many strategies as there are colours, the best one among them, and the prior."""
-    scored = [
-        approach
+) -> tuple[list[Approach], list[Approach]]:
+    """Strategies with a line of their own, then the prior; and those left out.
+
+    As many as there are colours, the best one among them, and none that would cover another.
+    """
+    values = {
+        approach: np.array(
+            [
+                estimate.value if (estimate := scores.get(approach, metric, name)) else np.nan
+                for name in bins
+            ]
+        )
         for approach in group.approaches
-        if any(scores.get(approach, metric, name) is not None for name in bins)
-    ]
-    shown = scored[:MOST_LINES]
-    if best in scored and best not in shown and best is not None:
-        shown[-1] = best
+    }
+    scored = [approach for approach, line in values.items() if np.isfinite(line).any()]
+    if not scored:
+        return [], []
     prior = scores.prior(best)
+    drawn_at = [*(values[approach] for approach in scored)]
+    best_first = sorted(scored, key=lambda approach: approach != best)
+    ranked = [best_first[at] for at in by_strategy([each.strategy for each in best_first])]
+    near = _NEAR * float(np.nanmax(drawn_at) - np.nanmin(drawn_at))
+
+    def covers(approach: Approach, others: Sequence[Approach]) -> bool:
+        gaps = (np.abs(values[approach] - values[other]) for other in others)
+        return any(bool(np.all((gap <= near) | np.isnan(gap))) for gap in gaps)
+
+    kept = fitting(ranked, covers, MOST_LINES)
+    shown = [approach for approach in scored if approach in kept]
+    left_out = [approach for approach in scored if approach not in kept]
     if prior is not None and any(scores.get(prior, metric, name) for name in bins):
         shown.append(prior)
-    return shown
+    return shown, left_out
 
 
 def _bin_tick(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from raypipe.reporting.canvas import INK, MUTED, SERIES, canvas, quiet, svg
 from raypipe.reporting.charts import Chart
 from raypipe.reporting.names import PRIMARY, TOKENS, title
 from raypipe.reporting.run.figures import MARKERS
+from raypipe.reporting.run.fitting import by_strategy, fitting, left_out_in_words
 from raypipe.reporting.run.headline import with_interval
 from raypipe.reporting.run.scores import Approach, ApproachGroup, Estimate, Scores
 from raypipe.reporting.text import amount, clean, score, shortened
@@ -31,6 +33,12 @@ _MOST_THRESHOLDS: Final = 8
 LineStyle = Literal["", "-", "--", ":", "-."]
 _LINES: Final[tuple[LineStyle, ...]] = ("-", "--", ":", "-.")
 _HEIGHT_IN: Final = 3.0
+_MOST_SERIES: Final = 14
+# Typographic points: the panel's width and height, a marker, how far one is moved, a number.
+_PANEL: Final = (285.0, 150.0)
+_MARKER: Final = 5.5
+_FARTHEST: Final = 24.5
+_NUMBER: Final = 18.0
 _SMALL: Final = 8.5
 # A wide range of costs is read in factors, a narrow one in tokens.
 _LOG_FROM: Final = 6.0
@@ -69,25 +77,27 @@ def _chart(scores: Scores, group: ApproachGroup, points: Sequence[CostPoint], me
     name = title(metric)
     prior = scores.prior(group.approaches[0])
     reference = scores.get(prior, metric) if prior is not None else None
+    kept, left_out = _that_fit(points, None if reference is None else reference.value)
     in_words = (
         f"{point.name} {amount(point.tokens)} tokens, {with_interval(point.quality)}"
         for point in points
     )
     svg_ = cost_panel(
-        points,
+        kept,
         name=name,
         reference=None if reference is None else reference.value,
         alt=f"{name} by tokens per utterance: " + "; ".join(in_words),
     )
     words = [f"{group.title}:"] if group.title else []
     words.append(f"{name} with 95 % intervals; points that cost the same stand side by side.")
-    if any(point.threshold is not None for point in points):
+    if any(point.threshold is not None for point in kept):
         words.append("The line joins the thresholds of adaptive, in bits.")
     if reference is not None:
-        low, high = _span(points, reference.value)
+        low, high = _span(kept, reference.value)
         place = "Dashed" if low <= reference.value <= high else "Outside the figure"
         words.append(f"{place}: the prior, {score(reference.value)}, which costs nothing.")
-    return Chart(svg_, " ".join(words))
+    words.append(left_out_in_words(left_out))
+    return Chart(svg_, " ".join(word for word in words if word))
 
 
 def _points(scores: Scores, group: ApproachGroup, metric: str) -> list[CostPoint]:
@@ -160,11 +170,15 @@ def cost_panel(
     columns = 3 if max(len(series.name) for series in drawn) <= _SHORT else 2
     with canvas(_HEIGHT_IN + 0.2 * -(-len(drawn) // columns)) as (figure, axes):
         shifts = _shifts(points)
+        named: list[tuple[float, float]] = []
         few_curves = sum(series.line != "" for series in drawn) <= _CURVES_WITH_NUMBERS
         for series in drawn:
             _draw(figure, axes, series, shifts)
             for point in _labelled(series.points, _MOST_THRESHOLDS if few_curves else 1):
-                _label(axes, point, series.colour)
+                (place,) = _places([point], points, reference, moved=False)
+                if not any(np.hypot(place[0] - x, 2 * (place[1] - y)) < _NUMBER for x, y in named):
+                    named.append(place[:2])
+                    _label(axes, point, series.colour)
         if reference is not None:
             axes.axhline(reference, color=MUTED, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         _token_axis(axes, [point.tokens for point in points])
@@ -177,6 +191,72 @@ def cost_panel(
         quiet(axes, "left", "right", "top")
         _legend(figure, drawn, columns)
         return svg(figure, alt)
+
+
+def _that_fit(
+    points: Sequence[CostPoint], reference: float | None
+) -> tuple[list[CostPoint], list[str]]:
+    """Points whose markers do not cover each other, the best first to stay; names of the others."""
+    places_of = partial(_places, points=points, reference=reference)
+
+    def covers(series: CostSeries, others: Sequence[CostSeries]) -> bool:
+        curves = [other for other in others if other.line]
+        if series.line:
+            own = places_of(series.points, moved=False)
+            return len(curves) >= len(_LINES) or any(
+                all(_is_near(place, places_of(curve.points, moved=False)) for place in own)
+                for curve in curves
+            )
+        single = [each.points[0] for each in (*others, series) if not each.line]
+        # One more moves the others aside, so all of them are looked at.
+        places = places_of(single)
+        if any(abs(shift) > _FARTHEST for _, _, shift in places):
+            return True
+        on_curves = [point for curve in curves for point in curve.points]
+        places += places_of(on_curves, moved=False)
+        return any(_is_near(places[at], places[at + 1 :]) for at in range(len(single)))
+
+    drawn = _series(points)
+    by_quality = sorted(
+        drawn,
+        key=lambda each: (not each.is_best, min(point.quality.value for point in each.points)),
+    )
+    ranked = [by_quality[at] for at in by_strategy([each.name for each in by_quality])]
+    kept = {series.name for series in fitting(ranked, covers, _MOST_SERIES)}
+    left_out = [series.name for series in drawn if series.name not in kept]
+    return [point for point in points if (point.family or point.name) in kept], left_out
+
+
+def _is_near(
+    place: tuple[float, float, float], others: Sequence[tuple[float, float, float]]
+) -> bool:
+    """Whether a marker covers one of others."""
+    return any(abs(place[0] - x) < _MARKER and abs(place[1] - y) < _MARKER for x, y, _ in others)
+
+
+def _places(
+    shown: Sequence[CostPoint],
+    points: Sequence[CostPoint],
+    reference: float | None,
+    *,
+    moved: bool = True,
+) -> list[tuple[float, float, float]]:
+    """Where markers stand in the panel, and how far each is moved aside, in typographic points."""
+    tokens = [point.tokens for point in points]
+    place = np.log if _is_logarithmic(tokens) else np.asarray
+    widest = float(place(max(tokens)) - place(min(tokens))) or 1.0
+    low, high = _span(points, reference)
+    height = (high - low) or 1.0
+    shifts = _shifts(shown) if moved else dict.fromkeys((point.name for point in shown), 0.0)
+    return [
+        (
+            float(place(point.tokens) - place(min(tokens))) / widest * _PANEL[0]
+            + shifts[point.name],
+            (point.quality.value - low) / height * _PANEL[1],
+            shifts[point.name],
+        )
+        for point in shown
+    ]
 
 
 def _series(points: Sequence[CostPoint]) -> list[CostSeries]:

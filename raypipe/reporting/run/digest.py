@@ -1,4 +1,4 @@
-"""Sums and example rows of the predictions table, taken in one pass."""
+"""Sums over the predictions table, taken in one pass."""
 
 from __future__ import annotations
 
@@ -25,28 +25,6 @@ OTHER: Final = "(other)"
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleUtterance:
-    """One utterance that shows how predicted and annotated distributions compare.
-
-    Attributes:
-        rank: the value that the rule minimises, then the utterance id, so that the order of the
-            stream does not decide.
-        truth: soft label, shape ``(labels,)``, sums to 1.
-        predicted: predicted distribution, shape ``(labels,)``, sums to 1.
-        true_entropy: of ``truth``, in bits; NaN where the table has none.
-    """
-
-    rank: tuple[float, str]
-    utterance_id: str
-    dataset: str
-    n_votes: int
-    truth: Floats
-    predicted: Floats
-    js: float
-    true_entropy: float
 
 
 @dataclass(slots=True)
@@ -98,15 +76,13 @@ class PredictionTally:
 
 @dataclass(slots=True)
 class Digest:
-    """Sums over all predictions of a run, and the rows shown as examples.
+    """Sums over all predictions of a run.
 
     Attributes:
         tallies: by approach, in the order of the stream.
-        examples: of the focus approach, by the rule that chose them.
     """
 
     tallies: dict[Approach, PredictionTally] = field(default_factory=dict)
-    examples: dict[str, ExampleUtterance] = field(default_factory=dict)
 
     @property
     def labelled(self) -> int:
@@ -114,21 +90,12 @@ class Digest:
         return max((tally.labelled for tally in self.tallies.values()), default=0)
 
 
-def digest_predictions(
-    predictions: pa.Table | Iterable[pa.Table],
-    labels: LabelSet,
-    *,
-    focus: Approach | None = None,
-    typical_js: float | None = None,
-) -> Digest:
-    """Read the predictions once, table by table, and keep sums and a handful of rows.
+def digest_predictions(predictions: pa.Table | Iterable[pa.Table], labels: LabelSet) -> Digest:
+    """Read the predictions once, table by table, and keep sums.
 
     Args:
         predictions: the table, whole or in parts of any size.
         labels: the label set its distributions are aligned with.
-        focus: the approach whose examples are kept; None keeps none.
-        typical_js: the example ``median`` is the utterance whose JS is closest to this value,
-            normally the median from the metrics table; None keeps no such example.
 
     Raises:
         ConfigError: if a distribution does not have one entry per label.
@@ -139,10 +106,7 @@ def digest_predictions(
         for approach, rows in _by_approach(table):
             if approach not in digest.tallies:
                 digest.tallies[approach] = PredictionTally.empty(len(labels))
-            batch = _PredictionBatch(rows, labels)
-            _add(digest.tallies[approach], batch)
-            if approach == focus:
-                _keep_examples(digest.examples, batch, typical_js)
+            _add(digest.tallies[approach], _PredictionBatch(rows, labels))
     return digest
 
 
@@ -198,42 +162,6 @@ def _add_decisions(tally: PredictionTally, batch: _PredictionBatch) -> None:
     np.add.at(tally.confidence_right, bins, choice[np.arange(truth.size), truth])
 
 
-def _keep_examples(
-    kept: dict[str, ExampleUtterance], batch: _PredictionBatch, typical_js: float | None
-) -> None:
-    js = _numbers(batch.table, "js")
-    entropy = _numbers(batch.table, "true_entropy")
-    rules = {"best": js, "worst": -js, "most ambiguous": -entropy}
-    if typical_js is not None:
-        rules["median"] = np.abs(js - typical_js)
-    eligible = batch.valid & batch.labelled & ~np.isnan(js)
-    ids = _column(batch.table, "utterance_id", pa.string()).fill_null("")
-    for rule, cost in rules.items():
-        rows = np.flatnonzero(eligible & ~np.isnan(cost))
-        if rows.size == 0:
-            continue
-        lowest = rows[cost[rows] == cost[rows].min()]
-        row = min((int(index) for index in lowest), key=lambda index: str(ids[index]))
-        rank = (float(cost[row]), str(ids[row]))
-        if rule not in kept or rank < kept[rule].rank:
-            kept[rule] = _example(batch, row, rank, float(js[row]), float(entropy[row]))
-
-
-def _example(
-    batch: _PredictionBatch, row: int, rank: tuple[float, str], js: float, true_entropy: float
-) -> ExampleUtterance:
-    return ExampleUtterance(
-        rank=rank,
-        utterance_id=clean(rank[1]),
-        dataset=clean(_column(batch.table, "dataset", pa.string())[row].as_py() or ""),
-        n_votes=int(_column(batch.table, "n_votes", pa.int64())[row].as_py() or 0),
-        truth=batch.truth[row].copy(),
-        predicted=batch.probs[row].copy(),
-        js=js,
-        true_entropy=true_entropy,
-    )
-
-
 def _count(counter: Counter[str], table: pa.Table, name: str) -> None:
     column = _column(table, name, pa.string())
     for entry in column.value_counts().to_pylist():
@@ -247,11 +175,6 @@ def _column(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
     if name not in table.column_names:
         return pa.chunked_array([pa.nulls(table.num_rows, kind)])
     return table[name].cast(kind)
-
-
-def _numbers(table: pa.Table, name: str) -> Floats:
-    column = _column(table, name, pa.float64())
-    return np.asarray(column.fill_null(np.nan).to_numpy(), dtype=np.float64)
 
 
 def _label_indices(table: pa.Table, name: str, labels: LabelSet) -> NDArray[np.int64]:

@@ -189,6 +189,8 @@ def _name_ends(axes: Axes, ends: list[tuple[float, float, AmbiguityLine]], x: fl
         heights.append(max(value, heights[-1] + gap) if heights else value)
     # Pushing only upwards would drag a cluster away from its lines: centre it again.
     shift = float(np.mean([h - end[1] for h, end in zip(heights, ordered, strict=True)] or [0]))
+    if heights:  # inside the panel: above it stands the title, below it the axis
+        shift = min(max(shift, heights[-1] - high), heights[0] - low)
     for height, (_, _, line) in zip(heights, ordered, strict=True):
         axes.text(
             x,

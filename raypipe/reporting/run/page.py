@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from raypipe.reporting.names import (
 from raypipe.reporting.page import environment
 from raypipe.reporting.run import charts, tables
 from raypipe.reporting.run.answers import MOST_ROWS, answer_groups, cut_answers, tally_answers
-from raypipe.reporting.run.cards import cards, confusion
+from raypipe.reporting.run.confusion import confusion, short_names
 from raypipe.reporting.run.cost_quality import cost_charts
 from raypipe.reporting.run.digest import PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
@@ -34,6 +34,7 @@ from raypipe.reporting.run.leaders import difference_rows
 from raypipe.reporting.run.metric_tables import metric_tables
 from raypipe.reporting.run.other_labels import other_labels_table
 from raypipe.reporting.run.rated import HEADS, rated_rows
+from raypipe.reporting.run.samples import AUDIO_LIMIT, MOST_CLIP_S, Samples
 from raypipe.reporting.run.scores import Approach, Scores
 from raypipe.reporting.run.sliced import columns_of, empty_columns, sliced_tables
 from raypipe.reporting.text import clean, listing
@@ -49,6 +50,7 @@ def html_report(
     generations: Iterable[pa.Table] = (),
     gains: pa.Table | None = None,
     fits: pa.Table | None = None,
+    samples: Callable[[Approach, float | None], Samples] | None = None,
 ) -> str:
     """The page about a run, as HTML.
 
@@ -65,6 +67,8 @@ def html_report(
             answers; empty where the run holds none.
         gains: the ``gains/`` table of a heads job; None where there is none.
         fits: the ``fits/`` table; None where no strategy is fitted.
+        samples: gives utterances for an approach and its median JS, see
+            :func:`raypipe.reporting.run.samples.gather_samples`; None for a page without any.
 
     Returns:
         The page, with its style and figures inside.
@@ -82,9 +86,7 @@ def html_report(
     if best is not None:
         typical = scores.get(best, f"{PRIMARY}.median") or scores.get(best, PRIMARY)
     columns = columns_of(run)
-    digest = digest_predictions(
-        predictions, labels, focus=best, typical_js=typical.value if typical is not None else None
-    )
+    digest = digest_predictions(predictions, labels)
     # Without scores there is no best strategy; the first one can still be shown.
     shown = best if best in digest.tallies else next(iter(digest.tallies), None)
     balance = UtteranceBalance.of(run, errors)
@@ -105,7 +107,12 @@ def html_report(
         "humans": any(approach.strategy == HUMANS for approach in scores.approaches),
         "best": scores.name(best) if best is not None else None,
         "shown": scores.name(shown) if shown is not None else None,
-        "cards": cards(digest.examples, labels),
+        "samples": None
+        if samples is None or shown is None
+        else samples(shown, None if typical is None else typical.value),
+        "sample_labels": tuple(zip(short_names(labels.names), labels.names, strict=True)),
+        "audio_limit": f"{AUDIO_LIMIT / 1e6:g}",
+        "most_clip_s": f"{MOST_CLIP_S:g}",
         "slices": tables.slice_table(scores, best, columns) if best is not None else (),
         "sliced": sliced_tables(scores, best, columns) if best is not None else (),
         "rated": rated_rows(scores),

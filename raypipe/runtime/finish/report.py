@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -12,6 +13,8 @@ from raypipe.errors import StoreError
 from raypipe.labels import LabelSet
 from raypipe.reporting.run.answers import MOST_ROWS
 from raypipe.reporting.run.page import html_report
+from raypipe.reporting.run.samples import gather_samples
+from raypipe.reporting.view.tables import RunTables, shards_place
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.run_record import RunRecord
@@ -19,18 +22,22 @@ from raypipe.store.run_record import RunRecord
 REPORT = "report.html"
 
 
-def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
+def write_report(
+    tables: Location, record: RunRecord, labels: LabelSet, *, with_audio: bool = True
+) -> None:
     """Write ``report.html`` from the tables as they stand.
 
     Args:
         tables: where the tables lie, and where the page goes.
         record: the run record.
         labels: of the corpus.
+        with_audio: whether the page holds recordings, as far as the shards are at hand.
 
     Raises:
         StoreError: if one of the tables is not there.
     """
     gains, fits = table_dataset(tables, "gains"), table_dataset(tables, "fits")
+    run = RunTables.of(tables.uri, tables, record, shards_place(record, tables.endpoint))
     page = html_report(
         record,
         _dataset(tables, "metrics").to_table(),
@@ -40,6 +47,7 @@ def write_report(tables: Location, record: RunRecord, labels: LabelSet) -> None:
         first_answers(tables),
         None if gains is None else gains.to_table(),
         None if fits is None else fits.to_table(),
+        partial(gather_samples, run, labels, with_audio=with_audio),
     )
     tables.write(REPORT, page.encode())
 

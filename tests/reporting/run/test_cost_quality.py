@@ -73,6 +73,20 @@ def test_any_costs_can_be_drawn(metric_rows, costs):
     assert all(name in chart.svg for name in costs)
 
 
+def test_series_that_would_cover_another_are_left_out_and_named(metric_rows):
+    costs = {f"w_bon[tau={number}]": 100.0 for number in range(20)} | {"greedy": 900.0}
+    (chart,) = charts_of(metric_rows, costs, greedy=0.5)
+    places = {place for place in marks(chart.svg)}
+    drawn = [name for name in costs if f">{name}</text>" in chart.svg]
+    left_out = [name for name in costs if name not in drawn]
+    assert "greedy" in drawn
+    assert 1 < len(drawn) <= 14
+    assert len(places) >= 2 * len(drawn), "in the panel and in the legend, none on another"
+    assert "Not drawn, for want of room: " in chart.caption
+    assert f"{len(left_out) - 12} more" in chart.caption if len(left_out) > 12 else True
+    assert all(f"{name} 100 tokens" in chart.svg for name in left_out), "said in words all the same"
+
+
 def test_what_has_no_known_cost_is_not_drawn(metric_rows):
     assert charts_of(metric_rows, {}) == []
     scores = Scores(metric_rows({"strategy": "greedy", "metric": "js", "value": 0.1}))

@@ -6,7 +6,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix
 
 from raypipe.labels import LabelSet
-from raypipe.reporting.run.cards import confusion
+from raypipe.reporting.run.confusion import confusion
 from raypipe.reporting.run.digest import MOST_KEYS, OTHER, digest_predictions
 from raypipe.reporting.run.scores import Approach
 
@@ -21,9 +21,7 @@ def greedy_rows(made_up_run):
 
 @pytest.fixture(scope="module")
 def digest(made_up_run):
-    return digest_predictions(
-        made_up_run.predictions, made_up_run.labels, focus=GREEDY, typical_js=0.1
-    )
+    return digest_predictions(made_up_run.predictions, made_up_run.labels)
 
 
 def test_every_strategy_has_a_tally_of_all_its_rows(made_up_run, digest):
@@ -78,24 +76,6 @@ def test_calibration_sums_agree_with_scikit_learn(digest, greedy_rows):
     np.testing.assert_allclose(found, right)
     found = tally.confidence_sum[held] / tally.confidence_n[held]
     np.testing.assert_allclose(found, confidence)
-
-
-def test_examples_are_the_rows_their_rules_name(digest, greedy_rows):
-    valid = [row for row in greedy_rows if row["valid"]]
-    by_js = sorted(valid, key=lambda row: (row["js"], row["utterance_id"]))
-    assert digest.examples["best"].utterance_id == by_js[0]["utterance_id"]
-    assert digest.examples["worst"].js == by_js[-1]["js"]
-    nearest = min(valid, key=lambda row: abs(row["js"] - 0.1))
-    assert digest.examples["median"].utterance_id == nearest["utterance_id"]
-    assert digest.examples["most ambiguous"].true_entropy == max(r["true_entropy"] for r in valid)
-
-
-def test_examples_do_not_depend_on_the_order_of_the_stream(made_up_run, digest):
-    shuffled = made_up_run.predictions.take(np.random.default_rng(3).permutation(1000))
-    parts = [shuffled.slice(at, 61) for at in range(0, 1000, 61)]
-    again = digest_predictions(parts, made_up_run.labels, focus=GREEDY, typical_js=0.1)
-    for rule, example in digest.examples.items():
-        assert again.examples[rule].rank == example.rank
 
 
 def test_a_reason_per_utterance_does_not_grow_the_digest(made_up_run):

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from raypipe.reporting.errors import error_groups
-from raypipe.reporting.run.cards import confusion, short_names
+from raypipe.reporting.run.confusion import confusion, short_names
 from raypipe.reporting.run.digest import PredictionTally
 from raypipe.reporting.run.scores import Scores
 from raypipe.reporting.run.tables import score_table, slice_table

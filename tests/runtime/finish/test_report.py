@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,25 @@ def test_it_is_what_the_tables_say_whenever_it_is_written(run: InProcess) -> Non
     run.tables.write("report.html", b"")
     write_report(run.tables, read_record(run.tables), plan.context.labels)
     assert run.tables.read("report.html").decode() == page
+
+
+def test_it_holds_recordings_as_long_as_there_are_any(run: InProcess) -> None:
+    plan = run.finished(strategies=["greedy", "w_bon"], model=MODEL)
+    run.reduced(plan)
+
+    def page(**options: bool) -> str:
+        write_report(run.tables, read_record(run.tables), plan.context.labels, **options)
+        return run.tables.read("report.html").decode()
+
+    assert page().count("<audio controls") == 5
+    silent = page(with_audio=False)
+    assert "<audio" not in silent
+    assert "not at hand" not in silent
+    shutil.rmtree(run.shards)
+    gone = page()
+    assert "<audio" not in gone
+    assert "The audio is not at hand: the shard" in gone
+    assert gone.count("Recording: not at hand.") == 5
 
 
 def test_a_run_without_metrics_is_told_so(run: InProcess) -> None:

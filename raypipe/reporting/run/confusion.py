@@ -1,24 +1,13 @@
-"""The confusion matrix and the example utterances as texts, ready for the page."""
+"""The confusion matrix as texts, ready for the page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
 
 from raypipe.labels import LabelSet
-from raypipe.reporting.names import PRIMARY, title
-from raypipe.reporting.run.digest import ExampleUtterance, PredictionTally
-from raypipe.reporting.text import listing, score
-
-EXAMPLE_RULES: Final = {
-    "best": f"Lowest {title(PRIMARY)}",
-    "median": f"Median {title(PRIMARY)}",
-    "worst": f"Highest {title(PRIMARY)}",
-    "most ambiguous": "Most ambiguous",
-}
+from raypipe.reporting.run.digest import PredictionTally
+from raypipe.reporting.text import score
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +54,6 @@ class Confusion:
     tied: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleCard:
-    """Soft label and predicted distribution of one utterance, as texts.
-
-    Attributes:
-        bars: label, share of the votes and predicted probability, both in percent.
-    """
-
-    title: str
-    utterance_id: str
-    dataset: str
-    n_votes: int
-    js: str
-    bars: tuple[tuple[str, float, float], ...]
-
-
 def confusion(tally: PredictionTally, labels: LabelSet) -> Confusion | None:
     """The confusion matrix in shares of its rows; None if no utterance can be counted."""
     if not tally.confusion.any():
@@ -99,35 +72,6 @@ def confusion(tally: PredictionTally, labels: LabelSet) -> Confusion | None:
     )
     heads = tuple(zip(short_names(labels.names), labels.names, strict=True))
     return Confusion(heads, rows, round(totals.sum()), tally.ties, tally.tied)
-
-
-def cards(examples: Mapping[str, ExampleUtterance], labels: LabelSet) -> tuple[ExampleCard, ...]:
-    """Chosen utterances in the order of the rules; one chosen twice is shown once."""
-    titles: dict[str, list[str]] = {}
-    chosen: dict[str, ExampleUtterance] = {}
-    for rule, rule_title in EXAMPLE_RULES.items():
-        if rule in examples:
-            _, utterance_id = examples[rule].rank
-            titles.setdefault(utterance_id, []).append(rule_title)
-            chosen[utterance_id] = examples[rule]
-    return tuple(
-        ExampleCard(
-            title=listing(titles[key]),
-            utterance_id=example.utterance_id,
-            dataset=example.dataset,
-            n_votes=example.n_votes,
-            js=score(example.js),
-            bars=tuple(
-                zip(
-                    labels.names,
-                    np.round(100 * example.truth, 1).tolist(),
-                    np.round(100 * example.predicted, 1).tolist(),
-                    strict=True,
-                )
-            ),
-        )
-        for key, example in chosen.items()
-    )
 
 
 def short_names(labels: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Pages on which one looks into a run, served on the loopback interface."""
