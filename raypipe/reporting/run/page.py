@@ -49,6 +49,7 @@ def html_report(
     labels: LabelSet,
     generations: Iterable[pa.Table] = (),
     gains: pa.Table | None = None,
+    *,
     fits: pa.Table | None = None,
     samples: Callable[[Approach, float | None], Samples] | None = None,
 ) -> str:

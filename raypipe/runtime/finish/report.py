@@ -46,8 +46,8 @@ def write_report(
         labels,
         first_answers(tables),
         None if gains is None else gains.to_table(),
-        None if fits is None else fits.to_table(),
-        partial(gather_samples, run, labels, with_audio=with_audio),
+        fits=None if fits is None else fits.to_table(),
+        samples=partial(gather_samples, run, labels, with_audio=with_audio),
     )
     tables.write(REPORT, page.encode())
 

@@ -179,7 +179,7 @@ def test_the_page_states_its_rules_and_escapes_everything(
 ) -> None:
     found = gathered(viewed)
     record, metrics, predictions, errors, labels = made_up_run
-    page = html_report(record, metrics, predictions, errors, labels, (), None, lambda *_: found)
+    page = html_report(record, metrics, predictions, errors, labels, samples=lambda *_: found)
     assert "Chosen by rule, not by hand, up to four each: lowest JS; nearest to the" in page
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -191,7 +191,7 @@ def test_the_page_states_its_rules_and_escapes_everything(
         heard=0,
         missing="the shard x is missing",
     )
-    page = html_report(record, metrics, predictions, errors, labels, (), None, lambda *_: silent)
+    page = html_report(record, metrics, predictions, errors, labels, samples=lambda *_: silent)
     assert "The audio is not at hand: the shard x is missing." in page
     assert "<audio" not in page
     assert shards_place(record) is None
