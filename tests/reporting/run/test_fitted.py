@@ -82,7 +82,7 @@ def test_the_page_has_a_section_for_them_and_escapes_every_name(made_up_run, rec
         made_up_run.labels,
         (),
         None,
-        fits,
+        fits=fits,
     )
     assert 'id="fitted"' in page
     assert "&lt;b&gt;token" in page
