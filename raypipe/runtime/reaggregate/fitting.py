@@ -87,7 +87,8 @@ def _read(plan: ReaggregationPlan, console: Console) -> Mapping[str, _Bases]:
     task = ray.remote(num_cpus=1)(base_rows)
     parts: dict[str, list[_Bases]] = {}
     broken: list[str] = []
-    progress = RunProgress(len(plan.parts), 0, console, what="shards for the fit", waiting="reading")
+    what = "shards for the fit"
+    progress = RunProgress(len(plan.parts), 0, console, what=what, waiting="reading")
     with progress:
         try:
             results = in_order(task, plan.parts, ray.put(plan.work))
