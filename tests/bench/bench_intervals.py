@@ -12,6 +12,7 @@ raypipe/metrics/README.md.
 from __future__ import annotations
 
 import argparse
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -23,8 +24,9 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.baselines import HUMANS, PRIOR, UNIFORM, prior, uniform
 from raypipe.metrics.bootstrap import weights_from_hashes
 from raypipe.metrics.counted import counted_rows, predicted_values
-from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
+from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
 from raypipe.metrics.humans import halvings
+from raypipe.metrics.metric import SKILL_SUFFIX
 from raypipe.metrics.metric_rows import MetricRow, metric_rows
 from raypipe.metrics.statistics import (
     difference_statistics,
@@ -44,6 +46,7 @@ LABELS = LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness"
 SHARES = np.array([0.16, 0.09, 0.10, 0.13, 0.40, 0.12])
 K = len(LABELS)
 TRUE_SIZE = 400_000
+PAIRS_EACH = 5
 KEY = ("m", "p", "", "all")
 
 
@@ -122,38 +125,54 @@ def rows_of(
     return {(name, row.metric): row for name, row in rows}
 
 
-def _filled(counts: dict) -> defaultdict:
-    """No stated uncertainty: empty counts."""
-    from raypipe.metrics.exact import ValueCounts
-
+def _filled(counts: dict[str, ValueCounts]) -> defaultdict[str, ValueCounts]:
+    """Counts, and empty ones of the uncertainties that no predictor states."""
     none = ValueCounts.of(np.zeros(0), np.zeros(0, dtype=np.int64), 2)
     return defaultdict(lambda: none, counts)
 
 
+def is_of_prior(name: str, metric: str) -> bool:
+    """Whether a row depends on the predictor ``prior``, which is made from the corpus itself."""
+    return name.endswith(PRIOR) or metric.endswith(SKILL_SUFFIX)
+
+
+def coverage(true: float, drawn: Array, of_prior: bool) -> str:
+    """A cell: percent of data sets whose interval holds the true value, of those that have one.
+
+    A prior from n utterances is a worse predictor than that of a large corpus: what depends on it
+    is compared with its mean over the data sets of that size.
+
+    Args:
+        true: of a large corpus.
+        drawn: value and both ends in every data set, NaN where there are none, shape
+            ``(data_sets, 3)``.
+        of_prior: whether the row depends on the prior.
+    """
+    given = drawn[~np.isnan(drawn[:, 1])]
+    if len(given) < len(drawn) / 100:
+        return "withheld"
+    target = float(np.nanmean(drawn[:, 0])) if of_prior else true
+    inside = (given[:, 1] - 1e-12 <= target) & (target <= given[:, 2] + 1e-12)
+    share = inside.mean()
+    error = 196 * np.sqrt(share * (1 - share) / len(given))
+    part = len(given) / len(drawn)
+    return f"{100 * share:.1f} ± {error:.1f}" + (f" of {100 * part:.0f} %" if part < 1 else "")
+
+
 def clusters(data_sets: int) -> list[str]:
-    """Coverage of rates with intervals over speakers, of few and many speakers."""
+    """Coverage of rates over few and many speakers: win rates of a judge, word errors."""
     rng = np.random.default_rng(7)
     lines = []
     for speakers in (10, 20, 60):
-        for each in (5,):
-            held = 0
-            for number in range(data_sets):
-                own = rng.beta(4, 4, speakers)  # mean 1/2: speakers differ
-                wins = rng.random((speakers, each)) < own[:, None]
-                names = [f"s{k}" for k in range(speakers) for _ in range(each)]
-                mean = clustered(
-                    wins.ravel().astype(float),
-                    np.ones(wins.size),
-                    names,
-                    replicates=1000,
-                    seed=number,
-                )
-                held += mean.low <= 0.5 <= mean.high
-            share = held / data_sets
-            error = 196 * np.sqrt(share * (1 - share) / data_sets)
-            lines.append(
-                f"| win rate, {speakers} speakers x {each} | {100 * share:.1f} ± {error:.1f} |"
-            )
+        names = [f"s{number // PAIRS_EACH}" for number in range(speakers * PAIRS_EACH)]
+        drawn = np.empty((data_sets, 3))
+        for number in range(data_sets):
+            own = rng.beta(4, 4, speakers)  # a mean of 1/2, and speakers differ
+            wins = (rng.random((speakers, PAIRS_EACH)) < own[:, None]).ravel().astype(np.float64)
+            mean = clustered(wins, np.ones(wins.size), names, replicates=1000, seed=number)
+            drawn[number] = mean.value, mean.low, mean.high
+        cell = coverage(0.5, drawn, of_prior=False)
+        lines.append(f"| rate over {speakers} speakers, {PAIRS_EACH} pairs each | {cell} |")
     return lines
 
 
@@ -167,36 +186,25 @@ def main() -> None:
     utterances, predictions = draw(np.random.default_rng(1), TRUE_SIZE)
     median = float(np.median(utterances.entropy))
     truth = rows_of(utterances, predictions, 0, median)
-    held: dict[tuple[str, str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    drawn: dict[tuple[str, str, int], list[tuple[float, float, float]]] = defaultdict(list)
     for size in arguments.sizes:
         rng = np.random.default_rng(size)
         for _ in range(arguments.data_sets):
             rows = rows_of(*draw(rng, size), arguments.replicates, median)
-            for key, row in rows.items():
-                true = truth[key].value
-                if true is None:
-                    continue
-                counts = held[*key, size]
-                counts[2] += 1
-                if row.ci_low is not None and row.ci_high is not None:
-                    counts[0] += row.ci_low - 1e-12 <= true <= row.ci_high + 1e-12
-                    counts[1] += 1
+            for (name, metric), row in rows.items():
+                ends = (row.ci_low, row.ci_high)
+                numbers = [math.nan if end is None else end for end in (row.value, *ends)]
+                drawn[name, metric, size].append((numbers[0], numbers[1], numbers[2]))
     print("| row | of | true | " + " | ".join(f"n = {size}, %" for size in arguments.sizes) + " |")
     print("| --- | --- | --- |" + " --- |" * len(arguments.sizes))
     for (name, metric), row in truth.items():
         if row.value is None or (name in (PRIOR, UNIFORM) and metric not in ("js", "bc")):
             continue  # constant predictors have no other values of interest
-        cells = []
-        for size in arguments.sizes:
-            inside, given, drawn = held[name, metric, size]
-            if not given:
-                cells.append("none")
-                continue
-            share = inside / given
-            error = 196 * np.sqrt(share * (1 - share) / given)
-            less = f" of {100 * given / drawn:.0f} % given" if given < drawn else ""
-            cells.append(f"{100 * share:.1f} ± {error:.1f}{less}")
-        if any(cell != "none" for cell in cells):
+        cells = [
+            coverage(row.value, np.array(drawn[name, metric, size]), is_of_prior(name, metric))
+            for size in arguments.sizes
+        ]
+        if any(cell != "withheld" for cell in cells):
             print(f"| {metric} | {name} | {row.value:.3f} | {' | '.join(cells)} |", flush=True)
     print("\n".join(clusters(arguments.data_sets)))
 
