@@ -11,7 +11,10 @@ from in_process import InProcess, utterance
 from raypipe.config import MetricsConfig
 from raypipe.errors import ConfigError
 from raypipe.runtime.finish import reduce as module
+from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.reaggregate.plan import Changes, plan_reaggregation
+from raypipe.shards import read_index
+from raypipe.store.location import Location
 from raypipe.store.run_record import read_record
 
 SLICES = MetricsConfig(replicates=100, slices=("gender", "duration_s", "dataset", "split"))
@@ -103,3 +106,12 @@ def test_a_reaggregation_slices_anew_and_predicts_nothing_else(runs: InProcess) 
     assert planned().slices == ()
     with pytest.raises(ConfigError, match="no utterance has session"):
         planned("gender", "session")
+
+
+def test_columns_are_looked_up_until_every_one_was_seen(runs: InProcess) -> None:
+    place = Location.parse(str(runs.shards))
+    names = [entry.name for entry in read_index(place).shards]
+    check_columns(["gender", "duration_s", "peak"], place, names)
+    check_columns(["duration_s"], place, ["nowhere.parquet"])  # known without a look
+    with pytest.raises(ConfigError, match="no utterance has accent; there are gender, dataset"):
+        check_columns(["gender", "accent"], place, names)

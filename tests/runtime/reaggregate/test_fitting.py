@@ -41,7 +41,7 @@ def _tasks_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "ray", TASKS_RUN_HERE)
         monkeypatch.setattr(module, "in_order", in_order_here)
     monkeypatch.setattr(job, "ray_session", session)
-    monkeypatch.setattr(report, "html_report", lambda *_: "a report")
+    monkeypatch.setattr(report, "html_report", lambda *_, **__: "a report")
 
 
 def spoken(number: int) -> Any:
@@ -201,7 +201,7 @@ def test_an_interrupted_one_goes_on_with_the_parameters_that_it_has(
         monkeypatch.setattr(module, "ray", TASKS_RUN_HERE)
         monkeypatch.setattr(module, "in_order", in_order_here)
     monkeypatch.setattr(job, "ray_session", lambda address: contextmanager(lambda: iter([0]))())
-    monkeypatch.setattr(report, "html_report", lambda *_: "a report")
+    monkeypatch.setattr(report, "html_report", lambda *_, **__: "a report")
     monkeypatch.setattr(fitting, "_read", lambda *_: pytest.fail("it was fitted already"))
     again(run, tmp_path / "made")
     for path in sorted((tmp_path / "whole").rglob("*.parquet")):

@@ -32,7 +32,7 @@ def _tasks_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "in_order", in_order_here)
     monkeypatch.setattr(job, "ray_session", session)
     # Its charts take a second each time, and have their own tests.
-    monkeypatch.setattr(report, "html_report", lambda *_: "a report")
+    monkeypatch.setattr(report, "html_report", lambda *_, **__: "a report")
 
 
 @pytest.fixture
