@@ -101,6 +101,7 @@ def test_seeds_are_strategies_and_the_lost_training_is_done_again(
         "head[seed=1]",
         "prior",
         "uniform",
+        "humans",
     }
     paired = runs.rows(output, "SELECT * FROM metrics WHERE versus = 'head[seed=1]'")
     assert paired

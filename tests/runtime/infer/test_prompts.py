@@ -53,7 +53,7 @@ def test_an_attributes_template_gets_no_descriptors(
 ) -> None:
     runs, index = made
     template = tmp_path / "own.jinja"
-    template.write_text("{{ descriptors.duration_s }} {{ scale }}")
+    template.write_text("{{ descriptors.duration_s }}")
     config = runs.config(
         strategies=["greedy"],
         questions=["attributes"],
