@@ -52,7 +52,7 @@ def test_metrics_hold_the_baselines_beside_every_strategy(finished: Path, runs: 
         "SELECT strategy, value, ci_low, ci_high, n FROM metrics"
         " WHERE slice = 'all' AND metric = 'js' AND versus IS NULL",
     )
-    assert {row["strategy"] for row in rows} == {*STRATEGIES, "uniform", "prior"}
+    assert {row["strategy"] for row in rows} == {*STRATEGIES, "uniform", "prior", "humans"}
     for row in rows:
         assert row["n"] == 0 or row["ci_low"] <= row["value"] <= row["ci_high"]
 
