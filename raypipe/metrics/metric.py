@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from raypipe.errors import RegistryError
 from raypipe.metrics.scored import Scored
-from raypipe.metrics.sums import Statistic, Summand, Sums, ratio
+from raypipe.metrics.sums import NO_INTERVAL, Statistic, Summand, Sums, ratio
 
 Array = NDArray[np.float64]
 
@@ -219,8 +219,9 @@ class ScoredMetric(Metric):
 
         (m - prior) / (humans - prior): above 1 for what is better than one half of the votes is
         at predicting the other. None where no row has votes that can be halved; without a value
-        where the annotators are not better than the prior, and without an interval where more
-        than 2.5 % of the replicates do not show that they are.
+        where the annotators are not better than the prior, and without an interval below
+        :data:`LEAST_FOR_HUMAN_SKILL` utterances and where more than 2.5 % of the replicates do
+        not show that they are.
         """
         counts = sums[self.human_count]
         if counts[0] <= 0.0:
@@ -230,12 +231,17 @@ class ScoredMetric(Metric):
         gap = sign * (ratio(sums[self.humans], counts) - prior)
         skill = ratio(sign * (own.values - prior), gap)
         drawn = gap[1:][~np.isnan(gap[1:])]
-        if math.isnan(skill[0]):
-            return Statistic(skill, own.n, own.n_invalid)
-        if drawn.size and (drawn <= 0.0).mean() > 0.025:
-            nothing = math.nan, math.nan
-            return Statistic(skill, own.n, own.n_invalid, interval=nothing, note=_NO_GAP)
-        return Statistic(skill, own.n, own.n_invalid)
+        reason = None
+        if drawn.size and own.n < LEAST_FOR_HUMAN_SKILL:
+            reason = f"no interval below {LEAST_FOR_HUMAN_SKILL} utterances"
+        elif drawn.size and (drawn <= 0.0).mean() > 0.025:
+            reason = _NO_GAP
+        ends = NO_INTERVAL if reason else None
+        return Statistic(skill, own.n, own.n_invalid, interval=ends, note=reason)
 
+
+LEAST_FOR_HUMAN_SKILL = 300
+"""Utterances from which on a human skill has an interval: with 60 of them it holds the truth in 79
+to 93 % of cases (``tests/bench/bench_intervals.py``)."""
 
 _NO_GAP = "no interval: the annotators' agreement cannot be told apart from the prior"

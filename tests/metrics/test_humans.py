@@ -170,10 +170,23 @@ def test_a_skill_has_no_interval_where_the_agreement_is_no_better_than_the_prior
     predicted: np.ndarray,
 ) -> None:
     """Annotators who answer at random from the corpus's shares."""
-    votes = np.random.default_rng(2).multinomial(4, np.full(6, 1 / 6), size=300).astype(float)
-    row = rows_of(votes, replicates=50, a=predicted)["a", "all", "accuracy_human_skill"]
+    votes = np.random.default_rng(5).multinomial(4, np.full(6, 1 / 6), size=600).astype(float)
+    twice = np.vstack([predicted, predicted])
+    row = rows_of(votes, replicates=50, a=twice)["a", "all", "accuracy_human_skill"]
     assert row.ci_low is None
     assert row.value is None or "cannot be told apart" in str(row.note)
+
+
+def test_of_few_utterances_a_skill_has_no_interval(
+    votes: np.ndarray, predicted: np.ndarray
+) -> None:
+    agreed = votes + 20 * np.eye(6)[np.arange(300) % 6]
+    whole = rows_of(agreed, replicates=50, a=predicted)["a", "all", "js_human_skill"]
+    assert (whole.n, whole.note) == (300, None)
+    assert whole.ci_low is not None
+    part = rows_of(agreed[1:], replicates=50, a=predicted[1:])["a", "all", "js_human_skill"]
+    assert part.value is not None
+    assert (part.ci_low, part.note) == (None, "no interval below 300 utterances")
 
 
 def test_the_ceiling_of_crema_d_is_as_two_others_found_it() -> None:
