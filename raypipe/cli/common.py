@@ -45,10 +45,10 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
         rows = metrics.to_table()
         console.print(summary_table(rows))
         fits = table_dataset(tables, "fits")
-        fitted = fitted_rows(None if fits is None else fits.to_table(), Scores(rows), record)
+        scores = Scores(rows)
+        fitted = fitted_rows(None if fits is None else fits.to_table(), scores, record)
         for line in (*other_labels_lines(rows, record), *fitted_lines(fitted)):
             console.print(line, highlight=False, markup=False)
-        scores = Scores(rows)
         for line in (*rated_lines(scores), *verdict_lines(scores, columns_of(record))):
             console.print(line, highlight=False, markup=False)
     counts = record.done_counts

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.metrics.exact import to_units
-from raypipe.metrics.sums import Statistic, ratio, whole
+from raypipe.metrics.sums import NO_INTERVAL, Statistic, ratio, whole
 from raypipe.records import ATTRIBUTES
 
 Array = NDArray[np.float64]
@@ -89,7 +89,7 @@ def attribute_statistics(sums: Array, span: Range) -> Mapping[str, Statistic]:
             continue
         count, none, note = whole(n[0]), None, None
         if count < FEWEST:
-            none = (float("nan"), float("nan"))
+            none = NO_INTERVAL
             note = f"no interval: {count} utterances, {FEWEST} are needed"
         mean_x, mean_y = ratio(x, n), ratio(y, n)
         var_x = np.maximum(ratio(xx, n) - mean_x**2, 0.0)

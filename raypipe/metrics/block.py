@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from raypipe.errors import AccountingError
 from raypipe.metrics.baselines import BASELINES, PRIOR, REFERENCES, UNIFORM, uniform
-from raypipe.metrics.bootstrap import weights_from_hashes
 from raypipe.metrics.costs import cost_units
 from raypipe.metrics.rows import Group
 from raypipe.metrics.scored import Scored
@@ -57,10 +56,3 @@ def is_compared(pair: tuple[str, str], compared: frozenset[tuple[str, str]] | No
     """Whether a pair gets a paired difference: those of ``compared``, and those from a constant."""
     baselines = sum(name in BASELINES for name in pair)
     return baselines == 1 or (baselines == 0 and (compared is None or pair in compared))
-
-
-def replicate_weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:
-    """Ones, then the bootstrap weights: shape ``(1 + replicates, utterances)``."""
-    weights = np.ones((1 + replicates, hashes.size))
-    weights[1:] = weights_from_hashes(hashes, replicates, seed).T
-    return weights

@@ -83,6 +83,13 @@ def weights_from_hashes(
     return weights
 
 
+def replicate_weights(hashes: NDArray[np.uint64], replicates: int, seed: int) -> Array:
+    """Ones, then the bootstrap weights: shape ``(1 + replicates, utterances)``."""
+    weights = np.ones((1 + replicates, hashes.size))
+    weights[1:] = weights_from_hashes(hashes, replicates, seed).T
+    return weights
+
+
 def random_words(hashes: NDArray[np.uint64], count: int, seed: int) -> NDArray[np.uint64]:
     """Random 64-bit words of every hash, the same on every machine.
 

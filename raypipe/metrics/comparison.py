@@ -7,6 +7,7 @@ metrics compared at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -16,14 +17,15 @@ from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
-from raypipe.metrics.bootstrap import FEW_SPEAKERS, interval, weights_from_hashes
+from raypipe.metrics.bootstrap import FEW_SPEAKERS, interval, replicate_weights
+from raypipe.metrics.columns import clusters
 from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
 from raypipe.metrics.kinds import SumsMetric, UtteranceMetric
 from raypipe.metrics.metric import Section
 from raypipe.metrics.registry import SCORED_METRICS
 from raypipe.metrics.scored import Scored
 from raypipe.metrics.significance import LEVEL, holm, p_value
-from raypipe.metrics.statistics import score
+from raypipe.metrics.statistics import score, summand_block
 from raypipe.metrics.sums import LEAST_COUNT, Layout, Sums
 from raypipe.metrics.utterances import Utterances
 
@@ -170,7 +172,7 @@ def compare_systems(
     }
     drawn = _drawn(kept) if by_speaker else kept.hashes
     masks, wanted = _masks(kept, predictions, metrics)
-    values = _values(kept, predictions, labels, wanted, masks, drawn, (replicates, seed))
+    values, differing = _values(kept, predictions, labels, wanted, masks, drawn, (replicates, seed))
     pairs = list(combinations(predictions, 2))
     units = int(np.unique(drawn).size)
     measured = [
@@ -183,10 +185,10 @@ def compare_systems(
         for metric in metrics:
             mask = masks.common[left, right, metric.name]
             (own, n), (other, _) = (values[name, metric.name, mask] for name in (left, right))
-            differing = _differing(kept, predictions, metric, left, right, masks.rows[mask])
             shared = int(np.unique(drawn[masks.rows[mask]]).size)
             gap = own - other
-            gap = gap if differing >= LEAST_COUNT else gap[:1]  # too few for replicates
+            if differing[left, right, metric.name] < LEAST_COUNT:
+                gap = gap[:1]  # too few for replicates
             differences.append(_difference(left, right, metric.name, gap, n, shared))
     corrected = holm([difference.p_value for difference in differences])
     return Comparison(
@@ -272,26 +274,40 @@ def _values(
     masks: _Masks,
     drawn: NDArray[np.uint64],
     bootstrap: tuple[int, int],
-) -> dict[tuple[str, str, int], tuple[Array, int]]:
-    """Every wanted metric, shape ``(1 + replicates,)``, and the number of utterances behind it."""
+) -> tuple[dict[tuple[str, str, int], tuple[Array, int]], Counter[tuple[str, str, str]]]:
+    """Every wanted metric, shape ``(1 + replicates,)``, and the number of utterances behind it.
+
+    Then, by pair and metric, on how many utterances the summands of the two are not the same.
+    """
     layouts = {
         key: Layout.of(dict.fromkeys(s for m in metrics for s in m.own_summands), len(labels))
         for key, metrics in wanted.items()
     }
     sums: dict[tuple[str, int], Integers] = {}
+    differing: Counter[tuple[str, str, str]] = Counter()
     replicates, seed = bootstrap
     for start in range(0, utterances.hashes.size, BLOCK):
         rows = np.arange(start, min(start + BLOCK, utterances.hashes.size))
         part = utterances.take(rows)
-        weights = np.ones((1 + replicates, rows.size))
-        weights[1:] = weights_from_hashes(drawn[rows], replicates, seed).T
+        weights = replicate_weights(drawn[rows], replicates, seed)
+        units: dict[tuple[str, int], Array] = {}
         for (name, index), metrics in wanted.items():
             shown = np.where(masks.rows[index][rows, None], predictions[name][rows], np.nan)
             scored = score(part, shown, masks.rows[index][rows])
-            units = to_units(_columns(scored, metrics, layouts[name, index]))
-            block = weighted_sums(weights, units)
+            units[name, index] = to_units(_columns(scored, metrics, layouts[name, index]))
+            block = weighted_sums(weights, units[name, index])
             known = sums.get((name, index))
             sums[name, index] = block if known is None else known + block
+        for (left, right, metric_name), index in masks.common.items():
+            metric = next(m for m in wanted[left, index] if m.name == metric_name)
+            apart = np.zeros(rows.size, dtype=np.bool_)
+            for summand in metric.own_summands:
+                own, other = (
+                    units[name, index][:, layouts[name, index].places[summand.name]]
+                    for name in (left, right)
+                )
+                apart |= (own != other).any(axis=1)
+            differing[left, right, metric_name] += int(apart.sum())
     values = {}
     for (name, index), metrics in wanted.items():
         blocks = {
@@ -301,37 +317,13 @@ def _values(
         for metric in metrics:
             statistic = metric.rows(Sums(labels, blocks))[metric.name]
             values[name, metric.name, index] = statistic.values, statistic.n
-    return values
-
-
-def _differing(
-    utterances: Utterances,
-    predictions: Mapping[str, Array],
-    metric: Comparable,
-    left: str,
-    right: str,
-    rows: Mask,
-) -> int:
-    """Number of the utterances for which a metric's summands are not the same."""
-    part = utterances.take(rows)
-    everyone = np.ones(int(rows.sum()), dtype=np.bool_)
-    blocks = [
-        np.hstack(
-            [
-                np.asarray(summand.function(scored), dtype=np.float64).reshape(everyone.size, -1)
-                for summand in metric.own_summands
-            ]
-        )
-        for scored in (score(part, predictions[name][rows], everyone) for name in (left, right))
-    ]
-    return int((to_units(blocks[0]) != to_units(blocks[1])).any(axis=1).sum())
+    return values, differing
 
 
 def _columns(scored: Scored, metrics: Sequence[Comparable], places: Layout) -> Array:
     columns = np.zeros((scored.valid.size, places.width))
     for summand in dict.fromkeys(summand for metric in metrics for summand in metric.own_summands):
-        block = np.asarray(summand.function(scored), dtype=np.float64)
-        columns[:, places.places[summand.name]] = block.reshape(scored.valid.size, -1)
+        columns[:, places.places[summand.name]] = summand_block(summand, scored)
     return columns
 
 
@@ -343,18 +335,18 @@ def _drawn(utterances: Utterances) -> NDArray[np.uint64]:
         raise ConfigError(
             f"{known} speakers are known; intervals of fewer than {FEW_SPEAKERS} are too narrow"
         )
-    return np.where(speakers != 0, speakers, utterances.hashes)
+    return clusters(utterances.hashes, speakers)
 
 
 def _measured(system: str, metric: str, values: Array, n: int) -> Measured:
-    low, high = interval(values[1:]) if values.size > 1 else (float("nan"), float("nan"))
+    low, high = interval(values[1:])
     return Measured(system, metric, float(values[0]), low, high, n)
 
 
 def _difference(
     left: str, right: str, metric: str, values: Array, n: int, units: int
 ) -> Difference:
-    low, high = interval(values[1:]) if values.size > 1 else (float("nan"), float("nan"))
+    low, high = interval(values[1:])
     p = p_value(values, units)
     return Difference(left, right, metric, float(values[0]), low, high, p, p, n)
 

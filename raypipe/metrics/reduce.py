@@ -30,12 +30,11 @@ from raypipe.metrics import attributes
 from raypipe.metrics.baselines import BASELINES, HUMANS, PRIOR
 from raypipe.metrics.block import (
     is_compared,
-    replicate_weights,
     same_as,
     scored_strategies,
     spent_by,
 )
-from raypipe.metrics.bootstrap import REPLICATES
+from raypipe.metrics.bootstrap import REPLICATES, replicate_weights
 from raypipe.metrics.columns import SlicedColumn, clusters, column_of
 from raypipe.metrics.costs import cost_statistics
 from raypipe.metrics.counted import counted_rows, predicted_values, stated_values

@@ -129,9 +129,9 @@ def summands(scored: Scored, prior: Scored, humans: Array) -> Array:
     for summand in SUMMANDS:
         place = places.places[summand.name]
         if summand.of == "strategy":
-            columns[:, place] = _block(summand, scored)
+            columns[:, place] = summand_block(summand, scored)
         else:
-            block = humans[:, place] if summand.of == "humans" else _block(summand, prior)
+            block = humans[:, place] if summand.of == "humans" else summand_block(summand, prior)
             columns[:, place] = np.where(scored.valid[:, None], block, np.nan)
     return columns
 
@@ -148,12 +148,14 @@ def human_summands(halvings: Sequence[Scored], shape: tuple[int, int]) -> Array:
     columns = np.zeros((count, places.width))
     for summand in SUMMANDS:
         if halvings and summand.of != "prior":
-            total = sum(np.nan_to_num(_block(summand, scored), nan=0.0) for scored in halvings)
+            total = sum(
+                np.nan_to_num(summand_block(summand, scored), nan=0.0) for scored in halvings
+            )
             columns[:, places.places[summand.name]] = total / len(halvings)
     return columns
 
 
-def _block(summand: Summand, scored: Scored) -> Array:
+def summand_block(summand: Summand, scored: Scored) -> Array:
     """A summand's columns of some predictions, shape ``(utterances, columns)``."""
     block = np.asarray(summand.function(scored), dtype=np.float64)
     return block[:, None] if block.ndim == 1 else block

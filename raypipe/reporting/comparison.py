@@ -113,13 +113,14 @@ def comparison_document(comparison: Comparison, metrics: Sequence[str]) -> Mappi
     """Everything as JSON values: systems, pairs and verdicts; None for what is not known."""
     return {
         "units": comparison.units,
-        "systems": [_plain(asdict(item)) for item in comparison.measured],
-        "differences": [_plain(asdict(item)) for item in comparison.differences],
+        "systems": [without_nan(asdict(item)) for item in comparison.measured],
+        "differences": [without_nan(asdict(item)) for item in comparison.differences],
         "best": {name: list(leaders(comparison, comparable_metrics()[name])) for name in metrics},
     }
 
 
-def _plain(values: Mapping[str, object]) -> dict[str, object]:
+def without_nan(values: Mapping[str, object]) -> dict[str, object]:
+    """The same values with None in the place of NaN, which JSON has not."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in values.items()

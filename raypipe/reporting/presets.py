@@ -18,6 +18,7 @@ from raypipe.metrics.presets.scoring import (
     is_of,
     matching_figures,
 )
+from raypipe.reporting.comparison import without_nan
 from raypipe.reporting.text import NONE, clean, score
 
 
@@ -132,13 +133,7 @@ def preset_document(
         "conventions": preset.conventions,
         "open_questions": preset.open_questions,
         "definitions": {metric.name: metric.definition for metric in preset.metrics},
-        "scores": [
-            {
-                name: None if isinstance(value, float) and math.isnan(value) else value
-                for name, value in asdict(item).items()
-            }
-            for item in scores
-        ],
+        "scores": [without_nan(asdict(item)) for item in scores],
         "published": [asdict(figure) for figure in figures],
         "warnings": warnings(preset, datasets, label_count, figures),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -52,6 +52,7 @@ class PresetRows:
             nothing is.
         union: labels that any annotator gave, same shape.
         majority: whether one label has more than half of the votes, shape ``(utterances,)``.
+        hashes: of the utterances' ids, same shape.
     """
 
     truth: Array
@@ -60,20 +61,27 @@ class PresetRows:
     predicted_class: Array
     union: Mask
     majority: Mask
+    hashes: NDArray[np.uint64]
 
     def within(self, subset: Subset) -> PresetRows:
         """The utterances of a subset."""
         if subset == "all":
             return self
-        rows = self.majority
-        return PresetRows(
-            self.truth[rows],
-            self.prediction[rows],
-            self.true_class[rows],
-            self.predicted_class[rows],
-            self.union[rows],
-            self.majority[rows],
-        )
+        return PresetRows(*(getattr(self, field.name)[self.majority] for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class SummedScore:
+    """A score that is a function of sums over utterances.
+
+    Attributes:
+        columns: what is added up, shape ``(utterances, columns)``, magnitudes below 256; NaN
+            counts as 0.
+        value: from sums of shape ``(1 + replicates, columns)`` to values ``(1 + replicates,)``.
+    """
+
+    columns: Callable[[PresetRows], Array]
+    value: Callable[[Array], Array]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +92,8 @@ class PresetMetric:
         name: of the score, as a column of a table.
         definition: formula or rule, with base, smoothing and direction.
         better: which values are better.
-        columns: what is added up over utterances, shape ``(utterances, columns)``, magnitudes
-            below 256; NaN counts as 0.
-        value: from sums of shape ``(1 + replicates, columns)`` to values ``(1 + replicates,)``.
-        whole: from all utterances to the value, of a score that is no function of sums and has
-            no interval; in the place of ``columns`` and ``value``.
+        score: how it is worked out: from sums, or, where it is no function of sums, from all
+            utterances at once, without an interval.
         has_interval: whether percentiles of the bootstrap are an interval of it.
         subset: utterances that it is of.
         published: name of the score in ``published.csv``; None where the paper has none.
@@ -99,9 +104,7 @@ class PresetMetric:
     name: str
     definition: str
     better: Better
-    columns: Callable[[PresetRows], Array] | None = None
-    value: Callable[[Array], Array] | None = None
-    whole: Callable[[PresetRows], float] | None = None
+    score: SummedScore | Callable[[PresetRows], float] | None = None
     has_interval: bool = True
     subset: Subset = "all"
     published: str | None = None
@@ -111,9 +114,10 @@ class PresetMetric:
         """Refuse a score without its texts or its function, with RegistryError."""
         if not self.name.isidentifier() or not self.definition.strip():
             raise RegistryError(f"preset score {self.name!r}: its name or definition is missing")
-        by_sums = self.columns is not None and self.value is not None
-        if by_sums == (self.whole is not None):
-            raise RegistryError(f"preset score {self.name!r}: either columns and value, or whole")
+        if self.score is None:
+            raise RegistryError(
+                f"preset score {self.name!r}: needs either columns and value, or whole utterances"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,13 +186,6 @@ class PaperPreset:
             "smoothing": smoothed,
         }
 
-    def kept(self, utterances: Utterances, probs: Array, present: Mask) -> Mask:
-        """Utterances that are scored, of one system; arguments as of :meth:`rows`."""
-        kept = utterances.labelled & present
-        if self.invalid == "left_out":
-            kept &= ~np.isnan(probs).any(axis=1)
-        return np.asarray(kept)
-
     def rows(
         self, utterances: Utterances, probs: Array, present: Mask, labels: LabelSet
     ) -> PresetRows:
@@ -203,7 +200,9 @@ class PaperPreset:
         Raises:
             ConfigError: if invalid answers count as neutral and there is no such label.
         """
-        kept = self.kept(utterances, probs, present)
+        kept = utterances.labelled & present
+        if self.invalid == "left_out":
+            kept &= ~np.isnan(probs).any(axis=1)
         truth, prediction = utterances.truth[kept], probs[kept].copy()
         invalid = np.isnan(prediction).any(axis=1)
         if self.invalid == "neutral" and invalid.any():
@@ -225,7 +224,13 @@ class PaperPreset:
         smoothed = truth * (1.0 - self.smoothing)
         smoothed += (1.0 - truth) * self.smoothing / (len(labels) - 1)
         return PresetRows(
-            smoothed, prediction, true_class, choice, part.union, strict_majority(truth)
+            smoothed,
+            prediction,
+            true_class,
+            choice,
+            part.union,
+            strict_majority(truth),
+            part.hashes,
         )
 
 
@@ -237,16 +242,14 @@ def _first(shares: Array) -> Array:
 # --- scores that several presets have ---------------------------------------------------------
 
 
-def mean_of(
-    function: Callable[[Array, Array], Array],
-) -> tuple[Callable[[PresetRows], Array], Callable[[Array], Array]]:
-    """Columns and value of a mean over utterances; those where ``function`` is NaN are left out."""
+def mean_of(function: Callable[[Array, Array], Array]) -> SummedScore:
+    """A mean over utterances; those where ``function`` is NaN are left out."""
 
     def columns(rows: PresetRows) -> Array:
         values = function(rows.truth, rows.prediction)
         return np.stack([values, (~np.isnan(values)).astype(np.float64)], axis=1)
 
-    return columns, lambda sums: ratio(sums[:, 0], sums[:, 1])
+    return SummedScore(columns, lambda sums: ratio(sums[:, 0], sums[:, 1]))
 
 
 def class_columns(rows: PresetRows) -> Array:
@@ -256,16 +259,14 @@ def class_columns(rows: PresetRows) -> Array:
     return np.hstack([hits, rows.predicted_class * scorable, rows.true_class])
 
 
-def of_classes(
-    function: Callable[[ClassCounts], Array],
-) -> tuple[Callable[[PresetRows], Array], Callable[[Array], Array]]:
-    """Columns and value of a score of class counts."""
+def of_classes(function: Callable[[ClassCounts], Array]) -> SummedScore:
+    """A score of class counts."""
 
     def value(sums: Array) -> Array:
         hits, predicted, true = np.split(sums, 3, axis=1)
         return function(ClassCounts(hits, predicted - hits, true - hits))
 
-    return class_columns, value
+    return SummedScore(class_columns, value)
 
 
 def accuracy_of(counts: ClassCounts) -> Array:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
-from raypipe.metrics.bootstrap import interval, weights_from_hashes
+from raypipe.metrics.bootstrap import interval, replicate_weights
 from raypipe.metrics.comparison import Systems
 from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
-from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows
+from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows, SummedScore
 
 Array = NDArray[np.float64]
 
@@ -57,42 +57,29 @@ def preset_scores(
     for name, probs in systems.predictions.items():
         present = systems.present[name]
         rows = preset.rows(systems.utterances, probs, present, labels)
-        hashes = systems.utterances.hashes[preset.kept(systems.utterances, probs, present)]
         for metric in preset.metrics:
             part = rows.within(metric.subset)
-            drawn = hashes if metric.subset == "all" else hashes[rows.majority]
-            values = _values(metric, part, drawn, replicates, seed)
-            low, high = float("nan"), float("nan")
-            if values.size > 1 and metric.has_interval:
-                low, high = interval(values[1:])
+            values = _values(metric, part, replicates, seed)
+            low, high = interval(values[1:] if metric.has_interval else values[:0])
             scores.append(
                 PresetScore(name, metric.name, float(values[0]), low, high, len(part.truth))
             )
     return scores
 
 
-def _values(
-    metric: PresetMetric,
-    rows: PresetRows,
-    hashes: NDArray[np.uint64],
-    replicates: int,
-    seed: int,
-) -> Array:
+def _values(metric: PresetMetric, rows: PresetRows, replicates: int, seed: int) -> Array:
     """The value, then one per replicate."""
-    if metric.whole is not None:
-        return np.array([metric.whole(rows)])
-    assert metric.columns is not None  # checked where the score is declared
-    assert metric.value is not None
-    if not hashes.size:
+    assert metric.score is not None  # checked where the score is declared
+    if not isinstance(metric.score, SummedScore):
+        return np.array([metric.score(rows)])
+    if not rows.hashes.size:
         return np.array([np.nan])
-    units = to_units(metric.columns(rows))
+    units = to_units(metric.score.columns(rows))
     sums = np.zeros((1 + replicates, units.shape[1]), dtype=np.int64)
-    for start in range(0, hashes.size, BLOCK):
+    for start in range(0, rows.hashes.size, BLOCK):
         block = slice(start, start + BLOCK)
-        weights = np.ones((1 + replicates, hashes[block].size))
-        weights[1:] = weights_from_hashes(hashes[block], replicates, seed).T
-        sums += weighted_sums(weights, units[block])
-    return metric.value(sums / SCALE)
+        sums += weighted_sums(replicate_weights(rows.hashes[block], replicates, seed), units[block])
+    return metric.score.value(sums / SCALE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from raypipe.metrics.catalogue.threshold import (
     batch_threshold_macro_f1,
 )
 from raypipe.metrics.classification import ClassCounts, macro_f1
-from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows
+from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows, SummedScore
 
 Array = NDArray[np.float64]
 
@@ -55,8 +55,7 @@ PRESET = PaperPreset(
             name="threshold_macro_f1",
             definition="multi-label macro-F1 of labels with more than 1/K, pooled",
             better="higher",
-            columns=_counts,
-            value=_pooled,
+            score=SummedScore(_counts, _pooled),
             published="threshold_macro_f1",
             caution="published for encoders with trained heads, pooled or by batch: not stated",
         ),
@@ -65,7 +64,7 @@ PRESET = PaperPreset(
             definition=f"mean of the same over batches of {PUBLISHED_BATCH}, in an order fixed by "
             "the utterances' ids",
             better="higher",
-            whole=_by_batch,
+            score=_by_batch,
             has_interval=False,
             published="threshold_macro_f1",
         ),

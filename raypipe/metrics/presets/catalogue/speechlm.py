@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.metrics.classification import ClassCounts, macro_f1
-from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows, of_classes
+from raypipe.metrics.presets.preset import (
+    PaperPreset,
+    PresetMetric,
+    PresetRows,
+    SummedScore,
+    of_classes,
+)
 
 Array = NDArray[np.float64]
 
@@ -25,7 +31,8 @@ def _annotator_aware(sums: Array) -> Array:
     return macro_f1(ClassCounts(*np.split(sums, 3, axis=1)))
 
 
-_columns, _value = of_classes(macro_f1)
+_macro = of_classes(macro_f1)
+_any_annotator = SummedScore(_annotator_counts, _annotator_aware)
 _ALL = "macro-F1 in which any annotator's label is right for the predicted label"
 
 PRESET = PaperPreset(
@@ -49,24 +56,21 @@ PRESET = PaperPreset(
             name="macro_f1",
             definition="macro-F1 against the majority's label (MV)",
             better="higher",
-            columns=_columns,
-            value=_value,
+            score=_macro,
             published="macro_f1",
         ),
         PresetMetric(
             name="annotator_macro_f1",
             definition=f"{_ALL} (All)",
             better="higher",
-            columns=_annotator_counts,
-            value=_annotator_aware,
+            score=_any_annotator,
             published="annotator_aware_macro_f1",
         ),
         PresetMetric(
             name="macro_f1_majority",
             definition="macro_f1 where one label has more than half of the votes",
             better="higher",
-            columns=_columns,
-            value=_value,
+            score=_macro,
             subset="strict_majority",
             published="macro_f1",
         ),
@@ -74,8 +78,7 @@ PRESET = PaperPreset(
             name="annotator_macro_f1_majority",
             definition="annotator_macro_f1 where one label has more than half of the votes",
             better="higher",
-            columns=_annotator_counts,
-            value=_annotator_aware,
+            score=_any_annotator,
             subset="strict_majority",
             published="annotator_aware_macro_f1",
         ),
