@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from bench.compare_runs import compare_objects
+from bench.compare_runs import ANOTHER_PROCESSOR, compare_objects
 
 import raypipe
 
@@ -44,7 +44,7 @@ def test_reaggregate_gives_what_version_1_had_predicted(reaggregated: Path) -> N
         assert len(objects) == count
         for path in objects:
             other = reaggregated / path.relative_to(HERE / "run")
-            wrong, rows, columns = compare_objects(path, other, table)
+            wrong, rows, columns = compare_objects(path, other, table, ANOTHER_PROCESSOR)
             assert wrong == []
             assert columns > 5
             assert rows > 0 or table == "errors"
@@ -52,9 +52,12 @@ def test_reaggregate_gives_what_version_1_had_predicted(reaggregated: Path) -> N
     assert before.keys() <= after.keys()
     for key, (value, low, high, *counts) in before.items():
         now, now_low, now_high, *now_counts = after[key]
-        assert (now, now_counts) == (value, counts)
+        assert now_counts == counts
+        # Sums are whole numbers of 2^-30, which another processor may round the other way.
+        assert now == pytest.approx(value, abs=1e-8)
         # Of so few utterances most intervals are withheld since.
-        assert (now_low, now_high) in ((low, high), (None, None))
+        if now_low is not None:
+            assert (now_low, now_high) == pytest.approx((low, high), abs=1e-8)
     record = raypipe.load(reaggregated).record
     original = json.loads((HERE / "run" / "run.json").read_text())
     assert (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from bench.compare_runs import compare_objects
+from bench.compare_runs import ANOTHER_PROCESSOR, compare_objects
 from in_process import InProcess, utterance
 
 from raypipe.runtime.finish import aggregation
@@ -157,7 +157,8 @@ def test_a_shard_of_version_1_is_read_as_version_1_had_read_it(tmp_path: Path, s
     assert reaggregate_part(part, work) is None
     for table in ("predictions", "errors"):
         name = part.object_name(table, "distribution")
-        wrong, rows, columns = compare_objects(VERSION_1 / name, tmp_path / "made" / name, table)
+        made = tmp_path / "made" / name
+        wrong, rows, columns = compare_objects(VERSION_1 / name, made, table, ANOTHER_PROCESSOR)
         assert wrong == []
         assert columns > 5
         assert rows == (2 * 5 if table == "predictions" else 0)
