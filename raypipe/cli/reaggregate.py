@@ -9,6 +9,7 @@ from rich.console import Console
 
 from raypipe.cli.common import Address, Endpoint, show_run, values
 from raypipe.cli.settings import values_given, with_settings
+from raypipe.records import Drawn
 from raypipe.votes import AnnotatorLabels
 
 
@@ -24,6 +25,10 @@ def reaggregate(
         typer.Option(help="Read the first so many beams; not what a narrower search finds."),
     ] = None,
     replicates: Annotated[int | None, typer.Option(help="Bootstrap replicates.")] = None,
+    draw: Annotated[
+        Drawn | None,
+        typer.Option(help="What a replicate draws: utterances, or whole speakers."),
+    ] = None,
     annotator_labels: Annotated[
         AnnotatorLabels | None,
         typer.Option(help="Annotators' labels that annotator-aware scores take for right."),
@@ -52,6 +57,7 @@ def reaggregate(
         settings=values_given(settings),
         sub_beams=values("--sub-beams", sub_beams, int),
         replicates=replicates,
+        draw=draw,
         annotator_labels=annotator_labels,
         slices=values("--slices", slices, str),
         labels=labels,

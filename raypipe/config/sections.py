@@ -11,7 +11,7 @@ from raypipe.channel_choice import ChannelChoice
 from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
 from raypipe.config.values import PathText
-from raypipe.records import ClipPlace, Turn
+from raypipe.records import ClipPlace, Drawn, Turn
 from raypipe.votes import AnnotatorLabels
 
 TEXT_PROMPT = "describe"
@@ -253,6 +253,8 @@ class MetricsConfig(ConfigSection):
     Attributes:
         replicates: number of Poisson bootstrap replicates behind every interval.
         seed: of the bootstrap.
+        draw: what a replicate draws: ``utterances``, whose intervals are for these speakers, or
+            whole ``speakers``, for speakers to come.
         per_speaker: also one slice per speaker.
         annotator_labels: which of the annotators' labels annotator-aware scores take for right:
             ``primary``, or ``primary+secondary``.
@@ -262,6 +264,7 @@ class MetricsConfig(ConfigSection):
 
     replicates: int = Field(default=1000, ge=100, le=100_000)
     seed: int = 0
+    draw: Drawn = "utterances"
     per_speaker: bool = False
     annotator_labels: AnnotatorLabels = "primary"
     slices: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from raypipe.config import RunConfig
+    from raypipe.records import Drawn
     from raypipe.reporting.corpus.findings import Findings, SliceBy
     from raypipe.runtime.features.config import FeaturesConfig
     from raypipe.runtime.heads.config import HeadsConfig
@@ -252,6 +253,7 @@ def reaggregate(
     replicates: int | None = None,
     labels: str | Path | None = None,
     labels_beside: Sequence[str | Path] = (),
+    draw: Drawn | None = None,
     annotator_labels: AnnotatorLabels | None = None,
     slices: Sequence[str] | None = None,
     endpoint: str | None = None,
@@ -269,6 +271,8 @@ def reaggregate(
         labels: label table in the place of the corpus's labels; ``"own"`` for those.
         labels_beside: label tables to measure against, too. Where neither is given, those of
             the run.
+        draw: what a bootstrap replicate draws, ``utterances`` or whole ``speakers``; None for what
+            the run says.
         annotator_labels: which of the annotators' labels annotator-aware scores take for right;
             None for what the run says.
         slices: columns of the corpus to slice by; None for those of the run.
@@ -290,7 +294,7 @@ def reaggregate(
         **settings,
     )
     columns = None if slices is None else tuple(slices)
-    changes = replace(changes, annotator_labels=annotator_labels, slices=columns)
+    changes = replace(changes, draw=draw, annotator_labels=annotator_labels, slices=columns)
     place = run.location.uri if isinstance(run, Run) else str(run)
     into = None if output is None else str(output)
     plan = plan_reaggregation(place, changes, output=into, endpoint=endpoint)

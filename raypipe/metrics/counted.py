@@ -91,16 +91,6 @@ def stated_values(
     return counted
 
 
-def is_analytic(metric: str) -> bool:
-    """Whether a row of ``metrics/`` comes from counts of values and not from replicates."""
-    return metric in _ANALYTIC
-
-
-_ANALYTIC = frozenset(
-    (*(each.name + MEDIAN_SUFFIX for each in WITH_MEDIAN), *(each.name for each in AUROC_METRICS))
-)
-
-
 def counted_rows(
     key: Key, counts: Mapping[str, ValueCounts], n_invalid: int
 ) -> Iterator[MetricRow]:

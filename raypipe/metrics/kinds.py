@@ -188,6 +188,8 @@ class SumsMetric(ScoredMetric):
             reason per row; None for each that has one.
         is_stated: whether only some strategies say what it is about: there is no row where
             ``count`` is 0.
+        of_speakers_to_come: whether its interval is for utterances of speakers to come, as what is
+            fitted across speakers is: it is given only where replicates draw whole speakers.
     """
 
     kind = "function of sums"
@@ -205,6 +207,7 @@ class SumsMetric(ScoredMetric):
     note: Callable[[Sums], str | None] | None = None
     withheld: Callable[[Sums], Sequence[str | None]] | None = None
     is_stated: bool = False
+    of_speakers_to_come: bool = False
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         yield from super()._faults()

@@ -48,7 +48,10 @@ class MetricRow:
 
 
 def metric_rows(
-    key: Key, statistics: Mapping[str, Statistic], versus: str | None = None
+    key: Key,
+    statistics: Mapping[str, Statistic],
+    versus: str | None = None,
+    units: int | None = None,
 ) -> list[MetricRow]:
     """Statistics by metric as rows, with percentile intervals over the replicates.
 
@@ -56,6 +59,7 @@ def metric_rows(
         key: model, prompt, strategy and slice.
         statistics: by name of the row.
         versus: the other strategy, for paired differences.
+        units: how many speakers the replicates draw from; None where they draw utterances.
     """
     drawn = [
         name
@@ -76,15 +80,17 @@ def metric_rows(
             item.n,
             item.n_invalid,
             item.note,
-            _p_value(item) if versus is not None else math.nan,
+            _p_value(item, units) if versus is not None else math.nan,
         )
         for name, item in statistics.items()
     ]
 
 
-def _p_value(difference: Statistic) -> float:
+def _p_value(difference: Statistic, units: int | None) -> float:
     """Of a paired difference; NaN where its interval is withheld."""
-    return math.nan if difference.interval else p_value(difference.values, difference.n)
+    if difference.interval:
+        return math.nan
+    return p_value(difference.values, difference.n if units is None else min(units, difference.n))
 
 
 def metric_row(

@@ -35,9 +35,10 @@ from raypipe.metrics.block import (
     spent_by,
 )
 from raypipe.metrics.bootstrap import REPLICATES, replicate_weights
-from raypipe.metrics.columns import SlicedColumn, clusters, column_of
+from raypipe.metrics.columns import SlicedColumn, column_of
 from raypipe.metrics.costs import cost_statistics
 from raypipe.metrics.counted import counted_rows, predicted_values, stated_values
+from raypipe.metrics.drawn import Units, drawn_hashes, with_ground
 from raypipe.metrics.exact import BLOCK, SCALE, ValueCounts, to_units, weighted_sums
 from raypipe.metrics.humans import halvings
 from raypipe.metrics.metric_rows import Key, MetricRow, metric_rows
@@ -56,6 +57,7 @@ from raypipe.metrics.statistics import (
 )
 from raypipe.metrics.summary import CorpusFrame, CorpusSummary
 from raypipe.metrics.sums import INVALID
+from raypipe.records import Drawn
 from raypipe.votes import AnnotatorLabels
 
 __all__ = ["CorpusSummary", "MetricRow", "MetricState"]
@@ -86,6 +88,9 @@ class MetricState:
         rated: sums of arousal, valence and dominance per slice, see
             :mod:`raypipe.metrics.attributes`.
         ratings: smallest and largest rating of them; None without any.
+        drawn: what the replicates draw.
+        in_groups: whether a speaker of the corpus has several utterances.
+        units: speakers that are drawn, per model, prompt and slice; empty where utterances are.
     """
 
     labels: LabelSet
@@ -99,6 +104,9 @@ class MetricState:
     columns: tuple[SlicedColumn, ...] = ()
     rated: dict[Key, Integers] = field(default_factory=dict)
     ratings: attributes.Range | None = None
+    drawn: Drawn = "utterances"
+    in_groups: bool = False
+    units: dict[tuple[str, str, str], Units] = field(default_factory=dict)
 
     @classmethod
     def from_table(
@@ -109,6 +117,7 @@ class MetricState:
         *,
         replicates: int = REPLICATES,
         seed: int = 0,
+        drawn: Drawn = "utterances",
         per_speaker: bool = False,
         compared: frozenset[tuple[str, str]] | None = None,
         annotator_labels: AnnotatorLabels = "primary",
@@ -122,6 +131,7 @@ class MetricState:
             labels: the K labels.
             replicates: bootstrap replicates.
             seed: of the bootstrap.
+            drawn: what the replicates draw.
             per_speaker: also give ``speaker=`` slices, without intervals.
             compared: pairs of strategies, each in alphabetical order, whose paired differences
                 are given; None for all. Those from the baselines always are.
@@ -133,13 +143,24 @@ class MetricState:
             AccountingError: if rows are doubled or not aligned with the labels.
         """
         frame = summary.frame
-        state = cls(labels, replicates, seed, columns=frame.columns, ratings=frame.ratings)
+        if drawn == "speakers":
+            columns = tuple(replace(column, of_speaker=True) for column in frame.columns)
+            frame = replace(frame, columns=columns)
+        state = cls(
+            labels,
+            replicates,
+            seed,
+            columns=frame.columns,
+            ratings=frame.ratings,
+            drawn=drawn,
+            in_groups=frame.in_groups,
+        )
         for group in read_groups(table, labels, annotator_labels, tuple(summary.columns)):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
                 state._add(
                     group.take(rows),
-                    summary.frame,
+                    frame,
                     per_speaker=per_speaker,
                     compared=compared,
                     are_votes=are_votes,
@@ -152,24 +173,22 @@ class MetricState:
         Raises:
             AccountingError: if labels, replicates or seed differ.
         """
-        if (self.labels, self.replicates, self.seed) != (
+        if (self.labels, self.replicates, self.seed, self.drawn) != (
             other.labels,
             other.replicates,
             other.seed,
+            other.drawn,
         ):
             raise AccountingError("states of different labels, replicates or seeds do not add up")
-        merged = MetricState(
-            self.labels,
-            self.replicates,
-            self.seed,
-            dict(self.sums),
-            dict(self.differences),
-            dict(self.confusion),
-            dict(self.costs),
-            dict(self.values),
-            self.columns,
-            dict(self.rated),
-            self.ratings,
+        merged = replace(
+            self,
+            sums=dict(self.sums),
+            differences=dict(self.differences),
+            confusion=dict(self.confusion),
+            costs=dict(self.costs),
+            values=dict(self.values),
+            rated=dict(self.rated),
+            units=dict(self.units),
         )
         _accumulate(merged.sums, other.sums)
         _accumulate(merged.differences, other.differences)
@@ -178,6 +197,8 @@ class MetricState:
         _accumulate(merged.rated, other.rated)
         for key, values in other.values.items():
             merged._add_values(key, values)
+        for place, units in other.units.items():
+            merged.units[place] = units.merge(merged.units.get(place))
         return merged
 
     def finish(self) -> list[MetricRow]:
@@ -202,17 +223,21 @@ class MetricState:
             if key in self.costs:
                 rows += metric_rows(key, cost_statistics(self.costs[key] / SCALE))
             rows += differences.get(key, ())
-            column = column_of(self.columns, key[3])
-            if column is not None:
-                rows[first:] = of_speakers(rows[first:], column)
-                rows += from_rest.get(key, ())
+            rows[first:] = self._with_ground(key, rows[first:])
+            rows += from_rest.get(key, ())
         for key in sorted(self.rated):
             assert self.ratings is not None  # else there are no sums
             rated = attributes.attribute_statistics(self.rated[key] / SCALE, self.ratings)
-            of_key = metric_rows(key, rated)
-            column = column_of(self.columns, key[3])
-            rows += of_key if column is None else of_speakers(of_key, column)
+            rows += self._with_ground(key, metric_rows(key, rated))
         return rows
+
+    def _with_ground(self, key: Key, rows: list[MetricRow]) -> list[MetricRow]:
+        """Rows of a slice, without the intervals that would not hold for it."""
+        column = column_of(self.columns, key[3])
+        if column is not None and column.of_speaker:
+            return of_speakers(rows, column)
+        units = self.units.get((key[0], key[1], key[3]))
+        return with_ground(rows, units, in_groups=self.in_groups)
 
     def _rest_rows(self) -> dict[Key, list[MetricRow]]:
         """Differences of every column's slices from the rest of the column."""
@@ -241,7 +266,9 @@ class MetricState:
                 if (id(sums), swapped) not in known:
                     signed = sums * SWAP if swapped else sums
                     compared = difference_statistics(signed / SCALE)
-                    known[id(sums), swapped] = metric_rows(key, compared, versus)
+                    units = self.units.get((model, prompt, slice_name))
+                    drawn = None if units is None else len(units)
+                    known[id(sums), swapped] = metric_rows(key, compared, versus, drawn)
                 rows[key] += _renamed(known[id(sums), swapped], strategy, versus)
         for own in rows.values():
             own.sort(key=lambda row: (row.versus or "", row.metric))
@@ -260,11 +287,11 @@ class MetricState:
         utterances = group.utterances
         scored = scored_strategies(group, frame)
         same = same_as(scored)
-        weights = replicate_weights(utterances.hashes, self.replicates, self.seed)
-        by_speaker = weights
-        if any(column.of_speaker for column in frame.columns):
-            drawn = clusters(utterances.hashes, utterances.speaker_hashes)
-            by_speaker = replicate_weights(drawn, self.replicates, self.seed)
+        hashes = drawn_hashes(utterances, self.drawn)
+        weights = by_speaker = replicate_weights(hashes, self.replicates, self.seed)
+        if self.drawn == "utterances" and any(column.of_speaker for column in frame.columns):
+            hashes = drawn_hashes(utterances, "speakers")
+            by_speaker = replicate_weights(hashes, self.replicates, self.seed)
         pairs = {
             pair: (same[pair[0]], same[pair[1]])
             for pair in combinations(sorted(scored), 2)
@@ -326,6 +353,9 @@ class MetricState:
                     if sums[own][0, 0] > 0
                 },
             )
+            if self.drawn == "speakers" and is_bootstrapped(slice_name):
+                place = group.model, group.prompt, slice_name
+                self.units[place] = Units.of(utterances, rows).merge(self.units.get(place))
             if rated is not None:
                 key = group.model, group.prompt, attributes.STRATEGY, slice_name
                 _accumulate(self.rated, {key: weighted_sums(chosen, rated[rows])})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from raypipe.discovery import modules_in
 from raypipe.errors import RegistryError
-from raypipe.metrics.kinds import AurocMetric, CostMetric, Of, UtteranceMetric
+from raypipe.metrics.kinds import AurocMetric, CostMetric, Of, SumsMetric, UtteranceMetric
 from raypipe.metrics.metric import (
     HUMAN_SKILL_SUFFIX,
     MEDIAN_SUFFIX,
@@ -107,6 +107,20 @@ AUROC_METRICS = _of_kind(AurocMetric)
 
 UNCERTAINTY_COLUMNS = tuple(metric.column for metric in AUROC_METRICS if metric.column is not None)
 """Columns of ``predictions/`` that hold an uncertainty."""
+
+ANALYTIC = frozenset(
+    (
+        *(metric.name + MEDIAN_SUFFIX for metric in WITH_MEDIAN),
+        *(metric.name for metric in AUROC_METRICS),
+        *(metric.name for metric in _of_kind(SumsMetric) if metric.interval),
+    )
+)
+"""Rows whose intervals take utterances for independent: no percentiles of replicates."""
+
+OF_SPEAKERS_TO_COME = frozenset(
+    metric.name for metric in _of_kind(SumsMetric) if metric.of_speakers_to_come
+)
+"""Rows whose intervals are for speakers to come."""
 
 COSTS = tuple(metric.name for metric in _of_kind(CostMetric))
 """Columns of ``predictions/`` that say what an answer cost; each metric is a column's mean."""

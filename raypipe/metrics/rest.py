@@ -12,18 +12,17 @@ many slices is not taken for one that differs because there are many.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
 from raypipe.metrics.columns import SlicedColumn
-from raypipe.metrics.counted import is_analytic
+from raypipe.metrics.drawn import NOT_INDEPENDENT, without_interval
 from raypipe.metrics.exact import SCALE
 from raypipe.metrics.metric import REST_SUFFIX
 from raypipe.metrics.metric_rows import Key, MetricRow, metric_row
-from raypipe.metrics.registry import SCORED_METRICS
+from raypipe.metrics.registry import ANALYTIC, SCORED_METRICS
 from raypipe.metrics.statistics import named_sums
 from raypipe.metrics.sums import Statistic
 
@@ -86,23 +85,18 @@ def of_speakers(rows: Sequence[MetricRow], column: SlicedColumn) -> list[MetricR
     """Rows of a slice, without the intervals that do not hold for it.
 
     Where a column is the same for all utterances of a speaker, whole speakers are drawn. With few
-    of them there is no interval, and none of medians and AUROCs, whose utterances would count as
-    independent.
+    of them there is no interval, and none of medians, AUROCs and ECE, whose utterances would count
+    as independent.
     """
     if not column.of_speaker:
         return [*rows]
-    return [_without_interval(row, column) for row in rows]
-
-
-def _without_interval(row: MetricRow, column: SlicedColumn) -> MetricRow:
-    reason = column.too_few(row.slice)
-    if reason is None and not is_analytic(row.metric):
-        return row
-    note = reason or "no interval: utterances of a speaker are not independent"
-    if row.ci_low is None:
-        return row
-    told = note if row.note is None else row.note
-    return replace(row, ci_low=None, ci_high=None, p_value=None, note=told)
+    few = {name: column.too_few(name) for name in {row.slice for row in rows}}
+    return [
+        without_interval(row, few[row.slice] or NOT_INDEPENDENT)
+        if few[row.slice] or row.metric in ANALYTIC
+        else row
+        for row in rows
+    ]
 
 
 def _statistics(sums: Integers, labels: LabelSet) -> dict[str, Statistic]:

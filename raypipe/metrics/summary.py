@@ -36,6 +36,7 @@ class CorpusFrame:
         prior_without: mean soft label without each speaker, shape ``(speakers, labels)``.
         columns: that the corpus is sliced by, and how.
         ratings: smallest and largest rating of arousal, valence and dominance; None without any.
+        in_groups: whether a speaker has several utterances.
     """
 
     edges: bins.CountEdges
@@ -45,6 +46,7 @@ class CorpusFrame:
     prior_without: Array
     columns: tuple[SlicedColumn, ...] = ()
     ratings: Range | None = None
+    in_groups: bool = False
 
     def prior_for(self, utterances: Utterances) -> Array:
         """The leave-one-speaker-out prior of every utterance, shape ``(utterances, labels)``."""
@@ -158,6 +160,7 @@ class CorpusSummary:
                 for name, values in self.columns.items()
             ),
             ratings=self.ratings,
+            in_groups=bool((own_count > 1.0).any()),
         )
 
 

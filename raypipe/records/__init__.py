@@ -34,6 +34,7 @@ from raypipe.records.attributes import ATTRIBUTES, AttributeAnswer, AttributeSca
 from raypipe.records.corpus import (
     AudioMarks,
     Descriptors,
+    Drawn,
     Failure,
     Stage,
     Utterance,
@@ -57,6 +58,7 @@ __all__ = [
     "ChatInput",
     "ClipPlace",
     "Descriptors",
+    "Drawn",
     "EmotionKind",
     "EmotionTokens",
     "EmotionWord",

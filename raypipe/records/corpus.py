@@ -11,6 +11,9 @@ import numpy as np
 Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
 """Where an input can fail."""
 
+Drawn = Literal["utterances", "speakers"]
+"""What a bootstrap replicate draws; an utterance without a known speaker is drawn alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:

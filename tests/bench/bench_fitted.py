@@ -7,8 +7,9 @@ noise, or rounded as a model writes them, so that many shares are 0. Speakers di
 they are understood, or do not. Label sets of ``conformal`` and temperatures of ``calibrate`` are
 fitted as ``reaggregate`` does, across folds of speakers. What they come to is measured on votes to
 come: of utterances by new speakers, with the parameters that were fitted, which is also what
-intervals are to hold. The figures stand in raypipe/strategies/README.md and
-raypipe/metrics/README.md.
+intervals are to hold: replicates draw whole speakers for them, and of the loss of ``calibrate``
+also utterances, as they do unless ``metrics.draw`` says otherwise. The figures stand in
+raypipe/strategies/README.md and raypipe/metrics/README.md.
 """
 
 from __future__ import annotations
@@ -141,9 +142,7 @@ def one_data_set(
         thresholds[fold == number] = threshold
     inside = membership(corpus.probs) >= thresholds[:, None]
     own = np.stack([(shares * inside).sum(axis=1), inside.sum(axis=1).astype(np.float64)])
-    hashes = rng.integers(0, 2**63, size).astype(np.uint64)
-    drawn = weights_from_hashes(hashes, REPLICATES, 0).astype(np.float64)
-    ends = intervals(own @ drawn / drawn.sum(axis=0))
+    ends = _ends(rng, own, corpus.speaker)
     truths = [float(values.mean()) for values in to_come.at(thresholds)]
     held = [
         low - 1e-9 <= truth <= high + 1e-9 for truth, (low, high) in zip(truths, ends, strict=True)
@@ -175,6 +174,13 @@ def row(world: World, size: int, coverage: float, covers: str, data_sets: int) -
         f"{100 * inside[1]:.1f} ± {100 * spread[1]:.1f}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _ends(rng: np.random.Generator, values: Array, drawn: NDArray[np.int64]) -> Array:
+    """Intervals of means over utterances, shape ``(means, 2)``; ``drawn`` numbers what is drawn."""
+    hashes = rng.integers(0, 2**63, int(drawn.max()) + 1).astype(np.uint64)[drawn]
+    weights = weights_from_hashes(hashes, REPLICATES, 0).astype(np.float64)
+    return intervals(values @ weights / weights.sum(axis=0))
 
 
 class LossToCome:
@@ -215,17 +221,20 @@ def calibration_row(world: World, size: int, data_sets: int) -> str:
             temperatures[own] = temperature
             made = calibrated(corpus.probs[own], temperature, np.zeros(LABELS))
             losses[own] = js_divergence(shares[own], made)
-        hashes = rng.integers(0, 2**63, size).astype(np.uint64)
-        drawn = weights_from_hashes(hashes, REPLICATES, 0).astype(np.float64)
-        low, high = intervals((losses @ drawn / drawn.sum(axis=0))[None])[0]
         truth = to_come.at(temperatures)
+        held = []
+        for units in (np.arange(size), corpus.speaker):
+            low, high = _ends(rng, losses[None], units)[0]
+            held.append(low <= truth <= high)
         plain = to_come.at(np.ones(1))
-        outcomes.append((plain, truth, float(losses.mean()), low <= truth <= high))
-    plain, truth, measured, held = np.array(outcomes, dtype=np.float64).mean(axis=0)
-    spread = 1.96 * np.sqrt(held * (1 - held) / data_sets)
+        outcomes.append((plain, truth, float(losses.mean()), *held))
+    plain, truth, measured, *shares = np.array(outcomes, dtype=np.float64).mean(axis=0)
     cells = (
         *(world.name, str(size), f"{plain:.3f}", f"{truth:.3f}", f"{measured:.3f}"),
-        f"{100 * held:.1f} ± {100 * spread:.1f}",
+        *(
+            f"{100 * held:.1f} ± {196 * np.sqrt(held * (1 - held) / data_sets):.1f}"
+            for held in shares
+        ),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -235,18 +244,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-sets", type=int, default=1000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[60, 300])
+    parser.add_argument("--only", choices=["sets", "loss"])
     arguments = parser.parse_args()
     print(
         "| speakers | fitted for | wanted, % | n | votes to come inside, % | measured, % | size |"
     )
-    for world in WORLDS:
+    for world in WORLDS if arguments.only != "loss" else ():
         for covers in ("votes", "plurality"):
             for coverage in (0.8, 0.9):
                 for size in arguments.sizes:
                     print(row(world, size, coverage, covers, arguments.data_sets), flush=True)
-    heads = ("speakers", "n", "JS to come", "calibrated", "measured", "interval holds, %")
+    heads = ("speakers", "n", "JS to come", "calibrated", "measured", "drawn: utterances, %")
+    heads += ("drawn: speakers, %",)
     print(f"\n| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
-    for world in WORLDS:
+    for world in WORLDS if arguments.only != "sets" else ():
         for size in arguments.sizes:
             print(calibration_row(world, size, arguments.data_sets), flush=True)
 

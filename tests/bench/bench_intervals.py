@@ -5,8 +5,8 @@
 Data sets of 60 and of 300 utterances are drawn from a world in which annotators vote from each
 utterance's own distribution and three predictors answer: a close one, a sharp and overconfident
 one, and one that does not listen; each gives some invalid answers. The true values are those of
-400,000 utterances. Calibration error: ``bench_coverage.py``. The figures stand in
-raypipe/metrics/README.md.
+400,000 utterances, against the data set's own prior where a row depends on it. Calibration error:
+``bench_coverage.py``. The figures stand in raypipe/metrics/README.md.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ LABELS = LabelSet(("anger", "disgust", "fear", "happiness", "neutral", "sadness"
 SHARES = np.array([0.16, 0.09, 0.10, 0.13, 0.40, 0.12])
 K = len(LABELS)
 TRUE_SIZE = 400_000
+PRIOR_SIZE = 4_000
 PAIRS_EACH = 5
 KEY = ("m", "p", "", "all")
 
@@ -84,13 +85,28 @@ def draw(rng: np.random.Generator, size: int) -> tuple[Utterances, dict[str, Arr
 
 
 def rows_of(
-    utterances: Utterances, predictions: Mapping[str, Array], replicates: int, median: float
+    utterances: Utterances,
+    predictions: Mapping[str, Array],
+    replicates: int,
+    median: float,
+    shares: Array | None = None,
 ) -> dict[tuple[str, str], MetricRow]:
-    """Every row of ``metrics/`` on all utterances, by predictor or pair and by name."""
+    """Every row of ``metrics/`` on all utterances, by predictor or pair and by name.
+
+    Args:
+        utterances: the truth.
+        predictions: by predictor.
+        replicates: of the bootstrap.
+        median: of the entropy.
+        shares: what ``prior`` answers, shape ``(labels,)``; None for what the utterances say.
+    """
     size = utterances.hashes.size
     everyone = np.ones(size, dtype=np.bool_)
     scored = {name: score(utterances, probs, everyone) for name, probs in predictions.items()}
-    constant = prior(utterances.truth, utterances.speakers)
+    if shares is None:
+        constant = prior(utterances.truth, utterances.speakers)
+    else:
+        constant = np.tile(shares, (size, 1))
     scored[PRIOR] = score(utterances, constant, everyone)
     scored[UNIFORM] = score(utterances, uniform(size, K), everyone)
     humans = human_summands(halvings(utterances), utterances.truth.shape)
@@ -136,27 +152,56 @@ def is_of_prior(name: str, metric: str) -> bool:
     return name.endswith(PRIOR) or metric.endswith(SKILL_SUFFIX)
 
 
-def coverage(true: float, drawn: Array, of_prior: bool) -> str:
+def coverage(drawn: Array) -> str:
     """A cell: percent of data sets whose interval holds the true value, of those that have one.
 
-    A prior from n utterances is a worse predictor than that of a large corpus: what depends on it
-    is compared with its mean over the data sets of that size.
-
     Args:
-        true: of a large corpus.
-        drawn: value and both ends in every data set, NaN where there are none, shape
-            ``(data_sets, 3)``.
-        of_prior: whether the row depends on the prior.
+        drawn: both ends of the interval in every data set, NaN where there is none, and the true
+            value, shape ``(data_sets, 3)``.
     """
-    given = drawn[~np.isnan(drawn[:, 1])]
+    given = drawn[~np.isnan(drawn[:, 0])]
     if len(given) < len(drawn) / 100:
         return "withheld"
-    target = float(np.nanmean(drawn[:, 0])) if of_prior else true
-    inside = (given[:, 1] - 1e-12 <= target) & (target <= given[:, 2] + 1e-12)
-    share = inside.mean()
+    low, high, true = given.T
+    share = ((low - 1e-12 <= true) & (true <= high + 1e-12)).mean()
     error = 196 * np.sqrt(share * (1 - share) / len(given))
     part = len(given) / len(drawn)
     return f"{100 * share:.1f} ± {error:.1f}" + (f" of {100 * part:.0f} %" if part < 1 else "")
+
+
+class TrueValues:
+    """What intervals are to hold: the values of a large corpus.
+
+    Of rows that depend on ``prior`` those against the very shares that a data set's own ``prior``
+    answers with: it is what the predictor is compared with.
+    """
+
+    def __init__(self) -> None:
+        self._utterances, self._predictions = draw(np.random.default_rng(1), TRUE_SIZE)
+        self.median = float(np.median(self._utterances.entropy))
+        self.rows = rows_of(self._utterances, self._predictions, 0, self.median)
+        self._part = self._utterances.take(np.arange(TRUE_SIZE) < PRIOR_SIZE)
+        self._of_part = self._against(self._utterances.truth.mean(axis=0))
+
+    def of(self, utterances: Utterances) -> dict[tuple[str, str], float]:
+        """The values that a data set's intervals are to hold, NaN where there is none."""
+        known = {
+            key: math.nan if row.value is None else row.value for key, row in self.rows.items()
+        }
+        against = self._against(utterances.truth.mean(axis=0))
+        for key, value in against.items():
+            known[key] += value - self._of_part[key]
+        return known
+
+    def _against(self, shares: Array) -> dict[tuple[str, str], float]:
+        """Of rows that depend on ``prior``, on a part of the corpus, under other shares."""
+        part = {name: probs[:PRIOR_SIZE] for name, probs in self._predictions.items()}
+        rows = rows_of(self._part, part, 0, self.median, shares)
+        return {
+            key: row.value
+            for key, row in rows.items()
+            if is_of_prior(*key) and row.value is not None
+        }
 
 
 def clusters(data_sets: int) -> list[str]:
@@ -165,13 +210,13 @@ def clusters(data_sets: int) -> list[str]:
     lines = []
     for speakers in (10, 20, 60):
         names = [f"s{number // PAIRS_EACH}" for number in range(speakers * PAIRS_EACH)]
-        drawn = np.empty((data_sets, 3))
+        drawn = np.full((data_sets, 3), 0.5)
         for number in range(data_sets):
             own = rng.beta(4, 4, speakers)  # a mean of 1/2, and speakers differ
             wins = (rng.random((speakers, PAIRS_EACH)) < own[:, None]).ravel().astype(np.float64)
             mean = clustered(wins, np.ones(wins.size), names, replicates=1000, seed=number)
-            drawn[number] = mean.value, mean.low, mean.high
-        cell = coverage(0.5, drawn, of_prior=False)
+            drawn[number, :2] = mean.low, mean.high
+        cell = coverage(drawn)
         lines.append(f"| rate over {speakers} speakers, {PAIRS_EACH} pairs each | {cell} |")
     return lines
 
@@ -183,27 +228,23 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[60, 300])
     parser.add_argument("--replicates", type=int, default=1000)
     arguments = parser.parse_args()
-    utterances, predictions = draw(np.random.default_rng(1), TRUE_SIZE)
-    median = float(np.median(utterances.entropy))
-    truth = rows_of(utterances, predictions, 0, median)
+    true_values = TrueValues()
     drawn: dict[tuple[str, str, int], list[tuple[float, float, float]]] = defaultdict(list)
     for size in arguments.sizes:
         rng = np.random.default_rng(size)
         for _ in range(arguments.data_sets):
-            rows = rows_of(*draw(rng, size), arguments.replicates, median)
+            utterances, predictions = draw(rng, size)
+            true = true_values.of(utterances)
+            rows = rows_of(utterances, predictions, arguments.replicates, true_values.median)
             for (name, metric), row in rows.items():
-                ends = (row.ci_low, row.ci_high)
-                numbers = [math.nan if end is None else end for end in (row.value, *ends)]
-                drawn[name, metric, size].append((numbers[0], numbers[1], numbers[2]))
+                low, high = (math.nan if end is None else end for end in (row.ci_low, row.ci_high))
+                drawn[name, metric, size].append((low, high, true[name, metric]))
     print("| row | of | true | " + " | ".join(f"n = {size}, %" for size in arguments.sizes) + " |")
     print("| --- | --- | --- |" + " --- |" * len(arguments.sizes))
-    for (name, metric), row in truth.items():
+    for (name, metric), row in true_values.rows.items():
         if row.value is None or (name in (PRIOR, UNIFORM) and metric not in ("js", "bc")):
             continue  # constant predictors have no other values of interest
-        cells = [
-            coverage(row.value, np.array(drawn[name, metric, size]), is_of_prior(name, metric))
-            for size in arguments.sizes
-        ]
+        cells = [coverage(np.array(drawn[name, metric, size])) for size in arguments.sizes]
         if any(cell != "withheld" for cell in cells):
             print(f"| {metric} | {name} | {row.value:.3f} | {' | '.join(cells)} |", flush=True)
     print("\n".join(clusters(arguments.data_sets)))

@@ -58,6 +58,7 @@ METRICS = (
         function=_coverage,
         count=WITH_SET,
         is_stated=True,
+        of_speakers_to_come=True,
     ),
     SumsMetric(
         name="set_size",
@@ -75,5 +76,6 @@ METRICS = (
         function=_size,
         count=WITH_SET,
         is_stated=True,
+        of_speakers_to_come=True,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 
 import pyarrow as pa
@@ -135,12 +135,19 @@ def html_report(
         ],
         "ranked_by": title(PRIMARY),
         "label_count": len(labels),
+        "drawn": _drawn(run),
         "versions": versions(run),
         "config": config_text(run),
         **_score_charts(scores, best),
         **_tally_charts(digest.tallies[shown] if shown is not None else None, labels),
     }
     return environment().get_template("run/page.html.jinja").render(context)
+
+
+def _drawn(run: RunRecord) -> str:
+    """What replicates draw; runs of versions without the setting drew utterances."""
+    metrics = run.config.get("metrics")
+    return str(metrics.get("draw", "utterances")) if isinstance(metrics, Mapping) else "utterances"
 
 
 def _directions() -> str:

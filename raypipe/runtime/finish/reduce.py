@@ -119,6 +119,7 @@ def _metrics(
             labels,
             replicates=settings.replicates,
             seed=settings.seed,
+            drawn=settings.draw,
             per_speaker=settings.per_speaker,
             compared=compared,
             annotator_labels=settings.annotator_labels,

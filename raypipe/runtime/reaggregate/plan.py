@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from raypipe.config import LabelsConfig, RunConfig, parse_config
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
+from raypipe.records import Drawn
 from raypipe.runtime.finish.labels import TruthTables, ids_in, truth_tables
 from raypipe.runtime.finish.output import existing, refuse_another_run
 from raypipe.runtime.finish.partition import partition
@@ -39,6 +40,7 @@ class Changes:
         settings: values of strategies' settings, by the settings' names.
         sub_beams: how many beams of the main search to read.
         replicates: of the bootstrap.
+        draw: what a bootstrap replicate draws.
         annotator_labels: which of the annotators' labels annotator-aware scores take for right.
         slices: columns of the corpus to slice by.
         labels: label table in the place of the corpus's labels; :data:`OWN` for those.
@@ -50,6 +52,7 @@ class Changes:
     settings: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     sub_beams: tuple[int, ...] | None = None
     replicates: int | None = None
+    draw: Drawn | None = None
     annotator_labels: AnnotatorLabels | None = None
     slices: tuple[str, ...] | None = None
     labels: str | None = None
@@ -255,6 +258,7 @@ def _changed_config(record: RunRecord, changes: Changes, place: str) -> RunConfi
         changed["labels"] = [table.model_dump() for table in tables]
     metrics = {
         "replicates": changes.replicates,
+        "draw": changes.draw,
         "annotator_labels": changes.annotator_labels,
         "slices": changes.slices,
     }
