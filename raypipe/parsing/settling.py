@@ -19,6 +19,7 @@ MAX_DROPPED_SHARE: Final = 0.5
 UNKNOWN_LABELS: Final = "unknown_labels"
 """Reason of an answer of which more than that was dropped."""
 
+_ROUNDING: Final = 1e-9  # tenths do not add up exactly
 _WHOLE: Final = 0.02
 _MIXED: Final = 0.1
 
@@ -102,7 +103,7 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
         return Parsed(None, rule, "ambiguous")
     unknown = sum(_unknown(shares, known))
     dropped = unknown / (unknown + known) if unknown > 0.0 else 0.0
-    if dropped > max_dropped_share:
+    if dropped > max_dropped_share + _ROUNDING:
         return Parsed(None, rule, UNKNOWN_LABELS, dropped)
     if len(positive) == 1 and dropped == 0.0 and _says_less_than_half(shares):
         return Parsed(None, rule, "ambiguous")  # most of it is elsewhere, and nobody says where

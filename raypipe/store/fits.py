@@ -25,7 +25,7 @@ FITS = pa.schema(
         ("fitted_speakers", pa.int64()),
         ("scored_rows", pa.int64()),  # utterances with a valid prediction, of this fold
         ("scored_speakers", pa.list_(pa.string())),  # of this fold; empty for a split
-        ("shared_speakers", pa.int64()),  # on both sides; 0 for folds of speakers
+        ("shared_speakers", pa.int64()),  # on both sides; 0 for folds; null: not all are known
         ("parameters", pa.map_(pa.string(), pa.float64())),
         ("loss_before", pa.float64()),  # mean on the fitted rows, without the parameters
         ("loss_after", pa.float64()),  # and with them

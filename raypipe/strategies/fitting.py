@@ -98,7 +98,8 @@ class FoldFit:
         fitted_speakers: number of speakers among them.
         scored_rows: number of utterances with a valid prediction that they are applied to.
         scored_speakers: names of the speakers that they are applied to, sorted; empty for a split.
-        shared_speakers: number of speakers on both sides; 0 for a fold.
+        shared_speakers: number of speakers on both sides, 0 for a fold; None where a speaker of
+            either side is not known.
     """
 
     fold: int
@@ -107,7 +108,7 @@ class FoldFit:
     fitted_speakers: int
     scored_rows: int
     scored_speakers: tuple[str, ...] = ()
-    shared_speakers: int = 0
+    shared_speakers: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,11 @@ def _split_fit(declared: Fitted, variant: Variant, rows: CorpusRows, split: str)
             "predict: parameters are not applied to the utterances that they are fitted to"
         )
     here = _fold_fit(declared, variant, rows, is_fitted, ~is_fitted, 0)
-    both = _speakers(rows, is_fitted & rows.usable) & _speakers(rows, ~is_fitted & rows.valid)
+    sides = is_fitted & rows.usable, ~is_fitted & rows.valid
+    named = np.array([bool(who) for who in rows.speakers])
+    if not named[sides[0] | sides[1]].all():
+        return replace(here, shared_speakers=None)
+    both = _speakers(rows, sides[0]) & _speakers(rows, sides[1])
     return replace(here, shared_speakers=len(both))
 
 

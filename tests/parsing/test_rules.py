@@ -1,4 +1,5 @@
 # ruff: noqa: RUF001 - typographic strokes and quotes are what models write
+import json
 import random
 import time
 from pathlib import Path
@@ -217,6 +218,18 @@ def test_a_cut_answer_is_not_completed_even_if_the_last_number_only_looks_whole(
         '{"anger": 0.2, "disgust": 0.2, "fear": 0.2, "happiness": 0.2, "neutral": 0.05, "sad": 0.1'
     )
     assert parse_answer(text, LABELS).invalid_reason == "truncated"
+
+
+@pytest.mark.parametrize(("unit", "surprise"), [(0.1, 0.9), (10, 90)])
+def test_a_dropped_half_is_a_half_in_tenths_too(unit: float, surprise: float) -> None:
+    """Of .9 among 1.8 a half is dropped; floating point makes it a little more."""
+    parts = {"anger": 3, "disgust": 1, "happiness": 1, "neutral": 2, "sadness": 2}
+    answer = {name: round(number * unit, 1) for name, number in parts.items()}
+    parsed = parse_answer(json.dumps({**answer, "surprise": surprise}), LABELS)
+    assert parsed.invalid_reason is None
+    assert parsed.dropped_share == pytest.approx(0.5)
+    more = {**answer, "surprise": surprise * 1.01}
+    assert parse_answer(json.dumps(more), LABELS).invalid_reason == "unknown_labels"
 
 
 def test_any_label_set_is_served() -> None:

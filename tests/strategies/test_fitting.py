@@ -91,6 +91,12 @@ def test_speakers_on_both_sides_of_a_split_are_counted() -> None:
     assert (fold.fitted_speakers, fold.shared_speakers) == (6, 6)
 
 
+def test_speakers_that_are_not_known_may_be_on_both_sides_of_a_split() -> None:
+    speakers = (None, *ROWS.speakers[1:])
+    (fold,) = fitted(replace(ROWS, speakers=speakers), fit_on="split:dev").folds
+    assert fold.shared_speakers is None
+
+
 @pytest.mark.parametrize("strategy", ["calibrate", "conformal"])
 @pytest.mark.parametrize("pieces", [1, 2, 7])
 def test_the_cut_and_the_order_of_the_rows_change_no_bit(strategy: str, pieces: int) -> None:

@@ -78,10 +78,13 @@ class SummedScore:
         columns: what is added up, shape ``(utterances, columns)``, magnitudes below 256; NaN
             counts as 0.
         value: from sums of shape ``(1 + replicates, columns)`` to values ``(1 + replicates,)``.
+        count: from the same sums to the utterances behind each value; the last column counts
+            them unless told otherwise.
     """
 
     columns: Callable[[PresetRows], Array]
     value: Callable[[Array], Array]
+    count: Callable[[Array], Array] = lambda sums: sums[:, -1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +269,7 @@ def of_classes(function: Callable[[ClassCounts], Array]) -> SummedScore:
         hits, predicted, true = np.split(sums, 3, axis=1)
         return function(ClassCounts(hits, predicted - hits, true - hits))
 
-    return SummedScore(class_columns, value)
+    return SummedScore(class_columns, value, lambda sums: np.split(sums, 3, axis=1)[2].sum(axis=1))
 
 
 def accuracy_of(counts: ClassCounts) -> Array:

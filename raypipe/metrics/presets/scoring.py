@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.labels import LabelSet
+from raypipe.metrics.baselines import HUMANS, UNIFORM, uniform
 from raypipe.metrics.bootstrap import interval, replicate_weights
 from raypipe.metrics.comparison import Systems
 from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
+from raypipe.metrics.humans import halvings
 from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows, SummedScore
+from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class PresetScore:
     Attributes:
         low: lower end of the 95 % interval; NaN where there is none.
         high: its upper end.
-        n: number of utterances that the preset scores in its subset.
+        n: number of utterances behind the value.
     """
 
     system: str
@@ -41,11 +45,15 @@ class PresetScore:
 def preset_scores(
     preset: PaperPreset, systems: Systems, labels: LabelSet, *, replicates: int, seed: int = 0
 ) -> list[PresetScore]:
-    """Every score of a preset for every system, in their orders.
+    """Every score of a preset for every system and for the references, in their orders.
+
+    References are ``prior``, ``uniform`` and, where votes can be halved, ``humans``: the mean over
+    the halvings of :mod:`raypipe.metrics.humans`, whose smaller halves answer and whose larger
+    halves are the truth.
 
     Args:
         preset: whose conventions are carried out.
-        systems: predictions, and which utterances have one.
+        systems: predictions, ``prior``'s among them, and which utterances have one.
         labels: the K labels.
         replicates: bootstrap replicates; 0 for no intervals.
         seed: of the bootstrap.
@@ -54,32 +62,54 @@ def preset_scores(
         ConfigError: as :meth:`~raypipe.metrics.presets.preset.PaperPreset.rows`.
     """
     scores = []
-    for name, probs in systems.predictions.items():
-        present = systems.present[name]
-        rows = preset.rows(systems.utterances, probs, present, labels)
+    for name, answers in _answers(systems, len(labels)).items():
+        rows = [preset.rows(*answer, labels) for answer in answers]
         for metric in preset.metrics:
-            part = rows.within(metric.subset)
-            values = _values(metric, part, replicates, seed)
+            parts = [each.within(metric.subset) for each in rows]
+            values, n = _values(metric, parts, replicates, seed)
             low, high = interval(values[1:] if metric.has_interval else values[:0])
-            scores.append(
-                PresetScore(name, metric.name, float(values[0]), low, high, len(part.truth))
-            )
+            scores.append(PresetScore(name, metric.name, float(values[0]), low, high, n))
     return scores
 
 
-def _values(metric: PresetMetric, rows: PresetRows, replicates: int, seed: int) -> Array:
-    """The value, then one per replicate."""
-    assert metric.score is not None  # checked where the score is declared
-    if not isinstance(metric.score, SummedScore):
-        return np.array([metric.score(rows)])
-    if not rows.hashes.size:
-        return np.array([np.nan])
-    units = to_units(metric.score.columns(rows))
-    sums = np.zeros((1 + replicates, units.shape[1]), dtype=np.int64)
-    for start in range(0, rows.hashes.size, BLOCK):
-        block = slice(start, start + BLOCK)
-        sums += weighted_sums(replicate_weights(rows.hashes[block], replicates, seed), units[block])
-    return metric.score.value(sums / SCALE)
+_Answer = tuple[Utterances, Array, Mask]
+"""The truth, predictions, and which utterances have one."""
+
+
+def _answers(systems: Systems, label_count: int) -> dict[str, list[_Answer]]:
+    """What every system answers; of ``humans`` every halving."""
+    truth = systems.utterances
+    answers: dict[str, list[_Answer]] = {
+        name: [(truth, probs, systems.present[name])] for name, probs in systems.predictions.items()
+    }
+    everyone = truth.labelled
+    answers[UNIFORM] = [(truth, uniform(everyone.size, label_count), everyone)]
+    halved = [(half.utterances, half.probs, half.present) for half in halvings(truth)]
+    return answers | ({HUMANS: halved} if halved else {})
+
+
+def _values(
+    metric: PresetMetric, parts: Sequence[PresetRows], replicates: int, seed: int
+) -> tuple[Array, int]:
+    """The value, then one per replicate, and the utterances behind it; means over the parts."""
+    score = metric.score
+    assert score is not None  # checked where the score is declared
+    if not isinstance(score, SummedScore):
+        mean_size = sum(len(part.truth) for part in parts) / len(parts)
+        return np.array([np.mean([score(part) for part in parts])]), round(mean_size)
+    total: Array | None = None
+    for part in parts:
+        units = to_units(score.columns(part))
+        sums = np.zeros((1 + replicates, units.shape[1]), dtype=np.int64)
+        for start in range(0, part.hashes.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            weights = replicate_weights(part.hashes[block], replicates, seed)
+            sums += weighted_sums(weights, units[block])
+        mean = sums / SCALE / len(parts)
+        total = mean if total is None else total + mean
+    assert total is not None  # one part at least
+    n = round(float(score.count(total)[0]))
+    return (score.value(total) if n else np.array([np.nan])), n
 
 
 @dataclass(frozen=True, slots=True)

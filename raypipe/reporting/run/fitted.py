@@ -92,6 +92,8 @@ def _fitted_to(fit: CorpusFit) -> str:
     first = fit.folds[0]
     words = f"the {count(first.fitted_rows)} utterances of split {clean(split)}"
     shared = first.shared_speakers
+    if shared is None:
+        return f"{words} (whether its speakers are among those it is applied to is not known)"
     if not shared:
         return words
     others = "of its speakers is" if shared == 1 else "of its speakers are"

@@ -48,6 +48,7 @@ def headline(scores: Scores, digest: Digest) -> Headline:
     reference = scores.get(prior, PRIMARY) if prior is not None else None
     details = (
         _basis(estimate),
+        *of_fewer(scores),
         *_choice(scores, best),
         *_of_humans(scores, best),
         *_caveats(scores, best),
@@ -69,6 +70,23 @@ def _closest(scores: Scores) -> str:
     more = [f"{count(len(tied) - len(others))} more"] if len(tied) > len(others) else []
     listed = listing([best, *others, *more])
     return f"{listed} cannot be told apart as the closest to the annotators: {best} has"
+
+
+def of_fewer(scores: Scores) -> list[str]:
+    """Which strategies are scored on fewer utterances than others, and so not ranked with them."""
+    partial = scores.partial(scores.strategies())
+    named = [
+        f"{scores.name(approach)} (on {count(own)} of {count(most)} utterances)"
+        for approach, (own, most) in partial.items()
+    ]
+    if not named:
+        return []
+    more = len(named) - _MOST_NAMED
+    listed = listing([*named[:_MOST_NAMED], *([f"{count(more)} more"] if more > 0 else [])])
+    return [
+        f"Not ranked, as they are scored on a part: {listed}; their paired differences from the "
+        "others, on common utterances, stand in the table of metrics."
+    ]
 
 
 def _choice(scores: Scores, best: Approach) -> list[str]:

@@ -17,16 +17,18 @@ def leaders(scores: Scores, slice_name: str = "all") -> tuple[Approach, ...]:
     Two strategies of one model and prompt are told apart by the p-value of their paired
     difference, corrected for all pairs of strategies that the table has (Holm); two of different
     ones, and those without a paired difference, where their intervals do not touch. Best first;
-    empty without any score.
+    empty without any score. Strategies that are scored on a part of the utterances are left out.
     """
     best = scores.best(PRIMARY, slice_name)
     if best is None:
         return ()
     corrected = _corrected(scores, slice_name)
+    partial = scores.partial(scores.strategies(), slice_name)
     estimates = {
         approach: estimate
         for approach in scores.strategies()
-        if (estimate := scores.get(approach, PRIMARY, slice_name)) is not None
+        if approach not in partial
+        and (estimate := scores.get(approach, PRIMARY, slice_name)) is not None
     }
     tied = [
         approach

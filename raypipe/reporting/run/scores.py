@@ -210,12 +210,42 @@ class Scores:
         if direction is None:
             return None
         sign = 1.0 if direction == "lower" else -1.0
+        listed = list(approaches)
+        partial = self.partial(listed, slice_name)
         scored = [
             (sign * estimate.value, position, approach)
-            for position, approach in enumerate(approaches)
+            for position, approach in enumerate(listed)
             if (estimate := self.get(approach, metric, slice_name)) is not None
+            and approach not in partial
         ]
         return min(scored)[2] if scored else None
+
+    def partial(
+        self, approaches: Iterable[Approach], slice_name: str = "all"
+    ) -> dict[Approach, tuple[int, int]]:
+        """Approaches with rows for fewer utterances than others of their model and prompt.
+
+        So it is with what is fitted to a split, which gets no rows. Their values are of other
+        utterances than those of the rest, so that they are compared by paired differences only.
+
+        Returns:
+            Their numbers of utterances, and of the rest's.
+        """
+        rows = {
+            approach: estimate.n + estimate.n_invalid
+            for approach in approaches
+            if not approach.is_reference
+            and (estimate := self.get(approach, PRIMARY, slice_name)) is not None
+        }
+        most: dict[tuple[str, str], int] = {}
+        for approach, count in rows.items():
+            cell = approach.model, approach.prompt
+            most[cell] = max(most.get(cell, 0), count)
+        return {
+            approach: (count, most[approach.model, approach.prompt])
+            for approach, count in rows.items()
+            if count < most[approach.model, approach.prompt]
+        }
 
     def prior(self, approach: Approach | None = None) -> Approach | None:
         """The constant predictor ``prior`` of the same model and prompt, or the only one."""

@@ -108,6 +108,10 @@ def _cautions(scores: Scores, slice_name: str) -> tuple[str, ...]:
     ties = _ties_in_words(scores, slice_name)
     if any(approach.strategy == HUMANS for approach in scores.approaches):
         ties.append(f"{HUMANS}: half of the votes against the other half")
+    parts: dict[str, list[str]] = {}
+    for approach, (own, most) in scores.partial(scores.strategies(), slice_name).items():
+        parts.setdefault(f"{own} of {most}", []).append(scores.short_name(approach))
+    ties += [f"not ranked, on {part} utterances: {', '.join(of)}" for part, of in parts.items()]
     return *ties, *scores.notes(scores.strategies(), headline_metrics(), slice_name)
 
 

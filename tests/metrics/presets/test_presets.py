@@ -13,8 +13,9 @@ from tables_of_predictions import CREMA_D, crema_d_votes, predictions_table, ran
 
 from raypipe.errors import ConfigError, RegistryError
 from raypipe.labels import LabelSet
-from raypipe.metrics.bootstrap import poisson_weights
+from raypipe.metrics.bootstrap import id_hashes, poisson_weights
 from raypipe.metrics.comparison import Systems
+from raypipe.metrics.humans import HALVINGS, smaller_halves
 from raypipe.metrics.joining import Joining
 from raypipe.metrics.presets.preset import PaperPreset, PresetMetric
 from raypipe.metrics.presets.registry import PRESETS, preset_named
@@ -279,3 +280,46 @@ def test_the_kept_figures_are_those_beside_this_checkout(shared_data: object) ->
     stored = Path(str(shared_data)) / "published/published_results.csv"
     kept = Path(__file__).parents[3] / "raypipe/metrics/presets/published.csv"
     assert kept.read_bytes() == stored.read_bytes()
+
+
+def listed(name: str) -> dict[tuple[str, str], PresetScore]:
+    found = preset_scores(PRESETS[name], systems_of(VOTES, PROBS), CREMA_D, replicates=0)
+    return {(item.system, item.metric): item for item in found}
+
+
+def test_every_reference_stands_beside_the_systems() -> None:
+    found = listed("tts")
+    systems = list(dict.fromkeys(system for system, _ in found))
+    assert systems == ["a", "prior", "uniform", "humans"]
+    labelled = VOTES[VOTES.any(axis=1)]
+    # Of equal shares the first label is predicted, and of equal votes the first one counts.
+    first = np.mean(labelled.argmax(axis=1) == 0)
+    assert found["uniform", "accuracy"].value == pytest.approx(first, abs=1e-9)
+
+
+def test_humans_are_the_mean_over_the_halvings_under_the_preset_s_ties() -> None:
+    kept = (VOTES.sum(axis=1) >= 2).nonzero()[0]
+    counts = VOTES[kept].astype(np.int64)
+    hashes = id_hashes([IDS[row] for row in kept])
+    accuracies, distances = [], []
+    for number in range(HALVINGS):
+        smaller = smaller_halves(counts, hashes, number)
+        larger = counts - smaller
+        accuracies.append((smaller.argmax(axis=1) == larger.argmax(axis=1)).mean())
+        pairs = zip(larger, smaller, strict=True)
+        distances.append(np.mean([jensenshannon(p, q, base=2) ** 2 for p, q in pairs]))
+    found = listed("tts")
+    assert found["humans", "accuracy"].value == pytest.approx(np.mean(accuracies), abs=1e-9)
+    assert found["humans", "JS"].value == pytest.approx(np.mean(distances), abs=1e-8)
+    assert found["humans", "JS"].n == len(kept)
+
+
+def test_n_is_what_a_score_is_of() -> None:
+    labelled = VOTES[VOTES.any(axis=1) & ~np.isnan(PROBS).any(axis=1)]
+    tied = (labelled == labelled.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    assert 0 < tied.sum() < len(labelled)
+    halim = listed("halim")
+    assert halim["a", "KL"].n == len(labelled)
+    assert halim["a", "accuracy"].n == len(labelled) - tied.sum()
+    superb = listed("emo_superb")["a", "threshold_macro_f1"]
+    assert superb.n == len(rows(PRESETS["emo_superb"].invalid))

@@ -81,3 +81,21 @@ def test_the_way_to_the_annotators_is_told(metric_rows: Any, skill: float) -> No
     table = metric_rows(_js("a", 0.2, 0.18, 0.22), row, _js("prior", 0.5, 0.48, 0.52))
     details = " ".join(headline(Scores(table), Digest()).details)
     assert f"a is {100 * skill:.0f}\N{NO-BREAK SPACE}% [" in details
+
+
+def test_what_is_scored_on_a_part_of_the_utterances_is_not_ranked(metric_rows: Any) -> None:
+    rows = [_js("greedy", 0.325, 0.3, 0.35, n=48, n_invalid=3)]
+    rows.append(_js("conformal", 0.306, 0.28, 0.33, n=24, n_invalid=0))
+    rows.append(_js("conformal", 0.0, 0.0, 0.0, versus="greedy", p=1.0, n=24))
+    rows.append(_js("prior", 0.2, 0.18, 0.22, n=60, n_invalid=0))
+    scores = _scores(metric_rows, *rows)
+    assert _names(scores) == ["greedy"]
+    result = headline(scores, Digest())
+    assert "the best one, greedy, has JS 0.325" in result.sentence.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    assert any("conformal (on 24 of 51 utterances)" in detail for detail in result.details)
+    partial = scores.partial(scores.strategies())
+    assert {approach.strategy: sizes for approach, sizes in partial.items()} == {
+        "conformal": (24, 51)
+    }

@@ -104,6 +104,13 @@ def test_the_prior_and_uniform_rows_are_marked_as_references(page):
     assert "uniform reference" in page.text
 
 
+def test_the_page_says_what_replicates_drew(made_up_run, page):
+    assert "Poisson bootstrap over utterances." in page.text
+    drawn = made_up_run.run.changed(config={"metrics": {"draw": "speakers"}})
+    html = html_report(*made_up_run._replace(run=drawn))
+    assert "Poisson bootstrap over speakers." in Page(html).text
+
+
 def test_the_headline_names_the_best_strategy(page):
     assert "w_bon is closest to the annotators: JS 0.095" in page.text
 

@@ -57,6 +57,16 @@ def test_every_model_and_prompt_is_named_once_above_its_strategies(grid):
     assert names.count("references") == 1
 
 
+def test_the_table_says_what_is_not_ranked(metric_rows):
+    js = {"metric": "js", "ci_low": 0.2, "ci_high": 0.4}
+    rows = [
+        {"strategy": "greedy", "value": 0.32, "n": 51},
+        {"strategy": "calibrate", "value": 0.31, "n": 24},
+    ]
+    text = _printed(summary_table(metric_rows(*(row | js for row in rows))), 200)
+    assert "not ranked, on 24 of 51 utterances: calibrate" in text
+
+
 def test_one_model_and_prompt_need_no_heading(made_up_run):
     assert "tiny-alm" not in _printed(summary_table(made_up_run.metrics))
 

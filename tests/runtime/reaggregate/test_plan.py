@@ -209,6 +209,14 @@ def test_votes_are_understood_as_the_run_says(run: InProcess) -> None:
     assert made.work.policy.merges == {"anger": "sadness"}
 
 
+def test_what_replicates_draw_is_a_matter_of_the_reduce(run: InProcess) -> None:
+    changes = Changes(draw="speakers")
+    made = plan_reaggregation(run.tables.uri, changes, output=None, endpoint=None)
+    assert made.config.metrics.draw == "speakers"
+    assert plan(run).config.metrics.draw == "utterances"
+    assert made.work.fingerprint == read_record(run.tables).fingerprint
+
+
 def test_annotators_labels_are_a_matter_of_the_reduce(run: InProcess) -> None:
     def planned(which: AnnotatorLabels | None) -> ReaggregationPlan:
         changes = Changes(annotator_labels=which)

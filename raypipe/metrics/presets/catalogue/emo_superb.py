@@ -17,14 +17,15 @@ Array = NDArray[np.float64]
 
 
 def _counts(rows: PresetRows) -> Array:
-    """True positives, false positives and false negatives of every label side by side."""
+    """True and false positives and false negatives of every label side by side, then ones."""
     truth, prediction = above_threshold(rows.truth), above_threshold(rows.prediction)
-    columns = [truth & prediction, ~truth & prediction, truth & ~prediction]
+    everyone = np.ones((len(truth), 1), dtype=np.bool_)
+    columns = [truth & prediction, ~truth & prediction, truth & ~prediction, everyone]
     return np.hstack(columns).astype(np.float64)
 
 
 def _pooled(sums: Array) -> Array:
-    return macro_f1(ClassCounts(*np.split(sums, 3, axis=1)))
+    return macro_f1(ClassCounts(*np.split(sums[:, :-1], 3, axis=1)))
 
 
 def _by_batch(rows: PresetRows) -> float:

@@ -18,17 +18,18 @@ Array = NDArray[np.float64]
 
 
 def _annotator_counts(rows: PresetRows) -> Array:
-    """True positives, false positives and false negatives of every label side by side."""
+    """True and false positives and false negatives of every label, then what counts at all."""
     right = rows.predicted_class * rows.union
     wrong = rows.predicted_class * ~rows.union
     # An invalid answer, which counts as wrong, misses its utterance and predicts nothing.
     missed = 1.0 - right.sum(axis=1, keepdims=True)
-    scorable = np.asarray(rows.true_class.any(axis=1))
-    return np.asarray(scorable[:, None] * np.hstack([right, wrong, missed * rows.true_class]))
+    scorable = np.asarray(rows.true_class.any(axis=1))[:, None]
+    columns = [right, wrong, missed * rows.true_class, np.ones(scorable.shape)]
+    return np.asarray(scorable * np.hstack(columns))
 
 
 def _annotator_aware(sums: Array) -> Array:
-    return macro_f1(ClassCounts(*np.split(sums, 3, axis=1)))
+    return macro_f1(ClassCounts(*np.split(sums[:, :-1], 3, axis=1)))
 
 
 _macro = of_classes(macro_f1)
