@@ -26,7 +26,14 @@ from raypipe.metrics.registry import SCORED_METRICS
 from raypipe.metrics.scored import Scored
 from raypipe.metrics.significance import LEVEL, holm, p_value
 from raypipe.metrics.statistics import score, summand_block
-from raypipe.metrics.sums import LEAST_COUNT, Layout, Sums
+from raypipe.metrics.sums import (
+    LEAST_COUNT,
+    LEAST_UTTERANCES,
+    NO_INTERVAL,
+    Layout,
+    Statistic,
+    Sums,
+)
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
@@ -164,8 +171,14 @@ def compare_systems(
             without a speaker is drawn alone.
 
     Raises:
-        ConfigError: if speakers are to be drawn and less than ten are known.
+        ConfigError: if speakers are to be drawn and less than ten are known, or if two systems
+            have no utterance in common.
     """
+    for left, right in combinations(systems.present, 2):
+        if not (systems.present[left] & systems.present[right]).any():
+            raise ConfigError(
+                f"{left} and {right} have no utterance in common: they cannot be compared"
+            )
     kept = systems.utterances.take(systems.utterances.labelled)
     predictions = {
         name: probs[systems.utterances.labelled] for name, probs in systems.predictions.items()
@@ -176,7 +189,7 @@ def compare_systems(
     pairs = list(combinations(predictions, 2))
     units = int(np.unique(drawn).size)
     measured = [
-        _measured(name, metric.name, *values[name, metric.name, masks.own[name, metric.name]])
+        _measured(name, metric.name, values[name, metric.name, masks.own[name, metric.name]])
         for name in predictions
         for metric in metrics
     ]
@@ -184,12 +197,15 @@ def compare_systems(
     for left, right in pairs:
         for metric in metrics:
             mask = masks.common[left, right, metric.name]
-            (own, n), (other, _) = (values[name, metric.name, mask] for name in (left, right))
+            own, other = (values[name, metric.name, mask] for name in (left, right))
             shared = int(np.unique(drawn[masks.rows[mask]]).size)
-            gap = own - other
-            if differing[left, right, metric.name] < LEAST_COUNT:
-                gap = gap[:1]  # too few for replicates
-            differences.append(_difference(left, right, metric.name, gap, n, shared))
+            gap = own.values - other.values
+            few = differing[left, right, metric.name] < LEAST_COUNT or own.n < LEAST_UTTERANCES
+            # A difference of means is a mean; of others it has no interval where they have none.
+            is_mean = isinstance(metric, UtteranceMetric) or metric.per_utterance is not None
+            if few or (not is_mean and (own.interval or other.interval)):
+                gap = gap[:1]  # replicates would not tell
+            differences.append(_difference(left, right, metric.name, gap, own.n, shared))
     corrected = holm([difference.p_value for difference in differences])
     return Comparison(
         tuple(measured),
@@ -274,8 +290,8 @@ def _values(
     masks: _Masks,
     drawn: NDArray[np.uint64],
     bootstrap: tuple[int, int],
-) -> tuple[dict[tuple[str, str, int], tuple[Array, int]], Counter[tuple[str, str, str]]]:
-    """Every wanted metric, shape ``(1 + replicates,)``, and the number of utterances behind it.
+) -> tuple[dict[tuple[str, str, int], Statistic], Counter[tuple[str, str, str]]]:
+    """Every wanted metric over the replicates.
 
     Then, by pair and metric, on how many utterances the summands of the two are not the same.
     """
@@ -315,8 +331,7 @@ def _values(
             for summand, place in layouts[name, index].places.items()
         }
         for metric in metrics:
-            statistic = metric.rows(Sums(labels, blocks))[metric.name]
-            values[name, metric.name, index] = statistic.values, statistic.n
+            values[name, metric.name, index] = metric.rows(Sums(labels, blocks))[metric.name]
     return values, differing
 
 
@@ -338,9 +353,10 @@ def _drawn(utterances: Utterances) -> NDArray[np.uint64]:
     return clusters(utterances.hashes, speakers)
 
 
-def _measured(system: str, metric: str, values: Array, n: int) -> Measured:
-    low, high = interval(values[1:])
-    return Measured(system, metric, float(values[0]), low, high, n)
+def _measured(system: str, metric: str, own: Statistic) -> Measured:
+    is_withheld = own.interval is not None or own.n < LEAST_UTTERANCES
+    low, high = NO_INTERVAL if is_withheld else interval(own.values[1:])
+    return Measured(system, metric, float(own.values[0]), low, high, own.n)
 
 
 def _difference(

@@ -10,7 +10,7 @@ import numpy as np
 
 from raypipe.metrics.bootstrap import intervals
 from raypipe.metrics.significance import p_value
-from raypipe.metrics.sums import Statistic
+from raypipe.metrics.sums import LEAST_UTTERANCES, Statistic
 
 Key = tuple[str, str, str, str]
 """(model, prompt, strategy, slice)."""
@@ -103,7 +103,13 @@ def metric_row(
     note: str | None = None,
     p: float = math.nan,
 ) -> MetricRow:
-    """One row: a value, lower and upper end of its interval, its p-value, each None for NaN."""
+    """One row: a value, lower and upper end of its interval, its p-value, each None for NaN.
+
+    Of fewer than :data:`~raypipe.metrics.sums.LEAST_UTTERANCES` utterances there is no interval.
+    """
+    if n < LEAST_UTTERANCES and not math.isnan(estimate[1]):
+        estimate, p = (estimate[0], math.nan, math.nan), math.nan
+        note = note or f"no interval: {n} utterances, {LEAST_UTTERANCES} are needed"
     p_or_none = None if math.isnan(p) else p
     value, low, high = (None if math.isnan(number) else float(number) for number in estimate)
     if value is None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError, RegistryError
 from raypipe.labels import LabelSet
-from raypipe.metrics.classification import ClassCounts, dominant_shares, strict_majority
+from raypipe.metrics.classification import FEW, ClassCounts, dominant_shares, strict_majority
 from raypipe.metrics.metric import Better
-from raypipe.metrics.sums import ratio
+from raypipe.metrics.sums import LEAST_COUNT, ratio
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
@@ -80,11 +80,14 @@ class SummedScore:
         value: from sums of shape ``(1 + replicates, columns)`` to values ``(1 + replicates,)``.
         count: from the same sums to the utterances behind each value; the last column counts
             them unless told otherwise.
+        is_certain: from the plain sums, shape ``(columns,)``, whether percentiles of replicates
+            are an interval.
     """
 
     columns: Callable[[PresetRows], Array]
     value: Callable[[Array], Array]
     count: Callable[[Array], Array] = lambda sums: sums[:, -1]
+    is_certain: Callable[[Array], bool] = lambda sums: True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,14 +265,29 @@ def class_columns(rows: PresetRows) -> Array:
     return np.hstack([hits, rows.predicted_class * scorable, rows.true_class])
 
 
-def of_classes(function: Callable[[ClassCounts], Array]) -> SummedScore:
-    """A score of class counts."""
+def of_classes(function: Callable[[ClassCounts], Array], *, per_label: bool = True) -> SummedScore:
+    """A score of class counts.
+
+    Args:
+        function: from the counts to the score.
+        per_label: whether it is a mean over labels, so that rare ones count as much as others: it
+            has no interval where a label has fewer than
+            :data:`~raypipe.metrics.classification.FEW` utterances.
+    """
 
     def value(sums: Array) -> Array:
         hits, predicted, true = np.split(sums, 3, axis=1)
         return function(ClassCounts(hits, predicted - hits, true - hits))
 
-    return SummedScore(class_columns, value, lambda sums: np.split(sums, 3, axis=1)[2].sum(axis=1))
+    def is_certain(sums: Array) -> bool:
+        hits, _, true = np.split(sums, 3)
+        is_rare = per_label and bool(((true > 0.0) & (true < FEW)).any())
+        return not is_rare and min(hits.sum(), true.sum() - hits.sum()) >= LEAST_COUNT
+
+    def count(sums: Array) -> Array:
+        return np.asarray(np.split(sums, 3, axis=1)[2].sum(axis=1))
+
+    return SummedScore(class_columns, value, count, is_certain)
 
 
 def accuracy_of(counts: ClassCounts) -> Array:

@@ -18,6 +18,7 @@ from raypipe.metrics.comparison import Systems
 from raypipe.metrics.exact import BLOCK, SCALE, to_units, weighted_sums
 from raypipe.metrics.humans import halvings
 from raypipe.metrics.presets.preset import PaperPreset, PresetMetric, PresetRows, SummedScore
+from raypipe.metrics.sums import LEAST_UTTERANCES
 from raypipe.metrics.utterances import Utterances
 
 Array = NDArray[np.float64]
@@ -67,7 +68,7 @@ def preset_scores(
         for metric in preset.metrics:
             parts = [each.within(metric.subset) for each in rows]
             values, n = _values(metric, parts, replicates, seed)
-            low, high = interval(values[1:] if metric.has_interval else values[:0])
+            low, high = interval(values[1:])
             scores.append(PresetScore(name, metric.name, float(values[0]), low, high, n))
     return scores
 
@@ -91,7 +92,10 @@ def _answers(systems: Systems, label_count: int) -> dict[str, list[_Answer]]:
 def _values(
     metric: PresetMetric, parts: Sequence[PresetRows], replicates: int, seed: int
 ) -> tuple[Array, int]:
-    """The value, then one per replicate, and the utterances behind it; means over the parts."""
+    """The value, then one per replicate, and the utterances behind it; means over the parts.
+
+    There are no replicates where their percentiles are no interval.
+    """
     score = metric.score
     assert score is not None  # checked where the score is declared
     if not isinstance(score, SummedScore):
@@ -109,7 +113,10 @@ def _values(
         total = mean if total is None else total + mean
     assert total is not None  # one part at least
     n = round(float(score.count(total)[0]))
-    return (score.value(total) if n else np.array([np.nan])), n
+    if not n:
+        return np.array([np.nan]), n
+    has_interval = metric.has_interval and n >= LEAST_UTTERANCES and score.is_certain(total[0])
+    return score.value(total if has_interval else total[:1]), n
 
 
 @dataclass(frozen=True, slots=True)

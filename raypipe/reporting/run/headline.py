@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -46,6 +47,7 @@ def headline(scores: Scores, digest: Digest) -> Headline:
     name = scores.name(best)
     prior = scores.prior(best)
     reference = scores.get(prior, PRIMARY) if prior is not None else None
+    first = leaders(scores)
     details = (
         _basis(estimate),
         *of_fewer(scores),
@@ -53,23 +55,32 @@ def headline(scores: Scores, digest: Digest) -> Headline:
         *_of_humans(scores, best),
         *_caveats(scores, best),
     )
-    stated = f"{_closest(scores)} {_METRIC} {with_interval(estimate)}"
+    stated = f"{_closest(scores, first)} {_METRIC} {with_interval(estimate)}"
     if reference is None:
         return Headline("plain", f"{stated}.", ("There is no prior row to compare with.", *details))
     paired = scores.get(best, PRIMARY, versus=PRIOR)
     skill = scores.get(best, f"{PRIMARY}_skill")
-    return _against_prior(stated, name, estimate, reference, paired, skill, details)
+    named = f"the best one, {name}, has"
+    if len(first) > 1:
+        named = f"{_listed(scores, first)} cannot be told apart as the best, {name} has"
+    return _against_prior(stated, named, estimate, reference, paired, skill, details)
 
 
-def _closest(scores: Scores) -> str:
+def _closest(scores: Scores, first: Sequence[Approach]) -> str:
     """The strategy that is closest to the annotators, or those that cannot be told apart."""
-    best, *tied = (scores.name(approach) for approach in leaders(scores))
-    if not tied:
+    best = scores.name(first[0])
+    if len(first) == 1:
         return f"{best} is closest to the annotators:"
+    listed = _listed(scores, first)
+    return f"{listed} cannot be told apart as the closest to the annotators: {best} has"
+
+
+def _listed(scores: Scores, approaches: Sequence[Approach]) -> str:
+    """Names, the rest of many as a number."""
+    best, *tied = (scores.name(approach) for approach in approaches)
     others = tied[:_MOST_NAMED]
     more = [f"{count(len(tied) - len(others))} more"] if len(tied) > len(others) else []
-    listed = listing([best, *others, *more])
-    return f"{listed} cannot be told apart as the closest to the annotators: {best} has"
+    return listing([best, *others, *more])
 
 
 def of_fewer(scores: Scores) -> list[str]:
@@ -109,7 +120,7 @@ def _of_humans(scores: Scores, best: Approach) -> list[str]:
 
 def _against_prior(
     stated: str,
-    name: str,
+    named: str,
     estimate: Estimate,
     prior: Estimate,
     paired: Estimate | None,
@@ -130,12 +141,12 @@ def _against_prior(
         return Headline("good", f"{sentence} ({score(prior.value)}).", (how, *details))
     if verdict == "worse":
         sentence = (
-            f"No strategy beats the prior baseline: the best one, {name}, has {_METRIC} "
+            f"No strategy beats the prior baseline: {named} {_METRIC} "
             f"{with_interval(estimate)}, {span} above the prior's {score(prior.value)}."
         )
         return Headline("warning", sentence, (how, *details))
     sentence = (
-        f"No strategy can be told apart from the prior baseline: the best one, {name}, has "
+        f"No strategy can be told apart from the prior baseline: {named} "
         f"{_METRIC} {with_interval(estimate)}, the prior {score(prior.value)}; difference "
         f"{difference(gap)} {_signed_interval(paired)}".rstrip()
         + "."
@@ -151,10 +162,12 @@ def compare(
     Args:
         estimate: the strategy's value of the ranking metric, lower is better.
         prior: the constant predictor's value of it.
-        paired: the strategy's value minus the prior's on the same utterances; without it the two
-            intervals must not touch.
+        paired: the strategy's value minus the prior's on the same utterances, whose interval may
+            be withheld; without it the two intervals must not touch.
     """
-    if paired is not None and paired.low is not None and paired.high is not None:
+    if paired is not None:
+        if paired.low is None or paired.high is None:
+            return "equal"  # nothing tells how sure the difference is
         return "better" if paired.high < 0 else "worse" if paired.low > 0 else "equal"
     if None in (estimate.low, estimate.high, prior.low, prior.high):
         return "equal"

@@ -93,7 +93,7 @@ def verdict(scores: Scores, approach: Approach, column: str) -> str:
     """The worst slice by every headline metric that can tell it from the others, in sentences."""
     names = slices_of(scores, approach, column)
     if len(names) == 1:
-        return f"All utterances have the same {clean(column)}."
+        return f"{clean(column)} makes one slice: there are no others to compare it with."
     worst, alike, without = [], [], []
     for metric in headline_metrics():
         known = {
@@ -174,11 +174,10 @@ def _notes(scores: Scores, approach: Approach, names: tuple[str, ...]) -> tuple[
     """Why slices lack an interval in the ranking metric; the first few of many."""
     notes = []
     for name in names:
-        for metric in (PRIMARY, PRIMARY + REST_SUFFIX):
-            estimate = scores.get(approach, metric, name)
+        own = [scores.get(approach, PRIMARY + suffix, name) for suffix in ("", REST_SUFFIX)]
+        for what, estimate in zip(("", " beside the others"), own, strict=True):
             if estimate is not None and estimate.note:
-                notes.append(f"{_part(name)}: {estimate.note}")
-                break
+                notes.append(f"{_part(name)}{what}: {estimate.note}")
     more = len(notes) - MOST_NOTES
     return (*notes[:MOST_NOTES], f"and {more} more slices") if more > 0 else tuple(notes)
 

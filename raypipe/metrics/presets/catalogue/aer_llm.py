@@ -89,7 +89,11 @@ def _plug_in(sums: Array) -> Array:
 
 
 _js, _bc, _r2 = mean_of(js_distance_nats), mean_of(rounded_bc), mean_of(rounded_r2)
-_kl, _accuracy, _f1 = mean_of(kl_from_prediction), of_classes(accuracy_of), of_classes(weighted_f1)
+_kl, _accuracy, _f1 = (
+    mean_of(kl_from_prediction),
+    of_classes(accuracy_of, per_label=False),
+    of_classes(weighted_f1),
+)
 
 PRESET = PaperPreset(
     name="aer_llm",

@@ -15,7 +15,7 @@ from raypipe.metrics.presets.preset import (
 )
 
 _kl, _bd, _r2 = mean_of(kl_divergence), mean_of(bhattacharyya_distance), mean_of(r2)
-_accuracy, _macro = of_classes(accuracy_of), of_classes(macro_f1)
+_accuracy, _macro = of_classes(accuracy_of, per_label=False), of_classes(macro_f1)
 
 PRESET = PaperPreset(
     name="halim",

@@ -35,9 +35,9 @@ def _mean(counts: ClassCounts, missed: Array) -> Array:
     return ratio((shares * occurs).sum(axis=-1), occurs.sum(axis=-1).astype(np.float64))
 
 
-_macro, _micro = of_classes(macro_f1), of_classes(micro_f1)
+_macro, _micro = of_classes(macro_f1), of_classes(micro_f1, per_label=False)
 _precision, _recall = of_classes(macro_precision), of_classes(macro_recall)
-_accuracy = of_classes(accuracy_of)
+_accuracy = of_classes(accuracy_of, per_label=False)
 
 PRESET = PaperPreset(
     name="msp_challenge",

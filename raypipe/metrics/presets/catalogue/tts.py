@@ -31,7 +31,7 @@ def js_nats(truth: Array, prediction: Array) -> Array:
 
 
 _js, _nats, _bc = mean_of(js_divergence), mean_of(js_nats), mean_of(bhattacharyya_coefficient)
-_r2, _accuracy, _macro = mean_of(r2), of_classes(accuracy_of), of_classes(macro_f1)
+_r2, _accuracy, _macro = mean_of(r2), of_classes(accuracy_of, per_label=False), of_classes(macro_f1)
 _UNSURE = (
     "no one definition gives all printed JS: rows on IEMOCAP cannot be bits, most on CREMA-D and "
     "MSP-Podcast cannot be nats; CREMA-D's fit bits"
