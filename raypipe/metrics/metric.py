@@ -219,9 +219,9 @@ class ScoredMetric(Metric):
 
         (m - prior) / (humans - prior): above 1 for what is better than one half of the votes is
         at predicting the other. None where no row has votes that can be halved; without a value
-        where the annotators are not better than the prior, or not in more than 2.5 % of the
-        replicates, as a quotient by next to nothing says nothing; and without an interval below
-        :data:`LEAST_FOR_HUMAN_SKILL` utterances.
+        where the annotators are not better than the prior, and without an interval below
+        :data:`LEAST_FOR_HUMAN_SKILL` utterances and where more than 2.5 % of the replicates do
+        not show that they are.
         """
         counts = sums[self.human_count]
         if counts[0] <= 0.0:
@@ -231,11 +231,11 @@ class ScoredMetric(Metric):
         gap = sign * (ratio(sums[self.humans], counts) - prior)
         skill = ratio(sign * (own.values - prior), gap)
         drawn = gap[1:][~np.isnan(gap[1:])]
-        if drawn.size and (drawn <= 0.0).mean() > 0.025:
-            skill = np.full_like(skill, np.nan)
         reason = None
         if drawn.size and own.n < LEAST_FOR_HUMAN_SKILL:
             reason = f"no interval below {LEAST_FOR_HUMAN_SKILL} utterances"
+        elif drawn.size and (drawn <= 0.0).mean() > 0.025:
+            reason = _NO_GAP
         ends = NO_INTERVAL if reason else None
         return Statistic(skill, own.n, own.n_invalid, interval=ends, note=reason)
 
@@ -243,3 +243,5 @@ class ScoredMetric(Metric):
 LEAST_FOR_HUMAN_SKILL = 300
 """Utterances from which on a human skill has an interval: with 60 of them it holds the truth in 79
 to 93 % of cases (``tests/bench/bench_intervals.py``)."""
+
+_NO_GAP = "no interval: the annotators' agreement cannot be told apart from the prior"

@@ -14,7 +14,7 @@ from raypipe.metrics.distribution import entropy_bits
 from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
 
 LABELS = LabelSet(("anger", "neutral", "sadness"))
-COUNT, REPLICATES, SEED = 90, 80, 3
+COUNT, REPLICATES, SEED = 120, 80, 3
 RNG = np.random.default_rng(4)
 IDS = [f"u{number:03d}" for number in range(COUNT)]
 VOTES = random_votes(COUNT, 3, seed=2)

@@ -81,7 +81,7 @@ def test_a_slice_without_an_interval_is_not_named() -> None:
 
 def test_one_value_is_said_to_be_one() -> None:
     said = verdict(scores(row("dataset=a", "js", 0.2)), GREEDY, "dataset")
-    assert said == "All utterances have the same dataset."
+    assert said == "dataset makes one slice: there are no others to compare it with."
 
 
 def test_bins_stand_in_the_order_of_their_numbers() -> None:

@@ -64,7 +64,10 @@ def test_only_the_pairs_that_are_named_are_compared(three_shards: InProcess) -> 
 
 
 @pytest.mark.usefixtures("no_report")
-def test_intervals_hold_the_value_and_repeat_with_the_seed(three_shards: InProcess) -> None:
+def test_intervals_hold_the_value_and_repeat_with_the_seed(
+    three_shards: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raypipe.metrics.metric_rows.LEAST_UTTERANCES", 1)
     plan = three_shards.finished(strategies=["greedy"])
     first = three_shards.reduced(plan)
     (row,) = three_shards.rows(
