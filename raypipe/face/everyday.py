@@ -89,11 +89,16 @@ class Run:
 
         return polars.from_arrow(self.arrow(table))
 
-    def query(self, sql: str) -> pa.Table:
-        """The answer to one SQL statement over the run's tables."""
+    def query(self, sql: str, *, unsafe: bool = False) -> pa.Table:
+        """The answer to SQL over the run's tables, which sees these and nothing else.
+
+        Args:
+            sql: what to ask.
+            unsafe: whether SQL may read and write files, and use the network.
+        """
         from raypipe.store.query import query
 
-        answer: pa.Table = query(self.location, sql)
+        answer: pa.Table = query(self.location, sql, unsafe=unsafe)
         return answer
 
 

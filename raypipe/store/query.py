@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
-from raypipe.errors import ConfigError, StoreError
+from raypipe.errors import StoreError
 from raypipe.labels import LabelSet
 from raypipe.store.explain_schemas import ANSWERS, TABLE1
 from raypipe.store.fits import FITS
@@ -19,6 +19,7 @@ from raypipe.store.judge_schemas import JUDGEMENTS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
 from raypipe.store.rationale_schema import RATIONALE_TABLES, RATIONALES
+from raypipe.store.sandbox import answer, check_reads_only, sandbox
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
@@ -110,30 +111,37 @@ def _whole_type(known: pa.DataType, stored: pa.DataType) -> pa.DataType:
     return stored
 
 
-def connect(tables: Location) -> duckdb.DuckDBPyConnection:
+def connect(tables: Location, *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection in which the run's tables, and views over them, have their names.
 
     DuckDB reads through pyarrow, so object storage needs no DuckDB extension, and only the
     columns and files that a query touches are read. For the views see :mod:`raypipe.store.views`.
 
+    Args:
+        tables: of the run.
+        unsafe: whether SQL may also do what :mod:`raypipe.store.sandbox` keeps it from.
+
     Raises:
         StoreError: if there is no table at all.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect() if unsafe else sandbox()
     _register(connection, _datasets(tables), called=str)
     return connection
 
 
-def connect_runs(runs: Mapping[str, Location]) -> duckdb.DuckDBPyConnection:
+def connect_runs(
+    runs: Mapping[str, Location], *, unsafe: bool = False
+) -> duckdb.DuckDBPyConnection:
     """The same for several runs: every table and view holds the rows of all that have it.
 
     Args:
         runs: by what :data:`SOURCE`, a column of everything, calls them.
+        unsafe: as for :func:`connect`.
 
     Raises:
         StoreError: if one of them has no table at all.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect() if unsafe else sandbox()
     parts: dict[str, list[str]] = {}
     for source, tables in runs.items():
         called = partial("{1} of {0}".format, source)
@@ -179,24 +187,30 @@ def _label_set(schemas: Iterable[pa.Schema]) -> LabelSet | None:
     return next(filter(None, map(labels_of, schemas)), None)
 
 
-def query(tables: Location, sql: str) -> pa.Table:
-    """The answer to one SQL statement over a run's tables and views, as a pyarrow table.
+def query(tables: Location, sql: str, *, unsafe: bool = False) -> pa.Table:
+    """The answer to SQL over a run's tables and views, as a pyarrow table.
+
+    SQL sees these and nothing else: no file, no network, no variable of Python. Of several
+    statements the last one answers.
+
+    Args:
+        tables: of the run.
+        sql: what to ask.
+        unsafe: whether SQL may do all that DuckDB can, in the rights of this process.
 
     Raises:
         StoreError: if there is no table at all.
-        ConfigError: if the SQL is empty or answers with no rows and columns.
+        ConfigError: if the SQL is empty, asks for something else than rows of the run, or for more
+            than fits into memory.
         duckdb.Error: for wrong SQL, with DuckDB's own explanation.
     """
-    return _answer(connect(tables), sql)
+    if not unsafe:
+        check_reads_only(sql)
+    return answer(connect(tables, unsafe=unsafe), sql)
 
 
-def query_runs(runs: Mapping[str, Location], sql: str) -> pa.Table:
+def query_runs(runs: Mapping[str, Location], sql: str, *, unsafe: bool = False) -> pa.Table:
     """The same over several runs, see :func:`connect_runs`."""
-    return _answer(connect_runs(runs), sql)
-
-
-def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    relation = connection.sql(sql)
-    if relation is None:
-        raise ConfigError(f"the SQL {sql!r} is empty or asks for nothing")
-    return relation.to_arrow_table()
+    if not unsafe:
+        check_reads_only(sql)
+    return answer(connect_runs(runs, unsafe=unsafe), sql)
