@@ -34,6 +34,7 @@ from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
 from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
+from raypipe.cli.verify import verify
 from raypipe.cli.view import view
 from raypipe.errors import RaypipeError
 
@@ -63,6 +64,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "presets": presets,
     "query": query,
     "view": view,
+    "verify": verify,
     "parse": parse,
     "report": report,
     "selfcheck": selfcheck,

@@ -72,12 +72,14 @@ class Run:
             ConfigError: if the run holds no table of that name.
         """
         from raypipe.errors import ConfigError
+        from raypipe.store.damage import damage_named
         from raypipe.store.query import TABLES, table_dataset
 
         dataset = table_dataset(self.location, table) if table in TABLES else None
         if dataset is None:
             raise ConfigError(f"{self.location.uri} holds {', '.join(self.tables)}, not {table!r}")
-        return dataset.to_table()
+        with damage_named(self.location):
+            return dataset.to_table()
 
     def pandas(self, table: str) -> pd.DataFrame:
         """One whole table as a ``pandas.DataFrame``."""

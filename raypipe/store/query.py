@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import duckdb
@@ -12,6 +13,7 @@ import pyarrow.fs
 
 from raypipe.errors import StoreError
 from raypipe.labels import LabelSet
+from raypipe.store.damage import damage_named, damaged
 from raypipe.store.explain_schemas import ANSWERS, TABLE1
 from raypipe.store.fits import FITS
 from raypipe.store.head_schemas import GAINS, HEADS
@@ -31,6 +33,7 @@ from raypipe.store.schemas import (
     labels_metadata,
     labels_of,
 )
+from raypipe.store.seal import check_footer
 from raypipe.store.views import quoted, text_literal, view_queries
 
 SCHEMAS: Mapping[str, pa.Schema] = {
@@ -53,6 +56,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 TABLES = tuple(SCHEMAS)
 
+_AT_ONCE = 16
+
 SOURCE = "source"
 """Column that tells several runs apart: the place of a run, as it was given."""
 
@@ -60,18 +65,27 @@ SOURCE = "source"
 def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
     """One table of a run as a pyarrow dataset, or None if it has no object yet.
 
-    Its schema's metadata name the label set, where its objects' do.
+    Its schema's metadata name the label set, where its objects' do. Every object's footer is
+    checked at once, a page when it is read; see :mod:`raypipe.store.damage` for what to do then.
+
+    Raises:
+        StoreError: if a footer has changed since it was written, naming the object.
     """
     filesystem, base = tables.filesystem()
     path = f"{base}/{table}"
     if filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound:
         return None
+    _check_footers(tables, table)
     # Of text, whatever a name looks like: a model called 7 is no number.
     keys = pa.schema([(key, pa.string()) for key in KEYS])
     factory = pyarrow.dataset.FileSystemDatasetFactory(
         filesystem,
         pyarrow.fs.FileSelector(path, recursive=True),
-        pyarrow.dataset.ParquetFileFormat(),
+        pyarrow.dataset.ParquetFileFormat(
+            default_fragment_scan_options=pyarrow.dataset.ParquetFragmentScanOptions(
+                page_checksum_verification=True
+            )
+        ),
         pyarrow.dataset.FileSystemFactoryOptions(
             partitioning=pyarrow.dataset.partitioning(keys, flavor="hive"),
             partition_base_dir=path,
@@ -83,6 +97,21 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     return factory.finish(
         schema if labels is None else schema.with_metadata(labels_metadata(labels))
     )
+
+
+def _check_footers(tables: Location, table: str) -> None:
+    filesystem, base = tables.filesystem()
+    place = tables.child(table)
+
+    def check(name: str) -> None:
+        try:
+            with filesystem.open_input_file(f"{base}/{table}/{name}") as stream:
+                check_footer(stream)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(place, name, error) from error
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(check, place.list()))
 
 
 def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:
@@ -206,11 +235,15 @@ def query(tables: Location, sql: str, *, unsafe: bool = False) -> pa.Table:
     """
     if not unsafe:
         check_reads_only(sql)
-    return answer(connect(tables, unsafe=unsafe), sql)
+    connection = connect(tables, unsafe=unsafe)
+    with damage_named(tables):
+        return answer(connection, sql)
 
 
 def query_runs(runs: Mapping[str, Location], sql: str, *, unsafe: bool = False) -> pa.Table:
     """The same over several runs, see :func:`connect_runs`."""
     if not unsafe:
         check_reads_only(sql)
-    return answer(connect_runs(runs, unsafe=unsafe), sql)
+    connection = connect_runs(runs, unsafe=unsafe)
+    with damage_named(*runs.values()):
+        return answer(connection, sql)

@@ -27,7 +27,7 @@ from raypipe.runtime.finish.report import write_report
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.store.location import Location
 from raypipe.store.metric_tables import metrics_table
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.run_record import RunRecord
 from raypipe.store.schemas import UTTERANCE_METRICS
 
@@ -138,7 +138,7 @@ def _states(
     """``make`` over every group's rows in Ray tasks; the states in the groups' order."""
 
     def state_of(names: Sequence[str]) -> State:
-        parts = [object_table(tables.read(name), without=unread) for name in names]
+        parts = [read_object(tables, name, without=unread) for name in names]
         return make(pa.concat_tables(parts))
 
     return in_order(ray.remote(num_cpus=0.5)(state_of), groups)

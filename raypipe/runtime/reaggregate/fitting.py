@@ -32,7 +32,7 @@ from raypipe.runtime.reaggregate.work import (
     read_shard,
 )
 from raypipe.store.fits import fits_from_table, fits_table
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.strategies import Fitted, Variant, strategy_named
 from raypipe.strategies.fitting import CorpusFit, CorpusRows, fit_corpus
 from raypipe.strategies.sweep import used_settings
@@ -74,7 +74,7 @@ def fit_strategies(plan: ReaggregationPlan, console: Console) -> Mapping[tuple[s
 
 
 def _stored(work: ReaggregationWork, model: str, prompt: str) -> Fits:
-    table = object_table(work.output.read(_name(model, prompt)))
+    table = read_object(work.output, _name(model, prompt))
     return {strategy: fit for (_, _, strategy), fit in fits_from_table(table).items()}
 
 
