@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.classify import classify_command
 from raypipe.cli.compare import compare
@@ -37,6 +36,8 @@ from raypipe.cli.strategies import strategies_command
 from raypipe.cli.verify import verify
 from raypipe.cli.view import view
 from raypipe.errors import RaypipeError
+from raypipe.reporting.console import Console
+from raypipe.reporting.text import visible_lines
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -84,7 +85,7 @@ def main() -> None:
         app()
     except RaypipeError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{visible_lines(str(error))}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command again continues where this one stopped\n")

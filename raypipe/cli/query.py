@@ -84,6 +84,7 @@ def query(
 def _answer(sql: str, runs: list[str], endpoint: str | None, unsafe: bool) -> pa.Table:
     import duckdb
 
+    from raypipe.reporting.text import visible_lines
     from raypipe.store.location import Location
     from raypipe.store.query import query as ask
     from raypipe.store.query import query_runs
@@ -95,7 +96,7 @@ def _answer(sql: str, runs: list[str], endpoint: str | None, unsafe: bool) -> pa
         [tables] = places.values()
         return ask(tables, sql, unsafe=unsafe)
     except duckdb.Error as error:
-        raise typer.BadParameter(str(error), param_hint="SQL") from error
+        raise typer.BadParameter(visible_lines(str(error)), param_hint="SQL") from error
 
 
 def _write_new(uri: str, endpoint: str | None, data: bytes) -> None:

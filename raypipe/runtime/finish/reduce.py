@@ -13,13 +13,13 @@ from typing import TypeVar
 
 import pyarrow as pa
 import ray
-from rich.console import Console
 
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.columns import held_in
 from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
 from raypipe.records import OWN_LABELS, LabelTable
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, read_table, relabelled_rows
 from raypipe.runtime.finish.partition import partition

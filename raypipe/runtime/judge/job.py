@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.errors import (
     StoppedError,
 )
 from raypipe.explain.judge.statistics import tallies_of
 from raypipe.explain.judge.table import judged_pairs, win_rates_table
+from raypipe.reporting.console import Console
 from raypipe.reporting.judge.page import html_judgements
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now

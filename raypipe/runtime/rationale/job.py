@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.errors import (
     AccountingError,
@@ -20,6 +19,7 @@ from raypipe.errors import (
 )
 from raypipe.explain.rationale.findings import COUNTS, RationaleFindings, rationale_findings
 from raypipe.explain.rationale.table import left_out_of
+from raypipe.reporting.console import Console
 from raypipe.reporting.rationale.page import html_rationales
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now

@@ -13,11 +13,11 @@ from itertools import groupby
 import numpy as np
 import ray
 from ray.exceptions import RayError
-from rich.console import Console
 
 from raypipe.errors import ShardError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Prediction, Utterance
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.aggregation import Fits, read_predictions
 from raypipe.runtime.finish.output import existing
 from raypipe.runtime.finish.partition import partition

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.errors import (
     ErrorShareError,
@@ -16,6 +15,7 @@ from raypipe.errors import (
 )
 from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv
 from raypipe.relabel.rounds import REQUEST_FAILED
+from raypipe.reporting.console import Console
 from raypipe.reporting.relabel.page import html_relabelling
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
