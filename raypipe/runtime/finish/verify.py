@@ -36,7 +36,7 @@ class CheckedObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class CheckedRun:
     """What came of reading a run whole.
 
     Attributes:
@@ -54,7 +54,7 @@ class Verification:
         return tuple(each for each in self.objects if each.fault is not None)
 
 
-def verify_run(tables: Location) -> Verification:
+def verify_run(tables: Location) -> CheckedRun:
     """Read all objects of a run, and count its rows.
 
     Raises:
@@ -65,9 +65,9 @@ def verify_run(tables: Location) -> Verification:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         objects = tuple(pool.map(lambda name: _checked(tables, name), tables.sizes()))
     if any(each.fault is not None for each in objects):
-        return Verification(objects, ())
+        return CheckedRun(objects, ())
     counts = read_record(tables).counts
-    return Verification(objects, () if counts is None else tuple(_miscounted(tables, counts)))
+    return CheckedRun(objects, () if counts is None else tuple(_miscounted(tables, counts)))
 
 
 def _checked(tables: Location, name: str) -> CheckedObject:
