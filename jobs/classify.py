@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
+from raypipe.reporting.console import Console
 from raypipe.runtime.classify.config import ClassifyConfig, load_classify_config
 from raypipe.runtime.classify.job import classify
 from raypipe.runtime.ray.submitted import submitted

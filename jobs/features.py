@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
+from raypipe.reporting.console import Console
 from raypipe.runtime.features.config import FeaturesConfig, load_features_config
 from raypipe.runtime.features.job import features
 from raypipe.runtime.ray.submitted import submitted

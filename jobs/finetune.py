@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
 from raypipe.finetune.record import FinetuneRecord
+from raypipe.reporting.console import Console
 from raypipe.runtime.finetune.config import FinetuneConfig, load_finetune_config
 from raypipe.runtime.finetune.job import finetune
 from raypipe.runtime.ray.submitted import submitted

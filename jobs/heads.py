@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
+from raypipe.reporting.console import Console
 from raypipe.runtime.heads.config import HeadsConfig, load_heads_config
 from raypipe.runtime.heads.job import heads
 from raypipe.runtime.ray.submitted import submitted

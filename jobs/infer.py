@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
 from raypipe.config import RunConfig, load_config
+from raypipe.reporting.console import Console
 from raypipe.reporting.run.terminal import summary_table
 from raypipe.runtime.infer.pipeline import run
 from raypipe.runtime.ray.submitted import submitted

@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from rich.console import Console
-
 from raypipe.errors import RaypipeError
+from raypipe.reporting.console import Console
 from raypipe.runtime.ingest.config import load_ingest_config
 from raypipe.runtime.ingest.job import carry_out_ingest
 from raypipe.runtime.ingest.plan import prepare_ingest

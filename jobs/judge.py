@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
+from raypipe.reporting.console import Console
 from raypipe.runtime.judge.config import JudgeConfig, load_judge_config
 from raypipe.runtime.judge.job import judge
 from raypipe.runtime.ray.submitted import submitted

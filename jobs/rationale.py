@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
+from raypipe.reporting.console import Console
 from raypipe.runtime.rationale.config import RationaleConfig, load_rationale_config
 from raypipe.runtime.rationale.job import rationale
 from raypipe.runtime.ray.submitted import submitted

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
+from raypipe.reporting.console import Console
 from raypipe.runtime.ray.submitted import submitted
 from raypipe.runtime.relabel.config import RelabelConfig, load_relabel_config
 from raypipe.runtime.relabel.job import relabel

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.classify import classify_command
 from raypipe.cli.compare import compare
@@ -34,8 +33,11 @@ from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
 from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
+from raypipe.cli.verify import verify
 from raypipe.cli.view import view
 from raypipe.errors import RaypipeError
+from raypipe.reporting.console import Console
+from raypipe.reporting.text import visible_lines
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -63,6 +65,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "presets": presets,
     "query": query,
     "view": view,
+    "verify": verify,
     "parse": parse,
     "report": report,
     "selfcheck": selfcheck,
@@ -82,7 +85,7 @@ def main() -> None:
         app()
     except RaypipeError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{visible_lines(str(error))}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command again continues where this one stopped\n")

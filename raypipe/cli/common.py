@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
+from raypipe.reporting.console import Console
 from raypipe.store.run_record import RunRecord
 
 Value = TypeVar("Value", str, int, float)
@@ -78,7 +77,9 @@ def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
 
 def print_json(document: object) -> None:
     """Print a document as JSON, and nothing else."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    from raypipe.reporting.text import json_text
+
+    sys.stdout.write(json_text(document, indent=2) + "\n")
 
 
 def values(option: str, text: str | None, kind: Callable[[str], Value]) -> tuple[Value, ...] | None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.common import Address
+from raypipe.reporting.console import Console
 
 
 def finetune_command(

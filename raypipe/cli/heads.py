@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from raypipe.cli.common import Address, show_run
+from raypipe.reporting.console import Console
 
 
 def heads_command(

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from raypipe.cli.common import print_json
+from raypipe.reporting.console import Console
 
 if TYPE_CHECKING:
     from raypipe.engines.model_list import ListedModel

@@ -45,8 +45,15 @@ def query(
             "the main metrics.",
         ),
     ] = False,
+    unsafe: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe",
+            help="Let the SQL do all that DuckDB can: read and write files, use the network.",
+        ),
+    ] = False,
 ) -> None:
-    """Ask the tables of a run, or of several, in SQL."""
+    """Ask the tables of a run, or of several, in SQL that sees these and nothing else."""
     from raypipe.reporting.query.files import csv_bytes, json_lines, parquet_bytes
     from raypipe.reporting.query.latex import latex_table, metrics_sql
     from raypipe.reporting.query.terminal import answer_text
@@ -59,7 +66,9 @@ def query(
         if not as_latex:
             raise typer.BadParameter("say what to ask", param_hint="SQL")
         sql = metrics_sql([SOURCE] if len(runs) > 1 else [])
-    answer = _answer(sql, runs, endpoint)
+    if unsafe:
+        sys.stderr.write("--unsafe: the SQL may read and write files and use the network\n")
+    answer = _answer(sql, runs, endpoint, unsafe)
     if as_csv:
         sys.stdout.buffer.write(csv_bytes(answer))
     elif as_json:
@@ -72,9 +81,10 @@ def query(
         sys.stdout.write(answer_text(answer, shutil.get_terminal_size().columns))
 
 
-def _answer(sql: str, runs: list[str], endpoint: str | None) -> pa.Table:
+def _answer(sql: str, runs: list[str], endpoint: str | None, unsafe: bool) -> pa.Table:
     import duckdb
 
+    from raypipe.reporting.text import visible_lines
     from raypipe.store.location import Location
     from raypipe.store.query import query as ask
     from raypipe.store.query import query_runs
@@ -82,11 +92,11 @@ def _answer(sql: str, runs: list[str], endpoint: str | None) -> pa.Table:
     places = {run: Location.parse(run, endpoint) for run in runs}
     try:
         if len(places) > 1:
-            return query_runs(places, sql)
+            return query_runs(places, sql, unsafe=unsafe)
         [tables] = places.values()
-        return ask(tables, sql)
+        return ask(tables, sql, unsafe=unsafe)
     except duckdb.Error as error:
-        raise typer.BadParameter(str(error), param_hint="SQL") from error
+        raise typer.BadParameter(visible_lines(str(error)), param_hint="SQL") from error
 
 
 def _write_new(uri: str, endpoint: str | None, data: bytes) -> None:

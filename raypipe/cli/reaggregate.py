@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.common import Address, Endpoint, show_run, values
 from raypipe.cli.settings import values_given, with_settings
 from raypipe.records import Drawn
+from raypipe.reporting.console import Console
 from raypipe.votes import AnnotatorLabels
 
 

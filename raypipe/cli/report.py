@@ -6,9 +6,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.common import Endpoint, show_run
+from raypipe.reporting.console import Console
 
 
 def report(

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.common import Endpoint
+from raypipe.reporting.console import Console
 
 sheets = typer.Typer(
     help="Listening sheets for human raters, and what their answers come to.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from raypipe.cli.common import print_json
+from raypipe.reporting.console import Console
 
 
 def strategies_command(

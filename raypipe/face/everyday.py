@@ -73,12 +73,14 @@ class Run:
             ConfigError: if the run holds no table of that name.
         """
         from raypipe.errors import ConfigError
+        from raypipe.store.damage import damage_named
         from raypipe.store.query import TABLES, table_dataset
 
         dataset = table_dataset(self.location, table) if table in TABLES else None
         if dataset is None:
             raise ConfigError(f"{self.location.uri} holds {', '.join(self.tables)}, not {table!r}")
-        return dataset.to_table()
+        with damage_named(self.location):
+            return dataset.to_table()
 
     def pandas(self, table: str) -> pd.DataFrame:
         """One whole table as a ``pandas.DataFrame``."""
@@ -90,11 +92,16 @@ class Run:
 
         return polars.from_arrow(self.arrow(table))
 
-    def query(self, sql: str) -> pa.Table:
-        """The answer to one SQL statement over the run's tables."""
+    def query(self, sql: str, *, unsafe: bool = False) -> pa.Table:
+        """The answer to SQL over the run's tables, which sees these and nothing else.
+
+        Args:
+            sql: what to ask.
+            unsafe: whether SQL may read and write files, and use the network.
+        """
         from raypipe.store.query import query
 
-        answer: pa.Table = query(self.location, sql)
+        answer: pa.Table = query(self.location, sql, unsafe=unsafe)
         return answer
 
 

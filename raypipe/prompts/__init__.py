@@ -16,13 +16,13 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from jinja2 import StrictUndefined, Template, TemplateError, meta
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import Template, TemplateError, meta
 
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.prompts.options import lettered
+from raypipe.prompts.sandbox import PromptEnvironment, rendered
 from raypipe.records import Descriptors, Option, Scale
 
 DISTRIBUTIONS = ("distribution", "distribution+cot", "ambiguous", "single", "verify")
@@ -55,7 +55,7 @@ RATIONALE = "rationale"
 
 _OTHERS = (ATTRIBUTES, RELABEL, EXTRACT, GROUP, JUDGE, RATIONALE)
 
-_ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True)
+_ENVIRONMENT = PromptEnvironment()
 
 
 def template_source(prompt: str) -> str:
@@ -89,7 +89,7 @@ def uses(source: str, name: str) -> bool:
 
 @lru_cache(maxsize=32)
 def _compiled(source: str) -> Template:
-    return _ENVIRONMENT.from_string(source)
+    return _ENVIRONMENT.compiled(source)
 
 
 def fill_template(
@@ -147,9 +147,11 @@ def render(source: str, **values: object) -> str:
             cannot be made of it.
     """
     try:
-        return _compiled(source).render(**values).strip()
+        return rendered(_compiled(source), **values).strip()
     # Filters raise what Python raises, as "%.0f" does for None.
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except (
+        *(TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError),
+    ) as error:
         raise ConfigError(f"the prompt template cannot be filled: {error}") from error
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile
 
 from raypipe.audio import AudioLimits, decode, read_header
 from raypipe.errors import ShardError
 from raypipe.records import FloatArray
 from raypipe.store.location import Location
+from raypipe.store.parquet import parquet_file
 
 _ROWS_AT_ONCE: Final = 32
 _READ_AHEAD: Final = 1 << 20
@@ -58,7 +58,7 @@ def stored_clip(shards: Location, shard: str, utterance_id: str) -> bytes:
     filesystem, base = shards.filesystem()
     try:
         with filesystem.open_input_file(f"{base}/{shard}") as stream:
-            file = pq.ParquetFile(stream, buffer_size=_READ_AHEAD, page_checksum_verification=True)
+            file = parquet_file(stream, buffer_size=_READ_AHEAD)
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=["utterance_id", "audio"]):
                 ids = batch.column("utterance_id").to_pylist()
                 if utterance_id in ids:

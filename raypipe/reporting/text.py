@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from typing import Final
@@ -10,6 +11,8 @@ from typing import Final
 _ANSI: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 # Bidirectional controls reorder what the reader sees: an id may pretend to be another.
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# What JSON does not escape by itself, and what is no part of its own layout.
+_ACTING: Final = re.compile(f"[\x7f-\x9f\u2028\u2029{''.join(sorted(_BIDI))}]")
 _DROPPED_CATEGORIES: Final = frozenset({"Cc", "Cs"})
 
 NOT_RECORDED: Final = "not recorded"
@@ -51,6 +54,28 @@ def visible(text: str) -> str:
         w_bon[beams=3of5] [/x]\n\x1b[31m
     """
     return "".join(map(_visible_character, text))
+
+
+def visible_lines(text: str) -> str:
+    r"""The same for a text of several lines: a new line begins one, as it does in a terminal.
+
+    Example:
+        >>> print(visible_lines("two\nlines\r\x1b[2J"))
+        two
+        lines\r\x1b[2J
+    """
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    r"""A document as JSON in which every character that acts on a terminal is an escape of JSON's.
+
+    Example:
+        >>> print(json_text({"text": "é\x9b2J\u202e"}))
+        {"text": "é\u009b2J\u202e"}
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent)
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 _SEPARATORS: Final = frozenset({"Zl", "Zp"})

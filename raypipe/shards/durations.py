@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raypipe.errors import ShardError
 from raypipe.shards.index import ShardEntry
 from raypipe.store.location import Location
+from raypipe.store.parquet import parquet_file
 
 _AT_ONCE = 8
 _COLUMN = "duration_s"
@@ -42,7 +42,7 @@ def _durations(location: Location, entry: ShardEntry, take: int) -> NDArray[np.f
     filesystem, base = location.filesystem()
     try:
         with filesystem.open_input_file(f"{base}/{entry.name}") as stream:
-            file = pq.ParquetFile(stream)
+            file = parquet_file(stream)
             if _COLUMN not in file.schema_arrow.names:
                 return np.full(take, np.nan)
             column = file.read([_COLUMN]).column(_COLUMN).cast(pa.float64())

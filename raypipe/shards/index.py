@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.store.location import Location
+from raypipe.store.parquet import parquet_file
 from raypipe.store.schemas import VERSION, labels_of
 from raypipe.votes import SoftLabelRule, VotePolicy
 
@@ -205,7 +205,7 @@ def _footer(location: Location, name: str) -> tuple[int, LabelSet]:
     filesystem, base = location.filesystem()
     try:
         with filesystem.open_input_file(f"{base}/{name}") as stream:
-            footer = pq.read_metadata(stream)
+            footer = parquet_file(stream).metadata
         labels = labels_of(footer.schema.to_arrow_schema())
     except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{location.uri}/{name} is not a Parquet file: {error}") from error

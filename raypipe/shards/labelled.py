@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raypipe.errors import ShardError
 from raypipe.shards.index import ShardIndex
 from raypipe.store.location import Location
+from raypipe.store.parquet import parquet_file
 
 _COLUMN = "soft_label"
 
@@ -25,7 +25,7 @@ def _has_labels(location: Location, name: str) -> bool:
     filesystem, base = location.filesystem()
     try:
         with filesystem.open_input_file(f"{base}/{name}") as stream:
-            column = pq.ParquetFile(stream).read([_COLUMN]).column(_COLUMN)
+            column = parquet_file(stream).read([_COLUMN]).column(_COLUMN)
     except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{location.uri}/{name} cannot be read: {error}") from error
     return bool(column.null_count < len(column))

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raypipe.errors import ObjectMissingError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Stage, Utterance
 from raypipe.shards.index import ShardEntry
 from raypipe.store.location import Location
-from raypipe.store.parquet import from_parquet_bytes
+from raypipe.store.parquet import from_parquet_bytes, parquet_file
 from raypipe.store.schemas import SHARD, labels_of
 from raypipe.store.tables import utterance_from_row
 
@@ -75,7 +74,7 @@ def read_unheard(
     filesystem, base = location.filesystem()
     try:
         with filesystem.open_input_file(f"{base}/{entry.name}") as stream:
-            file = pq.ParquetFile(stream)
+            file = parquet_file(stream)
             columns = [name for name in file.schema_arrow.names if name != _AUDIO]
             table = _shard_columns(file.read(columns), labels, [_ID])
     except (pa.ArrowException, OSError) as error:

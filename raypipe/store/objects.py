@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from raypipe.errors import ShardError
-from raypipe.store.location import FINGERPRINT_KEY
+from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.parquet import from_parquet_bytes, to_parquet_bytes
 from raypipe.store.schemas import VERSION, metadata_of
 
@@ -61,6 +61,19 @@ def object_table(data: bytes, without: Sequence[str] = ()) -> pa.Table:
         column = pa.repeat(pa.scalar(value, pa.string()), len(rows))
         rows = rows.add_column(place, pa.field(key, pa.string(), nullable=False), column)
     return rows
+
+
+def read_object(place: Location, name: str, without: Sequence[str] = ()) -> pa.Table:
+    """The rows of a table's object at a place, see :func:`object_table`.
+
+    Raises:
+        ShardError: if the bytes are not a whole object of a table, naming it.
+        StoreError: if it is not there, or the storage refuses.
+    """
+    try:
+        return object_table(place.read(name), without)
+    except ShardError as error:
+        raise ShardError(f"{place.uri}/{name}: {error}") from error
 
 
 def version_of(schema: pa.Schema) -> int:

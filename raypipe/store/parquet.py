@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.errors import ShardError
+from raypipe.store.location import Location
 from raypipe.store.schemas import with_metadata
+from raypipe.store.seal import check_footer, check_whole, sealed
 
 # Encoded audio does not compress: a second pass over it would only cost time.
 _INCOMPRESSIBLE = {"audio"}
 
 
 def to_parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
-    """A table as one Parquet file in memory, page checksums included.
+    """A table as one Parquet file in memory: checksums of pages, a seal on the rest.
 
     Args:
         table: its rows; its schema metadata is kept.
@@ -35,11 +38,36 @@ def to_parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
         use_dictionary=[path for path, kind in leaves if pa.types.is_string(kind)],
         write_page_checksum=True,
     )
-    return sink.getvalue()
+    return sealed(sink.getvalue())
+
+
+def parquet_file(stream: pa.NativeFile | BinaryIO, buffer_size: int = 0) -> pq.ParquetFile:
+    """A Parquet file whose columns can be read alone, footer and pages checked.
+
+    Raises:
+        pyarrow.ArrowInvalid: if its footer has changed since it was written.
+        OSError: later, from reading a page that has.
+    """
+    check_footer(stream)
+    stream.seek(0)
+    return pq.ParquetFile(stream, buffer_size=buffer_size, page_checksum_verification=True)
+
+
+def read_columns(place: Location, name: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of an object, those of them that it has; the others are not read.
+
+    Raises:
+        pyarrow.ArrowInvalid: if it is no Parquet file, or its footer has changed.
+        OSError: if it is not there, or a page has changed.
+    """
+    filesystem, base = place.filesystem()
+    with filesystem.open_input_file(f"{base}/{name}") as stream, parquet_file(stream) as file:
+        there = file.schema_arrow.names
+        return file.read([column for column in columns if column in there])
 
 
 def from_parquet_bytes(data: bytes, without: Sequence[str] = ()) -> pa.Table:
-    """The table in a Parquet file, every page that is read checked against its checksum.
+    """The table in a Parquet file, checked against its seal and the checksums of its pages.
 
     Args:
         data: the file.
@@ -50,6 +78,7 @@ def from_parquet_bytes(data: bytes, without: Sequence[str] = ()) -> pa.Table:
         ShardError: if the bytes are not Parquet, cut short, or changed since they were written.
     """
     try:
+        check_whole(data)
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
             kept = _kept_columns(file.schema, without) if without else None
             # Arrow's own threads may let go of these bytes after Python has ended: an abort.

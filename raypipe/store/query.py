@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import duckdb
@@ -10,8 +11,9 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
-from raypipe.errors import ConfigError, StoreError
+from raypipe.errors import StoreError
 from raypipe.labels import LabelSet
+from raypipe.store.damage import damage_named, damaged
 from raypipe.store.explain_schemas import ANSWERS, TABLE1
 from raypipe.store.fits import FITS
 from raypipe.store.head_schemas import GAINS, HEADS
@@ -19,6 +21,7 @@ from raypipe.store.judge_schemas import JUDGEMENTS
 from raypipe.store.location import Location
 from raypipe.store.objects import KEYS
 from raypipe.store.rationale_schema import RATIONALE_TABLES, RATIONALES
+from raypipe.store.sandbox import answer, check_reads_only, sandbox
 from raypipe.store.schemas import (
     ERRORS,
     FEATURES,
@@ -30,6 +33,7 @@ from raypipe.store.schemas import (
     labels_metadata,
     labels_of,
 )
+from raypipe.store.seal import check_footer
 from raypipe.store.views import quoted, text_literal, view_queries
 
 SCHEMAS: Mapping[str, pa.Schema] = {
@@ -52,6 +56,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 TABLES = tuple(SCHEMAS)
 
+_AT_ONCE = 16
+
 SOURCE = "source"
 """Column that tells several runs apart: the place of a run, as it was given."""
 
@@ -59,18 +65,27 @@ SOURCE = "source"
 def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
     """One table of a run as a pyarrow dataset, or None if it has no object yet.
 
-    Its schema's metadata name the label set, where its objects' do.
+    Its schema's metadata name the label set, where its objects' do. Every object's footer is
+    checked at once, a page when it is read; see :mod:`raypipe.store.damage` for what to do then.
+
+    Raises:
+        StoreError: if a footer has changed since it was written, naming the object.
     """
     filesystem, base = tables.filesystem()
     path = f"{base}/{table}"
     if filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound:
         return None
+    _check_footers(tables, table)
     # Of text, whatever a name looks like: a model called 7 is no number.
     keys = pa.schema([(key, pa.string()) for key in KEYS])
     factory = pyarrow.dataset.FileSystemDatasetFactory(
         filesystem,
         pyarrow.fs.FileSelector(path, recursive=True),
-        pyarrow.dataset.ParquetFileFormat(),
+        pyarrow.dataset.ParquetFileFormat(
+            default_fragment_scan_options=pyarrow.dataset.ParquetFragmentScanOptions(
+                page_checksum_verification=True
+            )
+        ),
         pyarrow.dataset.FileSystemFactoryOptions(
             partitioning=pyarrow.dataset.partitioning(keys, flavor="hive"),
             partition_base_dir=path,
@@ -82,6 +97,21 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     return factory.finish(
         schema if labels is None else schema.with_metadata(labels_metadata(labels))
     )
+
+
+def _check_footers(tables: Location, table: str) -> None:
+    filesystem, base = tables.filesystem()
+    place = tables.child(table)
+
+    def check(name: str) -> None:
+        try:
+            with filesystem.open_input_file(f"{base}/{table}/{name}") as stream:
+                check_footer(stream)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(place, name, error) from error
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(check, place.list()))
 
 
 def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:
@@ -110,30 +140,37 @@ def _whole_type(known: pa.DataType, stored: pa.DataType) -> pa.DataType:
     return stored
 
 
-def connect(tables: Location) -> duckdb.DuckDBPyConnection:
+def connect(tables: Location, *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection in which the run's tables, and views over them, have their names.
 
     DuckDB reads through pyarrow, so object storage needs no DuckDB extension, and only the
     columns and files that a query touches are read. For the views see :mod:`raypipe.store.views`.
 
+    Args:
+        tables: of the run.
+        unsafe: whether SQL may also do what :mod:`raypipe.store.sandbox` keeps it from.
+
     Raises:
         StoreError: if there is no table at all.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect() if unsafe else sandbox()
     _register(connection, _datasets(tables), called=str)
     return connection
 
 
-def connect_runs(runs: Mapping[str, Location]) -> duckdb.DuckDBPyConnection:
+def connect_runs(
+    runs: Mapping[str, Location], *, unsafe: bool = False
+) -> duckdb.DuckDBPyConnection:
     """The same for several runs: every table and view holds the rows of all that have it.
 
     Args:
         runs: by what :data:`SOURCE`, a column of everything, calls them.
+        unsafe: as for :func:`connect`.
 
     Raises:
         StoreError: if one of them has no table at all.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect() if unsafe else sandbox()
     parts: dict[str, list[str]] = {}
     for source, tables in runs.items():
         called = partial("{1} of {0}".format, source)
@@ -179,24 +216,34 @@ def _label_set(schemas: Iterable[pa.Schema]) -> LabelSet | None:
     return next(filter(None, map(labels_of, schemas)), None)
 
 
-def query(tables: Location, sql: str) -> pa.Table:
-    """The answer to one SQL statement over a run's tables and views, as a pyarrow table.
+def query(tables: Location, sql: str, *, unsafe: bool = False) -> pa.Table:
+    """The answer to SQL over a run's tables and views, as a pyarrow table.
+
+    SQL sees these and nothing else: no file, no network, no variable of Python. Of several
+    statements the last one answers.
+
+    Args:
+        tables: of the run.
+        sql: what to ask.
+        unsafe: whether SQL may do all that DuckDB can, in the rights of this process.
 
     Raises:
         StoreError: if there is no table at all.
-        ConfigError: if the SQL is empty or answers with no rows and columns.
+        ConfigError: if the SQL is empty, asks for something else than rows of the run, or for more
+            than fits into memory.
         duckdb.Error: for wrong SQL, with DuckDB's own explanation.
     """
-    return _answer(connect(tables), sql)
+    if not unsafe:
+        check_reads_only(sql)
+    connection = connect(tables, unsafe=unsafe)
+    with damage_named(tables):
+        return answer(connection, sql)
 
 
-def query_runs(runs: Mapping[str, Location], sql: str) -> pa.Table:
+def query_runs(runs: Mapping[str, Location], sql: str, *, unsafe: bool = False) -> pa.Table:
     """The same over several runs, see :func:`connect_runs`."""
-    return _answer(connect_runs(runs), sql)
-
-
-def _answer(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    relation = connection.sql(sql)
-    if relation is None:
-        raise ConfigError(f"the SQL {sql!r} is empty or asks for nothing")
-    return relation.to_arrow_table()
+    if not unsafe:
+        check_reads_only(sql)
+    connection = connect_runs(runs, unsafe=unsafe)
+    with damage_named(*runs.values()):
+        return answer(connection, sql)

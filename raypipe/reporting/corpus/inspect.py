@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raypipe.corpora.pending import in_order
 from raypipe.errors import ObjectMissingError, ShardError, StoreError
@@ -25,7 +24,7 @@ from raypipe.shards import (
     soft_label_fault,
 )
 from raypipe.store.location import Location
-from raypipe.store.parquet import from_parquet_bytes
+from raypipe.store.parquet import from_parquet_bytes, parquet_file
 from raypipe.store.schemas import SHARD, labels_of
 from raypipe.store.tables import utterance_from_row
 from raypipe.votes import VotePolicy
@@ -119,7 +118,7 @@ def _small_columns(shards: Location, entry: ShardEntry, labels: LabelSet) -> pa.
     try:
         with (
             filesystem.open_input_file(f"{base}/{entry.name}") as stream,
-            pq.ParquetFile(stream, page_checksum_verification=True) as file,
+            parquet_file(stream) as file,
         ):
             there = [field for field in _COLUMNS if field.name in file.schema_arrow.names]
             table = file.read(columns=[field.name for field in there])

@@ -5,24 +5,33 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.csv
 
 from raypipe.reporting.query.cells import check_names, json_value, plain_columns
+from raypipe.reporting.text import json_text
 from raypipe.store.parquet import to_parquet_bytes
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet takes for a formula."""
 
 
 def csv_bytes(answer: pa.Table) -> bytes:
-    """The answer as CSV: lists and structs as JSON, bytes in base64, null as nothing at all."""
+    """The answer as CSV: lists and structs as JSON, bytes in base64, null as nothing at all.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
     columns = [
-        column if _is_plain(field.type) else pa.array(map(_json_cell, values), pa.string())
+        column if _is_plain(field.type) else pa.array(map(_csv_cell, values), pa.string())
         for field, column, values in zip(
             answer.schema, answer.columns, plain_columns(answer), strict=True
         )
     ]
     sink = io.BytesIO()
-    pyarrow.csv.write_csv(pa.Table.from_arrays(columns, names=answer.column_names), sink)
+    names = [_harmless(name) for name in answer.column_names]
+    pyarrow.csv.write_csv(pa.Table.from_arrays(columns, names=names), sink)
     return sink.getvalue()
 
 
@@ -37,7 +46,7 @@ def json_lines(answer: pa.Table) -> Iterator[str]:
     rows = zip(*plain_columns(answer), strict=True)
     for number, row in enumerate(rows, 1):
         document = dict(zip(answer.column_names, map(json_value, row), strict=True))
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        text = json_text(document)
         yield text if number == answer.num_rows else f"{text},"
     yield "]"
 
@@ -57,16 +66,25 @@ def _is_plain(kind: pa.DataType) -> bool:
         pa.types.is_boolean(kind)
         or pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
-        or pa.types.is_string(kind)
         or pa.types.is_null(kind)
     )
 
 
-def _json_cell(value: object) -> str | None:
+def _csv_cell(value: object) -> str | None:
     """A text, without quotation marks of its own where JSON has a plain text."""
     if value is None:
         return None
     plain = json_value(value)
     if isinstance(plain, str):
-        return plain
+        return _harmless(plain)
     return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+
+
+def _harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula.
+
+    Example:
+        >>> _harmless("=HYPERLINK(1)"), _harmless("anger")
+        ("'=HYPERLINK(1)", 'anger')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from raypipe.reporting.names import PRIMARY, title
 from raypipe.reporting.run.scores import Approach
+from raypipe.store.sandbox import sandbox
 from raypipe.store.views import text_literal
 
 PER_RULE: Final = 4
@@ -57,7 +57,7 @@ def choose_utterances(
         typical_js: median JS of the focus approach; None where nothing is scored.
     """
     chosen: dict[str, ChosenUtterance] = {}
-    with duckdb.connect() as connection:
+    with sandbox() as connection:
         connection.register("predictions", predictions)
         for rule in _rules(typical_js):
             limit = len(chosen) + PER_RULE

@@ -26,6 +26,7 @@ from raypipe.reporting.view.listing import OpenRuns
 from raypipe.reporting.view.pages import AudioState
 from raypipe.reporting.view.ranges import asked_range
 from raypipe.reporting.view.selection import fields_of, parse_selection, whole_number
+from raypipe.store.damage import damage_named
 
 _KEPT_CLIPS: Final = 8
 HTML: Final = "text/html; charset=utf-8"
@@ -67,7 +68,8 @@ class Viewer:
             wanted_range: the ``Range`` header.
         """
         try:
-            return self._answer(path, fields_of(query), wanted_range)
+            with damage_named(*(run.location for run in self._runs.runs)):
+                return self._answer(path, fields_of(query), wanted_range)
         except ConfigError as error:
             return problem(HTTPStatus.BAD_REQUEST, str(error))
         except ObjectMissingError as error:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import duckdb
-
 from raypipe.errors import ConfigError
 from raypipe.reporting.names import PRIMARY
 from raypipe.reporting.run.scores import Approach
@@ -23,6 +21,7 @@ from raypipe.reporting.view.columns import (
 )
 from raypipe.reporting.view.selection import ViewSelection
 from raypipe.reporting.view.tables import RunTables, approach_key
+from raypipe.store.sandbox import sandbox
 from raypipe.store.views import text_literal
 
 ROWS_PER_PAGE: Final = 50
@@ -102,7 +101,7 @@ class OpenRuns:
         self.runs = tuple(runs)
         self._lock = threading.Lock()
         self._totals: dict[SqlCondition, int] = {}
-        self._connection = duckdb.connect()
+        self._connection = sandbox()
         for number, run in enumerate(self.runs):
             for table, dataset in run.datasets.items():
                 self._connection.register(f"{table}_{number}", dataset)

@@ -12,7 +12,6 @@ from functools import partial
 
 import ray
 from ray.exceptions import RayError
-from rich.console import Console
 
 from raypipe.config import RunConfig
 from raypipe.errors import EngineError
@@ -29,6 +28,7 @@ from raypipe.labels import LabelSet
 from raypipe.prompts import EXTRACT, GROUP, template_source
 from raypipe.records import EmotionTokens, Failure, Generation
 from raypipe.reporting.classify.page import headline, html_classified, terminal_tables
+from raypipe.reporting.console import Console
 from raypipe.runtime.classify.config import ClassifyConfig
 from raypipe.runtime.classify.reading import ClassifyInput, read_systems
 from raypipe.runtime.classify.tables import (

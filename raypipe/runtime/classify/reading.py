@@ -17,7 +17,7 @@ from raypipe.metrics.rows import ANNOTATOR_COLUMNS
 from raypipe.parsing.choices import NamedEmotion
 from raypipe.runtime.classify.config import AnswersOf, ClassifyConfig
 from raypipe.store.location import Location
-from raypipe.store.objects import KEYS, object_table
+from raypipe.store.objects import KEYS, read_object
 from raypipe.store.parquet import from_parquet_bytes
 from raypipe.store.query import connect, table_dataset
 from raypipe.store.run_record import RunRecord, read_record
@@ -117,7 +117,7 @@ def _written(
         model, prompt = (first[f"raypipe.{key}"] for key in KEYS)
         by_key[model, prompt] = names
     model, prompt = _chosen(sorted(by_key), wanted, tables)
-    chosen = [object_table(tables.read(name), _HEAVY) for name in by_key[model, prompt]]
+    chosen = [read_object(tables, name, _HEAVY) for name in by_key[model, prompt]]
     has_options = option_order_of(chosen[0].schema) is not None
     if has_options != (form == "closed"):
         raise ConfigError(

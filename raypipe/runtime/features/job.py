@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from ray.exceptions import RayError
-from rich.console import Console
 
+from raypipe.reporting.console import Console
 from raypipe.runtime.features.config import FeatureResources, FeaturesConfig
 from raypipe.runtime.features.plan import EncoderRun, FeaturesPlan, plan_features
 from raypipe.runtime.features.stages import EncoderPool, encoded_stream

@@ -18,7 +18,6 @@ import ray
 from ray import train
 from ray.exceptions import RayError
 from ray.train.torch import TorchTrainer
-from rich.console import Console
 
 from raypipe.finetune.record import (
     ADAPTER,
@@ -30,6 +29,7 @@ from raypipe.finetune.record import (
     read_curve,
     write_finetune_record,
 )
+from raypipe.reporting.console import Console
 from raypipe.reporting.finetune.page import html_finetuning
 from raypipe.runtime.finetune.board import Board
 from raypipe.runtime.finetune.config import FinetuneConfig

@@ -12,6 +12,7 @@ from raypipe.labels import LabelSet
 from raypipe.metrics.comparison import Comparison, Systems, comparable_metrics, compare_systems
 from raypipe.metrics.joining import Joining, SystemName
 from raypipe.metrics.rows import read_groups
+from raypipe.store.damage import damage_named
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.run_record import read_record
@@ -59,7 +60,8 @@ def read_systems(
         if dataset is None:
             raise StoreError(f"{tables.uri} has no predictions")
         for fragment in dataset.get_fragments():  # an object has whole utterances
-            table = fragment.to_table(schema=dataset.schema, columns=list(_COLUMNS))
+            with damage_named(tables):
+                table = fragment.to_table(schema=dataset.schema, columns=list(_COLUMNS))
             joining.add(name, read_groups(table, labels), wanted)
             datasets |= {*pc.unique(table["dataset"]).drop_null().to_pylist()}
     absent = sorted((wanted or frozenset()) - joining.strategies)

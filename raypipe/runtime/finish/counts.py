@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raypipe.errors import AccountingError
+from raypipe.store.damage import damage_named
 from raypipe.store.location import Location
 from raypipe.store.query import connect
 from raypipe.store.run_record import RunCounts, StrategyCounts
@@ -33,7 +34,8 @@ def count_tables(
             parameters are fitted to them; there is a strategy without one.
     """
     splits = fitted_splits or {}
-    counted = [_count_cell(tables, run, utterances, cell, strategies, splits) for cell in cells]
+    with damage_named(tables):
+        counted = [_count_cell(tables, run, utterances, cell, strategies, splits) for cell in cells]
     if len(counted) == 1:
         return counted[0].model_copy(update={"model": None, "prompt": None})
     return RunCounts(

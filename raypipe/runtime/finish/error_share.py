@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from raypipe.errors import ErrorShareError
 from raypipe.records import is_refusal
 from raypipe.runtime.finish.counts import ModelPrompt
+from raypipe.store.damage import damage_named
 from raypipe.store.location import Location
 from raypipe.store.query import connect
 
@@ -93,14 +94,16 @@ def too_many_errors(
 
 def _reasons(tables: Location, run: str, cell: ModelPrompt) -> list[ErrorReason]:
     """The errors in the tables, most utterances first."""
-    rows = connect(tables).execute(
-        "SELECT stage, error_type, sum(utterances), min(message) FROM errors"
-        " WHERE run = ? AND model = ? AND prompt = ? GROUP BY ALL ORDER BY 3 DESC, 1, 2",
-        [run, *cell],
-    )
+    with damage_named(tables):
+        rows = connect(tables).execute(
+            "SELECT stage, error_type, sum(utterances), min(message) FROM errors"
+            " WHERE run = ? AND model = ? AND prompt = ? GROUP BY ALL ORDER BY 3 DESC, 1, 2",
+            [run, *cell],
+        )
+        found = rows.fetchall()
     return [
         ErrorReason(str(stage), str(kind), int(number), str(message))
-        for stage, kind, number, message in rows.fetchall()
+        for stage, kind, number, message in found
     ]
 
 

@@ -9,7 +9,6 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from raypipe.config import LabelsConfig
 from raypipe.errors import ConfigError
@@ -17,6 +16,7 @@ from raypipe.labels import LabelSet
 from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.relabel.label_table import read_label_table
 from raypipe.store.location import Location
+from raypipe.store.parquet import read_columns
 from raypipe.store.run_record import LabelsUsed
 
 
@@ -154,12 +154,9 @@ def ids_in(place: Location, names: Iterable[str]) -> Iterator[tuple[str, list[st
 
     Objects that cannot be read are left out: what reads them whole says why.
     """
-    filesystem, base = place.filesystem()
     for name in names:
         try:
-            column = pq.read_table(
-                f"{base}/{name}", columns=["utterance_id"], filesystem=filesystem
-            ).column("utterance_id")
+            column = read_columns(place, name, ["utterance_id"]).column("utterance_id")
         except (OSError, pa.ArrowInvalid, KeyError):
             continue
         yield name, column.to_pylist()

@@ -13,13 +13,13 @@ from typing import TypeVar
 
 import pyarrow as pa
 import ray
-from rich.console import Console
 
 from raypipe.config import MetricsConfig
 from raypipe.labels import LabelSet
 from raypipe.metrics.columns import held_in
 from raypipe.metrics.reduce import CorpusSummary, MetricRow, MetricState
 from raypipe.records import OWN_LABELS, LabelTable
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, read_table, relabelled_rows
 from raypipe.runtime.finish.partition import partition
@@ -27,7 +27,7 @@ from raypipe.runtime.finish.report import write_report
 from raypipe.runtime.ray.tasks import in_order
 from raypipe.store.location import Location
 from raypipe.store.metric_tables import metrics_table
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.run_record import RunRecord
 from raypipe.store.schemas import UTTERANCE_METRICS
 
@@ -139,7 +139,7 @@ def _states(
     """``make`` over every group's rows in Ray tasks; the states in the groups' order."""
 
     def state_of(names: Sequence[str]) -> State:
-        parts = [object_table(tables.read(name), without=unread) for name in names]
+        parts = [read_object(tables, name, without=unread) for name in names]
         return make(pa.concat_tables(parts))
 
     return in_order(ray.remote(num_cpus=0.5)(state_of), groups)

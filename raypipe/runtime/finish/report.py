@@ -15,6 +15,7 @@ from raypipe.reporting.run.answers import MOST_ROWS
 from raypipe.reporting.run.page import html_report
 from raypipe.reporting.run.samples import gather_samples
 from raypipe.reporting.view.tables import RunTables, shards_place
+from raypipe.store.damage import damage_named
 from raypipe.store.location import Location
 from raypipe.store.query import table_dataset
 from raypipe.store.run_record import RunRecord
@@ -38,17 +39,18 @@ def write_report(
     """
     gains, fits = table_dataset(tables, "gains"), table_dataset(tables, "fits")
     run = RunTables.of(tables.uri, tables, record, shards_place(record, tables.endpoint))
-    page = html_report(
-        record,
-        _dataset(tables, "metrics").to_table(),
-        _batches(_dataset(tables, "predictions")),
-        _dataset(tables, "errors").to_table(),
-        labels,
-        first_answers(tables),
-        None if gains is None else gains.to_table(),
-        fits=None if fits is None else fits.to_table(),
-        samples=partial(gather_samples, run, labels, with_audio=with_audio),
-    )
+    with damage_named(tables):
+        page = html_report(
+            record,
+            _dataset(tables, "metrics").to_table(),
+            _batches(_dataset(tables, "predictions")),
+            _dataset(tables, "errors").to_table(),
+            labels,
+            first_answers(tables),
+            None if gains is None else gains.to_table(),
+            fits=None if fits is None else fits.to_table(),
+            samples=partial(gather_samples, run, labels, with_audio=with_audio),
+        )
     tables.write(REPORT, page.encode())
 
 

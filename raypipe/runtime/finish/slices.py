@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from raypipe.errors import ConfigError
 from raypipe.metrics.columns import MARKS, TABLE_COLUMNS
 from raypipe.store.location import Location
+from raypipe.store.parquet import read_columns
 
 
 def check_columns(columns: Sequence[str], place: Location, names: Iterable[str]) -> None:
@@ -43,10 +43,9 @@ def check_columns(columns: Sequence[str], place: Location, names: Iterable[str])
 
 def _fact_names(place: Location, names: Iterable[str]) -> Iterator[set[str]]:
     """Names of the facts in each object; none in one that cannot be read or has no facts."""
-    filesystem, base = place.filesystem()
     for name in names:
         try:
-            column = pq.read_table(f"{base}/{name}", columns=["facts"], filesystem=filesystem)
+            column = read_columns(place, name, ["facts"])
         except (OSError, pa.ArrowInvalid):
             continue  # what reads it whole says why
         if column.num_columns:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from raypipe.errors import ConfigError, ObjectMissingError
 from raypipe.runtime.finish.counts import ModelPrompt
 from raypipe.store.location import Location
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.run_record import RunRecord, read_record
 
 
@@ -92,8 +92,8 @@ def copy_predictions(
         folder, _, shard = name.rpartition("/")
         model, prompt = (unquote(part.partition("=")[2]) for part in folder.split("/"))
         ids = tested.get(shard, frozenset())
-        predictions = _of(object_table(place.read(name)), ids, run)
-        errors = object_table(other.location.read(f"errors/{name}"))
+        predictions = _of(read_object(place, name), ids, run)
+        errors = read_object(other.location, f"errors/{name}")
         left = ids - set(predictions.column("utterance_id").to_pylist())
         for table, rows in (
             ("errors", _failed(errors, left, run)),

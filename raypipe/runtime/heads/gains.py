@@ -20,7 +20,7 @@ from raypipe.ssl.gains import FoldAnswers, Gain, gain_table
 from raypipe.ssl.targets import training_targets
 from raypipe.store.head_schemas import GAINS
 from raypipe.store.location import Location
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.strict import table_from_rows
 
@@ -77,7 +77,7 @@ def _probs(plan: HeadsPlan, cell: HeadCell, number: int, fold: Fold) -> NDArray[
     seeds = []
     for seed, strategy in zip(plan.config.seeds, plan.config.strategies(), strict=True):
         name = HeadTask(cell, strategy, seed, number, fold).object_name
-        [row] = object_table(plan.tables.read(name), without=("weights",)).to_pylist()
+        [row] = read_object(plan.tables, name, without=("weights",)).to_pylist()
         seeds.append(np.array(row["test_probs"], np.float64).reshape(-1, len(plan.labels)))
     return np.stack(seeds)
 

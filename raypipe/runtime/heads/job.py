@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import ray
 from ray.exceptions import RayError
-from rich.console import Console
 
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.aggregation import PredictionsOf
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
 from raypipe.runtime.finish.ending import finished_now

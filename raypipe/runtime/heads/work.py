@@ -32,7 +32,7 @@ from raypipe.ssl.training import Examples, TrainedHead, train_head
 from raypipe.store.features import read_features
 from raypipe.store.head_schemas import HEADS
 from raypipe.store.location import Location
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.strict import table_from_rows
 
 AUTOMATIC_FOLDS = 5
@@ -92,7 +92,7 @@ def read_corpus(source: Location, features: EncoderFeatures) -> EncodedCorpus:
     failed: list[FailedRow] = []
     for number, name in enumerate(names):
         try:
-            stored = read_features(object_table(place.read(name)))
+            stored = read_features(read_object(place, name))
         except ShardError as error:
             raise ShardError(f"{place.uri}/{name}: {error}") from error
         failed += [FailedRow(number, row, why, known) for row, why, known in stored.failures]
@@ -119,7 +119,7 @@ def read_corpus(source: Location, features: EncoderFeatures) -> EncodedCorpus:
 
 def _unread(errors: Location, name: str, number: int) -> list[FailedRow]:
     """The failure of a shard that could not be read, which has no rows of features."""
-    rows = object_table(errors.read(name)).to_pylist()
+    rows = read_object(errors, name).to_pylist()
     return [
         FailedRow(
             number,
@@ -314,7 +314,7 @@ def read_test_probs(
     """Distributions of every test clip by its id, by strategy, over all folds."""
     by_strategy: dict[str, dict[str, NDArray[np.float64]]] = {}
     for task in tasks:
-        [row] = object_table(tables.read(task.object_name), without=("weights",)).to_pylist()
+        [row] = read_object(tables, task.object_name, without=("weights",)).to_pylist()
         known = by_strategy.setdefault(task.strategy, {})
         for utterance_id, probs in zip(row["test_ids"], row["test_probs"], strict=True):
             known[utterance_id] = np.array(probs, np.float64)

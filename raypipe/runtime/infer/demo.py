@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS, LabelSet
 from raypipe.records import Utterance
+from raypipe.reporting.console import Console
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances

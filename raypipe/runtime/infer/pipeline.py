@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from ray.exceptions import RayError
-from rich.console import Console
 
 from raypipe.config import RunConfig
 from raypipe.errors import EngineError, StoppedError
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.error_share import (

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from raypipe.errors import ConfigError
 from raypipe.records import ATTRIBUTES, AttributeScales
 from raypipe.store.location import Location
+from raypipe.store.parquet import read_columns
 
 
 def check_ratings(scales: AttributeScales | None, shards: Location, names: Iterable[str]) -> None:
@@ -27,10 +27,9 @@ def check_ratings(scales: AttributeScales | None, shards: Location, names: Itera
     if scales is None:
         return
     low, high = scales.corpus
-    filesystem, base = shards.filesystem()
     for name in names:
         try:
-            table = pq.read_table(f"{base}/{name}", columns=[*ATTRIBUTES], filesystem=filesystem)
+            table = read_columns(shards, name, ATTRIBUTES)
         except (OSError, pa.ArrowInvalid):
             continue  # what reads it whole says why
         for attribute in table.column_names:

@@ -28,7 +28,7 @@ from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.preparing import PreparedRows, PreparedShard, filled
 from raypipe.runtime.infer.verifying import Row, verify
 from raypipe.store.generations import Answered, generations_table
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.tables import errors_table
 
 _SHARD_FAILURE = b"raypipe.shard_failure"
@@ -187,7 +187,7 @@ def recommit_shard(task: ShardTask, context: RunContext) -> ShardSummary:
         prompt: context.object_name("generations", prompt, task.entry.name)
         for prompt in context.asked_prompts
     }
-    read = {prompt: object_table(context.tables.read(at)) for prompt, at in names.items()}
+    read = {prompt: read_object(context.tables, at) for prompt, at in names.items()}
     return _aggregate(task, read, context)
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from rich.console import Console
 
 from raypipe.corpora.containers import Container, container_labels
 from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.sources import Source
 from raypipe.errors import AccountingError, RaypipeError, ShardError
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.plan import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.corpora.readers import ReadRequest
+from raypipe.reporting.console import Console
 from raypipe.reporting.errors import error_table
 from raypipe.reporting.ingest import ingest_table
 from raypipe.runtime.ingest.plan import PreparedIngest

@@ -15,7 +15,6 @@ from functools import partial
 from itertools import islice
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip, in_order
@@ -33,6 +32,7 @@ from raypipe.records import Failure, Utterance
 from raypipe.runtime.ingest.outcome import OUTCOME_KEY, ShardOutcome
 from raypipe.shards import RowFailure, ShardEntry, encoded_shard, shard_entry
 from raypipe.store.location import FINGERPRINT_KEY, Location
+from raypipe.store.parquet import parquet_file
 from raypipe.votes import Excluded, VotePolicy, labelled
 
 
@@ -276,7 +276,7 @@ def _existing(context: IngestContext, name: str) -> WrittenShard | None:
     try:
         with filesystem.open_input_file(f"{base}/{name}") as stream:
             size = stream.size()
-            footer = pq.read_metadata(stream)
+            footer = parquet_file(stream).metadata
     except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{where} is no shard: {error}; remove it and repeat") from error
     metadata = footer.metadata or {}

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.errors import (
     StoppedError,
 )
 from raypipe.explain.judge.statistics import tallies_of
 from raypipe.explain.judge.table import judged_pairs, win_rates_table
+from raypipe.reporting.console import Console
 from raypipe.reporting.judge.page import html_judgements
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
@@ -32,7 +32,7 @@ from raypipe.runtime.judge.reading import JudgePart
 from raypipe.runtime.judge.work import JudgeSummary, judge_part
 from raypipe.runtime.ray.session import ray_session
 from raypipe.store.location import FINGERPRINT_KEY
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.query import connect
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record, write_record
@@ -146,7 +146,7 @@ def _finished(plan: JudgePlan, record: RunRecord, clock: float) -> RunRecord:
 def _read_parts(plan: JudgePlan) -> pa.Table:
     """The committed rows of the table ``judgements``, in the order of the pairs."""
     return pa.concat_tables(
-        object_table(plan.tables.read(plan.context.object_name("judgements", part.name)))
+        read_object(plan.tables, plan.context.object_name("judgements", part.name))
         for part in plan.parts
     )
 

@@ -24,7 +24,7 @@ from raypipe.runtime.infer.models import (
 from raypipe.runtime.judge.config import JudgeConfig
 from raypipe.runtime.judge.reading import JudgeInput, JudgePart, parts_of, read_pairs
 from raypipe.store.location import Location
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.run_record import RECORD, read_record
 
 
@@ -158,7 +158,5 @@ def _with_failures(context: JudgeContext, written: set[str]) -> set[str]:
         part
         for part in written
         if False
-        in object_table(tables.read(context.object_name("errors", part)))
-        .column("refusal")
-        .to_pylist()
+        in read_object(tables, context.object_name("errors", part)).column("refusal").to_pylist()
     }

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.errors import (
     AccountingError,
@@ -20,6 +19,7 @@ from raypipe.errors import (
 )
 from raypipe.explain.rationale.findings import COUNTS, RationaleFindings, rationale_findings
 from raypipe.explain.rationale.table import left_out_of
+from raypipe.reporting.console import Console
 from raypipe.reporting.rationale.page import html_rationales
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
@@ -40,7 +40,7 @@ from raypipe.runtime.rationale.plan import (
 )
 from raypipe.runtime.rationale.work import RationaleSummary, rationale_shard
 from raypipe.runtime.ray.session import ray_session
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record, write_record
 
 
@@ -158,7 +158,7 @@ def _read_shards(plan: RationalePlan) -> tuple[pa.Table, dict[str, int]]:
     left_out: Counter[str] = Counter()
     tables = []
     for task in plan.tasks:
-        rows = object_table(plan.tables.read(context.object_name(context.table, task.entry.name)))
+        rows = read_object(plan.tables, context.object_name(context.table, task.entry.name))
         left_out.update(left_out_of(rows))
         tables.append(rows.replace_schema_metadata(None))
     return pa.concat_tables(tables), dict(left_out)
@@ -173,7 +173,7 @@ def _counts(plan: RationalePlan, rows: pa.Table, left_out: dict[str, int]) -> Ru
     """
     context = plan.context
     errors = pa.concat_tables(
-        object_table(plan.tables.read(context.object_name("errors", task.entry.name)))
+        read_object(plan.tables, context.object_name("errors", task.entry.name))
         for task in plan.tasks
     ).to_pylist()
     failed = sum(row["utterances"] for row in errors)

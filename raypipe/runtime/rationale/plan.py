@@ -32,7 +32,7 @@ from raypipe.runtime.rationale.choosing import UtteranceChoice, count_left_out
 from raypipe.runtime.rationale.config import RationaleConfig
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.rationale_schema import RATIONALE_TABLES, Purpose
 from raypipe.store.run_record import RECORD, read_record
 
@@ -252,7 +252,7 @@ def _failed_by_the_model(context: RationaleContext, written: set[str]) -> set[st
         return set()
     failed = set()
     for shard in written:
-        errors = object_table(tables.read(context.object_name("errors", shard)))
+        errors = read_object(tables, context.object_name("errors", shard))
         if pc.any(pc.equal(errors.column("stage"), "engine")).as_py():
             failed.add(shard)
     return failed

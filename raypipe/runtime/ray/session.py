@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 from ray.exceptions import RayError
@@ -46,6 +48,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         except (ConnectionError, RuntimeError) as error:
             raise ConfigError(_why_not_joined(address, error)) from error
     else:
+        keep_token_private()
         ray.init(
             address="local",  # never somebody's cluster that happens to run on this machine
             num_cpus=max(2, os.cpu_count() or 1),
@@ -58,6 +61,29 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def keep_token_private() -> None:
+    """Let nobody else read the token that guards a Ray started here.
+
+    Ray makes one by itself in a file that everybody on the machine may read; so it is made before.
+    Where the environment names a token, its owner looks after it.
+    """
+    named = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if os.environ.get("RAY_AUTH_MODE") == "disabled" or any(map(os.environ.get, named)):
+        return
+    path = Path.home() / ".ray" / "auth_token"
+    if path.exists():
+        if path.stat().st_uid == os.getuid():
+            path.chmod(0o600)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:  # a home that cannot be written, or another run was faster: Ray's own says so
+        return
+    with open(handle, "w") as file:
+        file.write(secrets.token_hex(32))
 
 
 def _why_not_joined(address: str, error: Exception) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
-from rich.console import Console
 
 from raypipe.errors import RaypipeError
+from raypipe.reporting.console import Console
 
 Config = TypeVar("Config")
 

@@ -13,11 +13,11 @@ from itertools import groupby
 import numpy as np
 import ray
 from ray.exceptions import RayError
-from rich.console import Console
 
 from raypipe.errors import ShardError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Prediction, Utterance
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.aggregation import Fits, read_predictions
 from raypipe.runtime.finish.output import existing
 from raypipe.runtime.finish.partition import partition
@@ -32,7 +32,7 @@ from raypipe.runtime.reaggregate.work import (
     read_shard,
 )
 from raypipe.store.fits import fits_from_table, fits_table
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.strategies import Fitted, Variant, strategy_named
 from raypipe.strategies.fitting import CorpusFit, CorpusRows, fit_corpus
 from raypipe.strategies.sweep import used_settings
@@ -74,7 +74,7 @@ def fit_strategies(plan: ReaggregationPlan, console: Console) -> Mapping[tuple[s
 
 
 def _stored(work: ReaggregationWork, model: str, prompt: str) -> Fits:
-    table = object_table(work.output.read(_name(model, prompt)))
+    table = read_object(work.output, _name(model, prompt))
     return {strategy: fit for (_, _, strategy), fit in fits_from_table(table).items()}
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from rich.console import Console
 
 from raypipe.errors import ShardError
+from raypipe.reporting.console import Console
 from raypipe.runtime.finish.counts import check_counts, count_tables
 from raypipe.runtime.finish.ending import finished_now
 from raypipe.runtime.finish.output import finished_record

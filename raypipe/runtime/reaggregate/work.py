@@ -20,7 +20,7 @@ from raypipe.runtime.finish.aggregation import (
 from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
 from raypipe.store.location import FINGERPRINT_KEY, Location
-from raypipe.store.objects import object_bytes, object_table
+from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of
 from raypipe.store.tables import errors_table
 from raypipe.strategies import Strategy, Variant, strategy_named
@@ -151,10 +151,7 @@ def broken_shards(reasons: Sequence[str]) -> str:
 
 
 def _read(work: ReaggregationWork, name: str, unread: tuple[str, ...] = ()) -> pa.Table:
-    try:
-        return object_table(work.source.read(name), without=unread)
-    except ShardError as error:
-        raise ShardError(f"{work.source.uri}/{name}: {error}") from error
+    return read_object(work.source, name, without=unread)
 
 
 def _settings(

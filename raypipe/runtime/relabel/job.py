@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pyarrow as pa
-from rich.console import Console
 
 from raypipe.errors import (
     ErrorShareError,
@@ -16,6 +15,7 @@ from raypipe.errors import (
 )
 from raypipe.relabel.label_table import LABEL_CSV, LABEL_TABLE, label_csv
 from raypipe.relabel.rounds import REQUEST_FAILED
+from raypipe.reporting.console import Console
 from raypipe.reporting.relabel.page import html_relabelling
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
@@ -32,7 +32,7 @@ from raypipe.runtime.relabel.plan import RelabelContext, RelabelPlan, plan_relab
 from raypipe.runtime.relabel.reading import Part
 from raypipe.runtime.relabel.work import PartSummary, relabel_part
 from raypipe.store.location import FINGERPRINT_KEY
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.parquet import to_parquet_bytes
 from raypipe.store.query import connect
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record, write_record
@@ -137,7 +137,7 @@ def _finished(plan: RelabelPlan, record: RunRecord, clock: float) -> RunRecord:
 def _read_parts(plan: RelabelPlan) -> pa.Table:
     """The committed rows of the table ``labels``, in corpus order."""
     parts = [
-        object_table(plan.tables.read(plan.context.object_name("labels", part.name)))
+        read_object(plan.tables, plan.context.object_name("labels", part.name))
         for part in plan.parts
     ]
     return pa.concat_tables(parts).replace_schema_metadata(parts[0].schema.metadata)

@@ -28,7 +28,7 @@ from raypipe.runtime.relabel.config import RelabelConfig
 from raypipe.runtime.relabel.reading import Part, RelabelInput, parts_of, read_input
 from raypipe.ssl.smoothing import SmoothingForm
 from raypipe.store.location import Location
-from raypipe.store.objects import object_table
+from raypipe.store.objects import read_object
 from raypipe.store.run_record import RECORD, read_record
 
 
@@ -154,7 +154,7 @@ def _unread(context: RelabelContext, written: set[str]) -> set[str]:
         return set()
     unread = set()
     for part in written:
-        rows = object_table(tables.read(context.object_name("labels", part)))
+        rows = read_object(tables, context.object_name("labels", part))
         faults = rows.filter(pc.equal(rows.column("status"), "left")).column("faults").to_pylist()
         if any(told[-1].startswith(REQUEST_FAILED) for told in faults):
             unread.add(part)

@@ -74,3 +74,40 @@ def test_columns_of_one_name_are_refused_where_one_would_be_lost() -> None:
         list(json_lines(twice))
     with pytest.raises(ConfigError, match="several columns are called a"):
         parquet_bytes(twice)
+
+
+FORMULAS = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
+
+
+def test_csv_has_no_cell_that_a_spreadsheet_computes() -> None:
+    answer = pa.table(
+        {
+            "=text": FORMULAS,
+            "large": pa.array(FORMULAS, pa.large_string()),
+            "list": [[formula] for formula in FORMULAS],
+        }
+    )
+    head, *rows = csv.reader(io.StringIO(csv_bytes(answer).decode(), newline=""))
+    assert head == ["'=text", "large", "list"]
+    for formula, (text, large, listed) in zip(FORMULAS, rows, strict=True):
+        assert text == large == f"'{formula}"
+        assert json.loads(listed) == [formula]
+
+
+def test_csv_leaves_numbers_as_they_are() -> None:
+    numbers = pa.table(
+        {
+            "n": [-1, 2],
+            "share": [-0.5, -math.inf],
+            "sum": pa.array([Decimal(-7), Decimal(7)], pa.decimal128(38, 0)),
+        }
+    )
+    _, *rows = csv.reader(io.StringIO(csv_bytes(numbers).decode()))
+    assert [[float(cell) for cell in row] for row in rows] == [[-1, -0.5, -7], [2, -math.inf, 7]]
+
+
+def test_json_holds_formulas_and_control_characters_verbatim_but_prints_none() -> None:
+    texts = [*FORMULAS, "\x1b[31m", "a\x9b2Jb", "\x7f", "\u202e", "\u2028", "é"]
+    lines = "\n".join(json_lines(pa.table({"text": texts})))
+    assert [row["text"] for row in json.loads(lines)] == texts
+    assert all(line.isprintable() for line in lines.split("\n"))

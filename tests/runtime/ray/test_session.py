@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
+
 import pytest
 import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
@@ -9,6 +12,7 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 from raypipe.errors import ConfigError, DecodeError, ShardError
 from raypipe.runtime.ray.session import (
     check_resources,
+    keep_token_private,
     nodes_with_cpus,
     own_error,
     possible_resources,
@@ -147,3 +151,42 @@ def test_a_cluster_that_wants_a_token_says_so(monkeypatch: pytest.MonkeyPatch) -
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     error = ConnectionError("Failed to connect to Ray cluster at head:6379")
     assert refusal(monkeypatch, error).startswith("no Ray cluster answers at 'head:6379': Failed")
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where Ray keeps its token in an empty home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / ".ray" / "auth_token"
+
+
+def test_a_token_is_made_that_only_its_user_reads(token: Path) -> None:
+    keep_token_private()
+    made = token.read_text()
+    assert len(made) == 64
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    keep_token_private()
+    assert token.read_text() == made
+
+
+def test_a_token_that_ray_made_is_closed_to_others(token: Path) -> None:
+    token.parent.mkdir()
+    token.write_text("made by Ray")
+    token.chmod(0o644)
+    keep_token_private()
+    assert token.read_text() == "made by Ray"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RAY_AUTH_TOKEN", "t"), ("RAY_AUTH_TOKEN_PATH", "/x"), ("RAY_AUTH_MODE", "disabled")],
+)
+def test_a_token_that_is_named_is_left_alone(
+    token: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    keep_token_private()
+    assert not token.exists()
