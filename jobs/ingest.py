@@ -6,15 +6,17 @@ ray job submit --working-dir . -- python jobs/ingest.py --config ingest.yaml
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from rich.console import Console
 
-from raypipe.errors import RaypipeError
+from raypipe.errors import RaypipeError, exit_code, interruption, terminate
 from raypipe.runtime.ingest.config import load_ingest_config
 from raypipe.runtime.ingest.job import carry_out_ingest
 from raypipe.runtime.ingest.plan import prepare_ingest
 from raypipe.runtime.ingest.show import ingest_faults, show_ingest
+from raypipe.runtime.ray.again import this_is_a_command
 from raypipe.store.location import Location
 
 
@@ -24,6 +26,8 @@ def main() -> int:
     parser.add_argument("--config", required=True, help="YAML file of the ingest")
     arguments = parser.parse_args()
     console = Console(width=120)
+    signal.signal(signal.SIGTERM, terminate)
+    this_is_a_command(starts_again=False)
     try:
         config = load_ingest_config(arguments.config)
         prepared = prepare_ingest(config)
@@ -31,6 +35,9 @@ def main() -> int:
     except RaypipeError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt as interrupt:
+        console.print(interruption(interrupt), markup=False, soft_wrap=True)
+        return exit_code(interrupt)
     shards = Location.parse(config.output, config.storage.endpoint)
     show_ingest(index, shards, console)
     faults = ingest_faults(index, shards, prepared)

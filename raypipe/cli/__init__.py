@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Mapping
 
@@ -35,7 +36,8 @@ from raypipe.cli.selfcheck import selfcheck
 from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
 from raypipe.cli.view import view
-from raypipe.errors import RaypipeError
+from raypipe.errors import RaypipeError, exit_code, interruption, terminate
+from raypipe.runtime.ray.again import this_is_a_command
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -78,12 +80,18 @@ app.add_typer(sheets, name="sheets")
 
 def main() -> None:
     """Entry point: own errors print as one clear message and exit code 1, without a stack."""
+    signal.signal(signal.SIGTERM, terminate)
+    this_is_a_command(starts_again=True)
     try:
         app()
     except RaypipeError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command again continues where this one stopped\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        # Typer takes Ctrl-C for itself and exits without a word.
+        interrupt = ended.__context__ and ended.__context__.__cause__
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
+        sys.stderr.write(f"{interruption(interrupt)}\n")
+        sys.exit(exit_code(interrupt))

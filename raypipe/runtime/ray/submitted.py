@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 from rich.console import Console
 
-from raypipe.errors import RaypipeError
+from raypipe.errors import RaypipeError, exit_code, interruption, terminate
+from raypipe.runtime.ray.again import this_is_a_command
 
 Config = TypeVar("Config")
 
@@ -31,6 +33,8 @@ def submitted(
 ) -> int:
     """Exit code: 0 when every utterance is accounted for, 1 on an error that stops the job.
 
+    It is 143 where ``ray job stop`` ended it.
+
     Args:
         what: the job does, for the help.
         load: reads the config's file, whose path is the option ``--config``.
@@ -41,12 +45,17 @@ def submitted(
     parser.add_argument("--config", required=True, help="YAML file of the job")
     arguments = parser.parse_args()
     console = Console(width=120)
+    signal.signal(signal.SIGTERM, terminate)
+    this_is_a_command(starts_again=False)
     try:
         config = load(arguments.config)
         record = job(config, console)
     except RaypipeError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt as interrupt:
+        console.print(interruption(interrupt), markup=False, soft_wrap=True)
+        return exit_code(interrupt)
     if show is not None:
         show(config, console)
     console.print_json(data=record.done_counts.model_dump(mode="json", exclude_none=True))
