@@ -6,17 +6,16 @@ ray job submit --working-dir . -- python jobs/ingest.py --config ingest.yaml
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 
 from rich.console import Console
 
-from raypipe.errors import RaypipeError, exit_code, interruption, terminate
+from raypipe.errors import RaypipeError, exit_code, interruption
 from raypipe.runtime.ingest.config import load_ingest_config
 from raypipe.runtime.ingest.job import carry_out_ingest
 from raypipe.runtime.ingest.plan import prepare_ingest
 from raypipe.runtime.ingest.show import ingest_faults, show_ingest
-from raypipe.runtime.ray.again import this_is_a_command
+from raypipe.runtime.ray.again import as_command
 from raypipe.store.location import Location
 
 
@@ -26,12 +25,11 @@ def main() -> int:
     parser.add_argument("--config", required=True, help="YAML file of the ingest")
     arguments = parser.parse_args()
     console = Console(width=120)
-    signal.signal(signal.SIGTERM, terminate)
-    this_is_a_command(starts_again=False)
     try:
-        config = load_ingest_config(arguments.config)
-        prepared = prepare_ingest(config)
-        index = carry_out_ingest(prepared, address="auto", console=console)
+        with as_command(starts_again=False):
+            config = load_ingest_config(arguments.config)
+            prepared = prepare_ingest(config)
+            index = carry_out_ingest(prepared, address="auto", console=console)
     except RaypipeError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1

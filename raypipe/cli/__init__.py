@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Mapping
 
@@ -36,8 +35,8 @@ from raypipe.cli.selfcheck import selfcheck
 from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
 from raypipe.cli.view import view
-from raypipe.errors import RaypipeError, exit_code, interruption, terminate
-from raypipe.runtime.ray.again import this_is_a_command
+from raypipe.errors import RaypipeError, exit_code, interruption
+from raypipe.runtime.ray.again import as_command
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -80,10 +79,9 @@ app.add_typer(sheets, name="sheets")
 
 def main() -> None:
     """Entry point: own errors print as one clear message and exit code 1, without a stack."""
-    signal.signal(signal.SIGTERM, terminate)
-    this_is_a_command(starts_again=True)
     try:
-        app()
+        with as_command(starts_again=True):
+            app()
     except RaypipeError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
         sys.stderr.write(f"{error}\n")

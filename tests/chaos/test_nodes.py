@@ -59,7 +59,7 @@ def predictions(output: Path) -> int:
 def started(
     tmp_path: Path, shards: Path, environment: dict[str, str], address: str, **changes: Any
 ) -> Any:
-    config = run_config(tmp_path, shards, tmp_path / "out", pause_s=PAUSE_S, **changes)
+    config = run_config(tmp_path, shards, tmp_path / "out", **{"pause_s": PAUSE_S, **changes})
     environment = {**environment, "RAY_AUTH_MODE": "disabled"}
     return command(tmp_path, environment, "run", config, "--address", address)
 
@@ -100,9 +100,32 @@ def test_a_run_uses_a_node_that_joins_late(
     tmp_path: Path,
 ) -> None:
     output = tmp_path / "out"
-    with started(tmp_path, chaos_shards, environment, cluster.address) as run:
-        run.wait_for(lambda: predictions(output) >= 2)
+    # A node takes seconds to join, and it is used where some work is left.
+    started_run = started(tmp_path, chaos_shards, environment, cluster.address, pause_s=5.0)
+    with started_run as run:
+        run.wait_for(lambda: predictions(output) >= 1)
         cluster.add_node(**CPUS)
         assert run.ended() == 0, run.said
         assert "room for 1 more model actors" in run.said
+    assert tables(output) == calm
+
+
+@pytest.mark.slow
+def test_a_run_whose_cluster_has_no_head_any_more_ends_with_one_line(
+    cluster: Cluster,
+    chaos_shards: Path,
+    calm: dict[str, bytes],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "out"
+    with started(tmp_path, chaos_shards, environment, cluster.address) as run:
+        run.wait_for(lambda: predictions(output) >= 2)
+        head = cluster.head_node.all_processes["gcs_server"][0].process
+        os.kill(head.pid, signal.SIGKILL)
+        assert run.ended() == 1, run.said
+        assert run.said.endswith("the same command continues once it is back")
+    config = run_config(tmp_path, chaos_shards, output, pause_s=0.0)
+    with command(tmp_path, environment, "run", config) as again:
+        assert again.ended() == 0, again.said
     assert tables(output) == calm

@@ -13,11 +13,17 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from raypipe.config import RunConfig
 from raypipe.runtime.infer.context import RunContext
-from raypipe.runtime.infer.stages import model_actors, required
+from raypipe.runtime.infer.stages import model_pools, required
 
 _INTERVAL_S = 2.0
 _STALL_S = 20.0
-"""Without a shard after a loss: what is left of the cluster may have no room for every stage."""
+"""Without a shard after a loss, where what is left of the cluster has no room for every stage."""
+
+_ROOMY_STALL_S = 60.0
+"""The same where there is room; Ray does not always get over a loss, but should be given time."""
+
+_LOADING_S = 600.0
+"""The same before the first shard: models are being loaded."""
 
 _SETTLED_S = 5.0
 """For which no node came or went, before a larger cluster is planned for."""
@@ -42,13 +48,14 @@ class ClusterWatch:
         self, config: RunConfig, context: RunContext, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._actors = partial(model_actors, config, context)
+        self._pools = partial(model_pools, config, context)
         self._needs = required(config, context)
-        self._now = self._actors()
+        # Up to so many Ray Data starts by itself.
+        self._most = sum(size.most for size in self._pools())
         self._nodes = _living()
         self._lost = False
         self._changed = self._next = clock()
-        self._longest_gap_s = 0.0
+        self._gaps_s: list[float] = []
         self._last_quiet_s = 0.0
 
     def look(self, quiet_s: float, left: int) -> None:
@@ -63,7 +70,7 @@ class ClusterWatch:
                 and there is enough left to do.
         """
         if quiet_s < self._last_quiet_s:
-            self._longest_gap_s = max(self._longest_gap_s, self._last_quiet_s)
+            self._gaps_s.append(self._last_quiet_s)
         self._last_quiet_s = quiet_s
         now = self._clock()
         if now < self._next:
@@ -74,12 +81,21 @@ class ClusterWatch:
             self._lost = self._lost or bool(self._nodes - nodes)
             self._nodes, self._changed = nodes, now
         stalled_s = min(quiet_s, now - self._changed)
-        if self._lost and self._too_small() and stalled_s > max(_STALL_S, 3 * self._longest_gap_s):
-            raise ClusterChangedError(f"{len(nodes)} nodes are left, too few for what was planned")
+        if self._lost and stalled_s > self._longest_stall_s():
+            count = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
+            raise ClusterChangedError(f"nodes were lost and nothing is done any more; {count} left")
         if now - self._changed > _SETTLED_S and not self._too_small():
-            more = self._actors() - self._now
+            more = sum(size.now for size in self._pools()) - self._most
             if more > 0 and left >= _SHARDS_PER_NEW_ACTOR * more:
                 raise ClusterChangedError(f"there is room for {more} more model actors")
+
+    def _longest_stall_s(self) -> float:
+        """Without a shard, that is still to be expected after a loss."""
+        # The first gap is the loading of models.
+        usual = 3 * max(self._gaps_s[1:], default=0.0)
+        if self._too_small():
+            return max(_STALL_S, usual)
+        return max(_ROOMY_STALL_S, usual) if self._gaps_s else _LOADING_S
 
     def _too_small(self) -> bool:
         have = ray.cluster_resources()

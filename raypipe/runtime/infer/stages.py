@@ -283,9 +283,9 @@ def _model_stages(
     return sized
 
 
-def model_actors(config: RunConfig, context: RunContext) -> int:
-    """Number of actors with a model on the connected cluster as it is now."""
-    return sum(size.now for _, _, size in _model_stages(config, context))
+def model_pools(config: RunConfig, context: RunContext) -> list[PoolSize]:
+    """Number of actors of every stage with a model, on the connected cluster as it is now."""
+    return [size for _, _, size in _model_stages(config, context)]
 
 
 def front_and_end_cpus(config: RunConfig) -> float:

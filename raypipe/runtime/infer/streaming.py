@@ -20,7 +20,7 @@ from ray.exceptions import (
 )
 from rich.console import Console
 
-from raypipe.errors import ClusterError
+from raypipe.errors import ClusterError, ConfigError
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.infer.cluster_watch import ClusterChangedError, ClusterWatch, watched
 from raypipe.runtime.infer.plan import ModelRun, replanned
@@ -42,6 +42,9 @@ _TRIES = 6
 """Streams in a row that end without a shard: then it is not the nodes' fault."""
 
 _LONGEST_PAUSE_S = 30.0
+
+_NODES_PATIENCE_S = 1800.0
+_NODES_INTERVAL_S = 5.0
 
 
 def summaries(
@@ -78,8 +81,30 @@ def summaries(
         console.print(f"{lost}; going on with what is not written yet", highlight=False)
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        _wait_for_room(model_run, console)
         model_run = replanned(model_run)
         progress.start_again(model_run.utterances_done)
+
+
+def _wait_for_room(model_run: ModelRun, console: Console) -> None:
+    """Wait until there are nodes for one actor of each stage: lost ones are replaced, as a rule.
+
+    Raises:
+        ConfigError: if none come.
+    """
+    deadline, told = time.monotonic() + _NODES_PATIENCE_S, False
+    while True:
+        try:
+            check_resources(**required(model_run.config, model_run.context))
+        except ConfigError as error:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                console.print(f"waiting for nodes: {error}", highlight=False)
+            told = True
+            time.sleep(_NODES_INTERVAL_S)
+        else:
+            return
 
 
 def _once(

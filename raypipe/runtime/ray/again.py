@@ -8,12 +8,15 @@ more: the process keeps its id, terminal and output, and does what the same comm
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+
+from raypipe.errors import terminate
 
 _STARTED_AGAIN = "RAYPIPE_STARTED_AGAIN"
 """Environment variable with the number of times that this process has started again."""
@@ -28,10 +31,21 @@ _is_command = False
 _may_start_again = False
 
 
-def this_is_a_command(*, starts_again: bool) -> None:
-    """Let this process end where its Ray is gone, or start again if that was its own."""
+@contextmanager
+def as_command(*, starts_again: bool) -> Iterator[None]:
+    """Context of a command: SIGTERM ends it as Ctrl-C does, and so does the loss of its Ray.
+
+    Args:
+        starts_again: where the Ray was its own, the process starts again instead.
+    """
     global _is_command, _may_start_again
+    before = _is_command, _may_start_again, signal.signal(signal.SIGTERM, terminate)
     _is_command, _may_start_again = True, starts_again
+    try:
+        yield
+    finally:
+        _is_command, _may_start_again, handler = before
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

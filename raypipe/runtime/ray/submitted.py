@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 from rich.console import Console
 
-from raypipe.errors import RaypipeError, exit_code, interruption, terminate
-from raypipe.runtime.ray.again import this_is_a_command
+from raypipe.errors import RaypipeError, exit_code, interruption
+from raypipe.runtime.ray.again import as_command
 
 Config = TypeVar("Config")
 
@@ -45,11 +44,10 @@ def submitted(
     parser.add_argument("--config", required=True, help="YAML file of the job")
     arguments = parser.parse_args()
     console = Console(width=120)
-    signal.signal(signal.SIGTERM, terminate)
-    this_is_a_command(starts_again=False)
     try:
-        config = load(arguments.config)
-        record = job(config, console)
+        with as_command(starts_again=False):
+            config = load(arguments.config)
+            record = job(config, console)
     except RaypipeError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1

@@ -13,7 +13,7 @@ from in_process import InProcess, utterance
 from ray.exceptions import ActorDiedError, NodeDiedError, RayTaskError
 from rich.console import Console
 
-from raypipe.errors import ClusterError, ShardError
+from raypipe.errors import ClusterError, ConfigError, ShardError
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.infer import streaming
 from raypipe.runtime.infer.cluster_watch import ClusterChangedError
@@ -37,7 +37,21 @@ class MadeUpStreams:
         monkeypatch.setattr(streaming, "_once", self._once)
         monkeypatch.setattr(streaming, "ClusterWatch", lambda *_: None)
         monkeypatch.setattr(streaming, "replanned", self._replanned)
-        monkeypatch.setattr(streaming.time, "sleep", lambda _: None)
+        monkeypatch.setattr(streaming, "required", lambda *_: {})
+        monkeypatch.setattr(streaming, "check_resources", self._check)
+        monkeypatch.setattr(streaming, "time", self)
+        self.now = 100.0
+        self.room_at = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _check(self) -> None:
+        if self.now < self.room_at:
+            raise ConfigError("the run asks for 1.75 CPUs, the cluster has 0")
 
     def _replanned(self, model_run: Any) -> Any:
         return replace(model_run, done=frozenset(self.done))
@@ -97,6 +111,20 @@ def test_progress_between_losses_lets_it_go_on(made_up: MadeUpStreams) -> None:
     made_up.faults = [(0, NodeDiedError("gone"))] * 5 + [(1, NodeDiedError("gone"))]
     made_up.faults += [(0, NodeDiedError("gone"))] * 4
     assert len(made_up.all()) == SHARDS
+
+
+def test_nodes_that_replace_the_lost_ones_are_waited_for(made_up: MadeUpStreams) -> None:
+    made_up.faults = [(1, NodeDiedError("gone"))]
+    made_up.room_at = 100.0 + 1500
+    assert len(made_up.all()) == SHARDS
+    assert made_up.said.count("waiting for nodes: the run asks for 1.75 CPUs") == 1
+
+
+def test_they_are_not_waited_for_for_ever(made_up: MadeUpStreams) -> None:
+    made_up.faults = [(1, NodeDiedError("gone"))]
+    made_up.room_at = 1e9
+    with pytest.raises(ConfigError, match="the cluster has 0"):
+        made_up.all()
 
 
 def raised(error: Exception) -> Exception:

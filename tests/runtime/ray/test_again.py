@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from raypipe.errors import TerminatedError
+from raypipe.runtime.ray import again
 
 ROOT = Path(__file__).parents[3]
 MODULE = "raypipe.runtime.ray.again"
 
 HEAD = f"""
 import os, sys, time
-from {MODULE} import head_watched, own_ray_watched, this_is_a_command
+from contextlib import nullcontext
+from {MODULE} import as_command, head_watched, own_ray_watched
 import {MODULE} as again
 again._INTERVAL_S = 0.05
 """
 
 OWN = f"""{HEAD}
-this_is_a_command(starts_again=True)
 print("began", os.getpid(), os.environ.get("RAYPIPE_STARTED_AGAIN"), flush=True)
 died = time.monotonic() + 0.2
 times = int(os.environ.get("RAYPIPE_STARTED_AGAIN", 0))
-with own_ray_watched(lambda: times >= {{enough}} or time.monotonic() < died):
+whole = lambda: times >= {{enough}} or time.monotonic() < died
+with as_command(starts_again=True), own_ray_watched(whole):
     time.sleep(0.5 if times >= {{enough}} else 30)
 print("done", flush=True)
 """
 
 FOREIGN = f"""{HEAD}
 again._HEAD_SILENT_S = 0.3
-if {{is_command}}:
-    this_is_a_command(starts_again=False)
-with head_watched("127.0.0.1:{{port}}"):
+command = as_command(starts_again=False) if {{is_command}} else nullcontext()
+with command, head_watched("127.0.0.1:{{port}}"):
     time.sleep({{seconds}})
 print("done", flush=True)
 """
@@ -92,6 +98,13 @@ def test_a_head_that_answers_lets_it_work(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         done = ran(tmp_path, FOREIGN.format(is_command=True, port=port, seconds=1.0))
     assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+def test_a_command_gives_sigterm_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(TerminatedError), again.as_command(starts_again=False):
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_notebook_s_process_is_left_alone(tmp_path: Path) -> None:
