@@ -31,7 +31,10 @@ def named(run: Faulted, name: str) -> psutil.Process:
     return found
 
 
-@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["gcs_server", pytest.param("raylet", marks=SLOW)])
 def test_a_run_whose_own_ray_is_killed_starts_it_again(
     chaos_shards: Path,
     calm: dict[str, bytes],
@@ -49,7 +52,7 @@ def test_a_run_whose_own_ray_is_killed_starts_it_again(
     assert tables(output) == calm
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=SLOW)])
 def test_a_run_that_is_told_to_stop_says_how_far_it_is(
     chaos_shards: Path,
     calm: dict[str, bytes],

@@ -64,7 +64,7 @@ def started(
     return command(tmp_path, environment, "run", config, "--address", address)
 
 
-@pytest.mark.parametrize("fault", ["killed", "silent"])
+@pytest.mark.parametrize("fault", ["killed", pytest.param("silent", marks=pytest.mark.slow)])
 def test_a_run_goes_on_without_a_node(
     cluster: Cluster,
     chaos_shards: Path,
@@ -92,6 +92,7 @@ def test_a_run_goes_on_without_a_node(
     assert tables(output) == calm
 
 
+@pytest.mark.slow
 def test_a_run_uses_a_node_that_joins_late(
     cluster: Cluster,
     chaos_shards: Path,

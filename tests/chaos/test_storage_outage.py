@@ -70,6 +70,7 @@ def ingest_of(source: Path, output: str) -> list[object]:
     return ["ingest", "manifest", source, output, *options]
 
 
+@pytest.mark.slow
 def test_an_ingest_waits_for_its_storage_and_goes_on(
     mortal_s3: S3Server, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_an_ingest_waits_for_its_storage_and_goes_on(
         assert output.read(name) == expected.read(name), name
 
 
+@pytest.mark.slow
 def test_a_reaggregation_waits_for_its_storage_and_goes_on(
     mortal_s3: S3Server, chaos_shards: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
