@@ -78,7 +78,7 @@ def summaries(
                     f"{_TRIES} times in a row the cluster lost what it was given before a shard "
                     f"was done, the last time: {lost}"
                 ) from error
-        console.print(f"{lost}; going on with what is not written yet", highlight=False)
+        console.print(f"{lost}; going on with what is not written yet", soft_wrap=True)
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         _wait_for_room(model_run, console)
@@ -100,7 +100,7 @@ def _wait_for_room(model_run: ModelRun, console: Console) -> None:
             if time.monotonic() > deadline:
                 raise
             if not told:
-                console.print(f"waiting for nodes: {error}", highlight=False)
+                console.print(f"waiting for nodes: {error}", soft_wrap=True)
             told = True
             time.sleep(_NODES_INTERVAL_S)
         else:
