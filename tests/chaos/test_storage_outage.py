@@ -100,7 +100,8 @@ def test_a_reaggregation_waits_for_its_storage_and_goes_on(
     config = run_config(tmp_path, chaos_shards, run.uri, pause_s=0.0)
     with command(tmp_path, environment, "run", config) as finished:
         assert finished.ended() == 0, finished.said
-    calm, output = run.child("calm"), run.child("output")
+    place = Location.parse("s3://chaos", mortal_s3.endpoint)
+    calm, output = place.child("calm"), place.child("output")
     asked = ("reaggregate", run.uri, "--strategies", "greedy,bon", "--output")
     with command(tmp_path, environment, *asked, calm.uri) as undisturbed:
         assert undisturbed.ended() == 0, undisturbed.said
