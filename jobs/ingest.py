@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from raypipe.errors import RaypipeError
+from raypipe.errors import RaypipeError, exit_code, interruption
 from raypipe.reporting.console import Console
 from raypipe.runtime.ingest.config import load_ingest_config
 from raypipe.runtime.ingest.job import carry_out_ingest
 from raypipe.runtime.ingest.plan import prepare_ingest
 from raypipe.runtime.ingest.show import ingest_faults, show_ingest
+from raypipe.runtime.ray.again import as_command
 from raypipe.store.location import Location
 
 
@@ -24,12 +25,16 @@ def main() -> int:
     arguments = parser.parse_args()
     console = Console(width=120)
     try:
-        config = load_ingest_config(arguments.config)
-        prepared = prepare_ingest(config)
-        index = carry_out_ingest(prepared, address="auto", console=console)
+        with as_command(starts_again=False):
+            config = load_ingest_config(arguments.config)
+            prepared = prepare_ingest(config)
+            index = carry_out_ingest(prepared, address="auto", console=console)
     except RaypipeError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt as interrupt:
+        console.print(interruption(interrupt), markup=False, soft_wrap=True)
+        return exit_code(interrupt)
     shards = Location.parse(config.output, config.storage.endpoint)
     show_ingest(index, shards, console)
     faults = ingest_faults(index, shards, prepared)

@@ -11,6 +11,7 @@ RaypipeError
 ├── StoreError           object storage refuses or does not keep its promises
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
+├── ClusterError         Ray, or a process of it, fails for no reason of raypipe's own
 ├── StoppedError         a run ended early on purpose; the same command continues it
 ├── ErrorShareError      too many utterances failed for the rest to be believed
 ├── AccountingError      counts that must add up do not
@@ -23,6 +24,7 @@ happens and becomes a :class:`raypipe.records.Failure`.
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -79,6 +81,10 @@ class FingerprintError(StoreError):
     """An output location already holds the results of a different run."""
 
 
+class ClusterError(RaypipeError):
+    """Ray, or a process of it, fails for no reason of raypipe's own; the same command continues."""
+
+
 class StoppedError(RaypipeError):
     """A run ended early on purpose: what is done is committed, the same command continues.
 
@@ -96,6 +102,29 @@ class AccountingError(RaypipeError):
 
 class RegistryError(RaypipeError):
     """A strategy, a question, a metric or a setting is declared wrongly, or twice."""
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: a job ends as by Ctrl-C, with another exit code."""
+
+
+def exit_code(interrupt: KeyboardInterrupt) -> int:
+    """Of a command that was told to stop, as shells count: 128 and the number of the signal."""
+    return 128 + (signal.SIGTERM if isinstance(interrupt, TerminatedError) else signal.SIGINT)
+
+
+def terminate(signal_number: int, frame: object) -> None:
+    """What a command does at SIGTERM.
+
+    Raises:
+        TerminatedError: always.
+    """
+    raise TerminatedError
+
+
+def interruption(interrupt: KeyboardInterrupt) -> str:
+    """What is told of a command that was told to stop."""
+    return str(interrupt) or "stopped; the same command continues"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

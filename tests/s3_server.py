@@ -39,17 +39,39 @@ _MANY_BUCKETS = "-volume.max=1000"
 _START_S = 120
 
 
-@dataclass(frozen=True)
+@dataclass
 class S3Server:
     """A running server.
 
     Attributes:
         endpoint: its URL.
         environment: variables with which any client reaches it.
+        command: that starts it.
+        log: file of what it says.
     """
 
     endpoint: str
     environment: dict[str, str]
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it on its ports and data, and wait until it acknowledges a write."""
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment},
+            )
+        _wait(self, self.process, self.log)
+
+    def kill(self) -> None:
+        """SIGKILL it; what it has acknowledged stays on its disk."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def client(self) -> Any:
         """A boto3 client of its own, for setting up and looking behind the scenes."""
@@ -80,23 +102,19 @@ def s3_server(weed: str) -> Iterator[S3Server]:
     with tempfile.TemporaryDirectory(prefix="weed") as folder:
         base = _free_ports(len(_PORTS))
         ports = dict(zip(_PORTS, range(base, base + len(_PORTS)), strict=True))
-        server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", _environment(ports["s3.port"]))
-        log = Path(folder, "log")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [weed, "-logtostderr=true", "mini", f"-dir={folder}"]
-                + ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", _MANY_BUCKETS, *_SWITCHED_OFF]
-                + [f"-{name}={port}" for name, port in ports.items()],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **server.environment},
-            )
+        server = S3Server(
+            f"http://127.0.0.1:{ports['s3.port']}",
+            _environment(ports["s3.port"]),
+            [weed, "-logtostderr=true", "mini", f"-dir={folder}"]
+            + ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", _MANY_BUCKETS, *_SWITCHED_OFF]
+            + [f"-{name}={port}" for name, port in ports.items()],
+            Path(folder, "log"),
+        )
         try:
-            _wait(server, process, log)
+            server.start()
             yield server
         finally:
-            process.kill()
-            process.wait()
+            server.kill()
             for port in ports.values():
                 for leftover in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
                     leftover.unlink(missing_ok=True)

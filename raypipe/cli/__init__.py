@@ -35,9 +35,10 @@ from raypipe.cli.sheets import sheets
 from raypipe.cli.strategies import strategies_command
 from raypipe.cli.verify import verify
 from raypipe.cli.view import view
-from raypipe.errors import RaypipeError
+from raypipe.errors import RaypipeError, exit_code, interruption
 from raypipe.reporting.console import Console
 from raypipe.reporting.text import visible_lines
+from raypipe.runtime.ray.again import as_command
 
 app = typer.Typer(
     help="Emotion distributions from audio language models, for whole speech corpora, on Ray.",
@@ -82,11 +83,16 @@ app.add_typer(sheets, name="sheets")
 def main() -> None:
     """Entry point: own errors print as one clear message and exit code 1, without a stack."""
     try:
-        app()
+        with as_command(starts_again=True):
+            app()
     except RaypipeError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
         sys.stderr.write(f"{visible_lines(str(error))}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command again continues where this one stopped\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        # Typer takes Ctrl-C for itself and exits without a word.
+        interrupt = ended.__context__ and ended.__context__.__cause__
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
+        sys.stderr.write(f"{interruption(interrupt)}\n")
+        sys.exit(exit_code(interrupt))

@@ -42,9 +42,12 @@ class StorageConfig(ConfigSection):
 
     Attributes:
         endpoint: URL of an S3-compatible server; None for the environment's or the default one.
+        patience_s: how long a job waits for storage that does not answer, from the first failure
+            of an operation; 0 for not at all.
     """
 
     endpoint: str | None = None
+    patience_s: float = Field(default=900.0, ge=0, le=604_800)
 
 
 class AudioConfig(ConfigSection):

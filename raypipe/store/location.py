@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from raypipe.errors import ConfigError, FingerprintError, StoreError
 from raypipe.store.local import LocalObjects
 from raypipe.store.object_version import ObjectVersion
+from raypipe.store.patience import current_patience, has_answered
 from raypipe.store.s3 import S3Objects
 
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ class Objects(Protocol):
         """Raise :class:`StoreError` unless :meth:`create` really refuses a taken name."""
         ...
 
+    def answers(self) -> bool:
+        """Whether the storage answers now, be it that it refuses."""
+        ...
+
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """A ``pyarrow.fs.FileSystem`` and the path of the place in it."""
         ...
@@ -100,10 +104,13 @@ class Location:
     Attributes:
         uri: absolute path or ``s3://bucket/prefix``, without a slash at the end.
         endpoint: URL of an S3-compatible server; None for the cloud's own.
+        patience_s: that object storage may leave an operation without an answer before it fails;
+            see :mod:`raypipe.store.patience`.
     """
 
     uri: str
     endpoint: str | None = None
+    patience_s: float = field(default_factory=current_patience, compare=False, repr=False)
 
     @classmethod
     def parse(cls, uri: str, endpoint: str | None = None) -> Location:
@@ -146,8 +153,8 @@ class Location:
             raise ConfigError(f"{uri!r} names no object")
         return cls(parent or "/", whole.endpoint), name
 
-    def __reduce__(self) -> tuple[type[Location], tuple[str, str | None]]:
-        return Location, (self.uri, self.endpoint)
+    def __reduce__(self) -> tuple[Callable[..., Location], tuple[str, str | None, float]]:
+        return _sent_here, (self.uri, self.endpoint, self.patience_s)
 
     @property
     def is_s3(self) -> bool:
@@ -159,11 +166,12 @@ class Location:
         if not self.is_s3:
             return LocalObjects(self.uri)
         bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
-        return S3Objects(bucket, prefix, self.endpoint)
+        return S3Objects(bucket, prefix, self.endpoint, self.patience_s)
 
     def child(self, *parts: str) -> Location:
         """The location below this one; a part may itself hold slashes."""
-        return Location(f"{self.uri.rstrip('/')}/{_checked('/'.join(parts))}", self.endpoint)
+        below = f"{self.uri.rstrip('/')}/{_checked('/'.join(parts))}"
+        return Location(below, self.endpoint, self.patience_s)
 
     def read(self, name: str) -> bytes:
         """A whole object.
@@ -242,7 +250,7 @@ class Location:
         Raises:
             FingerprintError: if the name is taken by another run's object.
         """
-        metadata = {"raypipe-fingerprint": fingerprint, "raypipe-attempt": uuid.uuid4().hex}
+        metadata = {"raypipe-fingerprint": fingerprint}
         if self._objects.create(_checked(name), data, metadata):
             return True
         held = self.fingerprint_of(name)
@@ -282,9 +290,19 @@ class Location:
         """
         self._objects.probe()
 
+    def answers(self) -> bool:
+        """Whether the storage answers now, be it that it refuses; nothing is waited for."""
+        return self._objects.answers()
+
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """A ``pyarrow.fs.FileSystem`` and this location's path in it, for columnar readers."""
         return self._objects.filesystem()
+
+
+def _sent_here(uri: str, endpoint: str | None, patience_s: float) -> Location:
+    """A location from another process, which had an answer from its storage before."""
+    has_answered(endpoint)
+    return Location(uri, endpoint, patience_s)
 
 
 def _checked(name: str) -> str:

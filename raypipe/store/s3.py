@@ -9,16 +9,25 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from raypipe.errors import ObjectMissingError, StoreError
 from raypipe.store.object_version import ObjectVersion
+from raypipe.store.patience import until_answered
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -26,8 +35,28 @@ if TYPE_CHECKING:
 _PROBE = ".raypipe-probe"
 _BODY_TRIES = 6
 _CONFLICT_TRIES = 6
+_REQUEST_TRIES = 6
+_PATIENT_REQUEST_TRIES = 2
+"""Of boto3 for one request; who is patient repeats it, and wants to know of a failure soon."""
+
+_ARROW_TRIES = 10
+_PATIENT_ARROW_TRIES = 3
 _CHUNK_BYTES = 1 << 20
 _KEYS_PER_PAGE = 1000
+
+_ATTEMPT = "raypipe-attempt"
+"""Of an object's metadata: tells our own write from somebody else's."""
+
+_SLOW_DOWN = ("SlowDown", "Throttling", "ThrottlingException", "RequestTimeout")
+_NO_ANSWER = (
+    HTTPClientError,
+    NoConnectionError,
+    IncompleteReadError,
+    ConnectionError,
+    TimeoutError,
+)
+
+_Reply = TypeVar("_Reply")
 
 # What decides which account and place a client talks to; another value needs another client.
 _CLIENT_ENVIRONMENT = (
@@ -43,15 +72,21 @@ _CLIENT_ENVIRONMENT = (
 class S3Objects:
     """The objects below one prefix of a bucket; see :class:`raypipe.store.location.Objects`."""
 
-    def __init__(self, bucket: str, prefix: str, endpoint: str | None) -> None:
+    def __init__(self, bucket: str, prefix: str, endpoint: str | None, patience_s: float) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._endpoint = endpoint
+        self._patience_s = patience_s
 
     @property
     def _client(self) -> Any:
         identity = tuple(os.environ.get(name) for name in _CLIENT_ENVIRONMENT)
-        return _client(self._endpoint, identity, os.getpid())
+        tries = _PATIENT_REQUEST_TRIES if self._patience_s else _REQUEST_TRIES
+        return _client(self._endpoint, identity, os.getpid(), tries)
+
+    def _patiently(self, ask: Callable[[], _Reply]) -> _Reply:
+        """What the storage says; it is asked again while it does not answer."""
+        return until_answered(ask, _is_silence, endpoint=self._endpoint, seconds=self._patience_s)
 
     def _where(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{name}"}
@@ -86,8 +121,10 @@ class S3Objects:
         for attempt in range(_BODY_TRIES):
             _wait(attempt)
             with _own_errors("read", self._uri(name)):
-                reply = self._client.get_object(**self._where(name), **etag)
-            etag = {"IfMatch": reply["ETag"]}
+                reply = self._patiently(
+                    lambda: self._client.get_object(**self._where(name), **etag)
+                )
+            etag.update(IfMatch=reply["ETag"])
             sink.seek(0)
             sink.truncate()
             try:
@@ -106,9 +143,10 @@ class S3Objects:
     def create(self, name: str, data: bytes, metadata: Mapping[str, str]) -> bool:
         """One PUT with ``If-None-Match: *``.
 
-        A 412 can be the answer to boto3's own repetition of a PUT whose reply was lost, so the
-        object is asked whose attempt it holds.
+        A 412 can be the answer to a repetition of a PUT whose reply was lost, so the object is
+        asked whose attempt it holds.
         """
+        metadata = {_ATTEMPT: uuid.uuid4().hex, **metadata}
         for attempt in range(_CONFLICT_TRIES):
             _wait(attempt)
             try:
@@ -116,7 +154,7 @@ class S3Objects:
             except ClientError as error:
                 status = _status(error)
                 if status == 412:
-                    return self._is_attempt(name, metadata.get("raypipe-attempt"))
+                    return self.metadata(name).get(_ATTEMPT) == metadata[_ATTEMPT]
                 if status != 409:  # 409: another conditional write was in flight; ask again
                     raise _store_error("write", self._uri(name), error) from error
             except (BotoCoreError, OSError) as error:
@@ -127,9 +165,6 @@ class S3Objects:
             f"cannot write {self._uri(name)}: other writers were in the way {_CONFLICT_TRIES} times"
         )
 
-    def _is_attempt(self, name: str, attempt: str | None) -> bool:
-        return attempt is not None and self.metadata(name).get("raypipe-attempt") == attempt
-
     def replace(self, name: str, data: bytes, metadata: Mapping[str, str]) -> None:
         """One plain PUT."""
         with _own_errors("write", self._uri(name)):
@@ -137,8 +172,11 @@ class S3Objects:
 
     def _put(self, name: str, data: bytes, metadata: Mapping[str, str], **condition: str) -> None:
         digest = hashlib.sha256(data).hexdigest()
-        self._client.put_object(
-            **self._where(name), Body=data, Metadata={**metadata, "sha256": digest}, **condition
+        kept = {**metadata, "sha256": digest}
+        self._patiently(
+            lambda: self._client.put_object(
+                **self._where(name), Body=data, Metadata=kept, **condition
+            )
         )
 
     def exists(self, name: str) -> bool:
@@ -147,8 +185,19 @@ class S3Objects:
             self.metadata(name)
         except ObjectMissingError:
             with _own_errors("find", self._uri(name)):  # a HEAD's 404 does not say what is missing
-                self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+                self._patiently(self._list_one)
             return False
+        return True
+
+    def _list_one(self) -> object:
+        return self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+
+    def answers(self) -> bool:
+        """Whether the storage answers now, be it that it refuses; nothing is waited for."""
+        try:
+            self._list_one()
+        except (BotoCoreError, ClientError, OSError) as error:
+            return not _is_silence(error)
         return True
 
     def names(self) -> list[str]:
@@ -165,23 +214,27 @@ class S3Objects:
 
     def versions(self) -> dict[str, ObjectVersion]:
         """The same with their ETags, as the storage lists them."""
-        pages = self._client.get_paginator("list_objects_v2")
         with _own_errors("list", self._uri()):
-            found = {
-                str(item["Key"]).removeprefix(self._prefix): ObjectVersion(
-                    int(item["Size"]), str(item["ETag"])
-                )
-                for page in pages.paginate(
-                    Bucket=self._bucket,
-                    Prefix=self._prefix,
-                    PaginationConfig={"PageSize": _KEYS_PER_PAGE},
-                )
-                for item in page.get("Contents", ())
-            }
+            found = self._patiently(self._listed)
         return {
             key: told
             for key, told in found.items()
             if not key.endswith("/") and not any(part.startswith(".") for part in key.split("/"))
+        }
+
+    def _listed(self) -> dict[str, ObjectVersion]:
+        """Everything below the prefix."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket,
+            Prefix=self._prefix,
+            PaginationConfig={"PageSize": _KEYS_PER_PAGE},
+        )
+        return {
+            str(item["Key"]).removeprefix(self._prefix): ObjectVersion(
+                int(item["Size"]), str(item["ETag"])
+            )
+            for page in pages
+            for item in page.get("Contents", ())
         }
 
     def metadata(self, name: str) -> Mapping[str, str]:
@@ -197,7 +250,7 @@ class S3Objects:
 
     def _head(self, name: str) -> Any:
         with _own_errors("read", self._uri(name)):
-            return self._client.head_object(**self._where(name))
+            return self._patiently(lambda: self._client.head_object(**self._where(name)))
 
     def probe(self) -> None:
         """Put one small hidden object until it is refused.
@@ -215,18 +268,25 @@ class S3Objects:
 
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Arrow's S3 client with the same endpoint, for readers of many small ranges."""
-        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+        from pyarrow.fs import AwsStandardS3RetryStrategy, PyFileSystem, S3FileSystem
 
-        system = S3FileSystem(
+        tries = _PATIENT_ARROW_TRIES if self._patience_s else _ARROW_TRIES
+        system: pyarrow.fs.FileSystem = S3FileSystem(
             endpoint_override=self._endpoint,
             region=_region(),
-            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=10),
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=tries),
         )
+        if self._patience_s:
+            from raypipe.store.patient_files import PatientFiles
+
+            system = PyFileSystem(PatientFiles(system, lambda: self._patiently(self._list_one)))
         return system, f"{self._bucket}/{self._prefix}".rstrip("/")
 
 
 @lru_cache(maxsize=8)
-def _client(endpoint: str | None, identity: tuple[str | None, ...], process: int) -> Any:
+def _client(
+    endpoint: str | None, identity: tuple[str | None, ...], process: int, tries: int
+) -> Any:
     """One client per endpoint, identity and process: threads may share it, forks may not."""
     return boto3.session.Session().client(
         "s3",
@@ -234,7 +294,7 @@ def _client(endpoint: str | None, identity: tuple[str | None, ...], process: int
         region_name=_region(),
         config=Config(
             s3={"addressing_style": "path" if endpoint else "auto"},
-            retries={"mode": "standard", "total_max_attempts": 6},
+            retries={"mode": "standard", "total_max_attempts": tries},
             connect_timeout=5,
             read_timeout=60,
             max_pool_connections=32,
@@ -260,6 +320,16 @@ def _wait(attempt: int) -> None:
     """Back off before a repetition, with jitter so that writers do not meet again."""
     if attempt:
         time.sleep(random.uniform(0.5, 1.0) * min(0.1 * 2**attempt, 5.0))
+
+
+def _is_silence(error: Exception) -> bool:
+    """Whether a request failed for want of an answer, and the same one may succeed later."""
+    if isinstance(error, ClientError):
+        status, code = _status(error), error.response.get("Error", {}).get("Code")
+        return (status >= 500 and status != 501) or status == 429 or code in _SLOW_DOWN
+    if isinstance(error, SSLError):
+        return False
+    return isinstance(error, _NO_ANSWER)
 
 
 def _status(error: ClientError) -> int:

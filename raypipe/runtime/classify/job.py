@@ -57,12 +57,14 @@ from raypipe.runtime.infer.models import (
 )
 from raypipe.runtime.ray.session import check_resources, own_error, ray_session
 from raypipe.store.location import Location
+from raypipe.store.patience import with_patience
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
 from raypipe.votes import OTHER
 
 _BATCH = 64
 
 
+@with_patience
 def classify(
     config: ClassifyConfig, *, address: str | None = None, console: Console | None = None
 ) -> RunRecord:

@@ -12,8 +12,9 @@ from raypipe.runtime.features.config import FeatureResources, FeaturesConfig
 from raypipe.runtime.features.plan import EncoderRun, FeaturesPlan, plan_features
 from raypipe.runtime.features.stages import EncoderPool, encoded_stream
 from raypipe.runtime.finish.counts import check_counts
-from raypipe.runtime.finish.ending import finished_now
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import (
     check_resources,
@@ -56,14 +57,15 @@ def carry_out_features(
     started, clock = datetime.now(UTC), time.monotonic()
     record = _record(plan, started)
     write_record(plan.tables, record)
-    if any(run.pending for run in plan.runs):
-        with ray_session(address):
-            pool = encoder_pool(plan.config.resources)
-            check_resources(**pool.required)
-            for run in plan.runs:
-                _stream(run, pool, console, several=len(plan.runs) > 1)
-    counts = count_features(plan)
-    check_counts(counts)
+    with failures_recorded(plan.tables, record):
+        if any(run.pending for run in plan.runs):
+            with ray_session(address):
+                pool = encoder_pool(plan.config.resources)
+                check_resources(**pool.required)
+                for run in plan.runs:
+                    _stream(run, pool, console, several=len(plan.runs) > 1)
+        counts = count_features(plan)
+        check_counts(counts)
     record = finished_now(
         record,
         clock,
@@ -92,9 +94,10 @@ def _stream(run: EncoderRun, pool: EncoderPool, console: Console, *, several: bo
     if several:
         console.print(f"encoder {run.context.encoder.label}")
     stream = encoded_stream(run.pending, run.context, pool)
-    with RunProgress(
+    progress = RunProgress(
         run.utterances, run.utterances_done, console, waiting="loading the encoder"
-    ) as progress:
+    )
+    with progress, storage_watched((run.context.shards, run.context.tables), progress):
         try:
             for batch in stream.iter_batches(
                 batch_size=1, batch_format="pyarrow", prefetch_batches=0

@@ -14,6 +14,7 @@ from raypipe.runtime.infer.plan import shard_tasks
 from raypipe.shards import ShardIndex, read_index
 from raypipe.ssl import family_of
 from raypipe.store.location import Location
+from raypipe.store.patience import with_patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class FeaturesPlan:
     runs: tuple[EncoderRun, ...]
 
 
+@with_patience
 def plan_features(config: FeaturesConfig) -> FeaturesPlan:
     """The plan of a features job: what is left to do, from the input and the output.
 

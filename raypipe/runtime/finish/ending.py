@@ -5,9 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from raypipe.errors import ErrorShareError, RaypipeError, StoppedError, StoreError, unexpected
+from raypipe.errors import (
+    ClusterError,
+    ErrorShareError,
+    RaypipeError,
+    StoppedError,
+    StoreError,
+    interruption,
+    unexpected,
+)
 from raypipe.store.location import Location
 from raypipe.store.run_record import RunRecord, Status, write_record
 
@@ -41,12 +50,20 @@ def failures_recorded(
         record: of the running job.
         usage: what it has asked services for.
     """
+
+    def write(status: Status, reason: str) -> None:
+        # What is raised is why the job ended, and nobody waits for storage to say so.
+        with suppress(StoreError):
+            place = replace(tables, patience_s=0.0)
+            write_record(place, record.changed(status=status, reason=reason, api_usage=usage()))
+
     try:
         yield
     except Exception as error:
-        stopped = isinstance(error, StoppedError | ErrorShareError)
-        status: Status = "stopped" if stopped else "failed"
+        stopped = isinstance(error, StoppedError | ErrorShareError | ClusterError)
         reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
-        with suppress(StoreError):  # what is raised is why the job ended
-            write_record(tables, record.changed(status=status, reason=reason, api_usage=usage()))
+        write("stopped" if stopped else "failed", reason)
+        raise
+    except KeyboardInterrupt as interrupt:
+        write("stopped", interruption(interrupt))
         raise

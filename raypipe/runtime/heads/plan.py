@@ -13,6 +13,7 @@ from raypipe.runtime.finish.output import refuse_another_run
 from raypipe.runtime.heads.beside import OtherRun, other_run
 from raypipe.runtime.heads.config import HeadConfig, HeadsConfig
 from raypipe.store.location import Location
+from raypipe.store.patience import with_patience
 from raypipe.store.run_record import LabelsUsed, RunRecord, read_record
 
 
@@ -83,6 +84,7 @@ class HeadsPlan:
         return by_features
 
 
+@with_patience
 def plan_heads(config: HeadsConfig) -> HeadsPlan:
     """The plan of a heads job.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from raypipe.config import AskedGrammar, ModelConfig, RunConfig
+from raypipe.config import AskedGrammar, ModelConfig, RunConfig, StorageConfig
 from raypipe.config.model import local_path
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings
@@ -21,6 +21,7 @@ from raypipe.questions import question_named
 from raypipe.records import NO_PENALTIES, AskedPenalties, EmotionTokens, Grammar, Penalties, Search
 from raypipe.runtime.infer.fetching import fetched, fetched_adapter, is_stored
 from raypipe.store.location import Location
+from raypipe.store.patience import storage_patience, with_patience
 from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.shared import TOKEN_STEPS
 
@@ -123,6 +124,7 @@ def main_search(config: RunConfig, labels: LabelSet) -> Search:
     return Search(decoding.beam_count, decoding.greedy, decoding.max_new_tokens, grammar)
 
 
+@with_patience
 def make_engine(
     config: RunConfig, emotion_tokens: EmotionTokens, searches: Sequence[Search]
 ) -> CheckedEngine:
@@ -136,7 +138,7 @@ def make_engine(
         searches=tuple(searches),
         cuda_graphs=config.resources.cuda_graphs,
         fused=config.resources.fused,
-        folders=RunFolders(config.output, config.storage.endpoint),
+        folders=RunFolders(config.output, config.storage),
     )
     return CheckedEngine(
         config.model.engine,
@@ -161,19 +163,20 @@ class RunFolders:
 
     Attributes:
         output: path or URI of the run's tables.
-        endpoint: URL of the object storage; None for the environment's.
+        storage: how the object storage is reached.
     """
 
     output: str
-    endpoint: str | None
+    storage: StorageConfig
 
     def in_output(self, name: str) -> Location:
         """A folder beside the run's tables."""
-        return Location.parse(self.output, self.endpoint).child(name)
+        return self.at(self.output).child(name)
 
     def at(self, uri: str) -> Location:
         """Any other folder: a path or an ``s3://`` prefix."""
-        return Location.parse(uri, self.endpoint)
+        with storage_patience(self.storage.patience_s):
+            return Location.parse(uri, self.storage.endpoint)
 
 
 def run_usage(*configs: RunConfig) -> dict[str, object] | None:
@@ -185,7 +188,7 @@ def run_usage(*configs: RunConfig) -> dict[str, object] | None:
         configs: runs under which its models are asked.
     """
     for config in configs:
-        folders = RunFolders(config.output, config.storage.endpoint)
+        folders = RunFolders(config.output, config.storage)
         for model in (*config.all_models, config.as_verifier().model):
             plugin = load_plugin(model.engine)
             if plugin.usage is not None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-
-from ray.exceptions import RayError
 
 from raypipe.config import RunConfig
 from raypipe.errors import EngineError, StoppedError
@@ -22,6 +21,7 @@ from raypipe.runtime.finish.error_share import (
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
+from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.finish.timings import read_timings
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.automatic import in_words
@@ -29,8 +29,8 @@ from raypipe.runtime.infer.devices import devices
 from raypipe.runtime.infer.models import bring_weights, run_usage
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
 from raypipe.runtime.infer.shard_work import ShardSummary
-from raypipe.runtime.infer.stages import required, shard_stream
-from raypipe.runtime.ray.session import check_resources, own_error, ray_session
+from raypipe.runtime.infer.streaming import summaries
+from raypipe.runtime.ray.session import ray_session
 from raypipe.store.run_record import RunRecord, write_record
 from raypipe.strategies.sweep import compared
 
@@ -156,36 +156,31 @@ def _predictions(plan: Plan) -> dict[ModelPrompt, list[str]]:
 
 
 def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
-    check_resources(**required(model_run.config, model_run.context))
     if name is not None:
         console.print(f"model {name}")
-    stream = shard_stream(model_run.pending, model_run.config, model_run.context)
     generated = {task.entry.name for task in model_run.pending if task.generated}
     written = done = broken = 0
     limit = model_run.config.max_error_fraction
     stopped: ShardSummary | None = None
-    with RunProgress(model_run.utterances, model_run.utterances_done, console) as progress:
-        try:
-            for batch in stream.iter_batches(
-                batch_size=1, batch_format="pyarrow", prefetch_batches=0
-            ):
-                for row in batch.to_pylist():
-                    summary = ShardSummary(**row)
-                    progress.advance(summary.utterances, summary.errors)
-                    done, broken = done + summary.utterances, broken + summary.broken
-                    if summary.stopped is not None:
-                        stopped = stopped or summary
-                    elif summary.shard not in generated:
-                        written += 1
-                if done >= FEWEST_UTTERANCES and broken > limit * done:
-                    context = model_run.context
-                    cells = [(context.model, name) for name in context.all_prompts]
-                    raise too_many_errors(context.tables, context.run, cells, broken, done, limit)
-                # All that was answered is written; the rest would be read to be stopped as well.
-                if stopped is not None and written >= stopped.answered:
-                    break
-        except RayError as error:
-            raise own_error(error) from error
+    places = (model_run.context.shards, model_run.context.tables)
+    with (
+        RunProgress(model_run.utterances, model_run.utterances_done, console) as progress,
+        storage_watched(places, progress),
+        closing(summaries(model_run, progress, console)) as stream,
+    ):
+        for summary in stream:
+            done, broken = done + summary.utterances, broken + summary.broken
+            if summary.stopped is not None:
+                stopped = stopped or summary
+            elif summary.shard not in generated:
+                written += 1
+            if done >= FEWEST_UTTERANCES and broken > limit * done:
+                context = model_run.context
+                cells = [(context.model, name) for name in context.all_prompts]
+                raise too_many_errors(context.tables, context.run, cells, broken, done, limit)
+            # All that was answered is written; the rest would be read to be stopped as well.
+            if stopped is not None and written >= stopped.answered:
+                break
     if stopped is not None:
         raise (EngineError if stopped.unloadable else StoppedError)(stopped.stopped)
 

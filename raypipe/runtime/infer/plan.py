@@ -36,6 +36,7 @@ from raypipe.runtime.infer.questions import Verification, passes_of, verificatio
 from raypipe.runtime.infer.ratings import check_ratings
 from raypipe.shards import ShardEntry, ShardIndex, read_index
 from raypipe.store.location import Location
+from raypipe.store.patience import with_patience
 from raypipe.store.run_record import LabelsUsed
 from raypipe.strategies.sweep import Sweep
 
@@ -84,6 +85,7 @@ class Plan:
         return not any(model_run.pending for model_run in self.model_runs)
 
 
+@with_patience
 def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
     """The plan of a run: what is left to do, from the input, the models and the output.
 
@@ -152,6 +154,11 @@ def _model_run(config: RunConfig, context: RunContext, tasks: Sequence[ShardTask
     done = _in_all(context, "predictions", context.all_prompts)
     marked = [dataclasses.replace(task, generated=task.entry.name in generated) for task in tasks]
     return ModelRun(config=config, context=context, tasks=tuple(marked), done=done)
+
+
+def replanned(model_run: ModelRun) -> ModelRun:
+    """The same part of a run with what of it is done by now."""
+    return _model_run(model_run.config, model_run.context, model_run.tasks)
 
 
 def _in_all(context: RunContext, table: str, prompts: Sequence[str]) -> frozenset[str]:

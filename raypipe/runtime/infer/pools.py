@@ -24,6 +24,11 @@ class PoolSize:
         """A pool that does not change."""
         return cls(count, count, count)
 
+    def within(self, room: float) -> PoolSize:
+        """The same where there is room for so many actors; one is always tried."""
+        most = max(1, int(room))
+        return PoolSize(min(self.fewest, most), min(self.now, most), min(self.most, most))
+
 
 def pool_size(resources: ResourcesConfig, model: ModelConfig, stages: int = 1) -> PoolSize:
     """Actors of a model's stage on the connected cluster.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from raypipe.runtime.infer.shard_work import (
     recommit_shard,
     verify_shard,
 )
+from raypipe.runtime.ray.session import possible_resources
 
 _logger = logging.getLogger(__name__)
 
@@ -232,7 +234,7 @@ def _pool(
 ) -> ray.data.Dataset:
     """Shards through a pool of actors, one at a time each.
 
-    A shard that kills its process is tried three times in all, never for ever.
+    What was given to a lost actor is given to another one, however often: nodes come and go.
     """
     return shards.map_batches(
         stage,
@@ -245,17 +247,17 @@ def _pool(
         num_cpus=resources.cpus_per_actor,
         num_gpus=resources.gpus,
         max_restarts=-1,
-        max_task_retries=2,
+        max_task_retries=-1,
     )
 
 
 def required(config: RunConfig, context: RunContext) -> dict[str, float]:
     """GPUs and CPUs that the stream's stages hold at once, at least."""
     pools = [(own, size.now) for _, own, size in _model_stages(config, context)]
-    front_and_end = config.resources.frontend_workers * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
+    model_cpus = sum(actors * own.cpus_per_actor for own, actors in pools)
     return {
         "gpus": sum(actors * own.gpus for own, actors in pools),
-        "cpus": sum(actors * own.cpus_per_actor for own, actors in pools) + front_and_end,
+        "cpus": model_cpus + front_and_end_cpus(config),
     }
 
 
@@ -269,7 +271,26 @@ def _model_stages(
     if _has_another_verifier(context):
         verifier = config.as_verifier()
         stages.append((VerifyStage, verifier.model, verifier.resources))
-    return [(stage, own, pool_size(own, model, len(stages))) for stage, model, own in stages]
+    have = possible_resources()
+    cpus = have.get("CPU", 0.0) - front_and_end_cpus(config)
+    sized = []
+    for stage, model, own in stages:
+        room = cpus / own.cpus_per_actor if own.cpus_per_actor else math.inf
+        if own.gpus:
+            room = min(room, have.get("GPU", 0.0) / own.gpus)
+        size = pool_size(own, model, len(stages))
+        sized.append((stage, own, size.within(room / len(stages))))
+    return sized
+
+
+def model_pools(config: RunConfig, context: RunContext) -> list[PoolSize]:
+    """Number of actors of every stage with a model, on the connected cluster as it is now."""
+    return [size for _, _, size in _model_stages(config, context)]
+
+
+def front_and_end_cpus(config: RunConfig) -> float:
+    """CPUs of the stages without a model."""
+    return config.resources.frontend_workers * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
 
 
 # Shares of a CPU, so that one model actor, one reader and one writer fit on two CPUs: a stream

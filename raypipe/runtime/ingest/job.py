@@ -14,9 +14,10 @@ from ray.exceptions import RayError
 from raypipe.corpora.containers import Container, container_labels
 from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.sources import Source
-from raypipe.errors import AccountingError, RaypipeError, ShardError
+from raypipe.errors import AccountingError, ClusterError, ShardError
 from raypipe.reporting.console import Console
 from raypipe.runtime.finish.progress import RunProgress
+from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.plan import (
     IngestPlan,
@@ -40,6 +41,7 @@ from raypipe.shards import (
     publish_index,
     write_failures,
 )
+from raypipe.store.patience import storage_patience
 
 # A task whose worker or node died is repeated three times; its own errors are told at once.
 _task = ray.remote(num_cpus=1, max_retries=3, num_returns="streaming")
@@ -81,7 +83,7 @@ def carry_out_ingest(
     endpoint = config.storage.endpoint
     request = ReadRequest(config.source, config.source_endpoint or endpoint, labels, policy)
     limits = ShardLimits(config.rows_per_shard, config.bytes_per_shard)
-    with ExitStack() as stack, IngestPlan() as plan:
+    with storage_patience(config.storage.patience_s), ExitStack() as stack, IngestPlan() as plan:
         opened = source.open(request)
         if isinstance(opened, Sequence):
             stack.enter_context(ray_session(address))
@@ -137,7 +139,8 @@ def _written_shards(
         (number, write.remote(pickle.dumps(part, protocol=5), context), names_of(part)[0])
         for number, part in enumerate(plan)
     )
-    with RunProgress(plan.inputs, 0, console, what="clips", waiting="reading audio") as progress:
+    progress = RunProgress(plan.inputs, 0, console, what="clips", waiting="reading audio")
+    with progress, storage_watched([context.shards], progress):
         for _, written in _results(jobs, workers):
             shards.append(written)
             progress.advance(written.outcome.inputs, len(written.outcome.failures))
@@ -177,9 +180,9 @@ def _results(
             continue
         except RayError as error:
             own = own_error(error)
-            if isinstance(own, RaypipeError):
-                raise own from error
-            raise ShardError(f"{name}: its task failed: {type(error).__name__}: {error}") from error
+            if isinstance(own, ClusterError):
+                own = ShardError(f"{name}: {own}")
+            raise own from error
         yield number, result
 
 

@@ -35,6 +35,7 @@ from raypipe.runtime.ingest.work import (
 )
 from raypipe.shards import FORMAT_VERSION, INDEX
 from raypipe.store.location import Location
+from raypipe.store.patience import with_patience
 from raypipe.votes import VotePolicy
 
 CLAIM = "ingest.json"
@@ -180,6 +181,7 @@ class PreparedIngest:
     settings: Mapping[str, object]
 
 
+@with_patience
 def prepare_ingest(config: IngestConfig) -> PreparedIngest:
     """The checks of an ingest that need neither its source nor Ray.
 

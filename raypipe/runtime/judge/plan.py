@@ -25,6 +25,7 @@ from raypipe.runtime.judge.config import JudgeConfig
 from raypipe.runtime.judge.reading import JudgeInput, JudgePart, parts_of, read_pairs
 from raypipe.store.location import Location
 from raypipe.store.objects import read_object
+from raypipe.store.patience import with_patience
 from raypipe.store.run_record import RECORD, read_record
 
 
@@ -95,6 +96,7 @@ class JudgePlan:
         return self.pairs.labels
 
 
+@with_patience
 def plan_judge(config: JudgeConfig, ask: AskDevices = local_devices) -> JudgePlan:
     """The plan of a judge job: what is left to do, from the answers, the model and the output.
 

@@ -33,6 +33,7 @@ from raypipe.runtime.rationale.config import RationaleConfig
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.store.objects import read_object
+from raypipe.store.patience import with_patience
 from raypipe.store.rationale_schema import RATIONALE_TABLES, Purpose
 from raypipe.store.run_record import RECORD, read_record
 
@@ -139,6 +140,7 @@ class RationalePlan:
         return dict(sorted(total.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
+@with_patience
 def plan_rationale(config: RationaleConfig, ask: AskDevices = local_devices) -> RationalePlan:
     """The plan of a rationale job: what is left to do, from the input, the models and the output.
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from raypipe.errors import ConfigError, RaypipeError
+from raypipe.errors import ClusterError, ConfigError, RaypipeError
+from raypipe.runtime.ray.again import head_watched, own_ray_watched
 
 # Ray's own variables, read when its processes start. A killed driver's CPU reservation would
 # otherwise starve the next run's last stage for three minutes, just when it should resume.
@@ -20,6 +23,8 @@ _ENVIRONMENT = {
     "RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+_LONGEST_REASON = 500
 
 
 @contextmanager
@@ -44,21 +49,21 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         try:
-            ray.init(address=address, logging_level=logging.WARNING)
+            _with_own_signals(lambda: ray.init(address=address, logging_level=logging.WARNING))
         except (ConnectionError, RuntimeError) as error:
             raise ConfigError(_why_not_joined(address, error)) from error
     else:
         keep_token_private()
-        ray.init(
-            address="local",  # never somebody's cluster that happens to run on this machine
-            num_cpus=max(2, os.cpu_count() or 1),
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,  # a stage's error arrives as an exception; its chatter need not
-        )
+        _with_own_signals(_start_local)
+    watched = (
+        head_watched(ray.get_runtime_context().gcs_address)
+        if address
+        else own_ray_watched(_own_ray_is_whole)
+    )
     try:
         _configure_data()
-        yield
+        with watched:
+            yield
     finally:
         ray.shutdown()
 
@@ -84,6 +89,26 @@ def keep_token_private() -> None:
         return
     with open(handle, "w") as file:
         file.write(secrets.token_hex(32))
+
+
+def _start_local() -> None:
+    ray.init(
+        address="local",  # never somebody's cluster that happens to run on this machine
+        num_cpus=max(2, os.cpu_count() or 1),
+        include_dashboard=False,
+        logging_level=logging.ERROR,
+        log_to_driver=False,  # a stage's error arrives as an exception; its chatter need not
+    )
+
+
+def _own_ray_is_whole() -> bool:
+    """Whether the head and the node that this process started are still up."""
+    node = ray._private.worker._global_node
+    return all(
+        info.process.poll() is None
+        for kind in ("gcs_server", "raylet")
+        for info in node.all_processes.get(kind, ())
+    )
 
 
 def _why_not_joined(address: str, error: Exception) -> str:
@@ -141,12 +166,35 @@ def check_resources(*, gpus: float, cpus: float) -> None:
         raise ConfigError(f"the run asks for {cpus:g} CPUs, the cluster has {have.get('CPU', 0):g}")
 
 
-def own_error(error: BaseException) -> BaseException:
-    """The raypipe error inside what Ray wraps around a stage's exception, else the error itself."""
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it wraps or came of, the innermost last."""
     seen: BaseException | None = error
     while seen is not None:
-        # What Ray raises is also of the class of what it wraps, with the worker's stack as message.
-        if isinstance(seen, RaypipeError) and not isinstance(seen, RayError):
-            return seen
+        yield seen
         seen = getattr(seen, "cause", None) or seen.__cause__
-    return error
+
+
+def own_error(error: BaseException) -> RaypipeError:
+    """The raypipe error inside what Ray wraps around a stage's exception.
+
+    Anything else becomes a :class:`ClusterError` of one line: Ray's own text is the stacks of every
+    process in between.
+    """
+    innermost = error
+    for innermost in causes(error):
+        # What Ray raises is also of the class of what it wraps, with the worker's stack as message.
+        if isinstance(innermost, RaypipeError) and not isinstance(innermost, RayError):
+            return innermost
+    lines = str(innermost).strip().splitlines() or [""]
+    # Of an actor that could not be made, the text is the stack; its last line says why.
+    is_stack = isinstance(innermost, RayTaskError | RayActorError)
+    told = lines[-1] if is_stack and len(lines) > 1 else " ".join(lines)
+    return ClusterError(f"a worker failed: {type(innermost).__name__}: {told[:_LONGEST_REASON]}")
+
+
+def _with_own_signals(init: Callable[[], object]) -> None:
+    """Start Ray, which takes SIGTERM for itself, and give it back to who had it."""
+    before = signal.getsignal(signal.SIGTERM)
+    init()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)

@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from raypipe.errors import RaypipeError
+from raypipe.errors import RaypipeError, exit_code, interruption
 from raypipe.reporting.console import Console
+from raypipe.runtime.ray.again import as_command
 
 Config = TypeVar("Config")
 
@@ -31,6 +32,8 @@ def submitted(
 ) -> int:
     """Exit code: 0 when every utterance is accounted for, 1 on an error that stops the job.
 
+    It is 143 where ``ray job stop`` ended it.
+
     Args:
         what: the job does, for the help.
         load: reads the config's file, whose path is the option ``--config``.
@@ -42,11 +45,15 @@ def submitted(
     arguments = parser.parse_args()
     console = Console(width=120)
     try:
-        config = load(arguments.config)
-        record = job(config, console)
+        with as_command(starts_again=False):
+            config = load(arguments.config)
+            record = job(config, console)
     except RaypipeError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1
+    except KeyboardInterrupt as interrupt:
+        console.print(interruption(interrupt), markup=False, soft_wrap=True)
+        return exit_code(interrupt)
     if show is not None:
         show(config, console)
     console.print_json(data=record.done_counts.model_dump(mode="json", exclude_none=True))

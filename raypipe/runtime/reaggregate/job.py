@@ -19,10 +19,11 @@ from ray.exceptions import RayError
 from raypipe.errors import ShardError
 from raypipe.reporting.console import Console
 from raypipe.runtime.finish.counts import check_counts, count_tables
-from raypipe.runtime.finish.ending import finished_now
+from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import reduce_tables
+from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.runtime.ray.tasks import in_order
@@ -95,6 +96,18 @@ def _predict_and_reduce(plan: ReaggregationPlan, console: Console) -> RunRecord:
     tables = work.output
     record = _record(plan, started)
     write_record(tables, record)
+    with failures_recorded(tables, record):
+        return _carried_out(plan, work, record, clock, console)
+
+
+def _carried_out(
+    plan: ReaggregationPlan,
+    work: ReaggregationWork,
+    record: RunRecord,
+    clock: float,
+    console: Console,
+) -> RunRecord:
+    tables = work.output
     tables.write("settings/settings.parquet", _settings_bytes(plan))
     _read_shards(plan, work, console)
     names = [variant.name for variant in work.variants]
@@ -136,7 +149,7 @@ def _read_shards(plan: ReaggregationPlan, work: ReaggregationWork, console: Cons
     broken: list[str] = []
     done = len(plan.parts) - len(plan.pending)
     progress = RunProgress(len(plan.parts), done, console, what="shards", waiting="reading")
-    with progress:
+    with progress, storage_watched((work.source, work.output), progress):
         try:
             for failure in in_order(task, plan.pending, ray.put(work)):
                 progress.advance(1, int(failure is not None))

@@ -19,6 +19,7 @@ from raypipe.runtime.infer.plan import ensembles_of, run_sweep
 from raypipe.runtime.reaggregate.asked import refuse_what_was_not_asked
 from raypipe.runtime.reaggregate.work import ReaggregationWork, ShardOfModel
 from raypipe.store.location import Location
+from raypipe.store.patience import PATIENCE_S, storage_patience
 from raypipe.store.run_record import RECORD, LabelsUsed, RunRecord, read_record
 from raypipe.strategies import SETTINGS, STRATEGIES, Variant
 from raypipe.strategies.fitting import fitted_splits
@@ -131,6 +132,7 @@ class ReaggregationPlan:
         return [part for part in self.parts if part not in self.done]
 
 
+@storage_patience(PATIENCE_S)
 def plan_reaggregation(
     run: str, changes: Changes, *, output: str | None, endpoint: str | None
 ) -> ReaggregationPlan:

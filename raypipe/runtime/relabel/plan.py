@@ -29,6 +29,7 @@ from raypipe.runtime.relabel.reading import Part, RelabelInput, parts_of, read_i
 from raypipe.ssl.smoothing import SmoothingForm
 from raypipe.store.location import Location
 from raypipe.store.objects import read_object
+from raypipe.store.patience import with_patience
 from raypipe.store.run_record import RECORD, read_record
 
 
@@ -92,6 +93,7 @@ class RelabelPlan:
         return self.context.tables
 
 
+@with_patience
 def plan_relabel(config: RelabelConfig, ask: AskDevices = local_devices) -> RelabelPlan:
     """The plan of a relabel job: what is left to do, from the input, the model and the output.
 

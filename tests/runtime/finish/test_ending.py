@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.errors import ErrorShareError, ShardError, StoppedError, StoreError
+from raypipe.errors import (
+    ClusterError,
+    ErrorShareError,
+    ShardError,
+    StoppedError,
+    StoreError,
+    TerminatedError,
+)
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record
@@ -47,6 +54,7 @@ def test_a_finished_job_says_when_and_how_long() -> None:
     [
         (StoppedError("the budget is spent"), "stopped", "the budget is spent"),
         (ErrorShareError("too many failed"), "stopped", "too many failed"),
+        (ClusterError("nodes come and go"), "stopped", "nodes come and go"),
         (ShardError("a part is missing"), "failed", "a part is missing"),
         (KeyError("one\ntwo"), "failed", "unexpected KeyError: 'one\\ntwo'"),
     ],
@@ -63,6 +71,17 @@ def test_why_a_job_ended_early_is_recorded_and_raised(
     record = read_record(tables)
     assert (record.status, record.reason) == (status, reason)
     assert record.api_usage == {"requests": 3}
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt("stopped at 1 of 3"), TerminatedError()])
+def test_a_job_that_was_told_to_stop_is_not_running(
+    tables: Location, interrupt: KeyboardInterrupt
+) -> None:
+    with pytest.raises(type(interrupt)), failures_recorded(tables, RUNNING):
+        raise interrupt
+    record = read_record(tables)
+    told = str(interrupt) or "stopped; the same command continues"
+    assert (record.status, record.reason) == ("stopped", told)
 
 
 def test_a_record_that_cannot_be_written_hides_nothing(

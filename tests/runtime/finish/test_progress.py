@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from raypipe.runtime.finish.progress import RunProgress
+from raypipe.store import patience
 
 
 class Clock:
@@ -67,3 +68,52 @@ def test_what_is_counted_has_a_name() -> None:
     first, last = log.getvalue().splitlines()
     assert first == "0/4 clips done, reading audio"
     assert last.startswith("4/4 clips, 0 errors, ")
+
+
+def test_a_wait_for_storage_stands_in_the_line_until_something_is_done() -> None:
+    log = io.StringIO()
+    with RunProgress(9, 0, Console(file=log, width=200), interval_s=0.0) as progress:
+        progress.wait_for_storage(40.4)
+        progress.wait_for_storage(None)
+        progress.wait_for_storage(7.0)
+        progress.advance(3, 0)
+    _, waiting, answered, again, done, _ = log.getvalue().splitlines()
+    assert waiting == "0/9 utterances, waiting for storage (40 s)"
+    assert again == "0/9 utterances, waiting for storage (7 s)"
+    assert "waiting" not in answered + done
+
+
+def test_a_terminal_s_bar_says_so_too() -> None:
+    log = io.StringIO()
+    with RunProgress(40, 0, Console(file=log, force_terminal=True, width=120)) as progress:
+        progress.wait_for_storage(40.0)
+    assert "waiting for storage (40 s)" in log.getvalue()
+
+
+def test_waits_of_this_process_are_told_to_its_progress() -> None:
+    log = io.StringIO()
+    with RunProgress(9, 0, Console(file=log, width=200), interval_s=0.0):
+        for listener in patience._listeners:
+            listener(12.0)
+    assert "waiting for storage (12 s)" in log.getvalue()
+    assert patience._listeners == []
+
+
+def test_it_counts_on_from_what_is_done() -> None:
+    log = io.StringIO()
+    with RunProgress(9, 0, Console(file=log, width=200), interval_s=0.0) as progress:
+        progress.advance(3, 0)
+        progress.start_again(5)
+        progress.advance(4, 0)
+    assert log.getvalue().splitlines()[-1].startswith("9/9 utterances")
+
+
+def test_an_interrupt_is_told_how_far_it_is() -> None:
+    def interrupted() -> None:
+        with RunProgress(9, 2, Console(file=io.StringIO())) as progress:
+            progress.advance(3, 0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        interrupted()
+    assert str(stopped.value) == "stopped at 5 of 9 utterances; the same command continues"

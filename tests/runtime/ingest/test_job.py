@@ -183,7 +183,7 @@ def test_a_task_s_own_error_is_told_and_not_ray_s() -> None:
 
 
 def test_a_task_that_died_is_named() -> None:
-    with pytest.raises(ShardError, match="shard-1: its task failed: WorkerCrashedError"):
+    with pytest.raises(ShardError, match="shard-1: a worker failed: WorkerCrashedError"):
         results(["a"], [WorkerCrashedError()])
 
 

@@ -9,7 +9,7 @@ import pytest
 import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
-from raypipe.errors import ConfigError, DecodeError, ShardError
+from raypipe.errors import ClusterError, ConfigError, DecodeError, ShardError
 from raypipe.runtime.ray.session import (
     check_resources,
     keep_token_private,
@@ -102,9 +102,15 @@ def test_an_error_below_several_others_is_found() -> None:
     assert own_error(outer) is error
 
 
-def test_what_is_not_raypipe_s_own_stays_as_it_is() -> None:
-    for error in (WorkerCrashedError(), wrapped(ValueError("bad")), KeyError("x")):
-        assert own_error(error) is error
+def test_what_is_not_raypipe_s_own_is_one_line_that_names_the_cause() -> None:
+    for error, told in (
+        (wrapped(ValueError("bad\n\nvalue")), "ValueError: bad  value"),
+        (WorkerCrashedError(), f"WorkerCrashedError: {WorkerCrashedError()}"),
+        (wrapped(KeyError("x" * 100_000)), f"KeyError: '{'x' * 499}"),
+    ):
+        own = own_error(error)
+        assert isinstance(own, ClusterError)
+        assert str(own) == f"a worker failed: {told}"
 
 
 def test_an_error_that_never_met_ray_is_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime
 
 import pytest
@@ -52,3 +53,17 @@ def test_an_error_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]
     assert submitted("Do it.", str, refused) == 1
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("ConfigError: c.yaml: [output] is missing and more")
+
+
+def test_a_job_that_is_stopped_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(config: str, console: Console) -> RunRecord:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as interrupt:
+            interrupt.args = ("stopped at 1 of 3 utterances; the same command continues",)
+            raise
+        raise AssertionError("SIGTERM went by")
+
+    assert submitted("Do it.", str, stopped) == 143
+    [line] = capsys.readouterr().out.splitlines()
+    assert line == "stopped at 1 of 3 utterances; the same command continues"

@@ -1,0 +1,133 @@
+"""Whether the nodes that a stream was made for are still those that there are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import ClassVar
+
+import ray.data
+from ray.data._internal.execution.execution_callback import ExecutionCallback
+
+from raypipe.config import RunConfig
+from raypipe.runtime.infer.context import RunContext
+from raypipe.runtime.infer.stages import model_pools, required
+
+_INTERVAL_S = 2.0
+_STALL_S = 20.0
+"""Without a shard after a loss, where what is left of the cluster has no room for every stage."""
+
+_ROOMY_STALL_S = 60.0
+"""The same where there is room; Ray does not always get over a loss, but should be given time."""
+
+_LOADING_S = 600.0
+"""The same before the first shard: models are being loaded."""
+
+_SETTLED_S = 5.0
+"""For which no node came or went, before a larger cluster is planned for."""
+
+_SHARDS_PER_NEW_ACTOR = 4
+"""That must be pending: a stream that starts again asks anew what was being answered."""
+
+
+class ClusterChangedError(Exception):
+    """The stream should start again, for the nodes that there are now; says why."""
+
+
+class ClusterWatch:
+    """The cluster that a stream was made for, compared with the one that there is.
+
+    Args:
+        config: of the run, with one model.
+        context: of its part of the run.
+    """
+
+    def __init__(
+        self, config: RunConfig, context: RunContext, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._pools = partial(model_pools, config, context)
+        self._needs = required(config, context)
+        # Up to so many Ray Data starts by itself.
+        self._most = sum(size.most for size in self._pools())
+        self._nodes = _living()
+        self._lost = False
+        self._changed = self._next = clock()
+        self._gaps_s: list[float] = []
+        self._last_quiet_s = 0.0
+
+    def look(self, quiet_s: float, left: int) -> None:
+        """Compare, at most every two seconds.
+
+        Args:
+            quiet_s: since the last shard was done.
+            left: shards that are not done.
+
+        Raises:
+            ClusterChangedError: if nodes were lost and nothing is done any more, or if nodes came
+                and there is enough left to do.
+        """
+        if quiet_s < self._last_quiet_s:
+            self._gaps_s.append(self._last_quiet_s)
+        self._last_quiet_s = quiet_s
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _INTERVAL_S
+        nodes = _living()
+        if nodes != self._nodes:
+            self._lost = self._lost or bool(self._nodes - nodes)
+            self._nodes, self._changed = nodes, now
+        stalled_s = min(quiet_s, now - self._changed)
+        if self._lost and stalled_s > self._longest_stall_s():
+            count = f"{len(nodes)} node{'s' * (len(nodes) != 1)}"
+            raise ClusterChangedError(f"nodes were lost and nothing is done any more; {count} left")
+        if now - self._changed > _SETTLED_S and not self._too_small():
+            more = sum(size.now for size in self._pools()) - self._most
+            if more > 0 and left >= _SHARDS_PER_NEW_ACTOR * more:
+                raise ClusterChangedError(f"there is room for {more} more model actors")
+
+    def _longest_stall_s(self) -> float:
+        """Without a shard, that is still to be expected after a loss."""
+        # The first gap is the loading of models.
+        usual = 3 * max(self._gaps_s[1:], default=0.0)
+        if self._too_small():
+            return max(_STALL_S, usual)
+        return max(_ROOMY_STALL_S, usual) if self._gaps_s else _LOADING_S
+
+    def _too_small(self) -> bool:
+        have = ray.cluster_resources()
+        return any(
+            need > have.get(name, 0.0)
+            for name, need in (("CPU", self._needs["cpus"]), ("GPU", self._needs["gpus"]))
+        )
+
+
+def _living() -> frozenset[str]:
+    """Ids of the nodes that are up."""
+    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+
+
+class _Looking(ExecutionCallback):  # type: ignore[misc]
+    """Looks at every step of a stream's loop; what it raises ends the stream."""
+
+    look: ClassVar[Callable[[], None] | None] = None
+
+    def on_execution_step(self, executor: object) -> None:
+        """Called some ten times a second."""
+        if _Looking.look is not None:
+            _Looking.look()
+
+
+@contextmanager
+def watched(stream: ray.data.Dataset, look: Callable[[], None]) -> Iterator[None]:
+    """Context in which a stream is iterated, with ``look`` called all the while; it may raise."""
+    # Ray Data copies its settings to workers: a class that can be imported there holds no closure.
+    stream.context.custom_execution_callback_classes = [_Looking]
+    _Looking.look = look
+    try:
+        yield
+    finally:
+        _Looking.look = None

@@ -1,0 +1,140 @@
+"""What a command does when the Ray under it is gone.
+
+Ray ends a process whose head does not answer for a minute, from threads of its own, and does not
+start twice in one whose first one has died. So a command whose own Ray is gone becomes itself once
+more: the process keeps its id, terminal and output, and does what the same command again would do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+
+from raypipe.errors import terminate
+
+_STARTED_AGAIN = "RAYPIPE_STARTED_AGAIN"
+"""Environment variable with the number of times that this process has started again."""
+
+_TRIES = 5
+_INTERVAL_S = 1.0
+
+_HEAD_SILENT_S = 45.0
+"""Less than the minute after which Ray ends the process."""
+
+_is_command = False
+_may_start_again = False
+
+
+@contextmanager
+def as_command(*, starts_again: bool) -> Iterator[None]:
+    """Context of a command: SIGTERM ends it as Ctrl-C does, and so does the loss of its Ray.
+
+    Args:
+        starts_again: where the Ray was its own, the process starts again instead.
+    """
+    global _is_command, _may_start_again
+    before = _is_command, _may_start_again, signal.signal(signal.SIGTERM, terminate)
+    _is_command, _may_start_again = True, starts_again
+    try:
+        yield
+    finally:
+        _is_command, _may_start_again, handler = before
+        signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def own_ray_watched(is_whole: Callable[[], bool]) -> Iterator[None]:
+    """Context in which the command starts again once the Ray that it started has died.
+
+    Args:
+        is_whole: whether all of it is up.
+    """
+    with _watching(is_whole, 0.0, _start_again):
+        yield
+
+
+@contextmanager
+def head_watched(address: str) -> Iterator[None]:
+    """Context in which the command ends with a clear line once a cluster's head is gone.
+
+    Args:
+        address: ``host:port`` of the head.
+    """
+
+    def end() -> None:
+        _end(
+            f"the head of the Ray cluster at {address} has not answered for {_HEAD_SILENT_S:.0f} "
+            "s; what is written is safe, the same command continues once it is back"
+        )
+
+    with _watching(lambda: _answers(address), _HEAD_SILENT_S, end):
+        yield
+
+
+@contextmanager
+def _watching(
+    is_well: Callable[[], bool], silent_s: float, otherwise: Callable[[], None]
+) -> Iterator[None]:
+    """Context in which something is called once ``is_well`` has been false for some seconds."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        well = time.monotonic()
+        while not ended.wait(_INTERVAL_S):
+            if is_well():
+                well = time.monotonic()
+            elif time.monotonic() - well >= silent_s and not ended.is_set():
+                otherwise()
+                return
+
+    watcher = threading.Thread(target=watch, name="raypipe-ray", daemon=True)
+    if _is_command:
+        watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if watcher.is_alive():
+            watcher.join()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with suppress(OSError), closing(socket.create_connection((host, int(port)), timeout=5)):
+        return True
+    return False
+
+
+def _start_again() -> None:
+    """Replace this process by one that was given the same command; Ray's other processes end."""
+    tries = int(os.environ.get(_STARTED_AGAIN, "0")) + 1
+    if not _may_start_again or tries > _TRIES:
+        _end(f"the local Ray has died {tries} times; the same command continues")
+    sys.stdout.flush()
+    show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""
+    sys.stderr.write(f"{show_cursor}the local Ray has died; it is started again to go on\n")
+    sys.stderr.flush()
+    _kill_children()
+    os.environ[_STARTED_AGAIN] = str(tries)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _kill_children() -> None:
+    """End what Ray left behind of this process: its workers hold memory and CPUs."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _end(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+    os._exit(1)  # the main thread may wait in Ray for what will never come
