@@ -18,11 +18,11 @@ import ray.data
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.engines.contract import Tagged
-from raypipe.errors import RaypipeError, StoppedError
+from raypipe.errors import LostEngineError, RaypipeError, StoppedError
 from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
-from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.models import make_frontend
 from raypipe.runtime.infer.pools import PoolSize, pool_size
 from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
 from raypipe.runtime.infer.shard_work import (
@@ -34,6 +34,7 @@ from raypipe.runtime.infer.shard_work import (
     recommit_shard,
     verify_shard,
 )
+from raypipe.runtime.infer.supervised import run_engine
 
 _logger = logging.getLogger(__name__)
 
@@ -77,10 +78,12 @@ class _AskingStage:
     """
 
     _answered = 0
+    _label = ""
     _fault: str | None = None
 
     def _load(self, model: ModelConfig, load: Callable[[], _Loaded]) -> _Loaded | None:
         """A model; None if it cannot be loaded: why is told in the place of every shard."""
+        self._label = model.label
         try:
             return load()
         except Exception as error:
@@ -102,6 +105,9 @@ class _AskingStage:
         except StoppedError as error:
             # An exception would tear down the stream, with answered shards not yet written.
             done = StoppedShard(task, str(error), self._answered)
+        except LostEngineError as error:
+            self._fault = f"model {self._label} is lost: {error}"
+            done = StoppedShard(task, self._fault, self._answered, unloadable=True)
         return _pack(task.entry.name, done)
 
 
@@ -119,7 +125,7 @@ class EngineStage(_AskingStage):
             searches.append(verification.search)
         unique = list(dict.fromkeys(searches))
         self._engine = self._load(
-            config.model, lambda: make_engine(config, context.emotion_tokens, unique)
+            config.model, lambda: run_engine(config, context.emotion_tokens, unique)
         )
         self._frontend = make_frontend(config.model) if verifies_itself else None
 
@@ -147,7 +153,7 @@ class VerifyStage(_AskingStage):
         tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
         self._context = context
         self._verifier = self._load(
-            verifier.model, lambda: (frontend, make_engine(verifier, tokens, [search]))
+            verifier.model, lambda: (frontend, run_engine(verifier, tokens, [search]))
         )
 
     def __call__(self, batch: pa.Table) -> pa.Table:

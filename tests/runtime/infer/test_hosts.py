@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pickle
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from child_worker import Worker
+from fake_engine import checked_engine, tagged
+
+from raypipe.errors import CallError, StoppedError
+from raypipe.records import Search
+from raypipe.runtime.infer.hosts import HostedEngine, OwnProcess
+
+SEARCH = Search(2, True, 8)
+
+
+def test_an_engine_in_this_process_is_called_as_one_elsewhere() -> None:
+    host = OwnProcess(Worker)
+    assert host.call("echo", 1, limit_s=1e-9, keep=True) == 1
+    with pytest.raises(CallError, match=r"^unexpected ValueError: two lines$") as caught:
+        host.call("fail", ValueError("two\nlines"))
+    assert caught.value.code == "ValueError"
+    with pytest.raises(StoppedError, match="spent"):
+        host.call("fail", StoppedError("spent"))
+    assert not host.renewable
+    host.end()
+    assert host.call("echo", 2) == 2
+
+
+def test_a_hosted_engine_answers_as_it_does_alone() -> None:
+    engine = checked_engine()
+    hosted = HostedEngine(checked_engine)
+    assert hosted.capabilities() == engine.capabilities
+    inputs = tagged("u1", "u2")
+    # In bytes, as arrays are not compared by `==`.
+    assert pickle.dumps(hosted.ask(inputs, SEARCH, False)) == pickle.dumps(
+        engine.generate(inputs, SEARCH)
+    )
+
+
+class Caching:
+    """Notes when its audio cache begins and ends."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    @contextmanager
+    def audio_cache(self) -> Any:
+        self.notes.append("begin")
+        yield
+        self.notes.append("end")
+
+    def generate(self, inputs: Any, search: Search) -> list[Any]:
+        self.notes.append("ask")
+        return []
+
+
+def test_the_audio_cache_lasts_until_it_is_to_forget() -> None:
+    notes: list[str] = []
+    hosted = HostedEngine(partial(Caching, notes))
+    hosted.forget()
+    hosted.ask([], SEARCH, False)
+    for _ in range(2):
+        hosted.ask([], SEARCH, True)
+        hosted.ask([], SEARCH, True)
+        hosted.forget()
+    assert notes == ["ask", *["begin", "ask", "ask", "end"] * 2]
