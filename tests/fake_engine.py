@@ -51,6 +51,7 @@ class FakeOptions(PluginOptions):
         poison: what an engine does that is asked about an utterance, by its id: a key of
             :data:`DEEDS`, or one of ``wrong_type``, ``too_few``, ``another``, ``surrogate`` for its
             answers.
+        clips: what its frontend does that prepares a clip, by its id: a key of :data:`DEEDS`.
         loading: what an engine does that is loaded: a key of :data:`DEEDS`.
         log: file to which it writes the ids of every call, and ``load``.
     """
@@ -59,6 +60,7 @@ class FakeOptions(PluginOptions):
     fail: tuple[str, ...] = ()
     fail_ids: tuple[str, ...] = ()
     poison: dict[str, str] = Field(default_factory=dict)
+    clips: dict[str, str] = Field(default_factory=dict)
     loading: str | None = None
     log: str | None = None
 
@@ -106,6 +108,9 @@ class FakeFrontend:
         self._settings = settings
 
     def prepare(self, requests: Sequence[Request]) -> list[FakeInput | Failure]:
+        for request in requests:
+            if request.utterance_id in self._settings.options.clips:
+                DEEDS[self._settings.options.clips[request.utterance_id]]()
         return [
             FakeInput(
                 request.utterance_id,
@@ -259,6 +264,14 @@ PLUGIN = EnginePlugin(
     capabilities=FakeEngine.capabilities,
     options=FakeOptions,
 )
+
+
+def offer_in(folder: Path) -> None:
+    """Write what pip writes about a package that offers this engine; for other processes."""
+    facts = folder / "raypipe_fake-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: raypipe-fake\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[raypipe.engines]\nfake = fake_engine:PLUGIN\n")
 
 
 _SETTINGS: dict[str, Any] = {

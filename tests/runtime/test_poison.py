@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fake_engine import offer_in
 from in_process import InProcess
 
 from raypipe.tiny_alm.corpus import synthetic_utterances
@@ -36,10 +37,7 @@ DEEDS = {
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what pip writes about a package that offers the fake engine."""
     folder = tmp_path_factory.mktemp("site")
-    facts = folder / "raypipe_fake-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: raypipe-fake\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[raypipe.engines]\nfake = fake_engine:PLUGIN\n")
+    offer_in(folder)
     return folder
 
 
@@ -81,28 +79,29 @@ def test_every_poison_utterance_is_one_error_and_all_others_are_answered(
     # Neighbours, the first and the last of a shard, several in one shard, and a shard without.
     places = [0, 1, 7, ROWS - 1, ROWS, ROWS + 4, ROWS + 5, ROWS + 9]
     poison = {names()[at]: deed for at, deed in zip(places, DEEDS, strict=True)}
+    clip = names()[2 * ROWS + 3]
     limits = {"call_timeout_s": 24, "engine_memory_gb": 1, "gpus_per_actor": 0}
     document = runs.document(
         shards,
         tmp_path / "out",
-        model=fake(poison=poison),
+        model=fake(poison=poison, clips={clip: "segfault"}),
         resources=limits,
         max_error_fraction=0.5,
     )
     done = raypipe_run(site, document, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = runs.rows(tmp_path / "out", "FROM errors")
-    assert {row["utterance_id"]: row["error_type"] for row in rows} == {
-        name: DEEDS[deed] for name, deed in poison.items()
+    assert len(rows) == len(poison) + 1
+    assert {row["utterance_id"]: (row["stage"], row["error_type"]) for row in rows} == {
+        **{name: ("engine", DEEDS[deed]) for name, deed in poison.items()},
+        clip: ("decode", "process_died"),
     }
-    assert len(rows) == len(poison)
-    assert {row["stage"] for row in rows} == {"engine"}
     calm = InProcess(tmp_path / "calm", shards)
     calm.finished(decoding=document["decoding"])
     answers = "SELECT utterance_id, strategy, probs FROM predictions ORDER BY ALL"
-    expected = [row for row in calm.rows(answers) if row["utterance_id"] not in poison]
+    expected = [row for row in calm.rows(answers) if row["utterance_id"] not in {*poison, clip}]
     assert runs.rows(tmp_path / "out", answers) == expected
-    assert len({row["utterance_id"] for row in expected}) == ROWS * SHARDS - len(poison)
+    assert len({row["utterance_id"] for row in expected}) == ROWS * SHARDS - len(rows)
 
 
 def test_an_engine_that_dies_while_it_is_loaded_ends_the_run_with_its_reason(

@@ -56,7 +56,7 @@ class Channel:
         """
         known = self._sent if keep else {}
         body = io.BytesIO()
-        writer = _Writer(body, known)
+        writer = _MessageWriter(body, known)
         writer.dump(item)
         buffers: list[pickle.PickleBuffer] = []
         arrays = pickle.dumps(
@@ -88,7 +88,7 @@ class Channel:
         arrays, body, *buffers = [self._read(size, deadline) for size in sizes]
         del self._received[kept:]
         self._received += pickle.loads(arrays, buffers=buffers)
-        return _Reader(body, self._received).load()
+        return _MessageReader(body, self._received).load()
 
     def _read(self, size: int, deadline: float | None) -> bytearray:
         data = bytearray(size)
@@ -103,7 +103,7 @@ class Channel:
         return data
 
 
-class _Writer(pickle.Pickler):
+class _MessageWriter(pickle.Pickler):
     """Writes numbers in the place of arrays.
 
     Args:
@@ -128,7 +128,7 @@ class _Writer(pickle.Pickler):
         return found[0]
 
 
-class _Reader(pickle.Unpickler):
+class _MessageReader(pickle.Unpickler):
     """Puts the arrays back."""
 
     def __init__(self, body: bytearray, arrays: Sequence[_Array]) -> None:

@@ -100,7 +100,7 @@ class ChildProcess:
             CallError: for an exception there that is none of raypipe's own.
             RaypipeError: as the method raised it.
         """
-        self._send(_Call(method, arguments), keep=keep)
+        self._send(_MethodCall(method, arguments), keep=keep)
         return self._result(limit_s)
 
     def _send(self, item: object, *, keep: bool) -> None:
@@ -158,7 +158,7 @@ class ChildProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _MethodCall:
     """A method and its arguments."""
 
     method: str
@@ -228,7 +228,7 @@ def serve(connection: int, lifeline: int) -> None:
                 if callable(request):
                     worker, reply = request(), _Returned(None)
                 else:
-                    assert isinstance(request, _Call)
+                    assert isinstance(request, _MethodCall)
                     reply = _Returned(getattr(worker, request.method)(*request.arguments))
             except Exception as error:  # of an engine or a codec: anything
                 reply = _raised(error)

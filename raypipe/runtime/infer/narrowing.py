@@ -11,6 +11,9 @@ from raypipe.errors import CallError
 _SMALL = 4
 """Utterances that are not worth being asked about in parts before each is asked about alone."""
 
+SMALLEST_SHARE = 1 / 8
+"""Of the time of a whole call, what one about few of its items gets at least."""
+
 ItemT = TypeVar("ItemT")
 ReplyT = TypeVar("ReplyT")
 
@@ -30,7 +33,8 @@ def narrowed(
 
     Args:
         items: in the order of the replies.
-        ask: replies about some of them, given them and their share of all; raises CallError.
+        ask: replies about some of them, given them and their share of the time of a whole call, an
+            eighth at least; raises CallError.
         failed: what stands in the place of an item's replies.
 
     Example:
@@ -73,7 +77,9 @@ def _in_parts(
         try:
             # All others are not to blame: another failed call would only say so again.
             replies = (
-                None if is_last and not is_found and len(part) > 1 else ask(part, len(part) / whole)
+                None
+                if is_last and not is_found and len(part) > 1
+                else ask(part, max(len(part) / whole, SMALLEST_SHARE))
             )
         except CallError as error:
             is_found = True

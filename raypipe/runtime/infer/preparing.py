@@ -66,20 +66,36 @@ def prepare_shard(
     context: RunContext,
     frontend: Frontend[Tagged],
     verifier: Frontend[Tagged] | None = None,
+    part: range | None = None,
 ) -> PreparedShard:
-    """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`."""
+    """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`.
+
+    Args:
+        task: which shard.
+        context: of the run.
+        frontend: of the model that is asked.
+        verifier: of another model that verifies; None where there is none.
+        part: rows that are made ready, neighbours; None for all.
+    """
+    rows = read_rows(task, context)
+    if isinstance(rows, Failure):
+        return PreparedShard(task, PreparedRows(), rows)
+    part = range(len(rows)) if part is None else part
+    repeated = {row - part.start: where for row, where in task.repeated.items() if row in part}
+    wanted = rows[part.start : part.stop]
+    return PreparedShard(task, prepare_rows(wanted, context, frontend, verifier, repeated=repeated))
+
+
+def read_rows(task: ShardTask, context: RunContext) -> Sequence[Utterance | Failure] | Failure:
+    """Rows of a shard, or why the whole of it cannot be read."""
     try:
-        rows = read_shard(context.shards, task.entry, context.labels)[: task.take]
+        return read_shard(context.shards, task.entry, context.labels)[: task.take]
     except ShardError as error:
-        failure = Failure(None, "read", type(error).__name__, str(error))
-        return PreparedShard(task, PreparedRows(), failure)
+        return Failure(None, "read", type(error).__name__, str(error))
     except RaypipeError:
         raise
     except Exception as error:  # of a library, about a file that nobody foresaw
-        return PreparedShard(task, PreparedRows(), Failure(None, "read", *unexpected(error)))
-    return PreparedShard(
-        task, prepare_rows(rows, context, frontend, verifier, repeated=task.repeated)
-    )
+        return Failure(None, "read", *unexpected(error))
 
 
 def prepare_rows(
@@ -116,7 +132,7 @@ def prepare_rows(
         for clips in clips_by_row
     )
     heard_s = tuple(None if isinstance(clips, Failure) else clips.seconds for clips in clips_by_row)
-    return PreparedRows(tuple(_without_audio(row) for row in rows), windows, heard_s)
+    return PreparedRows(tuple(without_audio(row) for row in rows), windows, heard_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,5 +330,6 @@ def filled(
     )
 
 
-def _without_audio(row: Utterance | Failure) -> Utterance | None:
+def without_audio(row: Utterance | Failure) -> Utterance | None:
+    """A row as it is kept beside its clips; None where there is none."""
     return None if isinstance(row, Failure) else dataclasses.replace(row, audio=b"")

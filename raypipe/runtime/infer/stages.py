@@ -17,14 +17,12 @@ import pyarrow as pa
 import ray.data
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
-from raypipe.engines.contract import Tagged
 from raypipe.errors import LostEngineError, RaypipeError, StoppedError
-from raypipe.protocols import Frontend
 from raypipe.records import EmotionTokens, Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_frontend
 from raypipe.runtime.infer.pools import PoolSize, pool_size
-from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
+from raypipe.runtime.infer.preparing import PreparedShard
 from raypipe.runtime.infer.shard_work import (
     AnsweredShard,
     ShardSummary,
@@ -35,6 +33,7 @@ from raypipe.runtime.infer.shard_work import (
     verify_shard,
 )
 from raypipe.runtime.infer.supervised import run_engine
+from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
 
 _logger = logging.getLogger(__name__)
 
@@ -52,22 +51,17 @@ def _unpack(batch: pa.Table) -> Any:
 
 
 class PrepareStage:
-    """Reads shards and makes model inputs; holds tokenizers and feature extractors."""
+    """Reads shards and makes model inputs; its process has tokenizers and feature extractors."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        self._context = context
-        self._frontend = make_frontend(config.model)
-        self._verifier: Frontend[Tagged] | None = None
-        if _has_another_verifier(context):
-            self._verifier = make_frontend(config.as_verifier().model)
+        self._preparing = SupervisedPreparing(config, context)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Prepare the one shard in the batch."""
         task: ShardTask = _unpack(batch)
         if task.generated:
             return _pack(task.entry.name, task)
-        work = prepare_shard(task, self._context, self._frontend, self._verifier)
-        return _pack(task.entry.name, work)
+        return _pack(task.entry.name, self._preparing.prepare(task))
 
 
 class _AskingStage:

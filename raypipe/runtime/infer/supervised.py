@@ -8,7 +8,6 @@ one becomes a failure with its reason; all others are answered.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -26,16 +25,14 @@ from raypipe.errors import (
 from raypipe.protocols import Capabilities, EngineRequest
 from raypipe.records import EmotionTokens, Failure, Generation, Search
 from raypipe.runtime.infer.child_process import ChildProcess
-from raypipe.runtime.infer.hosts import EngineHost, HostedEngine, OwnProcess
+from raypipe.runtime.infer.hosts import Host, HostedEngine, OwnProcess, RenewedHost, failure_of
 from raypipe.runtime.infer.models import make_engine
 from raypipe.runtime.infer.narrowing import narrowed
 
-LOADS = 3
-"""Times that an engine is loaded whose process ends meanwhile."""
 MOST_ENDS = 12
 """Ends of its process in succession after which an engine has to answer what it answered before."""
-SMALLEST_SHARE = 1 / 8
-"""Of the time of a whole call, what one about few of its utterances gets at least."""
+MOST_VAIN_DOUBTS = 5
+"""Fresh processes in succession after which an engine's exceptions are taken for what they say."""
 
 _logger = logging.getLogger(__name__)
 
@@ -58,7 +55,7 @@ def run_engine(
     """
     resources = config.resources
     make = partial(HostedEngine, partial(make_engine, config, emotion_tokens, searches))
-    start: Callable[[], EngineHost] = partial(OwnProcess, make)
+    start: Callable[[], Host] = partial(OwnProcess, make)
     if resources.isolate and config.model.api is None:
         start = partial(ChildProcess, make, memory_gb=resources.engine_memory_gb)
     return SupervisedEngine(start, resources.call_timeout_s)
@@ -82,18 +79,20 @@ class SupervisedEngine:
 
     capabilities: Capabilities
 
-    def __init__(self, start: Callable[[], EngineHost], limit_s: float) -> None:
-        self._start, self._limit_s = start, limit_s
+    def __init__(self, start: Callable[[], Host], limit_s: float) -> None:
+        self._limit_s = limit_s
         self._has_cache = False
         self._ends: list[ProcessEndedError] = []
         """Of its process, since it last answered."""
         self._is_doubtful = False
         """Whether its last call raised: something of that may be left in its process."""
-        self._is_genuine = False
-        """Whether a fresh process raises what a doubtful one did, too."""
+        self._vain_doubts = 0
+        """Fresh processes in succession that raised what a doubtful one did, too."""
         self._answered: tuple[Tagged, Search | EngineRequest] | None = None
         """What it was able to answer."""
-        self._host: EngineHost | None = self._load(again=False)
+        self._host = RenewedHost(start)
+        self._host.load()
+        self.capabilities = self._host.call("capabilities")
 
     @contextmanager
     def audio_cache(self) -> Iterator[None]:
@@ -125,7 +124,6 @@ class SupervisedEngine:
     def _replies(
         self, inputs: Sequence[Tagged], request: Search | EngineRequest
     ) -> list[Generation | Failure]:
-        self._is_genuine = False
         grouped = groupby(inputs, key=lambda tagged: tagged.utterance_id)
         return narrowed(
             [tuple(group) for _, group in grouped], partial(self._ask, request), _failures
@@ -143,30 +141,28 @@ class SupervisedEngine:
             CallError: if one of them is to blame.
         """
         inputs = tuple(chain.from_iterable(utterances))
-        limit_s = self._limit_s * max(share, SMALLEST_SHARE)
+        limit_s = self._limit_s * share
         was_doubtful = self._is_doubtful
         try:
             return self._call(inputs, request, limit_s)
-        except ProcessEndedError as error:
-            _logger.warning(
-                "asked about %d utterances, the engine's process %s", len(utterances), error
-            )
+        except ProcessEndedError:
             raise
         except CallError:
-            may_be_left_over = was_doubtful and not self._is_genuine
-            if len(utterances) > 1 or not may_be_left_over or not self._is_renewable:
+            may_be_left_over = was_doubtful and self._host.renewable
+            is_alone = len(utterances) == 1
+            if not (is_alone and may_be_left_over and self._vain_doubts < MOST_VAIN_DOUBTS):
                 raise
-        self._drop()
-        self._is_genuine = True
+        self._host.drop()
+        self._vain_doubts += 1
         replies = self._call(inputs, request, limit_s)
-        self._is_genuine = False
+        self._vain_doubts = 0
         return replies
 
     def _call(
         self, inputs: Sequence[Tagged], request: Search | EngineRequest, limit_s: float
     ) -> list[Generation | Failure]:
-        if self._host is None:
-            self._host = self._load(again=True)
+        if not self._host.is_loaded:
+            self._host.load()
             self._check_life()
         replies = self._put(inputs, request, limit_s)
         self._answered = inputs[0], request
@@ -175,15 +171,14 @@ class SupervisedEngine:
     def _put(
         self, inputs: Sequence[Tagged], request: Search | EngineRequest, limit_s: float
     ) -> list[Generation | Failure]:
-        assert self._host is not None
         keep = self._has_cache
         try:
             replies: list[Generation | Failure] = self._host.call(
                 "ask", inputs, request, keep, limit_s=limit_s, keep=keep
             )
         except ProcessEndedError as error:
-            self._drop()
             self._ends.append(error)
+            self._is_doubtful = False
             raise
         except UnsupportedError:
             raise
@@ -216,44 +211,17 @@ class SupervisedEngine:
                 f"its process ended {ends}, then it did not answer what it had answered before"
             ) from error
 
-    def _load(self, *, again: bool) -> EngineHost:
-        for attempt in range(1, LOADS + 1):
-            try:
-                host = self._start()
-                self.capabilities = host.call("capabilities")
-                return host
-            except ProcessEndedError as error:
-                why = f"its process {error}"
-            except CallError as error:
-                if not again:
-                    raise
-                why = str(error)
-            if attempt < LOADS:
-                time.sleep(attempt)  # until the memory of what was there before is free
-        raise LostEngineError(f"{why} while it was loaded, the last of {LOADS} times")
-
     def _forget(self) -> None:
-        if self._host is None:
+        if not self._host.is_loaded:
             return
         try:
             self._host.call("forget", limit_s=self._limit_s)
         except CallError as error:  # every answer is here
             _logger.warning("the engine is loaded anew: %s", error)
-            self._drop()
-
-    @property
-    def _is_renewable(self) -> bool:
-        return self._host is not None and self._host.renewable
-
-    def _drop(self) -> None:
-        """Let go of the process, if there can be another one."""
-        if self._host is not None and self._host.renewable:
-            self._host.end()
-            self._host = None
-        self._is_doubtful = False
+            self._host.drop()
 
 
 def _failures(utterance: Sequence[Tagged], error: CallError) -> list[Generation | Failure]:
-    ended = isinstance(error, ProcessEndedError)
-    message = f"the engine's process {error}" if ended else str(error)
-    return [Failure(tagged.utterance_id, "engine", error.code, message) for tagged in utterance]
+    return [
+        failure_of(tagged.utterance_id, "engine", error, "the engine's") for tagged in utterance
+    ]

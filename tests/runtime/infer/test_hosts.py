@@ -9,9 +9,10 @@ import pytest
 from child_worker import Worker
 from fake_engine import checked_engine, tagged
 
-from raypipe.errors import CallError, StoppedError
-from raypipe.records import Search
-from raypipe.runtime.infer.hosts import HostedEngine, OwnProcess
+from raypipe.errors import CallError, ProcessEndedError, StoppedError
+from raypipe.records import Failure, Search
+from raypipe.runtime.infer.child_process import ChildProcess
+from raypipe.runtime.infer.hosts import HostedEngine, OwnProcess, RenewedHost, failure_of
 
 SEARCH = Search(2, True, 8)
 
@@ -67,3 +68,35 @@ def test_the_audio_cache_lasts_until_it_is_to_forget() -> None:
         hosted.ask([], SEARCH, True)
         hosted.forget()
     assert notes == ["ask", *["begin", "ask", "ask", "end"] * 2]
+
+
+def test_what_ends_a_process_is_made_again_in_another_one() -> None:
+    host = RenewedHost(partial(ChildProcess, Worker))
+    assert not host.is_loaded
+    assert host.call("echo", 1) == 1
+    assert host.renewable
+    with pytest.raises(ProcessEndedError, match="exit code 3"):
+        host.call("do", "exit")
+    assert not host.is_loaded
+    assert host.call("echo", 2) == 2
+    host.drop()
+    assert not host.renewable
+
+
+def test_what_is_in_this_process_stays() -> None:
+    host = RenewedHost(partial(OwnProcess, Worker))
+    host.load()
+    host.drop()
+    assert host.is_loaded
+    assert not host.renewable
+
+
+def test_a_failure_says_what_happened_to_whom() -> None:
+    died = ProcessEndedError("process_died", "was ended by SIGSEGV")
+    assert failure_of("u1", "decode", died, "the frontend's") == Failure(
+        "u1", "decode", "process_died", "the frontend's process was ended by SIGSEGV"
+    )
+    raised = CallError("ValueError", "unexpected ValueError: x")
+    assert failure_of(None, "read", raised, "the frontend's") == Failure(
+        None, "read", "ValueError", "unexpected ValueError: x"
+    )

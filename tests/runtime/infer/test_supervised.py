@@ -22,10 +22,16 @@ from raypipe.errors import (
 )
 from raypipe.protocols import Capabilities
 from raypipe.records import Failure, Generation, Search
+from raypipe.runtime.infer import hosts
 from raypipe.runtime.infer import supervised as module
 from raypipe.runtime.infer.child_process import ChildProcess
-from raypipe.runtime.infer.hosts import HostedEngine, OwnProcess
-from raypipe.runtime.infer.supervised import LOADS, MOST_ENDS, SupervisedEngine, run_engine
+from raypipe.runtime.infer.hosts import LOADS, HostedEngine, OwnProcess
+from raypipe.runtime.infer.supervised import (
+    MOST_ENDS,
+    MOST_VAIN_DOUBTS,
+    SupervisedEngine,
+    run_engine,
+)
 
 SEARCH = Search(2, True, 8)
 NAMES = tuple(f"u{number}" for number in range(12))
@@ -51,7 +57,7 @@ REASONS = {
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(hosts.time, "sleep", lambda _: None)
 
 
 def in_processes(limit_s: float = 600, memory_gb: float | None = None, **options: Any) -> Any:
@@ -161,11 +167,31 @@ def test_nobody_is_blamed_for_what_was_left_in_a_process() -> None:
     assert names_of(log) == calls
 
 
-def test_one_fresh_process_is_enough_to_believe_that_all_raise() -> None:
-    engine, log = scripted(*[RAISED] * 100)
+class BrokenDevice(Scripted):
+    """After an utterance of its poison, everything raises until the process is another one."""
+
+    is_broken = False
+
+    def call(self, method: str, *arguments: Any, **limits: Any) -> Any:
+        names = [tagged.utterance_id for tagged in arguments[0]] if method == "ask" else []
+        self.is_broken |= not {"u0", "u1", "u9"}.isdisjoint(names)
+        if self.is_broken and method == "ask":
+            raise RAISED
+        return super().call(method, *arguments, **limits)
+
+
+def test_nor_after_an_utterance_that_broke_it_by_itself() -> None:
+    engine = SupervisedEngine(partial(BrokenDevice, [], []), 80)
+    replies = engine.generate(tagged(*NAMES), SEARCH)
+    blamed = [reply.utterance_id for reply in replies if isinstance(reply, Failure)]
+    assert blamed == ["u0", "u1", "u9"]
+
+
+def test_an_engine_that_always_raises_is_not_loaded_for_ever() -> None:
+    engine, log = scripted(*[RAISED] * 1000)
     replies = engine.generate(tagged(*NAMES), SEARCH)
     assert all(isinstance(reply, Failure) for reply in replies)
-    assert names_of(log).count("load") == 2
+    assert names_of(log).count("load") == 1 + MOST_VAIN_DOUBTS
 
 
 @pytest.mark.parametrize("error", [StoppedError("spent"), ConfigError("x"), UnsupportedError("y")])
