@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,7 +31,9 @@ from raypipe.records import (
 )
 from raypipe.runtime.infer.answering import WindowInputs
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
-from raypipe.shards import read_shard
+from raypipe.shards.read import shard_bytes, shard_rows
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +70,33 @@ def prepare_shard(
     context: RunContext,
     frontend: Frontend[Tagged],
     verifier: Frontend[Tagged] | None = None,
-    part: range | None = None,
 ) -> PreparedShard:
-    """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`.
-
-    Args:
-        task: which shard.
-        context: of the run.
-        frontend: of the model that is asked.
-        verifier: of another model that verifies; None where there is none.
-        part: rows that are made ready, neighbours; None for all.
-    """
-    rows = read_rows(task, context)
+    """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`."""
+    data = read_data(task, context)
+    rows = data if isinstance(data, Failure) else read_rows(data, task, context)
     if isinstance(rows, Failure):
         return PreparedShard(task, PreparedRows(), rows)
-    part = range(len(rows)) if part is None else part
-    repeated = {row - part.start: where for row, where in task.repeated.items() if row in part}
-    wanted = rows[part.start : part.stop]
-    return PreparedShard(task, prepare_rows(wanted, context, frontend, verifier, repeated=repeated))
+    return PreparedShard(
+        task, prepare_rows(rows, context, frontend, verifier, repeated=task.repeated)
+    )
 
 
-def read_rows(task: ShardTask, context: RunContext) -> Sequence[Utterance | Failure] | Failure:
-    """Rows of a shard, or why the whole of it cannot be read."""
+def read_data(task: ShardTask, context: RunContext) -> bytes | Failure:
+    """The object of a shard, or why it cannot be read."""
+    return _read(lambda: shard_bytes(context.shards, task.entry))
+
+
+def read_rows(
+    data: bytes, task: ShardTask, context: RunContext
+) -> list[Utterance | Failure] | Failure:
+    """Rows in a shard's object, or why it cannot be read."""
+    read = partial(shard_rows, data, context.shards, task.entry, context.labels)
+    return _read(lambda: read()[: task.take])
+
+
+def _read(step: Callable[[], _Read]) -> _Read | Failure:
     try:
-        return read_shard(context.shards, task.entry, context.labels)[: task.take]
+        return step()
     except ShardError as error:
         return Failure(None, "read", type(error).__name__, str(error))
     except RaypipeError:

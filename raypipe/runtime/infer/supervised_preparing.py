@@ -23,7 +23,8 @@ from raypipe.runtime.infer.narrowing import narrowed
 from raypipe.runtime.infer.preparing import (
     PreparedRows,
     PreparedShard,
-    prepare_shard,
+    prepare_rows,
+    read_data,
     read_rows,
     without_audio,
 )
@@ -49,13 +50,32 @@ class HostedFrontends:
         if context.verification is not None and not context.verification.own_model:
             self._verifier = make_frontend(config.as_verifier().model)
 
-    def prepare(self, task: ShardTask, part: range | None) -> PreparedShard:
-        """As :func:`raypipe.runtime.infer.preparing.prepare_shard`."""
-        return prepare_shard(task, self._context, self._frontend, self._verifier, part)
+    def prepare(self, task: ShardTask, data: bytes, part: range | None = None) -> PreparedShard:
+        """A shard, made ready for the model.
 
-    def read(self, task: ShardTask) -> list[tuple[str | None, Utterance | None]] | Failure:
+        Args:
+            task: which shard.
+            data: its object.
+            part: rows that are made ready, neighbours; None for all.
+        """
+        rows = read_rows(data, task, self._context)
+        if isinstance(rows, Failure):
+            return PreparedShard(task, PreparedRows(), rows)
+        part = range(len(rows)) if part is None else part
+        made = prepare_rows(
+            rows[part.start : part.stop],
+            self._context,
+            self._frontend,
+            self._verifier,
+            repeated={at - part.start: where for at, where in task.repeated.items() if at in part},
+        )
+        return PreparedShard(task, made)
+
+    def read(
+        self, task: ShardTask, data: bytes
+    ) -> list[tuple[str | None, Utterance | None]] | Failure:
         """Id and utterance of every row, without its audio; or why the shard cannot be read."""
-        rows = read_rows(task, self._context)
+        rows = read_rows(data, task, self._context)
         if isinstance(rows, Failure):
             return rows
         return [(row.utterance_id, without_audio(row)) for row in rows]
@@ -91,25 +111,31 @@ class SupervisedPreparing:
         start: Callable[[], Host] = partial(OwnProcess, make)
         if config.resources.isolate:
             start = partial(ChildProcess, make)
+        self._context = context
         self._host = RenewedHost(start)
         self._limit_s = config.resources.call_timeout_s
 
     def prepare(self, task: ShardTask) -> PreparedShard:
-        """As :func:`raypipe.runtime.infer.preparing.prepare_shard`.
+        """A shard, read and made ready for the model.
+
+        It is read here, where the storage may take its time.
 
         Raises:
             LostEngineError: if the process ends while frontends are loaded.
             RaypipeError: of raypipe, if no row is to blame.
         """
+        data = read_data(task, self._context)
+        if isinstance(data, Failure):
+            return PreparedShard(task, PreparedRows(), data)
         try:
-            shard: PreparedShard = self._host.call("prepare", task, None, limit_s=self._limit_s)
+            shard: PreparedShard = self._host.call("prepare", task, data, limit_s=self._limit_s)
         except CallError as error:
-            return self._in_parts(task, error)
+            return self._in_parts(task, data, error)
         return shard
 
-    def _in_parts(self, task: ShardTask, first: CallError) -> PreparedShard:
+    def _in_parts(self, task: ShardTask, data: bytes, first: CallError) -> PreparedShard:
         try:
-            rows = self._host.call("read", task, limit_s=self._limit_s)
+            rows = self._host.call("read", task, data, limit_s=self._limit_s)
         except CallError as error:
             rows = failure_of(None, "read", error, _WHOSE)
         if isinstance(rows, Failure):
@@ -120,7 +146,7 @@ class SupervisedPreparing:
                 raise first
             wanted = range(part[0].at, part[-1].at + 1)
             limit_s = self._limit_s * share
-            shard: PreparedShard = self._host.call("prepare", task, wanted, limit_s=limit_s)
+            shard: PreparedShard = self._host.call("prepare", task, data, wanted, limit_s=limit_s)
             made = shard.rows
             return list(zip(made.utterances, made.windows, made.heard_s, strict=True))
 
