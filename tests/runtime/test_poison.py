@@ -119,3 +119,19 @@ def test_an_engine_that_dies_while_it_is_loaded_ends_the_run_with_its_reason(
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (record["status"], record["reason"].endswith(reason)) == ("failed", True)
     assert log.read_text().splitlines() == ["load"] * 3
+
+
+def test_an_engine_that_every_utterance_ends_ends_the_run_with_its_reason(
+    site: Path, shards: Path, runs: Any, tmp_path: Path
+) -> None:
+    model = fake(poison=dict.fromkeys(names(), "exit"))
+    document = runs.document(
+        shards, tmp_path / "out", model=model, resources={"gpus_per_actor": 0, "actors": 1}
+    )
+    done = raypipe_run(site, document, tmp_path)
+    assert done.returncode != 0
+    reason = "model fake is lost: its process ended 12 times in succession"
+    assert reason in " ".join(done.stderr.split())
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["reason"].startswith(reason)
