@@ -304,7 +304,8 @@ class ResourcesConfig(ConfigSection):
         call_timeout_s: seconds that the engine may take over the utterances of a shard, before the
             one that holds it up is looked for. Loading the model is not counted.
         engine_memory_gb: GB (10^9 bytes) of main memory that the model's process may take; more
-            counts as a failed call. None for no limit. Watched on Linux.
+            counts as a failed call. None for what the machine has: in one that is nearly full, a
+            process that has just grown much. Watched on Linux.
     """
 
     actors: Auto | Annotated[int, Field(ge=1)] = "auto"

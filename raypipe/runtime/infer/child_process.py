@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import multiprocessing.connection
 import os
 import signal
@@ -19,11 +20,11 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from raypipe.errors import CallError, ProcessEndedError, RaypipeError, unexpected
 from raypipe.runtime.infer.channel import Channel
+from raypipe.runtime.infer.memory_watch import MemoryWatch
 
 _logger = logging.getLogger(__name__)
 
@@ -31,8 +32,7 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     f"from {__name__} import serve; serve(*json.loads(sys.argv[2]))"
 )
-_LOOK_EVERY_S = 0.5
-_LOOK_AT_MEMORY_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.05
 _DIE_S = 10.0
 """Seconds that a process which has closed its connection may take to end."""
 
@@ -42,8 +42,8 @@ class ChildProcess:
 
     Args:
         make: makes the object, there; can be pickled.
-        memory_gb: GB (10^9 bytes) of memory beyond which the process is killed; None for no limit.
-            Watched where the system tells it in ``/proc``.
+        memory_gb: GB (10^9 bytes) of memory beyond which the process is killed; None for what the
+            machine has. See :mod:`raypipe.runtime.infer.memory_watch`.
 
     Raises:
         ProcessEndedError: if the process ends while the object is made.
@@ -68,7 +68,7 @@ class ChildProcess:
         theirs.close()
         os.close(read_end)
         self._channel = Channel(ours)
-        self._memory_gb = memory_gb
+        self._memory = MemoryWatch(self._process.pid, memory_gb)
         self.end = weakref.finalize(self, _end, self._process, self._channel, write_end)
         """End the process, whatever it is at; so does the end of this one."""
         try:
@@ -117,33 +117,28 @@ class ChildProcess:
         raise reply.error
 
     def _reply(self, limit_s: float | None) -> object:
-        deadline = None if limit_s is None else time.monotonic() + limit_s
-        pause = _LOOK_EVERY_S if self._memory_gb is None else _LOOK_AT_MEMORY_EVERY_S
+        deadline = math.inf if limit_s is None else time.monotonic() + limit_s
+        self._memory.begin()
         while True:
-            left_s = (
-                pause if deadline is None else max(0.0, min(pause, deadline - time.monotonic()))
-            )
+            left_s = max(0.0, min(_LOOK_EVERY_S, deadline - time.monotonic()))
             try:
                 if multiprocessing.connection.wait([self._channel.fileno()], left_s):
-                    return self._channel.receive(deadline)
+                    return self._channel.receive(None if limit_s is None else deadline)
             except (EOFError, ConnectionError):
                 raise self._ended() from None
             except TimeoutError:
                 pass  # it is over: see below
             if self._process.poll() is not None:
                 raise self._ended()
-            used_gb = 0.0 if self._memory_gb is None else _memory_gb(self.pid)
-            if self._memory_gb is not None and used_gb > self._memory_gb:
-                self.end()
-                raise ProcessEndedError(
-                    "memory_limit",
-                    f"took more than {self._memory_gb:g} GB of memory and was killed",
-                )
-            if deadline is not None and time.monotonic() >= deadline:
-                self.end()
-                raise ProcessEndedError(
-                    "timeout", f"gave no answer within {limit_s:g} s and was killed"
-                )
+            excess = self._memory.excess()
+            if excess is not None:
+                raise self._killed("memory_limit", excess)
+            if time.monotonic() >= deadline:
+                raise self._killed("timeout", f"gave no answer within {limit_s:g} s")
+
+    def _killed(self, code: str, why: str) -> ProcessEndedError:
+        self.end()
+        return ProcessEndedError(code, f"{why} and was killed")
 
     def _ended(self) -> ProcessEndedError:
         """How the process ended by itself."""
@@ -192,15 +187,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal has no name of its own
         return f"signal {number}"
-
-
-def _memory_gb(pid: int) -> float:
-    """Resident memory of a process in GB; 0 where the system does not tell."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
 def serve(connection: int, lifeline: int) -> None:

@@ -23,6 +23,7 @@ from raypipe.errors import (
     RaypipeError,
     StoppedError,
 )
+from raypipe.runtime.infer import memory_watch
 from raypipe.runtime.infer.child_process import ChildProcess
 
 
@@ -121,6 +122,19 @@ def test_a_process_that_fills_the_memory_is_killed() -> None:
         child.call("do", "memory")
     assert caught.value.code == "memory_limit"
     assert not is_running(child.pid)
+
+
+def test_so_is_one_that_fills_a_machine_that_is_nearly_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child = ChildProcess(Worker)
+    monkeypatch.setattr(memory_watch, "machine_bytes", lambda: (4e9, 0.1e9))
+    assert child.call("echo", 1) == 1
+    with pytest.raises(
+        ProcessEndedError, match=r"^filled the memory of the machine and was"
+    ) as caught:
+        child.call("do", "memory")
+    assert caught.value.code == "memory_limit"
 
 
 def test_what_it_has_started_ends_with_it(child: ChildProcess) -> None:
