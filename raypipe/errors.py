@@ -7,7 +7,10 @@ RaypipeError
 ├── DecodeError          one clip is not usable audio
 ├── EngineError          one utterance cannot be answered by the model
 │   ├── UnsupportedError the engine does not offer what was asked
-│   └── DeadEndError     the grammar leaves an answer no token to go on with
+│   ├── DeadEndError     the grammar leaves an answer no token to go on with
+│   └── LostEngineError  an engine's process ends whatever it is asked
+├── CallError            a worker's call came to nothing
+│   └── ProcessEndedError and its process with it
 ├── StoreError           object storage refuses or does not keep its promises
 │   ├── ObjectMissingError there is no object of that name
 │   └── FingerprintError an output holds another run's results
@@ -56,6 +59,10 @@ class DecodeError(RaypipeError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str]]:
+        """How it is made anew in another process."""
+        return type(self), (self.code, str(self))
+
 
 class EngineError(RaypipeError):
     """One utterance cannot be answered by the model."""
@@ -67,6 +74,32 @@ class UnsupportedError(EngineError):
 
 class DeadEndError(EngineError):
     """The grammar leaves an answer no token to go on with, and it may not end there."""
+
+
+class LostEngineError(EngineError):
+    """An engine's process ends while the model is loaded, or whatever it is asked."""
+
+
+class CallError(RaypipeError):
+    """A call of a worker raised what nobody foresaw; whatever it was about is to blame.
+
+    Args:
+        code: short stable name of the reason: the exception's, ``"process_died"``, ``"timeout"`` or
+            ``"memory_limit"``; stored as ``error_type``.
+        message: in words.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type[CallError], tuple[str, str]]:
+        """How it is made anew in another process."""
+        return type(self), (self.code, str(self))
+
+
+class ProcessEndedError(CallError):
+    """A worker's process died, or was killed as it took too long or too much; says how."""
 
 
 class StoreError(RaypipeError):

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from raypipe.engines.contract import CheckedEngine, Tagged
 from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings, PluginOptions
-from raypipe.labels import LabelSet
+from raypipe.labels import LABEL_SETS, LabelSet
 from raypipe.protocols import Capabilities
 from raypipe.records import (
     EmotionTokens,
@@ -40,11 +48,44 @@ class FakeOptions(PluginOptions):
             id and the prompt alone.
         fail: what a question must hold to get no answer: ``beams``, ``greedy``, ``long`` (an
             answer of more than 200 tokens), ``scores``; only for ids in ``fail_ids``, if any.
+        poison: what an engine does that is asked about an utterance, by its id: a key of
+            :data:`DEEDS`, or one of ``wrong_type``, ``too_few``, ``another``, ``surrogate`` for its
+            answers.
+        clips: what its frontend does that prepares a clip, by its id: a key of :data:`DEEDS`.
+        loading: what an engine does that is loaded: a key of :data:`DEEDS`.
+        log: file to which it writes the ids of every call, and ``load``.
     """
 
     shares: dict[str, float] = Field(default_factory=dict)
     fail: tuple[str, ...] = ()
     fail_ids: tuple[str, ...] = ()
+    poison: dict[str, str] = Field(default_factory=dict)
+    clips: dict[str, str] = Field(default_factory=dict)
+    loading: str | None = None
+    log: str | None = None
+
+
+def _raise() -> None:
+    raise ValueError("told to raise")
+
+
+def _fill_memory() -> None:
+    held = np.ones(100_000_000)  # 0.8 GB
+    time.sleep(3600)
+    del held
+
+
+DEEDS: Mapping[str, Any] = MappingProxyType(
+    {
+        "raise": _raise,
+        "exit": partial(os._exit, 3),
+        "sys_exit": partial(exec, "raise SystemExit(4)"),
+        "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "hang": partial(time.sleep, 3600),
+        "memory": _fill_memory,
+    }
+)
+"""What ends a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +107,9 @@ class FakeFrontend:
         self._settings = settings
 
     def prepare(self, requests: Sequence[Request]) -> list[FakeInput | Failure]:
+        for request in requests:
+            if request.utterance_id in self._settings.options.clips:
+                DEEDS[self._settings.options.clips[request.utterance_id]]()
         return [
             FakeInput(
                 request.utterance_id,
@@ -94,20 +138,51 @@ class FakeEngine:
         self._options: FakeOptions = settings.model.options
         self._tokens = settings.emotion_tokens
         self.asked: list[tuple[Search | str, tuple[str, ...]]] = []
+        self._log("load")
+        if self._options.loading is not None:
+            DEEDS[self._options.loading]()
+
+    def _log(self, line: str) -> None:
+        if self._options.log is not None:
+            with Path(self._options.log).open("a") as file:
+                file.write(f"{line}\n")
 
     def audio_cache(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def generate(self, inputs: Sequence[FakeInput], search: Search) -> list[Generation | Failure]:
         self.asked.append((search, tuple(item.utterance_id for item in inputs)))
+        self._log(" ".join(item.utterance_id for item in inputs))
+        poison = self._options.poison
+        for item in inputs:
+            if poison.get(item.utterance_id) in DEEDS:
+                DEEDS[poison[item.utterance_id]]()
         kinds = ["greedy"] * search.greedy + ["beam"] * search.beam_count
         about = {"greedy"} if search.greedy else set()
         about |= {"beams"} if search.beam_count else set()
         about |= {"long"} if search.max_new_tokens > 200 else set()
-        return [
+        replies = [
             self._failure(item, about) or self._generation(item, kinds, search.max_new_tokens)
             for item in inputs
         ]
+        deeds = {poison.get(item.utterance_id) for item in inputs}
+        if "too_few" in deeds:
+            replies.pop()
+        return [
+            self._spoilt(reply, poison.get(item.utterance_id))
+            for item, reply in zip(inputs, replies, strict=False)
+        ]
+
+    @staticmethod
+    def _spoilt(reply: Any, how: str | None) -> Any:
+        if how == "wrong_type":
+            return "angry"
+        if how == "another":
+            return replace(reply, utterance_id="somebody else")
+        if how == "surrogate":
+            first, *rest = reply.hypotheses
+            return replace(reply, hypotheses=(replace(first, text="half \ud83d"), *rest))
+        return reply
 
     def score_texts(
         self, inputs: Sequence[FakeInput], texts: Sequence[str]
@@ -188,3 +263,34 @@ PLUGIN = EnginePlugin(
     capabilities=FakeEngine.capabilities,
     options=FakeOptions,
 )
+
+
+def offer_in(folder: Path) -> None:
+    """Write what pip writes about a package that offers this engine; for other processes."""
+    facts = folder / "raypipe_fake-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: raypipe-fake\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[raypipe.engines]\nfake = fake_engine:PLUGIN\n")
+
+
+_SETTINGS: dict[str, Any] = {
+    "path": "none",
+    "revision": None,
+    "dtype": "float32",
+    "device": "cpu",
+    "trust_remote_code": False,
+}
+
+
+def checked_engine(**options: Any) -> CheckedEngine:
+    """A fake engine as a run has it."""
+    model = ModelSettings(options=FakeOptions(**options), **_SETTINGS)
+    frontend = FakeFrontend(model)
+    tokens = frontend.emotion_tokens(LABEL_SETS["crema-d-6"])
+    settings = EngineSettings(model, tokens, batch_size=16, threads=None)
+    return CheckedEngine("fake", FakeEngine(settings), len(tokens.token_ids), several=True)
+
+
+def tagged(*names: str) -> list[Tagged]:
+    """Inputs of the fake engine about some utterances."""
+    return [Tagged(name, FakeInput(name, "Which emotion?", 1.0)) for name in names]

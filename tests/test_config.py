@@ -99,9 +99,16 @@ def test_places_and_resources_do_not_make_another_run() -> None:
     assert identity() == identity(
         output="elsewhere",
         name="again",
-        resources={"actors": 4, "batch_size": 1},
+        resources={"actors": 4, "batch_size": 1, "isolate": False, "call_timeout_s": 60},
         metrics={"replicates": 200},
     )
+
+
+@pytest.mark.parametrize("setting", ["call_timeout_s", "engine_memory_gb"])
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+def test_limits_that_make_no_sense_are_refused(setting: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"resources\.{setting}"):
+        parse_config({**MINIMAL, "resources": {setting: value}})
 
 
 def test_vllm_s_memory_does_not_make_another_run_but_its_limit_does() -> None:

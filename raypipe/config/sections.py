@@ -305,6 +305,13 @@ class ResourcesConfig(ConfigSection):
         cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
         fused: run layers of the model as fewer, compiled kernels; None for wherever there is a GPU.
             In half precision close hypotheses may change places, as with another batch size.
+        isolate: hold the model in a process of its own, which an utterance may end; False lets a
+            debugger in. Endpoints need none.
+        call_timeout_s: seconds that the engine may take over the utterances of a shard, before the
+            one that holds it up is looked for. Loading the model is not counted.
+        engine_memory_gb: GB (10^9 bytes) of main memory that the model's process may take; more
+            counts as a failed call. None for what the machine has: in one that is nearly full, a
+            process that has just grown much. Watched on Linux.
     """
 
     actors: Auto | Annotated[int, Field(ge=1)] = "auto"
@@ -315,6 +322,9 @@ class ResourcesConfig(ConfigSection):
     frontend_workers: int = Field(default=1, ge=1)
     cuda_graphs: bool | None = None
     fused: bool | None = None
+    isolate: bool = True
+    call_timeout_s: float = Field(default=3600, gt=0, allow_inf_nan=False)
+    engine_memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @property
     def gpus(self) -> float:

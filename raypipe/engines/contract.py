@@ -163,6 +163,8 @@ class CheckedEngine:
                 raise EngineError(f"{who}, {hypothesis.kind} {hypothesis.rank}: {wrong}")
 
     def _inconsistency(self, hypothesis: Hypothesis) -> str | None:
+        if not _is_unicode(hypothesis.text):
+            return "half a surrogate in its text, which no table takes"
         if hypothesis.alpha is not None and not np.isfinite(hypothesis.alpha):
             return f"alpha is {hypothesis.alpha}; None says that it is not known"
         if (hypothesis.alpha is None) != (hypothesis.alpha_kind == "none"):
@@ -180,6 +182,14 @@ class CheckedEngine:
                 f"emotion_logits have shape {hypothesis.emotion_logits.shape}, expected {expected}"
             )
         return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _same_length(

@@ -163,7 +163,12 @@ class Failure:
         return is_refusal(self.stage, self.error_type)
 
 
-_NOT_ABOUT_THE_INPUT = frozenset({"not_processed", "no_audio_input", "no_clip"})
+_NOT_ABOUT_THE_INPUT = frozenset(
+    {
+        *("not_processed", "no_audio_input", "no_clip"),
+        *("process_died", "timeout", "memory_limit"),
+    }
+)
 _UNREADABLE_SHARD = "ShardError"
 
 

@@ -52,9 +52,32 @@ def read_shard(
         ShardError: if the object is missing, damaged, or not a shard of these labels.
         StoreError: if the storage refuses.
     """
+    return shard_rows(shard_bytes(location, entry), location, entry, labels)
+
+
+def shard_bytes(location: Location, entry: ShardEntry) -> bytes:
+    """The object of a shard, whose digest is checked where it is known; raises as read_shard."""
     where = f"{location.uri}/{entry.name}"
     try:
-        table = _shard_table(_shard_bytes(location, entry), labels)
+        data = location.read(entry.name)
+    except ObjectMissingError as error:
+        raise ShardError(f"{where}: the object is missing") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if entry.sha256 is not None and sha256 != entry.sha256:
+        raise ShardError(
+            f"{where}: the bytes have changed since ingest: {len(data)} bytes with SHA-256 "
+            f"{sha256[:12]}, the index says {entry.bytes} with {entry.sha256[:12]}"
+        )
+    return data
+
+
+def shard_rows(
+    data: bytes, location: Location, entry: ShardEntry, labels: LabelSet | None = None
+) -> list[Utterance | Failure]:
+    """What :func:`read_shard` gives, of an object that has been read."""
+    where = f"{location.uri}/{entry.name}"
+    try:
+        table = _shard_table(data, labels)
     except ShardError as error:
         raise ShardError(f"{where}: {error}") from error
     return _checked_rows(table, entry, labels, where, _REQUIRED)
@@ -99,20 +122,6 @@ def _checked_rows(
         _checked_row(row, number, label_count, seen, where, required)
         for number, row in enumerate(table.to_pylist())
     ]
-
-
-def _shard_bytes(location: Location, entry: ShardEntry) -> bytes:
-    try:
-        data = location.read(entry.name)
-    except ObjectMissingError as error:
-        raise ShardError("the object is missing") from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    if entry.sha256 is not None and sha256 != entry.sha256:
-        raise ShardError(
-            f"the bytes have changed since ingest: {len(data)} bytes with SHA-256 {sha256[:12]}, "
-            f"the index says {entry.bytes} with {entry.sha256[:12]}"
-        )
-    return data
 
 
 def _shard_table(data: bytes, labels: LabelSet | None) -> pa.Table:

@@ -55,7 +55,8 @@ def test_the_document_has_scores_figures_and_warnings(run: InProcess) -> None:
         app, ["presets", "tts", run.tables.uri, "--json", "--strategy", "greedy"]
     )
     document = json.loads(result.stdout)
-    assert {score["system"] for score in document["scores"]} == {"greedy", "prior"}
+    systems = {score["system"] for score in document["scores"]}
+    assert systems == {"greedy", "prior", "uniform", "humans"}
     assert {figure["dataset"] for figure in document["published"]} == {"CREMA-D"}
     assert document["conventions"]["ties"].startswith("of labels with equally many votes")
     other = CliRunner().invoke(app, ["presets", "halim", run.tables.uri, "--json"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,7 +31,9 @@ from raypipe.records import (
 )
 from raypipe.runtime.infer.answering import WindowInputs
 from raypipe.runtime.infer.context import Prompt, RunContext, ShardTask
-from raypipe.shards import read_shard
+from raypipe.shards.read import shard_bytes, shard_rows
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,37 @@ def prepare_shard(
     verifier: Frontend[Tagged] | None = None,
 ) -> PreparedShard:
     """A shard, read and made ready for the model; arguments as for :func:`prepare_rows`."""
-    try:
-        rows = read_shard(context.shards, task.entry, context.labels)[: task.take]
-    except ShardError as error:
-        failure = Failure(None, "read", type(error).__name__, str(error))
-        return PreparedShard(task, PreparedRows(), failure)
-    except RaypipeError:
-        raise
-    except Exception as error:  # of a library, about a file that nobody foresaw
-        return PreparedShard(task, PreparedRows(), Failure(None, "read", *unexpected(error)))
+    data = read_data(task, context)
+    rows = data if isinstance(data, Failure) else read_rows(data, task, context)
+    if isinstance(rows, Failure):
+        return PreparedShard(task, PreparedRows(), rows)
     return PreparedShard(
         task, prepare_rows(rows, context, frontend, verifier, repeated=task.repeated)
     )
+
+
+def read_data(task: ShardTask, context: RunContext) -> bytes | Failure:
+    """The object of a shard, or why it cannot be read."""
+    return _read(lambda: shard_bytes(context.shards, task.entry))
+
+
+def read_rows(
+    data: bytes, task: ShardTask, context: RunContext
+) -> list[Utterance | Failure] | Failure:
+    """Rows in a shard's object, or why it cannot be read."""
+    read = partial(shard_rows, data, context.shards, task.entry, context.labels)
+    return _read(lambda: read()[: task.take])
+
+
+def _read(step: Callable[[], _Read]) -> _Read | Failure:
+    try:
+        return step()
+    except ShardError as error:
+        return Failure(None, "read", type(error).__name__, str(error))
+    except RaypipeError:
+        raise
+    except Exception as error:  # of a library, about a file that nobody foresaw
+        return Failure(None, "read", *unexpected(error))
 
 
 def prepare_rows(
@@ -116,7 +139,7 @@ def prepare_rows(
         for clips in clips_by_row
     )
     heard_s = tuple(None if isinstance(clips, Failure) else clips.seconds for clips in clips_by_row)
-    return PreparedRows(tuple(_without_audio(row) for row in rows), windows, heard_s)
+    return PreparedRows(tuple(without_audio(row) for row in rows), windows, heard_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,5 +337,6 @@ def filled(
     )
 
 
-def _without_audio(row: Utterance | Failure) -> Utterance | None:
+def without_audio(row: Utterance | Failure) -> Utterance | None:
+    """A row as it is kept beside its clips; None where there is none."""
     return None if isinstance(row, Failure) else dataclasses.replace(row, audio=b"")

@@ -18,14 +18,12 @@ import pyarrow as pa
 import ray.data
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
-from raypipe.engines.contract import Tagged
-from raypipe.errors import RaypipeError, StoppedError
-from raypipe.protocols import Frontend
+from raypipe.errors import LostEngineError, RaypipeError, StoppedError
 from raypipe.records import EmotionTokens, Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
-from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.models import make_frontend
 from raypipe.runtime.infer.pools import PoolSize, pool_size
-from raypipe.runtime.infer.preparing import PreparedShard, prepare_shard
+from raypipe.runtime.infer.preparing import PreparedShard
 from raypipe.runtime.infer.shard_work import (
     AnsweredShard,
     ShardSummary,
@@ -35,6 +33,8 @@ from raypipe.runtime.infer.shard_work import (
     recommit_shard,
     verify_shard,
 )
+from raypipe.runtime.infer.supervised import run_engine
+from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
 from raypipe.runtime.ray.session import possible_resources
 
 _logger = logging.getLogger(__name__)
@@ -53,22 +53,17 @@ def _unpack(batch: pa.Table) -> Any:
 
 
 class PrepareStage:
-    """Reads shards and makes model inputs; holds tokenizers and feature extractors."""
+    """Reads shards and makes model inputs; its process has tokenizers and feature extractors."""
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
-        self._context = context
-        self._frontend = make_frontend(config.model)
-        self._verifier: Frontend[Tagged] | None = None
-        if _has_another_verifier(context):
-            self._verifier = make_frontend(config.as_verifier().model)
+        self._preparing = SupervisedPreparing(config, context)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Prepare the one shard in the batch."""
         task: ShardTask = _unpack(batch)
         if task.generated:
             return _pack(task.entry.name, task)
-        work = prepare_shard(task, self._context, self._frontend, self._verifier)
-        return _pack(task.entry.name, work)
+        return _pack(task.entry.name, self._preparing.prepare(task))
 
 
 class _AskingStage:
@@ -79,10 +74,12 @@ class _AskingStage:
     """
 
     _answered = 0
+    _label = ""
     _fault: str | None = None
 
     def _load(self, model: ModelConfig, load: Callable[[], _Loaded]) -> _Loaded | None:
         """A model; None if it cannot be loaded: why is told in the place of every shard."""
+        self._label = model.label
         try:
             return load()
         except Exception as error:
@@ -104,6 +101,9 @@ class _AskingStage:
         except StoppedError as error:
             # An exception would tear down the stream, with answered shards not yet written.
             done = StoppedShard(task, str(error), self._answered)
+        except LostEngineError as error:
+            self._fault = f"model {self._label} is lost: {error}"
+            done = StoppedShard(task, self._fault, self._answered, unloadable=True)
         return _pack(task.entry.name, done)
 
 
@@ -121,7 +121,7 @@ class EngineStage(_AskingStage):
             searches.append(verification.search)
         unique = list(dict.fromkeys(searches))
         self._engine = self._load(
-            config.model, lambda: make_engine(config, context.emotion_tokens, unique)
+            config.model, lambda: run_engine(config, context.emotion_tokens, unique)
         )
         self._frontend = make_frontend(config.model) if verifies_itself else None
 
@@ -149,7 +149,7 @@ class VerifyStage(_AskingStage):
         tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
         self._context = context
         self._verifier = self._load(
-            verifier.model, lambda: (frontend, make_engine(verifier, tokens, [search]))
+            verifier.model, lambda: (frontend, run_engine(verifier, tokens, [search]))
         )
 
     def __call__(self, batch: pa.Table) -> pa.Table:
