@@ -21,6 +21,8 @@ STORAGE_KEYS = {
     "AWS_REGION": False,
 }
 """Keys of the storage's secret, and whether it must have them."""
+LIMITS_VARIABLE = "RAYPIPE_CLUSTER_LIMITS"
+"""Variable of the pods: what the cluster has when all groups are as large as they may be."""
 _DRIVER_RESOURCE = "raypipe-driver"
 
 
@@ -67,6 +69,8 @@ def render_manifests(values: ClusterValues, files: FileSet, shipper: FileSet) ->
         driver_resources=json.dumps({_DRIVER_RESOURCE: 1}) if values.driver_group else None,
         head_params=_head_params(values),
         worker_params=_worker_params(values),
+        limits_variable=LIMITS_VARIABLE,
+        limits=json.dumps(values.limits) if values.autoscaling else None,
         ray_version=RAY_VERSION,
         mounted_at=MOUNTED_AT,
         storage_keys=STORAGE_KEYS,

@@ -107,6 +107,8 @@ LabelValue = Annotated[str, AfterValidator(_label_value)]
 """Value of a label or taint."""
 Quantity = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_quantity)]
 """Amount of CPUs or bytes above zero."""
+CpuAmount = Annotated[Quantity, _matches(re.compile(r"[0-9.]+m?"), "number of CPUs")]
+"""Number of CPUs above zero, whole, with a fraction, or in thousandths."""
 Variable = Annotated[str, _matches(_VARIABLE, "name of an environment variable")]
 """Name of an environment variable."""
 SecretKey = Annotated[str, _matches(re.compile(r"[-._A-Za-z0-9]{1,253}"), "key of a secret")]

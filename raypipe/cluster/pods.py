@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from raypipe.cluster.names import (
+    CpuAmount,
     Digest,
     Label,
     LabelValue,
@@ -86,7 +88,7 @@ class PodValues(ConfigSection):
         grace_s: between the signal to end and the end.
     """
 
-    cpus: Quantity
+    cpus: CpuAmount
     memory: Quantity
     ephemeral_storage: Quantity | None = None
     gpus: int = Field(default=0, ge=0, le=64)
@@ -104,6 +106,12 @@ class PodValues(ConfigSection):
         )
         gpus = {self.gpu_resource: str(self.gpus)} if self.gpus else {}
         return {"cpu": self.cpus, "memory": self.memory, **disk, **gpus}
+
+    @property
+    def cpu_count(self) -> int:
+        """CPUs as the operator tells them to Ray: whole ones, rounded up."""
+        thousandths = self.cpus.endswith("m")
+        return math.ceil(float(self.cpus.removesuffix("m")) / (1000 if thousandths else 1))
 
     @property
     def tolerated(self) -> list[dict[str, str]]:

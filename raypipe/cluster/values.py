@@ -254,6 +254,15 @@ class ClusterValues(ConfigSection):
             )
         return self
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """Ray's resources when all groups are as large as they may be."""
+        pods = [(self.head, int(self.head.works)), *((each, each.most) for each in self.workers)]
+        return {
+            "CPU": sum(count * pod.cpu_count for pod, count in pods),
+            "GPU": sum(count * pod.gpus for pod, count in pods),
+        }
+
 
 def load_cluster_values(path: str | Path) -> ClusterValues:
     """Read and check a file of values.

@@ -22,7 +22,7 @@ from markdown_blocks import blocks
 from typer.testing import CliRunner
 
 from raypipe.cli import app
-from raypipe.cluster.manifests import JOBS_AT, RAY_VERSION, STORAGE_KEYS
+from raypipe.cluster.manifests import JOBS_AT, LIMITS_VARIABLE, RAY_VERSION, STORAGE_KEYS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "cluster" / "examples"
@@ -229,6 +229,11 @@ def test_autoscaling_names_its_limits_and_keeps_the_driver_off_what_goes() -> No
     [word] = shlex.split(driver["rayStartParams"]["resources"])
     assert json.loads(word) == {needed: 1}
     assert "resources" not in gpu["rayStartParams"]
+    for pod in ray_pods(job):
+        variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+        # The driver's 4 CPUs, and 8 times 8; the head does not work.
+        assert json.loads(variables[LIMITS_VARIABLE]) == {"CPU": 68, "GPU": 8}
+    assert LIMITS_VARIABLE not in rendered("spot")
     password = cluster["gcsFaultToleranceOptions"]["redisPassword"]
     assert password == {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}}
     assert {each["metadata"]["namespace"] for each in manifests("autoscaling")} == {"speech"}

@@ -109,6 +109,15 @@ def test_numbers_are_amounts_as_they_stand(tmp_path: Path) -> None:
     assert head.resources == {"cpu": "1.5", "memory": "16Gi"}
 
 
+def test_the_limits_are_those_of_the_groups_as_the_operator_counts(tmp_path: Path) -> None:
+    workers = [
+        WORKER | {"cpus": "1500m", "gpus": 2, "replicas": 1, "max_replicas": 3},
+        WORKER | {"name": "cpu", "cpus": 2.5, "replicas": 0, "max_replicas": 2},
+    ]
+    values = load(tmp_path, workers=workers, autoscaling={})
+    assert values.limits == {"CPU": 4 + 3 * 2 + 2 * 3, "GPU": 6}
+
+
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
@@ -117,12 +126,24 @@ def test_numbers_are_amounts_as_they_stand(tmp_path: Path) -> None:
         (names.QualifiedName, ["a", "A_b.c", "x.io/A"], ["", "a/", "/a", "X.io/a", "a/b/c"]),
         (names.LabelValue, ["", "A.b_c-1"], ["-a", "a b", "a" * 64, "a\n"]),
         (names.Quantity, ["4", "500m", "16Gi", "1.5", "2k"], ["", "0", "1 Gi", "-1", "1gb", "1e3"]),
+        (names.CpuAmount, ["4", "500m", "1.5"], ["4k", "1Gi", "0"]),
         (names.Variable, ["A_1"], ["1A", "A-B", "A=B", ""]),
         (names.Repository, ["a", "r.io:5000/a/b-c"], ["a:b", "A/b", "a//b", "a b"]),
         (names.MountPath, ["/a/b.c"], ["/", "a", "/a/", "/a/../b", "/a b"]),
         (names.Archive, ["s3://b/k.zip"], ["file:///x.zip", "s3://b/k.zip?x=1", "http://b/k.zip"]),
     ],
-    ids=["label", "object", "qualified", "value", "quantity", "variable", "image", "path", "zip"],
+    ids=[
+        "label",
+        "object",
+        "qualified",
+        "value",
+        "quantity",
+        "cpus",
+        "variable",
+        "image",
+        "path",
+        "zip",
+    ],
 )
 def test_names_are_those_of_kubernetes(kind: Any, good: list[str], bad: list[str]) -> None:
     check = TypeAdapter(kind)
