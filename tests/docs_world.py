@@ -29,6 +29,7 @@ from markdown_blocks import ROOT, Block, blocks
 from typer.testing import CliRunner
 
 from raypipe.cli import app
+from raypipe.cluster import ClusterValues
 from raypipe.config import checked, parse_config
 from raypipe.explain.export.config import ExportConfig
 from raypipe.runtime.classify.config import ClassifyConfig
@@ -243,6 +244,9 @@ def check_config(block: Block, run: Mapping[str, Any]) -> dict[str, Any] | None:
     shown = yaml.safe_load(block.text)
     if {"corpus", "source", "output"} <= set(shown):
         checked(IngestConfig, shown, block.where)
+        return None
+    if {"image", "head"} <= set(shown):
+        checked(ClusterValues, shown, block.where)
         return None
     for key, config in (
         ("encoders", FeaturesConfig),

@@ -87,17 +87,25 @@ def hub_server() -> Iterator[Hub]:
             return None if revision in ("main", COMMIT) else "RevisionNotFound"
 
         def _list(self, path: str) -> None:
-            repository, _, revision = path.partition("/revision/")
+            repository, tree, revision = path.partition("/tree/")
+            if not tree:
+                repository, _, revision = path.partition("/revision/")
             refusal = self._refusal(repository, revision or "main")
             if refusal is not None:
                 return self._send(401 if refusal == "RepoNotFound" else 404, error=refusal)
             folder = hub.folders[repository]
-            siblings = [
-                {"rfilename": file.relative_to(folder).as_posix(), "size": file.stat().st_size}
+            sizes = {
+                file.relative_to(folder).as_posix(): file.stat().st_size
                 for file in sorted(folder.rglob("*"))
                 if file.is_file()
-            ]
-            told = {"id": repository, "sha": COMMIT, "siblings": siblings}
+            }
+            siblings = [{"rfilename": name, "size": size} for name, size in sizes.items()]
+            told: object = {"id": repository, "sha": COMMIT, "siblings": siblings}
+            if tree:  # as downloading a whole repository asks
+                told = [
+                    {"type": "file", "path": name, "size": size, "oid": COMMIT}
+                    for name, size in sizes.items()
+                ]
             self._send(200, json.dumps(told).encode())
 
         def _file(self, repository: str, revision: str, name: str) -> None:

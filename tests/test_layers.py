@@ -16,6 +16,7 @@ ROOMS_THAT_KNOW_THE_ORDER = {"runtime", "cli", "__init__", "__main__", "face"}
 SHARED = {
     "store": {"labels", "metrics", "strategies"},
     "config": {"questions", "strategies"},
+    "cluster": {"config"},
     "grammars": {"config"},
     "prompts": {"config"},
     "engines": {"config"},

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import typer
 
 from raypipe.cli.classify import classify_command
+from raypipe.cli.cluster import cluster
 from raypipe.cli.compare import compare
 from raypipe.cli.corpora import corpora
 from raypipe.cli.demo import demo
@@ -78,6 +79,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(sheets, name="sheets")
+app.add_typer(cluster, name="cluster")
 
 
 def main() -> None:

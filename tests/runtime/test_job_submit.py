@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +12,7 @@ import pytest
 import yaml
 from corpus_folder import CorpusFolder
 from judged_answers import two_systems, write_answers
+from ray_head import RAY, Head, ray_head
 from spoken_export import write_export
 from spoken_items import toneless_utterances
 from typed_items import silent_utterances
@@ -28,76 +23,12 @@ from raypipe.store.run_record import read_record
 from raypipe.tiny_alm.spoken import LABEL_SET as SPOKEN_LABELS
 
 ROOT = Path(__file__).parents[2]
-RAY = [sys.executable, "-m", "ray.scripts.scripts"]
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-@dataclass(frozen=True)
-class Head:
-    dashboard: str
-    environment: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    """A cluster of one node, started the way an operator does, in a process group of its own."""
-    port, dashboard, agent_http, agent_grpc, client = free_ports(5)
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-    # Ray's socket paths have a length limit that pytest's own folders exceed.
-    with tempfile.TemporaryDirectory(prefix="rp") as folder:
-        process = subprocess.Popen(
-            [
-                *(*RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}"),
-                *("--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
-                f"--dashboard-agent-listen-port={agent_http}",
-                f"--dashboard-agent-grpc-port={agent_grpc}",
-                f"--ray-client-server-port={client}",
-                *("--object-store-memory=300000000", f"--temp-dir={folder}"),
-            ],
-            env=environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            address = f"http://127.0.0.1:{dashboard}"
-            wait_until_ready(address, process, environment)
-            yield Head(address, environment)
-        finally:
-            # Asked to stop, Ray's processes wait half a minute for each other.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=60)
-
-
-def wait_until_ready(
-    address: str, process: subprocess.Popen[bytes], environment: dict[str, str]
-) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        listing = subprocess.run(
-            [*RAY, "job", "list", "--address", address],
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
-        if listing.returncode == 0:
-            return
-        assert process.poll() is None, "ray start ended"
-        assert time.monotonic() < deadline, listing.stderr.decode()
-        time.sleep(1)
+    with ray_head() as started:
+        yield started
 
 
 def submit(

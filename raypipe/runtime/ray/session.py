@@ -12,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ray
+from pydantic import TypeAdapter, ValidationError
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from raypipe.cluster.manifests import LIMITS_VARIABLE
+from raypipe.config.values import shortened
 from raypipe.errors import ClusterError, ConfigError, RaypipeError
 from raypipe.runtime.ray.again import head_watched, own_ray_watched
 
@@ -23,6 +26,7 @@ _ENVIRONMENT = {
     "RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+_LIMITS = TypeAdapter(dict[str, float])
 
 _LONGEST_REASON = 500
 
@@ -137,11 +141,29 @@ def _configure_data() -> None:
 
 
 def possible_resources() -> Mapping[str, float]:
-    """Resources that the connected cluster has, or can have once it has grown."""
-    # Ray tells a cluster's limits nowhere else; Ray Data asks here, too.
-    limits = ray._private.state.state.get_max_resources_from_cluster_config() or {}
+    """Resources that the connected cluster has, or can have once it has grown.
+
+    Raises:
+        ConfigError: if the cluster's own limits, which its manifest states, cannot be read.
+    """
+    # Ray tells a cluster's limits nowhere else; Ray Data asks here, too. KubeRay reports none.
+    limits = ray._private.state.state.get_max_resources_from_cluster_config() or stated_limits()
     have = ray.cluster_resources()
     return {name: max(have.get(name, 0.0), limits.get(name, 0)) for name in {*have, *limits}}
+
+
+def stated_limits() -> Mapping[str, float]:
+    """Resources that the cluster can have by the manifest of its pods; nothing without one.
+
+    Raises:
+        ConfigError: for anything else than numbers by name.
+    """
+    text = os.environ.get(LIMITS_VARIABLE, "{}")
+    try:
+        limits: Mapping[str, float] = _LIMITS.validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(f"{LIMITS_VARIABLE}: {shortened(text)} is no JSON of numbers") from error
+    return limits
 
 
 def nodes_with_cpus() -> int:

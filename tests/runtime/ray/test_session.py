@@ -9,6 +9,7 @@ import pytest
 import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
+from raypipe.cluster.manifests import LIMITS_VARIABLE
 from raypipe.errors import ClusterError, ConfigError, DecodeError, ShardError
 from raypipe.runtime.ray.session import (
     check_resources,
@@ -50,6 +51,21 @@ def test_what_a_cluster_can_grow_to_is_not_refused(monkeypatch: pytest.MonkeyPat
     assert possible_resources() == {"CPU": 64, "GPU": 8}
     with pytest.raises(ConfigError, match="asks for 9 GPUs, the cluster has 8"):
         check_resources(gpus=9, cpus=1)
+
+
+def test_what_a_cluster_s_manifest_states_counts_where_ray_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(LIMITS_VARIABLE, '{"CPU": 68, "GPU": 8}')
+    cluster(monkeypatch, {"CPU": 72.0, "GPU": 1.0})
+    assert possible_resources() == {"CPU": 72, "GPU": 8}
+    cluster(monkeypatch, {"CPU": 2.0}, {"CPU": 4})
+    assert possible_resources() == {"CPU": 4}
+    for text in ("", "[1]", '{"GPU": "eight"}', '{"GPU": null}'):
+        monkeypatch.setenv(LIMITS_VARIABLE, text)
+        cluster(monkeypatch, {"CPU": 2.0})
+        with pytest.raises(ConfigError, match=f"{LIMITS_VARIABLE}: .*no JSON of numbers"):
+            possible_resources()
 
 
 def test_only_nodes_that_are_up_and_have_cpus_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,131 @@
+"""Names and amounts as Kubernetes takes them, checked before a cluster sees them.
+
+The rules are Kubernetes' own: labels of RFC 1123 and 1035, qualified names, amounts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_PART = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+_LONGEST_LABEL = 63
+_LONGEST_SUBDOMAIN = 253
+# A RayJob's name becomes part of the names of its pods and services.
+_LONGEST_JOB = 47
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REPOSITORY = re.compile(
+    r"[a-z0-9]+([.-][a-z0-9]+)*(:[0-9]{1,5})?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ADDRESS = re.compile(rf"({_LABEL})(\.{_LABEL})*:[0-9]{{1,5}}")
+_FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+_HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ARCHIVE = re.compile(r"(s3|gs|https)://[A-Za-z0-9._~/-]+\.zip")
+
+
+def _job_name(text: str) -> str:
+    if len(text) > _LONGEST_JOB or not re.fullmatch(_LABEL, text) or not text[0].isalpha():
+        raise ValueError(
+            "a RayJob's name has lower-case letters, digits and '-', begins with a letter and has "
+            f"{_LONGEST_JOB} characters at most"
+        )
+    return text
+
+
+def _label(text: str) -> str:
+    if len(text) > _LONGEST_LABEL or not re.fullmatch(_LABEL, text):
+        raise ValueError(
+            f"has lower-case letters, digits and '-' inside, {_LONGEST_LABEL} characters at most"
+        )
+    return text
+
+
+def _subdomain(text: str) -> str:
+    if len(text) > _LONGEST_SUBDOMAIN or not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", text):
+        raise ValueError(
+            "is no name of a Kubernetes object: lower-case letters, digits, '-' and '.' inside, "
+            f"{_LONGEST_SUBDOMAIN} characters at most"
+        )
+    return text
+
+
+def _qualified_name(text: str) -> str:
+    prefix, slash, name = text.rpartition("/")
+    if slash:
+        _subdomain(prefix)
+    if len(name) > _LONGEST_LABEL or not re.fullmatch(_PART, name):
+        raise ValueError("is no key of a Kubernetes label, such as nvidia.com/gpu.product")
+    return text
+
+
+def _label_value(text: str) -> str:
+    if len(text) > _LONGEST_LABEL or (text and not re.fullmatch(_PART, text)):
+        raise ValueError(
+            f"is no value of a Kubernetes label: letters, digits, and '-', '_', '.' inside, "
+            f"{_LONGEST_LABEL} characters at most"
+        )
+    return text
+
+
+def _number_as_text(value: object) -> object:
+    """A quantity as YAML reads it: ``cpus: 4`` is a number there."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else value
+
+
+def _quantity(text: str) -> str:
+    if not _QUANTITY.fullmatch(text) or not re.search("[1-9]", text):
+        raise ValueError("is no amount that Kubernetes takes, such as 4, 500m or 16Gi")
+    return text
+
+
+def _matches(pattern: re.Pattern[str], what: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"is no {what}")
+        return text
+
+    return AfterValidator(check)
+
+
+JobName = Annotated[str, AfterValidator(_job_name)]
+"""Name of a RayJob: an RFC 1035 label, 47 characters at most."""
+Label = Annotated[str, AfterValidator(_label)]
+"""Name of a namespace or of a group of workers: an RFC 1123 label."""
+ObjectName = Annotated[str, AfterValidator(_subdomain)]
+"""Name of a secret, a claim, an account: an RFC 1123 subdomain."""
+QualifiedName = Annotated[str, AfterValidator(_qualified_name)]
+"""Key of a label or taint, name of an extended resource."""
+LabelValue = Annotated[str, AfterValidator(_label_value)]
+"""Value of a label or taint."""
+Quantity = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_quantity)]
+"""Amount of CPUs or bytes above zero."""
+CpuAmount = Annotated[Quantity, _matches(re.compile(r"[0-9.]+m?"), "number of CPUs")]
+"""Number of CPUs above zero, whole, with a fraction, or in thousandths."""
+Variable = Annotated[str, _matches(_VARIABLE, "name of an environment variable")]
+"""Name of an environment variable."""
+SecretKey = Annotated[str, _matches(re.compile(r"[-._A-Za-z0-9]{1,253}"), "key of a secret")]
+"""Key in a secret's data."""
+Repository = Annotated[str, _matches(_REPOSITORY, "name of an image, such as registry/raypipe")]
+"""Name of an image without tag and digest."""
+Tag = Annotated[str, _matches(_TAG, "tag of an image")]
+"""Tag of an image."""
+Digest = Annotated[str, _matches(_DIGEST, "digest of an image: sha256: and 64 hex digits")]
+"""Digest of an image."""
+Address = Annotated[str, _matches(_ADDRESS, "address of a server, such as redis:6379")]
+"""Host and port."""
+MountPath = Annotated[str, _matches(_FOLDER, "absolute path of a folder, such as /models/mine")]
+"""Absolute path in a container."""
+HubId = Annotated[str, _matches(_HUB_ID, "id of a repository on the hub, such as owner/model")]
+"""Repository of a model hub."""
+Commit = Annotated[str, _matches(_COMMIT, "commit of 40 hex digits")]
+"""Full id of a commit."""
+Archive = Annotated[str, _matches(_ARCHIVE, "s3://, gs:// or https:// address of a .zip")]
+"""Address of an archive that Ray unpacks into the job's working directory."""
