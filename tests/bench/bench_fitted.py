@@ -180,6 +180,8 @@ def _ends(rng: np.random.Generator, values: Array, drawn: NDArray[np.int64]) -> 
     """Intervals of means over utterances, shape ``(means, 2)``; ``drawn`` numbers what is drawn."""
     hashes = rng.integers(0, 2**63, int(drawn.max()) + 1).astype(np.uint64)[drawn]
     weights = weights_from_hashes(hashes, REPLICATES, 0).astype(np.float64)
+    drawn_at_all = weights.sum(axis=0) > 0.0  # of few speakers a replicate may draw none
+    weights = weights[:, drawn_at_all]
     return intervals(values @ weights / weights.sum(axis=0))
 
 
