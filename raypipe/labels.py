@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LabelSet:
     """An ordered set of K emotion labels; every distribution in a run is aligned with it.
@@ -46,6 +52,11 @@ class LabelSet:
         for name in self.names:
             if name != name.strip().lower() or not name:
                 raise ConfigError(f"label {name!r} is not a lower-case word without outer blanks")
+            if _UNSEEN.search(name):
+                raise ConfigError(
+                    f"label {name!a} has a control character or one that turns the direction "
+                    "of writing"
+                )
 
     def __len__(self) -> int:
         return len(self.names)

@@ -90,14 +90,16 @@ def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart
     shown, left_out = _shown_lines(scores, group, best, metric, bins)
     if not shown:
         return None
+    first, _ = _shown_lines(scores, group, best, PRIMARY, bins)
+    colours = line_colours(first, shown)
     lines = [
         figures.AmbiguityLine(
             _short(scores, approach, MOST_AT_LINES),
             tuple(scores.get(approach, metric, slice_name) for slice_name in bins),
-            None if approach.is_reference else position,
+            colours.get(approach),
             approach == best,
         )
-        for position, approach in enumerate(shown)
+        for approach in shown
     ]
     alt = f"{name} by ambiguity bin, agreed to ambiguous. " + "; ".join(
         line.name + " " + ", ".join(score(e.value) if e else "none" for e in line.estimates)
@@ -112,6 +114,26 @@ def _ambiguity_chart(scores: Scores, group: ApproachGroup, metric: str) -> Chart
         words.append(_bins_in_words(scores, best, bins))
     words.append(left_out_in_words([_name(scores, approach) for approach in left_out]))
     return Chart(svg, " ".join(word for word in words if word))
+
+
+def line_colours(first: Sequence[Approach], shown: Sequence[Approach]) -> dict[Approach, int]:
+    """Index of the colour of every strategy that is shown; references have none.
+
+    Args:
+        first: what the figure of the ranking metric shows, whose colours stay the same in others.
+        shown: what this figure shows.
+    """
+    fixed = {
+        approach: place
+        for place, approach in enumerate(each for each in first if not each.is_reference)
+    }
+    taken = {fixed[approach] for approach in shown if approach in fixed}
+    free = iter(place for place in range(MOST_LINES) if place not in taken)
+    return {
+        approach: fixed[approach] if approach in fixed else next(free)
+        for approach in shown
+        if not approach.is_reference
+    }
 
 
 def _name(scores: Scores, approach: Approach) -> str:
