@@ -33,6 +33,7 @@ from raypipe.cli.report import report
 from raypipe.cli.run import run_command
 from raypipe.cli.selfcheck import selfcheck
 from raypipe.cli.sheets import sheets
+from raypipe.cli.status import status
 from raypipe.cli.strategies import strategies_command
 from raypipe.cli.verify import verify
 from raypipe.cli.view import view
@@ -67,6 +68,7 @@ _COMMANDS: Mapping[str, Callable[..., None]] = {
     "presets": presets,
     "query": query,
     "view": view,
+    "status": status,
     "verify": verify,
     "parse": parse,
     "report": report,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -97,6 +97,20 @@ class ShardIndex(BaseModel):
     audio: Literal["flac", "original"] | None = None
     kept_original: dict[str, int] = Field(default_factory=dict)
     votes: int | None = None
+
+    def first(self, limit: int | None) -> Iterator[tuple[ShardEntry, int]]:
+        """Shards with the first so many utterances, each with the number of its rows among them.
+
+        Args:
+            limit: number of utterances; None for all. Empty shards are given, too.
+        """
+        left = limit if limit is not None else self.rows
+        for entry in self.shards:
+            take = min(entry.rows, left)
+            if take == 0 and entry.rows > 0:
+                break
+            left -= take
+            yield entry, take
 
 
 def _fingerprint(digests: Iterable[str], labels: LabelSet, fixed_sentences: bool) -> str:

@@ -95,6 +95,14 @@ class LocalObjects:
                 found[name] = ObjectVersion(told.st_size, str(told.st_mtime_ns))
         return found
 
+    def written(self) -> dict[str, float]:
+        """The same with when their files were written."""
+        found: dict[str, float] = {}
+        for name in self.names():
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = (self._root / name).stat().st_mtime
+        return found
+
     def download(self, name: str, sink: BinaryIO) -> None:
         """Copy a file."""
         path = self._root / name

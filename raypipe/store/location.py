@@ -61,6 +61,10 @@ class Objects(Protocol):
         """The same names, each with its object's size in bytes."""
         ...
 
+    def written(self) -> dict[str, float]:
+        """The same with when they were written, in seconds since 1970."""
+        ...
+
     def versions(self) -> dict[str, ObjectVersion]:
         """The same names, each with its object's size and a text that changes with it."""
         ...
@@ -204,6 +208,13 @@ class Location:
         Which objects those are is as for :meth:`list`.
         """
         return dict(sorted(self._objects.sizes().items()))
+
+    def written(self) -> Mapping[str, float]:
+        """Names of all objects below, each with when it was written, in seconds since 1970.
+
+        Which objects those are is as for :meth:`list`; the clock is the storage's.
+        """
+        return self._objects.written()
 
     def versions(self) -> Mapping[str, ObjectVersion]:
         """Names of all objects below, in sorted order, each with what tells its versions apart.

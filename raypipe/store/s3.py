@@ -214,25 +214,33 @@ class S3Objects:
 
     def versions(self) -> dict[str, ObjectVersion]:
         """The same with their ETags, as the storage lists them."""
-        with _own_errors("list", self._uri()):
-            found = self._patiently(self._listed)
         return {
-            key: told
-            for key, told in found.items()
+            name: ObjectVersion(int(item["Size"]), str(item["ETag"]))
+            for name, item in self._listed().items()
+        }
+
+    def written(self) -> dict[str, float]:
+        """The same with when they were written, by the storage's clock."""
+        return {name: item["LastModified"].timestamp() for name, item in self._listed().items()}
+
+    def _listed(self) -> dict[str, Mapping[str, Any]]:
+        """What the storage lists below the prefix, hidden objects left out."""
+        with _own_errors("list", self._uri()):
+            found = self._patiently(self._pages)
+        return {
+            key: item
+            for key, item in found.items()
             if not key.endswith("/") and not any(part.startswith(".") for part in key.split("/"))
         }
 
-    def _listed(self) -> dict[str, ObjectVersion]:
-        """Everything below the prefix."""
+    def _pages(self) -> dict[str, Mapping[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket,
             Prefix=self._prefix,
             PaginationConfig={"PageSize": _KEYS_PER_PAGE},
         )
         return {
-            str(item["Key"]).removeprefix(self._prefix): ObjectVersion(
-                int(item["Size"]), str(item["ETag"])
-            )
+            str(item["Key"]).removeprefix(self._prefix): item
             for page in pages
             for item in page.get("Contents", ())
         }

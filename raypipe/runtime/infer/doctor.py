@@ -25,7 +25,6 @@ from raypipe.runtime.infer.models import faults_of
 from raypipe.runtime.infer.plan import (
     check_engines,
     identity_of,
-    shards_of_run,
     unchecked_contexts,
     utterance_ids,
 )
@@ -155,7 +154,7 @@ def checkup(config: RunConfig, ask: AskDevices = local_devices) -> Checkup:
 
 def taken(index: ShardIndex, limit: int | None) -> list[tuple[ShardEntry, int]]:
     """Shards with rows of a run, each with the number of its first rows that belong to it."""
-    return [(entry, take) for entry, take in shards_of_run(index, limit) if take]
+    return [(entry, take) for entry, take in index.first(limit) if take]
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from raypipe.runtime.infer.models import (
 from raypipe.runtime.infer.prompts import run_prompt, usable_source
 from raypipe.runtime.infer.questions import Verification, passes_of, verification_of
 from raypipe.runtime.infer.ratings import check_ratings
-from raypipe.shards import ShardEntry, ShardIndex, read_index
+from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.store.patience import with_patience
 from raypipe.store.run_record import LabelsUsed
@@ -105,7 +105,7 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
             f"the corpus in {shards.uri} is empty: it holds 0 utterances; {index.failures} inputs "
             f"of its ingest failed and {index.excluded} were left out"
         )
-    names = [entry.name for entry, _ in shards_of_run(index, config.input.limit)]
+    names = [entry.name for entry, _ in index.first(config.input.limit)]
     check_columns(config.metrics.slices, shards, names)
     check_ratings(config.attribute_scales, shards, names)
     truth = truth_tables(config.labels, LabelSet(tuple(index.labels)), config.storage.endpoint)
@@ -127,7 +127,7 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
 
 def utterance_ids(shards: Location, index: ShardIndex, limit: int | None) -> Iterator[str | None]:
     """Utterance ids of the run, of shards that can be read."""
-    rows = {entry.name: take for entry, take in shards_of_run(index, limit)}
+    rows = {entry.name: take for entry, take in index.first(limit)}
     for name, ids in ids_in(shards, rows):
         yield from ids[: rows[name]]
 
@@ -345,17 +345,5 @@ def shard_tasks(shards: Location, index: ShardIndex, limit: int | None) -> tuple
     """The shards of a run, each with its rows that stand elsewhere already."""
     repeated: Mapping[str, Mapping[int, str]] = repeated_ids(shards, index)
     return tuple(
-        ShardTask(entry, take, repeated.get(entry.name, {}))
-        for entry, take in shards_of_run(index, limit)
+        ShardTask(entry, take, repeated.get(entry.name, {})) for entry, take in index.first(limit)
     )
-
-
-def shards_of_run(index: ShardIndex, limit: int | None) -> Iterator[tuple[ShardEntry, int]]:
-    """Shards of a run, empty ones included, each with the number of its first rows in it."""
-    left = limit if limit is not None else index.rows
-    for entry in index.shards:
-        take = min(entry.rows, left)
-        if take == 0 and entry.rows > 0:
-            break
-        left -= take
-        yield entry, take

@@ -1,0 +1,94 @@
+"""``raypipe status``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from raypipe.cli.common import Endpoint, print_json
+from raypipe.reporting.console import Console
+
+if TYPE_CHECKING:
+    from raypipe.runtime.finish.status import RunProgressFacts
+
+
+def status(
+    run: Annotated[str, typer.Argument(help="Output of a run, a path or s3:// URI.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
+    endpoint: Endpoint = None,
+) -> None:
+    """How far a run is, from its output alone: done, rate, time left, last words."""
+    from raypipe.runtime.finish.status import run_progress
+    from raypipe.store.location import Location
+
+    found = run_progress(Location.parse(run, endpoint), endpoint)
+    if as_json:
+        print_json(_document(found))
+        return
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for line in _lines(found):
+        console.print(line)
+
+
+def _lines(found: RunProgressFacts) -> Iterator[str]:
+    from raypipe.reporting.text import clean, count, duration
+
+    record = found.record
+    yield f"{clean(record.name)} ({record.run}): {record.status}, begun {record.started}"
+    if record.reason is not None:
+        yield f"reason: {clean(record.reason, 500)}"
+    for cell in found.cells:
+        where = f"{clean(cell.model)}, {clean(cell.prompt)}: "
+        if found.shards is None or found.utterances is None:
+            yield f"{where}{count(cell.shards)} shards done"
+            continue
+        yield (
+            f"{where}{count(cell.utterances or 0)} of {count(found.utterances)} utterances, "
+            f"{count(cell.shards)} of {count(found.shards)} shards"
+        )
+    if not found.cells:
+        yield "no predictions yet"
+    if found.corpus_fault is not None:
+        yield f"the corpus cannot be read from here: {clean(found.corpus_fault, 300)}"
+    if record.counts is not None:
+        yield f"{count(record.counts.predicted)} predicted, {count(record.counts.errors)} errors"
+    if record.status == "running":
+        yield f"last object written {duration(found.quiet_s)} ago"
+        if found.shards_per_s:
+            yield f"{60 * found.shards_per_s:.3g} shards a minute"
+        if found.left_s is not None:
+            yield f"about {duration(found.left_s)} left of what has begun"
+    if found.may_be_dead:
+        yield "nothing has come for long: if no process runs it, the same command continues it"
+
+
+def _document(found: RunProgressFacts) -> dict[str, object]:
+    record = found.record
+    return {
+        "run": record.run,
+        "name": record.name,
+        "status": record.status,
+        "reason": record.reason,
+        "started": record.started,
+        "finished": record.finished,
+        "shards": found.shards,
+        "utterances": found.utterances,
+        "cells": [
+            {
+                "model": cell.model,
+                "prompt": cell.prompt,
+                "shards": cell.shards,
+                "utterances": cell.utterances,
+            }
+            for cell in found.cells
+        ],
+        "counts": None if record.counts is None else record.counts.model_dump(mode="json"),
+        "api_usage": record.api_usage,
+        "quiet_s": round(found.quiet_s, 1),
+        "shards_per_s": found.shards_per_s,
+        "left_s": found.left_s,
+        "may_be_dead": found.may_be_dead,
+        "corpus_fault": found.corpus_fault,
+    }
