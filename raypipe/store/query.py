@@ -69,11 +69,17 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     checked at once, a page when it is read; see :mod:`raypipe.store.damage` for what to do then.
 
     Raises:
-        StoreError: if a footer has changed since it was written, naming the object.
+        StoreError: if the storage does not answer or refuses, or if a footer has changed since it
+            was written, naming the object.
     """
     filesystem, base = tables.filesystem()
     path = f"{base}/{table}"
-    if filesystem.get_file_info(path).type == pyarrow.fs.FileType.NotFound:
+    try:
+        is_there = filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound
+    except OSError as error:
+        told = " ".join(str(error).split())
+        raise StoreError(f"{tables.uri} cannot be read: {told[:300]}") from error
+    if not is_there:
         return None
     _check_footers(tables, table)
     # Of text, whatever a name looks like: a model called 7 is no number.

@@ -14,7 +14,7 @@ from in_process import LABELS, InProcess, utterance
 from raypipe.errors import ConfigError, StoreError
 from raypipe.records import Utterance
 from raypipe.store.location import Location
-from raypipe.store.query import SOURCE, TABLES, connect, query, query_runs
+from raypipe.store.query import SOURCE, TABLES, connect, query, query_runs, table_dataset
 from raypipe.store.views import VIEWS
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "version_1" / "run"
@@ -175,3 +175,17 @@ def test_what_cannot_be_asked_is_refused(run: InProcess, tmp_path: Path) -> None
         query_runs(places(run.folder / "out", tmp_path / "nothing"), "FROM predictions")
     with pytest.raises(ConfigError, match="empty"):
         query(run.tables, "")
+
+
+def test_storage_that_does_not_answer_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent:
+        def get_file_info(self, path: str) -> None:
+            raise OSError("When getting information:\n curlCode: 7, could not connect")
+
+    monkeypatch.setattr(Location, "filesystem", lambda place: (Silent(), "bucket"))
+    with pytest.raises(StoreError) as told:
+        table_dataset(Location.parse(str(tmp_path)), "predictions")
+    assert "cannot be read: When getting information: curlCode: 7" in str(told.value)
+    assert "\n" not in str(told.value)
