@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from raypipe.engines.lazy import load_object
+from raypipe.reporting.console import Console
 
 if TYPE_CHECKING:
     from raypipe.cluster import ClusterValues, FileSet

@@ -62,8 +62,8 @@ def hears(browser: Chromium, selector: str = "audio") -> float:
 
 
 def sideways(browser: Chromium) -> int:
-    """CSS pixels by which the page is wider than the screen."""
-    return int(browser.evaluate("document.documentElement.scrollWidth - innerWidth"))
+    """CSS pixels by which the page is wider than the screen, without its scroll bar."""
+    return int(browser.evaluate("(e => e.scrollWidth - e.clientWidth)(document.documentElement)"))
 
 
 BROKEN_WORDS = r"""
