@@ -130,5 +130,5 @@ def test_every_shard_that_cannot_be_read_is_told_at_the_end(run: InProcess, tmp_
     assert [line.split(": ")[0] for line in lines[:5]] == [str(path) for path in damaged[:5]]
     assert lines[5:] == ["and 2 more"]
     output = Location.parse(str(tmp_path / "made"))
-    assert read_record(output).status == "running"
+    assert read_record(output).status == "failed"
     assert len(output.child("predictions").list()) == 1  # the whole one was read all the same
