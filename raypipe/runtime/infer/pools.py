@@ -26,7 +26,7 @@ class PoolSize:
 
     def within(self, room: float) -> PoolSize:
         """The same where there is room for so many actors; one is always tried."""
-        most = max(1, int(room))
+        most = max(1, int(min(room, self.most)))
         return PoolSize(min(self.fewest, most), min(self.now, most), min(self.most, most))
 
 

@@ -65,3 +65,14 @@ def test_an_endpoint_is_asked_by_one_actor(monkeypatch: pytest.MonkeyPatch) -> N
     api = ApiConfig(preset="custom", base_url="http://127.0.0.1:1/v1")
     model = ModelConfig(engine="openai", path="some-model", api=api)
     assert sizes(pool_size(ResourcesConfig(gpus_per_actor=0), model)) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"),
+    [(9.5, (2, 3, 8)), (2.9, (2, 2, 2)), (0.3, (1, 1, 1)), (float("inf"), (2, 3, 8))],
+)
+def test_a_pool_is_no_larger_than_there_is_room(
+    room: float, expected: tuple[int, int, int]
+) -> None:
+    """Actors that take neither CPUs nor GPUs, such as an endpoint's, have room without an end."""
+    assert sizes(PoolSize(2, 3, 8).within(room)) == expected
