@@ -34,7 +34,8 @@ def named(run: Faulted, name: str) -> psutil.Process:
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["gcs_server", pytest.param("raylet", marks=SLOW)])
+@SLOW
+@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
 def test_a_run_whose_own_ray_is_killed_starts_it_again(
     chaos_shards: Path,
     calm: dict[str, bytes],

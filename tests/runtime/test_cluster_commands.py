@@ -49,6 +49,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_stopped_job_is_continued_by_the_same_one_from_a_folder_with_other_files(
     tmp_path: Path, runs: Any
 ) -> None:

@@ -104,6 +104,7 @@ def test_every_poison_utterance_is_one_error_and_all_others_are_answered(
     assert len({row["utterance_id"] for row in expected}) == ROWS * SHARDS - len(rows)
 
 
+@pytest.mark.slow  # tests/runtime/infer/test_supervised.py shows it without Ray
 def test_an_engine_that_dies_while_it_is_loaded_ends_the_run_with_its_reason(
     site: Path, shards: Path, runs: Any, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_an_engine_that_dies_while_it_is_loaded_ends_the_run_with_its_reason(
     assert log.read_text().splitlines() == ["load"] * 3
 
 
+@pytest.mark.slow  # tests/runtime/infer/test_supervised.py shows it without Ray
 def test_an_engine_that_every_utterance_ends_ends_the_run_with_its_reason(
     site: Path, shards: Path, runs: Any, tmp_path: Path
 ) -> None:
