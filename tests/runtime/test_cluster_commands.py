@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from markdown_blocks import blocks
 from ray_head import RAY, Head, ray_head
