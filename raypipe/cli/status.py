@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,15 +76,7 @@ def _document(found: RunProgressFacts) -> dict[str, object]:
         "finished": record.finished,
         "shards": found.shards,
         "utterances": found.utterances,
-        "cells": [
-            {
-                "model": cell.model,
-                "prompt": cell.prompt,
-                "shards": cell.shards,
-                "utterances": cell.utterances,
-            }
-            for cell in found.cells
-        ],
+        "cells": [asdict(cell) for cell in found.cells],
         "counts": None if record.counts is None else record.counts.model_dump(mode="json"),
         "api_usage": record.api_usage,
         "quiet_s": round(found.quiet_s, 1),

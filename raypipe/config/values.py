@@ -55,7 +55,7 @@ def refusal(document: object) -> str | None:
         for field, text in _texts(document, ""):
             if "\0" in text:
                 return f"{field}: holds a NUL character: {shortened(text)}"
-            if not _is_unicode(text):
+            if not is_unicode(text):
                 return f"{field}: holds half of a surrogate pair: {shortened(text)}"
     except RecursionError:
         return "is nested too deeply"
@@ -76,7 +76,8 @@ def _texts(value: object, field: str) -> Iterator[tuple[str, str]]:
             yield from _texts(item, f"{field}.{number}")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written in UTF-8: it holds no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from raypipe.config.values import is_unicode
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, EngineRequest, Frontend
@@ -163,7 +164,7 @@ class CheckedEngine:
                 raise EngineError(f"{who}, {hypothesis.kind} {hypothesis.rank}: {wrong}")
 
     def _inconsistency(self, hypothesis: Hypothesis) -> str | None:
-        if not _is_unicode(hypothesis.text):
+        if not is_unicode(hypothesis.text):
             return "half a surrogate in its text, which no table takes"
         if hypothesis.alpha is not None and not np.isfinite(hypothesis.alpha):
             return f"alpha is {hypothesis.alpha}; None says that it is not known"
@@ -182,14 +183,6 @@ class CheckedEngine:
                 f"emotion_logits have shape {hypothesis.emotion_logits.shape}, expected {expected}"
             )
         return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _same_length(

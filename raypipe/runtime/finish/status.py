@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -134,6 +134,7 @@ def _index(record: RunRecord, endpoint: str | None) -> tuple[ShardIndex | None, 
 def _rate(times: list[float]) -> float | None:
     """Objects per second, over the last of them."""
     last = max(times, default=0.0)
-    recent = Counter(at > last - RECENT_S for at in times)[True]
-    first = min((at for at in times if at > last - RECENT_S), default=last)
-    return (recent - 1) / (last - first) if recent > 2 and last > first else None
+    recent = [at for at in times if at > last - RECENT_S]
+    if len(recent) < 3 or min(recent) == last:
+        return None
+    return (len(recent) - 1) / (last - min(recent))
