@@ -25,6 +25,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "surprise": ("surprise", "surprised", "sur", "astonished"),
 }
 
+_WRITTEN_WORDS = 2
+"""The label and the word after it among its aliases, its adjective: anger, angry."""
 
 _UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -64,6 +66,16 @@ class LabelSet:
     def words(self, name: str) -> tuple[str, ...]:
         """All words that stand for label ``name``, the label itself first."""
         return ALIASES.get(name, (name,))
+
+    def written(self, name: str) -> tuple[str, ...]:
+        """How an answer writes label ``name``: as itself and its adjective, also capitalised.
+
+        Example:
+            >>> LabelSet(("anger", "sadness")).written("anger")
+            ('anger', 'Anger', 'angry', 'Angry')
+        """
+        words = self.words(name)[:_WRITTEN_WORDS]
+        return tuple(form for word in words for form in (word, word.capitalize()))
 
     def index(self, word: str) -> int | None:
         """Index of the label that ``word`` stands for, ignoring case and outer blanks, or None.

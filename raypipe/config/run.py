@@ -210,6 +210,7 @@ class RunConfig(ConfigSection):
                     has_cot=prompt.cot_template is not None,
                     text_only=prompt.is_text_only,
                     cot_max_new_tokens=prompt.cot_max_new_tokens,
+                    plain=prompt.turn == "plain",
                 )
                 for prompt in self.all_prompts
             ),

@@ -190,7 +190,7 @@ class DecodingConfig(ConfigSection):
     """One pass that serves every strategy.
 
     Attributes:
-        beam_count: number of beams B; 0 for greedy only.
+        beam_count: number of beams B; 0 for none.
         other_beam_counts: further searches with other numbers of beams, whose strategies stand
             beside those of B. The beams of a narrower search are not the first of a wider one.
         greedy: also follow the greedy hypothesis, which is not the best beam.
@@ -236,9 +236,7 @@ class DecodingConfig(ConfigSection):
         raise ValueError(_GRAMMARS)
 
     @model_validator(mode="after")
-    def _asks_for_something(self) -> Self:
-        if self.beam_count == 0 and not self.greedy:
-            raise ValueError("beam_count 0 and greedy false together ask for nothing")
+    def _names_each_search_once(self) -> Self:
         if len({self.beam_count, *self.other_beam_counts}) <= len(self.other_beam_counts):
             raise ValueError("other_beam_counts: give every number of beams once")
         return self

@@ -8,9 +8,6 @@ from typing import Protocol
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, EmotionWord
 
-_WORDS_PER_LABEL = 2
-"""The label and the word after it in the alias table, its adjective: anger, angry."""
-
 
 class Tokenizer(Protocol):
     """The two methods of a tokenizer that are needed here."""
@@ -34,13 +31,9 @@ def emotion_tokens(tokenizer: Tokenizer, labels: LabelSet) -> EmotionTokens:
     words = tuple(
         EmotionWord(label, form, tuple(tokenizer.encode(form, add_special_tokens=False)))
         for label in labels.names
-        for form in _surface_forms(labels.words(label)[:_WORDS_PER_LABEL])
+        for written in labels.written(label)
+        for form in (written, f" {written}")
     )
     token_ids = tuple(sorted({token_id for word in words for token_id in word.token_ids}))
     token_strings = tuple(tokenizer.decode([token_id]) for token_id in token_ids)
     return EmotionTokens(words, token_ids, token_strings)
-
-
-def _surface_forms(words: Sequence[str]) -> list[str]:
-    cased = [variant for word in words for variant in (word, word.capitalize())]
-    return [form for word in cased for form in (word, " " + word)]

@@ -17,7 +17,14 @@ from raypipe.engines.fingerprint import files_digest
 from raypipe.engines.memory import MemoryNeed
 from raypipe.errors import ConfigError
 from raypipe.protocols import CAPABILITY_WORDS, Capabilities, Demand, Engine, Frontend
-from raypipe.records import AskedPenalties, ClipPlace, EmotionTokens, GrammarKind, Search
+from raypipe.records import (
+    AskedPenalties,
+    ClipPlace,
+    EmotionTokens,
+    GrammarKind,
+    Search,
+    TextScores,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +191,7 @@ class EnginePlugin:
         adapts: whether it merges ``ModelSettings.adapter`` into the weights.
         gpu_dtype: arithmetic on a GPU where the run names none; None for float32.
         memory_need: of its GPU's memory, from the settings, tokens of the longest prompt and all
-            searches; None for an engine that plans its memory itself.
+            requests; None for an engine that plans its memory itself.
         bring_weights: fetches the weights of a hub id to this machine, or refuses them; None for an
             engine that does so when it is made, and says so itself.
         refuse_plain_turn: raises ConfigError for a model that has no plain turn; None for an
@@ -216,7 +223,9 @@ class EnginePlugin:
     penalises: bool = False
     adapts: bool = False
     gpu_dtype: Callable[[ModelSettings], str] | None = None
-    memory_need: Callable[[ModelSettings, int, Sequence[Search]], MemoryNeed] | None = None
+    memory_need: (
+        Callable[[ModelSettings, int, Sequence[Search | TextScores]], MemoryNeed] | None
+    ) = None
     bring_weights: Callable[[ModelSettings], object] | None = None
     refuse_plain_turn: Callable[[ModelSettings], None] | None = None
     refuse_clip_place: Callable[[ModelSettings, ClipPlace], None] | None = None

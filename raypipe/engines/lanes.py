@@ -55,18 +55,22 @@ class SearchSettings:
         """Query positions per row in a decode step."""
         return self.beam_count + self.greedy
 
+    def lanes(self, row_count: int, device: torch.device) -> Lanes:
+        """The lanes of so many rows."""
+        return Lanes(row_count, self, device)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """A hypothesis before it is written out as text; fields as in ``records.Hypothesis``."""
 
-    kind: HypothesisKind
+    kind: str
     rank: int
     token_ids: tuple[int, ...]
     token_logprobs: FloatArray
     alpha: float
     finish_reason: FinishReason
-    emotion_logits: FloatArray
+    emotion_logits: FloatArray | None
     search_score: float | None = None
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raypipe.engines.engine import ModelSettings
-    from raypipe.records import Search
+    from raypipe.records import Search, TextScores
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the arithmetic of the weights."""
@@ -66,12 +66,12 @@ def gpu_dtype(settings: ModelSettings) -> str:
 
 
 def memory_need(
-    settings: ModelSettings, prompt_tokens: int, searches: Sequence[Search]
+    settings: ModelSettings, prompt_tokens: int, requests: Sequence[Search | TextScores]
 ) -> MemoryNeed:
     """Memory of the tree decoder with a checkpoint.
 
     - weights: the bytes of its files, as many for each number as ``dtype`` takes;
-    - row: for every search, keys and values of the longest prompt and of ``max_new_tokens`` for
+    - row: for every request, keys and values of the longest prompt and of ``max_new_tokens`` for
       each lane, and the logits of the lanes;
     - work: activations of 16,384 prompt tokens: eight hidden vectors and four of the MLP's; keys
       and values of shared prefixes, of 1,024 tokens or of one that is longer.
@@ -79,7 +79,7 @@ def memory_need(
     Args:
         settings: of the model, its dtype resolved.
         prompt_tokens: of the longest prompt, audio included.
-        searches: all that the engine will be asked for; each holds on to its own rows.
+        requests: all that the engine will be asked for; each holds on to its own rows.
     """
     from transformers import AutoConfig
 
@@ -98,9 +98,9 @@ def memory_need(
         work=_WORK_TOKENS * (8 * text.hidden_size + 4 * text.intermediate_size) * size
         + token * max(PREFIX_TOKENS, prompt_tokens),
         row=sum(
-            token * (prompt_tokens + search.lane_count * search.max_new_tokens)
-            + search.lane_count * text.vocab_size * _LOGIT_BYTES
-            for search in searches
+            token * (prompt_tokens + request.lane_count * request.max_new_tokens)
+            + request.lane_count * text.vocab_size * _LOGIT_BYTES
+            for request in requests
         ),
     )
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from raypipe.engines.lanes import Lanes, OnAnswer, SearchSettings, Trace
+from raypipe.engines.forced_lanes import ForcedAnswers
+from raypipe.engines.lanes import OnAnswer, SearchSettings, Trace
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
@@ -28,13 +29,17 @@ class PlainDecoder:
 
     Args:
         model: a transformers model that generates, in evaluation mode, on its device.
-        settings: what is searched and recorded.
+        settings: what is searched and recorded, or the answers that are given.
         features: what the model's forward pass calls a clip's features.
         logits_divisor: what the forward pass leaves to be divided by.
     """
 
     def __init__(
-        self, model: Any, settings: SearchSettings, features: str, logits_divisor: float = 1.0
+        self,
+        model: Any,
+        settings: SearchSettings | ForcedAnswers,
+        features: str,
+        logits_divisor: float = 1.0,
     ) -> None:
         self._model = model
         self._features = features
@@ -103,7 +108,7 @@ class PlainDecoder:
         **state: Any,
     ) -> list[Trace] | EngineError:
         """What ``generate()`` calls in place of its own loop, everything being ready."""
-        lanes = Lanes(1, self._settings, input_ids.device)
+        lanes = self._settings.lanes(1, input_ids.device)
         outputs = model._prefill(input_ids, generation_config, state)
         first_row = torch.zeros(1, dtype=torch.int64, device=input_ids.device)
         lanes.start(first_row, self._logits(outputs), [input_ids[0].cpu().numpy()])

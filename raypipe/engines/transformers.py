@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ from raypipe.engines.arithmetic import as_asked
 from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.families import family_of
 from raypipe.engines.families.family import Family
+from raypipe.engines.forced_lanes import ForcedAnswers
 from raypipe.engines.frontend import TransformersFrontend
 from raypipe.engines.fused import Fusion, fuse
 from raypipe.engines.generation_config import check_generation_config, penalties_of
@@ -58,6 +60,9 @@ from raypipe.records import (
 __all__ = ["TransformersEngine", "TransformersFrontend"]
 
 _logger = logging.getLogger(__name__)
+
+_MOST_LOGITS = 2**28
+"""Of all lanes of all rows together where given answers are scored: 1 GiB in float32."""
 
 
 class TransformersEngine:
@@ -137,13 +142,15 @@ class TransformersEngine:
         self._make_capture = CudaCapture if captures else None
         self._arithmetic = partial(as_asked, model.dtype) if on_gpu else nullcontext
         self.fusion = self._fused(on_gpu if fused is None else fused, insist=bool(fused))
-        self._decoders: dict[Search, TreeDecoder | PlainDecoder] = {}
+        self._decoders: dict[Search | ForcedAnswers, TreeDecoder | PlainDecoder] = {}
         self._prefixes = None if self._model is None else Prefixes(self._model)
         self._grammars: GrammarCompiler | None = None
         self._audio_cache: EncodedClips | None = None
         # The plain path takes one utterance after the other.
         self._batch_size = batch_size if self._model is not None else 1
-        self.capabilities = Capabilities(beams=True, emotion_logits=True, token_logprobs=True)
+        self.capabilities = Capabilities(
+            beams=True, emotion_logits=True, token_logprobs=True, more=frozenset({"text_scores"})
+        )
 
     @contextmanager
     def audio_cache(self) -> Iterator[None]:
@@ -167,16 +174,47 @@ class TransformersEngine:
             ConfigError: for a grammar that cannot be followed.
             torch.AcceleratorError: if the device itself has failed; no input is to blame.
         """
-        decoder = self._decoder(search)
+        return self._replies(inputs, self._decoder(search), search.max_new_tokens, self._batch_size)
+
+    def score_texts(
+        self, inputs: Sequence[ModelInput], texts: Sequence[str]
+    ) -> list[Generation | Failure]:
+        """The log-likelihood of every text as the whole answer: same length, same order.
+
+        A hypothesis of kind ``text`` for each, in their order: its tokens as the tokenizer writes
+        the text by itself, and the likeliest end token. All texts are lanes of one tree behind the
+        prompt, which is read once. Penalties of a search have no part in the scores.
+
+        Raises:
+            EngineError: for a text that the tokenizer makes no tokens of.
+        """
+        encode = self._tokenizer.encode
+        answers = tuple(tuple(encode(text, add_special_tokens=False)) for text in texts)
+        for text, token_ids in zip(texts, answers, strict=True):
+            if not token_ids:
+                raise EngineError(f"the tokenizer makes no tokens of the text {text!r}")
+        forced = ForcedAnswers(answers, self._end_ids)
+        at_once = _MOST_LOGITS // (forced.lane_count * self._limits.vocabulary)
+        row_count = max(1, min(self._batch_size, at_once))
+        replies = self._replies(inputs, self._decoder(forced), forced.max_new_tokens, row_count)
+        return [_as_given(reply, texts) for reply in replies]
+
+    def _replies(
+        self,
+        inputs: Sequence[ModelInput],
+        decoder: TreeDecoder | PlainDecoder,
+        max_new_tokens: int,
+        row_count: int,
+    ) -> list[Generation | Failure]:
         replies: dict[int, Generation | Failure] = {}
         for index, model_input in enumerate(inputs):
             try:
-                self._limits.check(model_input, search.max_new_tokens)
+                self._limits.check(model_input, max_new_tokens)
             except EngineError as error:
                 replies[index] = failure(model_input, "invalid_input", str(error))
         waiting = [index for index in range(len(inputs)) if index not in replies]
         with self._arithmetic():
-            answers = self._answer([inputs[index] for index in waiting], decoder, self._batch_size)
+            answers = self._answer([inputs[index] for index in waiting], decoder, row_count)
         replies.update(zip(waiting, answers, strict=True))
         return [replies[index] for index in range(len(inputs))]
 
@@ -200,31 +238,36 @@ class TransformersEngine:
             _logger.warning("%s: %s do otherwise than they look", self._family.name, fusion.left)
         return fusion
 
-    def _decoder(self, search: Search) -> TreeDecoder | PlainDecoder:
-        """The decoder of a search, with the memory and the graphs that it holds on to."""
-        if search not in self._decoders:
-            settings = SearchSettings(
-                search.beam_count,
-                search.greedy,
-                search.max_new_tokens,
-                self._end_ids,
-                self._recorded_ids,
-                self._compiled(search.grammar),
-                self._penalties,
-            )
-            self._decoders[search] = (
+    def _decoder(self, request: Search | ForcedAnswers) -> TreeDecoder | PlainDecoder:
+        """The decoder of a request, with the memory and the graphs that it holds on to."""
+        if request not in self._decoders:
+            settings = self._settings(request) if isinstance(request, Search) else request
+            self._decoders[request] = (
                 self._plain_decoder(settings)
                 if self._model is None
                 else self._tree_decoder(self._model, settings)
             )
-        return self._decoders[search]
+        return self._decoders[request]
 
-    def _tree_decoder(self, model: DecoderAdapter, settings: SearchSettings) -> TreeDecoder:
+    def _settings(self, search: Search) -> SearchSettings:
+        return SearchSettings(
+            search.beam_count,
+            search.greedy,
+            search.max_new_tokens,
+            self._end_ids,
+            self._recorded_ids,
+            self._compiled(search.grammar),
+            self._penalties,
+        )
+
+    def _tree_decoder(
+        self, model: DecoderAdapter, settings: SearchSettings | ForcedAnswers
+    ) -> TreeDecoder:
         # A graph cannot wait for the host, which follows a grammar token by token.
         make_capture = self._make_capture if settings.grammar is None else None
         return TreeDecoder(model, settings, make_capture=make_capture, prefixes=self._prefixes)
 
-    def _plain_decoder(self, settings: SearchSettings) -> PlainDecoder:
+    def _plain_decoder(self, settings: SearchSettings | ForcedAnswers) -> PlainDecoder:
         family, divisor = self._family, 1.0
         if family.logits_divisor is not None:
             divisor = getattr(self._whole.config.get_text_config(), family.logits_divisor)
@@ -305,6 +348,14 @@ class TransformersEngine:
             audio_tokens=int((model_input.token_ids == self._limits.audio_token_id).sum()),
             batch_size=row_count,
         )
+
+
+def _as_given(reply: Generation | Failure, texts: Sequence[str]) -> Generation | Failure:
+    """A reply whose hypotheses say the very texts that were asked about."""
+    if isinstance(reply, Failure):
+        return reply
+    pairs = zip(reply.hypotheses, texts, strict=True)
+    return replace(reply, hypotheses=tuple(replace(item, text=text) for item, text in pairs))
 
 
 def _adapter_of(family: Family, model: Any) -> DecoderAdapter | None:

@@ -64,7 +64,9 @@ def _facts(model: ModelSettings) -> Mapping[str, str]:
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
-    capabilities=Capabilities(beams=True, emotion_logits=True, token_logprobs=True),
+    capabilities=Capabilities(
+        beams=True, emotion_logits=True, token_logprobs=True, more=frozenset({"text_scores"})
+    ),
     grammars=("regex", "json_schema"),
     penalises=True,
     gpu_dtype=gpu_dtype,

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.decoder_adapter import DecoderAdapter
-from raypipe.engines.lanes import Lanes, OnAnswer, SearchSettings
+from raypipe.engines.forced_lanes import ForcedAnswers
+from raypipe.engines.lanes import OnAnswer, SearchSettings
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.shared_prefix import Prefix, Prefixes, shared_lengths
 from raypipe.engines.step_graphs import DecodeStep, StepGraphs
@@ -45,7 +46,7 @@ class TreeDecoder:
 
     Args:
         model: the architecture, taken apart.
-        settings: what is searched and recorded.
+        settings: what is searched and recorded, or the answers that are given.
         check_interval: decode steps between two looks at which rows are done.
         refilled_share: rows are refilled when one in so many is free, or all are.
         make_capture: makes what makes decode steps replayable, once for all steps that share
@@ -57,7 +58,7 @@ class TreeDecoder:
     def __init__(
         self,
         model: DecoderAdapter,
-        settings: SearchSettings,
+        settings: SearchSettings | ForcedAnswers,
         check_interval: int | None = None,
         refilled_share: int | None = None,
         make_capture: MakeCapture | None = None,
@@ -136,13 +137,13 @@ class _Slots:
     def __init__(
         self,
         model: DecoderAdapter,
-        settings: SearchSettings,
+        settings: SearchSettings | ForcedAnswers,
         row_count: int,
         prompt_capacity: int,
         make_capture: MakeCapture | None,
     ) -> None:
         self._model = model
-        self.lanes = Lanes(row_count, settings, model.device)
+        self.lanes = settings.lanes(row_count, model.device)
         self.cache = TreeCache(
             row_count,
             prompt_capacity,
@@ -226,7 +227,7 @@ class _Call:
         slots: _Slots,
         prompts: _Prompts,
         audio: SharedAudio,
-        settings: SearchSettings,
+        settings: SearchSettings | ForcedAnswers,
         refill_at: int,
     ) -> None:
         self._model, self._slots, self._prompts, self._audio = model, slots, prompts, audio

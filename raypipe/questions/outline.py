@@ -17,12 +17,14 @@ class PromptOutline:
         has_cot: there is a variant of it with step-by-step instructions.
         text_only: it is asked without the clip.
         cot_max_new_tokens: longest answer to that variant, in tokens.
+        plain: it is no user's turn of a chat but a text that goes on.
     """
 
     label: str
     has_cot: bool = True
     text_only: bool = False
     cot_max_new_tokens: int = 512
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

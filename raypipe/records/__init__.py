@@ -44,6 +44,7 @@ from raypipe.records.corpus import (
 from raypipe.records.explained import ExplainedAnswer
 from raypipe.records.features import LayerStatistics
 from raypipe.records.label_table import OWN_LABELS, LabelTable
+from raypipe.records.scoring import TextScorer, TextScores
 
 __all__ = [
     "ATTRIBUTES",
@@ -84,6 +85,8 @@ __all__ = [
     "Scale",
     "Search",
     "Stage",
+    "TextScorer",
+    "TextScores",
     "Turn",
     "Utterance",
     "Vote",

@@ -23,7 +23,7 @@ LENGTH_NORMALISED: Setting[bool] = Setting(
     name="length_normalised",
     annotation=bool,
     default=False,
-    summary="rank and weigh beams by alpha divided by their number of tokens",
+    summary="rank and weigh beams and labels by alpha divided by their number of tokens",
     examples=(False, True),
 )
 

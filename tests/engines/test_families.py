@@ -23,6 +23,7 @@ from ultravox import save_ultravox
 from raypipe.engines.checkpoint_faults import checkpoint_faults
 from raypipe.engines.engine import ModelSettings
 from raypipe.engines.families import FAMILIES, family_of
+from raypipe.engines.forced_lanes import ForcedAnswers
 from raypipe.engines.model_facts import checkpoint_facts, counted_weight_bytes
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.plain_decoder import PlainDecoder
@@ -133,7 +134,27 @@ def assert_answers_are_those_of_generate(device, family, path: Path, requests, d
     assert {one.batch_size for one in generations} == {min(3, len(requests))} or (
         decoder is PlainDecoder and {one.batch_size for one in generations} == {1}
     )
+    assert_given_answers_are_scored_alike(engine, frontend.prepare(requests), generations)
     return generations
+
+
+def assert_given_answers_are_scored_alike(engine, inputs, generations):
+    """What a search found, given to the model as answers: the same log-probabilities."""
+    for model_input, generation in zip(inputs, generations, strict=True):
+        found = [item for item in generation.hypotheses if item.token_ids[0] not in engine._end_ids]
+        own = [
+            item.token_ids[:-1] if item.finish_reason == "stop" else item.token_ids
+            for item in found
+        ]
+        given = ForcedAnswers(tuple(own), engine._end_ids)
+        decoder = engine._decoder(given)
+        (reply,) = engine._replies([model_input], decoder, given.max_new_tokens, 1)
+        for item, scored in zip(found, reply.hypotheses, strict=True):
+            # Of several ends the likeliest counts, which a hypothesis need not have.
+            same = len(item.token_ids) - (item.token_ids != scored.token_ids[: item.steps])
+            np.testing.assert_allclose(
+                scored.token_logprobs[:same], item.token_logprobs[:same], rtol=2e-6, atol=1e-4
+            )
 
 
 @pytest.mark.parametrize("name", MAKERS)

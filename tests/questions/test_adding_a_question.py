@@ -34,13 +34,14 @@ def test_an_engine_without_the_capability_is_refused_at_the_door(copy: Copy) -> 
 from raypipe.config import parse_config
 from raypipe.records import EmotionTokens
 from raypipe.runtime.infer.models import check_engine
-config = parse_config({"input": {"shards": "x"}, "output": "y", "questions": ["label_words"]})
+asked = {"questions": ["label_words"], "model": {"engine": "vllm", "path": "tiny-alm"}}
+config = parse_config({"input": {"shards": "x"}, "output": "y", **asked})
 check_engine(config, EmotionTokens((), (), ()))
 """
     done = copy.python("-c", code)
     assert done.returncode == 1
     assert "label_words" in done.stderr
-    assert "text" in done.stderr
+    assert "log-likelihoods of given answers" in done.stderr
     assert "ConfigError" in done.stderr
 
 

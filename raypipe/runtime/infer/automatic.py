@@ -20,7 +20,7 @@ from raypipe.engines.generation_config import generation_config_of, penalties_of
 from raypipe.engines.memory import HALF_PRECISIONS, MemoryNeed, weight_bytes_in
 from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
-from raypipe.records import Failure, ModelInput, Search, Utterance
+from raypipe.records import Failure, ModelInput, Search, TextScores, Utterance
 from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.devices import Devices
 from raypipe.runtime.infer.models import engine_of, make_frontend
@@ -247,7 +247,7 @@ class Automatic:
             tokens = longest_prompt(config, context)
             if tokens is None:  # every clip will be an error row
                 return None
-            need = plugin.memory_need(settings, tokens, list(searches_of(context)))
+            need = plugin.memory_need(settings, tokens, list(sized_requests(context)))
             what = " and one utterance"
         whole = need.weights + need.work + need.row
         if whole > room.usable:
@@ -308,6 +308,14 @@ def searches_of(context: RunContext) -> Iterator[Search]:
             yield asking.request
     if context.verification is not None:
         yield context.verification.search
+
+
+def sized_requests(context: RunContext) -> Iterator[Search | TextScores]:
+    """All that the model of a context is asked for and that takes memory for every utterance."""
+    yield from searches_of(context)
+    for asking in context.passes:
+        if isinstance(asking.request, TextScores):
+            yield asking.request
 
 
 def longest_prompt(config: RunConfig, context: RunContext) -> int | None:

@@ -12,7 +12,7 @@ from raypipe.config import ModelConfig, RunConfig
 from raypipe.engines.engine import Spending
 from raypipe.engines.memory import MemoryNeed, weight_bytes_in
 from raypipe.records import EmotionWord, Failure, Search, Utterance, WrittenTurn
-from raypipe.runtime.infer.automatic import longest_prompt, searches_of
+from raypipe.runtime.infer.automatic import longest_prompt, sized_requests
 from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.models import engine_of, make_frontend, penalties_of
 from raypipe.runtime.infer.preparing import prepare_rows
@@ -158,7 +158,7 @@ def _memory(config: RunConfig, context: RunContext) -> MemoryFacts | None:
     tokens = None if plugin.memory_need is None else longest_prompt(config, context)
     if plugin.memory_need is None or tokens is None:
         return MemoryFacts(MemoryNeed(weight_bytes_in(settings), 0, 0), False, rows)
-    need = plugin.memory_need(settings, tokens, list(searches_of(context)))
+    need = plugin.memory_need(settings, tokens, list(sized_requests(context)))
     if need.weights:
         return MemoryFacts(need, False, rows)
     from raypipe.engines.model_facts import counted_weight_bytes

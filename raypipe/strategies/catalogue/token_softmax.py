@@ -22,7 +22,7 @@ TOKEN_TEMPERATURE: Setting[float] = Setting(
     name="token_temperature",
     annotation=Annotated[float, Field(gt=0, allow_inf_nan=False)],
     default=1.0,
-    summary="temperature of token_softmax; larger is flatter",
+    summary="temperature of token_softmax, letters and label_score; larger is flatter",
     examples=(1.0, 3.0),
 )
 
