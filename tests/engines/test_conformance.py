@@ -402,9 +402,9 @@ SEARCHED = EVERYTHING.given | {"token_ids"}
 SUBJECTS: Mapping[str, frozenset[str]] = {
     "tensor_search": SEARCHED | {"oracle", "grammar", "broken"},
     "prefix_search": SEARCHED | {"oracle", "grammar"},
-    "transformers_tree": SEARCHED | {"oracle", "grammar", "broken"},
-    "transformers_tree_with_clips": SEARCHED | {"grammar", "broken"},
-    "transformers_plain": SEARCHED | {"oracle", "grammar", "broken"},
+    "transformers_tree": SEARCHED | {"oracle", "text_scores", "grammar", "broken"},
+    "transformers_tree_with_clips": SEARCHED | {"text_scores", "grammar", "broken"},
+    "transformers_plain": SEARCHED | {"oracle", "text_scores", "grammar", "broken"},
     "vllm": SEARCHED | {"grammar", "broken"},
     "openai": frozenset({"samples", "hypotheses", "token_logprobs", "broken"}),
     "text_alone": frozenset({"broken"}),
