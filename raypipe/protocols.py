@@ -29,6 +29,7 @@ CAPABILITY_WORDS: Mapping[str, str] = {
     "emotion_logits": "raw logits of emotion tokens",
     "emotion_logprobs": "log-probabilities of emotion tokens",
     "token_logprobs": "log-probabilities",
+    "seeded_samples": "samples drawn by a seed",
     "text_scores": "log-likelihoods of given answers",
 }
 """What the capabilities with a name of their own are called in messages."""

@@ -3,17 +3,15 @@
 from raypipe.config.aggregation import AdaptiveConfig, AggregationConfig, PoolConfig, StrategyName
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
+from raypipe.config.decoding import AskedGrammar, DecodingConfig, GrammarConfig
 from raypipe.config.labels import LabelsConfig, LabelTables
 from raypipe.config.model import BUNDLED_MODEL, ModelConfig, VllmConfig
 from raypipe.config.run import RunConfig, load_config, parse_config
 from raypipe.config.sections import (
     COT_VARIANTS,
     TEXT_PROMPT,
-    AskedGrammar,
     AudioConfig,
-    DecodingConfig,
     EnsembleConfig,
-    GrammarConfig,
     InputConfig,
     MetricsConfig,
     PromptConfig,

@@ -28,11 +28,11 @@ from raypipe.config.aggregation import (
 )
 from raypipe.config.attributes import AttributesConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
+from raypipe.config.decoding import DecodingConfig
 from raypipe.config.labels import LabelTables
 from raypipe.config.model import ModelConfig
 from raypipe.config.sections import (
     AudioConfig,
-    DecodingConfig,
     EnsembleConfig,
     InputConfig,
     MetricsConfig,
@@ -217,6 +217,7 @@ class RunConfig(ConfigSection):
             greedy=decoding.greedy,
             beam_count=decoding.beam_count,
             other_beam_counts=decoding.other_beam_counts,
+            samples=decoding.sampling,
             max_new_tokens=decoding.max_new_tokens,
             grammar=grammar,
             own_verifier=self.verifier.model is None,

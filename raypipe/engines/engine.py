@@ -22,6 +22,7 @@ from raypipe.records import (
     ClipPlace,
     EmotionTokens,
     GrammarKind,
+    Sampling,
     Search,
     TextScores,
 )
@@ -224,7 +225,7 @@ class EnginePlugin:
     adapts: bool = False
     gpu_dtype: Callable[[ModelSettings], str] | None = None
     memory_need: (
-        Callable[[ModelSettings, int, Sequence[Search | TextScores]], MemoryNeed] | None
+        Callable[[ModelSettings, int, Sequence[Search | Sampling | TextScores]], MemoryNeed] | None
     ) = None
     bring_weights: Callable[[ModelSettings], object] | None = None
     refuse_plain_turn: Callable[[ModelSettings], None] | None = None

@@ -72,15 +72,18 @@ class ForcedLanes:
         self.tokens = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
         self.parents = torch.arange(lane_count, device=device).repeat(row_count, 1)
 
-    def start(self, rows: Tensor, logits: Tensor, prompts: Sequence[IntArray]) -> None:
+    def start(
+        self, rows: Tensor, logits: Tensor, prompts: Sequence[IntArray], names: Sequence[str]
+    ) -> None:
         """Begin a new utterance in some rows; all lanes of a row start from the same logits.
 
         Args:
             rows: which rows, shape ``(started,)``.
             logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
             prompts: without effect; part of the lanes' interface.
+            names: without effect; part of the lanes' interface.
         """
-        del prompts
+        del prompts, names
         self._step[rows] = 0
         self._finite[rows] = True
         every = logits[:, None].expand(-1, self._settings.lane_count, -1)

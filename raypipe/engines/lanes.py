@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,75 @@ from raypipe.records import (
     IntArray,
     Penalties,
 )
+
+
+class RowLanes(Protocol):
+    """The lanes of the rows that are decoded together.
+
+    Attributes:
+        tokens: what every lane feeds in next, shape ``(rows, lanes)``; changed in place.
+        parents: the lane that each lane continues, shape ``(rows, lanes)``; changed in place.
+    """
+
+    tokens: Tensor
+    parents: Tensor
+
+    def start(
+        self, rows: Tensor, logits: Tensor, prompts: Sequence[IntArray], names: Sequence[str]
+    ) -> None:
+        """Begin a new utterance in some rows; all lanes of a row start from the same logits.
+
+        Args:
+            rows: which rows, shape ``(started,)``.
+            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
+            prompts: token ids of their prompts, each with as many audio tokens as the clip has.
+            names: ids of their utterances.
+        """
+        ...
+
+    def advance(self, logits: Tensor) -> None:
+        """Take one step in every lane; raw logits of shape ``(rows, lanes, vocabulary)``."""
+        ...
+
+    def done(self) -> list[bool]:
+        """Which rows cannot change any more; waits for the device."""
+        ...
+
+    def spoiled(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows whose logits have not always been numbers; waits for the device."""
+        ...
+
+    def traces(self, rows: Sequence[int]) -> list[list[Trace] | EngineError]:
+        """The hypotheses of some rows that are done, or the error that makes them worthless."""
+        ...
+
+
+class LaneSettings(Protocol):
+    """What lanes are to do: a search, samples, given answers."""
+
+    @property
+    def lane_count(self) -> int:
+        """Query positions per row in a decode step."""
+        ...
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Tokens of the longest hypothesis."""
+        ...
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids that end a hypothesis."""
+        ...
+
+    @property
+    def grammar(self) -> GrammarState | None:
+        """Where every hypothesis begins in a grammar; None for anything."""
+        ...
+
+    def lanes(self, row_count: int, device: torch.device) -> RowLanes:
+        """The lanes of so many rows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +180,15 @@ class Lanes:
         # The greedy lane always continues itself.
         self.parents = torch.full_like(self.tokens, settings.beam_count)
 
-    def start(self, rows: Tensor, logits: Tensor, prompts: Sequence[IntArray]) -> None:
-        """Begin a new utterance in some rows; all lanes of a row start from the same logits.
-
-        Args:
-            rows: which rows, shape ``(started,)``.
-            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
-            prompts: token ids of their prompts, each with as many audio tokens as the clip has.
-        """
+    def start(
+        self,
+        rows: Tensor,
+        logits: Tensor,
+        prompts: Sequence[IntArray],
+        names: Sequence[str] = (),
+    ) -> None:
+        """Begin a new utterance in some rows, as :meth:`RowLanes.start`; the same for all names."""
+        del names
         self._step[rows] = 0
         self._finite[rows] = True
         own = TokenScores(logits, self._keep(rows, logits[:, None])[:, 0])

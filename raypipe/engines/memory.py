@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raypipe.engines.engine import ModelSettings
-    from raypipe.records import Search, TextScores
+    from raypipe.records import Sampling, Search, TextScores
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the arithmetic of the weights."""
@@ -66,7 +66,7 @@ def gpu_dtype(settings: ModelSettings) -> str:
 
 
 def memory_need(
-    settings: ModelSettings, prompt_tokens: int, requests: Sequence[Search | TextScores]
+    settings: ModelSettings, prompt_tokens: int, requests: Sequence[Search | Sampling | TextScores]
 ) -> MemoryNeed:
     """Memory of the tree decoder with a checkpoint.
 

@@ -10,6 +10,7 @@ model does there (positions, adapters, kind of cache) is done here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from raypipe.engines.forced_lanes import ForcedAnswers
-from raypipe.engines.lanes import OnAnswer, SearchSettings, Trace
+from raypipe.engines.lanes import LaneSettings, OnAnswer, Trace
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.errors import EngineError
 from raypipe.records import ModelInput
@@ -29,7 +29,7 @@ class PlainDecoder:
 
     Args:
         model: a transformers model that generates, in evaluation mode, on its device.
-        settings: what is searched and recorded, or the answers that are given.
+        settings: what the lanes do and record.
         features: what the model's forward pass calls a clip's features.
         logits_divisor: what the forward pass leaves to be divided by.
     """
@@ -37,7 +37,7 @@ class PlainDecoder:
     def __init__(
         self,
         model: Any,
-        settings: SearchSettings | ForcedAnswers,
+        settings: LaneSettings,
         features: str,
         logits_divisor: float = 1.0,
     ) -> None:
@@ -90,7 +90,7 @@ class PlainDecoder:
                 attention_mask=torch.ones_like(token_ids),
                 **tensors,
                 generation_config=self._config,
-                custom_generate=self._search,
+                custom_generate=partial(self._search, model_input.utterance_id),
             )
         return answer
 
@@ -99,6 +99,7 @@ class PlainDecoder:
 
     def _search(
         self,
+        name: str,
         model: Any,
         input_ids: Tensor,
         *,
@@ -111,7 +112,7 @@ class PlainDecoder:
         lanes = self._settings.lanes(1, input_ids.device)
         outputs = model._prefill(input_ids, generation_config, state)
         first_row = torch.zeros(1, dtype=torch.int64, device=input_ids.device)
-        lanes.start(first_row, self._logits(outputs), [input_ids[0].cpu().numpy()])
+        lanes.start(first_row, self._logits(outputs), [input_ids[0].cpu().numpy()], [name])
         state = model._update_model_kwargs_for_generation(outputs, state)
         sequences, state = model._expand_inputs_for_generation(
             self._settings.lane_count, input_ids=input_ids, **state

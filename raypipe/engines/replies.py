@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from raypipe.engines.lanes import Trace
 from raypipe.errors import ConfigError
-from raypipe.records import Failure, Hypothesis, ModelInput
+from raypipe.records import Failure, Generation, Hypothesis, ModelInput
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,6 +44,22 @@ def hypothesis(trace: Trace, tokenizer: PreTrainedTokenizerBase) -> Hypothesis:
         emotion_logits=trace.emotion_logits,
         search_score=trace.search_score,
     )
+
+
+def with_texts(reply: Generation | Failure, texts: Sequence[str]) -> Generation | Failure:
+    """A reply whose hypotheses say the very texts that were asked about."""
+    if isinstance(reply, Failure):
+        return reply
+    pairs = zip(reply.hypotheses, texts, strict=True)
+    return replace(reply, hypotheses=tuple(replace(item, text=text) for item, text in pairs))
+
+
+def as_drawn(reply: Generation | Failure) -> Generation | Failure:
+    """A reply whose hypotheses say that they were sampled."""
+    if isinstance(reply, Failure):
+        return reply
+    drawn = tuple(replace(item, sampled=True) for item in reply.hypotheses)
+    return replace(reply, hypotheses=drawn)
 
 
 def failure(model_input: ModelInput, error_type: str, message: str) -> Failure:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -35,18 +34,19 @@ from raypipe.engines.frontend import TransformersFrontend
 from raypipe.engines.fused import Fusion, fuse
 from raypipe.engines.generation_config import check_generation_config, penalties_of
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
-from raypipe.engines.lanes import SearchSettings, Trace
+from raypipe.engines.lanes import LaneSettings, SearchSettings, Trace
 from raypipe.engines.lazy import load_object
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.model_loading import end_ids, load_model
 from raypipe.engines.plain_decoder import PlainDecoder
-from raypipe.engines.replies import check_settings, failure, hypothesis
+from raypipe.engines.replies import as_drawn, check_settings, failure, hypothesis, with_texts
+from raypipe.engines.sampled_lanes import SampledAnswers
 from raypipe.engines.shared_audio import EncodedClips
 from raypipe.engines.shared_prefix import Prefixes
 from raypipe.engines.step_graphs import CudaCapture
+from raypipe.engines.transformers_plugin import CAPABILITIES
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.errors import ConfigError, DeadEndError, EngineError, UnsupportedError
-from raypipe.protocols import Capabilities
 from raypipe.records import (
     AskedPenalties,
     EmotionTokens,
@@ -54,6 +54,7 @@ from raypipe.records import (
     Generation,
     Grammar,
     ModelInput,
+    Sampling,
     Search,
 )
 
@@ -142,15 +143,13 @@ class TransformersEngine:
         self._make_capture = CudaCapture if captures else None
         self._arithmetic = partial(as_asked, model.dtype) if on_gpu else nullcontext
         self.fusion = self._fused(on_gpu if fused is None else fused, insist=bool(fused))
-        self._decoders: dict[Search | ForcedAnswers, TreeDecoder | PlainDecoder] = {}
+        self._decoders: dict[Search | LaneSettings, TreeDecoder | PlainDecoder] = {}
         self._prefixes = None if self._model is None else Prefixes(self._model)
         self._grammars: GrammarCompiler | None = None
         self._audio_cache: EncodedClips | None = None
         # The plain path takes one utterance after the other.
         self._batch_size = batch_size if self._model is not None else 1
-        self.capabilities = Capabilities(
-            beams=True, emotion_logits=True, token_logprobs=True, more=frozenset({"text_scores"})
-        )
+        self.capabilities = CAPABILITIES
 
     @contextmanager
     def audio_cache(self) -> Iterator[None]:
@@ -197,7 +196,25 @@ class TransformersEngine:
         at_once = _MOST_LOGITS // (forced.lane_count * self._limits.vocabulary)
         row_count = max(1, min(self._batch_size, at_once))
         replies = self._replies(inputs, self._decoder(forced), forced.max_new_tokens, row_count)
-        return [_as_given(reply, texts) for reply in replies]
+        return [with_texts(reply, texts) for reply in replies]
+
+    def sample(
+        self, inputs: Sequence[ModelInput], sampling: Sampling
+    ) -> list[Generation | Failure]:
+        """Answers drawn token by token, all of an utterance side by side behind one prompt.
+
+        As many hypotheses of kind ``sample`` as are asked for; the same ones whatever stands
+        beside the utterance.
+
+        Raises:
+            ConfigError: where penalties are asked for, which samples are not drawn by.
+        """
+        if self._penalties.any:
+            raise ConfigError("samples are drawn without penalties: set decoding.penalties: none")
+        drawn = SampledAnswers(sampling, self._end_ids, self._recorded_ids)
+        decoder = self._decoder(drawn)
+        replies = self._replies(inputs, decoder, sampling.max_new_tokens, self._batch_size)
+        return [as_drawn(reply) for reply in replies]
 
     def _replies(
         self,
@@ -238,7 +255,7 @@ class TransformersEngine:
             _logger.warning("%s: %s do otherwise than they look", self._family.name, fusion.left)
         return fusion
 
-    def _decoder(self, request: Search | ForcedAnswers) -> TreeDecoder | PlainDecoder:
+    def _decoder(self, request: Search | LaneSettings) -> TreeDecoder | PlainDecoder:
         """The decoder of a request, with the memory and the graphs that it holds on to."""
         if request not in self._decoders:
             settings = self._settings(request) if isinstance(request, Search) else request
@@ -260,14 +277,12 @@ class TransformersEngine:
             self._penalties,
         )
 
-    def _tree_decoder(
-        self, model: DecoderAdapter, settings: SearchSettings | ForcedAnswers
-    ) -> TreeDecoder:
+    def _tree_decoder(self, model: DecoderAdapter, settings: LaneSettings) -> TreeDecoder:
         # A graph cannot wait for the host, which follows a grammar token by token.
         make_capture = self._make_capture if settings.grammar is None else None
         return TreeDecoder(model, settings, make_capture=make_capture, prefixes=self._prefixes)
 
-    def _plain_decoder(self, settings: SearchSettings | ForcedAnswers) -> PlainDecoder:
+    def _plain_decoder(self, settings: LaneSettings) -> PlainDecoder:
         family, divisor = self._family, 1.0
         if family.logits_divisor is not None:
             divisor = getattr(self._whole.config.get_text_config(), family.logits_divisor)
@@ -348,14 +363,6 @@ class TransformersEngine:
             audio_tokens=int((model_input.token_ids == self._limits.audio_token_id).sum()),
             batch_size=row_count,
         )
-
-
-def _as_given(reply: Generation | Failure, texts: Sequence[str]) -> Generation | Failure:
-    """A reply whose hypotheses say the very texts that were asked about."""
-    if isinstance(reply, Failure):
-        return reply
-    pairs = zip(reply.hypotheses, texts, strict=True)
-    return replace(reply, hypotheses=tuple(replace(item, text=text) for item, text in pairs))
 
 
 def _adapter_of(family: Family, model: Any) -> DecoderAdapter | None:

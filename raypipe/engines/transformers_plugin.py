@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from raypipe.engines.frontend import TransformersFrontend
     from raypipe.engines.transformers import TransformersEngine
 
+CAPABILITIES = Capabilities(
+    beams=True,
+    emotion_logits=True,
+    token_logprobs=True,
+    more=frozenset({"seeded_samples", "text_scores"}),
+)
+
 
 def _frontend(model: ModelSettings) -> TransformersFrontend:
     from raypipe.engines.frontend import TransformersFrontend
@@ -64,9 +71,7 @@ def _facts(model: ModelSettings) -> Mapping[str, str]:
 PLUGIN = EnginePlugin(
     frontend=_frontend,
     engine=_engine,
-    capabilities=Capabilities(
-        beams=True, emotion_logits=True, token_logprobs=True, more=frozenset({"text_scores"})
-    ),
+    capabilities=CAPABILITIES,
     grammars=("regex", "json_schema"),
     penalises=True,
     gpu_dtype=gpu_dtype,

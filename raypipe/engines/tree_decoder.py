@@ -18,8 +18,7 @@ from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.decoder_adapter import DecoderAdapter
-from raypipe.engines.forced_lanes import ForcedAnswers
-from raypipe.engines.lanes import OnAnswer, SearchSettings
+from raypipe.engines.lanes import LaneSettings, OnAnswer
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.shared_prefix import Prefix, Prefixes, shared_lengths
 from raypipe.engines.step_graphs import DecodeStep, StepGraphs
@@ -46,7 +45,7 @@ class TreeDecoder:
 
     Args:
         model: the architecture, taken apart.
-        settings: what is searched and recorded, or the answers that are given.
+        settings: what the lanes do and record.
         check_interval: decode steps between two looks at which rows are done.
         refilled_share: rows are refilled when one in so many is free, or all are.
         make_capture: makes what makes decode steps replayable, once for all steps that share
@@ -58,7 +57,7 @@ class TreeDecoder:
     def __init__(
         self,
         model: DecoderAdapter,
-        settings: SearchSettings | ForcedAnswers,
+        settings: LaneSettings,
         check_interval: int | None = None,
         refilled_share: int | None = None,
         make_capture: MakeCapture | None = None,
@@ -137,7 +136,7 @@ class _Slots:
     def __init__(
         self,
         model: DecoderAdapter,
-        settings: SearchSettings | ForcedAnswers,
+        settings: LaneSettings,
         row_count: int,
         prompt_capacity: int,
         make_capture: MakeCapture | None,
@@ -227,7 +226,7 @@ class _Call:
         slots: _Slots,
         prompts: _Prompts,
         audio: SharedAudio,
-        settings: SearchSettings | ForcedAnswers,
+        settings: LaneSettings,
         refill_at: int,
     ) -> None:
         self._model, self._slots, self._prompts, self._audio = model, slots, prompts, audio
@@ -274,8 +273,10 @@ class _Call:
         whole = lengths if prefix is None else lengths + prefix.length
         slots = self._slots.cache.start(where, whole, prefix)
         logits = self._model.prefill(embeddings, lengths, slots)
-        token_ids = [self._prompts.inputs[index].token_ids for index in indices]
-        self._slots.lanes.start(where, logits, token_ids)
+        inputs = [self._prompts.inputs[index] for index in indices]
+        prompts = [model_input.token_ids for model_input in inputs]
+        names = [model_input.utterance_id for model_input in inputs]
+        self._slots.lanes.start(where, logits, prompts, names)
 
     def _advance(self, most_steps: int) -> None:
         """Take decode steps up to the next look at which rows are done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raypipe.labels import LabelSet
-from raypipe.records import Grammar
+from raypipe.records import Grammar, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class RunOutline:
         greedy: the greedy answer is asked for.
         beam_count: beams of the main search; 0 for none.
         other_beam_counts: beams of further searches.
+        samples: how answers are drawn beside those that are searched for; None for none.
         max_new_tokens: longest answer, in tokens.
         grammar: what answers are held to; None for anything.
         own_verifier: the model that answers verifies its own answers.
@@ -49,6 +50,7 @@ class RunOutline:
     greedy: bool = True
     beam_count: int = 5
     other_beam_counts: tuple[int, ...] = ()
+    samples: Sampling | None = None
     max_new_tokens: int = 96
     grammar: Grammar | None = None
     own_verifier: bool = True

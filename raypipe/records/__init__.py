@@ -44,6 +44,7 @@ from raypipe.records.corpus import (
 from raypipe.records.explained import ExplainedAnswer
 from raypipe.records.features import LayerStatistics
 from raypipe.records.label_table import OWN_LABELS, LabelTable
+from raypipe.records.sampling import Sampler, Sampling
 from raypipe.records.scoring import TextScorer, TextScores
 
 __all__ = [
@@ -82,6 +83,8 @@ __all__ = [
     "Penalties",
     "Prediction",
     "Request",
+    "Sampler",
+    "Sampling",
     "Scale",
     "Search",
     "Stage",

@@ -399,12 +399,14 @@ def plug_in(tmp_path_factory: Any) -> Subject:
 # --- the table -----------------------------------------------------------------------------------
 
 SEARCHED = EVERYTHING.given | {"token_ids"}
+OWN = frozenset({"seeded_samples", "text_scores"})
+
 SUBJECTS: Mapping[str, frozenset[str]] = {
     "tensor_search": SEARCHED | {"oracle", "grammar", "broken"},
     "prefix_search": SEARCHED | {"oracle", "grammar"},
-    "transformers_tree": SEARCHED | {"oracle", "text_scores", "grammar", "broken"},
-    "transformers_tree_with_clips": SEARCHED | {"text_scores", "grammar", "broken"},
-    "transformers_plain": SEARCHED | {"oracle", "text_scores", "grammar", "broken"},
+    "transformers_tree": SEARCHED | OWN | {"oracle", "grammar", "broken"},
+    "transformers_tree_with_clips": SEARCHED | OWN | {"grammar", "broken"},
+    "transformers_plain": SEARCHED | OWN | {"oracle", "grammar", "broken"},
     "vllm": SEARCHED | {"grammar", "broken"},
     "openai": frozenset({"samples", "hypotheses", "token_logprobs", "broken"}),
     "text_alone": frozenset({"broken"}),

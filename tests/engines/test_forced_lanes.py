@@ -13,7 +13,7 @@ VOCABULARY = 6
 def test_every_lane_is_told_its_own_tokens_and_its_likeliest_end() -> None:
     lanes = GIVEN.lanes(2, torch.device("cpu"))
     logits = torch.randn(3, 2, 2, VOCABULARY, generator=torch.Generator().manual_seed(5))
-    lanes.start(torch.tensor([1]), logits[0, 1:, 0], [np.array([9])])
+    lanes.start(torch.tensor([1]), logits[0, 1:, 0], [np.array([9])], ["u"])
     assert lanes.tokens[1].tolist() == [3, 4]
     lanes.advance(logits[1])
     assert lanes.tokens[1, 1].item() == 5
@@ -36,7 +36,7 @@ def test_every_lane_is_told_its_own_tokens_and_its_likeliest_end() -> None:
 def test_a_row_whose_logits_are_no_numbers_is_an_error_and_a_new_one_begins_clean() -> None:
     lanes = GIVEN.lanes(2, torch.device("cpu"))
     logits = torch.zeros(2, VOCABULARY)
-    lanes.start(torch.tensor([0, 1]), logits, [])
+    lanes.start(torch.tensor([0, 1]), logits, [], [])
     broken = torch.zeros(2, 2, VOCABULARY)
     broken[0, 1] = torch.nan
     lanes.advance(broken)
@@ -46,5 +46,5 @@ def test_a_row_whose_logits_are_no_numbers_is_an_error_and_a_new_one_begins_clea
     bad, good = lanes.traces([0, 1])
     assert isinstance(bad, EngineError)
     assert len(good) == 2
-    lanes.start(torch.tensor([0]), logits[:1], [])
+    lanes.start(torch.tensor([0]), logits[:1], [], [])
     assert lanes.spoiled([0, 1]) == []

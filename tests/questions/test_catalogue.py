@@ -29,7 +29,8 @@ def test_every_question_has_a_test_of_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_question_is_asked_when_a_config_names_it(name: str) -> None:
-    config = parse_config({**MINIMAL, "questions": [name], "attributes": {"scale": [1, 5]}})
+    offers = {"attributes": {"scale": [1, 5]}, "decoding": {"samples": {"count": 2}}}
+    config = parse_config({**MINIMAL, **offers, "questions": [name]})
     outline = config.outline(LABEL_SETS["crema-d-6"])
     asked = config.asked.resolved(outline)
     assert name in asked.every

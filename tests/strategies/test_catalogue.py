@@ -25,7 +25,8 @@ from raypipe.strategies.shared import MERGE_TOKENISATIONS, TAU
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-MINIMAL = {"input": {"shards": "in"}, "output": "out"}
+SAMPLES = {"samples": {"count": 2}}
+MINIMAL = {"input": {"shards": "in"}, "output": "out", "decoding": SAMPLES}
 ANSWERS = example_answers()
 PLAIN = [name for name, strategy in STRATEGIES.items() if isinstance(strategy, Strategy)]
 
@@ -109,7 +110,7 @@ def test_it_is_known_to_configs_questions_reports_and_documentation(name: str) -
 def test_without_beams_a_strategy_that_reads_them_is_refused_at_the_door(name: str) -> None:
     strategy = STRATEGIES[name]
     assert isinstance(strategy, Strategy)
-    document = {**MINIMAL, "strategies": [name], "decoding": {"beam_count": 0}}
+    document = {**MINIMAL, "strategies": [name], "decoding": {**SAMPLES, "beam_count": 0}}
     if "beams" in strategy.questions:
         with pytest.raises(ConfigError, match=rf"strategies {name} need decoding.beam_count >= 1"):
             parse_config(document)

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
-from raypipe.config.sections import DecodingConfig, StorageConfig
+from raypipe.config.decoding import DecodingConfig
+from raypipe.config.sections import StorageConfig
 from raypipe.config.values import PathText
 from raypipe.metrics.bootstrap import REPLICATES
 from raypipe.votes import AnnotatorLabels

@@ -20,7 +20,7 @@ from raypipe.engines.generation_config import generation_config_of, penalties_of
 from raypipe.engines.memory import HALF_PRECISIONS, MemoryNeed, weight_bytes_in
 from raypipe.engines.plugins import load_plugin
 from raypipe.errors import ConfigError
-from raypipe.records import Failure, ModelInput, Search, TextScores, Utterance
+from raypipe.records import Failure, ModelInput, Sampling, Search, TextScores, Utterance
 from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.devices import Devices
 from raypipe.runtime.infer.models import engine_of, make_frontend
@@ -310,11 +310,11 @@ def searches_of(context: RunContext) -> Iterator[Search]:
         yield context.verification.search
 
 
-def sized_requests(context: RunContext) -> Iterator[Search | TextScores]:
+def sized_requests(context: RunContext) -> Iterator[Search | Sampling | TextScores]:
     """All that the model of a context is asked for and that takes memory for every utterance."""
     yield from searches_of(context)
     for asking in context.passes:
-        if isinstance(asking.request, TextScores):
+        if isinstance(asking.request, Sampling | TextScores):
             yield asking.request
 
 

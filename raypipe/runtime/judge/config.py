@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
-from raypipe.config.sections import DecodingConfig, PenaltiesConfig, StorageConfig
+from raypipe.config.decoding import DecodingConfig, PenaltiesConfig
+from raypipe.config.sections import StorageConfig
 from raypipe.config.values import PathText
 from raypipe.explain.judge.pairs import PER_EMOTION
 from raypipe.prompts import JUDGE

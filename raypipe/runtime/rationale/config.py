@@ -11,13 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.config.base import ConfigSection, checked, read_yaml
-from raypipe.config.sections import (
-    AudioConfig,
-    DecodingConfig,
-    InputConfig,
-    PenaltiesConfig,
-    StorageConfig,
-)
+from raypipe.config.decoding import DecodingConfig, PenaltiesConfig
+from raypipe.config.sections import AudioConfig, InputConfig, StorageConfig
 from raypipe.config.values import PathText
 from raypipe.errors import ConfigError
 from raypipe.explain.gold import GoldRule
