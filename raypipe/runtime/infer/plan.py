@@ -16,7 +16,7 @@ from raypipe.prompts import uses
 from raypipe.prompts.options import LETTERS, with_letters
 from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import existing, output_place, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
@@ -98,7 +98,7 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
         FingerprintError: if the output holds the tables of a different run.
     """
     shards = Location.parse(config.input.shards, config.storage.endpoint)
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     index = read_index(shards)
     if index.rows == 0:
         raise ConfigError(
