@@ -11,6 +11,7 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from raypipe.cluster.manifests import LIMITS_VARIABLE
 from raypipe.errors import ClusterError, ConfigError, DecodeError, ShardError
+from raypipe.runtime.ray import session
 from raypipe.runtime.ray.session import (
     check_resources,
     keep_token_private,
@@ -150,6 +151,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, error: Exception) -> str:
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(session, "check_head", lambda address, head: None)
     with pytest.raises(ConfigError) as refused, ray_session("head:6379"):
         pass
     assert "\n" not in str(refused.value)
