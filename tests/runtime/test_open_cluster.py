@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from markdown_blocks import blocks
 from ray_head import Head, ray_head
@@ -26,6 +27,17 @@ def run(head: Head, config: Path, *options: str) -> subprocess.CompletedProcess[
         text=True,
         check=False,
     )
+
+
+def test_a_ray_of_ours_listens_to_this_machine_alone(ray_cluster: None) -> None:
+    here = psutil.Process()
+    ours = {here.pid, *(child.pid for child in here.children(recursive=True))}
+    addresses = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for connection in psutil.net_connections("tcp")
+        if connection.pid in ours and connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
 
 
 def test_the_token_of_the_page_is_one_that_only_its_user_reads(tmp_path: Path) -> None:
