@@ -53,6 +53,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = address or os.environ.get("RAY_ADDRESS")
+    if address == "local":  # Ray's own word for none
+        address = None
     if address:
         _join(address)
     else:

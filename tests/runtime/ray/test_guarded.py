@@ -6,10 +6,12 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from ray._common.tls_utils import generate_self_signed_tls_certs
 
 from raypipe.errors import ConfigError
 from raypipe.runtime.ray import guarded
@@ -17,7 +19,10 @@ from raypipe.runtime.ray.guarded import INSECURE, check_head
 
 
 @contextmanager
-def head(answer: Callable[[bytes, grpc.ServicerContext], bytes]) -> Iterator[str]:
+def head(
+    answer: Callable[[bytes, grpc.ServicerContext], bytes],
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[str]:
     """Address of a server that answers every call so."""
 
     class Everything(grpc.GenericRpcHandler):
@@ -25,7 +30,10 @@ def head(answer: Callable[[bytes, grpc.ServicerContext], bytes]) -> Iterator[str
             return grpc.unary_unary_rpc_method_handler(answer)
 
     server = grpc.server(ThreadPoolExecutor(1), handlers=[Everything()])
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -75,6 +83,24 @@ def test_a_head_that_does_not_say_is_no_guarded_one() -> None:
         pytest.raises(ConfigError, match=r"does not say .* \(UNIMPLEMENTED\)"),
     ):
         check_head("auto", address)
+
+
+def test_a_head_is_asked_by_tls_where_the_cluster_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "_TIMEOUT_S", 1.0)
+    certificate, key = (text.encode() for text in generate_self_signed_tls_certs())
+    (tmp_path / "certificate").write_bytes(certificate)
+    (tmp_path / "key").write_bytes(key)
+    credentials = grpc.ssl_server_credentials([(key, certificate)], certificate, True)
+    with head(refusing(grpc.StatusCode.UNAUTHENTICATED), credentials) as address:
+        with pytest.raises(ConfigError, match="is silent"):
+            check_head("auto", address)
+        for name, file in (("SERVER_CERT", "certificate"), ("SERVER_KEY", "key")):
+            monkeypatch.setenv(f"RAY_TLS_{name}", str(tmp_path / file))
+        monkeypatch.setenv("RAY_TLS_CA_CERT", str(tmp_path / "certificate"))
+        monkeypatch.setenv("RAY_USE_TLS", "1")
+        check_head("auto", address.replace("127.0.0.1", "localhost"))
 
 
 def test_a_head_that_is_silent_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,16 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert refusal(monkeypatch, error).startswith("no Ray cluster answers at 'head:6379': Failed")
 
 
+def test_the_address_local_is_a_ray_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(session, "keep_token_private", lambda: None)
+    monkeypatch.setattr(session, "_start_local", lambda: started.append("a Ray"))
+    with ray_session():
+        assert started == ["a Ray"]
+
+
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where Ray keeps its token in an empty home."""
