@@ -16,7 +16,7 @@ from raypipe.store.run_record import RunRecord
 
 def main() -> int:
     """Exit code: 0 when every utterance is accounted for, 1 on an error that stops the job."""
-    return submitted(__doc__, load_features_config, on_this_cluster)
+    return submitted(__doc__, load_features_config, on_this_cluster, has_report=False)
 
 
 def on_this_cluster(config: FeaturesConfig, console: Console) -> RunRecord:

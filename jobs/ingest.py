@@ -15,6 +15,7 @@ from raypipe.runtime.ingest.job import carry_out_ingest
 from raypipe.runtime.ingest.plan import prepare_ingest
 from raypipe.runtime.ingest.show import ingest_faults, show_ingest
 from raypipe.runtime.ray.again import as_command
+from raypipe.runtime.ray.submitted import tell_places
 from raypipe.store.location import Location
 
 
@@ -27,6 +28,7 @@ def main() -> int:
     try:
         with as_command(starts_again=False):
             config = load_ingest_config(arguments.config)
+            tell_places(arguments.config, config, console, has_report=False)
             prepared = prepare_ingest(config)
             index = carry_out_ingest(prepared, address="auto", console=console)
     except RaypipeError as error:
@@ -40,6 +42,7 @@ def main() -> int:
     faults = ingest_faults(index, shards, prepared)
     for fault in faults:
         console.print(f"! {fault}", markup=False, soft_wrap=True)
+    tell_places(arguments.config, config, console, has_report=False)
     return 1 if faults else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -30,23 +31,36 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Head:
+    """A cluster that is up.
+
+    Attributes:
+        dashboard: URL that jobs are submitted to.
+        address: ``host:port`` that drivers join.
+        environment: of its processes, its token included.
+    """
+
     dashboard: str
+    address: str
     environment: dict[str, str]
 
 
 @contextmanager
-def ray_head() -> Iterator[Head]:
+def ray_head(*, with_token: bool = True) -> Iterator[Head]:
     """A cluster of one node, started the way an operator does, in a process group of its own."""
     port, dashboard, agent_http, agent_grpc, client = free_ports(5)
     environment = {
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
-        "RAY_AUTH_MODE": "disabled",
+        "RAY_AUTH_MODE": "token" if with_token else "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # raypipe, as in the image
         "PYTHONPATH": str(ROOT),  # of this package, wherever a job's folder is
     }
     # Ray's socket paths have a length limit that pytest's own folders exceed.
     with tempfile.TemporaryDirectory(prefix="rp") as folder:
+        if with_token:
+            token = Path(folder, "token")
+            token.write_text(secrets.token_hex(32))
+            environment["RAY_AUTH_TOKEN_PATH"] = str(token)
         process = subprocess.Popen(
             [
                 *(*RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={port}"),
@@ -64,7 +78,7 @@ def ray_head() -> Iterator[Head]:
         try:
             address = f"http://127.0.0.1:{dashboard}"
             wait_until_ready(address, process, environment)
-            yield Head(address, environment)
+            yield Head(address, f"127.0.0.1:{port}", environment)
         finally:
             # Asked to stop, Ray's processes wait half a minute for each other.
             os.killpg(process.pid, signal.SIGKILL)

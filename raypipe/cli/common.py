@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
@@ -19,6 +20,25 @@ Endpoint = Annotated[
 ]
 Address = Annotated[
     str | None, typer.Option(help="Ray cluster; default: RAY_ADDRESS, else a local Ray.")
+]
+
+
+def _allow_open_clusters(allow: bool) -> None:
+    """Say it where every connection to a cluster looks, those of a command started again too."""
+    if allow:
+        from raypipe.runtime.ray.guarded import INSECURE
+
+        os.environ[INSECURE] = "1"
+
+
+Insecure = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Join a cluster that asks for no token; also by RAYPIPE_INSECURE=1.",
+        callback=_allow_open_clusters,
+        expose_value=False,
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address, show_run
+from raypipe.cli.common import Address, Insecure, show_run
 from raypipe.reporting.console import Console
 
 
@@ -22,6 +22,7 @@ def demo(
         bool, typer.Option(help="Also chain of thought, verifier and adaptive strategies.")
     ] = False,
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Let the bundled model listen to a synthetic corpus: everything at once, on this machine."""
     from raypipe.runtime.infer.demo import demo_config, make_corpus

@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from raypipe.cli.common import Address, print_json
+from raypipe.cli.common import Address, Insecure, print_json
 from raypipe.reporting.console import Console
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Tell what a run will do and why it would not begin; exit code 1 if it would not.
 

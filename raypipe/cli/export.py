@@ -17,9 +17,11 @@ def export_command(
     from raypipe.explain.export.config import load_export_config
     from raypipe.explain.export.summary import count_table, totals, warning
     from raypipe.explain.export.write import export
+    from raypipe.runtime.ray.uploaded import refuse_uploaded_folder
 
     console = Console()
     settings = load_export_config(config)
+    refuse_uploaded_folder(settings.output)
     manifest = export(settings)
     console.print(count_table(manifest))
     console.print(f"{totals(manifest)}; see manifest.json in {settings.output}", highlight=False)

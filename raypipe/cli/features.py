@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address
+from raypipe.cli.common import Address, Insecure
 from raypipe.reporting.console import Console
 
 
 def features_command(
     config: Annotated[Path, typer.Argument(help="YAML file of the job.")],
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Encode a corpus of shards with frozen encoders; the same command again continues."""
     from raypipe.runtime.features.config import load_features_config

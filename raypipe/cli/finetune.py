@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address
+from raypipe.cli.common import Address, Insecure
 from raypipe.reporting.console import Console
 
 
 def finetune_command(
     config: Annotated[Path, typer.Argument(help="YAML file of the job.")],
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Train a LoRA adapter on exported answers; again goes on from the last checkpoint."""
     from raypipe.runtime.finetune.config import load_finetune_config

@@ -9,13 +9,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from raypipe.cli.common import Address, show_run
+from raypipe.cli.common import Address, Insecure, show_run
 from raypipe.reporting.console import Console
 
 
 def heads_command(
     config: Annotated[Path, typer.Argument(help="YAML file of the job.")],
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Train light heads on features; their test predictions stand in tables like a model's."""
     from raypipe.runtime.heads.config import load_heads_config

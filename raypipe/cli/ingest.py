@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address, Endpoint, pairs
+from raypipe.cli.common import Address, Endpoint, Insecure, pairs
 from raypipe.reporting.console import Console
 from raypipe.votes import ClipRule, OutsideRule, SoftLabelRule
 
@@ -53,6 +53,7 @@ def ingest(
         str | None, typer.Option(help="S3 server of the source, where it is another.")
     ] = None,
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Turn a corpus, or your own data, into shards; the same command again continues.
 

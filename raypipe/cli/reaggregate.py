@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address, Endpoint, show_run, values
+from raypipe.cli.common import Address, Endpoint, Insecure, show_run, values
 from raypipe.cli.settings import values_given, with_settings
 from raypipe.records import Drawn
 from raypipe.reporting.console import Console
@@ -47,6 +47,7 @@ def reaggregate(
     ] = None,
     endpoint: Endpoint = None,
     address: Address = None,
+    insecure: Insecure = False,
     **settings: str | list[bool] | None,
 ) -> None:
     """Predict from a run's stored hypotheses under other settings, without a model."""

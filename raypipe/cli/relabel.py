@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address
+from raypipe.cli.common import Address, Insecure
 from raypipe.reporting.console import Console
 
 
 def relabel_command(
     config: Annotated[Path, typer.Argument(help="YAML file of the job.")],
     address: Address = None,
+    insecure: Insecure = False,
 ) -> None:
     """Let a language model change labels by what annotators wrote; again continues."""
     from raypipe.runtime.infer.devices import devices

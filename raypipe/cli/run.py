@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from raypipe.cli.common import Address, show_run
+from raypipe.cli.common import Address, Insecure, show_run
 from raypipe.reporting.console import Console
 
 
 def run_command(
     config: Annotated[Path, typer.Argument(help="YAML file of the run.")],
     address: Address = None,
+    insecure: Insecure = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first utterances.")] = None,
 ) -> None:
     """Run a corpus of shards through a model; the same command again continues."""

@@ -12,6 +12,7 @@ from raypipe.cli.common import Endpoint, print_json
 from raypipe.reporting.console import Console
 
 if TYPE_CHECKING:
+    from raypipe.engines.engine import Usage
     from raypipe.runtime.finish.status import RunProgressFacts
 
 
@@ -20,7 +21,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")] = False,
     endpoint: Endpoint = None,
 ) -> None:
-    """How far a run is, from its output alone: done, rate, time left, last words."""
+    """How far a run is, from its output alone: done, rate, time left, tokens, cost, last words."""
     from raypipe.runtime.finish.status import run_progress
     from raypipe.store.location import Location
 
@@ -55,6 +56,8 @@ def _lines(found: RunProgressFacts) -> Iterator[str]:
         yield f"the corpus cannot be read from here: {clean(found.corpus_fault, 300)}"
     if record.counts is not None:
         yield f"{count(record.counts.predicted)} predicted, {count(record.counts.errors)} errors"
+    if found.usage is not None:
+        yield _spent(found.usage)
     if record.status == "running":
         yield f"last object written {duration(found.quiet_s)} ago"
         if found.shards_per_s:
@@ -63,6 +66,17 @@ def _lines(found: RunProgressFacts) -> Iterator[str]:
             yield f"about {duration(found.left_s)} left of what has begun"
     if found.may_be_dead:
         yield "nothing has come for long: if no process runs it, the same command continues it"
+
+
+def _spent(usage: Usage) -> str:
+    """What services were asked for, in words; the cost in the currency of the prices, if any."""
+    from raypipe.reporting.text import count
+
+    text = (
+        f"{count(usage.requests)} requests sent, {count(usage.cached)} answers from the cache; "
+        f"{count(usage.prompt_tokens)} tokens in, {count(usage.output_tokens)} out"
+    )
+    return f"{text}; cost {usage.cost:.4f}" if usage.cost else text
 
 
 def _document(found: RunProgressFacts) -> dict[str, object]:
@@ -78,7 +92,7 @@ def _document(found: RunProgressFacts) -> dict[str, object]:
         "utterances": found.utterances,
         "cells": [asdict(cell) for cell in found.cells],
         "counts": None if record.counts is None else record.counts.model_dump(mode="json"),
-        "api_usage": record.api_usage,
+        "api_usage": record.api_usage if found.usage is None else asdict(found.usage),
         "quiet_s": round(found.quiet_s, 1),
         "shards_per_s": found.shards_per_s,
         "left_s": found.left_s,

@@ -14,11 +14,22 @@ CACHE_VARIABLE = "RAYPIPE_CACHE"
 
 
 def cache_folder() -> Path:
-    """Folder of this machine's user for what is fetched."""
+    """Folder of this machine's user for what is fetched; a lock makes it, for its user alone."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raypipe"
+
+
+def _private(folder: Path) -> Path:
+    """The cache folder, made so that nobody else can look into it.
+
+    One that is there already and was named stays as open as its owner made it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.environ.get(CACHE_VARIABLE) and folder.stat().st_uid == os.getuid():
+        folder.chmod(0o700)
+    return folder
 
 
 def short_name(text: str) -> str:
@@ -35,8 +46,8 @@ def node_lock(what: str) -> Iterator[None]:
     Args:
         what: that is fetched.
     """
-    folder = cache_folder() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _private(cache_folder()) / "locks"
+    folder.mkdir(exist_ok=True)
     with (folder / short_name(what)).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

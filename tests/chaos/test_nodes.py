@@ -60,7 +60,7 @@ def started(
     tmp_path: Path, shards: Path, environment: dict[str, str], address: str, **changes: Any
 ) -> Any:
     config = run_config(tmp_path, shards, tmp_path / "out", **{"pause_s": PAUSE_S, **changes})
-    environment = {**environment, "RAY_AUTH_MODE": "disabled"}
+    environment = {**environment, "RAY_AUTH_MODE": "disabled", "RAYPIPE_INSECURE": "1"}
     return command(tmp_path, environment, "run", config, "--address", address)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from markdown_blocks import blocks
-from ray_head import RAY, Head, ray_head
+from ray_head import RAY, Head, free_ports, ray_head
 
 from raypipe.store.location import Location
 from raypipe.store.run_record import read_record
@@ -86,6 +88,32 @@ def test_a_stopped_job_is_continued_by_the_same_one_from_a_folder_with_other_fil
     assert {name: after[name] for name in before} == before, "what was done was done again"
     assert len(after) == 24
     assert read_record(Location.parse(str(output))).status == "finished"
+
+
+@pytest.mark.slow
+def test_a_worker_joins_by_the_command_of_the_page(tmp_path: Path) -> None:
+    [block] = [block for block in blocks(PAGE) if "ray start --head" in block.text]
+    _, (*_, start, address) = block.commands()[1:]
+    assert (start, address) == ("start", "--address=HEAD_IP:6379")
+    with ray_head() as head:
+        # Beside its head it needs ports of its own.
+        more = ["--block", "--num-cpus=1", "--object-store-memory=100000000"]
+        http, grpc = free_ports(2)
+        more += [f"--dashboard-agent-listen-port={http}", f"--dashboard-agent-grpc-port={grpc}"]
+        worker = subprocess.Popen(
+            [*RAY, start, address.replace("HEAD_IP:6379", head.address), *more],
+            env=head.environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        count = "import ray; ray.init('auto'); print('alive', sum(n['Alive'] for n in ray.nodes()))"
+        words = ["ray", "job", "submit", "--", "python", "-c", count]
+        try:
+            wait_until(lambda: "alive 2" in ray(head, tmp_path, words).stdout, "it did not join")
+        finally:
+            os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait(timeout=60)
 
 
 def test_the_demo_s_entrypoint_runs_as_the_operator_submits_it(tmp_path: Path) -> None:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import yaml
 from chat_server import FAULTS, ChatServer, chat_faults, chat_server
 
 from raypipe.errors import ConfigError, StoppedError
@@ -24,7 +19,6 @@ from raypipe.records import Utterance
 CLIPS, BROKEN, ROWS_PER_SHARD = 252, 2, 50
 STRATEGIES = ["greedy", "bon", "w_bon"]
 KEY = "sk-raypipe-secret-0123456789abcdef"
-ROOT = Path(__file__).parent.parent.parent
 
 
 def clip(number: int) -> bytes:
@@ -142,43 +136,3 @@ def test_what_the_endpoint_cannot_give_is_refused_before_work_starts(
     with pytest.raises(ConfigError, match="divides raw logits"):
         runs.run(noise, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def ray_logs() -> Iterator[Path]:
-    """A folder with a short path, as Ray's sockets lie below it."""
-    with tempfile.TemporaryDirectory(prefix="rp-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-def test_the_key_appears_nowhere(
-    runs: Any, noise: Path, server: ChatServer, tmp_path: Path, ray_logs: Path
-) -> None:
-    """A whole process of its own, with Ray's logs, as a user starts it."""
-    server.key = KEY
-    settings = endpoint(server.base_url, key_variable="RAYPIPE_TEST_KEY", attempts=2)
-    document = runs.document(noise, tmp_path / "out", input={"limit": 4}, **settings)
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
-    environment = {
-        **{name: text for name, text in os.environ.items() if name != "RAY_ADDRESS"},
-        "RAYPIPE_TEST_KEY": KEY,
-        "RAY_TMPDIR": str(ray_logs),
-        "PYTHONPATH": str(ROOT),
-        "OPENAI_LOG": "debug",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "raypipe", "run", str(tmp_path / "run.yaml")],
-        env=environment,
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said.decode()
-    assert KEY.encode() not in said
-    files = [path for place in (tmp_path, ray_logs) for path in place.rglob("*") if path.is_file()]
-    assert any(path.parent.name == "logs" for path in files)
-    assert any(path.name == "run.json" for path in files)
-    assert any("api_cache" in path.parts for path in files)
-    for path in files:
-        assert KEY.encode() not in path.read_bytes(), path

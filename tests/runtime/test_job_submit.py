@@ -64,6 +64,11 @@ def test_a_submitted_job_writes_tables_and_tells_the_truth(
     assert bad.returncode != 0
     assert "modle: unknown key" in bad.stdout + bad.stderr
 
+    config.write_text(yaml.safe_dump(runs.document(corpus, "runs/mine")))
+    lost = submit(head, config)
+    assert lost.returncode != 0
+    assert "ConfigError: output 'runs/mine' lies in Ray's copy" in lost.stdout + lost.stderr
+
 
 def test_a_submitted_ingest_writes_shards_and_tells_the_truth(head: Head, tmp_path: Path) -> None:
     corpus = CorpusFolder(tmp_path / "emodb")

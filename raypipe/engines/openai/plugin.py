@@ -20,7 +20,7 @@ from raypipe.engines.engine import (
 )
 from raypipe.engines.openai.presets import capabilities_of, check_run, endpoint_of
 from raypipe.engines.openai.replies import Tokens
-from raypipe.engines.openai.usage import cost_of, read_usage
+from raypipe.engines.openai.usage import ACCOUNTS, cost_of, read_usage
 from raypipe.errors import ConfigError
 from raypipe.protocols import Capabilities, Demand
 from raypipe.records import Search
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _CACHE = "api_cache"
 _CHARACTERS_OF_A_TOKEN = 4
-_ACCOUNTS = "api_usage"
-"""Folder of a run's accounts of requests and costs in its output."""
 
 
 def _frontend(model: ModelSettings) -> OpenAIFrontend:
@@ -55,7 +53,7 @@ def _engine(settings: EngineSettings) -> OpenAIEngine:
         api=api,
         emotion_tokens=settings.emotion_tokens,
         cache=folders.in_output(_CACHE) if api.cache is None else folders.at(api.cache),
-        ledger=folders.in_output(_ACCOUNTS),
+        ledger=folders.in_output(ACCOUNTS),
     )
 
 
@@ -107,7 +105,7 @@ def _fingerprint_of(model: ModelSettings) -> str:
 
 
 def _usage(folders: Folders) -> Usage:
-    return read_usage(folders.in_output(_ACCOUNTS))
+    return read_usage(folders.in_output(ACCOUNTS))
 
 
 PLUGIN = EnginePlugin(

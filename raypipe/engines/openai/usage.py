@@ -12,6 +12,9 @@ from raypipe.engines.engine import Folder, Usage
 from raypipe.engines.openai.replies import Tokens
 from raypipe.errors import StoppedError
 
+ACCOUNTS = "api_usage"
+"""Folder of a run's accounts of requests and costs in its output."""
+
 _MILLION = 1e6
 _WRITE_EVERY = 25
 

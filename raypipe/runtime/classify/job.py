@@ -41,7 +41,7 @@ from raypipe.runtime.classify.tables import (
     write_table1,
 )
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
-from raypipe.runtime.finish.output import refuse_another_run
+from raypipe.runtime.finish.output import output_place, refuse_another_run
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.asking import ask_texts, load_model
@@ -86,7 +86,7 @@ def classify(
     """
     console = console or Console()
     started, clock = datetime.now(UTC), time.monotonic()
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     given = read_systems(config)
     reader = None
     if config.reader is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from raypipe.audio import AudioLimits
 from raypipe.labels import LabelSet
 from raypipe.runtime.features.config import EncoderConfig, FeaturesConfig
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import existing, output_place, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.context import ShardTasks
 from raypipe.runtime.infer.plan import shard_tasks
@@ -80,7 +80,7 @@ def plan_features(config: FeaturesConfig) -> FeaturesPlan:
         FingerprintError: if the output holds other features.
     """
     shards = Location.parse(config.input.shards, config.storage.endpoint)
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     index = read_index(shards)
     fingerprint = config.identity(index.fingerprint)
     refuse_another_run(tables, fingerprint, config.model_dump(mode="json"), {})

@@ -11,6 +11,7 @@ from raypipe.finetune.examples import ExampleSet, read_examples
 from raypipe.finetune.record import ADAPTER, FinetuneRecord, read_finetune_record
 from raypipe.runtime.finetune.config import FinetuneConfig
 from raypipe.runtime.infer.models import engine_of, model_fingerprint
+from raypipe.runtime.ray.uploaded import refuse_uploaded_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ def plan_finetune(config: FinetuneConfig) -> FinetunePlan:
         UnsupportedError: without peft.
         FingerprintError: if the output holds another job's adapter.
     """
+    refuse_uploaded_folder(config.output)
     require_peft()
     plugin, settings = engine_of(config.model)
     for fault in plugin.faults(settings):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from raypipe.config import MetricsConfig
 from raypipe.errors import FingerprintError
+from raypipe.runtime.ray.uploaded import refuse_uploaded_folder
 from raypipe.store.location import Location
 from raypipe.store.run_record import (
     RECORD,
@@ -15,6 +16,20 @@ from raypipe.store.run_record import (
     read_record,
 )
 from raypipe.store.schemas import VERSION
+
+
+def output_place(uri: str, endpoint: str | None) -> Location:
+    """The place that a job's results go to.
+
+    Args:
+        uri: as the user wrote it.
+        endpoint: of the storage; None for the environment's.
+
+    Raises:
+        ConfigError: if it is no location, or one whose contents would not last.
+    """
+    refuse_uploaded_folder(uri)
+    return Location.parse(uri, endpoint)
 
 
 def finished_record(

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from raypipe.reporting.console import Console
+from raypipe.runtime.ray.metrics import ProgressMetrics
 from raypipe.store.patience import waits_told
 
 
@@ -44,7 +45,7 @@ class RunProgress:
         what: str = "utterances",
         waiting: str = "starting the model",
     ) -> None:
-        self._what, self._waiting = what, waiting
+        self._what, self._waiting, self._metrics = what, waiting, ProgressMetrics(what)
         self._console = console or Console()
         self._total, self._done, self._start_done, self._errors = total, done, done, 0
         self._interval_s, self._clock = interval_s, clock
@@ -78,6 +79,7 @@ class RunProgress:
             )
         else:
             self._console.print(f"{self._done}/{self._total} {self._what} done, {self._waiting}")
+        self._metrics.show(self._total, self._done, self._errors)
         return self
 
     def __exit__(
@@ -111,10 +113,12 @@ class RunProgress:
     def wait_for_storage(self, seconds: float | None) -> None:
         """Say how long nothing has come of the storage; None once it answers."""
         self._waits = None if seconds is None else f"waiting for storage ({seconds:.0f} s)"
+        self._metrics.show_wait(seconds or 0.0)
         self._show()
 
     def _show(self) -> None:
-        """Keep the bar true, or write a line if it is time for one."""
+        """Keep bar and metrics true, or write a line if it is time for one."""
+        self._metrics.show(self._total, self._done, self._errors)
         if self._bar is not None:
             note = self._waits or (f"{self._errors} errors" if self._errors else "")
             self._bar.update(self._task, completed=self._done, note=note)

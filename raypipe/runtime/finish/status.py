@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
+from raypipe.engines.engine import Usage
+from raypipe.engines.openai.usage import ACCOUNTS, read_usage
 from raypipe.errors import RaypipeError
 from raypipe.shards import read_index
 from raypipe.shards.index import ShardIndex
@@ -49,6 +51,8 @@ class RunProgressFacts:
         quiet_s: seconds since the last object was written, by the storage's clock and this one's.
         shards_per_s: of all cells together, over the last :data:`RECENT_S` seconds in which
             objects were written; None for fewer than three of them.
+        usage: what all attempts have asked services for up to now, or up to the last account that
+            an engine wrote, every 25 requests; None for a run that asks none.
     """
 
     record: RunRecord
@@ -58,6 +62,7 @@ class RunProgressFacts:
     corpus_fault: str | None
     quiet_s: float
     shards_per_s: float | None
+    usage: Usage | None
 
     @property
     def may_be_dead(self) -> bool:
@@ -74,7 +79,9 @@ class RunProgressFacts:
 
 
 def run_progress(tables: Location, endpoint: str | None = None) -> RunProgressFacts:
-    """What an output tells of its run; its objects are listed, and only ``run.json`` is read.
+    """What an output tells of its run.
+
+    Its objects are listed; read are only ``run.json`` and, of engines that ask services, accounts.
 
     Args:
         tables: the output.
@@ -116,7 +123,14 @@ def run_progress(tables: Location, endpoint: str | None = None) -> RunProgressFa
         fault,
         max(0.0, time.time() - max(written.values())),
         _rate(times),
+        _usage(tables, written),
     )
+
+
+def _usage(tables: Location, names: Iterable[str]) -> Usage | None:
+    """The sum of the accounts in an output."""
+    has_accounts = any(name.startswith(f"{ACCOUNTS}/") for name in names)
+    return read_usage(tables.child(ACCOUNTS)) if has_accounts else None
 
 
 def _index(record: RunRecord, endpoint: str | None) -> tuple[ShardIndex | None, str | None]:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from raypipe.errors import ConfigError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.runtime.finish.labels import PlacedTable, TruthTables, ids_in, truth_tables
-from raypipe.runtime.finish.output import refuse_another_run
+from raypipe.runtime.finish.output import output_place, refuse_another_run
 from raypipe.runtime.heads.beside import OtherRun, other_run
 from raypipe.runtime.heads.config import HeadConfig, HeadsConfig
 from raypipe.store.location import Location
@@ -93,7 +93,7 @@ def plan_heads(config: HeadsConfig) -> HeadsPlan:
         FingerprintError: if the output holds another job's tables.
     """
     source = Location.parse(config.features, config.storage.endpoint)
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     try:
         record = read_record(source)
     except ObjectMissingError as error:

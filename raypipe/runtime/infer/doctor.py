@@ -16,7 +16,7 @@ from raypipe.protocols import CAPABILITY_WORDS
 from raypipe.questions import question_named
 from raypipe.records import Utterance
 from raypipe.runtime.finish.labels import NO_TABLES, truth_tables
-from raypipe.runtime.finish.output import refuse_another_run
+from raypipe.runtime.finish.output import output_place, refuse_another_run
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.context import RunContext
 from raypipe.runtime.infer.devices import Devices, local_devices
@@ -102,6 +102,8 @@ def checkup(config: RunConfig, ask: AskDevices = local_devices) -> Checkup:
     shards = Location.parse(config.input.shards, config.storage.endpoint)
     tables = Location.parse(config.output, config.storage.endpoint)
     index: ShardIndex | None = None
+    with _noting(faults):
+        output_place(config.output, config.storage.endpoint)
     with _noting(faults):
         index = read_index(shards)
     if index is None:

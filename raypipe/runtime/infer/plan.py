@@ -16,13 +16,18 @@ from raypipe.prompts import uses
 from raypipe.prompts.options import LETTERS, with_letters
 from raypipe.runtime.finish.aggregation import Ensemble
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, ids_in, truth_tables
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import (
+    existing,
+    finished_record,
+    output_place,
+    refuse_another_run,
+)
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.closed_form import check_options
 from raypipe.runtime.infer.context import RunContext, ShardTask, ShardTasks
-from raypipe.runtime.infer.devices import local_devices
+from raypipe.runtime.infer.devices import Devices, local_devices
 from raypipe.runtime.infer.duplicates import repeated_ids
 from raypipe.runtime.infer.fitted import refuse_fitted
 from raypipe.runtime.infer.models import (
@@ -37,8 +42,10 @@ from raypipe.runtime.infer.ratings import check_ratings
 from raypipe.shards import ShardIndex, read_index
 from raypipe.store.location import Location
 from raypipe.store.patience import with_patience
-from raypipe.store.run_record import LabelsUsed
+from raypipe.store.run_record import RECORD, LabelsUsed, read_record
 from raypipe.strategies.sweep import Sweep
+
+_ANY_DEVICES = Devices(gpus=1 << 20, name="any", memory=1 << 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +104,24 @@ def make_plan(config: RunConfig, ask: AskDevices = local_devices) -> Plan:
         ConfigError: if a prompt or the input cannot be used, or a model does not fit.
         FingerprintError: if the output holds the tables of a different run.
     """
+    finished = _finished(config)
+    return _planned(config, ask) if finished is None else finished
+
+
+def _finished(config: RunConfig) -> Plan | None:
+    """The plan of a run of which nothing is left to do: no cluster is joined to find that out."""
+    tables = output_place(config.output, config.storage.endpoint)
+    if not tables.exists(RECORD) or read_record(tables).status != "finished":
+        return None
+    # Whatever GPUs would be chosen now: precision and rows stand in the record.
+    plan = _planned(config, lambda: _ANY_DEVICES)
+    record = finished_record(tables, config.metrics, plan.label_tables) if plan.is_done else None
+    return None if record is None else plan
+
+
+def _planned(config: RunConfig, ask: AskDevices) -> Plan:
     shards = Location.parse(config.input.shards, config.storage.endpoint)
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     index = read_index(shards)
     if index.rows == 0:
         raise ConfigError(

@@ -35,6 +35,7 @@ from raypipe.runtime.infer.shard_work import (
 )
 from raypipe.runtime.infer.supervised import run_engine
 from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
+from raypipe.runtime.ray.metrics import count_answers
 from raypipe.runtime.ray.session import possible_resources
 
 _logger = logging.getLogger(__name__)
@@ -179,6 +180,7 @@ def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
         summary = recommit_shard(work, context)
     else:
         summary = commit_shard(work, context)
+        count_answers(context.model, work.rows.timings, work.rows.answers)
     return pa.Table.from_pylist([dataclasses.asdict(summary)], schema=_SUMMARY)
 
 

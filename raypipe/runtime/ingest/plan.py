@@ -23,6 +23,7 @@ from raypipe.corpora.sources import Source, open_source, resolved
 from raypipe.errors import FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
+from raypipe.runtime.finish.output import output_place
 from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.scan import ContainerScan, longer_ids, repeated_clips
 from raypipe.runtime.ingest.work import (
@@ -190,7 +191,7 @@ def prepare_ingest(config: IngestConfig) -> PreparedIngest:
         FingerprintError: if the output holds another ingest.
         StoreError: if the storage refuses.
     """
-    shards = Location.parse(config.output, config.storage.endpoint)
+    shards = output_place(config.output, config.storage.endpoint)
     source = open_source(config.corpus, config.options)
     labels, policy = resolved(
         source,

@@ -11,7 +11,7 @@ from raypipe.explain.judge.verdicts import prompt_hash
 from raypipe.labels import LabelSet
 from raypipe.prompts import template_source
 from raypipe.records import EmotionTokens
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import existing, output_place, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.devices import local_devices
@@ -108,7 +108,7 @@ def plan_judge(config: JudgeConfig, ask: AskDevices = local_devices) -> JudgePla
         ConfigError: if the answers, the template or the model cannot be used.
         FingerprintError: if the output holds another job's tables.
     """
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     source = template_source(config.template)
     automatic = Automatic(tables, ask)
     run = config.as_run()

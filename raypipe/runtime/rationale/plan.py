@@ -16,7 +16,7 @@ from raypipe.explain.rationale.prompt import rationale_prompt, rationale_prompt_
 from raypipe.labels import LabelSet
 from raypipe.prompts import template_source
 from raypipe.records import EmotionTokens
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import existing, output_place, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.context import ShardTask
@@ -153,7 +153,7 @@ def plan_rationale(config: RationaleConfig, ask: AskDevices = local_devices) -> 
             the splits.
         FingerprintError: if the output holds another job's tables.
     """
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     source = template_source(config.template)
     hashed = rationale_prompt_hash(source)
     if rationale_prompt(source, "anger", "Stop.") == rationale_prompt(

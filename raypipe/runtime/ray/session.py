@@ -19,6 +19,7 @@ from raypipe.cluster.manifests import LIMITS_VARIABLE
 from raypipe.config.values import shortened
 from raypipe.errors import ClusterError, ConfigError, RaypipeError
 from raypipe.runtime.ray.again import head_watched, own_ray_watched
+from raypipe.runtime.ray.guarded import check_head
 
 # Ray's own variables, read when its processes start. A killed driver's CPU reservation would
 # otherwise starve the next run's last stage for three minutes, just when it should resume.
@@ -42,7 +43,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         address: ``auto``, ``host:port``; None for ``RAY_ADDRESS`` or an embedded local Ray.
 
     Raises:
-        ConfigError: if the cluster does not answer, wants a token, or has another Ray or Python.
+        ConfigError: if the cluster does not answer, wants a token or asks for none, or has another
+            Ray or Python.
     """
     if ray.is_initialized():
         _configure_data()
@@ -51,11 +53,10 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = address or os.environ.get("RAY_ADDRESS")
+    if address == "local":  # Ray's own word for none
+        address = None
     if address:
-        try:
-            _with_own_signals(lambda: ray.init(address=address, logging_level=logging.WARNING))
-        except (ConnectionError, RuntimeError) as error:
-            raise ConfigError(_why_not_joined(address, error)) from error
+        _join(address)
     else:
         keep_token_private()
         _with_own_signals(_start_local)
@@ -87,7 +88,7 @@ def keep_token_private() -> None:
             path.chmod(0o600)
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:  # a home that cannot be written, or another run was faster: Ray's own says so
         return
@@ -95,14 +96,52 @@ def keep_token_private() -> None:
         file.write(secrets.token_hex(32))
 
 
+def _join(address: str) -> None:
+    """Connect to a cluster whose head answers, and asks for a token.
+
+    Raises:
+        ConfigError: if it cannot be joined.
+    """
+    try:
+        head = ray._private.services.canonicalize_bootstrap_address(address)
+        if head is None:
+            raise ConnectionError("there is none on this machine")
+        check_head(address, head)
+        _with_own_signals(lambda: ray.init(address=address, logging_level=logging.WARNING))
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(_why_not_joined(address, error)) from error
+
+
 def _start_local() -> None:
-    ray.init(
-        address="local",  # never somebody's cluster that happens to run on this machine
-        num_cpus=max(2, os.cpu_count() or 1),
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,  # a stage's error arrives as an exception; its chatter need not
-    )
+    with _loopback_only():
+        ray.init(
+            address="local",  # never somebody's cluster that happens to run on this machine
+            num_cpus=max(2, os.cpu_count() or 1),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,  # a stage's error arrives as an exception; its chatter need not
+        )
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Context in which a Ray that is started listens to this machine alone.
+
+    On macOS and Windows Ray does so by itself. The switch for these is the only one: an address
+    that is given is replaced by the machine's. Ray's processes read the variable, here Ray has.
+    """
+    constants = ray._private.ray_constants
+    variable, before = constants.ENABLE_RAY_CLUSTERS_ENV_VAR, constants.ENABLE_RAY_CLUSTER
+    set_before = os.environ.get(variable)
+    os.environ[variable], constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
+        if set_before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = set_before
 
 
 def _own_ray_is_whole() -> bool:

@@ -12,7 +12,7 @@ from raypipe.errors import ConfigError, FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
 from raypipe.records import Drawn
 from raypipe.runtime.finish.labels import TruthTables, ids_in, truth_tables
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import existing, output_place, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.finish.slices import check_columns
 from raypipe.runtime.infer.plan import ensembles_of, run_sweep
@@ -153,7 +153,7 @@ def plan_reaggregation(
     policy = record.vote_policy
     truth = truth_tables(config.labels, LabelSet(record.labels), endpoint)
     fingerprint = _fingerprint(record, config, policy, variants, truth)
-    tables = Location.parse(output or _beside(source, fingerprint[:12]), endpoint)
+    tables = output_place(output or _beside(source, fingerprint[:12]), endpoint)
     config = config.model_copy(update={"output": tables.uri})
     identity = {"the run that is read": record.fingerprint, "what is read": fingerprint}
     identity |= truth.identity()

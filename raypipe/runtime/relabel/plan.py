@@ -14,7 +14,7 @@ from raypipe.records import EmotionTokens
 from raypipe.relabel.prompt import prompt_hash
 from raypipe.relabel.rounds import REQUEST_FAILED
 from raypipe.relabel.settings import RelabelSettings
-from raypipe.runtime.finish.output import existing, refuse_another_run
+from raypipe.runtime.finish.output import existing, output_place, refuse_another_run
 from raypipe.runtime.finish.partition import partition
 from raypipe.runtime.infer.automatic import AskDevices, Automatic
 from raypipe.runtime.infer.devices import local_devices
@@ -105,7 +105,7 @@ def plan_relabel(config: RelabelConfig, ask: AskDevices = local_devices) -> Rela
         ConfigError: if the input, the template or the model cannot be used.
         FingerprintError: if the output holds another job's tables.
     """
-    tables = Location.parse(config.output, config.storage.endpoint)
+    tables = output_place(config.output, config.storage.endpoint)
     source = template_source(config.template)
     automatic = Automatic(tables, ask)
     run = config.as_run()

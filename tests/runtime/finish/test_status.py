@@ -13,6 +13,7 @@ from in_process import InProcess, utterance
 from typer.testing import CliRunner
 
 from raypipe.cli import app
+from raypipe.engines.engine import Usage
 from raypipe.errors import ObjectMissingError
 from raypipe.runtime.finish.status import QUIET_S, run_progress
 from raypipe.store.location import Location
@@ -85,6 +86,22 @@ def test_a_corpus_out_of_reach_costs_only_the_totals(run: InProcess) -> None:
     document = json.loads(CliRunner().invoke(app, ["status", run.tables.uri, "--json"]).stdout)
     assert document["cells"][0]["shards"] == 3
     assert document["shards"] is None
+
+
+def test_what_services_were_asked_for_is_the_sum_of_all_attempts_accounts(run: InProcess) -> None:
+    assert run_progress(run.tables).usage is None
+    place = run.tables.child("api_usage")
+    first = {"requests": 25, "cached": 3, "prompt_tokens": 1200, "output_tokens": 70, "cost": 0.5}
+    for name, account in (("a", first), ("b", {**first, "requests": 1000, "cost": 0.25})):
+        place.write(f"{name}.json", json.dumps(account).encode())
+    found = run_progress(run.tables)
+    assert found.usage == Usage(1025, 6, 2400, 0, 140, 0.75)
+    assert len(found.cells) == 1
+    shown = CliRunner().invoke(app, ["status", run.tables.uri]).stdout
+    told = "1,025 requests sent, 6 answers from the cache; 2,400 tokens in, 140 out; cost 0.7500"
+    assert told in shown
+    document = json.loads(CliRunner().invoke(app, ["status", run.tables.uri, "--json"]).stdout)
+    assert document["api_usage"]["cost"] == 0.75
 
 
 def test_no_run_is_told_so(tmp_path: Path) -> None:

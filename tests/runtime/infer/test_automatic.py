@@ -221,3 +221,14 @@ def test_files_are_looked_at_before_anybody_asks_for_gpus(in_process: Any) -> No
     config = in_process.config(model={"path": "/nowhere/at/all"}, resources=AUTO)
     with pytest.raises(ConfigError, match=r"^model /nowhere/at/all: no such folder: / has no nowh"):
         make_plan(config, never)
+
+
+def test_a_run_that_is_finished_asks_for_no_gpus_and_one_with_more_to_do_does(
+    in_process: Any,
+) -> None:
+    in_process.finished(resources=AUTO)
+    again = in_process.config(resources=AUTO)
+    assert make_plan(again, never).is_done
+    more = again.metrics.model_copy(update={"replicates": 200})
+    with pytest.raises(AssertionError, match="nothing to ask for"):
+        make_plan(again.model_copy(update={"metrics": more}), never)

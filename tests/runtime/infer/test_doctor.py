@@ -9,8 +9,10 @@ from checkups import corpus_of_seven, model_of, told
 from in_process import InProcess
 from label_files import shares_of, write_table
 
+from raypipe.errors import ConfigError
 from raypipe.runtime.infer.devices import Devices
 from raypipe.runtime.infer.doctor import taken
+from raypipe.runtime.infer.plan import make_plan
 from raypipe.shards import ShardEntry, ShardIndex
 
 
@@ -49,6 +51,18 @@ def test_a_wrong_path_is_told_beside_the_corpus(corpus: InProcess) -> None:
     assert checked.corpus is not None
     assert checked.corpus.utterances == 7
     assert checked.models == ()
+
+
+def test_an_output_that_a_run_refuses_is_told(
+    corpus: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded = corpus.folder / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+    uploaded.mkdir(parents=True)
+    monkeypatch.chdir(uploaded)
+    [fault] = told(corpus, output="runs/mine").faults
+    assert fault.startswith("output 'runs/mine' lies in Ray's copy of the submitted folder")
+    with pytest.raises(ConfigError, match="lies in Ray's copy"):
+        make_plan(corpus.config(output="runs/mine"))
 
 
 def test_shards_that_are_not_there_are_told(corpus: InProcess) -> None:

@@ -11,6 +11,7 @@ from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from raypipe.cluster.manifests import LIMITS_VARIABLE
 from raypipe.errors import ClusterError, ConfigError, DecodeError, ShardError
+from raypipe.runtime.ray import session
 from raypipe.runtime.ray.session import (
     check_resources,
     keep_token_private,
@@ -150,6 +151,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, error: Exception) -> str:
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(session, "check_head", lambda address, head: None)
     with pytest.raises(ConfigError) as refused, ray_session("head:6379"):
         pass
     assert "\n" not in str(refused.value)
@@ -173,6 +175,16 @@ def test_a_cluster_that_wants_a_token_says_so(monkeypatch: pytest.MonkeyPatch) -
 def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     error = ConnectionError("Failed to connect to Ray cluster at head:6379")
     assert refusal(monkeypatch, error).startswith("no Ray cluster answers at 'head:6379': Failed")
+
+
+def test_the_address_local_is_a_ray_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(session, "keep_token_private", lambda: None)
+    monkeypatch.setattr(session, "_start_local", lambda: started.append("a Ray"))
+    with ray_session():
+        assert started == ["a Ray"]
 
 
 @pytest.fixture
