@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raypipe.errors import CallError, ProcessEndedError, RaypipeError, unexpected
-from raypipe.runtime.infer.channel import Channel
-from raypipe.runtime.infer.memory_watch import MemoryWatch
+from raypipe.isolation.channel import Channel
+from raypipe.isolation.memory_watch import MemoryWatch
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class ChildProcess:
     Args:
         make: makes the object, there; can be pickled.
         memory_gb: GB (10^9 bytes) of memory beyond which the process is killed; None for what the
-            machine has. See :mod:`raypipe.runtime.infer.memory_watch`.
+            machine has. See :mod:`raypipe.isolation.memory_watch`.
 
     Raises:
         ProcessEndedError: if the process ends while the object is made.
@@ -93,7 +93,7 @@ class ChildProcess:
             arguments: of the method.
             limit_s: seconds after which the process is killed; None to wait as long as it takes.
             keep: whether arrays of the arguments that were sent before, and kept, are the same
-                objects there, too; see :class:`raypipe.runtime.infer.channel.Channel`.
+                objects there, too; see :class:`raypipe.isolation.channel.Channel`.
 
         Raises:
             ProcessEndedError: if there is no result, as the process died or was killed.
