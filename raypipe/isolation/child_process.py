@@ -83,6 +83,10 @@ class ChildProcess:
         """Number of the process."""
         return self._process.pid
 
+    def limit_memory(self, memory_gb: float | None) -> None:
+        """Set the memory beyond which the process is killed, as when it was started."""
+        self._memory = MemoryWatch(self._process.pid, memory_gb)
+
     def call(
         self, method: str, *arguments: object, limit_s: float | None = None, keep: bool = False
     ) -> Any:
