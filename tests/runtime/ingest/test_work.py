@@ -15,6 +15,7 @@ import soundfile
 
 from raypipe.corpora import pending
 from raypipe.corpora.containers import ClipEntry
+from raypipe.corpora.limits import RecordingLimits
 from raypipe.corpora.pending import PendingClip
 from raypipe.errors import CorpusError, FingerprintError, ShardError
 from raypipe.labels import LabelSet
@@ -80,7 +81,7 @@ class Box:
     def scan(self) -> Iterator[ClipEntry]:
         raise AssertionError("it was listed before")
 
-    def read(self) -> Iterator[Utterance | Failure]:
+    def read(self, limits: object = None) -> Iterator[Utterance | Failure]:
         for number, row in enumerate(self.rows):
             if number == self.ends:
                 raise CorpusError("box.tar is cut short")
@@ -304,10 +305,10 @@ def test_an_unexpected_error_about_a_clip_is_its_failure(
             raise OverflowError("array is too big")
         return real_flac(data)
 
-    def measure(data: bytes) -> Any:
+    def measure(data: bytes, limits: RecordingLimits) -> Any:
         if data == audio[2]:
             raise KeyError(0)
-        return real_measure(data)
+        return real_measure(data, limits)
 
     monkeypatch.setattr(work, "as_flac", flac)
     monkeypatch.setattr(pending, "measured_sound", measure)
