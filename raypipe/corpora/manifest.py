@@ -45,7 +45,7 @@ A JSONL, CSV or TSV file that names each clip, where it lies and what was heard.
 utterance. Columns (others, such as gender or snr, are kept as facts to slice by):
 
 - id (or utterance_id): unique text
-- audio: path relative to the manifest (or audio_root), absolute path below it, or s3:// URI
+- audio: path relative to the manifest (or audio_root), absolute path or s3:// URI below it
 - votes: labels, ["anger", "sadness"]; or votes, [{"annotator": "a1", "labels": ["anger"], "typed":
   "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON. Without it, words in a
   column emotion, label, labels or emo are votes
