@@ -51,7 +51,7 @@ _BYTES_AT_ONCE = 16_000_000  # of audio; as Python's numbers they take several t
 _LIMIT_S = 600.0
 """Seconds without a row after which the process that reads a file is killed."""
 
-_MEMORY_GB, _MEMORY_OF_FILE = 1.0, 4.0
+_MEMORY_GB, _MEMORY_OF_FILE = 0.8, 4.0
 """Memory that it may take: so many GB, and so many times the file's size."""
 
 _SPLIT = re.compile(r"(?P<split>train|validation|valid|dev|test)\b[-_.\w]*")
@@ -86,7 +86,8 @@ class TableFile:
         number = 0
         patience_s = self.place.patience_s if self.place.is_s3 else 0.0
         try:
-            memory_gb = _MEMORY_GB + _MEMORY_OF_FILE * self.place.size(self.name) / 1e9
+            size_gb = self.place.size(self.name) / 1e9
+            memory_gb = round(_MEMORY_GB + _MEMORY_OF_FILE * size_gb, 3)
             for item in iterated_apart(
                 make, weight=weight, limit_s=_LIMIT_S + patience_s, memory_gb=memory_gb
             ):
