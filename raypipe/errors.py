@@ -13,6 +13,7 @@ RaypipeError
 │   └── ProcessEndedError and its process with it
 ├── StoreError           object storage refuses or does not keep its promises
 │   ├── ObjectMissingError there is no object of that name
+│   ├── OutsideError     a path or link of a corpus leads out of it
 │   └── FingerprintError an output holds another run's results
 ├── ClusterError         Ray, or a process of it, fails for no reason of raypipe's own
 ├── StoppedError         a run ended early on purpose; the same command continues it
@@ -108,6 +109,10 @@ class StoreError(RaypipeError):
 
 class ObjectMissingError(StoreError):
     """There is no object of that name."""
+
+
+class OutsideError(StoreError):
+    """A path or a link of a corpus leads to where nothing of it may be read."""
 
 
 class FingerprintError(StoreError):

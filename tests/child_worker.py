@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from fake_engine import DEEDS
 
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, CorpusError
 
 
 class Worker:
@@ -42,3 +45,43 @@ class Unloadable:
 
 def ends_while_loaded() -> None:
     os._exit(7)
+
+
+def counted(count: int) -> Iterator[int]:
+    yield from range(count)
+
+
+def pids(count: int) -> Iterator[int]:
+    for _ in range(count):
+        yield os.getpid()
+
+
+def poisoned(count: int, deed: str) -> Iterator[int]:
+    """So many numbers, then something bad."""
+    yield from range(count)
+    ENDS[deed]()
+
+
+def _fill() -> None:
+    held = []
+    while True:
+        held.append(np.ones(10_000_000))
+        time.sleep(0.01)
+
+
+def _refuse() -> None:
+    raise CorpusError("the file is damaged")
+
+
+def _raise() -> None:
+    raise LookupError("that nobody foresaw")
+
+
+ENDS: Mapping[str, Callable[[], object]] = {
+    "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "exit": lambda: os._exit(3),
+    "hang": lambda: time.sleep(600),
+    "fill": _fill,
+    "refuse": _refuse,
+    "raise": _raise,
+}

@@ -161,19 +161,40 @@ def decode(audio: bytes, *, sampling_rate: int, limits: AudioLimits | None = Non
     """
     limits = limits or AudioLimits()
     sums = SignalSums()
-    mono: list[FloatArray] = []
+    joined = _JoinedSamples()
     rate = sampling_rate
     for header, block in sound_blocks(audio, limits):
         rate, heard = header.sampling_rate, _heard(block, limits.channel)
         sums.add(heard)
-        mono.append(heard.mean(axis=1, dtype=np.float32))
-    samples = np.concatenate(mono)
+        joined.add(heard.mean(axis=1, dtype=np.float32))
+    samples = joined.samples()
     unusable = len(samples) - int(np.count_nonzero(np.isfinite(samples)))
     if unusable:
         raise DecodeError("non_finite", f"{unusable} of {len(samples)} samples are NaN or infinite")
     scale = sums.scale(limits.out_of_range)
     sums.check_heard(limits.silent)
     return resample(samples if scale == 1.0 else samples * np.float32(scale), rate, sampling_rate)
+
+
+class _JoinedSamples:
+    """Mono samples in one array that grows in its place: never held twice, as a list would be."""
+
+    def __init__(self) -> None:
+        self._array: FloatArray = np.zeros(0, dtype=np.float32)
+        self._count = 0
+
+    def add(self, block: FloatArray) -> None:
+        """Put samples behind those that are there."""
+        end = self._count + len(block)
+        if end > len(self._array):
+            self._array.resize(end + end // 4, refcheck=False)
+        self._array[self._count : end] = block
+        self._count = end
+
+    def samples(self) -> FloatArray:
+        """All of them."""
+        self._array.resize(self._count, refcheck=False)
+        return self._array
 
 
 def _heard(block: FloatArray, channel: int | None) -> FloatArray:

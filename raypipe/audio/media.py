@@ -9,17 +9,21 @@ import importlib
 import importlib.util
 import io
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from raypipe.audio.mpeg import after_tags
 from raypipe.errors import DecodeError
 from raypipe.installation import install_hint
 from raypipe.records import FloatArray
 
-_LONGEST_S = 24 * 3600
+LONGEST_S = 24 * 3600.0
+"""Seconds of a track that are decoded at most."""
+
 _SHORTFALL_S = 0.5  # what encoders put around a track, and rounding of its length
 _FULL_SCALE = 2**15
 _MICROSECONDS = 1_000_000
@@ -57,11 +61,12 @@ def can_read_media() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def audio_track(audio: bytes) -> bytes:
+def audio_track(audio: bytes, longest_s: float = LONGEST_S) -> bytes:
     """The first audio track as a FLAC file of 16 bits.
 
     Args:
         audio: a file that :func:`media_kind` knows.
+        longest_s: seconds beyond which it is refused, as soon as they are decoded.
 
     Raises:
         DecodeError: ``video`` if the extra is not installed; ``not_audio``, ``corrupt``,
@@ -73,15 +78,25 @@ def audio_track(audio: bytes) -> bytes:
             f"{media_kind(audio)} is read with extra media ({install_hint('media')}); or make it "
             "audio first: ffmpeg -i FILE -vn FILE.wav",
         )
-    samples, rate = _samples(audio)
-    whole = np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+    _check_matroska(audio)
     buffer = io.BytesIO()
+    blocks = _blocks(audio, longest_s)
+    first, rate = next(blocks)
+    channels = first.shape[1]
     try:
-        soundfile.write(buffer, whole.astype(np.int16), rate, format="FLAC", subtype="PCM_16")
+        with soundfile.SoundFile(buffer, "w", rate, channels, "PCM_16", format="FLAC") as writer:
+            writer.write(_whole_numbers(first))
+            for block, _ in blocks:  # so that no more than one of them is held
+                writer.write(_whole_numbers(block))
     except soundfile.LibsndfileError as error:
-        message = f"its {samples.shape[1]} channels at {rate} Hz cannot be kept as FLAC: {error}"
+        message = f"its {channels} channels at {rate} Hz cannot be kept as FLAC: {error}"
         raise DecodeError("not_audio", message) from error
     return buffer.getvalue()
+
+
+def _whole_numbers(samples: FloatArray) -> NDArray[np.int16]:
+    whole = np.clip(np.rint(samples * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+    return whole.astype(np.int16)
 
 
 def _declared_s(container: Any, stream: Any) -> float:
@@ -114,11 +129,12 @@ def _check_matroska(audio: bytes) -> None:
         raise DecodeError("truncated", message)
 
 
-def _samples(audio: bytes) -> tuple[FloatArray, int]:
-    """Samples of the first audio track, shape ``(frames, channels)``, and their rate in Hz."""
+def _blocks(audio: bytes, longest_s: float) -> Iterator[tuple[FloatArray, int]]:
+    """Samples of the first audio track, shape ``(frames, channels)``, and their rate in Hz.
+
+    There is at least one block; errors are raised after the last one, too.
+    """
     av: Any = importlib.import_module("av")
-    _check_matroska(audio)
-    blocks: list[FloatArray] = []
     frames = 0
     try:
         with av.open(io.BytesIO(audio), metadata_errors="replace") as container:
@@ -128,13 +144,16 @@ def _samples(audio: bytes) -> tuple[FloatArray, int]:
             rate = int(stream.rate or 0)
             if rate < 1:
                 raise DecodeError("not_audio", f"{media_kind(audio)} does not tell its rate")
+            declared_s = _declared_s(container, stream)
+            if declared_s > longest_s:
+                raise _too_long(declared_s, longest_s)
             resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
             for frame in container.decode(stream):
                 for converted in resampler.resample(frame):
-                    blocks.append(converted.to_ndarray().T.astype(np.float32))
                     frames += converted.samples
-                if frames > _LONGEST_S * rate:
-                    raise DecodeError("too_long", f"more than {_LONGEST_S} s")
+                    if frames > longest_s * rate:
+                        raise _too_long(frames / rate, longest_s)
+                    yield converted.to_ndarray().T.astype(np.float32), rate
             declared_s = _declared_s(container, stream)
     except DecodeError:
         raise
@@ -145,4 +164,7 @@ def _samples(audio: bytes) -> tuple[FloatArray, int]:
     if frames / rate < declared_s - _SHORTFALL_S:
         message = f"the track declares {declared_s:.3f} s, {frames / rate:.3f} s are there"
         raise DecodeError("truncated", message)
-    return np.concatenate(blocks), rate
+
+
+def _too_long(duration_s: float, longest_s: float) -> DecodeError:
+    return DecodeError("too_long", f"{duration_s:.3f} s, the limit is {longest_s:g} s")

@@ -44,6 +44,19 @@ def ingest(
     audio: Annotated[
         str, typer.Option(help="flac: integer PCM becomes FLAC, losslessly; or original.")
     ] = "flac",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A folder or s3://bucket/prefix beside the source's own that its paths and links "
+            "may lead to; repeatable."
+        ),
+    ] = None,
+    max_clip_s: Annotated[
+        float | None, typer.Option(help="Longest clip in seconds; default: 14400.")
+    ] = None,
+    max_clip_bytes: Annotated[
+        int | None, typer.Option(help="Largest recording in bytes; default: 1000000000.")
+    ] = None,
     rows_per_shard: Annotated[int, typer.Option(min=1, help="Most utterances in a shard.")] = 200,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Most tasks at a time; default: the CPUs.")
@@ -79,6 +92,12 @@ def ingest(
             "merge": pairs(merge, "--merge"),
             "clips": clips,
         },
+        "limits": {
+            name: value
+            for name, value in [("max_duration_s", max_clip_s), ("max_bytes", max_clip_bytes)]
+            if value is not None
+        },
+        "allow": allow or [],
         "audio": audio,
         "rows_per_shard": rows_per_shard,
         "workers": workers,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.clips import AUDIO_SUFFIXES, FileTree
@@ -45,6 +45,7 @@ def pending_audio_folder(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> Iterator[PendingClip | Failure]:
     """The clips of a folder, before their audio is read.
 
@@ -55,6 +56,7 @@ def pending_audio_folder(
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that are labels all the same; they do not count.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Yields:
         Clips whose id is their path without its ending, unless the table has ids; failures, also
@@ -64,7 +66,7 @@ def pending_audio_folder(
         CorpusError: if there is nothing to read, or a table lacks ``file_name``.
         StoreError: if the storage refuses.
     """
-    place = Location.parse(folder, endpoint)
+    place = Location.parse(folder, endpoint).confined(allow)
     tree = FileTree(place)
     rules = FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel)
     tables = [name for name in tree.names if posixpath.basename(name).lower() in _TABLES]
@@ -77,7 +79,7 @@ def pending_audio_folder(
     seen: set[bytes] = set()
     named: set[str] = set()
     for table in tables:
-        parser = ManifestParser(table, rules, AudioPaths(place, place), seen)
+        parser = ManifestParser(table, rules, AudioPaths(place, place, tuple(allow)), seen)
         yield from sized_ahead(parser.lines(_rows(place, table, named)))
     for name in recordings:
         if name not in named:

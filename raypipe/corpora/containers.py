@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from raypipe.corpora.braces import expanded
+from raypipe.corpora.limits import DEFAULT_LIMITS, RecordingLimits
 from raypipe.errors import CorpusError
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
@@ -52,7 +54,7 @@ class Container(Protocol):
         """
         ...
 
-    def read(self) -> Iterator[Utterance | Failure]:
+    def read(self, limits: RecordingLimits = DEFAULT_LIMITS) -> Iterator[Utterance | Failure]:
         """Every clip in order with its audio, in one pass; raises as :meth:`scan`."""
         ...
 
@@ -77,7 +79,7 @@ def container_labels(containers: Sequence[Container]) -> list[str]:
 
 
 def found_files(
-    uri: str, endings: tuple[str, ...], endpoint: str | None
+    uri: str, endings: tuple[str, ...], endpoint: str | None, allow: Sequence[Location] = ()
 ) -> list[tuple[Location, str]]:
     """The files that a user means.
 
@@ -86,16 +88,26 @@ def found_files(
             endings are taken, at any depth, in the order of their names.
         endings: with their dots, in lower case.
         endpoint: S3 server.
+        allow: places beside its own that links may lead to.
 
     Raises:
         CorpusError: for a folder without any.
         ConfigError: if it is no location.
     """
     if uri.lower().endswith(endings):
-        return [Location.parse_object(name, endpoint) for name in expanded(uri)]
-    folder = Location.parse(uri, endpoint)
+        return [_named_file(name, endpoint, allow) for name in expanded(uri)]
+    folder = Location.parse(uri, endpoint).confined(allow)
     names = [name for name in folder.list("") if name.lower().endswith(endings)]
     if not names:
         raise CorpusError(f"there is no {' or '.join(endings)} file in {folder.uri}")
     places = (posixpath.split(name) for name in names)
     return [(folder.child(below) if below else folder, base) for below, base in places]
+
+
+def _named_file(uri: str, endpoint: str | None, allow: Sequence[Location]) -> tuple[Location, str]:
+    """Place and name of a file that the user named, who may name a link."""
+    place, name = Location.parse_object(uri, endpoint)
+    if place.is_s3:
+        return place, name
+    target = Location(os.path.realpath(f"{place.uri}/{name}"))
+    return place.confined([*allow, target]), name

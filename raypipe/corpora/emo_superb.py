@@ -121,6 +121,7 @@ def pending_emo_superb(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
     invert_smoothing: bool = False,
     smoothing: float = float(SMOOTHING),
 ) -> Iterator[PendingClip | Failure]:
@@ -137,6 +138,7 @@ def pending_emo_superb(
         other_labels: columns outside the label set: their shares are dropped and the rest
             normalised. Any other column outside it is an error.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
         invert_smoothing: give the shares as they were before smoothing.
         smoothing: the eps that the table was smoothed with.
 
@@ -147,7 +149,7 @@ def pending_emo_superb(
         StoreError: if the storage refuses.
     """
     place, name = Location.parse_object(table, endpoint)
-    root = _folder(place, audio_root, endpoint)
+    root = _folder(place, audio_root, endpoint).confined(allow)
     rules = FieldRules.of(labels, (), dataset or posixpath.basename(root.uri), channel)
     named = _emotions(place)
     with open_text(place, name, newline="") as text:
@@ -155,7 +157,7 @@ def pending_emo_superb(
         columns = _columns(name, header, named, labels, other_labels)
         eps = _checked(smoothing, len(columns)) if invert_smoothing else None
         rows = _ShareRows(FileTree(root), columns, eps)
-        parser = ManifestParser(name, rules, AudioPaths(root, root))
+        parser = ManifestParser(name, rules, AudioPaths(root, root, tuple(allow)))
         records = csv_records(text, name, [_FILE_NAME])
         yield from sized_ahead(parser.lines(rows.read(records)))
 
@@ -271,7 +273,8 @@ def _checked(smoothing: float, emotion_count: int) -> Decimal:
 def _emotions(place: Location) -> tuple[str, ...]:
     """The columns that ``config.json`` names; none where there is no such file."""
     try:
-        text = place.read("config.json")
+        with open_text(place, "config.json") as stream:
+            text = stream.document()
     except ObjectMissingError:
         return ()
     try:

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import io
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import soundfile
 
+from raypipe.corpora.audio_cell import cell_bytes, path_of
 from raypipe.corpora.class_names import class_names, worded
 from raypipe.corpora.containers import ClipEntry, found_files
 from raypipe.corpora.field_names import (
     label_field,
     path_id,
     unused_names,
-    whole_number,
     with_usual_names,
 )
-from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, shown
+from raypipe.corpora.fields import FieldRules, optional_text
+from raypipe.corpora.limits import DEFAULT_LIMITS, RecordingLimits
 from raypipe.corpora.manifest import AudioPaths
-from raypipe.corpora.pending import id_or_none, measured, read_or_failure, stored_recording
-from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
+from raypipe.corpora.pending import id_or_none, measured, read_or_failure
+from raypipe.errors import CallError, CorpusError, ObjectMissingError, OutsideError, RaypipeError
+from raypipe.isolation.iterating import iterated_apart
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 from raypipe.store.location import Location
+
+Item = TypeVar("Item")
 
 LAYOUT = """
 Tables with an audio column: a struct of bytes (a whole encoded file) and path, or the encoded bytes
@@ -46,6 +47,13 @@ whole-number labels are taken from the schema's huggingface metadata, never gues
 
 _PATH_COLUMNS = ("audio_path", "audio_filepath", "file_name", "path", "file", "wav")
 _ROWS_AT_ONCE = 32
+_BYTES_AT_ONCE = 16_000_000  # of audio; as Python's numbers they take several times as much
+_LIMIT_S = 600.0
+"""Seconds without a row after which the process that reads a file is killed."""
+
+_MEMORY_GB, _MEMORY_OF_FILE = 0.8, 4.0
+"""Memory that it may take: so many GB, and so many times the file's size."""
+
 _SPLIT = re.compile(r"(?P<split>train|validation|valid|dev|test)\b[-_.\w]*")
 
 
@@ -57,29 +65,76 @@ class TableFile:
     name: str
     root: Location | None
     rules: FieldRules
+    allowed: tuple[Location, ...] = ()
 
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; of Parquet only the other columns are read, a size is a mean."""
+        return self._apart(self.scan_here, _no_weight)
+
+    def read(self, limits: RecordingLimits = DEFAULT_LIMITS) -> Iterator[Utterance | Failure]:
+        """Utterances, and failures that name file and row."""
+        return self._apart(partial(self.read_here, limits), _audio_bytes)
+
+    def unused_columns(self) -> tuple[str, ...]:
+        """Columns that nothing is read from, as far as the first row tells."""
+        return next(self._apart(self.unused_here, _no_weight))
+
+    def _apart(
+        self, make: Callable[[], Iterator[Item]], weight: Callable[[Item], int]
+    ) -> Iterator[Item]:
+        """Items that are made in a process which the file may end, as damaged ones do."""
+        number = 0
+        patience_s = self.place.patience_s if self.place.is_s3 else 0.0
+        try:
+            size_gb = self.place.size(self.name) / 1e9
+            memory_gb = round(_MEMORY_GB + _MEMORY_OF_FILE * size_gb, 3)
+            for item in iterated_apart(
+                make, weight=weight, limit_s=_LIMIT_S + patience_s, memory_gb=memory_gb
+            ):
+                yield item
+                number += 1
+        except ObjectMissingError as error:
+            raise CorpusError(f"there is no {self._where}") from error
+        except OutsideError as error:
+            raise CorpusError(str(error)) from error
+        except CallError as error:
+            message = f"the process that reads it {error}"
+            raise CorpusError(
+                f"{self._where} cannot be read beyond row {number}: {message}"
+            ) from error
+
+    @property
+    def _where(self) -> str:
+        return f"{self.place.uri}/{self.name}"
+
+    def scan_here(self) -> Iterator[ClipEntry]:
+        """What :meth:`scan` gives, in this process."""
         for number, (row, size, facts) in enumerate(self.rows(with_audio=False), start=1):
             audio = row.pop(facts.audio, None)
             named = partial(self._name_and_fields, row, audio, number, facts)
             is_given = row.get("id") is not None or row.get("utterance_id") is not None
-            path = _path_of(audio) or ""
+            path = path_of(audio) or ""
             # A path with folders that comes again is the same file.
             is_derived = not is_given and "/" not in path
             yield ClipEntry(id_or_none(named), size, is_derived)
 
-    def read(self) -> Iterator[Utterance | Failure]:
-        """Utterances, and failures that name file and row."""
+    def read_here(self, limits: RecordingLimits) -> Iterator[Utterance | Failure]:
+        """What :meth:`read` gives, in this process."""
         for number, (row, _, facts) in enumerate(self.rows(with_audio=True), start=1):
-            yield self._utterance(row, number, facts)
+            yield self._utterance(row, number, facts, limits)
+
+    def unused_here(self) -> Iterator[tuple[str, ...]]:
+        """What :meth:`unused_columns` gives, in this process, once."""
+        row, _, facts = next(self.rows(with_audio=False), ({}, 0, None))
+        read = {facts.audio, *facts.words} if facts else {*row}
+        yield unused_names([{name: row[name] for name in row if name not in read}])
 
     def position(self, number: int) -> str:
         """File and row, counted from 1."""
         return f"{self.name} row {number + 1}"
 
     def _utterance(
-        self, row: dict[str, object], number: int, facts: _TableSchema
+        self, row: dict[str, object], number: int, facts: _TableSchema, limits: RecordingLimits
     ) -> Utterance | Failure:
         audio = row.pop(facts.audio)
         named: list[str] = []
@@ -87,8 +142,9 @@ class TableFile:
         def read() -> Utterance:
             name, fields = self._name_and_fields(row, audio, number, facts)
             named.append(name)
-            encoded = _bytes(audio, self._paths)
-            return measured(self.rules.utterance(fields, name), encoded, self.rules.part(fields))
+            encoded = cell_bytes(audio, self._paths, limits)
+            utterance = self.rules.utterance(fields, name)
+            return measured(utterance, encoded, self.rules.part(fields), limits=limits)
 
         def failed(reason: str, message: str) -> Failure:
             name = named[0] if named else None
@@ -109,24 +165,19 @@ class TableFile:
         split = _SPLIT.match(posixpath.basename(self.name))
         if split is not None:
             fields.setdefault("split", split["split"])
-        path = _path_of(audio)
+        path = path_of(audio)
         if name is None and path is not None:
             name = self._paths.below_root(path_id(path))
         return name or f"{posixpath.splitext(self.name)[0]}-{number}", fields
 
     @property
     def _paths(self) -> AudioPaths:
-        return AudioPaths(self.place, self.root)
+        return AudioPaths(self.place, self.root, self.allowed)
 
     def rows(self, *, with_audio: bool) -> Iterator[tuple[dict[str, object], int, _TableSchema]]:
-        """Rows, the size of their audio in bytes, and the schema."""
-        where = f"{self.place.uri}/{self.name}"
-        try:
-            stream = self.place.open(self.name)
-        except ObjectMissingError as error:
-            raise CorpusError(f"there is no {where}") from error
-        number = 0
-        with stream:
+        """Rows, the size of their audio in bytes, and the schema, in this process."""
+        where, number = self._where, 0
+        with self.place.open(self.name) as stream:
             try:
                 facts, batches = _opened(stream, self.name, where, with_audio)
                 for batch, size in batches:
@@ -137,6 +188,16 @@ class TableFile:
                 raise
             except Exception as error:  # of a damaged file, whose values may be anything
                 raise CorpusError(f"{where} cannot be read beyond row {number}: {error}") from error
+
+
+def _no_weight(item: object) -> int:
+    """Weight of an item that holds no audio."""
+    return 0
+
+
+def _audio_bytes(row: Utterance | Failure) -> int:
+    """Weight of a row."""
+    return len(row.audio) if isinstance(row, Utterance) else 0
 
 
 def _given_id(fields: Mapping[str, object]) -> str | None:
@@ -152,6 +213,7 @@ def tables(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> list[TableFile]:
     """The files a user means.
 
@@ -164,6 +226,7 @@ def tables(
         dataset: name of the corpus; default: the name of the folder that holds the file.
         other_labels: words outside the label set that votes may hold.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Raises:
         CorpusError: for a folder without any.
@@ -175,16 +238,15 @@ def tables(
             name,
             root,
             FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel),
+            tuple(allow),
         )
-        for place, name in found_files(uri, (".parquet", ".arrow"), endpoint)
+        for place, name in found_files(uri, (".parquet", ".arrow"), endpoint, allow)
     ]
 
 
 def unused_columns(table: TableFile) -> tuple[str, ...]:
-    """Columns of a table that nothing is read from; raises as :func:`tables`."""
-    row, _, facts = next(table.rows(with_audio=False), ({}, 0, None))
-    read = {facts.audio, *facts.words} if facts else {*row}
-    return unused_names([{name: row[name] for name in row if name not in read}])
+    """Columns of a table that nothing is read from; raises as :meth:`TableFile.scan`."""
+    return table.unused_columns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +269,18 @@ def _opened(
     facts = _facts(schema, where)
     # Arrow batches may be long: their rows become Python objects a few at a time.
     return facts, (
-        (batch.slice(start, _ROWS_AT_ONCE), batch.column(facts.audio).nbytes // batch.num_rows)
+        (batch.slice(start, at_once), size)
         for batch in batches
-        for start in range(0, batch.num_rows, _ROWS_AT_ONCE)
+        if batch.num_rows
+        for size in [batch.column(facts.audio).nbytes // batch.num_rows]
+        for at_once in [_rows_at_once(size)]
+        for start in range(0, batch.num_rows, at_once)
     )
+
+
+def _rows_at_once(size: int) -> int:
+    """Number of rows that become Python objects together, from the mean bytes of their audio."""
+    return max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE // max(1, size)))
 
 
 def _arrow(stream: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -245,11 +315,13 @@ def _row_groups(
     for number in range(table.num_row_groups):
         group = table.metadata.row_group(number)
         total = sum(group.column(column).total_uncompressed_size for column in inside)
+        size = total // max(1, group.num_rows)
+        at_once = _rows_at_once(size if with_audio else 0)
         # No threads, for the same reason as in _arrow.
         for batch in table.iter_batches(
-            _ROWS_AT_ONCE, row_groups=[number], columns=kept, use_threads=False
+            at_once, row_groups=[number], columns=kept, use_threads=False
         ):
-            yield _validated(batch), total // max(1, group.num_rows)
+            yield _validated(batch), size
 
 
 def _facts(schema: pa.Schema, where: str) -> _TableSchema:
@@ -270,60 +342,3 @@ def _audio_column(schema: pa.Schema, where: str) -> str:
     if len(columns) != 1:
         raise CorpusError(f"{where} needs a column audio, has {', '.join(schema.names)}")
     return str(columns[0])
-
-
-def _path_of(audio: object) -> str | None:
-    """The path that an audio cell tells; None where it tells none."""
-    path = audio.get("path") if isinstance(audio, dict) else audio
-    return path.strip() or None if isinstance(path, str) else None
-
-
-def _bytes(audio: object, paths: AudioPaths) -> bytes:
-    if isinstance(audio, bytes):
-        return audio
-    if isinstance(audio, dict):
-        if audio.get("bytes") is not None:
-            return _whole_file(audio["bytes"])
-        if audio.get("array") is not None:
-            return _encoded(audio["array"], audio.get("sampling_rate"))
-    elif audio is not None and not isinstance(audio, str):
-        raise BadLineError("missing_audio", f"audio is {shown(audio)}")
-    path = _path_of(audio)
-    if path is None:
-        raise BadLineError("missing_audio", "audio has neither bytes nor a path")
-    return stored_recording(*paths.find(path))
-
-
-def _whole_file(value: object) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    try:  # a list of numbers, as JSON writes bytes
-        return bytes(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError) as error:
-        raise BadLineError("bad_type", f"audio: bytes is {shown(value)}") from error
-
-
-_MOST_CHANNELS = 64
-_MOST_HERTZ = 1_000_000
-
-
-def _encoded(samples: object, sampling_rate: object) -> bytes:
-    """Decoded samples as a WAV file that holds exactly them."""
-    rate = whole_number(sampling_rate)
-    if rate is None or not 1 <= rate <= _MOST_HERTZ:
-        raise BadLineError("bad_sampling_rate", f"audio: sampling_rate is {shown(sampling_rate)}")
-    try:
-        array = np.asarray(samples, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise BadLineError("corrupt", f"audio: array is not of numbers: {error}") from error
-    if array.ndim not in (1, 2):
-        raise BadLineError("corrupt", f"audio: array has {array.ndim} dimensions, not 1 or 2")
-    # Channels by samples, or as soundfile gives it: there are fewer channels than samples.
-    frames = array.T if array.ndim == 2 and array.shape[0] < array.shape[1] else array
-    if array.ndim == 2 and not 1 <= frames.shape[1] <= _MOST_CHANNELS:
-        raise BadLineError(
-            "too_many_channels", f"audio: array is {array.shape[0]} by {array.shape[1]}"
-        )
-    buffer = io.BytesIO()
-    soundfile.write(buffer, frames, rate, format="WAV", subtype="FLOAT")
-    return buffer.getvalue()

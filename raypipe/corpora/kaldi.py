@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from raypipe.corpora.bad_line import line_fault
@@ -51,6 +51,7 @@ def pending_kaldi(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> Iterator[PendingClip | Failure]:
     """The utterances of a data directory, before their audio is read.
 
@@ -63,12 +64,13 @@ def pending_kaldi(
         dataset: name of the corpus; default: the directory's.
         other_labels: words outside the label set that ``utt2emo`` may hold; they do not count.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Raises:
         CorpusError: if there is no ``wav.scp``, or a file is not text.
         StoreError: if the storage refuses.
     """
-    place = Location.parse(folder, endpoint)
+    place = Location.parse(folder, endpoint).confined(allow)
     root = place if audio_root is None else Location.parse(audio_root, endpoint)
     rules = FieldRules.of(labels, other_labels, dataset or posixpath.basename(place.uri), channel)
     if not place.exists(_RECORDINGS):
@@ -82,7 +84,7 @@ def pending_kaldi(
         file, records = _SEGMENTS, _segments(place, recordings, channels)
     else:
         file, records = _RECORDINGS, _whole(place, channels)
-    parser = ManifestParser(file, rules, AudioPaths(root, root))
+    parser = ManifestParser(file, rules, AudioPaths(root, root, tuple(allow)))
     genders = _SideFile.of(place, _GENDERS)
     yield from genders.faults
     records = _with_genders(_with_side_files(records, side_files), genders)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import itertools
 import json
 from collections import deque
@@ -12,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
 from raypipe.corpora.fields import BadLineError, shown
+from raypipe.corpora.limits import LabelText
 from raypipe.errors import CorpusError
 from raypipe.store.location import Location
 
@@ -23,7 +23,7 @@ _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 def open_text(
     source: Location, name: str, encoding: str = "utf-8-sig", *, newline: str | None = None
-) -> io.TextIOWrapper:
+) -> LabelText:
     """A text file; bytes of another encoding stay visible as lone surrogates, to be refused.
 
     Args:
@@ -41,14 +41,14 @@ def open_text(
 
 def as_lines(
     stream: BinaryIO, name: str, encoding: str = "utf-8-sig", *, newline: str | None = None
-) -> io.TextIOWrapper:
+) -> LabelText:
     """A seekable stream as :func:`open_text` gives it, and raises as it does."""
     mark = stream.read(4)
     stream.seek(0)
     if mark.startswith(_WIDE_MARKS):
         stream.close()
         raise CorpusError(f"{name} line 1: the file is UTF-16 or UTF-32; it must be UTF-8")
-    return io.TextIOWrapper(stream, encoding, errors="surrogateescape", newline=newline)
+    return LabelText(stream, name, encoding, newline)
 
 
 def checked_text(text: str, field: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
-import os
 import posixpath
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO
 
 from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.dialects import EXACT_ID, as_fields, line_id
@@ -31,13 +29,15 @@ from raypipe.corpora.fields import (
     shown,
     utterance_id,
 )
+from raypipe.corpora.limits import LabelText, TextLimitError, unpacked
 from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.corpora.segment import SEGMENT
 from raypipe.corpora.vote_rows import table_records
-from raypipe.errors import ConfigError, CorpusError, ObjectMissingError
+from raypipe.errors import ConfigError, CorpusError, ObjectMissingError, OutsideError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
+from raypipe.store.bounds import Bounds
 from raypipe.store.location import Location
 
 LAYOUT = """
@@ -45,7 +45,7 @@ A JSONL, CSV or TSV file that names each clip, where it lies and what was heard.
 utterance. Columns (others, such as gender or snr, are kept as facts to slice by):
 
 - id (or utterance_id): unique text
-- audio: path relative to the manifest (or audio_root), absolute path below it, or s3:// URI
+- audio: path relative to the manifest (or audio_root), absolute path or s3:// URI below it
 - votes: labels, ["anger", "sadness"]; or votes, [{"annotator": "a1", "labels": ["anger"], "typed":
   "fed up"}]; or counts, {"anger": 2}; in CSV anger|sadness or the same JSON. Without it, words in a
   column emotion, label, labels or emo are votes
@@ -84,6 +84,7 @@ def pending_manifest(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> Iterator[PendingClip | Failure]:
     """The clips of a manifest in its order, before their audio is read.
 
@@ -94,13 +95,14 @@ def pending_manifest(
             ``.json`` file, packed with gzip if ``.gz`` follows.
         labels: the label set; votes are matched through its aliases.
         audio_root: directory or ``s3://`` prefix that relative paths are relative to and every
-            clip must lie below. Default: the manifest's own folder for files; ``s3://`` URIs may
-            then name any bucket that the credentials open.
+            clip must lie below. Default: the manifest's own folder. ``s3://`` URIs lie below one
+            of the two.
         endpoint: S3 server; default: the environment's.
         dataset: name of the corpus; default: the manifest's file name without its ending.
         other_labels: words outside the label set that votes may hold; they are kept in the votes
             and do not count. Any other unknown word makes its line a failure.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Yields:
         Clips and failures in the manifest's order.
@@ -114,7 +116,7 @@ def pending_manifest(
     rules = FieldRules.of(
         labels, other_labels, dataset or _unpacked(name).rpartition(".")[0], channel
     )
-    parser = ManifestParser(name, rules, AudioPaths(place, root))
+    parser = ManifestParser(name, rules, AudioPaths(place, root, tuple(allow)))
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
@@ -135,7 +137,7 @@ def unused_columns(manifest: str, endpoint: str | None) -> tuple[str, ...]:
         return unused_names(record for _, record in records if not isinstance(record, BadLineError))
 
 
-def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
+def text_of(stream: BinaryIO, name: str) -> LabelText:
     """The text of a label file, unpacked if its name ends in ``.gz``.
 
     Bytes that are not UTF-8 stay visible as lone surrogates, to be refused line by line.
@@ -146,7 +148,7 @@ def text_of(stream: BinaryIO, name: str) -> io.TextIOWrapper:
     if not name.lower().endswith(".gz"):
         return as_lines(stream, name, newline="")
     try:
-        return as_lines(cast(BinaryIO, gzip.GzipFile(fileobj=stream)), name, newline="")
+        return as_lines(unpacked(stream, name), name, newline="")
     except (EOFError, zlib.error, OSError) as error:
         raise CorpusError(f"{name} is not gzip: {error}") from error
 
@@ -156,7 +158,7 @@ def _unpacked(name: str) -> str:
 
 
 def until_torn(records: Iterable[Record]) -> Iterator[Record]:
-    """Records, and a last one for a gzip file that ends too early or was damaged."""
+    """Records, and a last one for a file that cannot be read further: torn, or without an end."""
     line = 0
     try:
         for line, record in records:
@@ -164,6 +166,8 @@ def until_torn(records: Iterable[Record]) -> Iterator[Record]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         message = f"the gzip file is torn from here on: {error}"
         yield line + 1, BadLineError("bad_gzip", message)
+    except TextLimitError as error:
+        yield line + 1, BadLineError("too_large", f"{error}; nothing after it is read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +265,17 @@ def _id_or_none(record: Fields | BadLineError) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class AudioPaths:
-    """Locations of clips that a manifest names, all inside of one folder where one is given."""
+    """Locations of clips that a manifest names, all inside of a few places.
+
+    Attributes:
+        manifest: folder of the manifest.
+        root: what relative paths are relative to; None for the manifest's folder.
+        allowed: further places that the manifest may name.
+    """
 
     manifest: Location
     root: Location | None
+    allowed: tuple[Location, ...] = ()
 
     def find(self, path: str) -> tuple[Location, str]:
         """Place and name of a recording.
@@ -276,14 +287,16 @@ class AudioPaths:
             raise BadLineError("bad_audio_path", f"audio is not a path: {shown(path)}")
         root = self.root or self.manifest
         if path.startswith("s3://"):
-            return self._object(path, self.root)
+            return self._object(path, (root, self.manifest, *self.allowed))
         if "://" in path:
             raise BadLineError("bad_audio_path", f"audio is no file and no s3://: {shown(path)}")
         if root.is_s3:
-            return self._object(f"{root.uri}/{path}", root)
-        full = Path(os.path.realpath(Path(root.uri, path)))
-        if not full.is_relative_to(os.path.realpath(root.uri)):
-            raise _outside(path, root)
+            return self._object(f"{root.uri}/{path}", (root, *self.allowed))
+        local = [place.uri for place in (root, *self.allowed) if not place.is_s3]
+        try:
+            full = Path(Bounds(local).real_path(Path(root.uri, path)))
+        except OutsideError as error:
+            raise _outside(path, root) from error
         return Location(str(full.parent)), full.name
 
     def below_root(self, name: str) -> str:
@@ -291,8 +304,10 @@ class AudioPaths:
         root = (self.root or self.manifest).uri.rpartition("://")[2].strip("/")
         return name.removeprefix(f"{root}/") if root else name
 
-    def _object(self, uri: str, root: Location | None) -> tuple[Location, str]:
-        endpoint = root.endpoint if root else self.manifest.endpoint
+    def _object(self, uri: str, roots: Sequence[Location]) -> tuple[Location, str]:
+        """Place and name of an object, which must lie below one of the roots."""
+        root, *_ = roots
+        endpoint = next((place.endpoint for place in roots if place.is_s3), None)
         # A key may hold any character, a question mark too.
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         parent, _, name = posixpath.normpath(f"/{key}").strip("/").rpartition("/")
@@ -303,18 +318,20 @@ class AudioPaths:
         except ConfigError as error:
             raise BadLineError("bad_audio_path", f"audio: {error}") from error
         place = place.child(parent) if parent else place
-        if root and not f"{place.uri}/".startswith(f"{root.uri}/"):
+        if not any(f"{place.uri}/".startswith(f"{known.uri}/") for known in roots):
             raise _outside(uri, root)
         return place, name
 
 
 def _outside(path: str, root: Location) -> BadLineError:
     return BadLineError(
-        "bad_audio_path", f"audio {shown(path)} is not below {root.uri}; see audio_root"
+        "bad_audio_path",
+        f"audio {shown(path)} is not below {root.uri}, nor does it lead there; see audio_root and "
+        "--allow",
     )
 
 
-def _records(text: TextIO, name: str) -> Iterator[Record]:
+def _records(text: LabelText, name: str) -> Iterator[Record]:
     """Line numbers and fields, by the format that the file's ending names."""
     kind = name.rpartition(".")[2].lower()
     if kind in ("jsonl", "ndjson"):
@@ -342,9 +359,9 @@ def check_columns(header: Sequence[str], name: str) -> None:
         raise CorpusError(f"{name} has the column {column} twice; which of them counts?")
 
 
-def _speechbrain(text: Iterable[str], name: str) -> Iterator[Record]:
+def _speechbrain(text: LabelText, name: str) -> Iterator[Record]:
     """Entries of SpeechBrain's JSON object, such as ``{"u1": {"wav": ..., "emo": ...}}``."""
-    for line, key, value in json_entries("".join(text), name):
+    for line, key, value in json_entries(text.document(), name):
         try:
             yield line, _speechbrain_fields(key, value)
         except Exception as error:

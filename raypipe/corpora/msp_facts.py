@@ -48,7 +48,7 @@ def read_facts(tree: FileTree, facts: dict[str, ClipFacts]) -> Iterator[Failure]
     file = tree.find(*(f"{name}.json" for name in _CONSENSUS))
     if file is not None:
         with open_text(tree.source, file) as text:
-            document = text.read()
+            document = text.document()
         yield from _read_facts(file, _json_records(document, file), facts)
 
 

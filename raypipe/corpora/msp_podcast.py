@@ -217,7 +217,7 @@ def _column_vote(worker: object, fields: Fields) -> Vote:
 
 def _from_json(tree: FileTree, file: str) -> Iterator[RatedClip | BadRecord]:
     with open_text(tree.source, file) as text:
-        document = text.read()
+        document = text.document()
     for line, key, value in json_entries(document, file):
         rated = RatedClip(file, line, stem(key))
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from raypipe.corpora.containers import found_files
@@ -14,6 +14,7 @@ from raypipe.corpora.fields import BadLineError, FieldRules, shown
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
+from raypipe.store.location import Location
 
 LAYOUT = """
 audio_0.tar, audio_1.tar and so on, with one manifest for all of them.
@@ -35,6 +36,7 @@ def nemo_tars(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> list[TarBeside]:
     """The tar files a user means.
 
@@ -46,11 +48,12 @@ def nemo_tars(
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that votes may hold; they do not count.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Raises:
         CorpusError: if there is no tar file, or one without a number among several.
     """
-    files = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint)
+    files = found_files(uri.replace("_OP_", "{").replace("_CL_", "}"), (".tar",), endpoint, allow)
     rules = FieldRules.of(
         labels, other_labels, dataset or posixpath.basename(files[0][0].uri), channel
     )

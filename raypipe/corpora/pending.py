@@ -6,16 +6,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from raypipe.audio import AudioLimits, MeasuredSound, measure
 from raypipe.audio.media import audio_track, media_kind
 from raypipe.corpora.bad_line import BadLineError, line_fault, shown
+from raypipe.corpora.limits import DEFAULT_LIMITS, LARGEST_TEXT, RecordingLimits
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.segment import Segment
 from raypipe.errors import (
     DecodeError,
     ObjectMissingError,
+    OutsideError,
     StoreError,
 )
 from raypipe.records import Failure, Utterance
@@ -26,8 +29,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _READERS = 8
-# At ingest only what cannot be a recording at all is refused; a run has limits of its own.
-_INGEST_LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_channels=64)
+_BYTES_AHEAD = 256_000_000
+_MOST_CHANNELS = 64
 _LFS_POINTER = b"version https://git-lfs"
 _SEGMENT_BYTES_PER_S = 192_000  # 16 bits, 48 kHz, 2 channels: more than nearly all speech
 
@@ -48,6 +51,7 @@ class PendingClip:
         size: bytes of the recording, or of its part; None if not known. Of a part it is an
             estimate from above.
         segment: the part of the recording that is the clip; None for all of it.
+        recording_size: bytes of the whole recording, where ``size`` is that of a part.
         transcript_file: an object at ``place`` whose text is the transcript.
     """
 
@@ -60,6 +64,7 @@ class PendingClip:
     size: int | None = None
     segment: Segment | None = None
     transcript_file: str | None = None
+    recording_size: int | None = None
 
     def failure(self, reason: str, message: str) -> Failure:
         """A failure of this clip."""
@@ -71,6 +76,8 @@ class PendingClip:
             size = self.place.size(self.name)
         except ObjectMissingError as error:
             return self.failure("missing_audio", f"audio: {error}")
+        except OutsideError as error:
+            return self.failure("bad_audio_path", f"audio: {error}")
         except StoreError as error:
             if self.place.is_s3:
                 raise
@@ -78,35 +85,50 @@ class PendingClip:
         except Exception as error:  # of the system, about a name that nobody foresaw
             fault = line_fault(error)
             return self.failure(fault.reason, str(fault))
+        part = size
         if self.segment is not None and self.segment.duration_s is not None:
-            size = min(size, round(self.segment.duration_s * _SEGMENT_BYTES_PER_S))
-        return replace(self, size=size)
+            part = min(size, round(self.segment.duration_s * _SEGMENT_BYTES_PER_S))
+        return replace(self, size=part, recording_size=size)
 
-    def read(self) -> Utterance | Failure:
+    @property
+    def read_bytes(self) -> int | None:
+        """Bytes that are read for it; None if not known."""
+        return self.size if self.recording_size is None else self.recording_size
+
+    def read(self, limits: RecordingLimits = DEFAULT_LIMITS) -> Utterance | Failure:
         """The utterance with its audio, sampling rate, duration and transcript.
+
+        Args:
+            limits: of the clip.
 
         Raises:
             StoreError: if the storage refuses for another reason than a missing object.
         """
-        return read_or_failure(self._read, self.failure)
+        return read_or_failure(partial(self._read, limits), self.failure)
 
-    def _read(self) -> Utterance:
+    def _read(self, limits: RecordingLimits) -> Utterance:
         utterance = replace(self.utterance, transcript=self._transcript())
-        audio = stored_recording(self.place, self.name)
+        audio = stored_recording(self.place, self.name, limits, self.read_bytes)
         if audio.startswith(_LFS_POINTER):
             raise BadLineError(
                 "lfs_pointer", f"{self.path} is a pointer of Git LFS; run `git lfs pull`"
             )
-        return measured(utterance, audio, self.segment, name=f"audio {shown(self.path)}")
+        name = f"audio {shown(self.path)}"
+        return measured(utterance, audio, self.segment, name=name, limits=limits)
 
     def _transcript(self) -> str | None:
         name = self.transcript_file
         if name is None:
             return self.utterance.transcript
         try:
-            text = self.place.read(name).decode("utf-8-sig", "surrogateescape")
+            with self.place.open(name) as stream:
+                data = stream.read(LARGEST_TEXT + 1)
         except ObjectMissingError as error:
             raise BadLineError("missing_transcript", f"transcript: {error}") from error
+        if len(data) > LARGEST_TEXT:
+            message = f"transcript {name} has more than {LARGEST_TEXT:,} bytes"
+            raise BadLineError("too_large", message)
+        text = data.decode("utf-8-sig", "surrogateescape")
         return checked_text(text, f"transcript {name} line 1") or None
 
 
@@ -138,8 +160,10 @@ def sized_ahead(clips: Iterable[PendingClip | Failure]) -> Iterator[PendingClip 
     return in_order(lambda clip: clip.sized() if isinstance(clip, PendingClip) else clip, clips)
 
 
-def measured_sound(audio: bytes) -> MeasuredSound:
+def measured_sound(audio: bytes, limits: RecordingLimits = DEFAULT_LIMITS) -> MeasuredSound:
     """Sampling rate, length and marks of an encoded clip.
+
+    Only what cannot be a recording at all is refused; a run has limits of its own.
 
     What decoding shows to be damaged is refused by a run, or when it becomes FLAC: its length is
     what was decoded, and its marks say why it is no more.
@@ -147,20 +171,33 @@ def measured_sound(audio: bytes) -> MeasuredSound:
     Raises:
         DecodeError: if it cannot be a recording.
     """
-    return measure(audio, _INGEST_LIMITS, whole=False)
+    known = AudioLimits(max_duration_s=limits.max_duration_s, max_channels=_MOST_CHANNELS)
+    return measure(audio, known, whole=False)
 
 
-def stored_recording(place: Location, name: str) -> bytes:
+def stored_recording(
+    place: Location, name: str, limits: RecordingLimits = DEFAULT_LIMITS, size: int | None = None
+) -> bytes:
     """A recording that lies in a file or object of its own.
 
+    Args:
+        place: where it lies.
+        name: of the recording there.
+        limits: of the clip.
+        size: in bytes; None if not known.
+
     Raises:
-        BadLineError: ``missing_audio``, or ``unreadable`` for a file that the system refuses.
+        BadLineError: ``missing_audio``, ``too_large``, ``bad_audio_path`` for a link out of the
+            corpus, or ``unreadable`` for a file that the system refuses.
         StoreError: if object storage refuses: it may be back for all of them later.
     """
     try:
+        limits.check_size(place.size(name) if size is None else size, f"audio {shown(name)}")
         return place.read(name)
     except ObjectMissingError as error:
         raise BadLineError("missing_audio", f"audio: {error}") from error
+    except OutsideError as error:
+        raise BadLineError("bad_audio_path", f"audio: {error}") from error
     except StoreError as error:
         if place.is_s3:
             raise
@@ -196,7 +233,12 @@ def id_or_none(named: Callable[[], tuple[str, object]]) -> str | None:
 
 
 def measured(
-    utterance: Utterance, audio: bytes, part: Segment | None = None, *, name: str = "audio"
+    utterance: Utterance,
+    audio: bytes,
+    part: Segment | None = None,
+    *,
+    name: str = "audio",
+    limits: RecordingLimits = DEFAULT_LIMITS,
 ) -> Utterance:
     """An utterance with its audio, sampling rate, duration and marks.
 
@@ -205,15 +247,18 @@ def measured(
         audio: the encoded recording.
         part: of the recording that is the clip; None for all of it.
         name: of the audio, for messages.
+        limits: of the clip.
 
     Raises:
         BadLineError: with the reason why it cannot be a recording.
     """
+    limits.check_size(len(audio), name)
     try:
         if media_kind(audio) is not None:
-            audio = audio_track(audio)  # once, as shards hold what everything reads
-        audio = audio if part is None else part.cut(audio)
-        sound = measured_sound(audio)
+            # Once, as shards hold what everything reads.
+            audio = audio_track(audio, limits.max_duration_s)
+        audio = audio if part is None else part.cut(audio, limits.max_duration_s)
+        sound = measured_sound(audio, limits)
     except DecodeError as error:
         raise BadLineError(error.code, f"{name}: {error}") from error
     return replace(
@@ -225,13 +270,28 @@ def measured(
     )
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``map`` with a few threads ahead, so that slow storage is waited for side by side."""
+def in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    size: Callable[[Item], int] = lambda _: 0,
+) -> Iterator[Result]:
+    """``map`` with a few threads ahead, so that slow storage is waited for side by side.
+
+    Args:
+        function: of an item.
+        items: in order.
+        size: bytes that an item, or its result, holds in memory: large ones are read alone.
+    """
     with ThreadPoolExecutor(_READERS) as pool:
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[tuple[Future[Result], int]] = deque()
+        held = 0
         for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == 2 * _READERS:
-                yield waiting.popleft().result()
+            weight = size(item)
+            while waiting and (len(waiting) == 2 * _READERS or held + weight > _BYTES_AHEAD):
+                result, done = waiting.popleft()
+                held -= done
+                yield result.result()
+            waiting.append((pool.submit(function, item), weight))
+            held += weight
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()

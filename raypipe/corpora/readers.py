@@ -18,6 +18,7 @@ from raypipe.corpora.pending import PendingClip
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure
+from raypipe.store.location import Location
 from raypipe.votes import VotePolicy
 
 
@@ -30,12 +31,14 @@ class ReadRequest:
         endpoint: S3 server of the source.
         labels: the label set.
         policy: how votes become soft labels; words that it merges are allowed in users' own data.
+        allow: places beside its own that its paths and links may lead to.
     """
 
     uri: str
     endpoint: str | None
     labels: LabelSet
     policy: VotePolicy
+    allow: tuple[Location, ...] = ()
 
 
 class _ReadArguments(TypedDict):
@@ -45,6 +48,7 @@ class _ReadArguments(TypedDict):
     dataset: str | None
     other_labels: list[str]
     channel: int | None
+    allow: tuple[Location, ...]
 
 
 class Reader(BaseModel):
@@ -130,6 +134,7 @@ class Reader(BaseModel):
             "dataset": self.dataset,
             "other_labels": [*self.other_labels, *request.policy.merges],
             "channel": self.channel if isinstance(self.channel, int) else None,
+            "allow": request.allow,
         }
 
 

@@ -11,6 +11,7 @@ import soundfile
 
 from raypipe.audio import open_sound
 from raypipe.audio.decoding import UNKNOWN_FRAMES
+from raypipe.audio.media import LONGEST_S
 from raypipe.corpora.bad_line import shown
 from raypipe.corpora.channels import Channels
 from raypipe.errors import DecodeError
@@ -45,37 +46,37 @@ class Segment:
         channels = "" if self.channels is None else f", channels={self.channels!r}"
         return f"Segment(start_s={self.start_s}, duration_s={self.duration_s}{channels})"
 
-    def cut(self, audio: bytes) -> bytes:
+    def cut(self, audio: bytes, longest_s: float = LONGEST_S) -> bytes:
         """The part as a file of its own, sample for sample.
 
         A part that is the whole recording is left as it was found.
 
         Args:
             audio: the encoded recording.
+            longest_s: seconds of a part, beyond which it is refused; no more are ever held.
 
         Raises:
-            DecodeError: ``not_audio``, ``empty``, ``no_channel``, or ``truncated`` if the recording
-                ends before the part.
+            DecodeError: ``not_audio``, ``empty``, ``no_channel``, ``too_long``, or ``truncated`` if
+                the recording ends before the part.
         """
+        buffer = io.BytesIO()
         with open_sound(audio, whole=False) as reader:
             picked = self._picked(reader.channels)
             if picked is None and self._is_whole(reader):
                 return audio
-            exact = reader.subtype in _EXACT
+            is_exact = reader.subtype in _EXACT
+            blocks = self._read(reader, "int16" if is_exact else "float32", longest_s)
+            kind, subtype = ("FLAC", "PCM_16") if is_exact else ("WAV", "FLOAT")
+            channels, rate = reader.channels if picked is None else len(picked), reader.samplerate
             try:
-                samples = self._read(reader, "int16" if exact else "float32")
+                with soundfile.SoundFile(
+                    buffer, "w", rate, channels, subtype, format=kind
+                ) as writer:
+                    for block in blocks:
+                        writer.write(block if picked is None else block[:, picked])
             except soundfile.LibsndfileError as error:
-                raise DecodeError("not_audio", f"cannot be cut: {error}") from error
-            rate = reader.samplerate
-        if picked is not None:
-            samples = samples[:, picked]
-        buffer = io.BytesIO()
-        kind, subtype = ("FLAC", "PCM_16") if exact else ("WAV", "FLOAT")
-        try:
-            soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
-        except soundfile.LibsndfileError as error:
-            message = f"{samples.shape[1]} channels at {rate} Hz cannot be kept as {kind}: {error}"
-            raise DecodeError("not_audio", message) from error
+                message = f"{channels} channels at {rate} Hz cannot be kept as {kind}: {error}"
+                raise DecodeError("not_audio", message) from error
         return buffer.getvalue()
 
     def _picked(self, count: int) -> list[int] | None:
@@ -101,23 +102,34 @@ class Segment:
             return True
         return bool(abs(round(self.duration_s * reader.samplerate) - reader.frames) <= slack)
 
-    def _read(self, reader: soundfile.SoundFile, dtype: str) -> np.ndarray:
-        """Samples of the part, shape ``(frames, channels)``."""
+    def _read(
+        self, reader: soundfile.SoundFile, dtype: str, longest_s: float
+    ) -> Iterator[np.ndarray]:
+        """Samples of the part, shape ``(frames, channels)``, a second at a time."""
         rate, is_known = reader.samplerate, reader.frames < UNKNOWN_FRAMES
         start = round(self.start_s * rate)
         wanted = None if self.duration_s is None else round(self.duration_s * rate)
-        if is_known:
-            self._check_end(start + max(wanted or 0, 1), reader.frames, rate)
-            reader.seek(min(start, reader.frames))
-        else:  # a stream of unknown length can only be read from its beginning
-            for block in _blocks(reader, start, dtype):
-                start -= len(block)
-        # A header that lies about the length must not cost memory.
-        blocks = list(_blocks(reader, wanted, dtype)) if start <= 0 or is_known else []
-        samples = np.concatenate([np.zeros((0, reader.channels), dtype), *blocks])
+        _check_length(wanted or 0, rate, longest_s)
+        try:
+            if is_known:
+                self._check_end(start + max(wanted or 0, 1), reader.frames, rate)
+                start = min(start, reader.frames)
+                reader.seek(start)
+                _check_length(reader.frames - start if wanted is None else 0, rate, longest_s)
+                start = 0
+            else:  # a stream of unknown length can only be read from its beginning
+                for block in _blocks(reader, start, dtype):
+                    start -= len(block)
+            frames = 0
+            # A header that lies about the length must not cost memory.
+            for block in _blocks(reader, wanted, dtype) if start <= 0 else ():
+                frames += len(block)
+                _check_length(frames, rate, longest_s)
+                yield block
+        except soundfile.LibsndfileError as error:
+            raise DecodeError("not_audio", f"cannot be cut: {error}") from error
         if not is_known:
-            self._check_end(max(wanted or 0, 1) + max(start, 0), len(samples), rate)
-        return samples
+            self._check_end(max(wanted or 0, 1) + max(start, 0), frames, rate)
 
     def _check_end(self, end: int, frames: int, rate: int) -> None:
         if end > frames + round(SLACK_S * rate):
@@ -126,6 +138,11 @@ class Segment:
                 f"the part from {self.start_s:g} s, {self.duration_s} s long, ends after the "
                 f"recording; {frames / rate:g} s are there",
             )
+
+
+def _check_length(frames: int, rate: int, longest_s: float) -> None:
+    if frames > longest_s * rate:
+        raise DecodeError("too_long", f"{frames / rate:.3f} s, the limit is {longest_s:g} s")
 
 
 def _blocks(reader: soundfile.SoundFile, frames: int | None, dtype: str) -> Iterator[np.ndarray]:

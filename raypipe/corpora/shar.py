@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from raypipe.corpora.containers import found_files
 from raypipe.corpora.dialects import stored_channels, supervised
@@ -13,6 +13,7 @@ from raypipe.corpora.segment import SEGMENT, Segment
 from raypipe.corpora.tar_beside import Described, TarBeside
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
+from raypipe.store.location import Location
 
 LAYOUT = """
 cuts.000000.jsonl.gz with recording.000000.tar beside it.
@@ -34,6 +35,7 @@ def shar_files(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> list[TarBeside]:
     """The shards a user means.
 
@@ -45,13 +47,14 @@ def shar_files(
         dataset: name of the corpus; default: the folder's.
         other_labels: words outside the label set that votes may hold; they do not count.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Raises:
         CorpusError: if there are no cuts.
     """
     cuts = [
         (place, match)
-        for place, name in found_files(uri, (".jsonl", ".jsonl.gz"), endpoint)
+        for place, name in found_files(uri, (".jsonl", ".jsonl.gz"), endpoint, allow)
         if (match := _CUTS.fullmatch(name))
     ]
     if not cuts:

@@ -114,7 +114,8 @@ class CorpusSource:
 
     def open(self, request: ReadRequest) -> Iterator[PendingClip | Failure]:
         """The clips of the corpus's folder."""
-        return self.corpus.pending(Location.parse(request.uri, request.endpoint))
+        place = Location.parse(request.uri, request.endpoint)
+        return self.corpus.pending(place.confined(request.allow))
 
 
 def open_source(name: str, options: Mapping[str, object] | None = None) -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +12,11 @@ from raypipe.corpora.bad_line import line_fault
 from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.dialects import EXACT_ID, line_id
 from raypipe.corpora.fields import BadLineError, FieldRules, shown, utterance_id
+from raypipe.corpora.limits import DEFAULT_LIMITS, RecordingLimits
 from raypipe.corpora.manifest import json_records, text_of, until_torn
 from raypipe.corpora.pending import failure, in_order, measured, read_or_failure
-from raypipe.corpora.webdataset import content
-from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
+from raypipe.corpora.tar_stream import content, members_of, open_tar
+from raypipe.errors import CorpusError, ObjectMissingError, OutsideError, RaypipeError
 from raypipe.records import Failure, Utterance
 from raypipe.store.location import Location
 
@@ -37,7 +37,7 @@ class _DescribedClip:
 
 @dataclass(frozen=True, slots=True)
 class _TarRecording:
-    """A member of the tar file; without its bytes where only the size was asked for."""
+    """A member of the tar file; without its bytes where they are not asked for, or too many."""
 
     key: str
     size: int
@@ -68,7 +68,7 @@ class TarBeside:
 
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; the audio is passed over."""
-        for entry in self._joined(with_audio=False):
+        for entry in self._joined():
             if isinstance(entry, Failure):  # its id may be that of a good clip: a line told twice
                 yield ClipEntry(None, 0)
             else:
@@ -76,37 +76,39 @@ class TarBeside:
                 is_derived = EXACT_ID in line.fields and "/" not in line.utterance_id
                 yield ClipEntry(line.utterance_id, recording.size, is_derived)
 
-    def read(self) -> Iterator[Utterance | Failure]:
+    def read(self, limits: RecordingLimits = DEFAULT_LIMITS) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and line."""
-        yield from in_order(self._utterance, self._joined(with_audio=True))
+        yield from in_order(partial(self._utterance, limits), self._joined(limits), _held)
 
     def position(self, number: int) -> str:
         """File and recording, counted from 1."""
         return f"{self.name} recording {number + 1}"
 
     def _utterance(
-        self, entry: Failure | tuple[_DescribedClip, _TarRecording]
+        self, limits: RecordingLimits, entry: Failure | tuple[_DescribedClip, _TarRecording]
     ) -> Utterance | Failure:
         if isinstance(entry, Failure):
             return entry
         line, sound = entry
         fields, name = line.fields, line.utterance_id
-        return read_or_failure(
-            lambda: measured(
-                self.rules.utterance(fields, name), sound.audio, self.rules.part(fields)
-            ),
-            partial(failure, self.lines, line.number, name),
-        )
+
+        def read() -> Utterance:
+            recording = f"{self.name} {shown(sound.key)}"
+            limits.check_size(sound.size, recording)
+            utterance, part = self.rules.utterance(fields, name), self.rules.part(fields)
+            return measured(utterance, sound.audio, part, name=recording, limits=limits)
+
+        return read_or_failure(read, partial(failure, self.lines, line.number, name))
 
     def _joined(
-        self, *, with_audio: bool
+        self, audio: RecordingLimits | None = None
     ) -> Iterator[Failure | tuple[_DescribedClip, _TarRecording]]:
         """Bad lines, then every recording with its line, then the lines left without one."""
         described: dict[str, _DescribedClip] = {}
         for fault in self._read_lines(described):
             if self.tells_faults:
                 yield fault
-        for recording in self._recordings(with_audio):
+        for recording in self._recordings(audio):
             if isinstance(recording, Failure):
                 yield recording
             elif recording.key in described:
@@ -142,19 +144,21 @@ class TarBeside:
                     fault = line_fault(error, name or told)
                     yield failure(self.lines, number, fault.utterance_id, fault.reason, str(fault))
 
-    def _recordings(self, with_audio: bool) -> Iterator[_TarRecording | Failure]:
+    def _recordings(self, limits: RecordingLimits | None) -> Iterator[_TarRecording | Failure]:
+        """Those of the tar file, with their bytes where limits for them are given."""
         last: _TarRecording | None = None
         with _opened(self.place, self.name) as stream:
             try:
-                with tarfile.open(fileobj=stream, mode="r|*") as tar:
-                    for member in tar:
+                with open_tar(stream) as tar:
+                    for member in members_of(tar, self.place.size(self.name)):
                         # Only what comes after a member shows that all of it is there.
                         if last is not None:
                             yield last
                             last = None
                         key, ending = posixpath.splitext(posixpath.normpath(member.name))
                         if member.isfile() and ending.lower() not in _NOT_AUDIO:
-                            audio = content(tar, member) if with_audio else b""
+                            is_read = limits is not None and member.size <= limits.max_bytes
+                            audio = content(tar, member) if is_read else b""
                             last = _TarRecording(key, member.size, audio)
                 if last is not None:
                     yield last
@@ -165,8 +169,14 @@ class TarBeside:
                 yield failure(self.name, None, None, "bad_tar", message)
 
 
+def _held(entry: Failure | tuple[_DescribedClip, _TarRecording]) -> int:
+    return 0 if isinstance(entry, Failure) else len(entry[1].audio)
+
+
 def _opened(place: Location, name: str) -> BinaryIO:
     try:
         return place.open(name)
     except ObjectMissingError as error:
         raise CorpusError(f"there is no {place.uri}/{name}") from error
+    except OutsideError as error:
+        raise CorpusError(str(error)) from error

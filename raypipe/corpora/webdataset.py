@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined]
-from typing import Self
 
 from raypipe.corpora.clips import AUDIO_SUFFIXES
 from raypipe.corpora.containers import ClipEntry, found_files
 from raypipe.corpora.field_names import unused_names, with_usual_names
 from raypipe.corpora.fields import BadLineError, FieldRules, optional_text, parse_json, shown
+from raypipe.corpora.limits import DEFAULT_LIMITS, TEXT_LIMITS, RecordingLimits
 from raypipe.corpora.lines import checked_text
 from raypipe.corpora.pending import id_or_none, in_order, measured, read_or_failure
-from raypipe.errors import CorpusError, ObjectMissingError, RaypipeError
+from raypipe.corpora.tar_stream import content, members_of, open_tar
+from raypipe.errors import CorpusError, ObjectMissingError, OutsideError, RaypipeError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
@@ -46,13 +46,27 @@ _READ = {".json", *_FIELDS, *AUDIO_SUFFIXES, ""}
 
 @dataclass(slots=True)
 class _Sample:
-    """Members of one sample, by their ending with its dot, in lower case."""
+    """Members of one sample, by their ending with its dot, in lower case.
+
+    Attributes:
+        members: their bytes; empty for those that nothing is read from.
+        audio_size: bytes of the largest recording.
+        held: bytes of all members that are read.
+        faults: of members that are too large to be read.
+    """
 
     file: str
     number: int
     name: str
     members: dict[str, bytes] = field(default_factory=dict)
     audio_size: int = 0
+    held: int = 0
+    faults: dict[str, BadLineError] = field(default_factory=dict)
+
+    def check(self, ending: str) -> None:
+        """Raise the fault of a member, if it has one."""
+        if ending in self.faults:
+            raise self.faults[ending]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,7 @@ class Tarball:
     def scan(self) -> Iterator[ClipEntry]:
         """Ids and sizes; the audio is passed over."""
         seen: set[str] = set()
-        for sample in _samples(self.place, self.name, with_audio=False):
+        for sample in _samples(self.place, self.name):
             if isinstance(sample, RowFailure):
                 yield ClipEntry(None, 0)
                 continue
@@ -76,10 +90,10 @@ class Tarball:
             seen.add(sample.name)
             yield ClipEntry(name, sample.audio_size, is_derived)
 
-    def read(self) -> Iterator[Utterance | Failure]:
+    def read(self, limits: RecordingLimits = DEFAULT_LIMITS) -> Iterator[Utterance | Failure]:
         """Utterances, and failures that name file and sample."""
-        samples = _samples(self.place, self.name, with_audio=True)
-        yield from in_order(lambda sample: _utterance(sample, self.rules), samples)
+        samples = _samples(self.place, self.name, limits)
+        yield from in_order(lambda sample: _utterance(sample, self.rules, limits), samples, _held)
 
     def position(self, number: int) -> str:
         """File and sample, counted from 1."""
@@ -94,6 +108,7 @@ def tar_files(
     dataset: str | None = None,
     other_labels: Iterable[str] = (),
     channel: int | None = None,
+    allow: Sequence[Location] = (),
 ) -> list[Tarball]:
     """The tar files a user means.
 
@@ -105,6 +120,7 @@ def tar_files(
         dataset: name of the corpus; default: the tar file's up to its number.
         other_labels: words outside the label set that votes may hold.
         channel: channel of a recording that is the clip, counted from 0; None for the mix.
+        allow: places beside its own that its paths and links may lead to.
 
     Raises:
         CorpusError: for a folder without any.
@@ -112,14 +128,16 @@ def tar_files(
     base = posixpath.basename(uri.rstrip("/")).partition(".tar")[0].partition("{")[0]
     name = dataset or base.rstrip("-_0123456789") or "webdataset"
     rules = FieldRules.of(labels, other_labels, name, channel)
-    return [Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint)]
+    return [
+        Tarball(place, name, rules) for place, name in found_files(uri, (".tar",), endpoint, allow)
+    ]
 
 
 def unused_columns(tarball: Tarball) -> tuple[str, ...]:
     """Fields of a tar file's first samples that nothing is read from; raises as ``scan``."""
     rows: list[dict[str, object]] = []
     unread: dict[str, None] = {}
-    for sample in islice(_samples(tarball.place, tarball.name, with_audio=False), _LOOKED_AT):
+    for sample in islice(_samples(tarball.place, tarball.name), _LOOKED_AT):
         if isinstance(sample, _Sample):
             unread |= dict.fromkeys(
                 ending for ending in sample.members if _field_ending(ending) not in _READ
@@ -129,27 +147,32 @@ def unused_columns(tarball: Tarball) -> tuple[str, ...]:
     return (*unused_names(rows), *unread)
 
 
-def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sample | RowFailure]:
+def _held(sample: _Sample | RowFailure) -> int:
+    return sample.held if isinstance(sample, _Sample) else 0
+
+
+def _samples(
+    place: Location, name: str, audio: RecordingLimits | None = None
+) -> Iterator[_Sample | RowFailure]:
+    """The samples of a tar file; recordings are read only where limits for them are given."""
     try:
         stream = place.open(name)
     except ObjectMissingError as error:
         raise CorpusError(f"there is no {place.uri}/{name}") from error
+    except OutsideError as error:
+        raise CorpusError(str(error)) from error
     sample: _Sample | None = None
     number = 0
     with stream:
         try:
-            with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as tar:
-                for key, ending, member in _members(tar):
+            with open_tar(stream) as tar:
+                for key, ending, member in _named(members_of(tar, place.size(name))):
                     if sample is None or sample.name != key:
                         if sample is not None:
                             yield sample
                         number += 1
                         sample = _Sample(name, number, key)
-                    if ending.endswith(AUDIO_SUFFIXES):
-                        sample.audio_size = max(sample.audio_size, member.size)
-                        if not with_audio:
-                            continue
-                    sample.members[ending] = content(tar, member)
+                    _add(sample, ending, tar, member, audio)
         except RaypipeError:
             raise
         except Exception as error:  # of a damaged archive, its packing or its names
@@ -161,42 +184,48 @@ def _samples(place: Location, name: str, *, with_audio: bool) -> Iterator[_Sampl
         yield sample
 
 
-class _Member(tarfile.TarInfo):
-    """A member whose header, if it is cut or damaged, tarfile would take for the end."""
+def _add(
+    sample: _Sample,
+    ending: str,
+    tar: tarfile.TarFile,
+    member: tarfile.TarInfo,
+    audio: RecordingLimits | None,
+) -> None:
+    """Take over a member of a sample, as far as it is asked for and not too large."""
+    is_audio = ending.endswith(AUDIO_SUFFIXES)
+    if is_audio:
+        sample.audio_size = max(sample.audio_size, member.size)
+        if audio is None:
+            return
+    sample.members[ending] = b""
+    limits = audio if is_audio and audio is not None else TEXT_LIMITS
+    if not is_audio and not _is_field(ending):
+        return
+    try:
+        limits.check_size(sample.held * is_audio + member.size, shown(member.name))
+    except BadLineError as error:
+        sample.faults[ending] = error
+        return
+    sample.members[ending] = content(tar, member)
+    sample.held += member.size
 
-    @classmethod
-    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(tarfile)
-        except HeaderError as error:
-            if isinstance(error, EOFHeaderError):
-                raise
-            raise ReadError(f"{error}, where a member or the end mark is due") from error
+
+def _is_field(ending: str) -> bool:
+    return _field_ending(ending) in _FIELDS or _without_audio_suffix(ending) == ".json"
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+def _named(members: Iterable[tarfile.TarInfo]) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
     """Sample and ending with its dot of every file."""
-    for member in tar:
+    for member in members:
         folder, base = posixpath.split(posixpath.normpath(member.name))
         if member.isfile() and not base.startswith("."):
             stem, dot, ending = base.partition(".")
             yield posixpath.join(folder, stem).lstrip("/"), f"{dot}{ending}".lower(), member
 
 
-def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """A member's bytes.
-
-    Raises:
-        EOFError: if the file ends before they do.
-    """
-    stream = tar.extractfile(member)
-    data = b"" if stream is None else stream.read()
-    if len(data) != member.size:
-        raise EOFError(f"{member.name} ends after {len(data)} of {member.size} bytes")
-    return data
-
-
-def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | Failure:
+def _utterance(
+    sample: _Sample | RowFailure, rules: FieldRules, limits: RecordingLimits
+) -> Utterance | Failure:
     if isinstance(sample, RowFailure):
         return sample
     named = [sample.name]
@@ -204,7 +233,8 @@ def _utterance(sample: _Sample | RowFailure, rules: FieldRules) -> Utterance | F
     def read() -> Utterance:
         name, fields = _name_and_fields(sample)
         named.append(name)
-        return measured(rules.utterance(fields, name), _audio(sample), rules.part(fields))
+        utterance = rules.utterance(fields, name)
+        return measured(utterance, _audio(sample), rules.part(fields), limits=limits)
 
     def failed(reason: str, message: str) -> Failure:
         text = f"{sample.file} sample {sample.number} ({shown(sample.name)}): {message}"
@@ -248,6 +278,7 @@ def _field_ending(ending: str) -> str:
 
 
 def _text(sample: _Sample, ending: str) -> str:
+    sample.check(ending)
     text = sample.members[ending].decode("utf-8-sig", "surrogateescape")
     return checked_text(text, sample.name + ending)
 
@@ -255,6 +286,7 @@ def _text(sample: _Sample, ending: str) -> str:
 def _audio(sample: _Sample) -> bytes:
     for suffix in AUDIO_SUFFIXES:
         if suffix in sample.members:
+            sample.check(suffix)
             return sample.members[suffix]
     dotted = [ending for ending in sample.members if ending.endswith(AUDIO_SUFFIXES)]
     if dotted:

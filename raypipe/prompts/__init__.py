@@ -65,12 +65,15 @@ def template_source(prompt: str) -> str:
         prompt: the name of a built-in one, or the path of a Jinja template.
 
     Raises:
-        ConfigError: if it is neither.
+        ConfigError: if it is neither, or no text in UTF-8.
     """
     if prompt in (*BUILT_IN, *_OTHERS):
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
     if Path(prompt).is_file():
-        return Path(prompt).read_text(encoding="utf-8")
+        try:
+            return Path(prompt).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"prompt {prompt}: cannot be read: {error}") from error
     raise ConfigError(f"prompt {prompt!r} is neither a file nor one of {', '.join(BUILT_IN)}")
 
 

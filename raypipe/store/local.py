@@ -14,31 +14,42 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from raypipe.errors import ObjectMissingError, StoreError
+from raypipe.errors import ObjectMissingError, OutsideError, StoreError
+from raypipe.store.bounds import Bounds
 from raypipe.store.object_version import ObjectVersion
 
 if TYPE_CHECKING:
     import pyarrow.fs
 
 _TEMPORARY = re.compile(r"\.raypipe-(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{32}\.tmp")
-_NOT_AN_OBJECT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_NOT_AN_OBJECT = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+    errno.ELOOP,  # links that lead to each other
+}
 
 
 class LocalObjects:
     """The files below one directory; see :class:`raypipe.store.location.Objects`."""
 
-    def __init__(self, root: str) -> None:
-        self._root = Path(root)
+    def __init__(self, root: str, bounds: Bounds | None = None) -> None:
+        self._root, self._bounds = Path(root), bounds
+
+    def _readable(self, name: str) -> Path:
+        """Path of a file that is to be read."""
+        path = self._root / name
+        if self._bounds is not None:
+            self._bounds.real_path(path)
+        return path
 
     def read(self, name: str) -> bytes:
         """A whole file."""
-        path = self._root / name
+        path = self._readable(name)
         with _own_errors(path, "read"):
             return path.read_bytes()
 
     def open(self, name: str) -> BinaryIO:
         """A file, opened for reading."""
-        path = self._root / name
+        path = self._readable(name)
         with _own_errors(path, "read"):
             return path.open("rb")
 
@@ -79,11 +90,18 @@ class LocalObjects:
         ]
 
     def sizes(self) -> dict[str, int]:
-        """The same names with the sizes of their files; a link that leads nowhere is left out."""
+        """The same names with the sizes of their files; a link that leads nowhere is left out.
+
+        One that leads out of the bounds has a size, too, and is refused when it is read.
+        """
         found: dict[str, int] = {}
         for name in self.names():
-            with contextlib.suppress(ObjectMissingError):
+            try:
                 found[name] = self.size(name)
+            except OutsideError:
+                found[name] = (self._root / name).lstat().st_size
+            except ObjectMissingError:
+                continue
         return found
 
     def versions(self) -> dict[str, ObjectVersion]:
@@ -105,13 +123,13 @@ class LocalObjects:
 
     def download(self, name: str, sink: BinaryIO) -> None:
         """Copy a file."""
-        path = self._root / name
+        path = self._readable(name)
         with _own_errors(path, "read"), path.open("rb") as stream:
             shutil.copyfileobj(stream, sink)
 
     def size(self, name: str) -> int:
         """Size of a file."""
-        path = self._root / name
+        path = self._readable(name)
         with _own_errors(path, "read"):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -123,7 +141,7 @@ class LocalObjects:
 
     def digest(self, name: str) -> str:
         """SHA-256 of the file."""
-        path = self._root / name
+        path = self._readable(name)
         with _own_errors(path, "read"), path.open("rb") as stream:
             return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.errors import ConfigError, FingerprintError, StoreError
+from raypipe.store.bounds import Bounds
 from raypipe.store.local import LocalObjects
 from raypipe.store.object_version import ObjectVersion
 from raypipe.store.patience import current_patience, has_answered
@@ -110,11 +111,13 @@ class Location:
         endpoint: URL of an S3-compatible server; None for the cloud's own.
         patience_s: that object storage may leave an operation without an answer before it fails;
             see :mod:`raypipe.store.patience`.
+        bounds: paths below which files, links included, must lie; none for any.
     """
 
     uri: str
     endpoint: str | None = None
     patience_s: float = field(default_factory=current_patience, compare=False, repr=False)
+    bounds: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def parse(cls, uri: str, endpoint: str | None = None) -> Location:
@@ -157,8 +160,21 @@ class Location:
             raise ConfigError(f"{uri!r} names no object")
         return cls(parent or "/", whole.endpoint), name
 
-    def __reduce__(self) -> tuple[Callable[..., Location], tuple[str, str | None, float]]:
-        return _sent_here, (self.uri, self.endpoint, self.patience_s)
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., Location], tuple[str, str | None, float, tuple[str, ...]]]:
+        return _sent_here, (self.uri, self.endpoint, self.patience_s, self.bounds)
+
+    def confined(self, allowed: Iterable[Location] = ()) -> Location:
+        """The same place for data of strangers: links out of it are refused.
+
+        Object storage has no links.
+
+        Args:
+            allowed: further places that links may lead to.
+        """
+        local = (place.uri for place in (self, *allowed) if not place.is_s3)
+        return replace(self, bounds=tuple(local))
 
     @property
     def is_s3(self) -> bool:
@@ -168,14 +184,14 @@ class Location:
     @cached_property
     def _objects(self) -> Objects:
         if not self.is_s3:
-            return LocalObjects(self.uri)
+            return LocalObjects(self.uri, Bounds(self.bounds) if self.bounds else None)
         bucket, _, prefix = self.uri.removeprefix("s3://").partition("/")
         return S3Objects(bucket, prefix, self.endpoint, self.patience_s)
 
     def child(self, *parts: str) -> Location:
         """The location below this one; a part may itself hold slashes."""
         below = f"{self.uri.rstrip('/')}/{_checked('/'.join(parts))}"
-        return Location(below, self.endpoint, self.patience_s)
+        return Location(below, self.endpoint, self.patience_s, self.bounds)
 
     def read(self, name: str) -> bytes:
         """A whole object.
@@ -310,10 +326,12 @@ class Location:
         return self._objects.filesystem()
 
 
-def _sent_here(uri: str, endpoint: str | None, patience_s: float) -> Location:
+def _sent_here(
+    uri: str, endpoint: str | None, patience_s: float, bounds: tuple[str, ...]
+) -> Location:
     """A location from another process, which had an answer from its storage before."""
     has_answered(endpoint)
-    return Location(uri, endpoint, patience_s)
+    return Location(uri, endpoint, patience_s, bounds)
 
 
 def _checked(name: str) -> str:

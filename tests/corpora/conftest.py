@@ -12,9 +12,3 @@ from corpus_folder import CorpusFolder
 def folder(tmp_path: Path) -> CorpusFolder:
     """An empty corpus folder."""
     return CorpusFolder(tmp_path)
-
-
-@pytest.fixture(params=[100, pytest.param(1000, marks=pytest.mark.slow)])
-def mutations(request: pytest.FixtureRequest) -> int:
-    """Number of damaged inputs that a test makes."""
-    return int(request.param)

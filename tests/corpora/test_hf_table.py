@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from corpus_folder import CLIP, clip
+from poisoned_table import PoisonedTable
 
 from raypipe.audio import decode
+from raypipe.corpora import hf_table
 from raypipe.corpora.hf_table import tables, unused_columns
 from raypipe.errors import CorpusError
 from raypipe.labels import LabelSet
-from raypipe.records import Utterance
+from raypipe.records import Failure, Utterance
 from raypipe.shards import RowFailure
 
 LABELS = LabelSet(("anger", "happiness", "sadness"))
@@ -310,3 +312,31 @@ def test_labels_that_are_tokens_stay_out_of_the_way_of_an_emotion(tmp_path: Path
     )
     [found] = utterances(tmp_path / "t.parquet")
     assert found.votes[0].labels == ("sad",)
+
+
+@pytest.mark.parametrize("deed", ["segfault", "hang", "fill"])
+def test_a_table_that_ends_the_process_that_reads_it_costs_its_rows(
+    tmp_path: Path, deed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf_table, "_LIMIT_S", 2.0 if deed == "hang" else 600.0)
+    audio = [{"bytes": CLIP, "path": f"{number}.wav"} for number in range(6)]
+    arrow_file(tmp_path / "t.arrow", pa.table({"audio": audio, "label": ["sad"] * 6}))
+    [table] = tables(str(tmp_path / "t.arrow"), LABELS)
+    rules, place = table.rules, table.place
+    poisoned = PoisonedTable(place, "t.arrow", None, rules, (), row=4, deed=deed)
+    entries = list(poisoned.scan())
+    assert len(entries) == 6
+    rows: list[Utterance | Failure] = []
+    words = {"segfault": "SIGSEGV", "hang": "within 2 s", "fill": "took more than"}[deed]
+    with pytest.raises(CorpusError, match=f"t.arrow cannot be read beyond row 4: .*{words}"):
+        rows.extend(poisoned.read())
+    assert [row.utterance_id for row in rows] == ["0", "1", "2", "3"]
+    assert len(list(table.read())) == 6  # another file after it
+
+
+def test_a_number_in_the_place_of_bytes_makes_no_zeroes(tmp_path: Path) -> None:
+    audio = [{"bytes": 3_000_000_000, "path": "a.wav"}]
+    parquet(tmp_path / "t.parquet", pa.table({"audio": audio, "label": ["sad"]}))
+    [failure] = read(tmp_path / "t.parquet")
+    assert isinstance(failure, RowFailure)
+    assert failure.error_type == "bad_type"

@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Host(Protocol):
-    """Holds an object; :class:`raypipe.runtime.infer.child_process.ChildProcess` is one."""
+    """Holds an object; :class:`raypipe.isolation.child_process.ChildProcess` is one."""
 
     renewable: bool
     """Whether another one can take its place."""

@@ -88,15 +88,18 @@ def usable_source(
         scale: for templates about attributes.
 
     Raises:
-        ConfigError: if it cannot.
+        ConfigError: if it cannot, naming it.
     """
     source = template_source(template)
-    check_template(
-        source,
-        labels,
-        fixed_sentences=index.fixed_sentences,
-        candidate=candidate,
-        examples=examples,
-        scale=scale,
-    )
+    try:
+        check_template(
+            source,
+            labels,
+            fixed_sentences=index.fixed_sentences,
+            candidate=candidate,
+            examples=examples,
+            scale=scale,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"prompt {template}: {error}") from error
     return source

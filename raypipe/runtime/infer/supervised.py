@@ -22,9 +22,9 @@ from raypipe.errors import (
     ProcessEndedError,
     UnsupportedError,
 )
+from raypipe.isolation.child_process import ChildProcess
 from raypipe.protocols import Capabilities, EngineRequest
 from raypipe.records import EmotionTokens, Failure, Generation, Search
-from raypipe.runtime.infer.child_process import ChildProcess
 from raypipe.runtime.infer.hosts import Host, HostedEngine, OwnProcess, RenewedHost, failure_of
 from raypipe.runtime.infer.models import make_engine
 from raypipe.runtime.infer.narrowing import narrowed

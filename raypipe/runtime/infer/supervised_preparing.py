@@ -12,10 +12,10 @@ from functools import partial
 from raypipe.config import RunConfig
 from raypipe.engines.contract import Tagged
 from raypipe.errors import CallError
+from raypipe.isolation.child_process import ChildProcess
 from raypipe.protocols import Frontend
 from raypipe.records import Failure, Utterance
 from raypipe.runtime.infer.answering import WindowInputs
-from raypipe.runtime.infer.child_process import ChildProcess
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.hosts import Host, OwnProcess, RenewedHost, failure_of
 from raypipe.runtime.infer.models import make_frontend

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raypipe.config import StorageConfig, checked, read_yaml
 from raypipe.config.values import PathText
+from raypipe.corpora.limits import DEFAULT_LIMITS, RecordingLimits
 from raypipe.labels import LabelSet, label_set
 from raypipe.shards import BYTES_PER_SHARD, ROWS_PER_SHARD
 from raypipe.votes import ClipRule, OutsideRule, PluralityRule, SoftLabelRule
@@ -49,6 +50,22 @@ class VotesConfig(_IngestSection):
         return {word.strip().lower(): label for word, label in self.merge.items()}
 
 
+class LimitsConfig(_IngestSection):
+    """Limits of every clip; one beyond them is a failure. See :mod:`raypipe.corpora.limits`.
+
+    Attributes:
+        max_duration_s: seconds of a clip.
+        max_bytes: bytes of a recording as it is stored. A task may hold four times as many.
+    """
+
+    max_duration_s: float = Field(default=DEFAULT_LIMITS.max_duration_s, gt=0, le=86_400)
+    max_bytes: int = Field(default=DEFAULT_LIMITS.max_bytes, ge=1)
+
+    def clip_limits(self) -> RecordingLimits:
+        """The limits for those who read."""
+        return RecordingLimits(self.max_duration_s, self.max_bytes)
+
+
 class IngestConfig(_IngestSection):
     """Settings of an ingest, from a corpus to shards.
 
@@ -61,6 +78,9 @@ class IngestConfig(_IngestSection):
         label_set: a name, or a list of labels, in place of the selection's; users' own data need
             one.
         votes: how votes are counted, where other than in the selection.
+        limits: of every clip.
+        allow: folders and ``s3://bucket/prefix`` beside the source's own that its paths and links
+            may lead to.
         audio: ``flac``: integer PCM becomes FLAC of the same depth, all else stays as it is;
             ``original``: every recording stays as it is.
         rows_per_shard: most utterances in a shard.
@@ -77,6 +97,8 @@ class IngestConfig(_IngestSection):
     selection: str | None = None
     label_set: str | tuple[str, ...] | None = None
     votes: VotesConfig = VotesConfig()
+    limits: LimitsConfig = LimitsConfig()
+    allow: tuple[PathText, ...] = ()
     audio: Literal["flac", "original"] = "flac"
     rows_per_shard: int = Field(default=ROWS_PER_SHARD, ge=1)
     bytes_per_shard: int = Field(default=BYTES_PER_SHARD, ge=1)

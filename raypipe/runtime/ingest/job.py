@@ -12,7 +12,6 @@ import ray
 from ray.exceptions import RayError
 
 from raypipe.corpora.containers import Container, container_labels
-from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.sources import Source
 from raypipe.errors import AccountingError, ClusterError, ShardError
 from raypipe.reporting.console import Console
@@ -25,6 +24,7 @@ from raypipe.runtime.ingest.plan import (
     ShardLimits,
     claim,
     prepare_ingest,
+    read_request,
 )
 from raypipe.runtime.ingest.scan import ContainerScan, check_any_container, scanned
 from raypipe.runtime.ingest.work import (
@@ -80,8 +80,7 @@ def carry_out_ingest(
     console = console or Console()
     config, source, shards = prepared.config, prepared.source, prepared.shards
     labels, policy = prepared.labels, prepared.policy
-    endpoint = config.storage.endpoint
-    request = ReadRequest(config.source, config.source_endpoint or endpoint, labels, policy)
+    request = read_request(config, labels, policy)
     limits = ShardLimits(config.rows_per_shard, config.bytes_per_shard)
     with storage_patience(config.storage.patience_s), ExitStack() as stack, IngestPlan() as plan:
         opened = source.open(request)
@@ -93,7 +92,10 @@ def carry_out_ingest(
                 plan.add_clips(opened, labels, policy, limits)
             stack.enter_context(ray_session(address))
         fingerprint = claim(shards, prepared.settings, plan)
-        context = IngestContext(shards, labels, policy, config.audio == "flac", fingerprint)
+        context = IngestContext(
+            *(shards, labels, policy, config.audio == "flac", fingerprint),
+            config.limits.clip_limits(),
+        )
         written = _written_shards(plan, context, config.workers, console)
         return _finish(config, source, context, plan, written)
 

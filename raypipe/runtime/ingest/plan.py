@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from raypipe.corpora.containers import Container
 from raypipe.corpora.pending import PendingClip
+from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.sources import Source, open_source, resolved
 from raypipe.errors import FingerprintError, ObjectMissingError
 from raypipe.labels import LabelSet
@@ -201,15 +202,31 @@ def prepare_ingest(config: IngestConfig) -> PreparedIngest:
         merges=config.votes.merges(),
     )
     settings = _settings(config, source, labels, policy)
+    read_request(config, labels, policy)  # its places are some
     shards.probe_conditional_writes()
     refuse_another(shards, settings)
     return PreparedIngest(config, source, shards, labels, policy, settings)
 
 
+def read_request(config: IngestConfig, labels: LabelSet, policy: VotePolicy) -> ReadRequest:
+    """What is to be read, and where it may lead.
+
+    Raises:
+        ConfigError: for a place that is none.
+    """
+    endpoint = config.source_endpoint or config.storage.endpoint
+    allowed = tuple(Location.parse(place, endpoint) for place in config.allow)
+    return ReadRequest(config.source, endpoint, labels, policy, allowed)
+
+
 def _settings(
     config: IngestConfig, source: Source, labels: LabelSet, policy: VotePolicy
 ) -> dict[str, object]:
-    """The settings of a config that decide what the shards hold."""
+    """The settings of a config that decide what the shards hold.
+
+    Usual limits, and no further places, went without saying in older ingests.
+    """
+    limits = config.limits.model_dump(exclude_defaults=True)
     return {
         "corpus": config.corpus,
         "options": dict(source.options),
@@ -220,6 +237,8 @@ def _settings(
         "rows_per_shard": config.rows_per_shard,
         "bytes_per_shard": config.bytes_per_shard,
         "format_version": FORMAT_VERSION,
+        **({"limits": limits} if limits else {}),
+        **({"allow": [*config.allow]} if config.allow else {}),
     }
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from raypipe.corpora.readers import ReadRequest
 from raypipe.reporting.console import Console
 from raypipe.reporting.errors import error_table
 from raypipe.reporting.ingest import ingest_table
-from raypipe.runtime.ingest.plan import PreparedIngest
+from raypipe.runtime.ingest.plan import PreparedIngest, read_request
 from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex, has_labels
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes
@@ -48,8 +47,7 @@ def ingest_faults(index: ShardIndex, shards: Location, prepared: PreparedIngest)
     if has_labels(shards, index):
         return []
     config = prepared.config
-    endpoint = config.source_endpoint or config.storage.endpoint
-    request = ReadRequest(config.source, endpoint, prepared.labels, prepared.policy)
+    request = read_request(config, prepared.labels, prepared.policy)
     unused = prepared.source.unused_columns(request)
     columns = f"; columns not used: {', '.join(map(repr, unused))}" if unused else ""
     return [

@@ -17,6 +17,7 @@ from itertools import islice
 import pyarrow as pa
 
 from raypipe.corpora.containers import Container
+from raypipe.corpora.limits import DEFAULT_LIMITS, RecordingLimits
 from raypipe.corpora.pending import PendingClip, in_order
 from raypipe.errors import (
     CorpusError,
@@ -103,6 +104,7 @@ class IngestContext:
         shards: place of the shards.
         flac: whether integer PCM becomes FLAC.
         fingerprint: of the ingest, kept in every shard.
+        limits: of every clip.
     """
 
     shards: Location
@@ -110,6 +112,7 @@ class IngestContext:
     policy: VotePolicy
     flac: bool
     fingerprint: str
+    limits: RecordingLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +161,18 @@ def _read_clips(inputs: Iterable[IngestInput], context: IngestContext) -> Iterat
     """Reading runs a few clips ahead in threads; encoding does not, a task has one CPU."""
 
     def read(source: IngestInput) -> tuple[IngestInput, Utterance | Failure | ExcludedInput]:
-        return source, source.read() if isinstance(source, PendingClip) else source
+        return source, source.read(context.limits) if isinstance(source, PendingClip) else source
 
-    for source, row in in_order(read, inputs):
+    for source, row in in_order(read, inputs, _held):
         if isinstance(source, PendingClip) and isinstance(row, Utterance):
             name = f"audio {source.path!r}"
             yield _guarded(partial(_encoded, row, context), source.failure, name)
         elif not isinstance(row, Utterance):
             yield row
+
+
+def _held(source: IngestInput) -> int:
+    return (source.read_bytes or 0) if isinstance(source, PendingClip) else 0
 
 
 def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[IngestResult]:
@@ -184,7 +191,7 @@ def _read_container(part: ContainerShards, context: IngestContext) -> Iterator[I
 
 
 def _container_results(part: ContainerShards, context: IngestContext) -> Iterator[IngestResult]:
-    for number, row in enumerate(part.container.read()):
+    for number, row in enumerate(part.container.read(context.limits)):
         where = part.container.position(number)
         if isinstance(row, Failure):
             yield row

@@ -10,8 +10,8 @@ from child_worker import Worker
 from fake_engine import checked_engine, tagged
 
 from raypipe.errors import CallError, ProcessEndedError, StoppedError
+from raypipe.isolation.child_process import ChildProcess
 from raypipe.records import Failure, Search
-from raypipe.runtime.infer.child_process import ChildProcess
 from raypipe.runtime.infer.hosts import HostedEngine, OwnProcess, RenewedHost, failure_of
 
 SEARCH = Search(2, True, 8)

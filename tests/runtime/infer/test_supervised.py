@@ -20,11 +20,11 @@ from raypipe.errors import (
     StoppedError,
     UnsupportedError,
 )
+from raypipe.isolation.child_process import ChildProcess
 from raypipe.protocols import Capabilities
 from raypipe.records import Failure, Generation, Search
 from raypipe.runtime.infer import hosts
 from raypipe.runtime.infer import supervised as module
-from raypipe.runtime.infer.child_process import ChildProcess
 from raypipe.runtime.infer.hosts import LOADS, HostedEngine, OwnProcess
 from raypipe.runtime.infer.supervised import (
     MOST_ENDS,

@@ -24,7 +24,7 @@ class Box:
     def scan(self) -> Iterator[ClipEntry]:
         yield from self.held
 
-    def read(self) -> Iterator[Utterance | Failure]:
+    def read(self, limits: object = None) -> Iterator[Utterance | Failure]:
         raise AssertionError("a plan reads no audio")
 
     def position(self, number: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raypipe.corpora.limits import RecordingLimits
 from raypipe.errors import ConfigError
 from raypipe.labels import LABEL_SETS
 from raypipe.runtime.ingest.config import load_ingest_config
@@ -18,6 +19,8 @@ options: {context_turns: 2}
 selection: 4-consensus
 label_set: [anger, happiness, neutral, sadness]
 votes: {soft_label_rule: split, outside: drop_clip, merge: {Excited: happiness}, clips: voted}
+limits: {max_duration_s: 600, max_bytes: 50_000_000}
+allow: [/recordings, "s3://bucket/speech"]
 audio: original
 rows_per_shard: 50
 storage: {endpoint: "http://localhost:8333"}
@@ -36,6 +39,8 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
         "clips": "voted",
     }
     assert config.votes.merges() == {"excited": "happiness"}
+    assert config.limits.clip_limits() == RecordingLimits(600.0, 50_000_000)
+    assert config.allow == ("/recordings", "s3://bucket/speech")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +52,9 @@ def test_a_file_says_everything(tmp_path: Path) -> None:
         ("rows_per_shard: 0", "rows_per_shard: .*greater than or equal to 1, got 0"),
         ("label_set: crema-d-7", "unknown label set 'crema-d-7'"),
         ("label_set: [anger]", "at least 2 labels"),
+        ("limits: {max_duration_s: .inf}", r"limits\.max_duration_s"),
+        ("limits: {max_duration_s: 0}", r"limits\.max_duration_s: .*greater than 0"),
+        ("limits: {max_bytes: 0}", r"limits\.max_bytes: .*greater than or equal to 1"),
         ("source: y", "has the key 'source' twice"),
     ],
 )

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from boxes import HERE, TornBox, box
 
+from raypipe.config import checked
 from raypipe.corpora.containers import ClipEntry
 from raypipe.corpora.pending import PendingClip
-from raypipe.errors import FingerprintError
+from raypipe.errors import ConfigError, FingerprintError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance, Vote
+from raypipe.runtime.ingest.config import IngestConfig
 from raypipe.runtime.ingest.plan import (
     IngestPlan,
     ShardLimits,
     claim,
+    prepare_ingest,
+    read_request,
     refuse_another,
 )
 from raypipe.runtime.ingest.scan import scanned
@@ -120,6 +126,31 @@ def test_a_damaged_container_costs_what_cannot_be_read_of_it() -> None:
     with IngestPlan() as plan:
         plan.add_containers([torn], [scanned(torn, "t")], ShardLimits(3, 1000))
         assert plan.inputs == 2
+
+
+def settings(tmp_path: Path, **changes: object) -> Mapping[str, object]:
+    document = {"corpus": "emodb", "source": "x", "output": str(tmp_path / "shards"), **changes}
+    return prepare_ingest(checked(IngestConfig, document, "test")).settings
+
+
+def test_other_limits_and_places_make_another_ingest(tmp_path: Path) -> None:
+    """The usual ones do not stand there: ingests that began before there were any go on."""
+    usual = settings(tmp_path)
+    assert not {"limits", "allow"} & {*usual}
+    assert settings(tmp_path, limits={"max_duration_s": 14_400}) == usual
+    assert settings(tmp_path, limits={"max_bytes": 9})["limits"] == {"max_bytes": 9}
+    assert settings(tmp_path, allow=["/b", "s3://c/d"])["allow"] == ["/b", "s3://c/d"]
+    with pytest.raises(ConfigError, match="not http://"):
+        settings(tmp_path, allow=["http://host/x"])
+
+
+def test_what_is_read_knows_where_it_may_lead(tmp_path: Path) -> None:
+    document = {"corpus": "emodb", "source": "x", "output": "y", "allow": ["/b", "s3://c/d/"]}
+    document["source_endpoint"] = "http://127.0.0.1:9"
+    config = checked(IngestConfig, document, "test")
+    request = read_request(config, LABELS, VotePolicy())
+    assert [place.uri for place in request.allow] == ["/b", "s3://c/d"]
+    assert request.allow[1].endpoint == request.endpoint == "http://127.0.0.1:9"
 
 
 def test_a_place_is_claimed_once(place: Location) -> None:

@@ -10,16 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
+from corpus_folder import CLIP
+from poisoned_table import PoisonedTable
 
 from raypipe.corpora import pending
 from raypipe.corpora.containers import ClipEntry
+from raypipe.corpora.hf_table import tables
+from raypipe.corpora.limits import RecordingLimits
 from raypipe.corpora.pending import PendingClip
 from raypipe.errors import CorpusError, FingerprintError, ShardError
 from raypipe.labels import LabelSet
 from raypipe.records import Failure, Utterance, Vote
 from raypipe.runtime.ingest import work
+from raypipe.runtime.ingest.plan import IngestPlan, ShardLimits
+from raypipe.runtime.ingest.scan import scanned
 from raypipe.runtime.ingest.work import (
     ClipShard,
     ContainerShards,
@@ -80,7 +88,7 @@ class Box:
     def scan(self) -> Iterator[ClipEntry]:
         raise AssertionError("it was listed before")
 
-    def read(self) -> Iterator[Utterance | Failure]:
+    def read(self, limits: object = None) -> Iterator[Utterance | Failure]:
         for number, row in enumerate(self.rows):
             if number == self.ends:
                 raise CorpusError("box.tar is cut short")
@@ -304,10 +312,10 @@ def test_an_unexpected_error_about_a_clip_is_its_failure(
             raise OverflowError("array is too big")
         return real_flac(data)
 
-    def measure(data: bytes) -> Any:
+    def measure(data: bytes, limits: RecordingLimits) -> Any:
         if data == audio[2]:
             raise KeyError(0)
-        return real_measure(data)
+        return real_measure(data, limits)
 
     monkeypatch.setattr(work, "as_flac", flac)
     monkeypatch.setattr(pending, "measured_sound", measure)
@@ -327,3 +335,31 @@ def test_an_unexpected_error_about_a_clip_is_its_failure(
     assert "unexpected OverflowError: array is too big" in written.outcome.failures[0].message
     assert [failure.utterance_id for failure in from_box.outcome.failures] == ["c1"]
     assert (written.entry.rows, from_box.entry.rows) == (2, 3)
+
+
+def test_a_table_that_ends_its_process_costs_its_own_rows(tmp_path: Path) -> None:
+    """One file does so while it is listed, one while it is read; the two others are whole."""
+    for name in "abcd":
+        audio = [{"bytes": CLIP, "path": f"{name}{n}.wav"} for n in range(5)]
+        made = pa.table({"audio": audio, "label": [LABELS.names[0]] * 5})
+        pq.write_table(made, tmp_path / f"{name}.parquet")
+    whole = tables(str(tmp_path), LABELS)
+    poisoned = [
+        PoisonedTable(one.place, one.name, one.root, one.rules, row=2, also_listed=is_listed)
+        for one, is_listed in ((whole[1], False), (whole[2], True))
+    ]
+    containers = [whole[0], *poisoned, whole[3]]
+    scans = [scanned(container, container.name) for container in containers]
+    place = Location.parse(str(tmp_path / "shards"))
+    with IngestPlan() as plan:
+        plan.add_containers(containers, scans, ShardLimits(rows=3, bytes=1 << 30))
+        written = [shard for part in plan for shard in write_shards(part, context(place))]
+    kept = [row.utterance_id for shard in written for row in read_shard(place, shard.entry)]
+    assert kept == [f"a{n}" for n in range(5)] + ["b0", "b1", "c0", "c1"] + [
+        f"d{n}" for n in range(5)
+    ]
+    failures = [failure for shard in written for failure in shard.outcome.failures]
+    assert {failure.error_type for failure in failures} == {"bad_container"}
+    for name, failure in zip("bbbc", failures, strict=True):  # of c no more than its end is known
+        assert f"{name}.parquet cannot be read beyond row 2" in failure.message
+        assert "was ended by SIGSEGV" in failure.message

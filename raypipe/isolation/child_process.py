@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from raypipe.errors import CallError, ProcessEndedError, RaypipeError, unexpected
-from raypipe.runtime.infer.channel import Channel
-from raypipe.runtime.infer.memory_watch import MemoryWatch
+from raypipe.isolation.channel import Channel
+from raypipe.isolation.memory_watch import MemoryWatch
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +32,9 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     f"from {__name__} import serve; serve(*json.loads(sys.argv[2]))"
 )
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.01
+"""In 0.05 s a process can take 200 MB more than it may."""
+
 _DIE_S = 10.0
 """Seconds that a process which has closed its connection may take to end."""
 
@@ -43,7 +45,7 @@ class ChildProcess:
     Args:
         make: makes the object, there; can be pickled.
         memory_gb: GB (10^9 bytes) of memory beyond which the process is killed; None for what the
-            machine has. See :mod:`raypipe.runtime.infer.memory_watch`.
+            machine has. See :mod:`raypipe.isolation.memory_watch`.
 
     Raises:
         ProcessEndedError: if the process ends while the object is made.
@@ -83,6 +85,10 @@ class ChildProcess:
         """Number of the process."""
         return self._process.pid
 
+    def limit_memory(self, memory_gb: float | None) -> None:
+        """Set the memory beyond which the process is killed, as when it was started."""
+        self._memory = MemoryWatch(self._process.pid, memory_gb)
+
     def call(
         self, method: str, *arguments: object, limit_s: float | None = None, keep: bool = False
     ) -> Any:
@@ -93,7 +99,7 @@ class ChildProcess:
             arguments: of the method.
             limit_s: seconds after which the process is killed; None to wait as long as it takes.
             keep: whether arrays of the arguments that were sent before, and kept, are the same
-                objects there, too; see :class:`raypipe.runtime.infer.channel.Channel`.
+                objects there, too; see :class:`raypipe.isolation.channel.Channel`.
 
         Raises:
             ProcessEndedError: if there is no result, as the process died or was killed.

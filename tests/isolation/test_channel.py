@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from raypipe.runtime.infer.channel import Channel
+from raypipe.isolation.channel import Channel
 
 Ends = tuple[Channel, Channel]
 

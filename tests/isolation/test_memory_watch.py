@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raypipe.runtime.infer import memory_watch as module
-from raypipe.runtime.infer.memory_watch import MemoryWatch, machine_bytes, resident_bytes
+from raypipe.isolation import memory_watch as module
+from raypipe.isolation.memory_watch import MemoryWatch, machine_bytes, resident_bytes
 
 GIB = 1 << 30
 linux = pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="memory is watched in /proc")

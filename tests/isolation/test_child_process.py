@@ -23,8 +23,8 @@ from raypipe.errors import (
     RaypipeError,
     StoppedError,
 )
-from raypipe.runtime.infer import memory_watch
-from raypipe.runtime.infer.child_process import ChildProcess
+from raypipe.isolation import memory_watch
+from raypipe.isolation.child_process import ChildProcess
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ PARENT = """
 import os, sys, time
 sys.path[:0] = {path!r}
 from child_worker import Worker
-from raypipe.runtime.infer.child_process import ChildProcess
+from raypipe.isolation.child_process import ChildProcess
 child = ChildProcess(Worker)
 print(child.pid, child.call("start_another"), flush=True)
 {then}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 LEAST_LEFT = 0.08
@@ -10,6 +11,8 @@ LEAST_LEFT = 0.08
 to get memory back, with 0.05 left, and takes actors."""
 MOST_GROWTH = 0.1
 """Share of the machine's memory that a process may grow by in one call while so little is left."""
+
+_MACHINE_EVERY_S = 0.05  # it takes ten times as long as a look at the process
 
 _PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 _CGROUP_FILES = (
@@ -35,16 +38,21 @@ class MemoryWatch:
     def __init__(self, pid: int, limit_gb: float | None) -> None:
         self._pid, self._limit_gb = pid, limit_gb
         self._before = 0
+        self._next_look_s = 0.0
 
     def begin(self) -> None:
         """A call begins."""
         self._before = resident_bytes(self._pid)
+        self._next_look_s = 0.0
 
     def excess(self) -> str | None:
         """What the process did that it may not, in words; None if it may go on."""
         limit_gb = self._limit_gb
         if limit_gb is not None and resident_bytes(self._pid) > limit_gb * 1e9:
             return f"took more than {limit_gb:g} GB of memory"
+        if time.monotonic() < self._next_look_s:
+            return None
+        self._next_look_s = time.monotonic() + _MACHINE_EVERY_S
         total, left = machine_bytes()
         if left < LEAST_LEFT * total:
             growth = resident_bytes(self._pid) - self._before
