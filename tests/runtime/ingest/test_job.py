@@ -164,7 +164,8 @@ def test_a_result_that_is_lost_is_noticed(
 
 def results(*streams: Any, workers: int | None = None) -> list[tuple[int, Any]]:
     jobs = (
-        (number, iter(deque(stream)), f"shard-{number}") for number, stream in enumerate(streams)
+        (number, lambda stream=stream: iter(deque(stream)), f"shard-{number}")
+        for number, stream in enumerate(streams)
     )
     return list(job._results(jobs, workers))
 
@@ -182,7 +183,22 @@ def test_a_task_s_own_error_is_told_and_not_ray_s() -> None:
     assert told.value is own
 
 
-def test_a_task_that_died_is_named() -> None:
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that are not waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(job, "time", SimpleNamespace(sleep=pauses.append))
+    return pauses
+
+
+def test_a_task_that_is_lost_on_its_way_is_started_again(slept: list[float]) -> None:
+    begun = iter([["a", WorkerCrashedError()], [WorkerCrashedError()], ["a", "b"]])
+    jobs = iter([(0, lambda: iter(deque(next(begun))), "shard-0")])
+    assert list(job._results(jobs, 1)) == [(0, "a"), (0, "b")]
+    assert slept == [2.0, 4.0]
+
+
+def test_a_task_that_died_is_named(slept: list[float]) -> None:
     with pytest.raises(ShardError, match="shard-1: a worker failed: WorkerCrashedError"):
         results(["a"], [WorkerCrashedError()])
 
