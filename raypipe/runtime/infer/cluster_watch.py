@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -123,6 +124,8 @@ def watched(stream: ray.data.Dataset, look: Callable[[], None]) -> Iterator[None
     """Context in which a stream is iterated, with ``look`` called all the while; it may raise."""
     # Ray Data copies its settings to workers: a class that can be imported there holds no closure.
     stream.context.custom_execution_callback_classes = [_Looking]
+    # Ray Data tells what ends a stream with its stack; the driver tells it in one line.
+    logging.getLogger("ray.data.exceptions").setLevel(logging.CRITICAL)
     _Looking.look = look
     try:
         yield

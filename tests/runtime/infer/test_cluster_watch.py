@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -115,3 +116,10 @@ def test_nobody_looks_outside_of_the_context() -> None:
         callback().on_execution_step(None)
     callback().on_execution_step(None)
     assert looks == [1]
+
+
+def test_what_ends_a_stream_is_not_told_with_a_stack(caplog: pytest.LogCaptureFixture) -> None:
+    stream: Any = SimpleNamespace(context=SimpleNamespace())
+    with watched(stream, lambda: None):
+        logging.getLogger("ray.data.exceptions").error("Full stack trace:")
+    assert caplog.records == []
