@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -139,10 +140,9 @@ class Scene:
         """Carry the command out under its faults; what became of each."""
         struck: list[Struck] = []
         told: list[tuple[Fault, Faulted]] = []
-        run, begun = self._start(), 0
-        for fault, moment in zip(self.cell.faults, self._moments(), strict=True):
-            part = max(moment, begun + 1)  # nothing strikes a command that has not done anything
-            while not run.reaches(lambda part=part: self.command.done(self.output) >= part):
+        run = self._start()
+        for fault, part in zip(self.cell.faults, self._moments(), strict=True):
+            while not run.reaches(partial(self._is_due, part, run)):
                 run = self._once_more(run, struck)
             time.sleep(self.world.random.uniform(0.0, self.command.pause_s))
             fault.strike(self.world, run)
@@ -151,7 +151,6 @@ class Scene:
             if not fault.goes_on:
                 self._check_end(fault, run)
                 fault.mend(self.world)
-                begun = self.command.done(self.output)
                 run = self._start()
         while run.ended():
             run = self._once_more(run, struck)
@@ -161,6 +160,10 @@ class Scene:
             assert (fault.says or "") in by.said, by.said
             assert "Traceback" not in by.said, by.said
         return struck
+
+    def _is_due(self, part: int, run: Faulted) -> bool:
+        """Whether a command is under way, and so much is done."""
+        return " done, " in run.said and self.command.done(self.output) >= part
 
     def _moments(self) -> list[int]:
         """Number of parts that are written when a fault strikes, for each."""
