@@ -135,6 +135,18 @@ def test_an_interrupted_ingest_goes_on_to_the_same_bytes(manifest: Path, tmp_pat
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
+def test_a_finished_ingest_changes_no_object(manifest: Path, tmp_path: Path) -> None:
+    def written() -> dict[str, int]:
+        paths = (tmp_path / "out").iterdir()
+        return {path.name: path.stat().st_mtime_ns for path in paths if path.is_file()}
+
+    ingest(manifest, tmp_path / "out")
+    before = written()
+    assert {"shards.json", "ingest_errors.parquet"} <= before.keys()
+    ingest(manifest, tmp_path / "out")
+    assert written() == before
+
+
 def test_no_more_tasks_are_under_way_than_asked_for(
     manifest: Path, tmp_path: Path, here: Here
 ) -> None:
