@@ -1,14 +1,17 @@
-"""The fake engine with a pause before every call, so that a fault falls into the work."""
+"""The fake engine, and a strategy, with a pause before every call: a fault falls into the work."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fake_engine import FakeEngine, FakeFrontend, FakeInput, FakeOptions
 
-from raypipe.engines.plugins import EnginePlugin, EngineSettings
-from raypipe.records import Failure, Generation, Search
+from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings
+from raypipe.records import Failure, Generation, Prediction, Request, Search
+from raypipe.strategies.answers import WindowAnswers
+from raypipe.strategies.catalogue import greedy
 
 
 class SlowOptions(FakeOptions):
@@ -35,9 +38,29 @@ class SlowEngine(FakeEngine):
         return super().generate(inputs, search)
 
 
+class SlowFrontend(FakeFrontend):
+    """Takes about as long as the engine, or its work would be over before a fault."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
+        self._pause_s = settings.options.pause_s
+
+    def prepare(self, requests: Sequence[Request]) -> list[FakeInput | Failure]:
+        time.sleep(2 * self._pause_s)
+        return super().prepare(requests)
+
+
 PLUGIN = EnginePlugin(
-    frontend=FakeFrontend,
+    frontend=SlowFrontend,
     engine=SlowEngine,
     capabilities=FakeEngine.capabilities,
     options=SlowOptions,
 )
+
+
+def _predict_slowly(answers: WindowAnswers) -> Prediction:
+    time.sleep(0.2)
+    return greedy.STRATEGY.predict(answers)
+
+
+STRATEGY = replace(greedy.STRATEGY, name="slow", rank=990, predict=_predict_slowly)

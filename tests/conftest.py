@@ -30,6 +30,7 @@ _bucket_numbers = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skip", action="store_true", help="A test that is skipped fails.")
     parser.addoption("--device", default="cpu", help="Where the models of tests/engines run.")
+    parser.addoption("--chaos-table", help="File for what tests/chaos measures.")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,7 +19,12 @@ ROOT = Path(__file__).parent.parent
 TIME_LIMIT_S = 400
 
 _METADATA = "Metadata-Version: 2.1\nName: raypipe-chaos\nVersion: 1.0\n"
-_ENTRY_POINT = "[raypipe.engines]\nslow = chaos_engine:PLUGIN\n"
+_ENTRY_POINTS = """
+[raypipe.engines]
+slow = chaos_engine:PLUGIN
+[raypipe.strategies]
+slow = chaos_engine:STRATEGY
+"""
 
 
 def environment_with_slow_engine(folder: Path) -> dict[str, str]:
@@ -27,7 +32,7 @@ def environment_with_slow_engine(folder: Path) -> dict[str, str]:
     package = folder / "raypipe_chaos-1.0.dist-info"
     package.mkdir(exist_ok=True)
     (package / "METADATA").write_text(_METADATA)
-    (package / "entry_points.txt").write_text(_ENTRY_POINT)
+    (package / "entry_points.txt").write_text(_ENTRY_POINTS)
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(folder)])
     return {
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
@@ -49,15 +54,17 @@ class Faulted:
     @property
     def said(self) -> str:
         """What it has said up to now, in one line; the end of it, if it is long."""
-        return " ".join(self.log.read_text(errors="replace").split())[-3000:]
+        return " ".join(self.log.read_text(errors="replace").split())[-20_000:]
 
-    def wait_for(self, happens: Callable[[], Any]) -> None:
-        """Wait until something has happened; an error if the command ends before."""
+    def reaches(self, happens: Callable[[], Any]) -> bool:
+        """Wait until something has happened; whether the command did not end before."""
         deadline = time.monotonic() + TIME_LIMIT_S
         while not happens():
-            assert self.process.poll() is None, f"it ended before: {self.said}"
+            if self.process.poll() is not None:
+                return False
             assert time.monotonic() < deadline, f"it did not happen: {self.said}"
             time.sleep(0.05)
+        return True
 
     def ended(self) -> int:
         """Its exit code."""

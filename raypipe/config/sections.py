@@ -213,6 +213,7 @@ class ResourcesConfig(ConfigSection):
             debugger in. Endpoints need none.
         call_timeout_s: seconds that the engine may take over the utterances of a shard, before the
             one that holds it up is looked for. Loading the model is not counted.
+        load_timeout_s: seconds that loading the model may take, files that are fetched included.
         engine_memory_gb: GB (10^9 bytes) of main memory that the model's process may take; more
             counts as a failed call. None for what the machine has: in one that is nearly full, a
             process that has just grown much. Watched on Linux.
@@ -228,6 +229,7 @@ class ResourcesConfig(ConfigSection):
     fused: bool | None = None
     isolate: bool = True
     call_timeout_s: float = Field(default=3600, gt=0, allow_inf_nan=False)
+    load_timeout_s: float = Field(default=7200, gt=0, allow_inf_nan=False)
     engine_memory_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     @property

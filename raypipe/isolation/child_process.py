@@ -46,6 +46,7 @@ class ChildProcess:
         make: makes the object, there; can be pickled.
         memory_gb: GB (10^9 bytes) of memory beyond which the process is killed; None for what the
             machine has. See :mod:`raypipe.isolation.memory_watch`.
+        load_limit_s: seconds that making the object may take; None for as long as it takes.
 
     Raises:
         ProcessEndedError: if the process ends while the object is made.
@@ -55,7 +56,13 @@ class ChildProcess:
 
     renewable = True
 
-    def __init__(self, make: Callable[[], object], *, memory_gb: float | None = None) -> None:
+    def __init__(
+        self,
+        make: Callable[[], object],
+        *,
+        memory_gb: float | None = None,
+        load_limit_s: float | None = None,
+    ) -> None:
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
         arguments = [theirs.fileno(), read_end]
@@ -75,7 +82,7 @@ class ChildProcess:
         """End the process, whatever it is at; so does the end of this one."""
         try:
             self._send(make, keep=False)
-            self._result(None)
+            self._result(load_limit_s)
         except BaseException:
             self.end()
             raise

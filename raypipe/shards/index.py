@@ -150,7 +150,7 @@ def publish_index(
                 f"{destination.uri} holds another corpus ({there.rows} utterances, fingerprint "
                 f"{there.fingerprint[:12]}); give this one a place of its own"
             )
-    destination.write(INDEX, (index.model_dump_json(indent=2) + "\n").encode())
+    destination.write_changed(INDEX, (index.model_dump_json(indent=2) + "\n").encode())
     return index
 
 

@@ -175,4 +175,4 @@ def write_failures(destination: Location, name: str, failures: Sequence[Failure]
         (failure.row if isinstance(failure, RowFailure) else None, failure) for failure in failures
     ]
     table = errors_table(numbered, run="ingest", shard=None, shard_rows=1)
-    destination.write(name, to_parquet_bytes(table, {}))
+    destination.write_changed(name, to_parquet_bytes(table, {}))

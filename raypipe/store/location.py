@@ -292,6 +292,11 @@ class Location:
         """Publish an object in one step, in place of what the name held."""
         self._objects.replace(_checked(name), data, {})
 
+    def write_changed(self, name: str, data: bytes) -> None:
+        """Publish an object as :meth:`write`, unless it is there with these bytes."""
+        if not self.exists(name) or self.read(name) != data:
+            self.write(name, data)
+
     def fingerprint_of(self, name: str) -> str | None:
         """The fingerprint an object was committed with, or None if it carries none."""
         kept = self._objects.metadata(_checked(name)).get("raypipe-fingerprint")

@@ -16,10 +16,6 @@ WHOLE_RUNS = {
         "test_heads.py",
         "the order of plan, trainings, counts and reduce, which have their tests",
     ),
-    "infer/model_actors.py": (
-        "test_relabel.py",
-        "a pool of Ray actors, whose stops and failures whole jobs show",
-    ),
     "infer/stages.py": (
         "test_pipeline.py",
         "a coat of Ray Data around functions of shard_work, which have their tests",

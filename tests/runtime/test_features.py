@@ -13,6 +13,7 @@ from rich.console import Console
 
 from raypipe.runtime.features.config import FeatureResources, FeaturesConfig
 from raypipe.runtime.features.job import encoder_pool, features
+from raypipe.runtime.features.stages import EncoderPool
 from raypipe.store.features import read_features
 from raypipe.store.location import Location
 from raypipe.store.objects import object_table
@@ -82,3 +83,11 @@ def test_actors_of_auto_are_one_without_a_gpu(ray_cluster: None) -> None:
     pool = encoder_pool(FeatureResources())
     assert (pool.actors, pool.gpus) == (1, 0.0)
     assert pool.required == {"gpus": 0.0, "cpus": pytest.approx(1.75)}
+
+
+def test_a_smaller_cluster_has_fewer_actors() -> None:
+    pool = EncoderPool(actors=8, gpus=0.5, cpus=1.0, readers=2)
+    assert pool.within({"CPU": 64.0, "GPU": 2.0}).actors == 4
+    assert pool.within({"CPU": 4.25, "GPU": 8.0}).actors == 3
+    assert pool.within({"CPU": 64.0, "GPU": 8.0}).actors == 8
+    assert pool.within({"CPU": 0.0}).actors == 1

@@ -51,6 +51,15 @@ def test_what_is_written_is_read_listed_and_found(place: Location) -> None:
             place.size(name)
 
 
+def test_what_has_not_changed_is_not_written_again(place: Location) -> None:
+    place.write_changed("a.json", b"1")
+    written = place.written()
+    place.write_changed("a.json", b"1")
+    assert place.written() == written
+    place.write_changed("a.json", b"22")
+    assert place.read("a.json") == b"22"
+
+
 def test_arrow_reads_what_the_store_wrote(place: Location) -> None:
     place.write_new(NAME, result("one"), "one")
     filesystem, base = place.filesystem()

@@ -200,7 +200,12 @@ def _asking(
             resources = plan.run.resources
             each = {"gpus": resources.gpus, "cpus": resources.cpus_per_actor}
             check_resources(**each)
-            made = ray.remote(num_cpus=resources.cpus_per_actor, num_gpus=resources.gpus)
+            made = ray.remote(
+                num_cpus=resources.cpus_per_actor,
+                num_gpus=resources.gpus,
+                max_restarts=-1,  # on another node; what it is asked does not end its process
+                max_task_retries=-1,
+            )
             actors.append(made(ReaderActor).remote(plan.run, plan.tokens))
         replies: list[Generation | Failure] = []
         try:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
-
-from ray.exceptions import RayError
 
 from raypipe.reporting.console import Console
 from raypipe.runtime.features.config import FeatureResources, FeaturesConfig
-from raypipe.runtime.features.plan import EncoderRun, FeaturesPlan, plan_features
+from raypipe.runtime.features.plan import (
+    EncoderRun,
+    FeaturesContext,
+    FeaturesPlan,
+    plan_features,
+)
 from raypipe.runtime.features.stages import EncoderPool, encoded_stream
+from raypipe.runtime.features.work import EncodedSummary
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.finish.versions import versions
+from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched
+from raypipe.runtime.infer.context import ShardTask
+from raypipe.runtime.infer.pools import PoolSize
+from raypipe.runtime.ray.losses import going_on, wait_for_room
 from raypipe.runtime.ray.session import (
     check_resources,
     nodes_with_cpus,
-    own_error,
     possible_resources,
     ray_session,
 )
@@ -60,10 +68,8 @@ def carry_out_features(
     with failures_recorded(plan.tables, record):
         if any(run.pending for run in plan.runs):
             with ray_session(address):
-                pool = encoder_pool(plan.config.resources)
-                check_resources(**pool.required)
                 for run in plan.runs:
-                    _stream(run, pool, console, several=len(plan.runs) > 1)
+                    _stream(run, plan.config, console, several=len(plan.runs) > 1)
         counts = count_features(plan)
         check_counts(counts)
     record = finished_now(
@@ -76,8 +82,12 @@ def carry_out_features(
 
 
 def encoder_pool(resources: FeatureResources) -> EncoderPool:
-    """The actors of a job on the connected cluster, every ``auto`` resolved."""
-    there = possible_resources().get("GPU", 0.0)
+    """The actors of a job on the connected cluster, every ``auto`` resolved.
+
+    Where there is no room for all actors that were asked for, there are fewer.
+    """
+    have = possible_resources()
+    there = have.get("GPU", 0.0)
     gpus = resources.gpus_per_actor
     if gpus == "auto":
         gpus = 1.0 if there >= 1 else 0.0
@@ -85,27 +95,53 @@ def encoder_pool(resources: FeatureResources) -> EncoderPool:
         actors = max(1, int(there / gpus)) if gpus else max(1, nodes_with_cpus())
     else:
         actors = resources.actors
-    return EncoderPool(actors, gpus, resources.cpus_per_actor, resources.readers)
+    pool = EncoderPool(actors, gpus, resources.cpus_per_actor, resources.readers)
+    return pool.within(have)
 
 
-def _stream(run: EncoderRun, pool: EncoderPool, console: Console, *, several: bool) -> None:
+def _stream(run: EncoderRun, config: FeaturesConfig, console: Console, *, several: bool) -> None:
     if not run.pending:
         return
     if several:
         console.print(f"encoder {run.context.encoder.label}")
-    stream = encoded_stream(run.pending, run.context, pool)
     progress = RunProgress(
         run.utterances, run.utterances_done, console, waiting="loading the encoder"
     )
+    done: set[str] = set()
+
+    def left_of(tasks: list[ShardTask]) -> list[ShardTask]:
+        wait_for_room(lambda: encoder_pool(config.resources).required, console)
+        return [task for task in tasks if task.entry.name not in done]
+
+    def stream(tasks: list[ShardTask]) -> Iterator[EncodedSummary]:
+        return _once(tasks, run.context, config.resources, progress)
+
     with progress, storage_watched((run.context.shards, run.context.tables), progress):
-        try:
-            for batch in stream.iter_batches(
-                batch_size=1, batch_format="pyarrow", prefetch_batches=0
-            ):
-                for row in batch.to_pylist():
-                    progress.advance(row["utterances"], row["errors"])
-        except RayError as error:
-            raise own_error(error) from error
+        for summary in going_on(run.pending, stream, left_of, console):
+            done.add(summary.shard)
+
+
+def _once(
+    tasks: list[ShardTask],
+    context: FeaturesContext,
+    resources: FeatureResources,
+    progress: RunProgress,
+) -> Iterator[EncodedSummary]:
+    """Summaries of one stream."""
+    if not tasks:
+        return
+    pool = encoder_pool(resources)
+    check_resources(**pool.required)
+    watch = ClusterWatch(lambda: [PoolSize.fixed(encoder_pool(resources).actors)], pool.required)
+    left = len(tasks)
+    stream = encoded_stream(tasks, context, pool)
+    with watched(stream, lambda: watch.look(progress.quiet_s, left)):
+        for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
+            for row in batch.to_pylist():
+                summary = EncodedSummary(**row)
+                left -= 1
+                progress.advance(summary.utterances, summary.errors)
+                yield summary
 
 
 def count_features(plan: FeaturesPlan) -> RunCounts:

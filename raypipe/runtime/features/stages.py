@@ -6,8 +6,10 @@ As in a run, a shard travels as one row with one binary cell and is never split.
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -47,8 +49,23 @@ class EncoderPool:
     @property
     def required(self) -> dict[str, float]:
         """GPUs and CPUs that the stream holds at once."""
-        around = self.readers * CPUS_PER_READER + CPUS_PER_COMMIT
-        return {"gpus": self.actors * self.gpus, "cpus": self.actors * self.cpus + around}
+        return {
+            "gpus": self.actors * self.gpus,
+            "cpus": self.actors * self.cpus + self._cpus_around,
+        }
+
+    @property
+    def _cpus_around(self) -> float:
+        return self.readers * CPUS_PER_READER + CPUS_PER_COMMIT
+
+    def within(self, have: Mapping[str, float]) -> EncoderPool:
+        """The same where there is room for so many actors; one is always tried."""
+        room = math.inf
+        if self.cpus:
+            room = min(room, (have.get("CPU", 0.0) - self._cpus_around) / self.cpus)
+        if self.gpus:
+            room = min(room, have.get("GPU", 0.0) / self.gpus)
+        return dataclasses.replace(self, actors=max(1, int(min(room, self.actors))))
 
 
 class DecodeStage:
@@ -119,7 +136,11 @@ def _actors(
     cpus: float,
     gpus: float,
 ) -> ray.data.Dataset:
-    """Shards through actors, one at a time each; one that kills a process is tried three times."""
+    """Shards through actors, one at a time each.
+
+    One that kills a process is tried three times; what is lost with a node may be tried as often
+    before Ray knows that, and then the driver starts the stream again.
+    """
     return shards.map_batches(
         stage,
         batch_size=1,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from raypipe.errors import (
     ClusterError,
@@ -17,6 +18,7 @@ from raypipe.errors import (
     interruption,
     unexpected,
 )
+from raypipe.runtime.ray.again import told_at_the_end
 from raypipe.store.location import Location
 from raypipe.store.run_record import RunRecord, Status, write_record
 
@@ -58,7 +60,8 @@ def failures_recorded(
             write_record(place, record.changed(status=status, reason=reason, api_usage=usage()))
 
     try:
-        yield
+        with told_at_the_end(partial(write, "stopped")):
+            yield
     except Exception as error:
         stopped = isinstance(error, StoppedError | ErrorShareError | ClusterError)
         reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]

@@ -10,7 +10,8 @@ from raypipe.engines.contract import Tagged
 from raypipe.errors import RaypipeError, unexpected
 from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import EmotionTokens, Failure, Generation, Request, Search
-from raypipe.runtime.infer.models import make_engine, make_frontend
+from raypipe.runtime.infer.models import make_frontend, models_awaited
+from raypipe.runtime.infer.supervised import run_engine
 
 Model = tuple[Frontend[Tagged], RunEngine[Tagged]]
 """Both halves of the engine of a model."""
@@ -48,7 +49,7 @@ def answer(
 
 
 def load_model(run: RunConfig, tokens: EmotionTokens) -> Model | str:
-    """The model of a run; or, as an actor that raises is started again for ever, why not.
+    """The model of a run, in a process of its own; or, as actors must not raise, why not.
 
     Args:
         run: under which the model is asked.
@@ -59,7 +60,9 @@ def load_model(run: RunConfig, tokens: EmotionTokens) -> Model | str:
     """
     name = run.model.label
     try:
-        return make_frontend(run.model), make_engine(run, tokens, ())
+        with models_awaited(run):
+            frontend = make_frontend(run.model)
+        return frontend, run_engine(run, tokens, ())
     except Exception as error:
         _logger.exception("model %s cannot be loaded", name)
         reason = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import ClassVar
 
 import ray.data
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
-from raypipe.config import RunConfig
-from raypipe.runtime.infer.context import RunContext
-from raypipe.runtime.infer.stages import model_pools, required
+from raypipe.runtime.infer.pools import PoolSize
+from raypipe.runtime.ray.losses import ClusterChangedError
 
 _INTERVAL_S = 2.0
 _STALL_S = 20.0
@@ -32,24 +31,23 @@ _SHARDS_PER_NEW_ACTOR = 4
 """That must be pending: a stream that starts again asks anew what was being answered."""
 
 
-class ClusterChangedError(Exception):
-    """The stream should start again, for the nodes that there are now; says why."""
-
-
 class ClusterWatch:
     """The cluster that a stream was made for, compared with the one that there is.
 
     Args:
-        config: of the run, with one model.
-        context: of its part of the run.
+        pools: sizes of the stream's pools of models, on the cluster as it is now.
+        needs: GPUs and CPUs that the stream holds at once, at least.
     """
 
     def __init__(
-        self, config: RunConfig, context: RunContext, clock: Callable[[], float] = time.monotonic
+        self,
+        pools: Callable[[], Sequence[PoolSize]],
+        needs: Mapping[str, float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._pools = partial(model_pools, config, context)
-        self._needs = required(config, context)
+        self._pools = pools
+        self._needs = needs
         # Up to so many Ray Data starts by itself.
         self._most = sum(size.most for size in self._pools())
         self._nodes = _living()
@@ -126,6 +124,8 @@ def watched(stream: ray.data.Dataset, look: Callable[[], None]) -> Iterator[None
     """Context in which a stream is iterated, with ``look`` called all the while; it may raise."""
     # Ray Data copies its settings to workers: a class that can be imported there holds no closure.
     stream.context.custom_execution_callback_classes = [_Looking]
+    # Ray Data tells what ends a stream with its stack; the driver tells it in one line.
+    logging.getLogger("ray.data.exceptions").setLevel(logging.CRITICAL)
     _Looking.look = look
     try:
         yield

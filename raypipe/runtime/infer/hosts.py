@@ -101,8 +101,9 @@ class RenewedHost:
         """Make the object, unless there is one.
 
         Raises:
-            LostEngineError: if the process ends meanwhile, several times; if the object was there
-                before, for an exception, too: memory of the last one may not be free at once.
+            LostEngineError: if the process ends meanwhile, several times, or takes too long; if
+                the object was there before, for an exception, too: memory of the last one may not
+                be free at once.
             CallError: for an exception that is none of raypipe's own.
             RaypipeError: as making it raised it.
         """
@@ -115,11 +116,11 @@ class RenewedHost:
                 ended = isinstance(error, ProcessEndedError)
                 if not ended and not self._was_loaded:
                     raise
-                why = f"its process {error}" if ended else str(error)
+                why = f"{f'its process {error}' if ended else error} while it was loaded"
+                if error.code == "timeout":  # what hung for hours would do so again
+                    raise LostEngineError(why) from error
                 if attempt == LOADS:
-                    raise LostEngineError(
-                        f"{why} while it was loaded, the last of {LOADS} times"
-                    ) from error
+                    raise LostEngineError(f"{why}, the last of {LOADS} times") from error
                 time.sleep(attempt)
 
     def call(

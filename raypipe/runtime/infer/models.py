@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,7 @@ from raypipe.questions import question_named
 from raypipe.records import NO_PENALTIES, AskedPenalties, EmotionTokens, Grammar, Penalties, Search
 from raypipe.runtime.infer.fetching import fetched, fetched_adapter, is_stored
 from raypipe.store.location import Location
-from raypipe.store.patience import storage_patience, with_patience
+from raypipe.store.patience import has_answered, storage_patience, with_patience
 from raypipe.strategies import Strategy, strategy_named
 from raypipe.strategies.shared import TOKEN_STEPS
 
@@ -103,6 +104,19 @@ def check_files(config: RunConfig) -> None:
     """
     for fault in faults_of(config):
         raise ConfigError(fault)
+
+
+@contextmanager
+def models_awaited(config: RunConfig) -> Iterator[None]:
+    """Context of a worker, in which the storage of the run's models is waited for.
+
+    That it is there is known: the plan has read it.
+    """
+    for model in config.loaded_models:
+        if is_stored(model.path):
+            has_answered(model.endpoint)
+    with storage_patience(config.storage.patience_s):
+        yield
 
 
 def make_frontend(model: ModelConfig) -> CheckedFrontend:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from raypipe.config import RunConfig
-from raypipe.errors import EngineError, StoppedError
 from raypipe.reporting.console import Console
 from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
@@ -182,7 +181,7 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
             if stopped is not None and written >= stopped.answered:
                 break
     if stopped is not None:
-        raise (EngineError if stopped.unloadable else StoppedError)(stopped.stopped)
+        raise stopped.raised
 
 
 def _record(plan: Plan, started: datetime) -> RunRecord:

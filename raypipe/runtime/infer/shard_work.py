@@ -13,11 +13,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from raypipe.engines.contract import Tagged
-from raypipe.errors import RaypipeError, unexpected
+from raypipe.errors import (
+    AccountingError,
+    ClusterError,
+    ConfigError,
+    EngineError,
+    RaypipeError,
+    ShardError,
+    StoppedError,
+    StoreError,
+    unexpected,
+)
 from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure
 from raypipe.runtime.finish.aggregation import read_answers
@@ -66,20 +77,40 @@ class AnsweredShard:
     shard_failure: Failure | None = None
 
 
+STOPPING: Mapping[str, type[RaypipeError]] = MappingProxyType(
+    {
+        kind.__name__: kind
+        for kind in (
+            *(AccountingError, ClusterError, ConfigError, EngineError),
+            *(ShardError, StoppedError, StoreError),
+        )
+    }
+)
+"""Errors that end a run, and their subclasses, by the name under which stages tell of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoppedShard:
-    """A shard that the engine stopped before; nothing of it is written.
+    """A shard that a stage stopped before; nothing of it is written.
 
     Attributes:
         reason: why, as the user is to read it.
         answered: shards that the same engine had answered before.
-        unloadable: it could not even be loaded.
+        error: name of the error that the run ends with, of :data:`STOPPING`.
     """
 
     task: ShardTask
     reason: str
     answered: int
-    unloadable: bool = False
+    error: str = "StoppedError"
+
+    @classmethod
+    def by(cls, error: Exception, task: ShardTask, answered: int = 0) -> StoppedShard:
+        """A shard whose stage has raised; the reason names it in one line."""
+        known = (name for name, kind in STOPPING.items() if isinstance(error, kind))
+        told = str(error) if isinstance(error, RaypipeError) else unexpected(error)[1]
+        reason = f"shard {task.entry.name}: {' '.join(told.split())}"
+        return cls(task, reason, answered, next(known, "ClusterError"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +122,7 @@ class ShardSummary:
         stopped: why it was not done; None for a finished shard.
         answered: shards that are, or will be, finished all the same.
         broken: utterances that raypipe, engine or model failed under one prompt, the most.
-        unloadable: it was not done because its engine could not be loaded.
+        error: name of the error that the run then ends with, of :data:`STOPPING`.
     """
 
     shard: str
@@ -100,7 +131,12 @@ class ShardSummary:
     stopped: str | None = None
     answered: int = 0
     broken: int = 0
-    unloadable: bool = False
+    error: str = "StoppedError"
+
+    @property
+    def raised(self) -> RaypipeError:
+        """The error that the run ends with where it was not done."""
+        return STOPPING[self.error](self.stopped or "")
 
 
 def answer_shard(

@@ -18,10 +18,11 @@ import pyarrow as pa
 import ray.data
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
+from raypipe.engines.contract import CheckedFrontend
 from raypipe.errors import LostEngineError, RaypipeError, StoppedError
-from raypipe.records import EmotionTokens, Search
+from raypipe.records import Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
-from raypipe.runtime.infer.models import make_frontend
+from raypipe.runtime.infer.models import make_frontend, models_awaited
 from raypipe.runtime.infer.pools import PoolSize, pool_size
 from raypipe.runtime.infer.preparing import PreparedShard
 from raypipe.runtime.infer.shard_work import (
@@ -33,7 +34,7 @@ from raypipe.runtime.infer.shard_work import (
     recommit_shard,
     verify_shard,
 )
-from raypipe.runtime.infer.supervised import run_engine
+from raypipe.runtime.infer.supervised import SupervisedEngine, run_engine
 from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
 from raypipe.runtime.ray.metrics import count_answers
 from raypipe.runtime.ray.session import possible_resources
@@ -60,18 +61,26 @@ class PrepareStage:
         self._preparing = SupervisedPreparing(config, context)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Prepare the one shard in the batch."""
+        """Prepare the one shard in the batch, or say why that cannot be."""
         task: ShardTask = _unpack(batch)
         if task.generated:
             return _pack(task.entry.name, task)
-        return _pack(task.entry.name, self._preparing.prepare(task))
+        try:
+            return _pack(task.entry.name, self._preparing.prepare(task))
+        except Exception as error:  # Ray would tell it with the stacks of all processes in between
+            return _pack(task.entry.name, _stopped(task, error))
+
+
+def _stopped(task: ShardTask, error: Exception, answered: int = 0) -> StoppedShard:
+    _logger.exception("shard %s", task.entry.name)
+    return StoppedShard.by(error, task, answered)
 
 
 class _AskingStage:
     """Asks a model about shards, and stops before one instead of failing.
 
     So it does with a model that cannot be loaded: an exception would come with the stacks of every
-    actor and process in between.
+    actor and process in between, and tear down the stream with answered shards not yet written.
     """
 
     _answered = 0
@@ -94,17 +103,18 @@ class _AskingStage:
         """The answered shard, or why the engine stopped before it."""
         done: AnsweredShard | StoppedShard
         if self._fault is not None:
-            done = StoppedShard(task, self._fault, self._answered, unloadable=True)
+            done = StoppedShard(task, self._fault, self._answered, "EngineError")
             return _pack(task.entry.name, done)
         try:
             done = answer()
             self._answered += 1
         except StoppedError as error:
-            # An exception would tear down the stream, with answered shards not yet written.
             done = StoppedShard(task, str(error), self._answered)
         except LostEngineError as error:
-            self._fault = f"model {self._label} is lost: {error}"
-            done = StoppedShard(task, self._fault, self._answered, unloadable=True)
+            self._fault = f"model {self._label} is lost at shard {task.entry.name}: {error}"
+            done = StoppedShard(task, self._fault, self._answered, "EngineError")
+        except Exception as error:
+            done = _stopped(task, error, self._answered)
         return _pack(task.entry.name, done)
 
 
@@ -121,22 +131,26 @@ class EngineStage(_AskingStage):
         if verification is not None and verifies_itself:
             searches.append(verification.search)
         unique = list(dict.fromkeys(searches))
-        self._engine = self._load(
-            config.model, lambda: run_engine(config, context.emotion_tokens, unique)
-        )
-        self._frontend = make_frontend(config.model) if verifies_itself else None
+
+        def load() -> tuple[CheckedFrontend | None, SupervisedEngine]:
+            with models_awaited(config):
+                frontend = make_frontend(config.model) if verifies_itself else None
+            return frontend, run_engine(config, context.emotion_tokens, unique)
+
+        self._model = self._load(config.model, load)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Answer the one shard in the batch, or say why the engine stopped before it."""
-        work: PreparedShard | ShardTask = _unpack(batch)
-        if isinstance(work, ShardTask):
+        work: PreparedShard | StoppedShard | ShardTask = _unpack(batch)
+        if not isinstance(work, PreparedShard):
             return batch
         return self._finish(work.task, lambda: self._answer(work))
 
     def _answer(self, work: PreparedShard) -> AnsweredShard:
-        assert self._engine is not None
-        verifier = None if self._frontend is None else (self._frontend, self._engine)
-        return answer_shard(work, self._context, self._engine, verifier)
+        assert self._model is not None
+        frontend, engine = self._model
+        verifier = None if frontend is None else (frontend, engine)
+        return answer_shard(work, self._context, engine, verifier)
 
 
 class VerifyStage(_AskingStage):
@@ -145,13 +159,15 @@ class VerifyStage(_AskingStage):
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         assert context.verification is not None
         verifier, search = config.as_verifier(), context.verification.search
-        frontend = make_frontend(verifier.model)
-        # Nothing is read off its logits; an engine without tokens to record is a special case.
-        tokens: EmotionTokens = frontend.emotion_tokens(context.labels)
+
+        def load() -> tuple[CheckedFrontend, SupervisedEngine]:
+            with models_awaited(verifier):
+                frontend = make_frontend(verifier.model)
+            # Nothing is read off its logits; an engine without tokens to record is a special case.
+            return frontend, run_engine(verifier, frontend.emotion_tokens(context.labels), [search])
+
         self._context = context
-        self._verifier = self._load(
-            verifier.model, lambda: (frontend, run_engine(verifier, tokens, [search]))
-        )
+        self._verifier = self._load(verifier.model, load)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Verify the one shard in the batch, or say why the engine stopped before it."""
@@ -170,18 +186,25 @@ def _has_another_verifier(context: RunContext) -> bool:
 
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
-    """Write one shard's objects and report its counts."""
-    work = _unpack(batch)
-    if isinstance(work, StoppedShard):
-        summary = ShardSummary(
-            work.task.entry.name, 0, 0, work.reason, work.answered, unloadable=work.unloadable
-        )
-    elif isinstance(work, ShardTask):
-        summary = recommit_shard(work, context)
-    else:
-        summary = commit_shard(work, context)
-        count_answers(context.model, work.rows.timings, work.rows.answers)
+    """Write one shard's objects and report its counts, or why that cannot be."""
+    work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
+    try:
+        if isinstance(work, StoppedShard):
+            summary = _given_up(work)
+        elif isinstance(work, ShardTask):
+            summary = recommit_shard(work, context)
+        else:
+            summary = commit_shard(work, context)
+            count_answers(context.model, work.rows.timings, work.rows.answers)
+    except Exception as error:
+        summary = _given_up(_stopped(work if isinstance(work, ShardTask) else work.task, error))
     return pa.Table.from_pylist([dataclasses.asdict(summary)], schema=_SUMMARY)
+
+
+def _given_up(shard: StoppedShard) -> ShardSummary:
+    return ShardSummary(
+        shard.task.entry.name, 0, 0, shard.reason, shard.answered, error=shard.error
+    )
 
 
 # Named types: a column of nothing but nulls would not fit to one of texts.
@@ -193,7 +216,7 @@ _SUMMARY = pa.schema(
         ("stopped", pa.string()),
         ("answered", pa.int64()),
         ("broken", pa.int64()),
-        ("unloadable", pa.bool_()),
+        ("error", pa.string()),
     ]
 )
 

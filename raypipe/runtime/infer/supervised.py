@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain, groupby
 
 from raypipe.config import RunConfig
-from raypipe.engines.contract import Tagged
+from raypipe.engines.contract import CheckedEngine, Tagged
 from raypipe.errors import (
     CallError,
     EngineError,
@@ -26,7 +26,7 @@ from raypipe.isolation.child_process import ChildProcess
 from raypipe.protocols import Capabilities, EngineRequest
 from raypipe.records import EmotionTokens, Failure, Generation, Search
 from raypipe.runtime.infer.hosts import Host, HostedEngine, OwnProcess, RenewedHost, failure_of
-from raypipe.runtime.infer.models import make_engine
+from raypipe.runtime.infer.models import make_engine, models_awaited
 from raypipe.runtime.infer.narrowing import narrowed
 
 MOST_ENDS = 12
@@ -54,11 +54,24 @@ def run_engine(
         RaypipeError: if the model cannot be loaded.
     """
     resources = config.resources
-    make = partial(HostedEngine, partial(make_engine, config, emotion_tokens, searches))
+    make = partial(HostedEngine, partial(_planned_engine, config, emotion_tokens, searches))
     start: Callable[[], Host] = partial(OwnProcess, make)
     if resources.isolate and config.model.api is None:
-        start = partial(ChildProcess, make, memory_gb=resources.engine_memory_gb)
+        start = partial(
+            ChildProcess,
+            make,
+            memory_gb=resources.engine_memory_gb,
+            load_limit_s=resources.load_timeout_s,
+        )
     return SupervisedEngine(start, resources.call_timeout_s)
+
+
+def _planned_engine(
+    config: RunConfig, emotion_tokens: EmotionTokens, searches: Sequence[Search]
+) -> CheckedEngine:
+    """The engine of a run whose plan has reached its files."""
+    with models_awaited(config):
+        return make_engine(config, emotion_tokens, searches)
 
 
 class SupervisedEngine:
@@ -84,6 +97,8 @@ class SupervisedEngine:
         self._has_cache = False
         self._ends: list[ProcessEndedError] = []
         """Of its process, since it last answered."""
+        self._ended_over = ""
+        """What it was asked about the last time, in words."""
         self._is_doubtful = False
         """Whether its last call raised: something of that may be left in its process."""
         self._vain_doubts = 0
@@ -178,6 +193,7 @@ class SupervisedEngine:
             )
         except ProcessEndedError as error:
             self._ends.append(error)
+            self._ended_over = _in_words(inputs)
             self._is_doubtful = False
             raise
         except UnsupportedError:
@@ -200,7 +216,8 @@ class SupervisedEngine:
         """
         if len(self._ends) < MOST_ENDS:
             return
-        ends = f"{len(self._ends)} times in succession; the last time it {self._ends[-1]}"
+        last = f"the last time it {self._ends[-1]}, over {self._ended_over}"
+        ends = f"{len(self._ends)} times in succession; {last}"
         if self._answered is None:
             raise LostEngineError(f"its process ended {ends}")
         known, request = self._answered
@@ -219,6 +236,12 @@ class SupervisedEngine:
         except CallError as error:  # every answer is here
             _logger.warning("the engine is loaded anew: %s", error)
             self._host.drop()
+
+
+def _in_words(inputs: Sequence[Tagged]) -> str:
+    """Which utterances a call is about."""
+    first, *others = dict.fromkeys(tagged.utterance_id for tagged in inputs)
+    return f"utterance {first!r}" + (f" and {len(others)} more" if others else "")
 
 
 def _failures(utterance: Sequence[Tagged], error: CallError) -> list[Generation | Failure]:

@@ -18,7 +18,7 @@ from raypipe.records import Failure, Utterance
 from raypipe.runtime.infer.answering import WindowInputs
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.hosts import Host, OwnProcess, RenewedHost, failure_of
-from raypipe.runtime.infer.models import make_frontend
+from raypipe.runtime.infer.models import make_frontend, models_awaited
 from raypipe.runtime.infer.narrowing import narrowed
 from raypipe.runtime.infer.preparing import (
     PreparedRows,
@@ -45,10 +45,11 @@ class HostedFrontends:
 
     def __init__(self, config: RunConfig, context: RunContext) -> None:
         self._context = context
-        self._frontend = make_frontend(config.model)
         self._verifier: Frontend[Tagged] | None = None
-        if context.verification is not None and not context.verification.own_model:
-            self._verifier = make_frontend(config.as_verifier().model)
+        with models_awaited(config):
+            self._frontend = make_frontend(config.model)
+            if context.verification is not None and not context.verification.own_model:
+                self._verifier = make_frontend(config.as_verifier().model)
 
     def prepare(self, task: ShardTask, data: bytes, part: range | None = None) -> PreparedShard:
         """A shard, made ready for the model.
@@ -110,7 +111,7 @@ class SupervisedPreparing:
         make = partial(HostedFrontends, config, context)
         start: Callable[[], Host] = partial(OwnProcess, make)
         if config.resources.isolate:
-            start = partial(ChildProcess, make)
+            start = partial(ChildProcess, make, load_limit_s=config.resources.load_timeout_s)
         self._context = context
         self._host = RenewedHost(start)
         self._limit_s = config.resources.call_timeout_s

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
@@ -33,6 +36,7 @@ from raypipe.runtime.ingest.work import (
     names_of,
     write_shards,
 )
+from raypipe.runtime.ray.losses import TASK_PAUSES_S, loss
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.shards import (
     INGEST_ERRORS,
@@ -43,8 +47,11 @@ from raypipe.shards import (
 )
 from raypipe.store.patience import storage_patience
 
-# A task whose worker or node died is repeated three times; its own errors are told at once.
+# A task whose worker or node died is repeated three times by Ray; its own errors are told at once.
 _task = ray.remote(num_cpus=1, max_retries=3, num_returns="streaming")
+
+_Job = tuple[int, Callable[[], Any], str]
+"""Number of a part, what starts the stream of its results, and a name for messages."""
 
 
 def ingest(
@@ -107,7 +114,7 @@ def _scans(
     scans: dict[int, ContainerScan] = {}
     scan = _task(_scan)
     jobs = (
-        (number, scan.remote(container, label), container.name)
+        (number, partial(scan.remote, container, label), container.name)
         for number, (container, label) in enumerate(
             zip(containers, container_labels(containers), strict=True)
         )
@@ -138,7 +145,7 @@ def _written_shards(
     shards: list[WrittenShard] = []
     write = _task(_write_part)
     jobs = (
-        (number, write.remote(pickle.dumps(part, protocol=5), context), names_of(part)[0])
+        (number, partial(_started, write, part, context), names_of(part)[0])
         for number, part in enumerate(plan)
     )
     progress = RunProgress(plan.inputs, 0, console, what="clips", waiting="reading audio")
@@ -149,19 +156,23 @@ def _written_shards(
     return sorted(shards, key=lambda shard: (len(shard.entry.name), shard.entry.name))
 
 
-def _results(
-    jobs: Iterator[tuple[int, Any, str]], workers: int | None
-) -> Iterator[tuple[int, Any]]:
+def _started(write: Any, part: object, context: IngestContext) -> Any:
+    """Stream of a part's results."""
+    return write.remote(pickle.dumps(part, protocol=5), context)
+
+
+def _results(jobs: Iterator[_Job], workers: int | None) -> Iterator[tuple[int, Any]]:
     """Number of the task and result, for every result of streaming tasks as it arrives.
 
     A few more tasks than there are CPUs wait at Ray, so that no CPU waits for the driver; a task
-    is made only then, so that its input is in no memory before.
+    is made only then, so that its input is in no memory before. One that was lost with its node is
+    started again; results that were there before are not given twice.
 
     Args:
-        jobs: number, stream of results, and a name for messages; lazily.
+        jobs: lazily.
         workers: most tasks at a time; None for the CPUs of the cluster.
     """
-    running: dict[Any, tuple[int, str]] = {}
+    running: dict[Any, _StreamingTask] = {}
     exhausted = False
     while running or not exhausted:
         most = workers or 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -169,23 +180,67 @@ def _results(
             job = next(jobs, None)
             exhausted = job is None
             if job is not None:
-                number, stream, name = job
-                running[stream] = (number, name)
+                running[job[1]()] = _StreamingTask(*job)
         if not running:
             return
         [stream], _ = ray.wait([*running], num_returns=1, fetch_local=False)
-        number, name = running[stream]
+        task = running[stream]
         try:
             result = ray.get(next(stream))
         except StopIteration:
             del running[stream]
             continue
         except RayError as error:
+            del running[stream]
+            running[task.start_again(error)] = task
+            continue
+        if task.is_new():
+            yield task.number, result
+
+
+@dataclass
+class _StreamingTask:
+    """A task that is under way.
+
+    Attributes:
+        number: of the part.
+        start: gives its stream.
+        name: for messages.
+        given: results that were given on.
+        seen: results that came of the stream that is running.
+        losses: streams that were lost.
+    """
+
+    number: int
+    start: Callable[[], Any]
+    name: str
+    given: int = 0
+    seen: int = 0
+    losses: int = 0
+
+    def is_new(self) -> bool:
+        """Whether a result that has come is another one than those given on."""
+        self.seen += 1
+        if self.seen <= self.given:
+            return False
+        self.given = self.seen
+        return True
+
+    def start_again(self, error: RayError) -> Any:
+        """Another stream after one that was lost.
+
+        Raises:
+            RaypipeError: if the task itself has raised, or is lost time and again.
+        """
+        if loss(error) is None or self.losses == len(TASK_PAUSES_S):
             own = own_error(error)
             if isinstance(own, ClusterError):
-                own = ShardError(f"{name}: {own}")
+                own = ShardError(f"{self.name}: {own}")
             raise own from error
-        yield number, result
+        time.sleep(TASK_PAUSES_S[self.losses])
+        self.losses += 1
+        self.seen = 0
+        return self.start()
 
 
 def _finish(

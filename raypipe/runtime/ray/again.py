@@ -27,6 +27,8 @@ _INTERVAL_S = 1.0
 _HEAD_SILENT_S = 45.0
 """Less than the minute after which Ray ends the process."""
 
+_last_words: list[Callable[[str], object]] = []
+
 _is_command = False
 _may_start_again = False
 
@@ -46,6 +48,19 @@ def as_command(*, starts_again: bool) -> Iterator[None]:
     finally:
         _is_command, _may_start_again, handler = before
         signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def told_at_the_end(listener: Callable[[str], object]) -> Iterator[None]:
+    """Context in which a listener hears why the command ends as its Ray is gone.
+
+    Nothing is raised then: the main thread may wait in Ray for what will never come.
+    """
+    _last_words.append(listener)
+    try:
+        yield
+    finally:
+        _last_words.remove(listener)
 
 
 @contextmanager
@@ -137,4 +152,8 @@ def _kill_children() -> None:
 def _end(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-    os._exit(1)  # the main thread may wait in Ray for what will never come
+    try:
+        for listener in reversed(_last_words):
+            listener(line)
+    finally:
+        os._exit(1)  # the main thread may wait in Ray for what will never come

@@ -16,6 +16,7 @@ from raypipe.errors import (
     TerminatedError,
 )
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
+from raypipe.runtime.ray import again
 from raypipe.store.location import Location
 from raypipe.store.run_record import RECORD, RunCounts, RunRecord, read_record
 
@@ -38,6 +39,20 @@ RUNNING = RunRecord(
     versions={},
     started="2026-01-01T00:00:00+00:00",
 )
+
+
+def test_a_job_whose_cluster_is_gone_says_so_before_its_process_ends(
+    tables: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(again.os, "_exit", ended.append)
+    with failures_recorded(tables, RUNNING):
+        again._end("the head of the cluster is gone")
+    record = read_record(tables)
+    assert (record.status, record.reason) == ("stopped", "the head of the cluster is gone")
+    assert ended == [1]
+    again._end("of another one")
+    assert read_record(tables) == record
 
 
 def test_a_finished_job_says_when_and_how_long() -> None:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+from fake_engine import offer_in
+
 from raypipe.config import parse_config
 from raypipe.records import EmotionTokens, Failure, Generation, Hypothesis, Request, Search
 from raypipe.runtime.infer.asking import ask_texts, load_model
@@ -51,3 +54,17 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     assert isinstance(told, str)
     assert told.startswith(f"model {tmp_path.name} cannot be loaded: ")
     assert "\n" not in told
+
+
+def test_a_request_that_ends_the_model_costs_only_itself(
+    fake_engine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer_in(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))  # the model's own process has the same path
+    model = {"engine": "fake", "path": "none", "options": {"poison": {"request 2": "exit"}}}
+    resources = {"gpus_per_actor": 0, "batch_size": 4}
+    config = {"input": {"shards": "s"}, "output": "o", "model": model, "resources": resources}
+    loaded = load_model(parse_config(config), EmotionTokens((), (), ()))
+    assert not isinstance(loaded, str), loaded
+    replies = ask_texts(["a", "b", "c"], loaded, 8)
+    assert [getattr(reply, "error_type", None) for reply in replies] == [None, "process_died", None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,11 +23,10 @@ class MadeUp:
             cluster_resources=lambda: {"CPU": 2.0 * len(self.nodes)},
         )
         monkeypatch.setattr(cluster_watch, "ray", ray)
-        monkeypatch.setattr(cluster_watch, "required", lambda *_: {"cpus": 2.75, "gpus": 0.0})
         self.most = 0
-        monkeypatch.setattr(cluster_watch, "model_pools", lambda *_: [self._pool()])
-        unused: Any = None
-        self.watch = ClusterWatch(unused, unused, lambda: self.now)
+        needs = {"cpus": 2.75, "gpus": 0.0}
+        self.watching = lambda: ClusterWatch(lambda: [self._pool()], needs, lambda: self.now)
+        self.watch = self.watching()
 
     def _pool(self) -> PoolSize:
         return PoolSize(1, len(self.nodes), max(self.most, len(self.nodes)))
@@ -98,8 +98,7 @@ def test_a_node_that_joined_is_used_where_enough_is_left(made_up: MadeUp) -> Non
 
 def test_a_pool_that_grows_by_itself_is_left_alone(made_up: MadeUp) -> None:
     made_up.most = 4
-    unused: Any = None
-    made_up.watch = ClusterWatch(unused, unused, lambda: made_up.now)
+    made_up.watch = made_up.watching()
     made_up.nodes = {"a", "b", "c", "d"}
     made_up.look(5, quiet_s=1)
     made_up.look(6, quiet_s=1)
@@ -117,3 +116,10 @@ def test_nobody_looks_outside_of_the_context() -> None:
         callback().on_execution_step(None)
     callback().on_execution_step(None)
     assert looks == [1]
+
+
+def test_what_ends_a_stream_is_not_told_with_a_stack(caplog: pytest.LogCaptureFixture) -> None:
+    stream: Any = SimpleNamespace(context=SimpleNamespace())
+    with watched(stream, lambda: None):
+        logging.getLogger("ray.data.exceptions").error("Full stack trace:")
+    assert caplog.records == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -9,10 +10,10 @@ import pytest
 from child_worker import Worker
 from fake_engine import checked_engine, tagged
 
-from raypipe.errors import CallError, ProcessEndedError, StoppedError
+from raypipe.errors import CallError, LostEngineError, ProcessEndedError, StoppedError
 from raypipe.isolation.child_process import ChildProcess
 from raypipe.records import Failure, Search
-from raypipe.runtime.infer.hosts import HostedEngine, OwnProcess, RenewedHost, failure_of
+from raypipe.runtime.infer.hosts import Host, HostedEngine, OwnProcess, RenewedHost, failure_of
 
 SEARCH = Search(2, True, 8)
 
@@ -81,6 +82,19 @@ def test_what_ends_a_process_is_made_again_in_another_one() -> None:
     assert host.call("echo", 2) == 2
     host.drop()
     assert not host.renewable
+
+
+def test_an_object_that_takes_too_long_to_load_is_not_made_again() -> None:
+    begun: list[int] = []
+
+    def start() -> Host:
+        begun.append(1)
+        return ChildProcess(partial(time.sleep, 3600), load_limit_s=0.2)
+
+    why = "its process gave no answer within 0.2 s and was killed while it was loaded"
+    with pytest.raises(LostEngineError, match=rf"^{why}$"):
+        RenewedHost(start).load()
+    assert begun == [1]
 
 
 def test_what_is_in_this_process_stays() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import pytest
 from fake_engine import PLUGIN, FakeEngine
 from in_process import LABELS
 
-from raypipe.config import ModelConfig
+from raypipe.config import ModelConfig, parse_config
 from raypipe.engines.contract import CheckedEngine, CheckedFrontend
 from raypipe.engines.engine import EnginePlugin, EngineSettings, ModelSettings, Usage
-from raypipe.errors import ConfigError, UnsupportedError
+from raypipe.errors import ConfigError, StoreError, UnsupportedError
 from raypipe.protocols import Capabilities
 from raypipe.records import NO_PENALTIES, EmotionTokens, Grammar, Penalties, Search
 from raypipe.runtime.infer import models
@@ -33,8 +34,11 @@ from raypipe.runtime.infer.models import (
     make_engine,
     make_frontend,
     model_fingerprint,
+    models_awaited,
     run_usage,
 )
+from raypipe.store.location import Location
+from raypipe.store.patience import until_answered
 from raypipe.tiny_alm import checkpoint_path
 
 TOKENS = EmotionTokens((), (1, 2), ("a", "b"))
@@ -283,6 +287,29 @@ def test_an_engine_without_batches_has_nothing_to_check(
     offer(monkeypatch, batched=False)
     with pytest.raises(ConfigError, match="there is no batch to check"):
         check_batches(in_process.config().model)
+
+
+def test_a_worker_waits_for_the_storage_that_the_plan_has_read_a_model_from() -> None:
+    config = parse_config(
+        {
+            "input": {"shards": "s"},
+            "output": "o",
+            "model": {"path": "s3://bucket/model", "endpoint": "http://elsewhere:9000"},
+            "storage": {"patience_s": 60},
+        }
+    )
+    replies = iter([StoreError("no answer"), "weights"])
+
+    def ask() -> str:
+        reply = next(replies)
+        if isinstance(reply, StoreError):
+            raise reply
+        return reply
+
+    with models_awaited(config):
+        place = Location.parse("s3://bucket/model", config.model.endpoint)
+        wait = partial(until_answered, endpoint=place.endpoint, seconds=place.patience_s)
+        assert wait(ask, lambda error: True) == "weights"
 
 
 def test_a_name_at_a_service_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None:

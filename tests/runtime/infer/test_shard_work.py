@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from in_process import LABELS, InProcess, utterance
 
-from raypipe.errors import FingerprintError, ShardError
+from raypipe.errors import FingerprintError, LostEngineError, ObjectMissingError, ShardError
 from raypipe.records import Failure
 from raypipe.runtime.finish import aggregation
 from raypipe.runtime.infer.context import RunContext, ShardTask
@@ -22,6 +22,7 @@ from raypipe.runtime.infer.shard_work import (
     AnsweredRows,
     AnsweredShard,
     ShardSummary,
+    StoppedShard,
     answer_rows,
     answer_shard,
     commit_shard,
@@ -308,3 +309,23 @@ def test_an_answer_that_cannot_be_predicted_from_costs_only_itself(
     assert query(in_process.tables, told).to_pylist() == [
         {"utterance_id": "u3", "error_type": "ZeroDivisionError", "refusal": False}
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "message"),
+    [
+        (ObjectMissingError("s3://b/x is not there"), "StoreError", "s3://b/x is not there"),
+        (LostEngineError("it ended"), "EngineError", "it ended"),
+        (ValueError("one\n  two"), "ClusterError", "unexpected ValueError: one two"),
+    ],
+)
+def test_a_shard_that_a_stage_gave_up_says_why_in_one_line(
+    in_process: Any, error: Exception, name: str, message: str
+) -> None:
+    task = in_process.plan().model_runs[0].pending[0]
+    given_up = StoppedShard.by(error, task, 3)
+    summary = ShardSummary(
+        task.entry.name, 0, 0, given_up.reason, given_up.answered, error=given_up.error
+    )
+    assert type(summary.raised).__name__ == name
+    assert str(summary.raised) == f"shard {task.entry.name}: {message}"

@@ -16,9 +16,10 @@ from rich.console import Console
 from raypipe.errors import ClusterError, ConfigError, ShardError
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.infer import streaming
-from raypipe.runtime.infer.cluster_watch import ClusterChangedError
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.streaming import summaries
+from raypipe.runtime.ray import losses
+from raypipe.runtime.ray.losses import ClusterChangedError
 
 SHARDS = 6
 
@@ -35,11 +36,10 @@ class MadeUpStreams:
         self.done: set[str] = set()
         self.console = Console(file=io.StringIO(), width=200)
         monkeypatch.setattr(streaming, "_once", self._once)
-        monkeypatch.setattr(streaming, "ClusterWatch", lambda *_: None)
         monkeypatch.setattr(streaming, "replanned", self._replanned)
         monkeypatch.setattr(streaming, "required", lambda *_: {})
-        monkeypatch.setattr(streaming, "check_resources", self._check)
-        monkeypatch.setattr(streaming, "time", self)
+        monkeypatch.setattr(losses, "check_resources", self._check)
+        monkeypatch.setattr(losses, "time", self)
         self.now = 100.0
         self.room_at = 0.0
 
@@ -56,7 +56,7 @@ class MadeUpStreams:
     def _replanned(self, model_run: Any) -> Any:
         return replace(model_run, done=frozenset(self.done))
 
-    def _once(self, model_run: Any, watch: Any, progress: RunProgress) -> Iterator[ShardSummary]:
+    def _once(self, model_run: Any, progress: RunProgress) -> Iterator[ShardSummary]:
         names = [task.entry.name for task in model_run.pending]
         self.begun.append(names)
         until, fault = self.faults.pop(0) if self.faults else (len(names), None)

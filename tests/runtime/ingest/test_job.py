@@ -135,6 +135,18 @@ def test_an_interrupted_ingest_goes_on_to_the_same_bytes(manifest: Path, tmp_pat
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
+def test_a_finished_ingest_changes_no_object(manifest: Path, tmp_path: Path) -> None:
+    def written() -> dict[str, int]:
+        paths = (tmp_path / "out").iterdir()
+        return {path.name: path.stat().st_mtime_ns for path in paths if path.is_file()}
+
+    ingest(manifest, tmp_path / "out")
+    before = written()
+    assert {"shards.json", "ingest_errors.parquet"} <= before.keys()
+    ingest(manifest, tmp_path / "out")
+    assert written() == before
+
+
 def test_no_more_tasks_are_under_way_than_asked_for(
     manifest: Path, tmp_path: Path, here: Here
 ) -> None:
@@ -164,7 +176,8 @@ def test_a_result_that_is_lost_is_noticed(
 
 def results(*streams: Any, workers: int | None = None) -> list[tuple[int, Any]]:
     jobs = (
-        (number, iter(deque(stream)), f"shard-{number}") for number, stream in enumerate(streams)
+        (number, lambda stream=stream: iter(deque(stream)), f"shard-{number}")
+        for number, stream in enumerate(streams)
     )
     return list(job._results(jobs, workers))
 
@@ -182,7 +195,22 @@ def test_a_task_s_own_error_is_told_and_not_ray_s() -> None:
     assert told.value is own
 
 
-def test_a_task_that_died_is_named() -> None:
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that are not waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr(job, "time", SimpleNamespace(sleep=pauses.append))
+    return pauses
+
+
+def test_a_task_that_is_lost_on_its_way_is_started_again(slept: list[float]) -> None:
+    begun = iter([["a", WorkerCrashedError()], [WorkerCrashedError()], ["a", "b"]])
+    jobs = iter([(0, lambda: iter(deque(next(begun))), "shard-0")])
+    assert list(job._results(jobs, 1)) == [(0, "a"), (0, "b")]
+    assert slept == [2.0, 4.0]
+
+
+def test_a_task_that_died_is_named(slept: list[float]) -> None:
     with pytest.raises(ShardError, match="shard-1: a worker failed: WorkerCrashedError"):
         results(["a"], [WorkerCrashedError()])
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import WorkerCrashedError
 
 from raypipe.runtime.ray import tasks as module
 from raypipe.runtime.ray.tasks import TASKS_PER_CPU, in_order
@@ -66,6 +67,32 @@ def test_the_first_failure_in_order_ends_it(limit: int) -> None:
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(RuntimeError, match="it failed"):
         next(results)
+
+
+@pytest.mark.parametrize("losses", [1, 4, 5])
+def test_a_lost_task_is_given_to_the_cluster_again(
+    monkeypatch: pytest.MonkeyPatch, losses: int
+) -> None:
+    left = losses
+
+    def get_after_losses(reference: tuple[Task, int]) -> int:
+        nonlocal left
+        if reference[1] == 2 and left:
+            left -= 1
+            raise WorkerCrashedError
+        return get(reference)
+
+    fake = SimpleNamespace(get=get_after_losses, cluster_resources=lambda: {"CPU": 2.0})
+    monkeypatch.setattr(module, "ray", fake)
+    slept: list[float] = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=slept.append))
+    results = in_order(Task(), range(6))
+    if losses == 5:
+        with pytest.raises(WorkerCrashedError):
+            list(results)
+    else:
+        assert list(results) == [*range(6)]
+    assert slept == [2.0, 4.0, 8.0, 16.0][:losses]
 
 
 def test_nothing_to_do_is_nothing_done(limit: int) -> None:
