@@ -273,9 +273,9 @@ def test_endpoints_and_debuggers_have_the_engine_in_this_process(
         ((start, limit_s),) = started
         return start.func, start.keywords, limit_s
 
-    assert host_of() == (ChildProcess, {"memory_gb": None}, 3600)
-    limits = {"engine_memory_gb": 8, "call_timeout_s": 60}
-    assert host_of(resources=limits) == (ChildProcess, {"memory_gb": 8}, 60)
+    assert host_of() == (ChildProcess, {"memory_gb": None, "load_limit_s": 7200}, 3600)
+    limits = {"engine_memory_gb": 8, "call_timeout_s": 60, "load_timeout_s": 90}
+    assert host_of(resources=limits) == (ChildProcess, {"memory_gb": 8, "load_limit_s": 90}, 60)
     assert host_of(resources={"isolate": False})[0] is OwnProcess
     endpoint = {"engine": "openai", "path": "gpt", "api": {"preset": "gpt-4o"}}
     assert host_of(model=endpoint)[0] is OwnProcess
