@@ -1,17 +1,14 @@
-"""The fake engine, and a strategy, with a pause before every call: a fault falls into the work."""
+"""The fake engine with a pause before every call, so that a fault falls into the work."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from fake_engine import FakeEngine, FakeFrontend, FakeInput, FakeOptions
 
 from raypipe.engines.plugins import EnginePlugin, EngineSettings, ModelSettings
-from raypipe.records import Failure, Generation, Prediction, Request, Search
-from raypipe.strategies.answers import WindowAnswers
-from raypipe.strategies.catalogue import greedy
+from raypipe.records import Failure, Generation, Request, Search
 
 
 class SlowOptions(FakeOptions):
@@ -56,11 +53,3 @@ PLUGIN = EnginePlugin(
     capabilities=FakeEngine.capabilities,
     options=SlowOptions,
 )
-
-
-def _predict_slowly(answers: WindowAnswers) -> Prediction:
-    time.sleep(0.2)
-    return greedy.STRATEGY.predict(answers)
-
-
-STRATEGY = replace(greedy.STRATEGY, name="slow", rank=990, predict=_predict_slowly)

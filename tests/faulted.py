@@ -23,7 +23,7 @@ _ENTRY_POINTS = """
 [raypipe.engines]
 slow = chaos_engine:PLUGIN
 [raypipe.strategies]
-slow = chaos_engine:STRATEGY
+slow = chaos_strategy:STRATEGY
 """
 
 

@@ -108,7 +108,7 @@ def _empty_disk(world: World) -> None:
     (world.disk / "filler").unlink()
 
 
-_AGAIN = "the local Ray has died; it is started again to go on"
+STARTS_AGAIN = "the local Ray has died; it is started again to go on"
 _WAITS = "waiting for storage ("
 STOPS = "; the same command continues"
 """What a command says that is told to stop."""
@@ -119,8 +119,8 @@ PREPARE = Fault("SIGKILL prepare worker", _kills("ray::", "PrepareStage"))
 COMMIT = Fault("SIGKILL commit worker", _kills("ray::", "commit_batch"))
 INGEST_TASK = Fault("SIGKILL task", _kills("ray::", "_write_part"))
 REAGGREGATE_TASK = Fault("SIGKILL task", _kills("ray::", "reaggregate_part"))
-RAYLET = Fault("SIGKILL raylet of its own Ray", _kills("raylet/raylet "), says=_AGAIN)
-GCS = Fault("SIGKILL GCS of its own Ray", _kills("gcs/gcs_server "), says=_AGAIN)
+RAYLET = Fault("SIGKILL raylet of its own Ray", _kills("raylet/raylet "), says=STARTS_AGAIN)
+GCS = Fault("SIGKILL GCS of its own Ray", _kills("gcs/gcs_server "), says=STARTS_AGAIN)
 DRIVER = Fault("SIGKILL driver", _signalled(signal.SIGKILL), -signal.SIGKILL)
 SIGTERM = Fault("SIGTERM", _signalled(signal.SIGTERM), 128 + signal.SIGTERM, STOPS, True)
 CTRL_C = Fault("Ctrl-C", _signalled(signal.SIGINT), 128 + signal.SIGINT, STOPS, True)

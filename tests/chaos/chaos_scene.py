@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from chaos_cells import Cell
 from chaos_commands import ChaosCommand, ChaosInput
-from chaos_faults import NODE_JOINS, STOPS, Fault
+from chaos_faults import NODE_JOINS, STARTS_AGAIN, STOPS, Fault
 from chaos_harm import StoredObject, stored
 from chaos_table import Struck
 from chaos_world import NODE, Processes, World
@@ -163,8 +163,11 @@ class Scene:
         return struck
 
     def _is_due(self, part: int, run: Faulted) -> bool:
-        """Whether a command is under way, and so much is done."""
-        return " done, " in run.said and self.command.done(self.output) >= part
+        """Whether a command is under way, after its own restarts too, and so much is done."""
+        return (
+            " done, " in run.said.rpartition(STARTS_AGAIN)[2]
+            and self.command.done(self.output) >= part
+        )
 
     def _moments(self) -> list[int]:
         """Number of parts that are written when a fault strikes, for each."""
