@@ -14,8 +14,8 @@ from torch import Tensor
 from raypipe.engines.beam_search import is_any_of
 from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import Trace
-from raypipe.errors import EngineError
-from raypipe.records import FinishReason, IntArray, Sampling
+from raypipe.engines.separate_lanes import SeparateLanes, trace
+from raypipe.records import FloatArray, IntArray, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,117 +49,69 @@ class SampledAnswers:
         return SampledLanes(row_count, self, device)
 
 
-class SampledLanes:
-    """So many samples in every row, in place of :class:`raypipe.engines.lanes.Lanes`.
+class SampledLanes(SeparateLanes):
+    """So many samples in every row.
 
     Every draw takes one uniform number, which comes from the seed, the utterance's id, the lane
     and the step alone: neither the rows beside it nor the batch move it. Log-probabilities and
     recorded logits are the model's own, before temperature and top-p.
-
-    Attributes:
-        tokens: what every lane feeds in next, shape ``(rows, lanes)``; changed in place.
-        parents: every lane continues itself, shape ``(rows, lanes)``.
     """
 
     def __init__(self, row_count: int, settings: SampledAnswers, device: torch.device) -> None:
-        self._settings = settings
         limit, lane_count = settings.max_new_tokens, settings.lane_count
+        super().__init__(row_count, lane_count, limit, device)
+        self._settings = settings
         self._end_ids = torch.tensor(settings.end_ids, device=device)
         self._recorded_ids = torch.tensor(settings.recorded_ids, dtype=torch.int64, device=device)
-        self._rows = torch.arange(row_count, device=device)
-        self._step = torch.zeros(row_count, dtype=torch.int64, device=device)
-        self._finite = torch.ones(row_count, dtype=torch.bool, device=device)
-        self._uniforms = torch.zeros(
-            row_count, limit, lane_count, dtype=torch.float64, device=device
-        )
-        self._tokens = torch.zeros(row_count, limit, lane_count, dtype=torch.int64, device=device)
-        self._logprobs = torch.zeros(row_count, limit, lane_count, device=device)
-        self._length = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
-        record = (row_count, limit, lane_count, len(settings.recorded_ids))
-        self._record = torch.zeros(record, device=device)
-        self.tokens = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
-        self.parents = torch.arange(lane_count, device=device).repeat(row_count, 1)
+        shape = row_count, limit, lane_count
+        self._uniforms = torch.zeros(shape, dtype=torch.float64, device=device)
+        self._tokens = torch.zeros(shape, dtype=torch.int64, device=device)
+        self._length = torch.zeros_like(self.tokens)
+        self._record = torch.zeros((*shape, len(settings.recorded_ids)), device=device)
 
     def start(
         self, rows: Tensor, logits: Tensor, prompts: Sequence[IntArray], names: Sequence[str]
     ) -> None:
-        """Begin a new utterance in some rows; all lanes of a row start from the same logits.
-
-        Args:
-            rows: which rows, shape ``(started,)``.
-            logits: raw logits after their prompts, shape ``(started, vocabulary)``, float32.
-            prompts: without effect; part of the lanes' interface.
-            names: ids of their utterances.
-        """
+        """Begin a new utterance in some rows, as ``RowLanes.start``."""
         del prompts
-        self._step[rows] = 0
         self._length[rows] = 0
-        self._finite[rows] = True
         drawn = np.stack([uniforms(self._settings.sampling, name) for name in names])
         self._uniforms[rows] = torch.from_numpy(drawn).to(self._uniforms.device)
-        every = logits[:, None].expand(-1, self._settings.lane_count, -1)
-        self._take(rows, every)
+        self._begin(rows, logits)
 
-    def advance(self, logits: Tensor) -> None:
-        """Take one step in every lane.
-
-        Args:
-            logits: raw logits, shape ``(rows, lanes, vocabulary)``, float32.
-        """
-        self._take(self._rows, logits)
-
-    def _take(self, rows: Tensor, logits: Tensor) -> None:
-        log_normalisers = torch.logsumexp(logits, -1)
-        self._finite[rows] &= torch.isfinite(log_normalisers).all(-1)
-        # Rows that are done go on stepping until another utterance takes their place.
-        step, length = self._step[rows], self._length[rows]
-        slot = step.clamp(max=self._settings.max_new_tokens - 1)
+    def _choose(self, rows: Tensor, slot: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         tokens = drawn_tokens(logits, self._uniforms[rows, slot], self._settings.sampling)
         self._tokens[rows, slot] = tokens
-        said = logits.gather(-1, tokens[..., None])[..., 0]
-        self._logprobs[rows, slot] = said - log_normalisers
         self._record[rows, slot] = logits[..., self._recorded_ids]
-        step = step[:, None] + 1
-        ends = is_any_of(tokens, self._end_ids) | (step >= self._settings.max_new_tokens)
-        self._length[rows] = torch.where(ends & (length == 0), step, length)
-        self._step[rows] = step[:, 0]
-        self.tokens[rows] = tokens
+        taken, length = slot[:, None] + 1, self._length[rows]
+        ends = is_any_of(tokens, self._end_ids) | (taken >= self._steps)
+        self._length[rows] = torch.where(ends & (length == 0), taken, length)
+        return tokens, logits.gather(-1, tokens[..., None])[..., 0]
 
-    def done(self) -> list[bool]:
-        """Which rows have ended in all lanes; waits for the device."""
-        done: list[bool] = ((self._length > 0).all(-1) | ~self._finite).tolist()
-        return done
+    def _ended(self) -> Tensor:
+        return (self._length > 0).all(-1)
 
-    def spoiled(self, rows: Sequence[int]) -> list[int]:
-        """Those of some rows whose logits have not always been numbers; waits for the device."""
-        finite = self._finite.tolist()
-        return [row for row in rows if not finite[row]]
-
-    def traces(self, rows: Sequence[int]) -> list[list[Trace] | EngineError]:
-        """For each of some rows that are done a trace per sample, in the order of the lanes.
-
-        An error instead where the row's numbers are worthless.
-        """
-        where = torch.tensor(rows, device=self._rows.device, dtype=torch.int64)
-        tokens, logprobs = self._tokens[where].tolist(), self._logprobs[where].cpu().numpy()
-        record, lengths = self._record[where].cpu().numpy(), self._length[where].tolist()
-        traces: list[list[Trace] | EngineError] = []
-        for place, is_finite in enumerate(self._finite[where].tolist()):
-            if not is_finite:
-                traces.append(EngineError("the model's logits are not finite"))
-                continue
-            row = []
-            for lane, length in enumerate(lengths[place]):
-                token_ids = tuple(step[lane] for step in tokens[place][:length])
-                own = logprobs[place, :length, lane].copy()
-                alpha = float(np.add.accumulate(own, dtype=np.float64)[-1])
-                reason: FinishReason = (
-                    "stop" if token_ids[-1] in self._settings.end_ids else "length"
+    def _traces(self, rows: Tensor) -> list[list[Trace]]:
+        logprobs, record = self._logprobs[rows].cpu().numpy(), self._record[rows].cpu().numpy()
+        tokens, lengths = self._tokens[rows].tolist(), self._length[rows].tolist()
+        return [
+            [
+                self._trace(
+                    lane,
+                    tuple(step[lane] for step in tokens[place][:length]),
+                    logprobs[place, :length, lane].copy(),
+                    record[place, :length, lane].copy(),
                 )
-                recorded = record[place, :length, lane].copy()
-                row.append(Trace("sample", lane, token_ids, own, alpha, reason, recorded))
-            traces.append(row)
-        return traces
+                for lane, length in enumerate(row)
+            ]
+            for place, row in enumerate(lengths)
+        ]
+
+    def _trace(
+        self, lane: int, token_ids: tuple[int, ...], logprobs: FloatArray, recorded: FloatArray
+    ) -> Trace:
+        ended = token_ids[-1] in self._settings.end_ids
+        return trace("sample", lane, token_ids, logprobs, "stop" if ended else "length", recorded)
 
 
 def uniforms(sampling: Sampling, name: str) -> NDArray[np.float64]:
