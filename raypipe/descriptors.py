@@ -11,7 +11,6 @@ from __future__ import annotations
 import librosa
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 from raypipe.errors import DecodeError
 from raypipe.records import Descriptors, FloatArray
@@ -131,6 +130,8 @@ def _pitch(samples: FloatArray, sampling_rate: int, frames: int) -> Array:
 
 def _syllables(levels: Array, floor_db: float, voiced: Mask) -> int:
     """Number of voiced peaks of the level."""
+    from scipy.signal import find_peaks  # half a second for every worker that needs none
+
     edge = floor_db - 2.0 * _SYLLABLE_RISE_DB  # so that the first and last sound can be peaks
     # Of peaks that are equally high, as in a steady tone, only the first rises out of its
     # surroundings.

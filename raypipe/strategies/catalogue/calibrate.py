@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
-from scipy.optimize import minimize, minimize_scalar
 
 from raypipe.labels import LabelSet
 from raypipe.metrics.catalogue.jensen_shannon import js_divergence
@@ -132,6 +131,8 @@ def _fit(settings: Settings, rows: FitRows) -> Fit:
 
 def _best_temperature(mean_loss: Callable[[float], float]) -> float:
     """Its logarithm: the best of a grid, then of the two steps around it."""
+    from scipy.optimize import minimize_scalar  # every command would load it
+
     losses = [mean_loss(float(place)) for place in _GRID]
     best = int(np.argmin(losses))
     low, high = _GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)]
@@ -143,6 +144,8 @@ def _best_temperature(mean_loss: Callable[[float], float]) -> float:
 
 def _best_bias(target: str, rows: FitRows, log_temperature: float) -> tuple[float, Array]:
     """Logarithm of the temperature and biases, which sum to 0, from the best temperature alone."""
+    from scipy.optimize import minimize  # every command would load it
+
     loss, slope = LOSSES[target], _SLOPES[target]
     logs = np.log(np.where(rows.probs > 0.0, rows.probs, 1.0))
 
