@@ -39,12 +39,15 @@ from raypipe.runtime.ingest.work import (
 from raypipe.runtime.ray.losses import TASK_PAUSES_S, loss
 from raypipe.runtime.ray.session import own_error, ray_session
 from raypipe.shards import (
+    INDEX,
     INGEST_ERRORS,
     INGEST_EXCLUDED,
     ShardIndex,
     publish_index,
+    read_index,
     write_failures,
 )
+from raypipe.store.location import Location
 from raypipe.store.patience import storage_patience
 
 # A task whose worker or node died is repeated three times by Ray; its own errors are told at once.
@@ -91,20 +94,41 @@ def carry_out_ingest(
     limits = ShardLimits(config.rows_per_shard, config.bytes_per_shard)
     with storage_patience(config.storage.patience_s), ExitStack() as stack, IngestPlan() as plan:
         opened = source.open(request)
+        are_containers = isinstance(opened, Sequence)
         if isinstance(opened, Sequence):
             stack.enter_context(ray_session(address))
             plan.add_containers(opened, _scans(opened, config.workers, console), limits)
         else:
             with console.status("reading labels"):
                 plan.add_clips(opened, labels, policy, limits)
-            stack.enter_context(ray_session(address))
         fingerprint = claim(shards, prepared.settings, plan)
+        finished = _finished(shards, plan)
+        if finished is not None:
+            console.print(f"finished before: {shards.uri}", markup=False, soft_wrap=True)
+            return finished
+        if not are_containers:
+            stack.enter_context(ray_session(address))
         context = IngestContext(
             *(shards, labels, policy, config.audio == "flac", fingerprint),
             config.limits.clip_limits(),
         )
         written = _written_shards(plan, context, config.workers, console)
         return _finish(config, source, context, plan, written)
+
+
+def _finished(shards: Location, plan: IngestPlan) -> ShardIndex | None:
+    """The index of a place that holds this very ingest whole; None if something is left to do.
+
+    It is written last, after everything that it names, and the place was claimed for this ingest.
+    """
+    if not shards.exists(INDEX):
+        return None
+    index, there = read_index(shards), set(shards.list())
+    named = {entry.name for entry in index.shards}
+    named |= {INGEST_ERRORS} if index.failures else set()
+    named |= {INGEST_EXCLUDED} if index.excluded else set()
+    is_whole = plan.inputs == index.rows + index.failures + index.excluded and named <= there
+    return index if is_whole else None
 
 
 def _scans(

@@ -6,7 +6,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,6 +145,26 @@ def test_a_finished_ingest_changes_no_object(manifest: Path, tmp_path: Path) -> 
     assert {"shards.json", "ingest_errors.parquet"} <= before.keys()
     ingest(manifest, tmp_path / "out")
     assert written() == before
+
+
+@pytest.mark.parametrize("gone", [None, "shard-000001.parquet", "ingest_errors.parquet"])
+def test_ray_is_started_only_where_something_is_left_to_do(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str | None
+) -> None:
+    whole = ingest(manifest, tmp_path / "out")
+    started: list[str | None] = []
+    session = job.ray_session
+
+    def counted(address: str | None) -> AbstractContextManager[None]:
+        started.append(address)
+        return session(address)
+
+    monkeypatch.setattr(job, "ray_session", counted)
+    if gone is not None:
+        (tmp_path / "out" / gone).unlink()
+    assert ingest(manifest, tmp_path / "out") == whole
+    assert len(started) == (gone is not None)
+    assert gone is None or (tmp_path / "out" / gone).exists()
 
 
 def test_no_more_tasks_are_under_way_than_asked_for(
