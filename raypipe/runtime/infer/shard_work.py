@@ -53,7 +53,8 @@ class AnsweredRows:
     """Utterances that were answered, on their way to the tables, or to another verifier.
 
     Attributes:
-        prepared: the rows and their clips, as long as a verifier is still to hear them.
+        prepared: the rows; with their clips, most of the bytes, as long as a verifier is still to
+            hear them.
         answers: what became of every row, by prompt.
         timings: how long the questions took.
     """
@@ -168,7 +169,8 @@ def answer_rows(
     with engine.audio_cache():
         for asking in context.passes:
             answers.ask(asking, engine, context.is_ambiguous)
-        answered = AnsweredRows(rows, tuple(answers.by_row()), tuple(answers.timings))
+        heard = _without_clips(rows) if context.verification is None else rows
+        answered = AnsweredRows(heard, tuple(answers.by_row()), tuple(answers.timings))
         return answered if verifier is None else verify_rows(answered, context, verifier)
 
 
@@ -197,7 +199,12 @@ def verify_rows(rows: AnsweredRows, context: RunContext, verifier: Verifier) -> 
         prompt_of=prompt_of,
         is_ambiguous=context.is_ambiguous,
     )
-    return replace(rows, answers=tuple(answers), timings=(*rows.timings, timing))
+    timings = (*rows.timings, timing)
+    return AnsweredRows(_without_clips(rows.prepared), tuple(answers), timings)
+
+
+def _without_clips(rows: PreparedRows) -> PreparedRows:
+    return replace(rows, windows=())
 
 
 def commit_shard(shard: AnsweredShard, context: RunContext) -> ShardSummary:

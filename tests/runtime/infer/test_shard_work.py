@@ -244,8 +244,10 @@ def test_another_model_verifies_what_the_first_one_answered(in_process: Any) -> 
         if beam.kind == "beam"
     ]
     assert all(beam.verifier_score is None for beam in beams)
+    assert shard.rows.prepared.windows
     verified = verify_shard(shard, context, (frontend, engine))
     assert verified.task is task
+    assert verified.rows.prepared.windows == ()
     scores = [
         beam.verifier_score
         for row in verified.rows.answers
@@ -256,6 +258,19 @@ def test_another_model_verifies_what_the_first_one_answered(in_process: Any) -> 
     ]
     assert scores == [0.75] * len(beams)
     assert [timing.question for timing in verified.rows.timings][-1] == "verify"
+
+
+@pytest.mark.parametrize("strategy", ["w_bon", "alm_v"])
+def test_clips_do_not_travel_on_where_nobody_hears_them_any_more(
+    in_process: Any, strategy: str
+) -> None:
+    task, context, frontend, engine = parts(in_process, strategies=[strategy])
+    prepared = prepare_shard(task, context, frontend)
+    assert prepared.rows.windows
+    verifier = (frontend, engine) if strategy == "alm_v" else None
+    shard = answer_shard(prepared, context, engine, verifier)
+    assert shard.rows.prepared == replace(prepared.rows, windows=())
+    assert commit_shard(shard, context).errors == 0
 
 
 def test_nothing_is_asked_about_a_shard_without_rows(in_process: Any) -> None:
