@@ -25,6 +25,7 @@ class Pass:
             engine gives.
         cot: asks the prompt's variant with step-by-step instructions.
         attributes: asks the run's template about arousal, valence and dominance.
+        silent: asks the prompt about silence as long as the clip, in its place.
         only_ambiguous: asked of utterances whose cheap prediction is ambiguous, after the others.
     """
 
@@ -34,6 +35,7 @@ class Pass:
     kind: str | None = None
     cot: bool = False
     attributes: bool = False
+    silent: bool = False
     only_ambiguous: bool = False
 
     @property
@@ -57,4 +59,6 @@ class Pass:
             "cot": self.cot,
             "only_ambiguous": self.only_ambiguous,
         }
-        return {**told, "attributes": True} if self.attributes else told
+        # What few passes are is told of those alone: the others' identity stays what it was.
+        more = {"attributes": self.attributes, "silent": self.silent}
+        return {**told, **{name: True for name, is_so in more.items() if is_so}}

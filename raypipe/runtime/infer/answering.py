@@ -36,6 +36,7 @@ class WindowInputs:
         clip_from: number of a prompt that comes with the clip.
         attributes: those of the template about arousal, valence and dominance, by prompt; empty
             if it is not asked.
+        silent: those about silence in the clip's place, by prompt; empty if it is not asked about.
     """
 
     window: int
@@ -45,11 +46,14 @@ class WindowInputs:
     for_verifier: Tagged | Failure | None = None
     clip_from: int = 0
     attributes: tuple[Tagged | Failure, ...] = ()
+    silent: tuple[Tagged | Failure, ...] = ()
 
     def inputs(self, asking: Pass) -> tuple[Tagged | Failure, ...]:
         """What a call of the engine is about, by prompt."""
         if asking.attributes:
             return self.attributes
+        if asking.silent:
+            return self.silent
         return self.cot if asking.cot else self.asked
 
     @property

@@ -183,6 +183,11 @@ class RunContext:
     attribute_scales: AttributeScales | None = None
 
     @property
+    def asks_silence(self) -> bool:
+        """Whether prompts are also asked about silence."""
+        return any(asking.silent for asking in self.passes)
+
+    @property
     def prediction_settings(self) -> PredictionSettings:
         """How the hypotheses become predictions."""
         return PredictionSettings(

@@ -246,9 +246,12 @@ def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request 
         for prompt in context.prompts
         if prompt.attributes is not None
     ]
+    silent = [(prompt, prompt.source, None) for prompt in context.prompts] * context.asks_silence
     for window in clips.windows:
         measured: Descriptors | Failure | None = None
-        for prompt, source, scale in asked:
+        heard = [(*each, window) for each in asked]
+        heard += [(*each, np.zeros_like(window)) for each in silent]
+        for prompt, source, scale, sound in heard:
             if measured is None and uses(source, "descriptors"):
                 measured = _measured(clips, window)
             if isinstance(measured, Failure) and uses(source, "descriptors"):
@@ -263,7 +266,7 @@ def _requests(clips: _Clips | Failure, context: RunContext) -> Iterator[Request 
                 options=prompt.options,
                 scale=scale,
             )
-            samples = None if prompt.text_only else window
+            samples = None if prompt.text_only else sound
             yield Request(clips.row.utterance_id, text, samples, prompt.turn, prompt.clip)
 
 
@@ -304,10 +307,11 @@ def _windows(
         attributes = tuple(
             next(prepared) for prompt in context.prompts if prompt.attributes is not None
         )
+        silent = tuple(next(prepared) for _ in context.prompts if context.asks_silence)
         window_s = None if is_whole else len(window) / clips.sampling_rate
         clip_from = with_clip[0] if with_clip else 0
         yield WindowInputs(
-            number, window_s, asked, cot, next(for_verifier, None), clip_from, attributes
+            number, window_s, asked, cot, next(for_verifier, None), clip_from, attributes, silent
         )
 
 

@@ -20,15 +20,27 @@ from raypipe.strategies.token_level import softmax_normalised
 
 
 def _predict(answers: WindowAnswers) -> Prediction:
-    forms = [candidate.hypothesis for candidate in answers.of_kind("label")]
-    if not forms:
-        return invalid("failed" if answers.has_failed("labels") else "no_labels")
-    if any(form.alpha is None for form in forms):
-        return invalid("no_alpha")
-    scores = label_scores(forms, answers.labels, normalised=answers.settings[LENGTH_NORMALISED])
-    if not np.isfinite(scores).all():
-        return invalid("not_finite")
+    scores = scores_of(answers, "label", "labels")
+    if isinstance(scores, str):
+        return invalid(scores)
     return from_logits(softmax_normalised(scores, answers.settings[TOKEN_TEMPERATURE]))
+
+
+def scores_of(answers: WindowAnswers, kind: str, question: str) -> Array | str:
+    """Score of each label, or the reason why there is none.
+
+    Args:
+        answers: of one window.
+        kind: of the hypotheses that are the labels' forms.
+        question: that they answer.
+    """
+    forms = [candidate.hypothesis for candidate in answers.of_kind(kind)]
+    if not forms:
+        return "failed" if answers.has_failed(question) else f"no_{question}"
+    if any(form.alpha is None for form in forms):
+        return "no_alpha"
+    scores = label_scores(forms, answers.labels, normalised=answers.settings[LENGTH_NORMALISED])
+    return scores if np.isfinite(scores).all() else "not_finite"
 
 
 def label_scores(forms: list[Hypothesis], labels: LabelSet, *, normalised: bool) -> Array:
