@@ -122,14 +122,15 @@ class DecoderAdapter:
 
         Args:
             tokens: shape ``(rows, lanes)``.
-            positions: position of every row's tokens, the same for all lanes, shape ``(rows,)``.
+            positions: position of every lane's token, shape ``(rows, lanes)``, or ``(rows, 1)``
+                where it is the same for all.
             visible: slots each lane sees, shape ``(rows, 1, lanes, slots)``.
             cache: the slots.
 
         Returns:
             Raw logits, shape ``(rows, lanes, vocabulary)``, float32.
         """
-        positions = positions[:, None].expand_as(tokens)
+        positions = positions.expand_as(tokens)
         return self._logits(self._forward(visible, cache, positions, input_ids=tokens))
 
     def _forward(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import Trace
-from raypipe.engines.separate_lanes import SeparateLanes, trace
+from raypipe.engines.separate_lanes import SteppedLanes, trace
 from raypipe.records import IntArray
 
 
@@ -38,12 +38,17 @@ class ForcedAnswers:
         """Tokens of the longest answer, its end included."""
         return max(map(len, self.answers)) + 1
 
+    @property
+    def tree(self) -> None:
+        """Its lanes stand side by side."""
+        return None
+
     def lanes(self, row_count: int, device: torch.device) -> ForcedLanes:
         """The lanes of so many rows."""
         return ForcedLanes(row_count, self, device)
 
 
-class ForcedLanes(SeparateLanes):
+class ForcedLanes(SteppedLanes):
     """One lane for each given answer, in every row; what each row does is told by its lanes alone.
 
     The scores are the model's own: penalties of a search have no part in them.

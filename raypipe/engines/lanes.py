@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -65,6 +65,19 @@ class RowLanes(Protocol):
         ...
 
 
+class LaneTree(NamedTuple):
+    """How the lanes of one step follow each other, where they are no hypotheses but their tokens.
+
+    Attributes:
+        ancestors: True where a lane sees another one's token, or its own, shape
+            ``(lanes, lanes)``.
+        depths: position of each lane's token after that of the step, shape ``(lanes,)``.
+    """
+
+    ancestors: Tensor
+    depths: Tensor
+
+
 class LaneSettings(Protocol):
     """What lanes are to do: a search, samples, given answers."""
 
@@ -86,6 +99,11 @@ class LaneSettings(Protocol):
     @property
     def grammar(self) -> GrammarState | None:
         """Where every hypothesis begins in a grammar; None for anything."""
+        ...
+
+    @property
+    def tree(self) -> LaneTree | None:
+        """How the lanes of its only decode step follow each other; None for lanes side by side."""
         ...
 
     def lanes(self, row_count: int, device: torch.device) -> RowLanes:
@@ -124,6 +142,11 @@ class SearchSettings:
     def lane_count(self) -> int:
         """Query positions per row in a decode step."""
         return self.beam_count + self.greedy
+
+    @property
+    def tree(self) -> None:
+        """Its lanes stand side by side."""
+        return None
 
     def lanes(self, row_count: int, device: torch.device) -> Lanes:
         """The lanes of so many rows."""

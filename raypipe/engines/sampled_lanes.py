@@ -14,7 +14,7 @@ from torch import Tensor
 from raypipe.engines.beam_search import is_any_of
 from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import Trace
-from raypipe.engines.separate_lanes import SeparateLanes, trace
+from raypipe.engines.separate_lanes import SteppedLanes, trace
 from raypipe.records import FloatArray, IntArray, Sampling
 
 
@@ -44,12 +44,17 @@ class SampledAnswers:
         """Tokens of the longest answer."""
         return self.sampling.max_new_tokens
 
+    @property
+    def tree(self) -> None:
+        """Its lanes stand side by side."""
+        return None
+
     def lanes(self, row_count: int, device: torch.device) -> SampledLanes:
         """The lanes of so many rows."""
         return SampledLanes(row_count, self, device)
 
 
-class SampledLanes(SeparateLanes):
+class SampledLanes(SteppedLanes):
     """So many samples in every row.
 
     Every draw takes one uniform number, which comes from the seed, the utterance's id, the lane
@@ -146,12 +151,20 @@ def drawn_tokens(logits: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
         >>> int(drawn_tokens(logits, torch.tensor([[0.9]]), Sampling(1, 1, top_p=0.7)))
         1
     """
-    shares = (logits / sampling.temperature).double().softmax(-1)
-    shares, order = shares.sort(dim=-1, descending=True, stable=True)
+    scaled = logits / sampling.temperature
+    if sampling.top_p == 1.0:
+        return _place(scaled.double().softmax(-1), uniform)[..., 0]
+    scaled, order = scaled.sort(dim=-1, descending=True, stable=True)
+    shares = scaled.double().softmax(-1)
+    inside = shares.cumsum(-1) - shares < sampling.top_p
+    return order.gather(-1, _place(shares * inside, uniform))[..., 0]
+
+
+def _place(shares: Tensor, uniform: Tensor) -> Tensor:
+    """First place at which the sum of the shares exceeds its part of the whole."""
     reached = shares.cumsum(-1)
-    if sampling.top_p < 1.0:
-        inside = reached - shares < sampling.top_p
-        reached = (shares * inside).cumsum(-1)
     wanted = uniform[..., None] * reached[..., -1:]
-    place = (reached <= wanted).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-    return order.gather(-1, place)[..., 0]
+    # A place without a share is never the first one, but at the very end of rounding.
+    most = shares.shape[-1] - 1 - (shares.flip(-1) > 0).int().argmax(-1, keepdim=True)
+    place = torch.searchsorted(reached, wanted, right=True)
+    return torch.minimum(place, most)

@@ -27,7 +27,6 @@ class SeparateLanes(ABC):
         self._rows = torch.arange(row_count, device=device)
         self._step = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._finite = torch.ones(row_count, dtype=torch.bool, device=device)
-        self._logprobs = torch.zeros(row_count, steps, lane_count, device=device)
         self.tokens = torch.zeros(row_count, lane_count, dtype=torch.int64, device=device)
         self.parents = torch.arange(lane_count, device=device).repeat(row_count, 1)
 
@@ -63,6 +62,26 @@ class SeparateLanes(ABC):
             for is_finite in finite
         ]
 
+    @abstractmethod
+    def _take(self, rows: Tensor, logits: Tensor) -> None:
+        """Take one step in some rows; raw logits of shape ``(taken, lanes, vocabulary)``."""
+
+    @abstractmethod
+    def _ended(self) -> Tensor:
+        """Which rows have ended in all lanes, shape ``(rows,)``."""
+
+    @abstractmethod
+    def _traces(self, rows: Tensor) -> list[list[Trace]]:
+        """The traces of some rows that are done, and whose numbers are good."""
+
+
+class SteppedLanes(SeparateLanes):
+    """Lanes that say one token after the other."""
+
+    def __init__(self, row_count: int, lane_count: int, steps: int, device: torch.device) -> None:
+        super().__init__(row_count, lane_count, steps, device)
+        self._logprobs = torch.zeros(row_count, steps, lane_count, device=device)
+
     def _begin(self, rows: Tensor, logits: Tensor) -> None:
         """Start some rows anew and take their first step, all lanes from the same logits."""
         self._step[rows] = 0
@@ -70,7 +89,6 @@ class SeparateLanes(ABC):
         self._take(rows, logits[:, None].expand(-1, self.tokens.shape[1], -1))
 
     def _take(self, rows: Tensor, logits: Tensor) -> None:
-        """Take one step in some rows."""
         log_normalisers = torch.logsumexp(logits, -1)
         self._finite[rows] &= torch.isfinite(log_normalisers).all(-1)
         step = self._step[rows]
@@ -90,14 +108,6 @@ class SeparateLanes(ABC):
             slot: number of their step, from 0, shape ``(taken,)``.
             logits: raw logits, shape ``(taken, lanes, vocabulary)``.
         """
-
-    @abstractmethod
-    def _ended(self) -> Tensor:
-        """Which rows have ended in all lanes, shape ``(rows,)``."""
-
-    @abstractmethod
-    def _traces(self, rows: Tensor) -> list[list[Trace]]:
-        """The traces of some rows that are done, and whose numbers are good."""
 
 
 def trace(

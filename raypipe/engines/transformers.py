@@ -38,6 +38,7 @@ from raypipe.engines.lanes import LaneSettings, SearchSettings, Trace
 from raypipe.engines.lazy import load_object
 from raypipe.engines.model_input import PromptLimits
 from raypipe.engines.model_loading import end_ids, load_model
+from raypipe.engines.packed_answers import PackedAnswers
 from raypipe.engines.plain_decoder import PlainDecoder
 from raypipe.engines.replies import as_drawn, check_settings, failure, hypothesis, with_texts
 from raypipe.engines.sampled_lanes import SampledAnswers
@@ -181,8 +182,8 @@ class TransformersEngine:
         """The log-likelihood of every text as the whole answer: same length, same order.
 
         A hypothesis of kind ``text`` for each, in their order: its tokens as the tokenizer writes
-        the text by itself, and the likeliest end token. All texts are lanes of one tree behind the
-        prompt, which is read once. Penalties of a search have no part in the scores.
+        the text by itself, and the likeliest end token. All texts are one tree behind the prompt,
+        which is read once. Penalties of a search have no part in the scores.
 
         Raises:
             EngineError: for a text that the tokenizer makes no tokens of.
@@ -192,10 +193,12 @@ class TransformersEngine:
         for text, token_ids in zip(texts, answers, strict=True):
             if not token_ids:
                 raise EngineError(f"the tokenizer makes no tokens of the text {text!r}")
-        forced = ForcedAnswers(answers, self._end_ids)
-        at_once = _MOST_LOGITS // (forced.lane_count * self._limits.vocabulary)
+        as_lanes = PackedAnswers if self._model is not None else ForcedAnswers
+        given = as_lanes(answers, self._end_ids)
+        at_once = _MOST_LOGITS // (given.lane_count * self._limits.vocabulary)
         row_count = max(1, min(self._batch_size, at_once))
-        replies = self._replies(inputs, self._decoder(forced), forced.max_new_tokens, row_count)
+        longest = max(map(len, answers)) + 1
+        replies = self._replies(inputs, self._decoder(given), longest, row_count)
         return [with_texts(reply, texts) for reply in replies]
 
     def sample(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from raypipe.engines.lanes import LaneTree
+
 if TYPE_CHECKING:
     from raypipe.engines.shared_prefix import Prefix
 
@@ -75,6 +77,7 @@ class TreeCache:
         max_new_tokens: longest hypothesis in tokens; the last one is never fed back.
         device: where the keys and values lie.
         granularity: the window grows in steps of so many slots, a multiple of 16.
+        tree: how the lanes of the only step follow each other; None for lanes side by side.
 
     Attributes:
         first: slot of the window with a row's latest tokens, shape ``(rows,)``; none before it is
@@ -90,6 +93,7 @@ class TreeCache:
         max_new_tokens: int,
         device: torch.device,
         granularity: int = ALIGNMENT,
+        tree: LaneTree | None = None,
     ) -> None:
         self.row_count, self.prompt_capacity = row_count, prompt_capacity
         self._lane_count = lane_count
@@ -119,6 +123,7 @@ class TreeCache:
         self._shared_stop = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._sources = torch.arange(row_count, device=device)
         self._shares = False
+        self._tree = None if tree is None else LaneTree(*(part.to(device) for part in tree))
 
     @property
     def shared(self) -> SharedSlots | None:
@@ -132,8 +137,12 @@ class TreeCache:
 
     @property
     def positions(self) -> Tensor:
-        """Position of the tokens that every row feeds in now, shape ``(rows,)``."""
-        return self._lengths + self._steps - 1
+        """Position of the tokens that every row feeds in now, shape ``(rows, lanes)``.
+
+        ``(rows, 1)`` where lanes stand side by side, and all of a row's have the same.
+        """
+        positions = (self._lengths + self._steps - 1)[:, None]
+        return positions if self._tree is None else positions + self._tree.depths
 
     def start(self, rows: Tensor, lengths: Tensor, prefix: Prefix | None = None) -> PromptSlots:
         """Give some rows to new utterances.
@@ -233,6 +242,11 @@ class TreeCache:
         first = self._border - self._steps * self._lane_count
         torch.add(first[:, None], self._lanes, out=self._slots)
         self._visible.scatter_(3, self._slots[:, None, :, None], True)
+        if self._tree is not None:
+            # All rows are at their only step, whose slots are those before the border.
+            self._visible[..., self._border - self._lane_count : self._border] |= (
+                self._tree.ancestors
+            )
         torch.sub(first, self._window.start, out=self.first)
         torch.add(self._lengths, self._border - self._window.start, out=self.stop)
         torch.add(self._prefix_lengths, self._border - self._window.start, out=self._shared_stop)

@@ -150,6 +150,7 @@ class _Slots:
             settings.max_new_tokens,
             model.device,
             granularity=_SLOTS_PER_GRAPH if make_capture else ALIGNMENT,
+            tree=settings.tree,
         )
         self._graphs = StepGraphs(make_capture()) if make_capture else None
 

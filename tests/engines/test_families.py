@@ -26,6 +26,7 @@ from raypipe.engines.families import FAMILIES, family_of
 from raypipe.engines.forced_lanes import ForcedAnswers
 from raypipe.engines.model_facts import checkpoint_facts, counted_weight_bytes
 from raypipe.engines.model_input import PromptLimits
+from raypipe.engines.packed_answers import PackedAnswers
 from raypipe.engines.plain_decoder import PlainDecoder
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.engines.tree_decoder import TreeDecoder
@@ -146,9 +147,9 @@ def assert_given_answers_are_scored_alike(engine, inputs, generations):
             item.token_ids[:-1] if item.finish_reason == "stop" else item.token_ids
             for item in found
         ]
-        given = ForcedAnswers(tuple(own), engine._end_ids)
-        decoder = engine._decoder(given)
-        (reply,) = engine._replies([model_input], decoder, given.max_new_tokens, 1)
+        as_lanes = ForcedAnswers if engine._model is None else PackedAnswers
+        decoder = engine._decoder(as_lanes(tuple(own), engine._end_ids))
+        (reply,) = engine._replies([model_input], decoder, SEARCH.max_new_tokens + 1, 1)
         for item, scored in zip(found, reply.hypotheses, strict=True):
             # Of several ends the likeliest counts, which a hypothesis need not have.
             same = len(item.token_ids) - (item.token_ids != scored.token_ids[: item.steps])

@@ -24,7 +24,7 @@ def test_a_lane_sees_its_prompt_its_ancestors_and_itself():
     assert visible_slots(second, 1) == [{12, 15, 16, 17, 18, 19, 20}, {13, 14, 16, 17, 18, 19, 20}]
     third = cache.branch(torch.tensor([[1, 0], [0, 1]]))
     assert visible_slots(third, 0) == [{10, 13, 15, 16, 17, 18}, {11, 12, 15, 16, 17, 18}]
-    assert cache.positions.tolist() == [3 + 2, 5 + 2]
+    assert cache.positions.tolist() == [[3 + 2], [5 + 2]]
 
 
 def test_a_row_starts_anew_while_the_other_goes_on():
@@ -36,7 +36,7 @@ def test_a_row_starts_anew_while_the_other_goes_on():
     second = cache.branch(torch.tensor([[1, 0], [0, 0]]))
     assert visible_slots(second, 0) == [{12, 15, 16, 17, 18}, {13, 14, 16, 17, 18}]
     assert visible_slots(second, 1) == [{14, 16, 17}, {15, 16, 17}]
-    assert cache.positions.tolist() == [3 + 1, 2 + 0]
+    assert cache.positions.tolist() == [[3 + 1], [2 + 0]]
 
 
 def read_prompt(cache, rows, values):
@@ -135,4 +135,4 @@ def test_a_row_without_an_utterance_may_go_on_stepping():
     for _ in range(9):
         mask = cache.branch(torch.tensor([[0, 1]]))
     assert mask.shape == (1, 1, 2, 32)
-    assert cache.positions.tolist() == [2 + 1]
+    assert cache.positions.tolist() == [[2 + 1]]

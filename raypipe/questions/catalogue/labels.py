@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raypipe.labels import LabelSet
+from raypipe.questions.cost import Cost, total
 from raypipe.questions.outline import RunOutline
 from raypipe.questions.passes import Pass
 from raypipe.questions.question import Question
-from raypipe.records import TextScores
+from raypipe.records import Hypothesis, TextScores
 
 
 def _passes(outline: RunOutline) -> tuple[Pass, ...]:
@@ -25,6 +28,16 @@ def _forms(labels: LabelSet, *, spaced: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(forms))
 
 
+def _cost(answers: Sequence[Hypothesis], candidates: Sequence[Hypothesis]) -> Cost:
+    """The prompt, and the tokens of all forms, each beginning that several share once."""
+    if not answers:
+        return Cost(None)
+    beginnings = {
+        answer.token_ids[:length] for answer in answers for length in range(1, answer.steps)
+    }
+    return Cost(total([answers[0].prompt_tokens, len(beginnings)]))
+
+
 QUESTION = Question(
     name="labels",
     summary="how likely each label is as the whole answer, as itself and as its adjective, in "
@@ -35,4 +48,5 @@ QUESTION = Question(
     rank=38,
     passes=_passes,
     requires=frozenset({"text_scores"}),
+    cost=_cost,
 )

@@ -35,5 +35,6 @@ QUESTION = Question(
     rank=39,
     passes=_passes,
     requires=labels.QUESTION.requires,
+    cost=labels.QUESTION.cost,
     refusal=_refusal,
 )

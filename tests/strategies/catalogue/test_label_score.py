@@ -37,8 +37,10 @@ def test_a_higher_temperature_is_flatter() -> None:
     assert 0.5 < flat[0] < sharp[0]
 
 
-def test_it_costs_the_prompt_and_the_forms_that_were_read() -> None:
-    assert predicted("label_score", FORMS).model_tokens == 90 + 2 * len(FORMS)
+def test_it_costs_the_prompt_and_every_beginning_of_the_forms_once() -> None:
+    assert predicted("label_score", FORMS).model_tokens == 90 + len(FORMS)
+    longer = [replace(form, token_ids=(7, form.rank, 99)) for form in FORMS]
+    assert predicted("label_score", longer).model_tokens == 90 + 1 + len(FORMS)
 
 
 @pytest.mark.parametrize(
