@@ -51,6 +51,11 @@ def counted(count: int) -> Iterator[int]:
     yield from range(count)
 
 
+def weigh(item: object) -> int:
+    """So many bytes that few items fill a package."""
+    return 3_000_000
+
+
 def pids(count: int) -> Iterator[int]:
     for _ in range(count):
         yield os.getpid()

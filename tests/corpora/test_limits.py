@@ -253,8 +253,9 @@ from raypipe.records import Failure
 for reader, name in [argument.split("=") for argument in sys.argv[1:]]:
     for row in rows_of(reader, Path(name), RecordingLimits(max_duration_s=1800.0)):
         print(row.error_type if isinstance(row, Failure) else "good")
-kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-print(max(resource.getrusage(kind).ru_maxrss for kind in kinds))
+# The process's own peak, without that of the tests' process, which it was forked from.
+(own,) = [line for line in Path("/proc/self/status").open() if line.startswith("VmHWM")]
+print(max(int(own.split()[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 """
 
 

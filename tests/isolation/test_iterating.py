@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from child_worker import counted, pids, poisoned
+from child_worker import counted, pids, poisoned, weigh
 
 from raypipe.errors import CallError, CorpusError, ProcessEndedError
 from raypipe.isolation import iterating
@@ -21,10 +21,6 @@ def no_process_is_left() -> Iterator[None]:
     yield
     while iterating._idle:
         iterating._idle.pop().end()
-
-
-def weigh(item: object) -> int:
-    return 3_000_000
 
 
 def given(make: partial[Iterator[int]], limit_s: float = 60.0) -> Iterator[int]:
