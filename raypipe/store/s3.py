@@ -40,7 +40,8 @@ _PATIENT_REQUEST_TRIES = 2
 """Of boto3 for one request; who is patient repeats it, and wants to know of a failure soon."""
 
 _ARROW_TRIES = 10
-_PATIENT_ARROW_TRIES = 3
+_MOST_ARROW_TRIES = 100
+_LONGEST_ARROW_PAUSE_S = 20.0
 _CHUNK_BYTES = 1 << 20
 _KEYS_PER_PAGE = 1000
 
@@ -275,20 +276,34 @@ class S3Objects:
         )
 
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        """Arrow's S3 client with the same endpoint, for readers of many small ranges."""
-        from pyarrow.fs import AwsStandardS3RetryStrategy, PyFileSystem, S3FileSystem
+        """Arrow's S3 client with the same endpoint, for readers of many small ranges.
 
-        tries = _PATIENT_ARROW_TRIES if self._patience_s else _ARROW_TRIES
-        system: pyarrow.fs.FileSystem = S3FileSystem(
+        It waits for storage by itself. Files that are Python objects could wait and tell so, but
+        Arrow holds Python's lock where it waits for its own threads, which those files need.
+        """
+        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+        tries = max(_ARROW_TRIES, _arrow_tries(self._patience_s))
+        system = S3FileSystem(
             endpoint_override=self._endpoint,
             region=_region(),
             retry_strategy=AwsStandardS3RetryStrategy(max_attempts=tries),
         )
-        if self._patience_s:
-            from raypipe.store.patient_files import PatientFiles
-
-            system = PyFileSystem(PatientFiles(system, lambda: self._patiently(self._list_one)))
         return system, f"{self._bucket}/{self._prefix}".rstrip("/")
+
+
+def _arrow_tries(patience_s: float) -> int:
+    """Tries whose pauses take about so long together.
+
+    The AWS SDK pauses for a random part of 1, 2, 4 … 20 s. It gives a client a hundred repetitions
+    to begin with, and more for what succeeds: some 900 s.
+    """
+    tries, pause_s, waited_s = 1, 1.0, 0.0
+    while waited_s < patience_s and tries < _MOST_ARROW_TRIES:
+        waited_s += pause_s / 2
+        pause_s = min(2 * pause_s, _LONGEST_ARROW_PAUSE_S)
+        tries += 1
+    return tries
 
 
 @lru_cache(maxsize=8)

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from fault_proxy import Fault, Faults
+from pyarrow.fs import S3FileSystem
 
 from raypipe.errors import ObjectMissingError, StoreError
 from raypipe.store import s3 as module
 from raypipe.store.location import Location
+from raypipe.store.patience import storage_patience
 
 DATA = bytes(range(256)) * 4000
 
@@ -161,3 +163,21 @@ def test_listing_goes_beyond_one_page(bucket: Location, monkeypatch: pytest.Monk
     for name in reversed(names):
         bucket.write(f"many/{name}", b"1")
     assert bucket.child("many").list() == names
+
+
+@pytest.mark.parametrize(
+    ("patience_s", "least", "most"), [(0, 0, 1), (60, 45, 60), (900, 870, 900)]
+)
+def test_arrow_s_client_waits_about_as_long_as_the_storage_s_patience(
+    patience_s: float, least: float, most: float
+) -> None:
+    pauses = [min(2.0**number, 20.0) / 2 for number in range(module._arrow_tries(patience_s) - 1)]
+    assert least <= sum(pauses) <= most + 10
+
+
+def test_arrow_reads_without_python_below_it(bucket: Location) -> None:
+    """A file that is a Python object waits for Python's lock, which Arrow may hold meanwhile."""
+    with storage_patience(60):
+        patient = Location.parse(bucket.uri)
+    filesystem, _ = patient.filesystem()
+    assert type(filesystem) is S3FileSystem
