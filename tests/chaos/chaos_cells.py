@@ -78,7 +78,7 @@ _ENDS = (SIGTERM, DRIVER, CTRL_C)
 CELLS = (
     Cell("run", (SIGTERM,), in_ci=True),
     Cell("run", (S3_15,), "S3", in_ci=True),
-    Cell("run", (NODE_KILLED,), nodes=2, in_ci=True),
+    Cell("run", (NODE_KILLED,), nodes=2),
     Cell("run", (*_WORKERS, *_OWN_RAY, *_ENDS, DISK_FULL, SECOND_DRIVER)),
     Cell("run", (*_WORKERS, *_OWN_RAY, *_ENDS, S3_5, S3_60, SECOND_DRIVER), "S3"),
     Cell("run", (NODE_JOINS, NODE_SILENT, HEAD), nodes=2),

@@ -177,6 +177,7 @@ def readable(name: str, data: bytes) -> bytes:
     return data + f"{table.schema.metadata} {table.to_pylist()}".encode()
 
 
+@pytest.mark.slow  # eight commands against a real S3 server: minutes
 def test_secrets_are_in_no_output_log_cache_or_page(
     s3: Any, place: Place, server: ChatServer, encode: Any, tone: Any
 ) -> None:
