@@ -103,6 +103,10 @@ class ProcessEndedError(CallError):
     """A worker's process died, or was killed as it took too long or too much; says how."""
 
 
+class ProcessKilledError(ProcessEndedError):
+    """A worker's process was killed by somebody else, as the kernel does where memory runs out."""
+
+
 class StoreError(RaypipeError):
     """Object storage refuses, or does not keep the promises the commit needs."""
 

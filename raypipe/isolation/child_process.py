@@ -22,7 +22,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from raypipe.errors import CallError, ProcessEndedError, RaypipeError, unexpected
+from raypipe.errors import (
+    CallError,
+    ProcessEndedError,
+    ProcessKilledError,
+    RaypipeError,
+    unexpected,
+)
 from raypipe.isolation.channel import Channel
 from raypipe.isolation.memory_watch import MemoryWatch
 
@@ -162,7 +168,8 @@ class ChildProcess:
             return ProcessEndedError("process_died", "closed its connection")
         self.end()  # of what it has started
         how = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-        return ProcessEndedError("process_died", how)
+        kind = ProcessKilledError if code == -signal.SIGKILL else ProcessEndedError
+        return kind("process_died", how)
 
 
 @dataclass(frozen=True, slots=True)

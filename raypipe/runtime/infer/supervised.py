@@ -20,6 +20,7 @@ from raypipe.errors import (
     EngineError,
     LostEngineError,
     ProcessEndedError,
+    ProcessKilledError,
     UnsupportedError,
 )
 from raypipe.isolation.child_process import ChildProcess
@@ -159,6 +160,12 @@ class SupervisedEngine:
         limit_s = self._limit_s * share
         was_doubtful = self._is_doubtful
         try:
+            return self._call(inputs, request, limit_s)
+        except ProcessKilledError:
+            if share < 1.0:
+                raise
+            # As a rule not the utterances' doing: asked once more as before, they are answered to
+            # the bit as without it, which in parts they might not be.
             return self._call(inputs, request, limit_s)
         except ProcessEndedError:
             raise

@@ -17,6 +17,7 @@ from raypipe.errors import (
     EngineError,
     LostEngineError,
     ProcessEndedError,
+    ProcessKilledError,
     StoppedError,
     UnsupportedError,
 )
@@ -151,6 +152,17 @@ def test_a_part_has_its_share_of_the_time_but_an_eighth_at_least() -> None:
     assert limits[12] == 80
     assert limits[4] == pytest.approx(80 / 3)
     assert limits[1] == 10
+
+
+def test_after_a_process_was_killed_the_same_is_asked_once_more() -> None:
+    """Answers in parts may differ in their last bits from those of the whole."""
+    killed = ProcessKilledError("process_died", "was ended by SIGKILL")
+    engine, log = scripted(killed)
+    assert engine.generate(tagged("u0", "u1"), SEARCH) == ["u0", "u1"]
+    assert names_of(log) == ["load", ["u0", "u1"], "end", "load", ["u0", "u1"]]
+    engine, log = scripted(killed, killed)
+    assert engine.generate(tagged("u0", "u1"), SEARCH) == ["u0", "u1"]
+    assert names_of(log)[-3:] == ["load", ["u0"], ["u1"]]
 
 
 def test_what_does_not_fail_again_leaves_no_error() -> None:
