@@ -8,25 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import Trace
-from raypipe.engines.separate_lanes import SteppedLanes, trace
+from raypipe.engines.separate_lanes import GivenAnswers, SteppedLanes, trace
 from raypipe.records import IntArray
 
 
 @dataclass(frozen=True, slots=True)
-class ForcedAnswers:
-    """Given answers, whose log-likelihood is asked for.
-
-    Attributes:
-        answers: token ids of each, at least one of at least one token, without an end token.
-        end_ids: ids that end an answer; of several the likeliest counts.
-        grammar: none.
-    """
-
-    answers: tuple[tuple[int, ...], ...]
-    end_ids: tuple[int, ...]
-    grammar: GrammarState | None = None
+class ForcedAnswers(GivenAnswers):
+    """Given answers for a decoder that knows lanes only: one lane for each."""
 
     @property
     def lane_count(self) -> int:

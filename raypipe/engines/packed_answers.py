@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import LaneTree, Trace
-from raypipe.engines.separate_lanes import SeparateLanes, trace
+from raypipe.engines.separate_lanes import GivenAnswers, SeparateLanes, trace
 from raypipe.records import IntArray
 
 
@@ -76,20 +75,8 @@ def token_tree(answers: tuple[tuple[int, ...], ...]) -> TokenTree:
 
 
 @dataclass(frozen=True, slots=True)
-class PackedAnswers:
-    """Given answers, whose log-likelihood is asked for, for a decoder of trees.
-
-    :class:`raypipe.engines.forced_lanes.ForcedAnswers` is the same for one that knows lanes only.
-
-    Attributes:
-        answers: token ids of each, at least one of at least one token, without an end token.
-        end_ids: ids that end an answer; of several the likeliest counts.
-        grammar: none.
-    """
-
-    answers: tuple[tuple[int, ...], ...]
-    end_ids: tuple[int, ...]
-    grammar: GrammarState | None = None
+class PackedAnswers(GivenAnswers):
+    """Given answers for a decoder of trees: one lane for each token of theirs."""
 
     @property
     def lane_count(self) -> int:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from raypipe.engines.grammar import GrammarState
 from raypipe.engines.lanes import Trace
 from raypipe.errors import EngineError
 from raypipe.records import FinishReason, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswers:
+    """Given answers, whose log-likelihood is asked for.
+
+    Attributes:
+        answers: token ids of each, at least one of at least one token, without an end token.
+        end_ids: ids that end an answer; of several the likeliest counts.
+        grammar: none.
+    """
+
+    answers: tuple[tuple[int, ...], ...]
+    end_ids: tuple[int, ...]
+    grammar: GrammarState | None = None
 
 
 class SeparateLanes(ABC):
