@@ -30,6 +30,9 @@ _DUMPS = ("Traceback", "*** SIG", "Stack trace", "Aborted!")
 _NO_RAY = "127.0.0.1:1"
 """Where no cluster is: what asks a model there ends with an error."""
 
+_MANY = 6
+"""Faults that are not sure to strike all within some seconds."""
+
 # A node that does not answer is given up after some ten seconds instead of a minute.
 _HEALTH = {
     "health_check_initial_delay_ms": 1000,
@@ -40,9 +43,9 @@ _HEALTH = {
 
 
 def command_of(cell: Cell) -> ChaosCommand:
-    """The command that a cell strikes; a node that joins late needs some work that is left."""
-    pause_s = 2.0 if NODE_JOINS in cell.faults else 0.25
-    return ChaosCommand(cell.command, cell.engine, pause_s)
+    """The command that a cell strikes: slow enough that work is left for its last fault."""
+    pause_s = 1.0 if len(cell.faults) > _MANY else 0.25
+    return ChaosCommand(cell.command, cell.engine, 2.0 if NODE_JOINS in cell.faults else pause_s)
 
 
 class Scene:
