@@ -20,7 +20,6 @@ import tempfile
 from pathlib import Path
 
 import yaml
-
 from bench_overhead import WRITE
 
 TESTS = Path(__file__).parents[1]

@@ -26,7 +26,7 @@ class TimedOptions(FakeOptions):
 
     Attributes:
         utterance_s: that it takes.
-        calls: file to which it writes begin, end (the machine's clock) and utterances of every call.
+        calls: file to which it writes begin and end (machine's clock) and utterances of calls.
     """
 
     utterance_s: float = 0.02
