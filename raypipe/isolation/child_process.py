@@ -38,9 +38,6 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     f"from {__name__} import serve; serve(*json.loads(sys.argv[2]))"
 )
-_LOOK_EVERY_S = 0.01
-"""In 0.05 s a process can take 200 MB more than it may."""
-
 _DIE_S = 10.0
 """Seconds that a process which has closed its connection may take to end."""
 
@@ -139,7 +136,7 @@ class ChildProcess:
         deadline = math.inf if limit_s is None else time.monotonic() + limit_s
         self._memory.begin()
         while True:
-            left_s = max(0.0, min(_LOOK_EVERY_S, deadline - time.monotonic()))
+            left_s = max(0.0, min(self._memory.pause_s, deadline - time.monotonic()))
             try:
                 if multiprocessing.connection.wait([self._channel.fileno()], left_s):
                     return self._channel.receive(None if limit_s is None else deadline)

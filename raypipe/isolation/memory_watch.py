@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import time
 from pathlib import Path
 
 LEAST_LEFT = 0.08
@@ -12,7 +12,10 @@ to get memory back, with 0.05 left, and takes actors."""
 MOST_GROWTH = 0.1
 """Share of the machine's memory that a process may grow by in one call while so little is left."""
 
-_MACHINE_EVERY_S = 0.05  # it takes ten times as long as a look at the process
+_BYTES_PER_S = 8e9
+"""Faster than a process can fill memory: 4e9 were measured."""
+_SHORTEST_S, _LONGEST_S = 0.01, 0.25
+"""Between two looks: where nearly nothing is left, and where it would take long to fill it."""
 
 _PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 _CGROUP_FILES = (
@@ -33,31 +36,32 @@ class MemoryWatch:
     Args:
         pid: number of the process.
         limit_gb: GB (10^9 bytes) that it may take; None for what the machine has.
+
+    Attributes:
+        pause_s: until the next look, in which no process could fill what was left at the last one.
     """
 
     def __init__(self, pid: int, limit_gb: float | None) -> None:
         self._pid, self._limit_gb = pid, limit_gb
         self._before = 0
-        self._next_look_s = 0.0
+        self.pause_s = _SHORTEST_S
 
     def begin(self) -> None:
         """A call begins."""
         self._before = resident_bytes(self._pid)
-        self._next_look_s = 0.0
+        self.pause_s = _SHORTEST_S
 
     def excess(self) -> str | None:
         """What the process did that it may not, in words; None if it may go on."""
-        limit_gb = self._limit_gb
-        if limit_gb is not None and resident_bytes(self._pid) > limit_gb * 1e9:
-            return f"took more than {limit_gb:g} GB of memory"
-        if time.monotonic() < self._next_look_s:
-            return None
-        self._next_look_s = time.monotonic() + _MACHINE_EVERY_S
+        resident = resident_bytes(self._pid)
         total, left = machine_bytes()
-        if left < LEAST_LEFT * total:
-            growth = resident_bytes(self._pid) - self._before
-            if growth > MOST_GROWTH * total:
-                return "filled the memory of the machine"
+        of_machine = left - LEAST_LEFT * total if total else math.inf
+        of_limit = math.inf if self._limit_gb is None else self._limit_gb * 1e9 - resident
+        if of_limit < 0:
+            return f"took more than {self._limit_gb:g} GB of memory"
+        if of_machine < 0 and resident - self._before > MOST_GROWTH * total:
+            return "filled the memory of the machine"
+        self.pause_s = min(max(min(of_machine, of_limit) / _BYTES_PER_S, _SHORTEST_S), _LONGEST_S)
         return None
 
 

@@ -91,3 +91,25 @@ def test_who_fills_the_memory_has_to_go(
     said: str | None,
 ) -> None:
     assert watched(monkeypatch, before, now, left, limit) == said
+
+
+@pytest.mark.parametrize(
+    ("now", "left", "limit", "pause_s"),
+    [
+        (0.1, 0.9, None, 0.25),
+        (0.1, 0.9, 50.0, 0.25),
+        (0.1, 0.9, 10.8, 0.1),  # 0.8 GB more would be too much
+        (0.1, 0.096, None, 0.2),  # the machine has 1.6 GB to spare
+        (0.1, 0.0, None, 0.01),  # others filled it
+    ],
+)
+def test_the_next_look_comes_before_what_is_left_can_be_filled(
+    monkeypatch: pytest.MonkeyPatch, now: float, left: float, limit: float | None, pause_s: float
+) -> None:
+    monkeypatch.setattr(module, "resident_bytes", lambda pid: now * 1e11)
+    monkeypatch.setattr(module, "machine_bytes", lambda: (1e11, left * 1e11))
+    watch = MemoryWatch(1, limit)
+    watch.begin()
+    assert watch.pause_s == 0.01
+    assert watch.excess() is None
+    assert watch.pause_s == pytest.approx(pause_s)
