@@ -204,6 +204,10 @@ class ResourcesConfig(ConfigSection):
         cpus_per_actor: CPUs each replica holds.
         batch_size: utterances decoded together in one replica; ``auto`` for what fits into the
             memory of a GPU, 128 at most, and 16 without one.
+        shards_per_call: consecutive shards that a replica answers in one call: its rows run empty
+            only at the end of one, and an interrupted run asks a whole call again. ``auto`` for
+            what fills all rows 25 times, but for 32 calls at least in a run and four hours of audio
+            at most in one; one for endpoints and where clips are asked several questions in turn.
         threads_per_actor: torch threads of a replica; None for its share of the machine.
         frontend_workers: actors that decode audio and make features.
         cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
@@ -211,7 +215,7 @@ class ResourcesConfig(ConfigSection):
             In half precision close hypotheses may change places, as with another batch size.
         isolate: hold the model in a process of its own, which an utterance may end; False lets a
             debugger in. Endpoints need none.
-        call_timeout_s: seconds that the engine may take over the utterances of a shard, before the
+        call_timeout_s: seconds that the engine may take over the utterances of a call, before the
             one that holds it up is looked for. Loading the model is not counted.
         load_timeout_s: seconds that loading the model may take, files that are fetched included.
         engine_memory_gb: GB (10^9 bytes) of main memory that the model's process may take; more
@@ -223,6 +227,7 @@ class ResourcesConfig(ConfigSection):
     gpus_per_actor: Auto | Annotated[float, Field(ge=0)] = "auto"
     cpus_per_actor: float = Field(default=1, ge=0)
     batch_size: Auto | Annotated[int, Field(ge=1)] = "auto"
+    shards_per_call: Auto | Annotated[int, Field(ge=1)] = "auto"
     threads_per_actor: int | None = Field(default=None, ge=1)
     frontend_workers: int = Field(default=1, ge=1)
     cuda_graphs: bool | None = None

@@ -35,6 +35,7 @@ from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import make_plan
 from raypipe.runtime.infer.preparing import prepare_shard
 from raypipe.runtime.infer.shard_work import answer_shard
+from raypipe.runtime.infer.spans import spans_of
 from raypipe.runtime.infer.stages import shard_stream
 from raypipe.runtime.ray.session import ray_session
 from raypipe.shards import write_shards
@@ -48,9 +49,8 @@ def run_rate(config: RunConfig, folder: Path) -> dict[str, float]:
     """Utterances/s of a run in full swing, and the engine's share of that time."""
     config = config.model_copy(update={"output": str(folder)})
     (model_run,) = make_plan(config).model_runs
-    for _ in shard_stream(model_run.pending, model_run.config, model_run.context).iter_batches(
-        batch_size=1
-    ):
+    stream = shard_stream(spans_of(model_run), model_run.config, model_run.context)
+    for _ in stream.iter_batches(batch_size=1):
         pass
     # Each shard's file of timings is written with its tables.
     written = sorted(folder.glob(f"**/{TIMINGS}/**/*.json"), key=lambda path: path.stat().st_mtime)

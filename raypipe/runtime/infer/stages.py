@@ -1,7 +1,7 @@
 """The stream's stages on Ray Data: thin coats over :mod:`raypipe.runtime.infer.shard_work`.
 
-A shard travels as one row with one binary cell. Ray Data cuts and merges blocks by size, never a
-row, so a shard can be neither split nor joined with another on its way to its commit.
+A span of shards travels as one row with one binary cell. Ray Data cuts and merges blocks by size,
+never a row, so a span can be neither split nor joined with another on its way to its commit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import logging
 import math
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -24,15 +25,19 @@ from raypipe.records import Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_frontend, models_awaited
 from raypipe.runtime.infer.pools import PoolSize, pool_size
-from raypipe.runtime.infer.preparing import PreparedShard
 from raypipe.runtime.infer.shard_work import (
     AnsweredShard,
     ShardSummary,
     StoppedShard,
-    answer_shard,
     commit_shard,
     recommit_shard,
-    verify_shard,
+)
+from raypipe.runtime.infer.spans import (
+    AnsweredSpan,
+    PreparedSpan,
+    Span,
+    answer_span,
+    verify_span,
 )
 from raypipe.runtime.infer.supervised import SupervisedEngine, run_engine
 from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
@@ -44,13 +49,12 @@ _logger = logging.getLogger(__name__)
 _Loaded = TypeVar("_Loaded")
 
 
-def _pack(shard: str, work: object) -> pa.Table:
-    payload = pa.array([pickle.dumps(work, protocol=5)], pa.large_binary())
-    return pa.table({"shard": [shard], "payload": payload})
+def _pack(work: object) -> pa.Table:
+    return pa.table({"payload": pa.array([pickle.dumps(work, protocol=5)], pa.large_binary())})
 
 
 def _unpack(batch: pa.Table) -> Any:
-    """The one shard in a batch; read in place, without copying its bytes."""
+    """The one span in a batch; read in place, without copying its bytes."""
     return pickle.loads(batch["payload"][0].as_buffer())
 
 
@@ -61,14 +65,17 @@ class PrepareStage:
         self._preparing = SupervisedPreparing(config, context)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Prepare the one shard in the batch, or say why that cannot be."""
-        task: ShardTask = _unpack(batch)
-        if task.generated:
-            return _pack(task.entry.name, task)
-        try:
-            return _pack(task.entry.name, self._preparing.prepare(task))
-        except Exception as error:  # Ray would tell it with the stacks of all processes in between
-            return _pack(task.entry.name, _stopped(task, error))
+        """Prepare the shards in the batch, or say why that cannot be."""
+        span: Span = _unpack(batch)
+        if span.is_generated:
+            return batch
+        shards = []
+        for task in span.tasks:
+            try:
+                shards.append(self._preparing.prepare(task))
+            except Exception as error:  # Ray would tell it with the stacks of all processes
+                return _pack(_stopped(task, error))
+        return _pack(PreparedSpan(span, tuple(shards)))
 
 
 def _stopped(task: ShardTask, error: Exception, answered: int = 0) -> StoppedShard:
@@ -99,23 +106,23 @@ class _AskingStage:
             self._fault = f"model {model.label} cannot be loaded: {kind}{told}"
             return None
 
-    def _finish(self, task: ShardTask, answer: Callable[[], AnsweredShard]) -> pa.Table:
-        """The answered shard, or why the engine stopped before it."""
-        done: AnsweredShard | StoppedShard
+    def _finish(self, span: Span, answer: Callable[[], AnsweredSpan]) -> pa.Table:
+        """The answered shards, or why the engine stopped before them."""
+        task = span.tasks[0]
+        done: AnsweredSpan | StoppedShard
         if self._fault is not None:
-            done = StoppedShard(task, self._fault, self._answered, "EngineError")
-            return _pack(task.entry.name, done)
+            return _pack(StoppedShard(task, self._fault, self._answered, "EngineError"))
         try:
             done = answer()
-            self._answered += 1
+            self._answered += len(span.missing)
         except StoppedError as error:
             done = StoppedShard(task, str(error), self._answered)
         except LostEngineError as error:
-            self._fault = f"model {self._label} is lost at shard {task.entry.name}: {error}"
+            self._fault = f"model {self._label} is lost at {span.name}: {error}"
             done = StoppedShard(task, self._fault, self._answered, "EngineError")
         except Exception as error:
             done = _stopped(task, error, self._answered)
-        return _pack(task.entry.name, done)
+        return _pack(done)
 
 
 class EngineStage(_AskingStage):
@@ -140,17 +147,17 @@ class EngineStage(_AskingStage):
         self._model = self._load(config.model, load)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Answer the one shard in the batch, or say why the engine stopped before it."""
-        work: PreparedShard | StoppedShard | ShardTask = _unpack(batch)
-        if not isinstance(work, PreparedShard):
+        """Answer the shards in the batch, or say why the engine stopped before them."""
+        work: PreparedSpan | StoppedShard | Span = _unpack(batch)
+        if not isinstance(work, PreparedSpan):
             return batch
-        return self._finish(work.task, lambda: self._answer(work))
+        return self._finish(work.span, lambda: self._answer(work))
 
-    def _answer(self, work: PreparedShard) -> AnsweredShard:
+    def _answer(self, work: PreparedSpan) -> AnsweredSpan:
         assert self._model is not None
         frontend, engine = self._model
         verifier = None if frontend is None else (frontend, engine)
-        return answer_shard(work, self._context, engine, verifier)
+        return answer_span(work, self._context, engine, verifier)
 
 
 class VerifyStage(_AskingStage):
@@ -170,15 +177,15 @@ class VerifyStage(_AskingStage):
         self._verifier = self._load(verifier.model, load)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Verify the one shard in the batch, or say why the engine stopped before it."""
-        work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
-        if not isinstance(work, AnsweredShard):
+        """Verify the shards in the batch, or say why the engine stopped before them."""
+        work: AnsweredSpan | StoppedShard | Span = _unpack(batch)
+        if not isinstance(work, AnsweredSpan):
             return batch
-        return self._finish(work.task, lambda: self._verify(work))
+        return self._finish(work.span, lambda: self._verify(work))
 
-    def _verify(self, work: AnsweredShard) -> AnsweredShard:
+    def _verify(self, work: AnsweredSpan) -> AnsweredSpan:
         assert self._verifier is not None
-        return verify_shard(work, self._context, self._verifier)
+        return verify_span(work, self._context, self._verifier)
 
 
 def _has_another_verifier(context: RunContext) -> bool:
@@ -186,19 +193,34 @@ def _has_another_verifier(context: RunContext) -> bool:
 
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
-    """Write one shard's objects and report its counts, or why that cannot be."""
-    work: AnsweredShard | StoppedShard | ShardTask = _unpack(batch)
+    """Write the objects of a span's shards and report their counts, or why that cannot be."""
+    work: AnsweredSpan | StoppedShard | Span = _unpack(batch)
+    if isinstance(work, StoppedShard):
+        summaries = [_given_up(work)]
+    elif isinstance(work, Span):
+        summaries = [
+            _committed(task, partial(recommit_shard, task, context)) for task in work.tasks
+        ]
+    else:
+        summaries = [
+            _committed(shard.task, partial(_written, shard, context)) for shard in work.missing
+        ]
+    return pa.Table.from_pylist(
+        [dataclasses.asdict(summary) for summary in summaries], schema=_SUMMARY
+    )
+
+
+def _written(shard: AnsweredShard, context: RunContext) -> ShardSummary:
+    summary = commit_shard(shard, context)
+    count_answers(context.model, shard.rows.timings, shard.rows.answers)
+    return summary
+
+
+def _committed(task: ShardTask, commit: Callable[[], ShardSummary]) -> ShardSummary:
     try:
-        if isinstance(work, StoppedShard):
-            summary = _given_up(work)
-        elif isinstance(work, ShardTask):
-            summary = recommit_shard(work, context)
-        else:
-            summary = commit_shard(work, context)
-            count_answers(context.model, work.rows.timings, work.rows.answers)
+        return commit()
     except Exception as error:
-        summary = _given_up(_stopped(work if isinstance(work, ShardTask) else work.task, error))
-    return pa.Table.from_pylist([dataclasses.asdict(summary)], schema=_SUMMARY)
+        return _given_up(_stopped(task, error))
 
 
 def _given_up(shard: StoppedShard) -> ShardSummary:
@@ -221,9 +243,7 @@ _SUMMARY = pa.schema(
 )
 
 
-def shard_stream(
-    tasks: list[ShardTask], config: RunConfig, context: RunContext
-) -> ray.data.Dataset:
+def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) -> ray.data.Dataset:
     """The whole stream, lazily: one small summary row comes out for every shard.
 
     Shards that only need their CPU part still pass the model's actors, as an empty hand-over.
@@ -231,7 +251,7 @@ def shard_stream(
     resources = config.resources
     # Ray 2.60 offers the retry limits in no other way than the one it deprecates.
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
-    rows = [{"shard": task.entry.name, "payload": pickle.dumps(task)} for task in tasks]
+    rows = [{"payload": pickle.dumps(span)} for span in spans]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     front = ResourcesConfig(
         actors=resources.frontend_workers, gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND

@@ -14,6 +14,7 @@ from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched
 from raypipe.runtime.infer.plan import ModelRun, replanned
 from raypipe.runtime.infer.shard_work import ShardSummary
+from raypipe.runtime.infer.spans import spans_of
 from raypipe.runtime.infer.stages import model_pools, required, shard_stream
 from raypipe.runtime.ray.losses import going_on, wait_for_room
 from raypipe.runtime.ray.session import check_resources
@@ -51,7 +52,7 @@ def _once(model_run: ModelRun, progress: RunProgress) -> Iterator[ShardSummary]:
     needs = required(config, context)
     check_resources(**needs)
     watch = ClusterWatch(partial(model_pools, config, context), needs)
-    stream = shard_stream(model_run.pending, config, context)
+    stream = shard_stream(spans_of(model_run), config, context)
     with watched(stream, lambda: watch.look(progress.quiet_s, left)):
         for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
             for row in batch.to_pylist():
