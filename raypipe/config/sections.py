@@ -206,7 +206,7 @@ class ResourcesConfig(ConfigSection):
             memory of a GPU, 128 at most, and 16 without one.
         shards_per_call: consecutive shards that a replica answers in one call: its rows run empty
             only at the end of one, and an interrupted run asks a whole call again. ``auto`` for
-            what fills all rows 25 times, but for 32 calls at least in a run and four hours of audio
+            what fills all rows 40 times, but for 32 calls at least in a run and four hours of audio
             at most in one; one for endpoints and where clips are asked several questions in turn.
         threads_per_actor: torch threads of a replica; None for its share of the machine.
         frontend_workers: actors that decode audio and make features.

@@ -66,3 +66,25 @@ def test_a_killed_run_continues_to_the_same_bytes(
     runs.run(many_shards, calm, resources={"threads_per_actor": 1})
     assert runs.tables(killed) == runs.tables(calm)
     assert not [path for path in killed.rglob("*") if path.suffix == ".tmp"]
+
+
+def test_shards_of_one_call_come_out_the_same_whatever_is_missing(
+    many_shards: Path, tmp_path: Path, runs: Any, ray_cluster: None
+) -> None:
+    changes: dict[str, Any] = {"resources": {"threads_per_actor": 1, "shards_per_call": 3}}
+    calm, broken = tmp_path / "calm", tmp_path / "broken"
+    runs.run(many_shards, calm, **changes)
+    changes["resources"] |= {"actors": 2, "cpus_per_actor": 0.5}
+    runs.run(many_shards, broken, **changes)
+    whole = runs.tables(broken)
+    assert whole == runs.tables(calm)
+    # In the middle of a call, its first and its last one; with what the model said, and without.
+    gone = [name for name in whole if "shard-000004" in name or "predictions" in name]
+    gone = [name for name in gone if any(f"-00000{number}." in name for number in (0, 4, 5))]
+    for name in [*gone, *(name for name in whole if name.startswith("metrics"))]:
+        (broken / name).unlink()
+    (broken / "run.json").unlink()
+    kept = {name: (broken / name).stat().st_mtime_ns for name in runs.tables(broken)}
+    runs.run(many_shards, broken, **changes)
+    assert runs.tables(broken) == whole
+    assert {name: (broken / name).stat().st_mtime_ns for name in kept} == kept

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from counted_rows import answer_lengths, steps_in_calls, steps_of
 from in_process import InProcess, utterance
 
 from raypipe.records import Failure
@@ -92,22 +93,32 @@ class TestAuto:
         task = replace(task, entry=entry, take=rows)
         return shards_per_call(replace(run, tasks=(task,) * shards))
 
-    def test_a_call_fills_every_row_25_times(self, many: InProcess) -> None:
-        assert self.chosen(many) == 8
-        assert self.chosen(many, resources={"batch_size": 128}) == 16
+    def test_a_call_fills_every_row_40_times(self, many: InProcess) -> None:
+        assert self.chosen(many) == 13
+        assert self.chosen(many, resources={"batch_size": 32}) == 7
         assert self.chosen(many, rows=5_000) == 1
-        assert self.chosen(many, seconds=None) == 8
+        assert self.chosen(many, seconds=None) == 13
 
     def test_a_run_is_32_calls_at_least(self, many: InProcess) -> None:
         assert [self.chosen(many, shards=shards) for shards in (3, 63, 64, 200)] == [1, 1, 2, 6]
 
     def test_a_call_holds_four_hours_at_most(self, many: InProcess) -> None:
+        assert self.chosen(many, resources={"batch_size": 128}) == 18
         assert self.chosen(many, seconds=30.0) == 2
         assert self.chosen(many, seconds=60.0, rows=400) == 1
 
+    def test_of_so_large_a_call_3_percent_of_the_steps_are_lost_at_most(
+        self, many: InProcess
+    ) -> None:
+        size = 200 * self.chosen(many)
+        lengths = answer_lengths(4 * size)
+        endless = steps_of(lengths, 64)
+        assert endless < steps_in_calls(lengths, 64, size) <= 1.03 * endless
+        assert steps_in_calls(lengths, 64, 200) > 1.2 * endless
+
     def test_prompts_count_as_they_are_asked_together(self, many: InProcess) -> None:
         prompts = [{"name": one, "template": "distribution"} for one in ("a", "b")]
-        assert self.chosen(many, prompts=prompts) == 4
+        assert self.chosen(many, prompts=prompts) == 7
 
     def test_several_questions_in_turn_are_asked_by_shard(self, many: InProcess) -> None:
         assert self.chosen(many, strategies=["greedy", "cot"]) == 1
