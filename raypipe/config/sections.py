@@ -209,7 +209,8 @@ class ResourcesConfig(ConfigSection):
             what fills all rows 40 times, but for 32 calls at least in a run and four hours of audio
             at most in one; one for endpoints and where clips are asked several questions in turn.
         threads_per_actor: torch threads of a replica; None for its share of the machine.
-        frontend_workers: actors that decode audio and make features.
+        frontend_workers: actors that decode audio and make features; ``auto`` for one that feeds
+            four GPUs with clips of 4 s, by the clips' mean length, and one without GPUs.
         cuda_graphs: replay decode steps as CUDA graphs; None for wherever there is a GPU.
         fused: run layers of the model as fewer, compiled kernels; None for wherever there is a GPU.
             In half precision close hypotheses may change places, as with another batch size.
@@ -229,7 +230,7 @@ class ResourcesConfig(ConfigSection):
     batch_size: Auto | Annotated[int, Field(ge=1)] = "auto"
     shards_per_call: Auto | Annotated[int, Field(ge=1)] = "auto"
     threads_per_actor: int | None = Field(default=None, ge=1)
-    frontend_workers: int = Field(default=1, ge=1)
+    frontend_workers: Auto | Annotated[int, Field(ge=1)] = "auto"
     cuda_graphs: bool | None = None
     fused: bool | None = None
     isolate: bool = True

@@ -155,6 +155,7 @@ class RunContext:
         emotion_tokens: what the recorded logits are aligned with.
         truth: label table in the place of the shards' labels; None for those.
         attribute_scales: of the answers about attributes; None where they are not asked for.
+        clip_s: mean seconds of a clip; 0 where no index says so.
     """
 
     run: str
@@ -181,6 +182,7 @@ class RunContext:
     prediction_fingerprint: str
     truth: PlacedTable | None = None
     attribute_scales: AttributeScales | None = None
+    clip_s: float = 0.0
 
     @property
     def asks_silence(self) -> bool:

@@ -288,6 +288,7 @@ def unchecked_contexts(
                 prediction_fingerprint=prediction,
                 truth=truth.instead,
                 attribute_scales=config.attribute_scales,
+                clip_s=(index.duration_s or 0.0) / index.rows if index.rows else 0.0,
             )
         )
     return config, tuple(contexts)

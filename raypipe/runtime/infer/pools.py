@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import ray
@@ -9,6 +10,9 @@ import ray
 from raypipe.config import ModelConfig, ResourcesConfig
 from raypipe.engines.plugins import load_plugin
 from raypipe.runtime.ray.session import nodes_with_cpus, possible_resources
+
+_CLIP_S_PER_FRONTEND = 16.0
+"""Mean seconds of a clip, times GPUs, that one frontend keeps busy: four GPUs of 4 s clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +54,22 @@ def pool_size(resources: ResourcesConfig, model: ModelConfig, stages: int = 1) -
     most = resources.actors_on(possible_resources().get("GPU", 0), stages)
     now = resources.actors_on(ray.cluster_resources().get("GPU", 0), stages)
     return PoolSize(1 if now < most else now, now, most)
+
+
+def frontend_pool(resources: ResourcesConfig, models: PoolSize, clip_s: float) -> PoolSize:
+    """Actors of the stage that decodes audio and makes features.
+
+    Args:
+        resources: of the run.
+        models: size of the pool that they feed.
+        clip_s: mean seconds of a clip.
+    """
+    if resources.frontend_workers != "auto":
+        return PoolSize.fixed(resources.frontend_workers)
+    if not resources.gpus:
+        return PoolSize.fixed(1)  # far slower than what feeds them
+
+    def feeding(actors: int) -> int:
+        return max(1, math.ceil(actors * resources.gpus * clip_s / _CLIP_S_PER_FRONTEND))
+
+    return PoolSize(feeding(models.fewest), feeding(models.now), feeding(models.most))

@@ -24,7 +24,7 @@ from raypipe.errors import LostEngineError, RaypipeError, StoppedError
 from raypipe.records import Search
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_frontend, models_awaited
-from raypipe.runtime.infer.pools import PoolSize, pool_size
+from raypipe.runtime.infer.pools import PoolSize, frontend_pool, pool_size
 from raypipe.runtime.infer.shard_work import (
     AnsweredShard,
     ShardSummary,
@@ -248,16 +248,12 @@ def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) 
 
     Shards that only need their CPU part still pass the model's actors, as an empty hand-over.
     """
-    resources = config.resources
     # Ray 2.60 offers the retry limits in no other way than the one it deprecates.
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
     rows = [{"payload": pickle.dumps(span)} for span in spans]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
-    front = ResourcesConfig(
-        actors=resources.frontend_workers, gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND
-    )
-    readers = PoolSize.fixed(resources.frontend_workers)
-    prepared = _pool(source, PrepareStage, (config, context), front, readers)
+    front = ResourcesConfig(gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND)
+    prepared = _pool(source, PrepareStage, (config, context), front, _frontends(config, context))
     answered = prepared
     for stage, own, size in _model_stages(config, context):
         answered = _pool(answered, stage, (config, context), own, size)
@@ -302,7 +298,7 @@ def required(config: RunConfig, context: RunContext) -> dict[str, float]:
     model_cpus = sum(actors * own.cpus_per_actor for own, actors in pools)
     return {
         "gpus": sum(actors * own.gpus for own, actors in pools),
-        "cpus": model_cpus + front_and_end_cpus(config),
+        "cpus": model_cpus + front_and_end_cpus(config, context),
     }
 
 
@@ -317,7 +313,7 @@ def _model_stages(
         verifier = config.as_verifier()
         stages.append((VerifyStage, verifier.model, verifier.resources))
     have = possible_resources()
-    cpus = have.get("CPU", 0.0) - front_and_end_cpus(config)
+    cpus = have.get("CPU", 0.0) - front_and_end_cpus(config, context)
     sized = []
     for stage, model, own in stages:
         room = cpus / own.cpus_per_actor if own.cpus_per_actor else math.inf
@@ -333,9 +329,20 @@ def model_pools(config: RunConfig, context: RunContext) -> list[PoolSize]:
     return [size for _, _, size in _model_stages(config, context)]
 
 
-def front_and_end_cpus(config: RunConfig) -> float:
+def _frontends(config: RunConfig, context: RunContext) -> PoolSize:
+    """Actors that decode audio and make features, where there is room beside the model's."""
+    own = config.resources
+    stages = 1 + _has_another_verifier(context)
+    models = pool_size(own, config.model, stages)
+    cpus = possible_resources().get("CPU", 0.0) - CPUS_PER_COMMIT
+    left = cpus - stages * models.now * own.cpus_per_actor
+    wanted = frontend_pool(own, models, context.clip_s)
+    return wanted if own.frontend_workers != "auto" else wanted.within(left / CPUS_PER_FRONTEND)
+
+
+def front_and_end_cpus(config: RunConfig, context: RunContext) -> float:
     """CPUs of the stages without a model."""
-    return config.resources.frontend_workers * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
+    return _frontends(config, context).now * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
 
 
 # Shares of a CPU, so that one model actor, one reader and one writer fit on two CPUs: a stream

@@ -9,7 +9,7 @@ import pytest
 from raypipe.config import ModelConfig, ResourcesConfig
 from raypipe.config.api import ApiConfig
 from raypipe.runtime.infer import pools
-from raypipe.runtime.infer.pools import PoolSize, pool_size
+from raypipe.runtime.infer.pools import PoolSize, frontend_pool, pool_size
 
 
 def cluster(
@@ -76,3 +76,23 @@ def test_a_pool_is_no_larger_than_there_is_room(
 ) -> None:
     """Actors that take neither CPUs nor GPUs, such as an endpoint's, have room without an end."""
     assert sizes(PoolSize(2, 3, 8).within(room)) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "models", "clip_s", "expected"),
+    [
+        (ON_GPUS, PoolSize.fixed(1), 4.0, (1, 1, 1)),
+        (ON_GPUS, PoolSize.fixed(4), 4.0, (1, 1, 1)),
+        (ON_GPUS, PoolSize.fixed(5), 4.0, (2, 2, 2)),
+        (ON_GPUS, PoolSize.fixed(8), 30.0, (15, 15, 15)),
+        (ON_GPUS, PoolSize(1, 2, 16), 8.0, (1, 1, 8)),
+        (ResourcesConfig(gpus_per_actor=2), PoolSize.fixed(4), 4.0, (2, 2, 2)),
+        (ON_GPUS, PoolSize.fixed(8), 0.0, (1, 1, 1)),  # no index says how long clips are
+        (ResourcesConfig(gpus_per_actor=0), PoolSize.fixed(9), 30.0, (1, 1, 1)),
+        (ResourcesConfig(gpus_per_actor=1, frontend_workers=3), PoolSize.fixed(9), 30.0, (3, 3, 3)),
+    ],
+)
+def test_frontends_follow_the_gpus_and_the_clips(
+    resources: ResourcesConfig, models: PoolSize, clip_s: float, expected: tuple[int, int, int]
+) -> None:
+    assert sizes(frontend_pool(resources, models, clip_s)) == expected
