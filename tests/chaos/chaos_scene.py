@@ -146,7 +146,8 @@ class Scene:
         told: list[tuple[Fault, Faulted]] = []
         run = self._start()
         for fault, part in zip(self.cell.faults, self._moments(), strict=True):
-            while not run.reaches(partial(self._is_due, part, run)):
+            restarts = sum(by is run and before.says == STARTS_AGAIN for before, by in told)
+            while not run.reaches(partial(self._is_due, part, run, restarts)):
                 run = self._once_more(run, struck)
             time.sleep(self.world.random.uniform(0.0, self.command.pause_s))
             fault.strike(self.world, run)
@@ -165,10 +166,12 @@ class Scene:
             assert "Traceback" not in by.said, by.said
         return struck
 
-    def _is_due(self, part: int, run: Faulted) -> bool:
+    def _is_due(self, part: int, run: Faulted, restarts: int) -> bool:
         """Whether a command is under way, after its own restarts too, and so much is done."""
+        said = run.log.read_text(errors="replace").split(STARTS_AGAIN)
         return (
-            " done, " in run.said.rpartition(STARTS_AGAIN)[2]
+            len(said) > restarts
+            and " done, " in said[-1]
             and self.command.done(self.output) >= part
         )
 
