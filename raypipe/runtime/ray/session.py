@@ -45,6 +45,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     Raises:
         ConfigError: if the cluster does not answer, wants a token or asks for none, or has another
             Ray or Python.
+        ClusterError: if a local Ray does not start.
     """
     if ray.is_initialized():
         _configure_data()
@@ -113,14 +114,23 @@ def _join(address: str) -> None:
 
 
 def _start_local() -> None:
-    with _loopback_only():
-        ray.init(
-            address="local",  # never somebody's cluster that happens to run on this machine
-            num_cpus=max(2, os.cpu_count() or 1),
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,  # a stage's error arrives as an exception; its chatter need not
-        )
+    """Start a Ray of this process's own.
+
+    Raises:
+        ClusterError: if it does not start, as on a machine that is too busy or too full.
+    """
+    try:
+        with _loopback_only():
+            ray.init(
+                address="local",  # never somebody's cluster that happens to run on this machine
+                num_cpus=max(2, os.cpu_count() or 1),
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,  # a stage's error comes as an exception; its chatter need not
+            )
+    except Exception as error:  # Ray has no class for it
+        told = " ".join(str(error).split())
+        raise ClusterError(f"a local Ray did not start: {told[:_LONGEST_REASON]}") from error
 
 
 @contextmanager

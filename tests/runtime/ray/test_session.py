@@ -196,6 +196,19 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / ".ray" / "auth_token"
 
 
+def test_a_ray_that_does_not_start_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_busy(**_: object) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", too_busy)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(session, "keep_token_private", lambda: None)
+    told = r"^a local Ray did not start: The current node timed out during startup\.$"
+    with pytest.raises(ClusterError, match=told), ray_session():
+        pass
+
+
 def test_a_token_is_made_that_only_its_user_reads(token: Path) -> None:
     keep_token_private()
     made = token.read_text()
