@@ -129,20 +129,25 @@ class BeamLanes:
         return self._take(rows, logits[:, None], log_normalisers[:, None], own)
 
     def advance(
-        self, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None = None
+        self,
+        logits: Tensor,
+        log_normalisers: Tensor,
+        own: TokenScores | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Take one step in every row.
+        """Take one step in every row, or in some.
 
         Args:
             logits: of the running beams, shape ``(rows, B, vocabulary)``, float32; as in
                 :meth:`start`.
             log_normalisers: shape ``(rows, B)``.
             own: as in :meth:`start`.
+            rows: which rows, shape ``(rows,)``; None for all.
 
         Returns:
             The tokens to feed next and the beams they continue, shape ``(rows, B)`` each.
         """
-        return self._take(self._rows, logits, log_normalisers, own)
+        return self._take(self._rows if rows is None else rows, logits, log_normalisers, own)
 
     def _take(
         self, rows: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None
@@ -317,10 +322,14 @@ class GreedyLane:
         return self._take(rows, logits, log_normalisers, own)
 
     def advance(
-        self, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None = None
+        self,
+        logits: Tensor,
+        log_normalisers: Tensor,
+        own: TokenScores | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """Take one step in every row; shapes as in :meth:`start`."""
-        return self._take(self._rows, logits, log_normalisers, own)
+        """Take one step in every row, or in some; shapes as in :meth:`start`."""
+        return self._take(self._rows if rows is None else rows, logits, log_normalisers, own)
 
     def _take(
         self, rows: Tensor, logits: Tensor, log_normalisers: Tensor, own: TokenScores | None

@@ -130,13 +130,15 @@ class GrammarState:
     Args:
         matcher: the library's own state; None where nothing may follow.
         ends: ids that end an answer.
+        before: what identifies the tokens that were allowed one token earlier.
     """
 
-    __slots__ = ("__weakref__", "_after", "_allowed", "_ends", "_matcher")
+    __slots__ = ("__weakref__", "_after", "_allowed", "_before", "_ends", "_mark", "_matcher")
 
-    def __init__(self, matcher: LLMatcher | None, ends: PackedBits) -> None:
-        self._matcher, self._ends = matcher, ends
+    def __init__(self, matcher: LLMatcher | None, ends: PackedBits, before: int = 0) -> None:
+        self._matcher, self._ends, self._before = matcher, ends, before
         self._allowed: PackedBits | None = None
+        self._mark: int | None = None
         self._after: WeakValueDictionary[int, GrammarState] = WeakValueDictionary()
 
     def nowhere(self) -> GrammarState:
@@ -150,15 +152,51 @@ class GrammarState:
             self._allowed = self._find_allowed()
         return self._allowed
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether any token may come next."""
+        return self._matcher is not None
+
+    @property
+    def kinds(self) -> tuple[tuple[int, ...], ...]:
+        """Kinds of place in an answer that this is, the narrower one first.
+
+        Places of one kind allow the same tokens; in the narrower sense the ones before them do,
+        too.
+        """
+        mark = self._own_mark()
+        return (self._before, mark), (mark,)
+
+    def forced(self) -> int | None:
+        """The only token that may come next, or the usual one of the only text that may.
+
+        Other tokenisations of that text may be allowed as well. None where there is a choice of
+        texts, or the answer may end.
+        """
+        if self._matcher is None:
+            return None
+        allowed = np.flatnonzero(np.unpackbits(self.allowed, bitorder="little"))
+        if len(allowed) == 1:
+            return int(allowed[0])
+        matcher = self._matcher.deep_copy()
+        # The library tells tokens of a text only once it was asked for the text.
+        matcher.compute_ff_bytes()
+        return next(iter(matcher.compute_ff_tokens()), None)
+
     def after(self, token_id: int) -> GrammarState:
         """State after one more token; one that allows nothing if there is none."""
         if self._matcher is None:
             return self
         state = self._after.get(token_id)
         if state is None:
-            state = GrammarState(self._matcher_after(token_id), self._ends)
+            state = GrammarState(self._matcher_after(token_id), self._ends, self._own_mark())
             self._after[token_id] = state
         return state
+
+    def _own_mark(self) -> int:
+        if self._mark is None:
+            self._mark = hash(self.allowed.tobytes())
+        return self._mark
 
     def _matcher_after(self, token_id: int) -> LLMatcher | None:
         if self._matcher is None or not _holds(self.allowed, token_id):

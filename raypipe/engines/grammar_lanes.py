@@ -43,12 +43,20 @@ class GrammarLanes:
         """Logits after prompts as the search sees them, shape ``(started, vocabulary)``."""
         return masked(logits, _on_device([self._start], logits.device))
 
-    def before_step(self, logits: Tensor) -> Tensor:
-        """Logits of all lanes as the search sees them, shape ``(rows, lanes, vocabulary)``.
+    def states(self, row: int) -> list[GrammarState]:
+        """Where each lane of a row is."""
+        return self._states[row]
+
+    def before_step(self, logits: Tensor, rows: Sequence[int]) -> Tensor:
+        """Logits of all lanes of some rows as the search sees them.
 
         On a GPU the allowed tokens are worked out while the model is still computing.
+
+        Args:
+            logits: shape ``(rows, lanes, vocabulary)``.
+            rows: which rows.
         """
-        lanes = [state for states in self._states for state in states]
+        lanes = [state for row in rows for state in self._states[row]]
         return masked(logits, _on_device(lanes, logits.device).view(*logits.shape[:2], -1))
 
     def start(self, rows: Tensor, tokens: Tensor) -> None:
@@ -61,18 +69,19 @@ class GrammarLanes:
         for row, chosen in zip(rows.tolist(), tokens.tolist(), strict=True):
             self._states[row] = [self._start.after(token) for token in chosen]
 
-    def advance(self, tokens: Tensor, parents: Tensor) -> None:
-        """Follow every lane by one token; waits for the device.
+    def advance(self, tokens: Tensor, parents: Tensor, rows: Sequence[int]) -> None:
+        """Follow every lane of some rows by one token; waits for the device.
 
         Args:
             tokens: what each chose, shape ``(rows, lanes)``.
             parents: the lane that each continues, of the same shape.
+            rows: which rows.
         """
-        steps = zip(self._states, tokens.tolist(), parents.tolist(), strict=True)
-        self._states = [
-            [before[parent].after(token) for token, parent in zip(row, of_row, strict=True)]
-            for before, row, of_row in steps
-        ]
+        for row, chosen, of_row in zip(rows, tokens.tolist(), parents.tolist(), strict=True):
+            before = self._states[row]
+            self._states[row] = [
+                before[parent].after(token) for token, parent in zip(chosen, of_row, strict=True)
+            ]
 
     def leave(self, rows: Sequence[int]) -> None:
         """Follow the lanes of some rows no longer."""

@@ -177,6 +177,7 @@ class Lanes:
     Attributes:
         tokens: what every lane feeds in next, shape ``(rows, lanes)``; changed in place.
         parents: the lane that each lane continues, shape ``(rows, lanes)``; changed in place.
+        grammar: where each lane is in a grammar; None without one.
     """
 
     def __init__(self, row_count: int, settings: SearchSettings, device: torch.device) -> None:
@@ -189,9 +190,9 @@ class Lanes:
         self._greedy = None
         if settings.greedy:
             self._greedy = GreedyLane(row_count, limit, end_ids, lane=settings.beam_count)
-        self._grammar = None
+        self.grammar: GrammarLanes | None = None
         if settings.grammar is not None:
-            self._grammar = GrammarLanes(settings.grammar, row_count, lane_count)
+            self.grammar = GrammarLanes(settings.grammar, row_count, lane_count)
         self._penalised: PenalisedLanes | None = None  # made when the vocabulary is known
         self._recorded_ids = torch.tensor(settings.recorded_ids, dtype=torch.int64, device=device)
         record = (row_count, limit, lane_count, len(settings.recorded_ids))
@@ -219,8 +220,8 @@ class Lanes:
         if penalised is not None:
             penalised.prompt(rows, prompts)
         beam_count = self._settings.beam_count
-        if self._grammar is not None:
-            own = TokenScores(self._grammar.before_start(logits), own.log_normalisers)
+        if self.grammar is not None:
+            own = TokenScores(self.grammar.before_start(logits), own.log_normalisers)
         if self._beams is not None:
             ranked = None if penalised is None else penalised.for_beams(own, rows, 0)
             tokens, parents = self._beams.start(rows, *_both(ranked, own))
@@ -229,11 +230,11 @@ class Lanes:
         if self._greedy is not None:
             ranked = None
             if penalised is not None:
-                raw = None if self._grammar is None else logits
+                raw = None if self.grammar is None else logits
                 ranked = penalised.for_greedy(own, raw, rows, -1)
             self.tokens[rows, -1] = self._greedy.start(rows, *_both(ranked, own))
-        if self._grammar is not None:
-            self._grammar.start(rows, self.tokens[rows])
+        if self.grammar is not None:
+            self.grammar.start(rows, self.tokens[rows])
         if penalised is not None:
             penalised.first(rows, self.tokens[rows])
 
@@ -247,34 +248,39 @@ class Lanes:
             )
         return self._penalised
 
-    def advance(self, logits: Tensor) -> None:
-        """Take one step in every lane.
+    def advance(self, logits: Tensor, some: Sequence[int] | None = None) -> None:
+        """Take one step in every lane, of all rows or of some.
 
         Args:
             logits: raw logits, shape ``(rows, lanes, vocabulary)``, float32.
+            some: which rows; None for all.
         """
-        log_normalisers = self._keep(self._rows, logits)
-        beams, penalised = (slice(None), slice(self._settings.beam_count)), self._penalised
-        raw = None
-        if self._grammar is not None:
+        rows: Tensor | slice = slice(None)
+        numbers = None
+        if some is not None:
+            rows = numbers = torch.tensor(some, device=self._rows.device)
+        log_normalisers = self._keep(self._rows if numbers is None else numbers, logits)
+        beams, penalised = slice(self._settings.beam_count), self._penalised
+        raw, which = None, range(len(self._rows)) if some is None else some
+        if self.grammar is not None:
             raw = logits[:, -1]
-            logits = self._grammar.before_step(logits)
+            logits = self.grammar.before_step(logits, which)
         if self._beams is not None:
-            own = TokenScores(logits[beams], log_normalisers[beams])
-            ranked = None if penalised is None else penalised.for_beams(own, *beams)
-            tokens, parents = self._beams.advance(*_both(ranked, own))
-            self.tokens[beams] = tokens
-            self.parents[beams] = parents
+            own = TokenScores(logits[:, beams], log_normalisers[:, beams])
+            ranked = None if penalised is None else penalised.for_beams(own, rows, beams)
+            tokens, parents = self._beams.advance(*_both(ranked, own), rows=numbers)
+            self.tokens[rows, beams] = tokens
+            self.parents[rows, beams] = parents
         if self._greedy is not None:
             own = TokenScores(logits[:, -1], log_normalisers[:, -1])
             ranked = None
             if penalised is not None:
-                ranked = penalised.for_greedy(own, raw, slice(None), -1)
-            self.tokens[:, -1] = self._greedy.advance(*_both(ranked, own))
-        if self._grammar is not None:
-            self._grammar.advance(self.tokens, self.parents)
+                ranked = penalised.for_greedy(own, raw, rows, -1)
+            self.tokens[rows, -1] = self._greedy.advance(*_both(ranked, own), rows=numbers)
+        if self.grammar is not None:
+            self.grammar.advance(self.tokens[rows], self.parents[rows], which)
         if penalised is not None:
-            penalised.advance(self.tokens, self.parents)
+            penalised.advance(self.tokens[rows], self.parents[rows], rows)
 
     def done(self) -> list[bool]:
         """Which rows cannot change any more; waits for the device."""
@@ -295,8 +301,8 @@ class Lanes:
             asked for where the grammar has no more answers; or the error that makes its numbers
             worthless.
         """
-        if self._grammar is not None:
-            self._grammar.leave(rows)
+        if self.grammar is not None:
+            self.grammar.leave(rows)
         where = torch.tensor(rows, device=self._rows.device, dtype=torch.int64)
         record, finite = self._record[where].cpu().numpy(), self._finite[where].tolist()
         good = [index for index, is_finite in enumerate(finite) if is_finite]

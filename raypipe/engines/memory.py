@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raypipe.engines.checkpoint_files import weight_bytes
+from raypipe.records import Search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from raypipe.engines.engine import ModelSettings
-    from raypipe.records import Sampling, Search, TextScores
+    from raypipe.records import Sampling, TextScores
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the arithmetic of the weights."""
@@ -26,6 +27,10 @@ _WORK_TOKENS = 16_384
 
 PREFIX_TOKENS = 1024
 """Tokens of shared prefixes whose keys and values are held beside the rows, or of a longer one."""
+
+DRAFT_TOKENS = 1024
+"""What a step with guessed tokens is fed at most, all rows together. With more a GPU is bound by
+its arithmetic, and guesses that come to nothing are paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ def memory_need(
     - row: for every request, keys and values of the longest prompt and of ``max_new_tokens`` for
       each lane, and the logits of the lanes;
     - work: activations of 16,384 prompt tokens: eight hidden vectors and four of the MLP's; keys
-      and values of shared prefixes, of 1,024 tokens or of one that is longer.
+      and values of shared prefixes, of 1,024 tokens or of one that is longer; with a grammar keys,
+      values and logits of 1,024 guessed tokens.
 
     Args:
         settings: of the model, its dtype resolved.
@@ -93,10 +99,14 @@ def memory_need(
     head_size = getattr(text, "head_dim", None) or text.hidden_size // heads
     key_heads = getattr(text, "num_key_value_heads", None) or heads
     token = 2 * text.num_hidden_layers * key_heads * head_size * size
+    held_to_grammars = sum(
+        1 for request in requests if isinstance(request, Search) and request.grammar is not None
+    )
     return MemoryNeed(
         weights=weight_bytes_in(settings),
         work=_WORK_TOKENS * (8 * text.hidden_size + 4 * text.intermediate_size) * size
-        + token * max(PREFIX_TOKENS, prompt_tokens),
+        + token * max(PREFIX_TOKENS, prompt_tokens)
+        + held_to_grammars * DRAFT_TOKENS * (token + text.vocab_size * _LOGIT_BYTES),
         row=sum(
             token * (prompt_tokens + request.lane_count * request.max_new_tokens)
             + request.lane_count * text.vocab_size * _LOGIT_BYTES

@@ -87,15 +87,16 @@ class PenalisedLanes:
         """Take note of the first token of every lane of some rows, shape ``(started, lanes)``."""
         self._said[rows] = self._said[rows].scatter(2, tokens[..., None], True)
 
-    def advance(self, tokens: Tensor, parents: Tensor) -> None:
-        """Follow every lane by one token; changes nothing but the tensors it was made with.
+    def advance(self, tokens: Tensor, parents: Tensor, rows: Tensor | slice) -> None:
+        """Follow every lane of some rows by one token; changes only the tensors it was made with.
 
         Args:
             tokens: what each chose, shape ``(rows, lanes)``.
             parents: the lane that each continues, of the same shape.
+            rows: which rows.
         """
-        self._said.copy_(self._said[self._rows, parents])
-        self._said.scatter_(2, tokens[..., None], True)
+        said = self._said[self._rows[rows], parents]
+        self._said[rows] = said.scatter_(2, tokens[..., None], True)
 
     def for_beams(self, own: TokenScores, rows: Tensor | slice, lanes: slice | int) -> TokenScores:
         """Penalised log-probabilities, by which beams are ranked; shapes as those of ``own``."""

@@ -78,6 +78,8 @@ class TreeCache:
         device: where the keys and values lie.
         granularity: the window grows in steps of so many slots, a multiple of 16.
         tree: how the lanes of the only step follow each other; None for lanes side by side.
+        spare: further tokens that a row may be fed in a step, see
+            :class:`raypipe.engines.draft_cache.DraftCache`.
 
     Attributes:
         first: slot of the window with a row's latest tokens, shape ``(rows,)``; none before it is
@@ -94,12 +96,13 @@ class TreeCache:
         device: torch.device,
         granularity: int = ALIGNMENT,
         tree: LaneTree | None = None,
+        spare: int = 0,
     ) -> None:
         self.row_count, self.prompt_capacity = row_count, prompt_capacity
         self._lane_count = lane_count
         self._last_step = max(1, max_new_tokens - 1)
         self._granularity = granularity
-        self._border = _round_up(self._last_step * lane_count, ALIGNMENT)
+        self._border = _round_up(self._last_step * lane_count + spare, ALIGNMENT)
         self._capacity = self._border + _round_up(prompt_capacity, ALIGNMENT)
         self._window = slice(self._border, self._capacity)
         # By layer: those of a twin that only some layers write need not be the first ones.
@@ -108,7 +111,7 @@ class TreeCache:
         self._steps = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._lengths = torch.zeros(row_count, dtype=torch.int64, device=device)
         self._visible = torch.zeros(
-            row_count, 1, lane_count, self._capacity, dtype=torch.bool, device=device
+            row_count, 1, lane_count + spare, self._capacity, dtype=torch.bool, device=device
         )
         self._rows = torch.arange(row_count, device=device)[:, None]
         self._lanes = torch.arange(lane_count, device=device)
@@ -217,9 +220,12 @@ class TreeCache:
         Returns:
             The window, as first slot and slot after the last: two equal ones have equal shapes.
         """
+        return self._look_at(steps * self._lane_count, prompt_tokens)
+
+    def _look_at(self, generated: int, prompt_tokens: int) -> tuple[int, int]:
+        """Window of so many slots before the border and after it."""
         grain = self._granularity
-        before = _round_up(steps * self._lane_count, grain)
-        after = _round_up(prompt_tokens, grain)
+        before, after = _round_up(generated, grain), _round_up(prompt_tokens, grain)
         start, stop = max(0, self._border - before), min(self._border + after, self._capacity)
         self._window = slice(start, stop)
         return start, stop
@@ -248,9 +254,12 @@ class TreeCache:
                 self._tree.ancestors
             )
         torch.sub(first, self._window.start, out=self.first)
+        self._say_where_prompts_end()
+        return self._visible[..., self._window]
+
+    def _say_where_prompts_end(self) -> None:
         torch.add(self._lengths, self._border - self._window.start, out=self.stop)
         torch.add(self._prefix_lengths, self._border - self._window.start, out=self._shared_stop)
-        return self._visible[..., self._window]
 
     def get_seq_length(self, *_: Any) -> int:
         """Part of the ``Cache`` interface; positions are always given explicitly."""

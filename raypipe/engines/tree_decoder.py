@@ -10,7 +10,7 @@ its last hypothesis ends, and the next one enters it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +18,10 @@ from torch import Tensor
 
 from raypipe.engines.buckets import similar_lengths
 from raypipe.engines.decoder_adapter import DecoderAdapter
-from raypipe.engines.lanes import LaneSettings, OnAnswer
+from raypipe.engines.draft_cache import DraftCache
+from raypipe.engines.drafted_steps import DraftedSteps, spare_tokens
+from raypipe.engines.drafts import MOST_AHEAD
+from raypipe.engines.lanes import Lanes, LaneSettings, OnAnswer
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.shared_prefix import Prefix, Prefixes, shared_lengths
 from raypipe.engines.step_graphs import DecodeStep, StepGraphs
@@ -52,6 +55,8 @@ class TreeDecoder:
             their tensors; None to run every step as it is.
         prefixes: reads and keeps what prompts begin with in common; None to read every prompt
             whole.
+        ahead: most tokens that are guessed behind that of a lane where a grammar holds answers,
+            see :mod:`raypipe.engines.drafts`; 0 to take every step by itself.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class TreeDecoder:
         refilled_share: int | None = None,
         make_capture: MakeCapture | None = None,
         prefixes: Prefixes | None = None,
+        ahead: int = MOST_AHEAD,
     ) -> None:
         on_accelerator = model.device.type != "cpu"
         self._model = model
@@ -74,6 +80,7 @@ class TreeDecoder:
         )
         self._make_capture = make_capture
         self._prefixes = prefixes
+        self._ahead = ahead
         self._slots: _Slots | None = None
 
     def decode(
@@ -126,7 +133,7 @@ class TreeDecoder:
         if held is None or not held.hold(row_count, prompt_capacity):
             del held  # before its successor is made
             size = row_count, prompt_capacity
-            held = _Slots(self._model, self._settings, *size, self._make_capture)
+            held = _Slots(self._model, self._settings, *size, self._make_capture, self._ahead)
         return held
 
 
@@ -140,37 +147,49 @@ class _Slots:
         row_count: int,
         prompt_capacity: int,
         make_capture: MakeCapture | None,
+        ahead: int,
     ) -> None:
         self._model = model
         self.lanes = settings.lanes(row_count, model.device)
+        size = row_count, prompt_capacity, settings.lane_count, settings.max_new_tokens
+        self._graphs = StepGraphs(make_capture()) if make_capture else None
+        self._drafted: DraftedSteps | None = None
+        spare = spare_tokens(row_count, settings.lane_count, ahead)
+        self.cache: TreeCache
+        if isinstance(self.lanes, Lanes) and self.lanes.grammar is not None and spare:
+            self.cache = cache = DraftCache(*size, model.device, spare)
+            own = self.lanes, self.lanes.grammar, cache, settings.max_new_tokens
+            self._drafted = DraftedSteps(model, *own, spare, ahead)
+            return
         self.cache = TreeCache(
-            row_count,
-            prompt_capacity,
-            settings.lane_count,
-            settings.max_new_tokens,
+            *size,
             model.device,
             granularity=_SLOTS_PER_GRAPH if make_capture else ALIGNMENT,
             tree=settings.tree,
         )
-        self._graphs = StepGraphs(make_capture()) if make_capture else None
 
     def hold(self, row_count: int, prompt_capacity: int) -> bool:
         """Whether a call of this size fits."""
         cache = self.cache
         return cache.row_count == row_count and cache.prompt_capacity >= prompt_capacity
 
-    def step(self, steps_taken: int, prompt_tokens: int) -> None:
-        """One decode step of all rows.
-
-        Args:
-            steps_taken: by the row in use that is furthest, the one after the prompt included.
-            prompt_tokens: of the longest prompt in use.
-        """
-        window = self.cache.set_window(steps_taken, prompt_tokens)
+    def step(self, occupants: Mapping[int, _Occupant]) -> None:
+        """One decode step of all rows; counts what it took each row in use further."""
+        if self._drafted is not None:
+            taken = {row: occupant.steps_taken for row, occupant in occupants.items()}
+            prompts = {row: occupant.prompt_tokens for row, occupant in occupants.items()}
+            for row, count in self._drafted.step(taken, prompts).items():
+                occupants[row].steps_taken += count
+            return
+        longest_prompt = max(occupant.prompt_tokens for occupant in occupants.values())
+        steps_taken = max(occupant.steps_taken for occupant in occupants.values())
+        window = self.cache.set_window(steps_taken, longest_prompt)
         if self._graphs is None:
             self._step()
         else:
             self._graphs.run((window, self.cache.shared is None), self._step)
+        for occupant in occupants.values():
+            occupant.steps_taken += 1
 
     def _step(self) -> None:
         """Depends on nothing but the window and the tensors; waits for nothing."""
@@ -281,16 +300,11 @@ class _Call:
 
     def _advance(self, most_steps: int) -> None:
         """Take decode steps up to the next look at which rows are done."""
-        occupants = self._busy.values()
-        longest_prompt = max(occupant.prompt_tokens for occupant in occupants)
-        # No row in use goes past its last step: it would overwrite what it ended with.
-        steps = min(
-            most_steps, *(self._max_new_tokens - occupant.steps_taken for occupant in occupants)
-        )
-        for _ in range(steps):
-            self._slots.step(max(occupant.steps_taken for occupant in occupants), longest_prompt)
-            for occupant in occupants:
-                occupant.steps_taken += 1
+        for _ in range(most_steps):
+            # No row in use goes past its last step: it would overwrite what it ended with.
+            if any(one.steps_taken >= self._max_new_tokens for one in self._busy.values()):
+                return
+            self._slots.step(self._busy)
 
     def _hand_over(self, on_answer: OnAnswer) -> None:
         done = self._slots.lanes.done()

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -44,10 +45,10 @@ def measured(run: Callable[[], object], now: Callable[[], float]) -> dict[str, f
     counts = {"steps": 0, "tokens": 0}
     step = _Slots.step
 
-    def counted(self: _Slots, *arguments: int) -> None:
+    def counted(self: _Slots, occupants: Any) -> None:
         counts["steps"] += 1
         counts["tokens"] += self.lanes.tokens.numel()
-        step(self, *arguments)
+        step(self, occupants)
 
     with patch.object(_Slots, "step", counted):
         started = now()
