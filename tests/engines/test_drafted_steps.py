@@ -10,6 +10,7 @@ from random_checkpoint import Shape
 
 from raypipe.engines.drafted_steps import spare_tokens
 from raypipe.engines.drafts import MOST_AHEAD, AnswerForm
+from raypipe.engines.fused import as_it_is, fuse
 from raypipe.engines.transformers import TransformersEngine, TransformersFrontend
 from raypipe.engines.tree_decoder import TreeDecoder
 from raypipe.grammars import distribution_regex
@@ -129,6 +130,20 @@ def test_penalties_and_several_ends_are_followed(make_checkpoint, make_engine, f
         (expected, _), (found, _) = one_by_one_and_ahead(engine, inputs)
         assert_same(found, expected)
         assert any(h.search_score != h.alpha for one in found for h in one.hypotheses)
+
+
+def test_so_it_is_with_fused_layers_and_a_shared_prefix(make_engine, frontend, clips):
+    # Without a clip all prompts begin alike; two of them are read behind one prefix.
+    engine = make_engine(beam_count=3, max_new_tokens=40, grammar=SCORES)
+    fusion = fuse(engine._model, run=as_it_is)
+    assert fusion.fused
+    prompt = "Say what the speaker of this sentence feels, and how strongly, as JSON: " * 3
+    asked = [Request(str(i), prompt + word, None) for i, word in enumerate(("no", "yes", "why"))]
+    inputs = frontend.prepare([*asked, *clips[:3]])
+    (expected, _), (found, ahead) = one_by_one_and_ahead(engine, inputs)
+    assert_same(found, expected)
+    assert engine.decoder._slots.cache.shared is not None
+    assert max(ahead) > 4
 
 
 @pytest.mark.parametrize("seed", range(4))

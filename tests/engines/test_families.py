@@ -17,6 +17,7 @@ from family_checkpoints import MAKERS, PACKAGES, without_timm
 from family_reference import FamilyReference
 from random_checkpoint import Shape, save_checkpoint, sounds
 from searching import Searching
+from test_drafted_steps import assert_same, one_by_one_and_ahead
 from test_transformers import assert_equals_generate
 from ultravox import save_ultravox
 
@@ -234,6 +235,20 @@ def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints, device):
     engine._whole.generation_config.cache_implementation = "static"
     for reply, answer in zip(engine.generate(inputs, SEARCH), expected, strict=True):
         assert [h.alpha for h in reply.hypotheses] == [h.alpha for h in answer.hypotheses]
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if BY_NAME[name].decoder == "tree"])
+def test_steps_that_guess_ahead_give_the_answers_of_steps_one_by_one(name, checkpoints, device):
+    path, family = checkpoints(name), BY_NAME[name]
+    frontend = TransformersFrontend(str(path))
+    tokens = frontend.emotion_tokens(label_set("crema-d-6"))
+    engine = TransformersEngine(str(path), emotion_tokens=tokens, batch_size=3, device=device)
+    inputs = frontend.prepare(asked_of(family))
+    grammar = Grammar("regex", r"anger: [01], fear: [01], sadness: [01]")
+    searching = Searching(engine, replace(SEARCH, beam_count=2, grammar=grammar, max_new_tokens=40))
+    (expected, alone), (found, ahead) = one_by_one_and_ahead(searching, inputs)
+    assert_same(found, expected)
+    assert max(ahead) > max(alone)
 
 
 @pytest.mark.parametrize("name", ["Gemma 3n", "Qwen3-Omni (thinker)"])

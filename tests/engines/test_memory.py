@@ -10,7 +10,7 @@ import pytest
 from raypipe.engines.checkpoint_files import weight_bytes
 from raypipe.engines.engine import ModelSettings
 from raypipe.engines.memory import MemoryNeed, gpu_dtype, memory_need, stored_dtype
-from raypipe.records import Search
+from raypipe.records import Grammar, Search
 
 GIB = 1 << 30
 SHARDS = 5
@@ -67,6 +67,14 @@ def test_every_search_holds_on_to_its_rows(published: Path) -> None:
     one = memory_need(settings(published, "bfloat16"), 250, [Search(5, True, 40)])
     two = memory_need(settings(published, "bfloat16"), 250, [Search(5, True, 40)] * 2)
     assert two == MemoryNeed(one.weights, one.work, 2 * one.row)
+
+
+def test_guessed_tokens_have_their_memory_where_a_grammar_holds_answers(published: Path) -> None:
+    free = memory_need(settings(published, "bfloat16"), 250, [Search(5, True, 40)])
+    grammar = Grammar("regex", "yes|no")
+    held = memory_need(settings(published, "bfloat16"), 250, [Search(5, True, 40, grammar)])
+    assert held.work - free.work == 1024 * ((1 << 19) + 156032 * 12)
+    assert (held.row, held.weights) == (free.row, free.weights)
 
 
 def test_weights_in_another_precision_have_another_size(published: Path) -> None:
