@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from raypipe.engines.key_value_memory import KeyValueMemory
 from raypipe.engines.tree_cache import TreeCache
 
 
@@ -24,6 +25,7 @@ class DraftCache(TreeCache):
         max_new_tokens: longest hypothesis in tokens; the last one is never fed back.
         device: where the keys and values lie.
         spare: most guessed tokens that a row is fed in a step.
+        memory: where the keys and values are put.
     """
 
     def __init__(
@@ -34,10 +36,10 @@ class DraftCache(TreeCache):
         max_new_tokens: int,
         device: torch.device,
         spare: int,
+        memory: KeyValueMemory | None = None,
     ) -> None:
-        super().__init__(
-            row_count, prompt_capacity, lane_count, max_new_tokens, device, spare=spare
-        )
+        size = row_count, prompt_capacity, lane_count, max_new_tokens
+        super().__init__(*size, device, spare=spare, memory=memory)
 
     def set_draft_window(self, steps: int, nodes: int, prompt_tokens: int) -> None:
         """Window of the slots that the next step looks at.

@@ -318,10 +318,10 @@ class TransformersEngine:
         and each half of them is tried until the bad one is alone.
         """
         answers: dict[int, Generation | Failure] = {}
-        row_count = min(row_count, len(inputs))
+        rows = min(row_count, len(inputs))
 
         def keep(index: int, row: list[Trace] | EngineError) -> None:
-            answers[index] = self._reply(inputs[index], row, row_count)
+            answers[index] = self._reply(inputs[index], row, rows)
 
         try:
             decoder.decode(inputs, row_count, keep, self._audio_cache)
@@ -338,12 +338,13 @@ class TransformersEngine:
             if is_out_of_memory:
                 self._forget()
             if is_out_of_memory and row_count > 1:
+                fewer = max(1, rows // 2)
                 _logger.warning(
                     "out of memory with %d utterances decoded together: going on with %d",
-                    row_count,
-                    row_count // 2,
+                    rows,
+                    fewer,
                 )
-                retried = self._answer(unanswered, decoder, row_count // 2)
+                retried = self._answer(unanswered, decoder, fewer)
             elif len(left) == 1:
                 retried = [failure(unanswered[0], error_type, message)]
             else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from raypipe.engines.key_value_memory import KeyValueMemory
 from raypipe.engines.lanes import LaneTree
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class TreeCache:
         tree: how the lanes of the only step follow each other; None for lanes side by side.
         spare: further tokens that a row may be fed in a step, see
             :class:`raypipe.engines.draft_cache.DraftCache`.
+        memory: where the keys and values are put; None for some of its own.
 
     Attributes:
         first: slot of the window with a row's latest tokens, shape ``(rows,)``; none before it is
@@ -97,7 +99,9 @@ class TreeCache:
         granularity: int = ALIGNMENT,
         tree: LaneTree | None = None,
         spare: int = 0,
+        memory: KeyValueMemory | None = None,
     ) -> None:
+        self._memory = memory or KeyValueMemory()
         self.row_count, self.prompt_capacity = row_count, prompt_capacity
         self._lane_count = lane_count
         self._last_step = max(1, max_new_tokens - 1)
@@ -201,10 +205,9 @@ class TreeCache:
     def hold(self, layer_index: int, key_heads: int, head_size: int, like: Tensor) -> None:
         """Make the tensors of a layer if there are none yet, of the kind that ``like`` is."""
         if layer_index not in self._keys:
-            # Zeros, not empty: what is masked is multiplied with 0 all the same.
             shape = (self.row_count, key_heads, self._capacity, head_size)
-            self._keys[layer_index] = like.new_zeros(shape)
-            self._values[layer_index] = like.new_zeros(shape)
+            keys, values = self._memory.tensors(layer_index, shape, like)
+            self._keys[layer_index], self._values[layer_index] = keys, values
 
     def prompt_slots(self, start: int, stop: int) -> slice:
         """The slots of a prompt's tokens from one position up to another."""

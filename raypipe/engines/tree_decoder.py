@@ -21,6 +21,7 @@ from raypipe.engines.decoder_adapter import DecoderAdapter
 from raypipe.engines.draft_cache import DraftCache
 from raypipe.engines.drafted_steps import DraftedSteps, spare_tokens
 from raypipe.engines.drafts import MOST_AHEAD
+from raypipe.engines.key_value_memory import KeyValueMemory
 from raypipe.engines.lanes import Lanes, LaneSettings, OnAnswer
 from raypipe.engines.shared_audio import EncodedClips, SharedAudio
 from raypipe.engines.shared_prefix import Prefix, Prefixes, shared_lengths
@@ -81,7 +82,8 @@ class TreeDecoder:
         self._make_capture = make_capture
         self._prefixes = prefixes
         self._ahead = ahead
-        self._slots: _Slots | None = None
+        self._memory: KeyValueMemory | None = None
+        self._slots: _Slots | None = None  # of captured steps, which know its tensors
 
     def decode(
         self,
@@ -94,7 +96,9 @@ class TreeDecoder:
 
         Args:
             inputs: what to answer.
-            row_count: most utterances decoded together.
+            row_count: most utterances decoded together. Captured steps are those of so many
+                rows; others have no more than there are inputs. Either way what a step computes
+                depends on this call alone.
             on_answer: told the index of an input and its answer as soon as there is one: the
                 greedy trace, if asked for, and the beams, best first; or the error that makes
                 its numbers worthless. Order is that of finishing.
@@ -102,23 +106,29 @@ class TreeDecoder:
         """
         if not inputs:
             return
-        row_count = min(row_count, len(inputs))
-        refill_at = max(1, row_count // self._refilled_share) if self._refilled_share else 1
+        rows = min(row_count, len(inputs))
+        refill_at = max(1, rows // self._refilled_share) if self._refilled_share else 1
+        longest = max(len(model_input.token_ids) for model_input in inputs)
+        if self._make_capture:
+            # The window must not end where the longest prompt of some other call did.
+            longest = -(-longest // _SLOTS_PER_GRAPH) * _SLOTS_PER_GRAPH
         with torch.inference_mode(), self._model.attending():
-            slots = self._take_slots(
-                row_count, max(len(model_input.token_ids) for model_input in inputs)
-            )
+            # Captured steps are those of all rows whatever a call has: fewer were other graphs.
+            slots = self._take_slots(row_count if self._make_capture else rows, longest)
             audio = SharedAudio(inputs, self._model.encode, audio_cache)
-            call = _Call(
-                self._model, slots, self._prompts(inputs), audio, self._settings, refill_at
-            )
-            call.run(on_answer, self._check_interval)
+            prompts = self._prompts(inputs)
+            call = _Call(self._model, slots, prompts, audio, self._settings, rows, refill_at)
+            # Steps with guesses wait for the device anyway.
+            call.run(on_answer, 1 if slots.guesses else self._check_interval)
+            if slots.lanes.spoiled(range(rows)):
+                slots.memory.clear()
             # Not after an error: what did not fit into memory is not held on to.
-            self._slots = slots
+            self._memory = slots.memory
+            self._slots = slots if self._make_capture else None
 
     def forget(self) -> None:
         """Release the memory of earlier calls."""
-        self._slots = None
+        self._slots = self._memory = None
 
     def _prompts(self, inputs: Sequence[ModelInput]) -> _Prompts:
         lengths = [0] * len(inputs)
@@ -128,12 +138,16 @@ class TreeDecoder:
         return _Prompts(inputs, lengths, self._prefixes)
 
     def _take_slots(self, row_count: int, prompt_capacity: int) -> _Slots:
-        """The fixed tensors of an earlier call if they are large enough, else new ones."""
+        """The fixed tensors of an earlier call, where steps on them were captured, or new ones.
+
+        What is new are small ones: keys and values go where those of earlier calls were.
+        """
         held, self._slots = self._slots, None
+        memory, self._memory = self._memory, None
         if held is None or not held.hold(row_count, prompt_capacity):
             del held  # before its successor is made
-            size = row_count, prompt_capacity
-            held = _Slots(self._model, self._settings, *size, self._make_capture, self._ahead)
+            own = self._make_capture, self._ahead, memory or KeyValueMemory()
+            held = _Slots(self._model, self._settings, row_count, prompt_capacity, *own)
         return held
 
 
@@ -148,8 +162,10 @@ class _Slots:
         prompt_capacity: int,
         make_capture: MakeCapture | None,
         ahead: int,
+        memory: KeyValueMemory,
     ) -> None:
         self._model = model
+        self.memory = memory
         self.lanes = settings.lanes(row_count, model.device)
         size = row_count, prompt_capacity, settings.lane_count, settings.max_new_tokens
         self._graphs = StepGraphs(make_capture()) if make_capture else None
@@ -157,7 +173,7 @@ class _Slots:
         spare = spare_tokens(row_count, settings.lane_count, ahead)
         self.cache: TreeCache
         if isinstance(self.lanes, Lanes) and self.lanes.grammar is not None and spare:
-            self.cache = cache = DraftCache(*size, model.device, spare)
+            self.cache = cache = DraftCache(*size, model.device, spare, memory)
             own = self.lanes, self.lanes.grammar, cache, settings.max_new_tokens
             self._drafted = DraftedSteps(model, *own, spare, ahead)
             return
@@ -166,7 +182,13 @@ class _Slots:
             model.device,
             granularity=_SLOTS_PER_GRAPH if make_capture else ALIGNMENT,
             tree=settings.tree,
+            memory=memory,
         )
+
+    @property
+    def guesses(self) -> bool:
+        """Whether steps are fed guessed tokens, too."""
+        return self._drafted is not None
 
     def hold(self, row_count: int, prompt_capacity: int) -> bool:
         """Whether a call of this size fits."""
@@ -247,13 +269,14 @@ class _Call:
         prompts: _Prompts,
         audio: SharedAudio,
         settings: LaneSettings,
+        rows: int,
         refill_at: int,
     ) -> None:
         self._model, self._slots, self._prompts, self._audio = model, slots, prompts, audio
         self._max_new_tokens, self._refill_at = settings.max_new_tokens, refill_at
         self._waiting = deque(_order(prompts.inputs, audio.clips))
         self._busy: dict[int, _Occupant] = {}
-        self._free = list(range(slots.cache.row_count))
+        self._free = list(range(rows))
 
     def run(self, on_answer: OnAnswer, check_interval: int) -> None:
         """Decode until every input is answered."""
