@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,10 +49,12 @@ class CountedRows:
         for row, index in zip(where.tolist(), self._asked, strict=True):
             self._left[row] = self._lengths[index] - 1
 
-    def step(self, *_: object) -> None:
+    def step(self, busy: Mapping[int, Any]) -> None:
         """One token in every row."""
         self.steps += 1
         self._left = [left - 1 for left in self._left]
+        for occupant in busy.values():
+            occupant.steps_taken += 1
 
     def done(self) -> list[bool]:
         """Which rows have ended."""
@@ -76,6 +78,7 @@ def steps_of(lengths: Sequence[int], rows: int) -> int:
         tree_decoder._Prompts(inputs, [0] * len(inputs), None),
         counted,
         SimpleNamespace(max_new_tokens=LONGEST),
+        counted.cache.row_count,
         max(1, rows // tree_decoder._REFILLED_SHARE_ON_ACCELERATORS),
     )
     answered: list[int] = []
