@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -62,11 +62,18 @@ SOURCE = "source"
 """Column that tells several runs apart: the place of a run, as it was given."""
 
 
-def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
+def table_dataset(
+    tables: Location, table: str, shards: Collection[str] | None = None
+) -> pyarrow.dataset.Dataset | None:
     """One table of a run as a pyarrow dataset, or None if it has no object yet.
 
     Its schema's metadata name the label set, where its objects' do. Every object's footer is
     checked at once, a page when it is read; see :mod:`raypipe.store.damage` for what to do then.
+
+    Args:
+        tables: of the run.
+        table: its name.
+        shards: names of those whose objects are opened; None for all.
 
     Raises:
         StoreError: if the storage does not answer or refuses, or if a footer has changed since it
@@ -81,12 +88,19 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
         raise StoreError(f"{tables.uri} cannot be read: {told[:300]}") from error
     if not is_there:
         return None
-    _check_footers(tables, table)
+    names = [
+        name
+        for name in tables.child(table).list()
+        if shards is None or name.rpartition("/")[2] in shards
+    ]
+    if not names:
+        return None
+    _check_footers(tables, table, names)
     # Of text, whatever a name looks like: a model called 7 is no number.
     keys = pa.schema([(key, pa.string()) for key in KEYS])
     factory = pyarrow.dataset.FileSystemDatasetFactory(
         filesystem,
-        pyarrow.fs.FileSelector(path, recursive=True),
+        [f"{path}/{name}" for name in names],
         pyarrow.dataset.ParquetFileFormat(
             default_fragment_scan_options=pyarrow.dataset.ParquetFragmentScanOptions(
                 page_checksum_verification=True
@@ -105,7 +119,7 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     )
 
 
-def _check_footers(tables: Location, table: str) -> None:
+def _check_footers(tables: Location, table: str, names: Iterable[str]) -> None:
     filesystem, base = tables.filesystem()
     place = tables.child(table)
 
@@ -117,7 +131,7 @@ def _check_footers(tables: Location, table: str) -> None:
             raise damaged(place, name, error) from error
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(check, place.list()))
+        list(pool.map(check, names))
 
 
 def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:

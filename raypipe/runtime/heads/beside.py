@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raypipe.errors import ConfigError, ObjectMissingError
-from raypipe.runtime.finish.counts import ModelPrompt
+from raypipe.runtime.finish.partition import ModelPrompt
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.run_record import RunRecord, read_record
