@@ -81,12 +81,7 @@ def table_dataset(
     """
     filesystem, base = tables.filesystem()
     path = f"{base}/{table}"
-    try:
-        is_there = filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound
-    except OSError as error:
-        told = " ".join(str(error).split())
-        raise StoreError(f"{tables.uri} cannot be read: {told[:300]}") from error
-    if not is_there:
+    if not _is_there(tables, table):
         return None
     names = [
         name
@@ -117,6 +112,27 @@ def table_dataset(
     return factory.finish(
         schema if labels is None else schema.with_metadata(labels_metadata(labels))
     )
+
+
+def readable_table(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
+    """:func:`table_dataset`; the table ``errors`` of a run without errors, too, which has no rows.
+
+    Only a shard with errors has an object there. What is finished, ``predictions/`` says.
+    """
+    dataset = table_dataset(tables, table)
+    if dataset is None and table == "errors" and _is_there(tables, "predictions"):
+        return pyarrow.dataset.dataset(ERRORS.empty_table())
+    return dataset
+
+
+def _is_there(tables: Location, table: str) -> bool:
+    filesystem, base = tables.filesystem()
+    try:
+        found: pyarrow.fs.FileInfo = filesystem.get_file_info(f"{base}/{table}")
+    except OSError as error:
+        told = " ".join(str(error).split())
+        raise StoreError(f"{tables.uri} cannot be read: {told[:300]}") from error
+    return bool(found.type != pyarrow.fs.FileType.NotFound)
 
 
 def _check_footers(tables: Location, table: str, names: Iterable[str]) -> None:
@@ -203,7 +219,7 @@ def connect_runs(
 
 
 def _datasets(tables: Location) -> dict[str, pyarrow.dataset.Dataset]:
-    datasets = {name: table_dataset(tables, name) for name in TABLES}
+    datasets = {name: readable_table(tables, name) for name in TABLES}
     there = {name: dataset for name, dataset in datasets.items() if dataset is not None}
     if not there:
         raise StoreError(f"{tables.uri} holds none of the tables {', '.join(TABLES)}")

@@ -104,7 +104,8 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
             objects[key] = _write_cell(plan, cell, corpus, folds, failed)
         for comparison, answers in fold_answers(plan, cells, corpus, folds).items():
             compared.setdefault(comparison, {})[features.encoder] = answers
-    trained, copied = tuple(objects), {}
+    trained = tuple(objects)
+    copied: Mapping[ModelPrompt, CopiedCell] = {}
     if plan.beside is not None:
         copied = copy_predictions(
             plan.beside,
@@ -231,7 +232,8 @@ def _write_cell(
             prompt=cell.prompt,
         )
         predictions = shard_predictions(corpus, number, probs, whose, cell.prompt, truth)
-        for table, rows in (("errors", errors), ("predictions", predictions)):
+        copies = {"errors": errors} if errors.num_rows else {}
+        for table, rows in {**copies, "predictions": predictions}.items():
             name = f"{table}/{partition(model, cell.prompt)}/{shard}"
             data = object_bytes(rows, model=model, prompt=cell.prompt, fingerprint=plan.fingerprint)
             plan.tables.write_new(name, data, plan.fingerprint)

@@ -25,7 +25,7 @@ from raypipe.runtime.finish.partition import ModelPrompt
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.reduce import count_cells, reduce_tables
 from raypipe.runtime.finish.storage_watch import storage_watched
-from raypipe.runtime.finish.timings import read_timings
+from raypipe.runtime.finish.timings import KeptTimings, read_timings
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.automatic import in_words
 from raypipe.runtime.infer.devices import devices
@@ -177,10 +177,12 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
     with (
         RunProgress(model_run.utterances, model_run.utterances_done, console) as progress,
         storage_watched(places, progress),
+        KeptTimings(model_run.context.tables, model_run.context.model) as timings,
         closing(summaries(model_run, progress, console)) as stream,
     ):
         for summary in stream:
             done, broken = done + summary.utterances, broken + summary.broken
+            timings.add(summary.timings)
             if summary.stopped is not None:
                 stopped = stopped or summary
             elif summary.shard not in generated:
