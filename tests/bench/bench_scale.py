@@ -1,6 +1,6 @@
 """What everything but the model costs a run, and how that grows with the run.
 
-    python tests/bench/bench_scale.py --utterances 2000 20000 --requests 10 40 --out scale.json
+    python tests/bench/bench_scale.py --utterances 2000 20000 --requests 30 60 --out scale.json
 
 Whole ``raypipe run`` commands on a local Ray, with an engine that answers at once
 (``instant_engine.py``: greedy and five beams of 50 tokens with 20 logits each), on made-up clips of

@@ -37,7 +37,7 @@ def fold_in_tasks(
     finish: Callable[[PartT], FoldedT],
     shared: SharedT,
 ) -> FoldedT:
-    """A :class:`raypipe.runtime.finish.folds.Fold` in Ray tasks.
+    """A :class:`raypipe.runtime.finish.folds.Folding` in Ray tasks.
 
     Only what ``finish`` returns comes to this process.
     Parts are merged :data:`FAN_IN` at a time as they come, so that few of them exist at once. All

@@ -12,7 +12,7 @@ PartT = TypeVar("PartT")
 FoldedT = TypeVar("FoldedT")
 
 
-class Fold(Protocol):
+class Folding(Protocol):
     """Makes a part of every item, merges the parts in the items' order, and ends with the whole."""
 
     def __call__(
@@ -42,5 +42,5 @@ def fold_here(
     finish: Callable[[PartT], FoldedT],
     shared: SharedT,
 ) -> FoldedT:
-    """A :class:`Fold` in this process, with two parts in memory at a time."""
+    """A :class:`Folding` in this process, with two parts in memory at a time."""
     return finish(reduce(merge, (make(item, shared) for item in items)))

@@ -21,7 +21,7 @@ from raypipe.metrics.summary import CorpusFrame
 from raypipe.records import OWN_LABELS, LabelTable
 from raypipe.reporting.console import Console
 from raypipe.runtime.finish.fold_tasks import fold_in_tasks
-from raypipe.runtime.finish.folds import Fold
+from raypipe.runtime.finish.folds import Folding
 from raypipe.runtime.finish.groups import ObjectGroup, groups_of, read_rows
 from raypipe.runtime.finish.labels import NO_TABLES, TruthTables, read_table, relabelled_rows
 from raypipe.runtime.finish.partition import ModelPrompt, partition
@@ -53,7 +53,7 @@ def count_cells(
     labels: LabelSet,
     settings: MetricsConfig,
     truth: TruthTables = NO_TABLES,
-    fold: Fold = fold_in_tasks,
+    fold: Folding = fold_in_tasks,
 ) -> dict[ModelPrompt, CountedCell]:
     """The first pass: what the committed objects hold.
 
@@ -106,7 +106,7 @@ def reduce_tables(
     settings: MetricsConfig,
     compared: frozenset[tuple[str, str]] | None = None,
     truth: TruthTables = NO_TABLES,
-    fold: Fold = fold_in_tasks,
+    fold: Folding = fold_in_tasks,
 ) -> None:
     """Compute and write ``metrics/`` and ``report.html`` from ``predictions/`` objects.
 

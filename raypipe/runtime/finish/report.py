@@ -20,7 +20,7 @@ from raypipe.reporting.run.samples import NO_SAMPLES, Samples, gather_samples
 from raypipe.reporting.run.scores import Approach
 from raypipe.reporting.text import clean
 from raypipe.reporting.view.tables import RunTables, shards_place
-from raypipe.runtime.finish.folds import Fold, fold_here
+from raypipe.runtime.finish.folds import Folding, fold_here
 from raypipe.runtime.finish.groups import ObjectGroup, cells_of, groups_of, read_rows
 from raypipe.runtime.finish.partition import ModelPrompt, partition
 from raypipe.runtime.finish.tally import CellTally, CountedCell, errors_in
@@ -44,7 +44,7 @@ def write_report(
     record: RunRecord,
     labels: LabelSet,
     cells: Mapping[ModelPrompt, CountedCell] | None = None,
-    fold: Fold = fold_here,
+    fold: Folding = fold_here,
     *,
     with_audio: bool = True,
 ) -> None:
@@ -127,7 +127,7 @@ def _samples(
     cells: Mapping[ModelPrompt, CountedCell],
     focus: Approach,
     typical_js: float | None,
-    fold: Fold,
+    fold: Folding,
     with_audio: bool,
 ) -> Samples:
     """The utterances that stand on the page; only their shards' objects are opened."""
