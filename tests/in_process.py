@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,10 @@ from rich.console import Console
 from raypipe.config import MetricsConfig, RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Utterance, Vote
-from raypipe.runtime.finish.counts import check_counts, count_tables
+from raypipe.runtime.finish.counts import check_counts, counts_of
+from raypipe.runtime.finish.folds import fold_here
+from raypipe.runtime.finish.partition import ModelPrompt
+from raypipe.runtime.finish.tally import CellTally, CountedCell
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import ModelRun, Plan, make_plan
@@ -69,6 +73,12 @@ def utterance(name: str, seconds: float = 0.5) -> Utterance:
         plurality=label,
         n_votes=3,
     )
+
+
+def reduce_here(patch: pytest.MonkeyPatch, job: Any) -> None:
+    """Let a job's module count and reduce in this process."""
+    for name in ("count_cells", "reduce_tables"):
+        patch.setattr(job, name, partial(getattr(job, name), fold=fold_here))
 
 
 class InProcess:
@@ -138,21 +148,35 @@ class InProcess:
         for model_run in plan.model_runs:
             self._answer(model_run, model_run.pending)
         context = plan.context
-        counts = count_tables(
-            context.tables,
-            context.run,
-            plan.model_runs[0].utterances,
-            [
-                (model_run.context.model, prompt)
-                for model_run in plan.model_runs
-                for prompt in context.all_prompts
-            ],
-            [variant.name for variant in context.variants],
-        )
+        strategies = [variant.name for variant in context.variants]
+        counts = counts_of(self.tallies(plan), plan.model_runs[0].utterances, strategies)
         check_counts(counts)
         record = pipeline._record(plan, datetime.now(UTC))
         write_record(context.tables, record.changed(counts=counts, status="finished"))
         return plan
+
+    def counted(
+        self, plan: Plan, settings: MetricsConfig = REPLICATES, **changes: Any
+    ) -> dict[ModelPrompt, CountedCell]:
+        """What the objects of a plan hold, by every model and prompt."""
+        from raypipe.runtime.finish.reduce import count_cells  # imports Ray
+        from raypipe.runtime.infer import pipeline
+
+        context = plan.context
+        return count_cells(
+            context.tables,
+            pipeline._predictions(plan),
+            changes.pop("run", context.run),
+            Console(quiet=True),
+            labels=context.labels,
+            settings=settings,
+            fold=fold_here,
+            **{"truth": plan.truth} | changes,
+        )
+
+    def tallies(self, plan: Plan, **changes: Any) -> dict[ModelPrompt, CellTally]:
+        """The tallies of :meth:`counted`."""
+        return {cell: found.tally for cell, found in self.counted(plan, **changes).items()}
 
     def reduced(self, plan: Plan, settings: MetricsConfig = REPLICATES, **changes: Any) -> bytes:
         """Write ``metrics/`` and the report of a finished plan; the bytes of ``metrics/``.
@@ -164,23 +188,18 @@ class InProcess:
         """
         from raypipe.runtime.finish import reduce as module  # imports Ray
 
-        context = plan.context
-        names = [
-            context.object_name("predictions", "distribution", task.entry.name)
-            for task in plan.model_runs[0].tasks
-        ]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "ray", TASKS_RUN_HERE)
-            patch.setattr(module, "in_order", in_order_here)
-            module.reduce_tables(
-                context.tables,
-                {("fake", "distribution"): names},
-                read_record(context.tables),
-                Console(quiet=True),
-                labels=context.labels,
-                settings=settings,
-                **{"truth": plan.truth} | changes,
-            )
+        context, truth = plan.context, changes.pop("truth", plan.truth)
+        module.reduce_tables(
+            context.tables,
+            self.counted(plan, settings, truth=truth),
+            read_record(context.tables),
+            Console(quiet=True),
+            labels=context.labels,
+            settings=settings,
+            truth=truth,
+            fold=fold_here,
+            **changes,
+        )
         return self.objects()["metrics/model=fake/prompt=distribution/metrics.parquet"]
 
     @staticmethod

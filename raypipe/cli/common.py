@@ -54,12 +54,12 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
     from raypipe.reporting.run.scores import Scores
     from raypipe.reporting.run.sliced import columns_of, verdict_lines
     from raypipe.reporting.run.terminal import summary_table
-    from raypipe.runtime.finish.report import first_answers
+    from raypipe.runtime.finish.report import first_answers, first_errors
     from raypipe.store.location import Location
     from raypipe.store.query import table_dataset
 
     tables = Location.parse(output, endpoint)
-    metrics, errors = table_dataset(tables, "metrics"), table_dataset(tables, "errors")
+    metrics = table_dataset(tables, "metrics")
     if metrics is not None:
         rows = metrics.to_table()
         console.print(summary_table(rows))
@@ -71,8 +71,8 @@ def show_run(output: str, record: RunRecord, console: Console, endpoint: str | N
         for line in (*rated_lines(scores), *verdict_lines(scores, columns_of(record))):
             console.print(line, highlight=False, markup=False)
     counts = record.done_counts
-    if counts.errors and errors is not None:
-        console.print(error_table(errors.head(1000)))
+    if counts.errors:
+        console.print(error_table(first_errors(tables)))
     for warning in cut_answers(tally_answers(first_answers(tables), LabelSet(record.labels))):
         console.print(f"Warning: {warning}", highlight=False, markup=False)
     for time in times(record):

@@ -62,9 +62,9 @@ class Run:
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that it holds."""
-        from raypipe.store.query import TABLES, table_dataset
+        from raypipe.store.query import TABLES, readable_table
 
-        return tuple(name for name in TABLES if table_dataset(self.location, name) is not None)
+        return tuple(name for name in TABLES if readable_table(self.location, name) is not None)
 
     def arrow(self, table: str) -> pa.Table:
         """One whole table.
@@ -74,9 +74,9 @@ class Run:
         """
         from raypipe.errors import ConfigError
         from raypipe.store.damage import damage_named
-        from raypipe.store.query import TABLES, table_dataset
+        from raypipe.store.query import TABLES, readable_table
 
-        dataset = table_dataset(self.location, table) if table in TABLES else None
+        dataset = readable_table(self.location, table) if table in TABLES else None
         if dataset is None:
             raise ConfigError(f"{self.location.uri} holds {', '.join(self.tables)}, not {table!r}")
         with damage_named(self.location):

@@ -112,7 +112,7 @@ class MetricState:
     def from_table(
         cls,
         table: pa.Table,
-        summary: CorpusSummary,
+        frame: CorpusFrame,
         labels: LabelSet,
         *,
         replicates: int = REPLICATES,
@@ -127,7 +127,7 @@ class MetricState:
 
         Args:
             table: rows of ``predictions/``, whole utterances.
-            summary: of the whole corpus; its columns are sliced by.
+            frame: of the whole corpus; its columns are sliced by.
             labels: the K labels.
             replicates: bootstrap replicates.
             seed: of the bootstrap.
@@ -142,7 +142,6 @@ class MetricState:
         Raises:
             AccountingError: if rows are doubled or not aligned with the labels.
         """
-        frame = summary.frame
         if drawn == "speakers":
             columns = tuple(replace(column, of_speaker=True) for column in frame.columns)
             frame = replace(frame, columns=columns)
@@ -155,7 +154,8 @@ class MetricState:
             drawn=drawn,
             in_groups=frame.in_groups,
         )
-        for group in read_groups(table, labels, annotator_labels, tuple(summary.columns)):
+        names = tuple(column.name for column in frame.columns)
+        for group in read_groups(table, labels, annotator_labels, names):
             for start in range(0, group.utterances.hashes.size, BLOCK):
                 rows = np.arange(start, min(start + BLOCK, group.utterances.hashes.size))
                 state._add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -70,6 +71,25 @@ def generations_table(
     empty = dict.fromkeys(GENERATIONS.names)
     rows = [{**empty, **keys, **_answer_row(answer, emotion_tokens)} for answer in answered]
     return table_from_rows(rows, schema)
+
+
+_SHARD_FAILURE = b"raypipe.shard_failure"
+
+
+def with_shard_failure(generations: pa.Table, failure: Failure | None) -> pa.Table:
+    """Keep why a whole shard failed beside its (no) rows, so that errors/ can be made again."""
+    if failure is None:
+        return generations
+    value = json.dumps([failure.stage, failure.error_type, failure.message])
+    return generations.replace_schema_metadata(
+        {**(generations.schema.metadata or {}), _SHARD_FAILURE: value.encode()}
+    )
+
+
+def shard_failure(generations: pa.Table) -> Failure | None:
+    """Why the whole shard failed; None if it did not."""
+    value = (generations.schema.metadata or {}).get(_SHARD_FAILURE)
+    return None if value is None else Failure(None, *json.loads(value))
 
 
 def _answer_row(answered: Answered, emotion_tokens: EmotionTokens) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -62,11 +62,18 @@ SOURCE = "source"
 """Column that tells several runs apart: the place of a run, as it was given."""
 
 
-def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
+def table_dataset(
+    tables: Location, table: str, shards: Collection[str] | None = None
+) -> pyarrow.dataset.Dataset | None:
     """One table of a run as a pyarrow dataset, or None if it has no object yet.
 
     Its schema's metadata name the label set, where its objects' do. Every object's footer is
     checked at once, a page when it is read; see :mod:`raypipe.store.damage` for what to do then.
+
+    Args:
+        tables: of the run.
+        table: its name.
+        shards: names of those whose objects are opened; None for all.
 
     Raises:
         StoreError: if the storage does not answer or refuses, or if a footer has changed since it
@@ -74,19 +81,21 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     """
     filesystem, base = tables.filesystem()
     path = f"{base}/{table}"
-    try:
-        is_there = filesystem.get_file_info(path).type != pyarrow.fs.FileType.NotFound
-    except OSError as error:
-        told = " ".join(str(error).split())
-        raise StoreError(f"{tables.uri} cannot be read: {told[:300]}") from error
-    if not is_there:
+    if not _is_there(tables, table):
         return None
-    _check_footers(tables, table)
+    names = [
+        name
+        for name in tables.child(table).list()
+        if shards is None or name.rpartition("/")[2] in shards
+    ]
+    if not names:
+        return None
+    _check_footers(tables, table, names)
     # Of text, whatever a name looks like: a model called 7 is no number.
     keys = pa.schema([(key, pa.string()) for key in KEYS])
     factory = pyarrow.dataset.FileSystemDatasetFactory(
         filesystem,
-        pyarrow.fs.FileSelector(path, recursive=True),
+        [f"{path}/{name}" for name in names],
         pyarrow.dataset.ParquetFileFormat(
             default_fragment_scan_options=pyarrow.dataset.ParquetFragmentScanOptions(
                 page_checksum_verification=True
@@ -105,7 +114,28 @@ def table_dataset(tables: Location, table: str) -> pyarrow.dataset.Dataset | Non
     )
 
 
-def _check_footers(tables: Location, table: str) -> None:
+def readable_table(tables: Location, table: str) -> pyarrow.dataset.Dataset | None:
+    """:func:`table_dataset`; the table ``errors`` of a run without errors, too, which has no rows.
+
+    Only a shard with errors has an object there. What is finished, ``predictions/`` says.
+    """
+    dataset = table_dataset(tables, table)
+    if dataset is None and table == "errors" and _is_there(tables, "predictions"):
+        return pyarrow.dataset.dataset(ERRORS.empty_table())
+    return dataset
+
+
+def _is_there(tables: Location, table: str) -> bool:
+    filesystem, base = tables.filesystem()
+    try:
+        found: pyarrow.fs.FileInfo = filesystem.get_file_info(f"{base}/{table}")
+    except OSError as error:
+        told = " ".join(str(error).split())
+        raise StoreError(f"{tables.uri} cannot be read: {told[:300]}") from error
+    return bool(found.type != pyarrow.fs.FileType.NotFound)
+
+
+def _check_footers(tables: Location, table: str, names: Iterable[str]) -> None:
     filesystem, base = tables.filesystem()
     place = tables.child(table)
 
@@ -117,7 +147,7 @@ def _check_footers(tables: Location, table: str) -> None:
             raise damaged(place, name, error) from error
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(check, place.list()))
+        list(pool.map(check, names))
 
 
 def _whole_schema(known: pa.Schema, stored: pa.Schema) -> pa.Schema:
@@ -189,7 +219,7 @@ def connect_runs(
 
 
 def _datasets(tables: Location) -> dict[str, pyarrow.dataset.Dataset]:
-    datasets = {name: table_dataset(tables, name) for name in TABLES}
+    datasets = {name: readable_table(tables, name) for name in TABLES}
     there = {name: dataset for name, dataset in datasets.items() if dataset is not None}
     if not there:
         raise StoreError(f"{tables.uri} holds none of the tables {', '.join(TABLES)}")

@@ -84,15 +84,14 @@ def main() -> None:
         summaries.append(CorpusSummary.from_table(table, LABELS))
         spent[0] += time.process_time() - started
     started = time.process_time()
-    summary = CorpusSummary.merge_all(summaries)
-    _ = summary.frame
+    frame = CorpusSummary.merge_all(summaries).frame
     spent[0] += time.process_time() - started
     del summaries
     state: MetricState | None = None
     for shard in range(shards):
         table = made_up(shard)
         started = time.process_time()
-        part = MetricState.from_table(table, summary, LABELS, replicates=arguments.replicates)
+        part = MetricState.from_table(table, frame, LABELS, replicates=arguments.replicates)
         state = part if state is None else state.merge(part)
         spent[1] += time.process_time() - started
         done = shard + 1
@@ -118,7 +117,7 @@ def main() -> None:
         for part in parts:
             tables = pa.concat_tables([made_up(int(shard)) for shard in part])
             states.append(
-                MetricState.from_table(tables, summary, LABELS, replicates=arguments.replicates)
+                MetricState.from_table(tables, frame, LABELS, replicates=arguments.replicates)
             )
         joined = states.pop()
         while states:

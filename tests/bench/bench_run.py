@@ -30,7 +30,6 @@ from random_checkpoint import save_checkpoint
 from raypipe.config import RunConfig, parse_config
 from raypipe.labels import LABEL_SETS
 from raypipe.records import Search
-from raypipe.runtime.finish.timings import TIMINGS
 from raypipe.runtime.infer.models import make_engine, make_frontend
 from raypipe.runtime.infer.plan import make_plan
 from raypipe.runtime.infer.preparing import prepare_shard
@@ -50,13 +49,17 @@ def run_rate(config: RunConfig, folder: Path) -> dict[str, float]:
     config = config.model_copy(update={"output": str(folder)})
     (model_run,) = make_plan(config).model_runs
     stream = shard_stream(spans_of(model_run), model_run.config, model_run.context)
-    for _ in stream.iter_batches(batch_size=1):
-        pass
-    # Each shard's file of timings is written with its tables.
-    written = sorted(folder.glob(f"**/{TIMINGS}/**/*.json"), key=lambda path: path.stat().st_mtime)
+    took = {
+        row["shard"]: row["timings"]
+        for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow")
+        for row in batch.to_pylist()
+    }
+    # A shard's predictions are written last.
+    paths = folder.glob("predictions/**/*.parquet")
+    written = sorted((path.stat().st_mtime, path.name) for path in paths)
     begun = len(written) // 4
-    seconds = written[-1].stat().st_mtime - written[begun - 1].stat().st_mtime
-    rest = [row for path in written[begun:] for row in json.loads(path.read_text())]
+    seconds = written[-1][0] - written[begun - 1][0]
+    rest = [row for _, shard in written[begun:] for row in took[shard]]
     return {
         "utterances_per_s": sum(row["asked"] for row in rest) / seconds,
         "engine_share": sum(row["seconds"] for row in rest) / seconds,

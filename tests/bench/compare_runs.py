@@ -105,12 +105,18 @@ def compare_objects(
     return wrong, len(first), len(shared)
 
 
+def objects(run: Path, table: str) -> list[Path]:
+    """A table's objects; versions before wrote errors without rows, too."""
+    paths = (run / table).rglob("*.parquet")
+    return [path for path in paths if table != "errors" or pq.read_metadata(path).num_rows]
+
+
 def compare(left: Path, right: Path) -> bool:
     """Print what two runs have in common and where they differ; whether they are the same."""
     everything_same = True
     for table in TABLES:
         names = [
-            sorted(str(path.relative_to(run)) for path in (run / table).rglob("*.parquet"))
+            sorted(str(path.relative_to(run)) for path in objects(run, table))
             for run in (left, right)
         ]
         if not all(names):

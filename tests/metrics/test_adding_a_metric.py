@@ -40,7 +40,7 @@ def shown() -> dict[str, Any]:
     """Metrics, columns of ``predictions/`` and rows of ``metrics/`` as the package has them."""
     table = table_of(some_answers())
     summary = CorpusSummary.from_table(table, LABELS)
-    state = MetricState.from_table(table, summary, LABELS, replicates=5)
+    state = MetricState.from_table(table, summary.frame, LABELS, replicates=5)
     rows = [row for row in state.finish() if row.strategy == "w_bon" and row.slice == "all"]
     return {
         "names": list(METRICS),

@@ -53,7 +53,7 @@ def state_of(tables: list[pa.Table]) -> MetricState:
     return reduce(
         MetricState.merge,
         [
-            MetricState.from_table(table, summary, LABELS, replicates=REPLICATES, seed=SEED)
+            MetricState.from_table(table, summary.frame, LABELS, replicates=REPLICATES, seed=SEED)
             for table in tables
         ],
     )

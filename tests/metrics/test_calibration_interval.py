@@ -69,7 +69,7 @@ def rows_of(count: int, excess: float) -> dict[str, MetricRow]:
     ids = [f"u{number}" for number in range(count)]
     table = predictions_table(ids, np.eye(3)[truth] * 5, {"greedy": probs}, LABELS)
     summary = CorpusSummary.from_table(table, LABELS)
-    rows = MetricState.from_table(table, summary, LABELS, replicates=400).finish()
+    rows = MetricState.from_table(table, summary.frame, LABELS, replicates=400).finish()
     return {row.metric: row for row in rows if (row.strategy, row.slice) == ("greedy", "all")}
 
 

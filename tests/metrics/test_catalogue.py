@@ -224,7 +224,7 @@ def rows() -> dict[tuple[str, str | None], MetricRow]:
     )
     both = pa.concat_tables([table_of(ANSWERS), other], promote_options="default")
     summary = CorpusSummary.from_table(both, LABELS)
-    state = MetricState.from_table(both, summary, LABELS, replicates=20)
+    state = MetricState.from_table(both, summary.frame, LABELS, replicates=20)
     return {
         (row.metric, row.versus): row
         for row in state.finish()

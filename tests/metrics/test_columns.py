@@ -69,7 +69,7 @@ def state_of(tables: list[pa.Table], columns: tuple[str, ...] = COLUMNS) -> Metr
         [CorpusSummary.from_table(table, LABELS, columns) for table in tables]
     )
     states = [
-        MetricState.from_table(table, summary, LABELS, replicates=REPLICATES, seed=SEED)
+        MetricState.from_table(table, summary.frame, LABELS, replicates=REPLICATES, seed=SEED)
         for table in tables
     ]
     return reduce(MetricState.merge, states)

@@ -48,7 +48,7 @@ def table() -> pa.Table:
 def rows_of(tables: list[pa.Table]) -> dict[tuple[str, str, str], MetricRow]:
     summary = CorpusSummary.merge_all([CorpusSummary.from_table(one, LABELS) for one in tables])
     states = [
-        MetricState.from_table(one, summary, LABELS, replicates=REPLICATES, seed=SEED)
+        MetricState.from_table(one, summary.frame, LABELS, replicates=REPLICATES, seed=SEED)
         for one in tables
     ]
     rows = reduce(MetricState.merge, states).finish()

@@ -76,7 +76,7 @@ def value_of(name: str, what: str) -> list[float]:
     given = (RIGHT | OTHERWISE | TIED)[what]
     table = table_of(given)
     summary = CorpusSummary.from_table(table, LABELS)
-    found = MetricState.from_table(table, summary, LABELS, replicates=2).finish()
+    found = MetricState.from_table(table, summary.frame, LABELS, replicates=2).finish()
     return [
         float("nan") if row.value is None else row.value
         for row in found

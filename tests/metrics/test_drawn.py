@@ -47,7 +47,7 @@ def state_of(
     states = [
         MetricState.from_table(
             whole.slice(start, end - start),
-            summary,
+            summary.frame,
             LABELS,
             replicates=REPLICATES,
             seed=SEED,

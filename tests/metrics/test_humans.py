@@ -27,7 +27,7 @@ def rows_of(
     summary = CorpusSummary.from_table(table, CREMA_D)
     cuts = np.linspace(0, table.num_rows // len(named), blocks + 1).astype(int) * len(named)
     states = [
-        MetricState.from_table(table.slice(a, b - a), summary, CREMA_D, replicates=replicates)
+        MetricState.from_table(table.slice(a, b - a), summary.frame, CREMA_D, replicates=replicates)
         for a, b in pairwise(cuts)
     ]
     state = states.pop()

@@ -56,7 +56,7 @@ def reduce_tables(tables: list[pa.Table], **options: object) -> MetricState:
         [CorpusSummary.from_table(table, LABELS) for table in tables],
     )
     states = [
-        MetricState.from_table(table, summary, LABELS, **settings)  # type: ignore[arg-type]
+        MetricState.from_table(table, summary.frame, LABELS, **settings)  # type: ignore[arg-type]
         for table in tables
     ]
     return reduce(lambda left, right: left.merge(right), states)
@@ -375,12 +375,12 @@ def test_doubled_and_misaligned_rows_are_refused() -> None:
     summary = CorpusSummary.from_table(TABLE, LABELS)
     doubled = pa.concat_tables([TABLE, TABLE.slice(0, 1)])
     with pytest.raises(AccountingError, match="two rows"):
-        MetricState.from_table(doubled, summary, LABELS, replicates=0)
+        MetricState.from_table(doubled, summary.frame, LABELS, replicates=0)
     with pytest.raises(AccountingError, match="entries for 2 labels"):
         CorpusSummary.from_table(TABLE, LabelSet(("anger", "fear")))
     named = predictions_table(IDS, VOTES, {"prior": PREDICTIONS["w_bon"]}, LABELS)
     with pytest.raises(AccountingError, match="reference"):
-        MetricState.from_table(named, summary, LABELS, replicates=0)
+        MetricState.from_table(named, summary.frame, LABELS, replicates=0)
 
 
 def test_states_and_summaries_that_do_not_belong_together_are_refused(state: MetricState) -> None:
@@ -401,7 +401,7 @@ def test_crema_d_gives_the_known_baseline_rows_in_seconds() -> None:
     summary = CorpusSummary.from_table(table, CREMA_D)
     found = {
         (row.strategy, row.metric): row
-        for row in MetricState.from_table(table, summary, CREMA_D).finish()
+        for row in MetricState.from_table(table, summary.frame, CREMA_D).finish()
         if row.slice == "all" and row.versus is None
     }
     assert time.process_time() - started < 60.0

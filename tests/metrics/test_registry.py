@@ -198,7 +198,7 @@ def reduce_with(metric: UtteranceMetric, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("raypipe.metrics.registry.PER_UTTERANCE", (metric,))
     monkeypatch.setattr(statistics, "PER_UTTERANCE", (metric,))
     summary = CorpusSummary.from_table(table, LABELS)
-    MetricState.from_table(table, summary, LABELS, replicates=0)
+    MetricState.from_table(table, summary.frame, LABELS, replicates=0)
 
 
 def test_a_missing_value_that_was_declared_impossible_is_an_error(

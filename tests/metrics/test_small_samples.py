@@ -19,7 +19,7 @@ def rows_of(*pluralities: int) -> dict[str, MetricRow]:
     probs = np.random.default_rng(0).dirichlet(np.ones(3), len(votes))
     table = predictions_table(ids, votes, {"greedy": probs}, LABELS)
     summary = CorpusSummary.from_table(table, LABELS)
-    rows = MetricState.from_table(table, summary, LABELS, replicates=0).finish()
+    rows = MetricState.from_table(table, summary.frame, LABELS, replicates=0).finish()
     return {
         row.metric: row
         for row in rows

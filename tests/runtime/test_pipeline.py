@@ -29,7 +29,7 @@ def test_every_utterance_is_answered_by_every_strategy(finished: Path, runs: Any
 
 def test_one_object_per_shard_and_table_in_input_order(finished: Path, corpus: Path) -> None:
     shards = sorted(path.name for path in corpus.glob("*.parquet"))
-    for table in ("generations", "predictions", "errors"):
+    for table in ("generations", "predictions"):
         assert sorted(path.name for path in (finished / table / PARTITION).iterdir()) == shards
     ids = [
         pq.ParquetFile(folder / shards[0]).read(["utterance_id"])["utterance_id"].to_pylist()

@@ -306,7 +306,6 @@ def test_an_interrupted_reaggregation_continues_to_the_same_bytes(
     output = tmp_path / "out"
     shutil.copytree(sweep, output)
     (output / "predictions" / SHARD).unlink()
-    (output / "errors" / SHARD).unlink()
     record = json.loads((output / "run.json").read_text())
     (output / "run.json").write_text(json.dumps({**record, "status": "running"}))
     kept = output / "predictions" / PARTITION / "shard-000000.parquet"

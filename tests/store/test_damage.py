@@ -17,8 +17,7 @@ import raypipe
 from raypipe.errors import ConfigError, RaypipeError, StoreError
 from raypipe.labels import LABEL_SETS
 from raypipe.runtime.finish.comparing import compare_runs
-from raypipe.runtime.finish.counts import count_tables
-from raypipe.runtime.finish.error_share import check_error_share
+from raypipe.runtime.finish.error_share import errors_by_cell
 from raypipe.runtime.finish.report import write_report
 from raypipe.store.damage import damage, damage_named
 from raypipe.store.location import Location
@@ -129,9 +128,7 @@ READERS: dict[str, Callable[[InProcess], object]] = {
     "load": lambda run: raypipe.load(run.tables.uri).arrow("predictions"),
     "compare": lambda run: compare_runs({"a": run.tables}, metrics=["js"], replicates=0),
     "report": report,
-    "counts": lambda run: count_tables(
-        run.tables, read_record(run.tables).run, 6, [("fake", "distribution")], ["greedy"]
-    ),
+    "counts": lambda run: run.counted(run.plan(strategies=["greedy"])),
     "reaggregate": lambda run: [
         read_object(run.tables, name) for name in run.tables.list() if "predictions" in name
     ],
@@ -154,14 +151,17 @@ def test_what_reads_a_damaged_table_names_the_object(
         READERS[reader](run)
 
 
-def test_errors_are_checked_as_well(run: InProcess) -> None:
-    [name] = [name for name in run.tables.list() if name.startswith("errors/")]
-    path = Path(run.tables.uri, name)
+def test_errors_are_checked_as_well(in_process: InProcess) -> None:
+    options = {"fail": ["greedy"], "fail_ids": ["u2"]}
+    model = {"engine": "fake", "path": "none", "name": "fake", "options": options}
+    in_process.finished(strategies=["greedy"], model=model)
+    [name] = [name for name in in_process.tables.list() if name.startswith("errors/")]
+    path = Path(in_process.tables.uri, name)
     damaged = bytearray(path.read_bytes())
     damaged[-60] ^= 4
     path.write_bytes(bytes(damaged))
-    with pytest.raises(StoreError, match=name):
-        check_error_share(run.tables, "r", 6, [("fake", "distribution")], 0.5)
+    with pytest.raises(RaypipeError, match=name):
+        errors_by_cell(in_process.tables, "r", [("fake", "distribution")])
 
 
 def test_a_damaged_object_in_object_storage_is_named(s3: Any, run: InProcess) -> None:

@@ -1,4 +1,4 @@
-"""Sums over the predictions table, taken in one pass."""
+"""Sums over the predictions table, which merge to the same bits however the rows are cut."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from raypipe.errors import ConfigError
 from raypipe.labels import LabelSet
 from raypipe.metrics.classification import dominant_shares
+from raypipe.metrics.exact import SCALE, to_units
 from raypipe.reporting.run.scores import Approach
 from raypipe.reporting.text import clean
 
@@ -61,6 +62,25 @@ class PredictionTally:
     reasons: Counter[str] = field(default_factory=Counter)
     datasets: Counter[str] = field(default_factory=Counter)
 
+    def merge(self, other: PredictionTally) -> PredictionTally:
+        """The sums of both."""
+        return PredictionTally(
+            predicted_sum=self.predicted_sum + other.predicted_sum,
+            truth_sum=self.truth_sum + other.truth_sum,
+            confusion=self.confusion + other.confusion,
+            confidence_n=self.confidence_n + other.confidence_n,
+            confidence_sum=self.confidence_sum + other.confidence_sum,
+            confidence_right=self.confidence_right + other.confidence_right,
+            rows=self.rows + other.rows,
+            valid=self.valid + other.valid,
+            labelled=self.labelled + other.labelled,
+            ties=self.ties + other.ties,
+            tied=self.tied + other.tied,
+            rules=_bounded_sum(self.rules, other.rules),
+            reasons=_bounded_sum(self.reasons, other.reasons),
+            datasets=_bounded_sum(self.datasets, other.datasets),
+        )
+
     @classmethod
     def empty(cls, labels: int) -> PredictionTally:
         """A tally of no predictions."""
@@ -88,6 +108,14 @@ class Digest:
     def labelled(self) -> int:
         """Number of utterances with a soft label, by the approach that answered most of them."""
         return max((tally.labelled for tally in self.tallies.values()), default=0)
+
+    def merge(self, other: Digest) -> Digest:
+        """The sums of both, the approaches of this one first."""
+        merged = dict(self.tallies)
+        for approach, tally in other.tallies.items():
+            known = merged.get(approach)
+            merged[approach] = tally if known is None else known.merge(tally)
+        return Digest(merged)
 
 
 def digest_predictions(predictions: pa.Table | Iterable[pa.Table], labels: LabelSet) -> Digest:
@@ -142,8 +170,8 @@ def _add(tally: PredictionTally, batch: _PredictionBatch) -> None:
     tally.valid += int(batch.valid.sum())
     tally.labelled += int(batch.labelled.sum())
     tally.ties += int((batch.labelled & (batch.plurality < 0)).sum())
-    tally.predicted_sum += batch.probs[batch.valid].sum(axis=0)
-    tally.truth_sum += batch.truth[batch.labelled].sum(axis=0)
+    tally.predicted_sum += _exact(batch.probs[batch.valid]).sum(axis=0)
+    tally.truth_sum += _exact(batch.truth[batch.labelled]).sum(axis=0)
     _count(tally.rules, batch.table.filter(pa.array(batch.valid)), "parse_rule")
     _count(tally.reasons, batch.table.filter(pa.array(~batch.valid)), "invalid_reason")
     _count(tally.datasets, batch.table, "dataset")
@@ -153,22 +181,35 @@ def _add(tally: PredictionTally, batch: _PredictionBatch) -> None:
 def _add_decisions(tally: PredictionTally, batch: _PredictionBatch) -> None:
     tally.tied += int((batch.valid & (batch.choice.max(axis=1) < 1.0)).sum())
     decided = batch.valid & (batch.plurality >= 0)
-    truth, choice = batch.plurality[decided], batch.choice[decided]
+    truth, choice = batch.plurality[decided], _exact(batch.choice[decided])
     np.add.at(tally.confusion, truth, choice)
     confidence = batch.probs[decided].max(axis=1, initial=0.0)
     bins = np.minimum((confidence * CONFIDENCE_BINS).astype(np.int64), CONFIDENCE_BINS - 1)
     np.add.at(tally.confidence_n, bins, 1)
-    np.add.at(tally.confidence_sum, bins, confidence)
+    np.add.at(tally.confidence_sum, bins, _exact(confidence))
     np.add.at(tally.confidence_right, bins, choice[np.arange(truth.size), truth])
+
+
+def _exact(shares: Floats) -> Floats:
+    """Numbers up to 1 as multiples of 2^-30: sums of 8 million of them are exact in float64."""
+    return to_units(shares) / SCALE
 
 
 def _count(counter: Counter[str], table: pa.Table, name: str) -> None:
     column = _column(table, name, pa.string())
     for entry in column.value_counts().to_pylist():
-        key = clean(entry["values"])
-        if key not in counter and len(counter) >= MOST_KEYS:
-            key = OTHER
-        counter[key] += entry["counts"]
+        _count_key(counter, clean(entry["values"]), entry["counts"])
+
+
+def _count_key(counter: Counter[str], key: str, number: int) -> None:
+    counter[key if key in counter or len(counter) < MOST_KEYS else OTHER] += number
+
+
+def _bounded_sum(left: Counter[str], right: Counter[str]) -> Counter[str]:
+    total = Counter(left)
+    for key, number in right.items():
+        _count_key(total, key, number)
+    return total
 
 
 def _column(table: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:

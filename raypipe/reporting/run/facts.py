@@ -6,9 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from raypipe.reporting.errors import error_total
 from raypipe.reporting.page import Fact
 from raypipe.reporting.run.digest import Digest
 from raypipe.reporting.run.scores import Scores
@@ -24,7 +21,7 @@ class UtteranceBalance:
         put_in: utterances of the input; None if not recorded.
         predicted: utterances with a prediction; None if not recorded.
         failed: utterances that ended as an error, by the errors table if not recorded.
-        listed: utterances in the errors table that the report was given.
+        listed: utterances in the errors table.
         cells: number of models times prompts; every utterance counts once for each.
     """
 
@@ -35,9 +32,9 @@ class UtteranceBalance:
     cells: int = 1
 
     @classmethod
-    def of(cls, run: RunRecord, errors: pa.Table) -> UtteranceBalance:
-        """The balance of a run."""
-        listed, counts = error_total(errors), run.counts
+    def of(cls, run: RunRecord, listed: int) -> UtteranceBalance:
+        """The balance of a run, given the number of utterances in its errors table."""
+        counts = run.counts
         if counts is None:
             return cls(put_in=None, predicted=None, failed=listed, listed=listed)
         return cls(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raypipe.labels import LabelSet
-from raypipe.reporting.errors import error_groups
+from raypipe.reporting.errors import ErrorTally
 from raypipe.reporting.gains import CAPTION, gain_groups
 from raypipe.reporting.names import (
     HUMANS,
@@ -26,7 +26,7 @@ from raypipe.reporting.run import charts, tables
 from raypipe.reporting.run.answers import MOST_ROWS, answer_groups, cut_answers, tally_answers
 from raypipe.reporting.run.confusion import confusion, short_names
 from raypipe.reporting.run.cost_quality import cost_charts
-from raypipe.reporting.run.digest import PredictionTally, digest_predictions
+from raypipe.reporting.run.digest import Digest, PredictionTally, digest_predictions
 from raypipe.reporting.run.facts import UtteranceBalance, alerts, config_text, facts, versions
 from raypipe.reporting.run.fitted import fitted_rows
 from raypipe.reporting.run.headline import headline
@@ -53,7 +53,48 @@ def html_report(
     fits: pa.Table | None = None,
     samples: Callable[[Approach, float | None], Samples] | None = None,
 ) -> str:
-    """The page about a run, as HTML.
+    """The page about a run, from its tables.
+
+    Args:
+        run: as for :func:`tallied_report`, like ``metrics`` and the rest.
+        metrics: the ``metrics/`` table.
+        predictions: the ``predictions/`` table, read once, table by table.
+        errors: the ``errors/`` table.
+        labels: the label set that ``probs`` and ``soft_label`` are aligned with.
+        generations: examples of answers.
+        gains: of a heads job.
+        fits: of fitted strategies.
+        samples: utterances to show.
+
+    Raises:
+        ConfigError: if the predictions' distributions do not have one entry per label.
+    """
+    return tallied_report(
+        run,
+        metrics,
+        digest_predictions(predictions, labels),
+        ErrorTally.of(errors),
+        labels,
+        generations,
+        gains,
+        fits=fits,
+        samples=samples,
+    )
+
+
+def tallied_report(
+    run: RunRecord,
+    metrics: pa.Table,
+    digest: Digest,
+    errors: ErrorTally,
+    labels: LabelSet,
+    generations: Iterable[pa.Table] = (),
+    gains: pa.Table | None = None,
+    *,
+    fits: pa.Table | None = None,
+    samples: Callable[[Approach, float | None], Samples] | None = None,
+) -> str:
+    """The page about a run, as HTML, from sums over its large tables.
 
     Everything that comes from a corpus or a model (ids, labels, messages, reasons) is treated as
     hostile: stripped of control characters, escaped, and the page may load or run nothing.
@@ -61,9 +102,9 @@ def html_report(
     Args:
         run: what ``run.json`` says; what is not known is shown as not recorded.
         metrics: the ``metrics/`` table of the run.
-        predictions: the ``predictions/`` table, read once, table by table.
-        errors: the ``errors/`` table, or its first rows.
-        labels: the label set that ``probs`` and ``soft_label`` are aligned with.
+        digest: of the ``predictions/`` table.
+        errors: of the ``errors/`` table.
+        labels: the label set of the run.
         generations: the first rows of ``generations/`` of every model and prompt, for examples of
             answers; empty where the run holds none.
         gains: the ``gains/`` table of a heads job; None where there is none.
@@ -73,9 +114,6 @@ def html_report(
 
     Returns:
         The page, with its style and figures inside.
-
-    Raises:
-        ConfigError: if the predictions' distributions do not have one entry per label.
     """
     # One slice per speaker can be most of the table, and none of it is on the page.
     metrics = metrics.filter(
@@ -87,10 +125,9 @@ def html_report(
     if best is not None:
         typical = scores.get(best, f"{PRIMARY}.median") or scores.get(best, PRIMARY)
     columns = columns_of(run)
-    digest = digest_predictions(predictions, labels)
     # Without scores there is no best strategy; the first one can still be shown.
     shown = best if best in digest.tallies else next(iter(digest.tallies), None)
-    balance = UtteranceBalance.of(run, errors)
+    balance = UtteranceBalance.of(run, errors.utterances)
     tallies = tally_answers(generations, labels)
     strategies = list(dict.fromkeys(approach.strategy for approach in digest.tallies))
     context = {
@@ -121,7 +158,7 @@ def html_report(
         "parsing": tables.parsing_table(scores, digest.tallies),
         "answers": answer_groups(tallies, strategies),
         "answers_each": MOST_ROWS,
-        "errors": error_groups(errors),
+        "errors": errors.groups,
         "other_labels": other_labels_table(metrics, scores, run),
         "gains": gain_groups(gains) if gains is not None else (),
         "gains_caption": CAPTION,

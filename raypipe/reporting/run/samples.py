@@ -13,7 +13,7 @@ from raypipe.labels import LabelSet
 from raypipe.records import Utterance
 from raypipe.reporting.clips import BrowserClip, short_clip, stored_clip
 from raypipe.reporting.names import PRIMARY, strategy_rank
-from raypipe.reporting.run.choosing import choose_utterances
+from raypipe.reporting.run.choosing import ChosenUtterance
 from raypipe.reporting.run.scores import Approach
 from raypipe.reporting.text import NONE, clean, score
 from raypipe.reporting.view.tables import RunTables
@@ -99,37 +99,36 @@ class Samples:
     missing: str
 
 
+NO_SAMPLES: Final = Samples((), (), 0, 0, "")
+"""Where no rule chooses any."""
+
+
 def gather_samples(
     run: RunTables,
     labels: LabelSet,
     focus: Approach,
-    typical_js: float | None,
+    chosen: Sequence[ChosenUtterance],
     *,
     with_audio: bool = True,
 ) -> Samples:
     """The utterances that stand on a page, with their recordings.
 
     Args:
-        run: its tables; recordings come from the shards, if those are still there.
+        run: tables of the chosen utterances' shards at least; recordings come from the shards, if
+            those are still there.
         labels: of the corpus.
-        focus: the approach that the page looks at most closely, as the page names it.
-        typical_js: its median JS; None where nothing is scored.
+        focus: the approach that the page looks at most closely, named as in the tables.
+        chosen: the utterances.
         with_audio: whether the page is to hold recordings.
     """
-    named = {_cleaned(approach): approach for approach in run.approaches()}
-    if focus not in named:
-        return Samples((), (), 0, 0, "")
-    chosen = choose_utterances(run.datasets["predictions"], named[focus], typical_js)
-    shards = run.shards_of([each.utterance_id for each in chosen])
     samples = []
     held = heard = over_limit = 0
     missing = ""
     for each in chosen:
-        shard = shards.get(each.utterance_id)
         audio, note = "", ""
         if with_audio:
             try:
-                clip = _clip(run, shard, each.utterance_id)
+                clip = _clip(run, each.shard, each.utterance_id)
             except (ShardError, StoreError, DecodeError) as error:
                 missing = missing or clean(error, 400)
                 note = "not at hand"
@@ -144,10 +143,10 @@ def gather_samples(
             _sample(
                 each.rule,
                 each.utterance_id,
-                run.utterance_of(each.utterance_id, shard),
-                run.predictions_of(each.utterance_id, shard),
+                run.utterance_of(each.utterance_id, each.shard),
+                run.predictions_of(each.utterance_id, each.shard),
                 labels,
-                named[focus],
+                focus,
                 (audio, note),
             )
         )
@@ -155,12 +154,8 @@ def gather_samples(
     return Samples(tuple(samples), rules, heard, over_limit, missing)
 
 
-def _cleaned(approach: Approach) -> Approach:
-    return Approach(clean(approach.model), clean(approach.prompt), clean(approach.strategy))
-
-
-def _clip(run: RunTables, shard: str | None, utterance_id: str) -> BrowserClip:
-    if run.shards is None or shard is None:
+def _clip(run: RunTables, shard: str, utterance_id: str) -> BrowserClip:
+    if run.shards is None:
         raise ShardError("the run does not say which shards it read")
     return short_clip(
         stored_clip(run.shards, shard, utterance_id),

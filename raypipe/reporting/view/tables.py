@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -109,21 +109,33 @@ class RunTables:
 
     @classmethod
     def of(
-        cls, name: str, location: Location, record: RunRecord, shards: Location | None
+        cls,
+        name: str,
+        location: Location,
+        record: RunRecord,
+        shards: Location | None,
+        only: Collection[str] | None = None,
     ) -> RunTables:
         """The tables of a run whose record is known.
+
+        Args:
+            name: the place as it was given.
+            location: of the tables.
+            record: what ``run.json`` says.
+            shards: where the recordings are; None where that is not known.
+            only: names of the shards whose objects are opened; None for all.
 
         Raises:
             StoreError: if it has no predictions.
         """
-        opened = {name: table_dataset(location, name) for name in TABLES}
+        opened = {name: table_dataset(location, name, only) for name in TABLES}
         datasets = {name: dataset for name, dataset in opened.items() if dataset is not None}
         if "predictions" not in datasets:
             raise StoreError(f"{location.uri} holds no predictions to look at")
         homes = dict.fromkeys(datasets, location)
         if "generations" not in datasets and record.made_from is not None:
             source = Location.parse(record.made_from.location, location.endpoint)
-            answers = table_dataset(source, "generations")
+            answers = table_dataset(source, "generations", only)
             if answers is not None:
                 datasets["generations"], homes["generations"] = answers, source
         return cls(name, location, record, shards, datasets, homes)

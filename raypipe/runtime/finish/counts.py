@@ -5,37 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from raypipe.errors import AccountingError
-from raypipe.store.damage import damage_named
-from raypipe.store.location import Location
-from raypipe.store.query import connect
+from raypipe.runtime.finish.partition import ModelPrompt
+from raypipe.runtime.finish.tally import CellTally
 from raypipe.store.run_record import RunCounts, StrategyCounts
 
-ModelPrompt = tuple[str, str]
-"""A model and a prompt, by their names in the tables."""
 
-
-def count_tables(
-    tables: Location,
-    run: str,
+def counts_of(
+    tallies: Mapping[ModelPrompt, CellTally],
     utterances: int,
-    cells: Sequence[ModelPrompt],
     strategies: Sequence[str],
     fitted_splits: Mapping[str, str] | None = None,
 ) -> RunCounts:
-    """Count what the committed tables hold; nothing is taken from memory of the run.
+    """The counts of a run; nothing is taken from memory of the run.
 
     Args:
-        tables: where they lie.
-        run: id of the run whose rows count.
+        tallies: of all its objects, by every model and prompt that the utterances were put to.
         utterances: number of utterances that went in.
-        cells: every model and prompt that they were put to.
         strategies: those that must have answered every predicted utterance.
         fitted_splits: by strategy, the split whose utterances have no prediction of it, as its
             parameters are fitted to them; there is a strategy without one.
     """
     splits = fitted_splits or {}
-    with damage_named(tables):
-        counted = [_count_cell(tables, run, utterances, cell, strategies, splits) for cell in cells]
+    counted = [
+        _count_cell(cell, tally, utterances, strategies, splits) for cell, tally in tallies.items()
+    ]
     if len(counted) == 1:
         return counted[0].model_copy(update={"model": None, "prompt": None})
     return RunCounts(
@@ -58,50 +51,26 @@ def count_tables(
 
 
 def _count_cell(
-    tables: Location,
-    run: str,
-    utterances: int,
     cell: ModelPrompt,
+    tally: CellTally,
+    utterances: int,
     strategies: Sequence[str],
     fitted_splits: Mapping[str, str],
 ) -> RunCounts:
-    where = "WHERE run = ? AND model = ? AND prompt = ?"
-
-    connection = connect(tables)
-    rows = connection.execute(
-        "SELECT strategy, count(*) FILTER (valid), count(*) FILTER (NOT valid)"
-        f" FROM predictions {where} GROUP BY strategy",
-        [run, *cell],
-    ).fetchall()
-    predicted = connection.execute(
-        f"SELECT count(DISTINCT utterance_id) FROM predictions {where}", [run, *cell]
-    ).fetchone()
-    in_split = dict(
-        connection.execute(
-            f"SELECT split, count(DISTINCT utterance_id) FROM predictions {where} GROUP BY split",
-            [run, *cell],
-        ).fetchall()
-        if fitted_splits
-        else ()
-    )
-    errors = connection.execute(
-        f"SELECT coalesce(sum(utterances), 0) FROM errors {where}", [run, *cell]
-    ).fetchone()
-    assert predicted is not None
-    assert errors is not None
-    counts = {name: (valid, invalid) for name, valid, invalid in rows}
     model, prompt = cell
     return RunCounts(
         model=model,
         prompt=prompt,
         input=utterances,
-        predicted=predicted[0],
-        errors=int(errors[0]),
+        predicted=tally.predicted,
+        errors=tally.errors.utterances,
         strategies={
             name: StrategyCounts(
-                valid=counts.get(name, (0, 0))[0],
-                invalid=counts.get(name, (0, 0))[1],
-                fitted_on=in_split.get(fitted_splits[name], 0) if name in fitted_splits else None,
+                valid=tally.valid.get(name, 0),
+                invalid=tally.invalid.get(name, 0),
+                fitted_on=tally.splits.get(fitted_splits[name], 0)
+                if name in fitted_splits
+                else None,
             )
             for name in strategies
         },

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow.compute as pc
 
 from raypipe.errors import ErrorShareError
 from raypipe.records import is_refusal
-from raypipe.runtime.finish.counts import ModelPrompt
-from raypipe.store.damage import damage_named
+from raypipe.reporting.errors import ErrorGroup, ErrorTally
+from raypipe.runtime.finish.partition import ModelPrompt, partition
 from raypipe.store.location import Location
-from raypipe.store.query import connect
+from raypipe.store.objects import read_object
 
 FEWEST_UTTERANCES = 50
 """Utterances after which a share of errors says something, before the run is over."""
@@ -18,30 +19,30 @@ FEWEST_UTTERANCES = 50
 _MOST_REASONS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorReason:
-    """Errors of one stage and type, under one model and prompt.
+def errors_by_cell(
+    tables: Location, run: str, cells: Iterable[ModelPrompt]
+) -> dict[ModelPrompt, ErrorTally]:
+    """The errors in the tables up to now; an input without one has no object there.
 
-    Attributes:
-        example: message of one of them.
+    Args:
+        tables: of the run.
+        run: id of the run whose rows count.
+        cells: every model and prompt.
     """
-
-    stage: str
-    error_type: str
-    utterances: int
-    example: str
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the inputs were refused for what they are."""
-        return is_refusal(self.stage, self.error_type)
+    found = {}
+    for cell in cells:
+        place, tally = tables.child("errors", *partition(*cell).split("/")), ErrorTally()
+        for name in place.list():
+            rows = read_object(place, name)
+            tally = tally.merge(ErrorTally.of(rows.filter(pc.equal(rows["run"], run))))
+        found[cell] = tally
+    return found
 
 
 def check_error_share(
     tables: Location,
-    run: str,
+    errors: Mapping[ModelPrompt, ErrorTally],
     utterances: int,
-    cells: Sequence[ModelPrompt],
     limit: float,
 ) -> None:
     """Refuse a finished run whose errors cannot be explained by single inputs.
@@ -50,61 +51,44 @@ def check_error_share(
     are refused.
 
     Args:
-        tables: of the run.
-        run: id of the run whose rows count.
+        tables: of the run, for the message.
+        errors: of the run, by every model and prompt that its utterances were put to.
         utterances: number of utterances of the run.
-        cells: every model and prompt that they were put to.
         limit: largest share that raypipe, engine or model may fail, in [0, 1].
 
     Raises:
         ErrorShareError: with the commonest reasons.
     """
-    for cell in cells:
-        reasons = _reasons(tables, run, cell)
-        failed = sum(reason.utterances for reason in reasons if not reason.is_refusal)
+    for cell, tally in errors.items():
+        failed = sum(reason.utterances for reason in _broken(tally))
         if failed > limit * utterances:
-            raise too_many_errors(tables, run, [cell], failed, utterances, limit)
-        if utterances and sum(reason.utterances for reason in reasons) >= utterances:
+            raise too_many_errors(tables, {cell: tally}, failed, utterances, limit)
+        if utterances and tally.utterances >= utterances:
             raise ErrorShareError(
                 f"not one of {utterances} utterances could be used ({_in_words(cell)}): "
-                f"{_listed(reasons)}; tables are in {tables.uri}"
+                f"{_listed(tally.groups)}; tables are in {tables.uri}"
             )
 
 
 def too_many_errors(
     tables: Location,
-    run: str,
-    cells: Sequence[ModelPrompt],
+    errors: Mapping[ModelPrompt, ErrorTally],
     failed: int,
     utterances: int,
     limit: float,
 ) -> ErrorShareError:
     """The error that ends a run, with the commonest reasons so far, of the cell with the most."""
-    by_cell = {
-        cell: [reason for reason in _reasons(tables, run, cell) if not reason.is_refusal]
-        for cell in cells
-    }
+    by_cell = {cell: _broken(tally) for cell, tally in errors.items()}
     worst = max(by_cell, key=lambda cell: sum(reason.utterances for reason in by_cell[cell]))
-    broken = by_cell[worst]
     return ErrorShareError(
         f"{failed} of {utterances} utterances failed ({_in_words(worst)}), more than "
-        f"max_error_fraction {limit:g}: {_listed(broken)}; tables are in {tables.uri}"
+        f"max_error_fraction {limit:g}: {_listed(by_cell[worst])}; tables are in {tables.uri}"
     )
 
 
-def _reasons(tables: Location, run: str, cell: ModelPrompt) -> list[ErrorReason]:
-    """The errors in the tables, most utterances first."""
-    with damage_named(tables):
-        rows = connect(tables).execute(
-            "SELECT stage, error_type, sum(utterances), min(message) FROM errors"
-            " WHERE run = ? AND model = ? AND prompt = ? GROUP BY ALL ORDER BY 3 DESC, 1, 2",
-            [run, *cell],
-        )
-        found = rows.fetchall()
-    return [
-        ErrorReason(str(stage), str(kind), int(number), str(message))
-        for stage, kind, number, message in found
-    ]
+def _broken(tally: ErrorTally) -> list[ErrorGroup]:
+    """What raypipe, engine or model failed, most utterances first."""
+    return [group for group in tally.groups if not is_refusal(group.stage, group.error_type)]
 
 
 def _in_words(cell: ModelPrompt) -> str:
@@ -112,8 +96,9 @@ def _in_words(cell: ModelPrompt) -> str:
     return f"model {model}, prompt {prompt}"
 
 
-def _listed(reasons: Sequence[ErrorReason]) -> str:
+def _listed(reasons: Sequence[ErrorGroup]) -> str:
     return "; ".join(
-        f"{reason.utterances} x {reason.stage}, {reason.error_type} (such as: {reason.example})"
+        f"{reason.utterances} x {reason.stage}, {reason.error_type}"
+        f" (such as: {reason.examples[0][1]})"
         for reason in reasons[:_MOST_REASONS]
     )

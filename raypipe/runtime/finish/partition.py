@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+ModelPrompt = tuple[str, str]
+"""A model and a prompt, by their names in the tables."""
+
 
 def partition(model: str, prompt: str) -> str:
     """The Hive partition path of a model and prompt.

@@ -3,32 +3,125 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Final, Self
 
+from raypipe.errors import StoreError
 from raypipe.runtime.finish.partition import model_folder
 from raypipe.store.location import Location
 from raypipe.store.run_record import QuestionTime
 
-TIMINGS = "timings"
-"""Folder of a run's output with one JSON file per model and shard."""
+TIMINGS: Final = "timings"
+"""Folder of a run's output with the times of every model's questions."""
+
+_KEPT: Final = "timings.json"
+_KEEP_EVERY_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Wall time of the engine for one kind of question.
+
+    Attributes:
+        question: name of the call, or ``verify``.
+        asked: number of inputs that were answered.
+        seconds: of the engine.
+    """
+
+    question: str
+    asked: int
+    seconds: float
+
+    def merge(self, other: Timing) -> Timing:
+        """Both as one, of the same question."""
+        return Timing(self.question, self.asked + other.asked, self.seconds + other.seconds)
+
+
+class KeptTimings:
+    """Times of one model's questions, written down as shards are done.
+
+    There is one file per model, which says what all attempts took. It is written every half minute
+    and at the end: of an attempt that is killed, the last half minute may be missing.
+
+    Args:
+        tables: the run's output.
+        model: name of the model in the tables.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, tables: Location, model: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._place, self._clock = tables.child(TIMINGS, model_folder(model)), clock
+        self._due = clock()
+        self._known: dict[str, Timing] = {}
+
+    def __enter__(self) -> Self:
+        if self._place.exists(_KEPT):
+            self._add(_read(self._place, _KEPT))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._write(self._place)
+            return
+        with suppress(StoreError):  # what is raised is why the stream ended
+            self._write(replace(self._place, patience_s=0.0))
+
+    def add(self, timings: Iterable[Timing]) -> None:
+        """Count what one shard took."""
+        self._add(timings)
+        if self._clock() >= self._due:
+            self._write(self._place)
+            self._due = self._clock() + _KEEP_EVERY_S
+
+    def _add(self, timings: Iterable[Timing]) -> None:
+        for timing in timings:
+            known = self._known.get(timing.question)
+            self._known[timing.question] = timing if known is None else known.merge(timing)
+
+    def _write(self, place: Location) -> None:
+        rows = [
+            {"question": name, "asked": timing.asked, "seconds": timing.seconds}
+            for name, timing in self._known.items()
+        ]
+        place.write(_KEPT, json.dumps(rows).encode())
+
+
+def _read(place: Location, name: str) -> list[Timing]:
+    rows: list[dict[str, str | int | float]] = json.loads(place.read(name))
+    return [Timing(str(row["question"]), int(row["asked"]), float(row["seconds"])) for row in rows]
 
 
 def read_timings(tables: Location, models: Sequence[str]) -> list[QuestionTime]:
-    """Times of every model's questions, summed over all shards, earlier attempts included."""
+    """Times of every model's questions, earlier attempts included.
+
+    Runs that earlier versions began have a file per shard besides.
+    """
     times = []
     for model in models:
-        asked: dict[str, int] = defaultdict(int)
-        seconds: dict[str, float] = defaultdict(float)
+        asked: dict[str, Timing] = {}
         place = tables.child(TIMINGS, model_folder(model))
         for name in place.list(".json"):
-            for row in json.loads(place.read(name)):
-                asked[row["question"]] += row["asked"]
-                seconds[row["question"]] += row["seconds"]
+            for timing in _read(place, name):
+                known = asked.get(timing.question)
+                asked[timing.question] = timing if known is None else known.merge(timing)
         times += [
             QuestionTime(
-                model=model, question=name, asked=asked[name], seconds=round(seconds[name], 3)
+                model=model,
+                question=timing.question,
+                asked=timing.asked,
+                seconds=round(timing.seconds, 3),
             )
-            for name in asked
+            for timing in asked.values()
         ]
     return times

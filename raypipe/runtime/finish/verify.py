@@ -105,13 +105,11 @@ def _miscounted(tables: Location, counts: RunCounts) -> Iterable[str]:
         row = by_strategy.get(name, {"valid": 0, "invalid": 0})
         yield from _differing(f"valid rows of {name}", strategy.valid, row["valid"])
         yield from _differing(f"invalid rows of {name}", strategy.invalid, row["invalid"])
-    if table_dataset(tables, "errors") is not None:
-        [found] = query(
-            tables,
-            "SELECT coalesce(sum(utterances), 0)::BIGINT AS errors FROM errors"
-            " WHERE model IS NOT NULL",
-        ).to_pylist()
-        yield from _differing("errors", counts.errors, found["errors"])
+    [found] = query(
+        tables,
+        "SELECT coalesce(sum(utterances), 0)::BIGINT AS errors FROM errors WHERE model IS NOT NULL",
+    ).to_pylist()
+    yield from _differing("errors", counts.errors, found["errors"])
 
 
 def _differing(what: str, recorded: int, found: int) -> Iterable[str]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raypipe.errors import ConfigError, ObjectMissingError
-from raypipe.runtime.finish.counts import ModelPrompt
+from raypipe.runtime.finish.partition import ModelPrompt
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.run_record import RunRecord, read_record
@@ -93,12 +93,12 @@ def copy_predictions(
         model, prompt = (unquote(part.partition("=")[2]) for part in folder.split("/"))
         ids = tested.get(shard, frozenset())
         predictions = _of(read_object(place, name), ids, run)
-        errors = read_object(other.location, f"errors/{name}")
         left = ids - set(predictions.column("utterance_id").to_pylist())
-        for table, rows in (
-            ("errors", _failed(errors, left, run)),
-            ("predictions", predictions),
-        ):
+        copies = {"predictions": predictions}
+        if left:
+            errors = read_object(other.location, f"errors/{name}")
+            copies = {"errors": _failed(errors, left, run), **copies}
+        for table, rows in copies.items():
             data = object_bytes(rows, model=model, prompt=prompt, fingerprint=fingerprint)
             tables.write_new(f"{table}/{name}", data, fingerprint)
         objects.setdefault((model, prompt), []).append(f"predictions/{name}")

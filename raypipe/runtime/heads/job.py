@@ -11,13 +11,14 @@ from ray.exceptions import RayError
 
 from raypipe.reporting.console import Console
 from raypipe.runtime.finish.aggregation import PredictionsOf
-from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.runtime.finish.counts import check_counts, counts_of
 from raypipe.runtime.finish.ending import finished_now
 from raypipe.runtime.finish.labels import table_instead
 from raypipe.runtime.finish.output import finished_record
-from raypipe.runtime.finish.partition import partition
+from raypipe.runtime.finish.partition import ModelPrompt, partition
 from raypipe.runtime.finish.progress import RunProgress
-from raypipe.runtime.finish.reduce import reduce_tables
+from raypipe.runtime.finish.reduce import count_cells, reduce_tables
+from raypipe.runtime.finish.tally import CellTally
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.heads.beside import CopiedCell, copy_predictions
 from raypipe.runtime.heads.config import HeadsConfig
@@ -103,7 +104,8 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
             objects[key] = _write_cell(plan, cell, corpus, folds, failed)
         for comparison, answers in fold_answers(plan, cells, corpus, folds).items():
             compared.setdefault(comparison, {})[features.encoder] = answers
-    counts = count_tables(plan.tables, plan.run, put_in, list(objects), plan.config.strategies())
+    trained = tuple(objects)
+    copied: Mapping[ModelPrompt, CopiedCell] = {}
     if plan.beside is not None:
         copied = copy_predictions(
             plan.beside,
@@ -112,10 +114,22 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
             run=plan.run,
             fingerprint=plan.fingerprint,
         )
-        counts = _with_copies(plan, counts, list(objects), copied, sum(map(len, tested.values())))
         objects |= {cell: list(copy.objects) for cell, copy in copied.items()}
-    check_counts(counts)
     metrics = plan.config.metrics
+    counted = count_cells(
+        plan.tables,
+        objects,
+        plan.run,
+        console,
+        labels=plan.labels,
+        settings=metrics,
+        truth=plan.truth,
+    )
+    tallies = {cell: found.tally for cell, found in counted.items()}
+    counts = counts_of({cell: tallies[cell] for cell in trained}, put_in, plan.config.strategies())
+    if copied:
+        counts = _with_copies(counts, trained, tallies, copied, sum(map(len, tested.values())))
+    check_counts(counts)
     write_gains(plan.tables, compared, metrics, run=plan.run, fingerprint=plan.fingerprint)
     record = finished_now(
         record,
@@ -124,7 +138,7 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
     )
     reduce_tables(
         plan.tables,
-        objects,
+        counted,
         record,
         console,
         labels=plan.labels,
@@ -136,9 +150,9 @@ def _train_and_reduce(plan: HeadsPlan, console: Console) -> RunRecord:
 
 
 def _with_copies(
-    plan: HeadsPlan,
     counts: RunCounts,
     trained: Sequence[ModelPrompt],
+    tallies: Mapping[ModelPrompt, CellTally],
     copied: Mapping[ModelPrompt, CopiedCell],
     tested: int,
 ) -> RunCounts:
@@ -148,10 +162,8 @@ def _with_copies(
         [(model, prompt)] = trained
         cells = [counts.model_copy(update={"model": model, "prompt": prompt})]
     for (model, prompt), copy in copied.items():
-        cell = count_tables(
-            plan.tables, plan.run, tested, [(model, prompt)], copy.strategies
-        ).model_copy(update={"model": model, "prompt": prompt})
-        cells.append(cell)
+        cell = counts_of({(model, prompt): tallies[model, prompt]}, tested, copy.strategies)
+        cells.append(cell.model_copy(update={"model": model, "prompt": prompt}))
     return RunCounts(
         input=sum(cell.input for cell in cells),
         predicted=sum(cell.predicted for cell in cells),
@@ -220,7 +232,8 @@ def _write_cell(
             prompt=cell.prompt,
         )
         predictions = shard_predictions(corpus, number, probs, whose, cell.prompt, truth)
-        for table, rows in (("errors", errors), ("predictions", predictions)):
+        copies = {"errors": errors} if errors.num_rows else {}
+        for table, rows in {**copies, "predictions": predictions}.items():
             name = f"{table}/{partition(model, cell.prompt)}/{shard}"
             data = object_bytes(rows, model=model, prompt=cell.prompt, fingerprint=plan.fingerprint)
             plan.tables.write_new(name, data, plan.fingerprint)

@@ -14,6 +14,7 @@ from raypipe.engines.contract import Tagged
 from raypipe.protocols import RunEngine
 from raypipe.questions import Pass
 from raypipe.records import AskedQuestion, Failure, Generation, Hypothesis
+from raypipe.runtime.finish.timings import Timing
 
 RowPrompt = tuple[int, int]
 """Row of the shard and number of the prompt."""
@@ -60,21 +61,6 @@ class WindowInputs:
     def clip(self) -> Tagged | Failure:
         """The clip as the model takes it; a text-only input if no prompt comes with a clip."""
         return self.asked[self.clip_from]
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Wall time of the engine for one kind of question.
-
-    Attributes:
-        question: name of the call, or ``verify``.
-        asked: number of inputs that were answered.
-        seconds: of the engine.
-    """
-
-    question: str
-    asked: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 
 from raypipe.config import RunConfig
 from raypipe.reporting.console import Console
-from raypipe.runtime.finish.counts import ModelPrompt, check_counts, count_tables
+from raypipe.reporting.errors import ErrorTally
+from raypipe.runtime.finish.counts import check_counts, counts_of
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.error_share import (
     FEWEST_UTTERANCES,
     check_error_share,
+    errors_by_cell,
     too_many_errors,
 )
 from raypipe.runtime.finish.output import finished_record
+from raypipe.runtime.finish.partition import ModelPrompt
 from raypipe.runtime.finish.progress import RunProgress
-from raypipe.runtime.finish.reduce import reduce_tables
+from raypipe.runtime.finish.reduce import count_cells, reduce_tables
 from raypipe.runtime.finish.storage_watch import storage_watched
-from raypipe.runtime.finish.timings import read_timings
+from raypipe.runtime.finish.timings import KeptTimings, read_timings
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.infer.automatic import in_words
 from raypipe.runtime.infer.devices import devices
@@ -64,7 +68,7 @@ def carry_out(
     tables, metrics = plan.context.tables, plan.config.metrics
     earlier = finished_record(tables, metrics, plan.label_tables) if plan.is_done else None
     if earlier is not None:
-        return _believable(plan, earlier)
+        return _believable(plan, earlier, errors_by_cell(tables, earlier.run, _cells(plan)))
     if not (address or os.environ.get("RAY_ADDRESS")):
         # What Ray's workers say is not shown where all of them are on this machine.
         bring_weights(plan.config)
@@ -83,11 +87,14 @@ def run_plan(plan: Plan, console: Console) -> RunRecord:
     if plan.chosen:
         console.print(f"auto: {in_words(plan.chosen)}", highlight=False)
     with failures_recorded(tables, record, partial(run_usage, plan.config)):
-        record = _carried_out(plan, record, console)
-    return _believable(plan, record)
+        record, errors = _carried_out(plan, record, console)
+    return _believable(plan, record, errors)
 
 
-def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
+def _carried_out(
+    plan: Plan, record: RunRecord, console: Console
+) -> tuple[RunRecord, dict[ModelPrompt, ErrorTally]]:
+    """The record of the finished run, and what failed."""
     context, clock = plan.context, time.monotonic()
     for model_run in plan.model_runs:
         if model_run.pending:
@@ -95,8 +102,17 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
             _stream(model_run, console, name=model_run.context.model if several else None)
     strategies = [variant.name for variant in context.variants]
     models = [model_run.context.model for model_run in plan.model_runs]
-    utterances = plan.model_runs[0].utterances
-    counts = count_tables(context.tables, context.run, utterances, _cells(plan), strategies)
+    cells = count_cells(
+        context.tables,
+        _predictions(plan),
+        context.run,
+        console,
+        labels=context.labels,
+        settings=plan.config.metrics,
+        truth=plan.truth,
+    )
+    tallies = {cell: counted.tally for cell, counted in cells.items()}
+    counts = counts_of(tallies, plan.model_runs[0].utterances, strategies)
     check_counts(counts)
     record = finished_now(
         record,
@@ -107,7 +123,7 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
     )
     reduce_tables(
         context.tables,
-        _predictions(plan),
+        cells,
         record,
         console,
         labels=context.labels,
@@ -116,23 +132,19 @@ def _carried_out(plan: Plan, record: RunRecord, console: Console) -> RunRecord:
         truth=plan.truth,
     )
     write_record(context.tables, record)
-    return record
+    return record, {cell: tally.errors for cell, tally in tallies.items()}
 
 
-def _believable(plan: Plan, record: RunRecord) -> RunRecord:
+def _believable(
+    plan: Plan, record: RunRecord, errors: Mapping[ModelPrompt, ErrorTally]
+) -> RunRecord:
     """The record of a finished run.
 
     Raises:
         ErrorShareError: if too many utterances failed; tables and report are written all the same.
     """
-    context = plan.context
-    check_error_share(
-        context.tables,
-        context.run,
-        plan.model_runs[0].utterances,
-        _cells(plan),
-        plan.config.max_error_fraction,
-    )
+    utterances = plan.model_runs[0].utterances
+    check_error_share(plan.context.tables, errors, utterances, plan.config.max_error_fraction)
     return record
 
 
@@ -165,10 +177,12 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
     with (
         RunProgress(model_run.utterances, model_run.utterances_done, console) as progress,
         storage_watched(places, progress),
+        KeptTimings(model_run.context.tables, model_run.context.model) as timings,
         closing(summaries(model_run, progress, console)) as stream,
     ):
         for summary in stream:
             done, broken = done + summary.utterances, broken + summary.broken
+            timings.add(summary.timings)
             if summary.stopped is not None:
                 stopped = stopped or summary
             elif summary.shard not in generated:
@@ -176,7 +190,8 @@ def _stream(model_run: ModelRun, console: Console, name: str | None) -> None:
             if done >= FEWEST_UTTERANCES and broken > limit * done:
                 context = model_run.context
                 cells = [(context.model, name) for name in context.all_prompts]
-                raise too_many_errors(context.tables, context.run, cells, broken, done, limit)
+                errors = errors_by_cell(context.tables, context.run, cells)
+                raise too_many_errors(context.tables, errors, broken, done, limit)
             # All that was answered is written; the rest would be read to be stopped as well.
             if stopped is not None and written >= stopped.answered:
                 break

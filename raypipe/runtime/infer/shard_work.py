@@ -8,8 +8,6 @@ stays whole all the way: what is committed is one object per table and prompt.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,17 +30,19 @@ from raypipe.errors import (
 from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure
 from raypipe.runtime.finish.aggregation import read_answers
-from raypipe.runtime.finish.partition import model_folder
-from raypipe.runtime.finish.timings import TIMINGS
-from raypipe.runtime.infer.answering import ShardAnswers, Timing
+from raypipe.runtime.finish.timings import Timing
+from raypipe.runtime.infer.answering import ShardAnswers
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.preparing import PreparedRows, PreparedShard, filled
 from raypipe.runtime.infer.verifying import Row, verify
-from raypipe.store.generations import Answered, generations_table
+from raypipe.store.generations import (
+    Answered,
+    generations_table,
+    shard_failure,
+    with_shard_failure,
+)
 from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.tables import errors_table
-
-_SHARD_FAILURE = b"raypipe.shard_failure"
 
 Verifier = tuple[Frontend[Tagged], RunEngine[Tagged]]
 """Both halves of the engine of a verifier."""
@@ -124,6 +124,7 @@ class ShardSummary:
         answered: shards that are, or will be, finished all the same.
         broken: utterances that raypipe, engine or model failed under one prompt, the most.
         error: name of the error that the run then ends with, of :data:`STOPPING`.
+        timings: how long its questions took; none where an earlier attempt had asked them.
     """
 
     shard: str
@@ -133,6 +134,7 @@ class ShardSummary:
     answered: int = 0
     broken: int = 0
     error: str = "StoppedError"
+    timings: tuple[Timing, ...] = ()
 
     @property
     def raised(self) -> RaypipeError:
@@ -208,20 +210,19 @@ def _without_clips(rows: PreparedRows) -> PreparedRows:
 
 
 def commit_shard(shard: AnsweredShard, context: RunContext) -> ShardSummary:
-    """Write a shard's objects: what the model said, the errors, then the predictions.
+    """Write a shard's objects: what the model said, the errors, if any, then the predictions.
 
     The predictions objects come last: where all of them exist, the shard is done.
     """
     name = shard.task.entry.name
     generations = {
-        prompt: _with_shard_failure(_generations(shard, number, context), shard.shard_failure)
+        prompt: with_shard_failure(_generations(shard, number, context), shard.shard_failure)
         for number, prompt in enumerate(context.asked_prompts)
     }
-    timings = json.dumps([dataclasses.asdict(timing) for timing in shard.rows.timings]).encode()
-    context.tables.write(f"{TIMINGS}/{model_folder(context.model)}/{name}.json", timings)
     for prompt, table in generations.items():
         _write(context, "generations", prompt, name, table, context.generation_fingerprint)
-    return _aggregate(shard.task, generations, context)
+    summary = _aggregate(shard.task, generations, context)
+    return replace(summary, timings=shard.rows.timings)
 
 
 def recommit_shard(task: ShardTask, context: RunContext) -> ShardSummary:
@@ -272,31 +273,16 @@ def _storable(row: Answered, table: Callable[[Sequence[Answered]], pa.Table]) ->
     return row
 
 
-def _with_shard_failure(generations: pa.Table, failure: Failure | None) -> pa.Table:
-    """Keep why a whole shard failed beside its (no) rows, so that errors/ can be made again."""
-    if failure is None:
-        return generations
-    value = json.dumps([failure.stage, failure.error_type, failure.message])
-    return generations.replace_schema_metadata(
-        {**(generations.schema.metadata or {}), _SHARD_FAILURE: value.encode()}
-    )
-
-
-def _shard_failure(generations: pa.Table) -> Failure | None:
-    value = (generations.schema.metadata or {}).get(_SHARD_FAILURE)
-    return None if value is None else Failure(None, *json.loads(value))
-
-
 def _aggregate(
     task: ShardTask, generations: Mapping[str, pa.Table], context: RunContext
 ) -> ShardSummary:
     name = task.entry.name
     predicted = read_answers(generations, context.prediction_settings)
-    shard_failure = _shard_failure(next(iter(generations.values())))
+    unread = shard_failure(next(iter(generations.values())))
     failed, broken = [], []
     for prompt, (_, failures) in predicted.items():
-        if shard_failure is not None:
-            failures.append((None, shard_failure))
+        if unread is not None:
+            failures.append((None, unread))
         errors = errors_table(
             failures,
             run=context.run,
@@ -314,7 +300,8 @@ def _aggregate(
                 if not failure.is_refusal
             )
         )
-        _write(context, "errors", prompt, name, errors, context.prediction_fingerprint)
+        if errors.num_rows:
+            _write(context, "errors", prompt, name, errors, context.prediction_fingerprint)
     for prompt, (predictions, _) in predicted.items():
         _write(context, "predictions", prompt, name, predictions, context.prediction_fingerprint)
     return ShardSummary(name, task.take, min(failed), broken=max(broken))

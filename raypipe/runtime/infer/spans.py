@@ -15,7 +15,7 @@ from itertools import accumulate, pairwise
 from raypipe.engines.contract import Tagged
 from raypipe.engines.plugins import load_plugin
 from raypipe.protocols import RunEngine
-from raypipe.runtime.infer.answering import Timing
+from raypipe.runtime.finish.timings import Timing
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.plan import ModelRun
 from raypipe.runtime.infer.preparing import PreparedRows, PreparedShard

@@ -22,6 +22,7 @@ from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
 from raypipe.engines.contract import CheckedFrontend
 from raypipe.errors import LostEngineError, RaypipeError, StoppedError
 from raypipe.records import Search
+from raypipe.runtime.finish.timings import Timing
 from raypipe.runtime.infer.context import RunContext, ShardTask
 from raypipe.runtime.infer.models import make_frontend, models_awaited
 from raypipe.runtime.infer.pools import PoolSize, frontend_pool, pool_size
@@ -239,8 +240,21 @@ _SUMMARY = pa.schema(
         ("answered", pa.int64()),
         ("broken", pa.int64()),
         ("error", pa.string()),
+        (
+            "timings",
+            pa.list_(
+                pa.struct(
+                    [("question", pa.string()), ("asked", pa.int64()), ("seconds", pa.float64())]
+                )
+            ),
+        ),
     ]
 )
+
+
+def summary_of(row: dict[str, Any]) -> ShardSummary:
+    """A summary from the row that came out of the stream."""
+    return ShardSummary(**{**row, "timings": tuple(Timing(**each) for each in row["timings"])})
 
 
 def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) -> ray.data.Dataset:

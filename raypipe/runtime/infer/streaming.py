@@ -15,7 +15,7 @@ from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched
 from raypipe.runtime.infer.plan import ModelRun, replanned
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.spans import spans_of
-from raypipe.runtime.infer.stages import model_pools, required, shard_stream
+from raypipe.runtime.infer.stages import model_pools, required, shard_stream, summary_of
 from raypipe.runtime.ray.losses import going_on, wait_for_room
 from raypipe.runtime.ray.session import check_resources
 
@@ -56,7 +56,7 @@ def _once(model_run: ModelRun, progress: RunProgress) -> Iterator[ShardSummary]:
     with watched(stream, lambda: watch.look(progress.quiet_s, left)):
         for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
             for row in batch.to_pylist():
-                summary = ShardSummary(**row)
+                summary = summary_of(row)
                 left -= 1
                 progress.advance(summary.utterances, summary.errors)
                 yield summary

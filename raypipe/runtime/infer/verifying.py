@@ -19,7 +19,8 @@ from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer, parse_score
 from raypipe.protocols import Frontend, RunEngine
 from raypipe.records import Failure, Generation, Hypothesis
-from raypipe.runtime.infer.answering import Answered, Timing, WindowInputs
+from raypipe.runtime.finish.timings import Timing
+from raypipe.runtime.infer.answering import Answered, WindowInputs
 from raypipe.runtime.infer.questions import Verification
 from raypipe.strategies.dirichlet import softmax_weights
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from raypipe.reporting.console import Console
-from raypipe.reporting.errors import error_table
+from raypipe.reporting.errors import ErrorTally, error_table
 from raypipe.reporting.ingest import ingest_table
 from raypipe.runtime.ingest.plan import PreparedIngest, read_request
 from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex, has_labels
@@ -19,7 +19,7 @@ def show_ingest(index: ShardIndex, shards: Location, console: Console) -> None:
     excluded = _table(shards, INGEST_EXCLUDED, index.excluded)
     console.print(ingest_table(index, failures, excluded))
     if failures is not None:
-        console.print(error_table(failures))
+        console.print(error_table(ErrorTally.of(failures)))
         console.print(f"all failures: {shards.uri}/{INGEST_ERRORS}", markup=False, soft_wrap=True)
     if excluded is not None:
         console.print(f"left out: {shards.uri}/{INGEST_EXCLUDED}", markup=False, soft_wrap=True)

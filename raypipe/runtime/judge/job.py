@@ -18,7 +18,7 @@ from raypipe.reporting.console import Console
 from raypipe.reporting.judge.page import html_judgements
 from raypipe.runtime.finish.counts import check_counts
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
-from raypipe.runtime.finish.error_share import check_error_share
+from raypipe.runtime.finish.error_share import check_error_share, errors_by_cell
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.report import REPORT
 from raypipe.runtime.finish.versions import versions
@@ -126,13 +126,8 @@ def _finished(plan: JudgePlan, record: RunRecord, clock: float) -> RunRecord:
     rows = _read_parts(plan)
     counts = _counts(plan)
     check_counts(counts)
-    check_error_share(
-        plan.tables,
-        context.run,
-        counts.input,
-        [(context.model, context.prompt)],
-        plan.config.max_error_fraction,
-    )
+    errors = errors_by_cell(plan.tables, context.run, [(context.model, context.prompt)])
+    check_error_share(plan.tables, errors, counts.input, plan.config.max_error_fraction)
     tallies = tallies_of(judged_pairs(rows), seed=plan.config.seed)
     metadata = {FINGERPRINT_KEY: context.fingerprint}
     rates = win_rates_table(tallies, context.systems)

@@ -18,11 +18,11 @@ from ray.exceptions import RayError
 
 from raypipe.errors import ShardError
 from raypipe.reporting.console import Console
-from raypipe.runtime.finish.counts import check_counts, count_tables
+from raypipe.runtime.finish.counts import check_counts, counts_of
 from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.output import finished_record
 from raypipe.runtime.finish.progress import RunProgress
-from raypipe.runtime.finish.reduce import reduce_tables
+from raypipe.runtime.finish.reduce import count_cells, reduce_tables
 from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.finish.versions import versions
 from raypipe.runtime.ray.session import own_error, ray_session
@@ -114,8 +114,24 @@ def _carried_out(
     counted = plan.source_record.done_counts
     utterances = counted.input if counted.utterances is None else counted.utterances
     models = [model.label for model in plan.config.all_models]
-    cells = [(model, prompt) for model in models for prompt in work.all_prompts]
-    counts = count_tables(tables, work.run, utterances, cells, names, fitted_splits(work.variants))
+    objects = {
+        (model, prompt): [
+            part.object_name("predictions", prompt) for part in plan.parts if part.model == model
+        ]
+        for model in models
+        for prompt in work.all_prompts
+    }
+    cells = count_cells(
+        tables,
+        objects,
+        work.run,
+        console,
+        labels=work.labels,
+        settings=plan.config.metrics,
+        truth=plan.truth,
+    )
+    tallies = {cell: counted.tally for cell, counted in cells.items()}
+    counts = counts_of(tallies, utterances, names, fitted_splits(work.variants))
     check_counts(counts)
     record = finished_now(
         record,
@@ -124,14 +140,7 @@ def _carried_out(
     )
     reduce_tables(
         tables,
-        {
-            (model, prompt): [
-                part.object_name("predictions", prompt)
-                for part in plan.parts
-                if part.model == model
-            ]
-            for model, prompt in cells
-        },
+        cells,
         record,
         console,
         labels=work.labels,

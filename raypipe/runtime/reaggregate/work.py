@@ -19,6 +19,7 @@ from raypipe.runtime.finish.aggregation import (
 )
 from raypipe.runtime.finish.labels import PlacedTable, table_instead
 from raypipe.runtime.finish.partition import partition
+from raypipe.store.generations import shard_failure
 from raypipe.store.location import FINGERPRINT_KEY, Location
 from raypipe.store.objects import object_bytes, read_object
 from raypipe.store.schemas import ERRORS, emotion_tokens_of, labels_of
@@ -96,7 +97,7 @@ class ShardOfModel:
 
 
 def reaggregate_part(part: ShardOfModel, work: ReaggregationWork) -> str | None:
-    """Write a shard's ``errors/`` and ``predictions/``, in this order, from what the run holds.
+    """Write a shard's ``errors/``, if any, and ``predictions/``, in this order, from a run's own.
 
     Args:
         part: which.
@@ -113,18 +114,21 @@ def reaggregate_part(part: ShardOfModel, work: ReaggregationWork) -> str | None:
     if isinstance(read, str):
         return read
     generations, settings = read
+    fits = {prompt: work.fits.get((part.model, prompt), {}) for prompt in work.all_prompts}
+    answers = read_answers(generations, replace(settings, fits=fits))
+    unread = any(shard_failure(table) is not None for table in generations.values())
     try:
         errors = {
-            prompt: _read(work, part.object_name("errors", prompt)) for prompt in work.all_prompts
+            prompt: _errors(part, prompt, work, unread or _fails_earlier(failed))
+            for prompt, (_, failed) in answers.items()
         }
     except (ShardError, ObjectMissingError) as error:
         return str(error)
-    fits = {prompt: work.fits.get((part.model, prompt), {}) for prompt in work.all_prompts}
-    answers = read_answers(generations, replace(settings, fits=fits))
     for prompt, table in errors.items():
         _, failed = answers[prompt]
-        rows = _carried_over(table, work.run)
-        _write(work, part, "errors", prompt, _with_own_failures(rows, failed, part, prompt, work))
+        rows = _with_own_failures(_carried_over(table, work.run), failed, part, prompt, work)
+        if rows.num_rows:
+            _write(work, part, "errors", prompt, rows)
     for prompt, (made, _) in answers.items():
         _write(work, part, "predictions", prompt, made)
     return None
@@ -184,6 +188,28 @@ def _settings(
         truth=table_instead(work.truth),
         attribute_scales=work.attribute_scales,
     )
+
+
+def _fails_earlier(failed: Sequence[Failed]) -> bool:
+    """Whether rows failed before their hypotheses were read."""
+    return any(failure.stage != _OWN_STAGE for _, failure in failed)
+
+
+def _errors(part: ShardOfModel, prompt: str, work: ReaggregationWork, are_there: bool) -> pa.Table:
+    """The run's own errors; a shard without any has no object, unless an early version wrote it.
+
+    Args:
+        part: the shard.
+        prompt: that failed.
+        work: the reaggregation.
+        are_there: whether the answers tell of some, so that an object that is missing is lost.
+    """
+    try:
+        return _read(work, part.object_name("errors", prompt))
+    except ObjectMissingError:
+        if are_there:
+            raise
+        return errors_table([], run=work.run, shard=part.shard, shard_rows=0)
 
 
 def _carried_over(errors: pa.Table, run: str) -> pa.Table:

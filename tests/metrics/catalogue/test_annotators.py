@@ -36,7 +36,7 @@ def test_secondary_labels_count_on_request() -> None:
     summary = CorpusSummary.from_table(table, LABELS)
 
     def value(metric: str, **options: str) -> float:
-        state = MetricState.from_table(table, summary, LABELS, replicates=0, **options)  # type: ignore[arg-type]
+        state = MetricState.from_table(table, summary.frame, LABELS, replicates=0, **options)  # type: ignore[arg-type]
         (row,) = [
             row
             for row in state.finish()

@@ -31,7 +31,7 @@ def rows_of(table: pa.Table) -> dict[str, dict[str, float | None]]:
     """Values on the whole corpus by strategy and metric."""
     summary = CorpusSummary.from_table(table, LABELS)
     rows: dict[str, dict[str, float | None]] = {}
-    for row in MetricState.from_table(table, summary, LABELS, replicates=0).finish():
+    for row in MetricState.from_table(table, summary.frame, LABELS, replicates=0).finish():
         if row.slice == "all" and row.versus is None:
             rows.setdefault(row.strategy, {})[row.metric] = row.value
     return rows

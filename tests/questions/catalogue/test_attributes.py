@@ -109,7 +109,7 @@ def test_how_shards_are_grouped_changes_no_byte(
     monkeypatch.setattr(module, "write_report", lambda *_: None)
     plan = rated.finished(**SETTINGS, attributes={"scale": [1, 5]})
     whole = rated.reduced(plan)
-    monkeypatch.setattr(module, "SHARDS_PER_TASK", 1)
+    monkeypatch.setattr("raypipe.runtime.finish.groups.BYTES_PER_GROUP", 1)
     assert rated.reduced(plan) == whole
 
 

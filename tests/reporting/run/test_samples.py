@@ -7,23 +7,26 @@ import dataclasses
 import re
 import shutil
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from in_process import InProcess
 from viewed_runs import HOSTILE_ID, SECONDS, STRATEGIES, RunsBesideEachOther, clips, finish
 
 from raypipe.reporting.names import strategy_rank
 from raypipe.reporting.run import samples as module
-from raypipe.reporting.run.choosing import PER_RULE, choose_utterances
+from raypipe.reporting.run.choosing import PER_RULE, Candidates, ChosenUtterance, candidates
 from raypipe.reporting.run.page import html_report
 from raypipe.reporting.run.samples import Samples, gather_samples
 from raypipe.reporting.run.scores import Approach
 from raypipe.reporting.view.tables import RunTables, shards_place
 from raypipe.store.location import Location
+from raypipe.store.objects import read_object
 
 GREEDY = Approach("tiny-alm", "distribution", "greedy")
 FAKE = Approach("fake", "distribution", "greedy")
@@ -59,8 +62,12 @@ def repeated(table: pa.Table, typical_js: float) -> list[tuple[str, str]]:
     return list(chosen.items())
 
 
+def of_shard(table: pa.Table, shard: str = "shard-0") -> pa.Table:
+    return table.append_column("shard", pa.repeat(pa.scalar(shard), table.num_rows))
+
+
 def test_the_rules_choose_what_they_say(made_up_run: Any) -> None:
-    chosen = choose_utterances(made_up_run.predictions, GREEDY, 0.1)
+    chosen = candidates(of_shard(made_up_run.predictions), GREEDY, 0.1).chosen
     found = [(each.utterance_id, each.rule) for each in chosen]
     assert found == repeated(made_up_run.predictions, 0.1)
     assert len(found) == 6 * PER_RULE
@@ -69,8 +76,20 @@ def test_the_rules_choose_what_they_say(made_up_run: Any) -> None:
 def test_the_order_of_the_rows_decides_nothing(made_up_run: Any) -> None:
     table = made_up_run.predictions
     shuffled = table.take(np.random.default_rng(3).permutation(table.num_rows))
-    whole = choose_utterances(table, GREEDY, 0.1)
-    assert choose_utterances(shuffled, GREEDY, 0.1) == whole
+    whole = candidates(of_shard(table), GREEDY, 0.1)
+    assert candidates(of_shard(shuffled), GREEDY, 0.1) == whole
+
+
+def test_shards_by_themselves_have_the_candidates_of_all(made_up_run: Any) -> None:
+    table = made_up_run.predictions
+    names = sorted(set(table["utterance_id"].to_pylist()))
+    parts = []
+    for at in range(3):
+        own = pc.is_in(table["utterance_id"], value_set=pa.array(names[at::3]))
+        parts.append(of_shard(table.filter(own), f"shard-{at}"))
+    apart = reduce(Candidates.merge, (candidates(part, GREEDY, 0.1) for part in parts))
+    assert apart == candidates(pa.concat_tables(parts), GREEDY, 0.1)
+    assert len({each.shard for each in apart.chosen}) == 3
 
 
 def test_without_scores_only_invalid_answers_can_be_chosen(made_up_run: Any) -> None:
@@ -78,7 +97,7 @@ def test_without_scores_only_invalid_answers_can_be_chosen(made_up_run: Any) -> 
     for name in ("js", "true_entropy"):
         nulls = pa.nulls(table.num_rows, pa.float64())
         table = table.set_column(table.column_names.index(name), name, nulls)
-    rules = {each.rule for each in choose_utterances(table, GREEDY, None)}
+    rules = {each.rule for each in candidates(of_shard(table), GREEDY, None).chosen}
     assert rules == {"invalid answers"}
 
 
@@ -95,7 +114,14 @@ def viewed(fake_engine: None, tmp_path: Path) -> tuple[InProcess, RunTables]:
 
 def gathered(viewed: tuple[InProcess, RunTables], **changes: Any) -> Samples:
     run = dataclasses.replace(viewed[1], **changes)
-    return gather_samples(run, run.labels, FAKE, 0.2)
+    return gather_samples(run, run.labels, FAKE, chosen(run))
+
+
+def chosen(run: RunTables) -> tuple[ChosenUtterance, ...]:
+    """Of all that the run predicted; its shards have names by their order."""
+    place = run.location.child("predictions", "model=fake", "prompt=distribution")
+    parts = [of_shard(read_object(place, name), name) for name in place.list()]
+    return candidates(pa.concat_tables(parts), FAKE, 0.2).chosen
 
 
 def test_every_strategy_stands_beside_the_annotators(
@@ -154,7 +180,7 @@ def test_a_page_that_is_to_hold_no_recordings_reads_none(
 ) -> None:
     runs, run = viewed
     shutil.rmtree(runs.shards)
-    found = gather_samples(run, run.labels, FAKE, 0.2, with_audio=False)
+    found = gather_samples(run, run.labels, FAKE, chosen(run), with_audio=False)
     assert len(found.samples) == 9
     assert (found.heard, found.missing, found.over_limit) == (0, "", 0)
 
@@ -166,12 +192,6 @@ def test_a_small_page_of_many_strategies_says_how_many_are_hidden(
     for sample in gathered(viewed).samples:
         assert [row.name for row in sample.rows] == ["annotators", "greedy", "cot"]
         assert sample.hidden == len(STRATEGIES) - 2
-
-
-def test_an_approach_of_no_row_has_no_samples(viewed: tuple[InProcess, RunTables]) -> None:
-    run = viewed[1]
-    nobody = Approach("fake", "distribution", "nobody")
-    assert gather_samples(run, run.labels, nobody, None).samples == ()
 
 
 def test_the_page_states_its_rules_and_escapes_everything(

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from raypipe.reporting.errors import error_table
+from raypipe.reporting.errors import ErrorTally, error_table
 from raypipe.reporting.run.terminal import summary_table
 
 
@@ -84,14 +84,14 @@ def test_hostile_names_are_neither_markup_nor_escape_codes(metric_rows):
 
 
 def test_errors_show_one_example_each(made_up_run):
-    text = _printed(error_table(made_up_run.errors))
+    text = _printed(error_table(ErrorTally.of(made_up_run.errors)))
     assert "1091_TIE_0: 12 of 96,000 samples could be decoded" in text
     assert "1091_TIE_1" not in text
 
 
 def test_hostile_messages_are_neither_markup_nor_escape_codes():
     row = {"stage": "[red]s", "error_type": "t", "message": "\x1b[31mm[/]\x9b2J", "utterances": 1}
-    text = _printed(error_table(pa.Table.from_pylist([row])))
+    text = _printed(error_table(ErrorTally.of(pa.Table.from_pylist([row]))))
     assert "[red]s" in text
     assert "m[/]" in text
     assert "\x1b" not in text
@@ -99,7 +99,7 @@ def test_hostile_messages_are_neither_markup_nor_escape_codes():
 
 
 def test_no_errors_is_a_table_that_says_none(made_up_run):
-    assert "none" in _printed(error_table(made_up_run.errors.slice(0, 0)))
+    assert "none" in _printed(error_table(ErrorTally()))
 
 
 def test_the_terminal_table_loads_no_plotting_library():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from in_process import InProcess, utterance
 
 from raypipe.errors import AccountingError
-from raypipe.runtime.finish.counts import check_counts, count_tables
+from raypipe.runtime.finish.counts import check_counts, counts_of
 from raypipe.store.run_record import RunCounts, StrategyCounts
 
 
@@ -78,12 +80,14 @@ def test_two_wrongs_in_the_cells_do_not_make_a_right() -> None:
         check_counts(whole.model_copy(update={"cells": cells}))
 
 
+def counted(in_process: Any, plan: Any, strategies: Sequence[str], **changes: Any) -> RunCounts:
+    return counts_of(in_process.tallies(plan, **changes), 6, strategies)
+
+
 def test_one_model_and_prompt_is_counted_without_cells(in_process: Any) -> None:
     plan = in_process.finished(strategies=["greedy", "bon"], model=failing("u1", "u2"))
-    counted = count_tables(
-        plan.context.tables, plan.context.run, 6, [("fake", "distribution")], ["greedy", "bon"]
-    )
-    assert counted == counts(6, 4, 2, greedy=(4, 0), bon=(4, 0))
+    found = counted(in_process, plan, ["greedy", "bon"])
+    assert found == counts(6, 4, 2, greedy=(4, 0), bon=(4, 0))
 
 
 def test_several_prompts_are_counted_one_by_one_and_together(in_process: Any) -> None:
@@ -91,42 +95,45 @@ def test_several_prompts_are_counted_one_by_one_and_together(in_process: Any) ->
     plan = in_process.finished(
         strategies=["greedy"], prompts=prompts, ensembles=[{"name": "both"}], model=failing("u1")
     )
-    cells = [("fake", name) for name in ("a", "b", "both")]
-    counted = count_tables(plan.context.tables, plan.context.run, 6, cells, ["greedy"])
-    assert (counted.input, counted.predicted, counted.errors) == (18, 15, 3)
-    assert counted.utterances == 6
-    assert [(cell.model, cell.prompt, cell.predicted) for cell in counted.cells] == [
+    found = counted(in_process, plan, ["greedy"])
+    assert (found.input, found.predicted, found.errors) == (18, 15, 3)
+    assert found.utterances == 6
+    assert [(cell.model, cell.prompt, cell.predicted) for cell in found.cells] == [
         ("fake", "a", 5),
         ("fake", "b", 5),
         ("fake", "both", 5),
     ]
-    assert counted.strategies == {"greedy": StrategyCounts(valid=15, invalid=0)}
+    assert found.strategies == {"greedy": StrategyCounts(valid=15, invalid=0)}
 
 
 def test_rows_of_another_run_do_not_count(in_process: Any) -> None:
-    plan = in_process.finished(strategies=["greedy"])
-    counted = count_tables(
-        plan.context.tables, "another", 6, [("fake", "distribution")], ["greedy"]
-    )
-    assert (counted.predicted, counted.errors) == (0, 0)
+    plan = in_process.finished(strategies=["greedy"], model=failing("u1"))
+    found = counted(in_process, plan, ["greedy"], run="another")
+    assert (found.predicted, found.errors) == (0, 0)
     with pytest.raises(AccountingError):
-        check_counts(counted)
+        check_counts(found)
 
 
-def test_a_lost_shard_is_noticed(in_process: Any) -> None:
+def test_a_lost_row_is_noticed(in_process: Any) -> None:
     plan = in_process.finished(strategies=["greedy"])
     table = next((Path(in_process.tables.uri) / "predictions").rglob("*.parquet"))
     rows = pq.ParquetFile(table).read()
     pq.write_table(rows.slice(1), table)
-    cells = [("fake", "distribution")]
-    counted = count_tables(plan.context.tables, plan.context.run, 6, cells, ["greedy"])
     with pytest.raises(AccountingError, match="6 utterances went in, but 5 are predicted"):
-        check_counts(counted)
+        check_counts(counted(in_process, plan, ["greedy"]))
+
+
+def test_an_utterance_in_two_shards_counts_once(fake_engine: None, tmp_path: Path) -> None:
+    runs = InProcess(tmp_path)
+    runs.write(*(utterance(f"u{number}") for number in range(6)), rows_per_shard=3)
+    plan = runs.finished(strategies=["greedy"])
+    first, second = sorted((Path(runs.tables.uri) / "predictions").rglob("*.parquet"))
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(AccountingError, match="6 utterances went in, but 3 are predicted"):
+        check_counts(counted(runs, plan, ["greedy"]))
 
 
 def test_a_strategy_without_any_row_is_noticed(in_process: Any) -> None:
     plan = in_process.finished(strategies=["greedy"])
-    cells = [("fake", "distribution")]
-    counted = count_tables(plan.context.tables, plan.context.run, 6, cells, ["greedy", "bon"])
     with pytest.raises(AccountingError, match="strategy bon has 0 valid and 0 invalid rows for 6"):
-        check_counts(counted)
+        check_counts(counted(in_process, plan, ["greedy", "bon"]))

@@ -6,7 +6,7 @@ import pytest
 
 from raypipe.errors import ErrorShareError
 from raypipe.records import Failure, Stage, is_refusal
-from raypipe.runtime.finish.error_share import check_error_share
+from raypipe.runtime.finish.error_share import check_error_share, errors_by_cell
 from raypipe.store.location import Location
 from raypipe.store.objects import object_bytes
 from raypipe.store.tables import errors_table
@@ -23,6 +23,10 @@ def write(place: Location, *kinds: tuple[Stage, str, int]) -> None:
     table = errors_table(failures, run="r", shard="s", shard_rows=1, model="m", prompt="p")
     data = object_bytes(table, model="m", prompt="p", fingerprint="f")
     place.write("errors/model=m/prompt=p/shard-000000.parquet", data)
+
+
+def check(place: Location, limit: float = 0.05) -> None:
+    check_error_share(place, errors_by_cell(place, "r", [CELL]), 100, limit)
 
 
 @pytest.fixture
@@ -47,23 +51,23 @@ def test_failures_count_and_refusals_only_if_nothing_is_left(
 ) -> None:
     write(place, *kinds)
     if passes:
-        check_error_share(place, "r", 100, [CELL], 0.05)
+        check(place)
     else:
         with pytest.raises(ErrorShareError):
-            check_error_share(place, "r", 100, [CELL], 0.05)
+            check(place)
 
 
 def test_the_commonest_reasons_are_named(place: Location) -> None:
     write(place, ("engine", "timeout", 9), ("prompt", "ValueError", 30), ("decode", "silent", 50))
     with pytest.raises(ErrorShareError) as caught:
-        check_error_share(place, "r", 100, [CELL], 0.05)
+        check(place)
     assert str(caught.value) == (
         "39 of 100 utterances failed (model m, prompt p), more than max_error_fraction 0.05: "
         "30 x prompt, ValueError (such as: why ValueError); "
         "9 x engine, timeout (such as: why timeout)"
         f"; tables are in {place.uri}"
     )
-    check_error_share(place, "r", 100, [CELL], 0.39)
+    check(place, 0.39)
 
 
 @pytest.mark.parametrize(

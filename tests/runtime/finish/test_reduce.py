@@ -47,7 +47,7 @@ def test_how_shards_are_grouped_changes_no_byte(
 ) -> None:
     plan = three_shards.finished(strategies=["greedy", "w_bon"])
     whole = three_shards.reduced(plan)
-    monkeypatch.setattr(module, "SHARDS_PER_TASK", 1)
+    monkeypatch.setattr("raypipe.runtime.finish.groups.BYTES_PER_GROUP", 1)
     assert three_shards.reduced(plan) == whole
 
 

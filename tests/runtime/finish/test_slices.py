@@ -65,7 +65,7 @@ def test_how_shards_are_grouped_changes_no_byte(
     monkeypatch.setattr(module, "write_report", lambda *_: None)
     plan = runs.finished()
     whole = runs.reduced(plan, SLICES)
-    monkeypatch.setattr(module, "SHARDS_PER_TASK", 1)
+    monkeypatch.setattr("raypipe.runtime.finish.groups.BYTES_PER_GROUP", 1)
     assert runs.reduced(plan, SLICES) == whole
 
 

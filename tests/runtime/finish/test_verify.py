@@ -44,7 +44,7 @@ def test_a_whole_run_is_told_so(run: InProcess) -> None:
 
 @pytest.mark.parametrize("at", [0, 30, 300, 2000, -9, -100, -1])
 def test_any_flipped_bit_of_any_table_is_found(run: InProcess, at: int) -> None:
-    for table in ("generations", "predictions", "errors", "metrics"):
+    for table in ("generations", "predictions", "metrics"):
         path = object_of(run, table)
         good = path.read_bytes()
         flip(path, at if abs(at) < len(good) else len(good) // 2)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from in_process import LABELS, InProcess, utterance
@@ -29,6 +30,7 @@ from raypipe.runtime.infer.shard_work import (
     recommit_shard,
     verify_shard,
 )
+from raypipe.runtime.infer.stages import _SUMMARY, summary_of
 from raypipe.shards import encoded_shard
 from raypipe.store.location import Location
 from raypipe.store.query import query
@@ -66,7 +68,7 @@ def test_predictions_are_the_last_objects_of_a_shard(
         return write_new(self, name, data, fingerprint)
 
     monkeypatch.setattr(Location, "write_new", noted)
-    in_process.answered(**TWO_PROMPTS)
+    in_process.answered(**TWO_PROMPTS, model=failing("greedy", ids=("u2",)))
     assert written == ["generations"] * 2 + ["errors"] * 3 + ["predictions"] * 3
 
 
@@ -75,10 +77,20 @@ def test_every_prompt_and_ensemble_has_its_objects(in_process: Any) -> None:
     prompts = ("a", "ambiguous", "both")
     assert {*in_process.objects()} == {
         f"{table}/model=fake/prompt={prompt}/shard-000000.parquet"
-        for table in ("generations", "errors", "predictions")
+        for table in ("generations", "predictions")
         for prompt in prompts
         if (table, prompt) != ("generations", "both")
     }
+
+
+def test_a_shard_without_errors_has_no_object_of_them_but_the_table_is_there(
+    in_process: Any,
+) -> None:
+    in_process.answered(strategies=["greedy"])
+    assert not [name for name in in_process.objects() if name.startswith("errors/")]
+    assert in_process.rows("SELECT count(*) AS n, sum(utterances) AS m FROM errors") == [
+        {"n": 0, "m": None}
+    ]
 
 
 def test_two_attempts_give_the_same_bytes(in_process: Any, tmp_path: Path) -> None:
@@ -119,7 +131,8 @@ def test_a_summary_counts_utterances_that_failed_under_every_prompt(in_process: 
         (answered[0], row[1]) if row is shard.rows.answers[1] else row for row in shard.rows.answers
     )
     half = replace(shard, rows=replace(shard.rows, answers=under_one_prompt))
-    assert commit_shard(half, context) == ShardSummary("shard-000000.parquet", 6, 1, broken=2)
+    summary = commit_shard(half, context)
+    assert (summary.utterances, summary.errors, summary.broken) == (6, 1, 2)
     rows = in_process.rows("SELECT prompt, sum(utterances)::INT AS n FROM errors GROUP BY 1")
     assert {row["prompt"]: row["n"] for row in rows} == {"a": 1, "ambiguous": 2, "both": 1}
 
@@ -160,7 +173,7 @@ def test_why_a_whole_shard_failed_outlives_its_errors_table(in_process: Any) -> 
 
 
 def test_objects_carry_the_fingerprint_that_decides_over_them(in_process: Any) -> None:
-    context, _ = in_process.answered(strategies=["greedy"])
+    context, _ = in_process.answered(strategies=["greedy"], model=failing("greedy", ids=("u2",)))
     expected = {
         "generations": context.generation_fingerprint,
         "errors": context.prediction_fingerprint,
@@ -193,14 +206,16 @@ def test_damaged_generations_are_not_read_as_answers(in_process: Any) -> None:
         recommit_shard(task, context)
 
 
-def test_times_are_kept_beside_the_tables_in_the_order_of_the_questions(in_process: Any) -> None:
-    in_process.answered(strategies=["greedy", "cot", "alm_v"])
-    (path,) = (Path(in_process.tables.uri) / "timings").rglob("*.json")
-    assert path.parent.name == "model=fake"
-    rows = json.loads(path.read_text())
-    assert [row["question"] for row in rows] == ["greedy and beams", "cot", "verify"]
-    assert [row["asked"] for row in rows[:2]] == [6, 6]
-    assert all(row["seconds"] >= 0 for row in rows)
+def test_times_travel_with_the_summary_in_the_order_of_the_questions(in_process: Any) -> None:
+    task, context, frontend, engine = parts(in_process, strategies=["greedy", "cot", "alm_v"])
+    prepared = prepare_shard(task, context, frontend)
+    summary = commit_shard(answer_shard(prepared, context, engine, (frontend, engine)), context)
+    timings = summary.timings
+    assert [timing.question for timing in timings] == ["greedy and beams", "cot", "verify"]
+    assert [timing.asked for timing in timings[:2]] == [6, 6]
+    assert all(timing.seconds >= 0 for timing in timings)
+    (summed,) = pa.Table.from_pylist([dataclasses.asdict(summary)], _SUMMARY).to_pylist()
+    assert summary_of(summed) == summary
 
 
 def test_clips_are_kept_while_they_are_asked_about(in_process: Any) -> None:
@@ -289,7 +304,7 @@ def test_an_empty_shard_has_empty_tables(tmp_path: Path) -> None:
     plan = runs.finished(strategies=["greedy"])
     assert [task.take for task in plan.model_runs[0].tasks] == [0, 1]
     assert runs.rows("SELECT count(*) AS n FROM predictions") == [{"n": 1}]
-    assert len(runs.objects()) == 6
+    assert len(runs.objects()) == 4
 
 
 def test_an_answer_that_no_table_takes_costs_only_itself(in_process: Any) -> None:
@@ -301,7 +316,8 @@ def test_an_answer_that_no_table_takes_costs_only_itself(in_process: Any) -> Non
     torn = replace(bad.hypotheses[0], text="\ud83d")
     rows[2] = (replace(bad, hypotheses=(torn, *bad.hypotheses[1:])),)
     broken = replace(shard, rows=replace(shard.rows, answers=tuple(rows)))
-    assert commit_shard(broken, context) == ShardSummary("shard-000000.parquet", 6, 1, broken=1)
+    summary = commit_shard(broken, context)
+    assert (summary.utterances, summary.errors, summary.broken) == (6, 1, 1)
     told = "SELECT utterance_id, stage, error_type FROM errors"
     assert query(in_process.tables, told).to_pylist() == [
         {"utterance_id": "u2", "stage": "aggregate", "error_type": "UnicodeEncodeError"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raypipe.records import AskedQuestion, Failure, Generation, Hypothesis
-from raypipe.runtime.infer.answering import Timing
+from raypipe.runtime.finish.timings import Timing
 from raypipe.runtime.ray import metrics
 from raypipe.runtime.ray.metrics import ProgressMetrics, count_answers
 

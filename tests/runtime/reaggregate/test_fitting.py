@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from in_process import TASKS_RUN_HERE, InProcess, in_order_here, utterance
+from in_process import TASKS_RUN_HERE, InProcess, in_order_here, reduce_here, utterance
 from rich.console import Console
 
 from raypipe.errors import ConfigError
-from raypipe.runtime.finish import reduce, report
+from raypipe.runtime.finish import report
 from raypipe.runtime.reaggregate import fitting, job
 from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.store.location import Location
@@ -37,11 +37,12 @@ def _tasks_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def session(address: str | None = None) -> Iterator[None]:
         yield
 
-    for module in (job, reduce, fitting):
+    for module in (job, fitting):
         monkeypatch.setattr(module, "ray", TASKS_RUN_HERE)
         monkeypatch.setattr(module, "in_order", in_order_here)
+    reduce_here(monkeypatch, job)
     monkeypatch.setattr(job, "ray_session", session)
-    monkeypatch.setattr(report, "html_report", lambda *_, **__: "a report")
+    monkeypatch.setattr(report, "tallied_report", lambda *_, **__: "a report")
 
 
 def spoken(number: int) -> Any:
@@ -197,11 +198,12 @@ def test_an_interrupted_one_goes_on_with_the_parameters_that_it_has(
         again(run, tmp_path / "made")
     assert list((tmp_path / "made" / "fits").rglob("*.parquet"))
     monkeypatch.undo()
-    for module in (job, reduce, fitting):
+    for module in (job, fitting):
         monkeypatch.setattr(module, "ray", TASKS_RUN_HERE)
         monkeypatch.setattr(module, "in_order", in_order_here)
+    reduce_here(monkeypatch, job)
     monkeypatch.setattr(job, "ray_session", lambda address: contextmanager(lambda: iter([0]))())
-    monkeypatch.setattr(report, "html_report", lambda *_, **__: "a report")
+    monkeypatch.setattr(report, "tallied_report", lambda *_, **__: "a report")
     monkeypatch.setattr(fitting, "_read", lambda *_: pytest.fail("it was fitted already"))
     again(run, tmp_path / "made")
     for path in sorted((tmp_path / "whole").rglob("*.parquet")):

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import TASKS_RUN_HERE, InProcess, in_order_here, utterance
+from in_process import TASKS_RUN_HERE, InProcess, in_order_here, reduce_here, utterance
 from rich.console import Console
 
 from raypipe.errors import ShardError
-from raypipe.runtime.finish import reduce, report
+from raypipe.runtime.finish import report
 from raypipe.runtime.reaggregate import job
 from raypipe.runtime.reaggregate.plan import Changes
 from raypipe.store.location import Location
@@ -27,12 +27,12 @@ def _tasks_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def session(address: str | None = None) -> Iterator[None]:
         yield
 
-    for module in (job, reduce):
-        monkeypatch.setattr(module, "ray", TASKS_RUN_HERE)
-        monkeypatch.setattr(module, "in_order", in_order_here)
+    monkeypatch.setattr(job, "ray", TASKS_RUN_HERE)
+    monkeypatch.setattr(job, "in_order", in_order_here)
+    reduce_here(monkeypatch, job)
     monkeypatch.setattr(job, "ray_session", session)
     # Its charts take a second each time, and have their own tests.
-    monkeypatch.setattr(report, "html_report", lambda *_, **__: "a report")
+    monkeypatch.setattr(report, "tallied_report", lambda *_, **__: "a report")
 
 
 @pytest.fixture
