@@ -2,6 +2,7 @@
 
 RaypipeError
 ├── ConfigError          a config, prompt file or command line is wrong; nothing has started
+│   └── TemplateValueError a prompt template cannot be filled with some values
 ├── CorpusError          a corpus or manifest cannot be read as a whole
 ├── ShardError           one shard is missing, unreadable or not a shard
 ├── DecodeError          one clip is not usable audio
@@ -38,6 +39,13 @@ class RaypipeError(Exception):
 
 class ConfigError(RaypipeError):
     """A config, a prompt file or a command line is wrong; no work has started."""
+
+
+class TemplateValueError(ConfigError):
+    """A prompt template cannot be filled with some values.
+
+    Tried before a run starts; in a run it is about an utterance, of which it makes a failure.
+    """
 
 
 class CorpusError(RaypipeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -33,6 +34,12 @@ class Worker:
 
     def unsendable(self) -> object:
         return lambda: None
+
+    def garble(self) -> None:
+        """Write to whatever is open, as a careless library may."""
+        for descriptor in range(3, 64):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\x80\x04garbage\x00" * 50)
 
     def start_another(self) -> int:
         return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid

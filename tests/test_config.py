@@ -495,3 +495,22 @@ def test_damaged_configs_are_accepted_or_refused(tmp_path: Path) -> None:
     chance = random.Random(12)
     outcomes = [refused(path, mutant(chance)) for _ in range(150)]
     assert sum(outcome is not None for outcome in outcomes) > 75
+
+
+@pytest.mark.parametrize("section", ["storage", "model"])
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("http://user:PASS@127.0.0.1:1/", "holds credentials; give them in the environment"),
+        ("user:PASS@127.0.0.1", "is not an http(s):// URL with a host"),
+        ("http://[PASS", "is not an http(s):// URL with a host"),
+    ],
+)
+def test_an_endpoint_with_a_password_is_refused_without_repeating_it(
+    section: str, endpoint: str, said: str
+) -> None:
+    document = {"input": {"shards": "s"}, "output": "o", section: {"endpoint": endpoint}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(document)
+    assert str(caught.value).endswith(f"{section}.endpoint: the S3 endpoint {said}")
+    assert "PASS" not in str(caught.value)

@@ -167,7 +167,7 @@ def _explain(source: str, error: ErrorDetails, model: type[BaseModel]) -> str:
     message = _in_one_line(error["msg"].removeprefix("Value error, "))
     if not error["loc"]:  # the whole config would follow
         return f"{source}: {message}"
-    if field.endswith("key_variable") or field.endswith("base_url"):  # maybe a key, by mistake
+    if field.endswith(("key_variable", "base_url", "endpoint")):  # maybe with a key, by mistake
         return f"{source}: {field}: {message}"
     told = shortened(error["input"])
     return f"{source}: {field}: {message}" + ("" if told in message else f", got {told}")

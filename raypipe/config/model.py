@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from raypipe.config.api import ApiConfig
 from raypipe.config.base import ConfigSection
 from raypipe.config.engine_options import PluginOptions
-from raypipe.config.values import PathText
+from raypipe.config.values import EndpointText, PathText
 from raypipe.installation import BUNDLED_CHECKPOINTS, bundled_checkpoint
 
 BUNDLED_MODEL = "tiny-alm"
@@ -88,7 +88,7 @@ class ModelConfig(ConfigSection):
     path: PathText = Field(default=BUNDLED_MODEL, min_length=1)
     adapter: PathText | None = Field(default=None, min_length=1)
     name: str | None = None
-    endpoint: str | None = None
+    endpoint: EndpointText | None = None
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from raypipe.channel_choice import ChannelChoice
 from raypipe.config.base import ConfigSection
 from raypipe.config.model import ModelConfig
-from raypipe.config.values import PathText
+from raypipe.config.values import EndpointText, PathText
 from raypipe.records import ClipPlace, Drawn, Turn
 from raypipe.votes import AnnotatorLabels
 
@@ -46,7 +46,7 @@ class StorageConfig(ConfigSection):
             of an operation; 0 for not at all.
     """
 
-    endpoint: str | None = None
+    endpoint: EndpointText | None = None
     patience_s: float = Field(default=900.0, ge=0, le=604_800)
 
 

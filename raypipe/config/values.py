@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from raypipe.endpoints import endpoint_fault
+
 _MOST_SHOWN = 80
 _LARGEST_SHOWN = 10**40
 _LONGEST_PATH = 1024  # bytes; the longest key of an S3 object
@@ -98,3 +100,14 @@ def _path_of_some_length(path: str) -> str:
 
 PathText = Annotated[str, AfterValidator(_path_of_some_length)]
 """Path, ``s3://`` URI or name of something that may lie in a file."""
+
+
+def _no_fault(endpoint: str) -> str:
+    fault = endpoint_fault(endpoint)
+    if fault is not None:
+        raise ValueError(fault)
+    return endpoint
+
+
+EndpointText = Annotated[str, AfterValidator(_no_fault)]
+"""URL of an S3-compatible server, without credentials."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from raypipe.config.values import is_unicode
+from raypipe.config.values import is_unicode, shortened
 from raypipe.errors import EngineError
 from raypipe.labels import LabelSet
 from raypipe.protocols import Engine, EngineRequest, Frontend
@@ -158,6 +158,10 @@ class CheckedEngine:
         who = f"engine {self._name}, {answer.utterance_id!r}"
         if not answer.hypotheses:
             raise EngineError(f"{who}: no hypothesis; a Failure says why there is none")
+        for what in ("prompt_tokens", "audio_tokens"):
+            count = getattr(answer, what)
+            if count is not None and not (_is_whole(count) and count >= 0):
+                raise EngineError(f"{who}: {what} is {shortened(count)}")
         for hypothesis in answer.hypotheses:
             wrong = self._inconsistency(hypothesis)
             if wrong is not None:
@@ -166,6 +170,9 @@ class CheckedEngine:
     def _inconsistency(self, hypothesis: Hypothesis) -> str | None:
         if not is_unicode(hypothesis.text):
             return "half a surrogate in its text, which no table takes"
+        for token in hypothesis.token_ids or ():
+            if not (_is_whole(token) and token >= 0):
+                return f"{shortened(token)} among its token ids"
         if hypothesis.alpha is not None and not np.isfinite(hypothesis.alpha):
             return f"alpha is {hypothesis.alpha}; None says that it is not known"
         if (hypothesis.alpha is None) != (hypothesis.alpha_kind == "none"):
@@ -183,6 +190,10 @@ class CheckedEngine:
                 f"emotion_logits have shape {hypothesis.emotion_logits.shape}, expected {expected}"
             )
         return None
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def _same_length(

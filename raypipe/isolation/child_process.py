@@ -144,6 +144,9 @@ class ChildProcess:
                 raise self._ended() from None
             except TimeoutError:
                 pass  # it is over: see below
+            except Exception as error:  # whoever wrote there, the next reply could not be told
+                _logger.warning("no reply can be read", exc_info=error)
+                raise self._killed("process_died", "sent what is no reply") from error
             if self._process.poll() is not None:
                 raise self._ended()
             excess = self._memory.excess()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from jinja2 import Template, TemplateError, meta
 
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, TemplateValueError
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
 from raypipe.prompts.options import lettered
@@ -146,8 +146,9 @@ def render(source: str, **values: object) -> str:
     """A template filled with values by their names, without outer blanks.
 
     Raises:
-        ConfigError: if it does not compile, uses a name that is not given, or makes of a value what
-            cannot be made of it.
+        TemplateValueError: if it uses a name that is not given, or makes of a value what cannot be
+            made of it.
+        ConfigError: if it does not compile.
     """
     try:
         return rendered(_compiled(source), **values).strip()
@@ -155,7 +156,7 @@ def render(source: str, **values: object) -> str:
     except (
         *(TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError),
     ) as error:
-        raise ConfigError(f"the prompt template cannot be filled: {error}") from error
+        raise TemplateValueError(f"the prompt template cannot be filled: {error}") from error
 
 
 def check_template(

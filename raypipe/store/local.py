@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +40,11 @@ class LocalObjects:
         path = self._root / name
         if self._bounds is not None:
             self._bounds.real_path(path)
+        with contextlib.suppress(OSError):  # opening it says why it cannot be read
+            mode = path.stat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                # A pipe may never have an end, and a device has none.
+                raise StoreError(f"{path} is neither a file nor a folder")
         return path
 
     def read(self, name: str) -> bytes:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Protocol
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raypipe.endpoints import endpoint_fault
 from raypipe.errors import ConfigError, FingerprintError, StoreError
 from raypipe.store.bounds import Bounds
 from raypipe.store.local import LocalObjects
@@ -348,13 +348,9 @@ def _checked(name: str) -> str:
 
 
 def _checked_endpoint(endpoint: str | None) -> str | None:
-    if endpoint is None:
-        return None
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("the S3 endpoint is not an http(s):// URL with a host")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError("the S3 endpoint holds credentials; give them in the environment")
+    fault = None if endpoint is None else endpoint_fault(endpoint)
+    if fault is not None:
+        raise ConfigError(fault)
     return endpoint
 
 

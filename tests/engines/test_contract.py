@@ -93,6 +93,8 @@ def test_answers_that_are_not_one_to_an_input_in_order_are_refused(replies, word
     ("change", "words"),
     [
         ({"alpha": float("nan")}, "alpha is nan; None says"),
+        ({"token_ids": (4, -1)}, "-1 among its token ids"),
+        ({"token_ids": (4, 1.5)}, "1.5 among its token ids"),
         ({"alpha": None}, "alpha is None and alpha_kind 'sum_logprob'"),
         ({"alpha_kind": "none"}, "alpha is -0.75 and alpha_kind 'none'"),
         ({"token_logprobs": np.zeros(3, np.float32)}, "3 log-probabilities of 2 tokens"),
@@ -103,6 +105,14 @@ def test_numbers_that_contradict_each_other_are_refused(change, words):
     wrong = dataclasses.replace(GREEDY, **change)
     with pytest.raises(EngineError, match=f"engine odd, 'b', greedy 0: .*{words}"):
         ask(generation("a", GREEDY), generation("b", wrong))
+
+
+@pytest.mark.parametrize("count", ["x", -5, 1.5, True])
+@pytest.mark.parametrize("what", ["prompt_tokens", "audio_tokens"])
+def test_tokens_of_a_question_are_whole_numbers(what, count):
+    wrong = dataclasses.replace(generation("b", GREEDY, BEAM), **{what: count})
+    with pytest.raises(EngineError, match=f"engine odd, 'b': {what} is {count!r}"):
+        ask(generation("a", GREEDY, BEAM), wrong)
 
 
 def test_a_frontend_has_to_answer_for_every_request():

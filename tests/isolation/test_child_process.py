@@ -107,6 +107,15 @@ def test_how_a_process_died_is_said(child: ChildProcess, deed: str, how: str) ->
     assert not is_running(child.pid)
 
 
+def test_a_process_that_writes_garbage_in_the_place_of_a_reply_is_killed(
+    child: ChildProcess,
+) -> None:
+    with pytest.raises(ProcessEndedError, match="no reply") as caught:
+        child.call("garble")
+    assert caught.value.code == "process_died"
+    assert not is_running(child.pid)
+
+
 def test_a_process_that_hangs_is_killed(child: ChildProcess) -> None:
     with pytest.raises(ProcessEndedError, match=r"^gave no answer within 0\.2 s") as caught:
         child.call("do", "hang", limit_s=0.2)

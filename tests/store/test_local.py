@@ -103,3 +103,13 @@ def test_a_link_that_leads_nowhere_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "b").symlink_to(tmp_path / "none")
     assert Location.parse(str(tmp_path)).sizes() == {"a": 3}
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    place = Location.parse(str(tmp_path))
+    for name in ("pipe.wav", "zero.wav"):
+        for read in (place.read, place.open, place.size):
+            with pytest.raises(StoreError, match=rf"{name} is neither a file nor a folder$"):
+                read(name)

@@ -14,7 +14,14 @@ import numpy as np
 from raypipe.audio import AudioLimits, decode, resample
 from raypipe.descriptors import describe
 from raypipe.engines.contract import Tagged
-from raypipe.errors import DecodeError, RaypipeError, ShardError, unexpected
+from raypipe.errors import (
+    DecodeError,
+    EngineError,
+    RaypipeError,
+    ShardError,
+    TemplateValueError,
+    unexpected,
+)
 from raypipe.prompts import fill_template, uses
 from raypipe.prompts.examples import Example
 from raypipe.prompts.options import options_for
@@ -167,6 +174,8 @@ def _asked(
         clips = _clips(row, elsewhere, context, frontend)
         stage = "prompt"
         return clips, list(_requests(clips, context))
+    except TemplateValueError as error:
+        return Failure(row.utterance_id, stage, "template", str(error)), []
     except RaypipeError:
         raise
     except Exception as error:  # of a codec or a template, about a row that nobody foresaw
@@ -177,9 +186,9 @@ def model_inputs(requests: Sequence[Request], frontend: Frontend[Tagged]) -> lis
     """What the frontend makes of every request; one that it cannot take costs no other."""
     try:
         return list(frontend.prepare(requests))
-    except RaypipeError:
-        raise
     except Exception as error:  # of a model's processor, about a clip that nobody foresaw
+        if isinstance(error, RaypipeError) and not isinstance(error, EngineError):
+            raise
         if len(requests) == 1:
             return [Failure(requests[0].utterance_id, "prompt", *unexpected(error))]
         return [each for request in requests for each in model_inputs([request], frontend)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raypipe.engines.contract import Tagged
+from raypipe.errors import TemplateValueError
 from raypipe.labels import LabelSet
 from raypipe.parsing import parse_answer, parse_score
 from raypipe.protocols import Frontend, RunEngine
@@ -89,8 +90,7 @@ def verify(
     for candidate in wanted:
         clip = clips[candidate.row, candidate.window]
         assert clip is not None  # another model's clips were made ready for it
-        prompt = prompt_of(candidate.row, candidate.text)
-        given.append(clip if isinstance(clip, Failure) else frontend.with_prompt(clip, prompt))
+        given.append(_asked(clip, candidate, frontend, prompt_of))
     started = time.monotonic()
     ready = [item for item in given if not isinstance(item, Failure)]
     replies = iter(engine.generate(ready, verification.search) if ready else ())
@@ -104,6 +104,21 @@ def verify(
         for row, places in zip(rows, placed, strict=True)
     ]
     return verified, Timing("verify", len(ready), seconds)
+
+
+def _asked(
+    clip: Tagged | Failure,
+    candidate: _Candidate,
+    frontend: Frontend[Tagged],
+    prompt_of: Callable[[int, str], str],
+) -> Tagged | Failure:
+    """A clip with the prompt about a candidate, or why there is none."""
+    if isinstance(clip, Failure):
+        return clip
+    try:
+        return frontend.with_prompt(clip, prompt_of(candidate.row, candidate.text))
+    except TemplateValueError as error:
+        return Failure(clip.utterance_id, "prompt", "template", str(error))
 
 
 _Places = dict[tuple[int, int], _Candidate]

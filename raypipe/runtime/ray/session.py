@@ -264,8 +264,13 @@ def own_error(error: BaseException) -> RaypipeError:
 
 
 def _with_own_signals(init: Callable[[], object]) -> None:
-    """Start Ray, which takes SIGTERM for itself, and give it back to who had it."""
-    before = signal.getsignal(signal.SIGTERM)
-    init()
+    """Start Ray, which takes SIGTERM for itself and says nothing, and leave it to who had it."""
+    utils = ray._private.utils
+    before, set_handler = signal.getsignal(signal.SIGTERM), utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        init()
+    finally:
+        utils.set_sigterm_handler = set_handler
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)

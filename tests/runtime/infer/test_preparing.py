@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from in_process import InProcess, utterance
 
+from raypipe.errors import EngineError
 from raypipe.records import Failure, Request, Utterance
 from raypipe.runtime.infer import preparing
 from raypipe.runtime.infer.preparing import PreparedRows, filled, prepare_rows, prepare_shard
@@ -327,3 +328,30 @@ def test_a_clip_that_a_frontend_breaks_on_costs_only_itself(in_process: Any) -> 
     assert asked[1] == Failure(
         "u1", "prompt", "RuntimeError", "unexpected RuntimeError: kernel size"
     )
+
+
+def test_a_frontend_s_reply_about_another_clip_costs_only_the_clip_it_was_asked_about(
+    in_process: Any,
+) -> None:
+    class Confused(Keeper):
+        def prepare(self, requests: Sequence[Request]) -> list[Any]:
+            if any(request.utterance_id == "u1" for request in requests):
+                raise EngineError("engine odd answered about 'u9' where 'u1' was asked")
+            return super().prepare(requests)
+
+    rows = [utterance("u0"), utterance("u1"), utterance("u2")]
+    made = prepare_rows(rows, in_process.context(), Confused())
+    asked = [windows[0].asked[0] for windows in made.windows if isinstance(windows, tuple)]
+    assert [type(each) for each in asked] == [Request, Failure, Request]
+    assert "about 'u9'" in asked[1].message
+
+
+def test_a_transcript_that_no_prompt_can_hold_costs_only_its_own_row(in_process: Any) -> None:
+    long = replace(utterance("u1"), transcript="t" * 5_000_000)
+    made, _ = prepared(in_process, utterance("u0"), long, utterance("u2"))
+    good, bad, other = made.windows
+    assert isinstance(good, tuple)
+    assert isinstance(other, tuple)
+    assert isinstance(bad, Failure)
+    assert (bad.utterance_id, bad.stage, bad.error_type) == ("u1", "prompt", "template")
+    assert "more than 4000000 characters" in bad.message

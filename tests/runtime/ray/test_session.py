@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from raypipe.cluster.manifests import LIMITS_VARIABLE
-from raypipe.errors import ClusterError, ConfigError, DecodeError, ShardError
+from raypipe.errors import ClusterError, ConfigError, DecodeError, ShardError, TerminatedError
 from raypipe.runtime.ray import session
+from raypipe.runtime.ray.again import as_command
 from raypipe.runtime.ray.session import (
     check_resources,
     keep_token_private,
@@ -194,6 +197,21 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / ".ray" / "auth_token"
+
+
+def test_a_command_is_told_to_stop_while_ray_starts_as_at_any_other_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told_to_stop(**_: object) -> None:
+        ray._private.utils.set_sigterm_handler(lambda *_: os._exit(15))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", told_to_stop)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(session, "keep_token_private", lambda: None)
+    with pytest.raises(TerminatedError), as_command(starts_again=False), ray_session():
+        pass
 
 
 def test_a_ray_that_does_not_start_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
