@@ -31,6 +31,7 @@ from __future__ import annotations
 import difflib
 import signal
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class RaypipeError(Exception):
@@ -155,12 +156,20 @@ class RegistryError(RaypipeError):
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM: a job ends as by Ctrl-C, with another exit code."""
+    """SIGTERM: a job ends as by Ctrl-C, with another exit code.
+
+    Attributes:
+        was_raised: by :func:`terminate`, since the command began. Ray, where it is waiting, puts a
+            KeyboardInterrupt in the place of any exception of a signal.
+    """
+
+    was_raised: ClassVar[bool] = False
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
     """Of a command that was told to stop, as shells count: 128 and the number of the signal."""
-    return 128 + (signal.SIGTERM if isinstance(interrupt, TerminatedError) else signal.SIGINT)
+    is_terminated = isinstance(interrupt, TerminatedError) or TerminatedError.was_raised
+    return 128 + (signal.SIGTERM if is_terminated else signal.SIGINT)
 
 
 def terminate(signal_number: int, frame: object) -> None:
@@ -169,6 +178,7 @@ def terminate(signal_number: int, frame: object) -> None:
     Raises:
         TerminatedError: always.
     """
+    TerminatedError.was_raised = True
     raise TerminatedError
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
-from raypipe.errors import terminate
+from raypipe.errors import TerminatedError, terminate
 
 _STARTED_AGAIN = "RAYPIPE_STARTED_AGAIN"
 """Environment variable with the number of times that this process has started again."""
@@ -41,6 +41,7 @@ def as_command(*, starts_again: bool) -> Iterator[None]:
         starts_again: where the Ray was its own, the process starts again instead.
     """
     global _is_command, _may_start_again
+    TerminatedError.was_raised = False
     before = _is_command, _may_start_again, signal.signal(signal.SIGTERM, terminate)
     _is_command, _may_start_again = True, starts_again
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.errors import TerminatedError
+from raypipe.errors import TerminatedError, exit_code
 from raypipe.runtime.ray import again
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +105,23 @@ def test_a_command_gives_sigterm_back() -> None:
     with pytest.raises(TerminatedError), again.as_command(starts_again=False):
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def interrupted_in_ray() -> None:
+    """SIGTERM where Ray is waiting: it puts another exception in the place of the handler's."""
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except TerminatedError:
+        raise KeyboardInterrupt from None
+
+
+def test_sigterm_is_told_from_ctrl_c_whatever_ray_makes_of_it() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, again.as_command(starts_again=False):
+        interrupted_in_ray()
+    assert exit_code(caught.value) == 143
+    with pytest.raises(KeyboardInterrupt) as caught, again.as_command(starts_again=False):
+        signal.raise_signal(signal.SIGINT)
+    assert exit_code(caught.value) == 130
 
 
 def test_a_notebook_s_process_is_left_alone(tmp_path: Path) -> None:
