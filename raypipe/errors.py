@@ -29,9 +29,10 @@ happens and becomes a :class:`raypipe.records.Failure`.
 from __future__ import annotations
 
 import difflib
+import re
 import signal
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class RaypipeError(Exception):
@@ -196,6 +197,46 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     nearest = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {nearest[0]!r}?" if nearest else ""
+
+
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(?:password|passwd|passphrase|secret|token|key|signature|credential)\w{0,20}[\"']?\s{0,9}[=:]"
+)
+_HIDDEN: Final = "***"
+
+
+def without_user(text: str) -> str:
+    """A text without the user and password of a server's address in it.
+
+    A password may hold any character, so all is left out up to the last ``@``. Names of objects
+    hold ``@``, too: of ``s3://`` it is the bucket alone.
+
+    Example:
+        >>> without_user("http://me:secret@host/x.wav"), without_user("s3://bucket/a@b.wav")
+        ('http://***@host/x.wav', 's3://bucket/a@b.wav')
+    """
+    begin = 0
+    while (scheme := text.find("://", begin)) >= 0:
+        begin = scheme + len("://")
+        is_s3 = text.endswith("s3", 0, scheme)
+        slash = text.find("/", begin) if is_s3 else -1
+        last = text.rfind("@", begin, slash if slash >= 0 else len(text))
+        if last >= 0:
+            text = f"{text[:begin]}{_HIDDEN}{text[last:]}"
+            begin += len(_HIDDEN)
+    return text
+
+
+def without_secrets(text: str) -> str:
+    """A value for a message, without what seems a password, a key or a token of somebody.
+
+    Example:
+        >>> without_secrets("password=letmein"), without_secrets("{'api_key': 'k'}")
+        ('password=***', "{'api_key':***")
+    """
+    text = without_user(text)
+    named = _SECRET_NAME.search(text)
+    return text if named is None else f"{text[: named.end()]}{_HIDDEN}"
 
 
 def unexpected(error: Exception) -> tuple[str, str]:

@@ -207,6 +207,66 @@ def test_a_key_in_the_wrong_place_is_refused_without_repeating_it(
     assert "Secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("password: 'PASS\n", "line 2, column 1: while scanning a quoted scalar"),
+        ("a: b: PASS\n", "line 1, column 5: mapping values are not allowed here"),
+        ("password: *PASS\n", "line 1, column 11: found undefined alias '...'"),
+        ("password: !PASS x\n", "line 1, column 11: could not determine a constructor"),
+        ("a: [1, PASS\nb: 2\n", "expected ',' or ']', but got ':'"),
+        ("a: !!int PASS\n", "invalid literal for int() with base 10: '...'"),
+        ("[a, b\n", "but got '<stream end>'"),
+    ],
+)
+def test_a_broken_file_is_told_by_its_place_without_its_text(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    message = refused(tmp_path / "c.yaml", text)
+    assert message is not None
+    assert "c.yaml: is not YAML: " in message
+    assert told in message
+    assert "PASS" not in message
+
+
+@pytest.mark.parametrize("path", ["https://me:PASS@host/m", "http://PA/SS@h", "s3://k:PASS@b/x"])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("model", "path"), ("model", "adapter"), ("prompt", "template"), (None, "output")],
+)
+def test_a_path_with_a_password_is_refused_without_it(
+    path: str, section: str | None, key: str
+) -> None:
+    changed = {key: path} if section is None else {section: {key: path}}
+    with pytest.raises(ConfigError, match=f"{key}: holds a user or a password") as caught:
+        parse_config({**MINIMAL, **changed})
+    assert "SS" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "password=PASS",
+        "Password: PASS",
+        "api_key = PASS",
+        '{"token": "PASS"}',
+        {"secret": "PASS"},
+        ["https://me:PASS@host/"],
+        "x" * 70 + "://me:PASS" + "w" * 50 + "@host",
+    ],
+)
+def test_a_value_that_seems_a_password_is_not_repeated(value: object) -> None:
+    for changed in ({"strategies": [value]}, {"decoding": {"beam_count": value}}):
+        with pytest.raises(ConfigError) as caught:
+            parse_config({**MINIMAL, **changed})
+        assert "PASS" not in str(caught.value)
+
+
+def test_a_path_with_an_at_sign_is_no_password() -> None:
+    for path in ("s3://bucket/a@b", "me@home/model"):
+        assert parse_config({**MINIMAL, "model": {"path": path}}).model.path == path
+
+
 def test_a_budget_belongs_to_one_actor() -> None:
     model = api(budget={"requests": 1})
     with pytest.raises(ConfigError, match=r"resources\.actors: 1"):

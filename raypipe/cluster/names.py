@@ -6,6 +6,7 @@ The rules are Kubernetes' own: labels of RFC 1123 and 1035, qualified names, amo
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
@@ -16,7 +17,16 @@ _LONGEST_LABEL = 63
 _LONGEST_SUBDOMAIN = 253
 # A RayJob's name becomes part of the names of its pods and services.
 _LONGEST_JOB = 47
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?")
+_QUANTITY = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)(m|k|[KMGTPE]i?)?")
+_THOUSANDTH = Fraction(1, 1000)
+_UNITS = {
+    **{unit: 1000**power for power, unit in enumerate(("", "k", "M", "G", "T", "P", "E"))},
+    **{f"{unit}i": 1024**power for power, unit in enumerate("KMGTPE", start=1)},
+    "m": _THOUSANDTH,
+}
+_MOST_CPUS = 10_000
+_FEWEST_BYTES, _MOST_BYTES = 1 << 20, 1 << 60
+_LARGEST_PORT = 65_535
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REPOSITORY = re.compile(
     r"[a-z0-9]+([.-][a-z0-9]+)*(:[0-9]{1,5})?(/[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*)*"
@@ -80,9 +90,38 @@ def _number_as_text(value: object) -> object:
     return str(value) if is_number else value
 
 
-def _quantity(text: str) -> str:
-    if not _QUANTITY.fullmatch(text) or not re.search("[1-9]", text):
+def amount(text: str) -> Fraction:
+    """The number that a quantity stands for.
+
+    Raises:
+        ValueError: if it is none above zero.
+    """
+    found = _QUANTITY.fullmatch(text)
+    number = Fraction(found[1]) * _UNITS[found[2] or ""] if found else Fraction(0)
+    if number <= 0:
         raise ValueError("is no amount that Kubernetes takes, such as 4, 500m or 16Gi")
+    return number
+
+
+def _cpu_amount(text: str) -> str:
+    thousandths = amount(text) / _THOUSANDTH
+    if not re.fullmatch(r"[0-9.]+m?", text):
+        raise ValueError("is no number of CPUs")
+    if thousandths.denominator != 1 or thousandths > _MOST_CPUS / _THOUSANDTH:
+        raise ValueError(f"is no number of CPUs in whole thousandths up to {_MOST_CPUS}")
+    return text
+
+
+def _byte_amount(text: str) -> str:
+    if not _FEWEST_BYTES <= amount(text) <= _MOST_BYTES:
+        raise ValueError("is no number of bytes from 1Mi to 1Ei")
+    return text
+
+
+def _with_port(text: str) -> str:
+    port = re.search(r":([0-9]+)(/|$)", text)
+    if port is not None and not 1 <= int(port[1]) <= _LARGEST_PORT:
+        raise ValueError(f"its port is none from 1 to {_LARGEST_PORT}")
     return text
 
 
@@ -105,21 +144,27 @@ QualifiedName = Annotated[str, AfterValidator(_qualified_name)]
 """Key of a label or taint, name of an extended resource."""
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 """Value of a label or taint."""
-Quantity = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_quantity)]
-"""Amount of CPUs or bytes above zero."""
-CpuAmount = Annotated[Quantity, _matches(re.compile(r"[0-9.]+m?"), "number of CPUs")]
+ByteAmount = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_byte_amount)]
+"""Number of bytes, from 1Mi to 1Ei."""
+CpuAmount = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_cpu_amount)]
 """Number of CPUs above zero, whole, with a fraction, or in thousandths."""
 Variable = Annotated[str, _matches(_VARIABLE, "name of an environment variable")]
 """Name of an environment variable."""
 SecretKey = Annotated[str, _matches(re.compile(r"[-._A-Za-z0-9]{1,253}"), "key of a secret")]
 """Key in a secret's data."""
-Repository = Annotated[str, _matches(_REPOSITORY, "name of an image, such as registry/raypipe")]
+Repository = Annotated[
+    str,
+    _matches(_REPOSITORY, "name of an image, such as registry/raypipe"),
+    AfterValidator(_with_port),
+]
 """Name of an image without tag and digest."""
 Tag = Annotated[str, _matches(_TAG, "tag of an image")]
 """Tag of an image."""
 Digest = Annotated[str, _matches(_DIGEST, "digest of an image: sha256: and 64 hex digits")]
 """Digest of an image."""
-Address = Annotated[str, _matches(_ADDRESS, "address of a server, such as redis:6379")]
+Address = Annotated[
+    str, _matches(_ADDRESS, "address of a server, such as redis:6379"), AfterValidator(_with_port)
+]
 """Host and port."""
 MountPath = Annotated[str, _matches(_FOLDER, "absolute path of a folder, such as /models/mine")]
 """Absolute path in a container."""

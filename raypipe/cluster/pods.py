@@ -8,17 +8,21 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from raypipe.cluster.names import (
+    ByteAmount,
     CpuAmount,
     Digest,
     Label,
     LabelValue,
     ObjectName,
     QualifiedName,
-    Quantity,
     Repository,
     Tag,
+    amount,
 )
 from raypipe.config.base import ConfigSection
+
+MOST_PODS = 10_000
+"""Of one group: twice as many as Kubernetes is made for nodes."""
 
 
 class ImageValues(ConfigSection):
@@ -89,8 +93,8 @@ class PodValues(ConfigSection):
     """
 
     cpus: CpuAmount
-    memory: Quantity
-    ephemeral_storage: Quantity | None = None
+    memory: ByteAmount
+    ephemeral_storage: ByteAmount | None = None
     gpus: int = Field(default=0, ge=0, le=64)
     gpu_resource: QualifiedName = "nvidia.com/gpu"
     node_selector: dict[QualifiedName, LabelValue] = Field(default_factory=dict)
@@ -110,8 +114,7 @@ class PodValues(ConfigSection):
     @property
     def cpu_count(self) -> int:
         """CPUs as the operator tells them to Ray: whole ones, rounded up."""
-        thousandths = self.cpus.endswith("m")
-        return math.ceil(float(self.cpus.removesuffix("m")) / (1000 if thousandths else 1))
+        return math.ceil(amount(self.cpus))
 
     @property
     def tolerated(self) -> list[dict[str, str]]:
@@ -140,9 +143,9 @@ class WorkerValues(PodValues):
     """
 
     name: Label
-    replicas: int = Field(default=1, ge=0)
-    min_replicas: int | None = Field(default=None, ge=0)
-    max_replicas: int | None = Field(default=None, ge=1)
+    replicas: int = Field(default=1, ge=0, le=MOST_PODS)
+    min_replicas: int | None = Field(default=None, ge=0, le=MOST_PODS)
+    max_replicas: int | None = Field(default=None, ge=1, le=MOST_PODS)
 
     @model_validator(mode="after")
     def _replicas_are_in_order(self) -> Self:

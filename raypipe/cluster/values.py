@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from raypipe.cluster.files import MOUNTED_AT
 from raypipe.cluster.names import (
     Address,
     Archive,
@@ -39,8 +40,25 @@ JobScript = Literal[
 ]
 """Script of ``jobs/`` without its ending, or ``demo``."""
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*")
-RESERVED_VARIABLES = ("AWS_", "RAY_", "REDIS_", "HF_")
-"""How names begin of variables that the manifests set themselves."""
+_RESERVED_VARIABLES = ("AWS_", "RAY_", "REDIS_", "HF_", "RAYPIPE_", "KUBERAY_", "FQ_RAY_")
+"""How names begin of variables that the manifests, KubeRay and raypipe set themselves."""
+_ACTING_VARIABLES = re.compile(
+    r"(LD_|PYTHON|KUBERNETES_).*|PATH|HOME|USER|SHELL|ENV|BASH_ENV|IFS|HOSTNAME|TMPDIR"
+)
+"""Variables that say what a pod's processes load and where they look."""
+_RESERVED_PLACES = tuple(
+    map(
+        PurePosixPath,
+        (
+            *("/proc", "/sys", "/dev", "/boot", "/run", "/var", "/tmp", "/etc", "/root"),
+            *("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/usr"),
+            *("/home/ray/raypipe", "/home/ray/anaconda3", MOUNTED_AT, "/fluent-bit-config"),
+        ),
+    )
+)
+"""Folders of a pod that hold something else: nothing is mounted at them, below or above."""
+_MOST_SECONDS = 2**31 - 1
+"""Kubernetes has seconds in 32 bits."""
 
 
 class AutoscalingValues(ConfigSection):
@@ -52,7 +70,7 @@ class AutoscalingValues(ConfigSection):
             doubling the cluster.
     """
 
-    idle_s: int = Field(default=60, ge=1)
+    idle_s: int = Field(default=60, ge=1, le=_MOST_SECONDS)
     upscaling: Literal["Default", "Aggressive", "Conservative"] = "Default"
 
 
@@ -96,6 +114,14 @@ class WeightsValues(ConfigSection):
     claim: ObjectName | None = None
     image: ImageValues | None = None
     hub: HubValues | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _hides_nothing(cls, path: str) -> str:
+        for place in _RESERVED_PLACES:
+            if place.is_relative_to(path) or PurePosixPath(path).is_relative_to(place):
+                raise ValueError(f"would hide what a pod has in {place}; take a folder of its own")
+        return path
 
     @model_validator(mode="after")
     def _come_from_one_place(self) -> Self:
@@ -192,8 +218,8 @@ class ClusterValues(ConfigSection):
     gcs_redis: RedisValues | None = None
     log_shipper: LogShipperValues | None = None
     retries: int = Field(default=2, ge=0, le=100)
-    keep_cluster_s: int = Field(default=600, ge=0)
-    deadline_s: int | None = Field(default=None, ge=1)
+    keep_cluster_s: int = Field(default=600, ge=0, le=_MOST_SECONDS)
+    deadline_s: int | None = Field(default=None, ge=1, le=_MOST_SECONDS)
 
     @field_validator("config")
     @classmethod
@@ -211,8 +237,10 @@ class ClusterValues(ConfigSection):
         cls, variables: dict[str, SecretReference]
     ) -> dict[str, SecretReference]:
         for name in variables:
-            if name.startswith(RESERVED_VARIABLES):
+            if name.startswith(_RESERVED_VARIABLES):
                 raise ValueError(f"{name}: the manifests set such variables themselves")
+            if _ACTING_VARIABLES.fullmatch(name):
+                raise ValueError(f"{name}: is no secret, but says what a pod's processes load")
         return variables
 
     @model_validator(mode="after")

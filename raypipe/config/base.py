@@ -13,11 +13,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from raypipe.config.values import refusal, shortened
-from raypipe.errors import ConfigError, did_you_mean
+from raypipe.errors import ConfigError, did_you_mean, without_secrets
 
 _MOST_VALUES = 100_000
 _MOST_BRACKETS = 500
 _LONGEST_KEY = 60
+_MAYBE_SECRET = re.compile(
+    r"(?i)(.*[._])?(password|secret|token|key|key_variable|base_url|endpoint)|secret_variables\..*"
+)
+# Texts in a message of yaml, but for the names of its own parts, such as '<block end>'.
+_QUOTED = re.compile(r"'<[^'<>]*>'|'.'|'.{2,}?'|\"[^\"]{2,}\"", re.DOTALL)
 _LONGEST_LINE = 600
 _MOST_TEXT = 1_500
 """Characters of a key, a line and all lines of a message."""
@@ -46,7 +51,7 @@ def read_yaml(path: str | Path) -> dict[str, object]:
     except RecursionError as error:
         raise ConfigError(f"{path}: is not YAML: it is nested too deeply") from error
     except Exception as error:  # values such as 2024-13-45 fail in the functions that make them
-        raise ConfigError(f"{path}: is not YAML: {_in_one_line(str(error))}") from error
+        raise ConfigError(f"{path}: is not YAML: {_in_one_line(_yaml_fault(error))}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
     return document
@@ -126,6 +131,29 @@ def _refuse_repeated_keys(node: yaml.Node, seen: set[int]) -> None:
         _refuse_repeated_keys(item, seen)
 
 
+def _yaml_fault(error: Exception) -> str:
+    """What yaml says of a document, with the place, without the document's text.
+
+    That may hold a password: yaml quotes lines and words.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return str(error)
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return _unquoted(str(error))
+    mark = error.problem_mark or error.context_mark
+    said = [part for part in (error.context, error.problem) if part]
+    where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+    return where + _unquoted(", ".join(said))
+
+
+def _unquoted(text: str) -> str:
+    def kept(found: re.Match[str]) -> str:
+        word = found[0]
+        return word if len(word) == 3 or word[1] == "<" else "'...'"
+
+    return _QUOTED.sub(kept, text)
+
+
 def _in_one_line(text: str) -> str:
     """A message of another library, without line ends, cut if it is long, that any file takes."""
     text = " ".join(text.encode(errors="backslashreplace").decode().split())
@@ -164,13 +192,21 @@ def _explain(source: str, error: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{source}: {field}: unknown key{did_you_mean(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"{source}: {field}: missing"
-    message = _in_one_line(error["msg"].removeprefix("Value error, "))
+    message = _in_one_line(_without_value(error["msg"], error["input"]))
     if not error["loc"]:  # the whole config would follow
         return f"{source}: {message}"
-    if field.endswith(("key_variable", "base_url", "endpoint")):  # maybe with a key, by mistake
+    if _MAYBE_SECRET.fullmatch(field) and isinstance(error["input"], str):  # maybe by mistake
         return f"{source}: {field}: {message}"
     told = shortened(error["input"])
     return f"{source}: {field}: {message}" + ("" if told in message else f", got {told}")
+
+
+def _without_value(message: str, value: object) -> str:
+    """A message of pydantic in which a value stands as it may be shown, if it stands there."""
+    message = message.removeprefix("Value error, ")
+    if isinstance(value, str) and (safe := without_secrets(value)) != value:
+        return message.replace(repr(value), repr(safe)).replace(value, safe)
+    return message
 
 
 def _part(part: int | str) -> str:

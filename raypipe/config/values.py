@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from raypipe.endpoints import endpoint_fault
+from raypipe.errors import without_secrets, without_user
 
 _MOST_SHOWN = 80
 _LARGEST_SHOWN = 10**40
@@ -16,13 +17,16 @@ _LONGEST_NAME = 255  # bytes of a folder or file
 
 
 def shortened(value: object) -> str:
-    """A value for a message: as Python writes it, cut after 80 characters, however large it is."""
+    """A value for a message: as Python writes it, cut after 80 characters, however large it is.
+
+    Passwords and their like are left out, see :func:`raypipe.errors.without_secrets`.
+    """
     text = ""
     for piece in _pieces(value):
         text += piece
         if len(text) > _MOST_SHOWN:
-            return f"{text[:_MOST_SHOWN]}..."
-    return text
+            return without_secrets(f"{text[:_MOST_SHOWN]}...")
+    return without_secrets(text)
 
 
 def _pieces(value: object) -> Iterator[str]:
@@ -40,7 +44,9 @@ def _pieces(value: object) -> Iterator[str]:
             yield ", " if number else ""
             yield from _pieces(item)
         yield "]"
-    elif isinstance(value, str | bytes):
+    elif isinstance(value, str):
+        yield repr(without_secrets(value)[: _MOST_SHOWN + 1])
+    elif isinstance(value, bytes):
         yield repr(value[: _MOST_SHOWN + 1])
     elif isinstance(value, int) and not -_LARGEST_SHOWN < value < _LARGEST_SHOWN:
         yield f"a number of {value.bit_length()} bits"  # Python does not write those of any length
@@ -95,6 +101,8 @@ def _path_of_some_length(path: str) -> str:
         raise ValueError(
             f"is longer than a path can be: {_LONGEST_PATH} bytes, {_LONGEST_NAME} of each name"
         )
+    if without_user(path) != path:
+        raise ValueError("holds a user or a password; configs are kept with the results")
     return path
 
 

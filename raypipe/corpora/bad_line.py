@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raypipe.errors import RaypipeError, unexpected
+from raypipe.errors import RaypipeError, unexpected, without_secrets
 
 _SHOWN = 80
 
@@ -42,6 +42,6 @@ def line_fault(error: Exception, utterance_id: str | None = None) -> BadLineErro
 
 
 def shown(value: object) -> str:
-    """A value for a message: quoted, and cut if it is long."""
-    text = repr(value)
+    """A value for a message: quoted, without passwords, and cut if it is long."""
+    text = without_secrets(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -11,6 +11,7 @@ carry no emotion and the task speaks of the audio alone). ``verify`` also sees `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from jinja2 import Template, TemplateError, meta
 
+from raypipe.config.values import shortened
 from raypipe.errors import ConfigError, TemplateValueError
 from raypipe.labels import LabelSet
 from raypipe.prompts.examples import Example
@@ -69,12 +71,14 @@ def template_source(prompt: str) -> str:
     """
     if prompt in (*BUILT_IN, *_OTHERS):
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
-    if Path(prompt).is_file():
+    if os.path.isfile(prompt):  # False for a text that no path can be
         try:
             return Path(prompt).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"prompt {prompt}: cannot be read: {error}") from error
-    raise ConfigError(f"prompt {prompt!r} is neither a file nor one of {', '.join(BUILT_IN)}")
+    raise ConfigError(
+        f"prompt {shortened(prompt)} is neither a file nor one of {', '.join(BUILT_IN)}"
+    )
 
 
 @lru_cache(maxsize=128)

@@ -260,7 +260,7 @@ def test_the_download_brings_a_private_repository_with_its_token(tmp_path: Path)
     source.mkdir()
     (source / "config.json").write_text("{}", encoding="utf-8")
     values = yaml.safe_load((EXAMPLES / "spot.yaml").read_text(encoding="utf-8"))
-    values["weights"]["path"] = str(target)
+    values["weights"]["path"] = "/models/mine"
     values["weights"]["hub"] |= {"id": "owner/mine", "revision": COMMIT}
     for path in ("run.yaml", "prompts/mine.jinja"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
@@ -275,7 +275,8 @@ def test_the_download_brings_a_private_repository_with_its_token(tmp_path: Path)
         hub.folders["owner/mine"] = source
         hub.private.add("owner/mine")
         environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")}
-        command = [str(Path(sys.executable).with_name(program)), *words]
+        here = [str(target) if word == "/models/mine" else word for word in words]
+        command = [str(Path(sys.executable).with_name(program)), *here]
         for token, code in (("hf_wrong", 1), (hub.token, 0)):
             done = subprocess.run(
                 command, env=environment | {"HF_TOKEN": token}, capture_output=True, check=False

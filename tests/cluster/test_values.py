@@ -96,12 +96,97 @@ def test_the_scripts_are_those_of_the_folder() -> None:
             "service_account: annotations are those of an account that is created",
         ),
         ({"retries": -1}, "retries: .*got -1"),
+        ({"keep_cluster_s": 2**31}, "keep_cluster_s: .*got 2147483648"),
+        ({"deadline_s": 10**30}, "deadline_s: .*got 1000"),
+        ({"autoscaling": {"idle_s": 2**31}}, "autoscaling.idle_s: .*got 2147483648"),
+        ({"workers": [WORKER | {"replicas": 2**31}]}, "workers.0.replicas: .*got 2147483648"),
+        ({"workers": [WORKER | {"max_replicas": 10_001}]}, "workers.0.max_replicas: .*got 10001"),
+        ({"workers": [WORKER | {"min_replicas": 10_001}]}, "workers.0.min_replicas: .*got 10001"),
+        ({"head": {"cpus": 4, "memory": "1m"}}, "head.memory: is no number of bytes .*got '1m'"),
+        ({"head": {"cpus": 4, "memory": 16}}, "head.memory: is no number of bytes .*got 16"),
+        ({"head": {"cpus": 10**6, "memory": "1Gi"}}, "head.cpus: is no number of CPUs"),
+        (
+            {"head": SMALL["head"] | {"ephemeral_storage": "9Ei"}},
+            "head.ephemeral_storage: is no number of bytes",
+        ),
     ],
 )
 def test_a_wrong_value_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load(tmp_path, **changes)
     assert str(raised.value).startswith(f"{tmp_path}/values.yaml: ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/proc",
+        "/sys/fs",
+        "/dev/shm",
+        "/bin",
+        "/usr",
+        "/usr/share/m",
+        "/etc",
+        "/tmp",
+        "/tmp/ray",
+        "/home",
+        "/home/ray",
+        "/home/ray/raypipe/jobs",
+        "/config",
+        "/config/m",
+        "/var/run/secrets",
+        "/fluent-bit-config",
+    ],
+)
+def test_weights_hide_nothing_of_a_pod(path: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"weights\.path: would hide what a pod has in /"):
+        load(tmp_path, weights={"path": path, "claim": "mine"})
+
+
+@pytest.mark.parametrize("path", ["/models/mine", "/home/ray/models", "/configs", "/mnt/a"])
+def test_weights_have_a_folder_of_their_own(path: str, tmp_path: Path) -> None:
+    values = load(tmp_path, weights={"path": path, "claim": "mine"})
+    assert values.weights is not None
+    assert values.weights.path == path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LD_PRELOAD",
+        "PATH",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "HOME",
+        "BASH_ENV",
+        "KUBERNETES_PORT",
+        "RAYPIPE_INSECURE",
+        "RAYPIPE_CLUSTER_LIMITS",
+        "FQ_RAY_IP",
+        "KUBERAY_GEN_RAY_START_CMD",
+    ],
+)
+def test_secrets_do_not_replace_what_starts_a_pod(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"secret_variables: {name}: "):
+        load(tmp_path, secret_variables={name: {"secret": "a", "key": "b"}})
+
+
+def test_other_secrets_are_variables(tmp_path: Path) -> None:
+    for name in ("OPENAI_API_KEY", "HTTPS_PROXY", "PATH_KEY", "MY_LD_KEY"):
+        values = load(tmp_path, secret_variables={name: {"secret": "a", "key": "b"}})
+        assert list(values.secret_variables) == [name]
+
+
+def test_a_secret_in_the_place_of_its_name_is_not_repeated(tmp_path: Path) -> None:
+    for changes in (
+        {"gcs_redis": {"address": "redis:6379", "password": "PASS"}},
+        {"weights": {"path": "/m", "hub": {"id": "a/b", "revision": "0" * 40, "token": "PASS"}}},
+        {"secret_variables": {"OPENAI_API_KEY": "PASS", "MINE": "PASS"}},
+        {"storage_secret": "PASS word"},
+    ):
+        with pytest.raises(ConfigError) as refused:
+            load(tmp_path, **changes)
+        assert "PASS" not in str(refused.value)
 
 
 def test_numbers_are_amounts_as_they_stand(tmp_path: Path) -> None:
@@ -125,10 +210,38 @@ def test_the_limits_are_those_of_the_groups_as_the_operator_counts(tmp_path: Pat
         (names.ObjectName, ["a.b", "x" * 60 + ".y"], ["a..b", ".a", "a_b", "a" * 254]),
         (names.QualifiedName, ["a", "A_b.c", "x.io/A"], ["", "a/", "/a", "X.io/a", "a/b/c"]),
         (names.LabelValue, ["", "A.b_c-1"], ["-a", "a b", "a" * 64, "a\n"]),
-        (names.Quantity, ["4", "500m", "16Gi", "1.5", "2k"], ["", "0", "1 Gi", "-1", "1gb", "1e3"]),
-        (names.CpuAmount, ["4", "500m", "1.5"], ["4k", "1Gi", "0"]),
+        (
+            names.ByteAmount,
+            ["1Mi", "16Gi", "1.5G", "2000k", "1048576", "1Ei"],
+            [
+                "",
+                "0",
+                "0Gi",
+                "1 Gi",
+                "-1",
+                "1gb",
+                "1e3",
+                "16",
+                "1m",
+                "500m",
+                "1023Ki",
+                "2Ei",
+                "9" * 5000,
+                "1." + "0" * 5000 + "Gi",
+            ],
+        ),
+        (
+            names.CpuAmount,
+            ["4", "500m", "1.5", "1m", "0.001", "10000"],
+            ["4k", "1Gi", "0", "0m", "0.0001", "1.5m", "10001", "10000001m", "9" * 5000],
+        ),
+        (names.Address, ["redis:6379", "a.b:1", "a:65535"], ["redis:0", "redis:65536", "redis:"]),
         (names.Variable, ["A_1"], ["1A", "A-B", "A=B", ""]),
-        (names.Repository, ["a", "r.io:5000/a/b-c"], ["a:b", "A/b", "a//b", "a b"]),
+        (
+            names.Repository,
+            ["a", "r.io:5000/a/b-c"],
+            ["a:b", "A/b", "a//b", "a b", "r.io:0/a", "r.io:65536/a"],
+        ),
         (names.MountPath, ["/a/b.c"], ["/", "a", "/a/", "/a/../b", "/a b"]),
         (names.Archive, ["s3://b/k.zip"], ["file:///x.zip", "s3://b/k.zip?x=1", "http://b/k.zip"]),
     ],
@@ -137,8 +250,9 @@ def test_the_limits_are_those_of_the_groups_as_the_operator_counts(tmp_path: Pat
         "object",
         "qualified",
         "value",
-        "quantity",
+        "bytes",
         "cpus",
+        "address",
         "variable",
         "image",
         "path",

@@ -185,6 +185,22 @@ def test_a_bad_line_is_named_and_the_rest_goes_on(
     failure.message.encode()
 
 
+@pytest.mark.parametrize(
+    "audio",
+    [
+        "http://user:PASS@host/x.wav",
+        "http://user:PA/SS@host/x.wav",
+        "ftp://user:PASS@host/" + "x" * 4000,
+        "https://host/x.wav?X-Amz-Signature=PASS",
+        "s3://key:PASS@bucket/x.wav",
+    ],
+)
+def test_a_password_in_an_address_is_not_repeated(folder: Path, audio: str) -> None:
+    failure = the_failure(folder, line(2, audio=audio))
+    assert failure.error_type == "bad_audio_path"
+    assert "SS" not in failure.message
+
+
 def test_a_failure_carries_the_id_if_the_line_has_one(folder: Path) -> None:
     assert the_failure(folder, line(2, votes=["ennui"])).utterance_id == "clip-2"
     assert the_failure(folder, "{").utterance_id is None

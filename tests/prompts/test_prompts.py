@@ -151,3 +151,11 @@ def test_a_template_that_cannot_be_filled_is_refused(source: str) -> None:
 def test_an_unknown_prompt_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="distribution"):
         template_source("distribtion")
+
+
+def test_a_template_in_the_place_of_its_path_is_not_repeated_in_full() -> None:
+    for text in ("{{ labels }} " * 99, "http://me:PASS@host/x.jinja", "password: PASS"):
+        with pytest.raises(ConfigError, match="neither a file nor one of") as refused:
+            template_source(text)
+        assert "PASS" not in str(refused.value)
+        assert len(str(refused.value)) < 400
