@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SPINE = {
     *("records", "labels", "votes", "protocols", "errors"),
-    *("channel_choice", "discovery", "generated", "installation"),
+    *("channel_choice", "discovery", "endpoints", "generated", "installation"),
 }
 ROOMS_THAT_KNOW_THE_ORDER = {"runtime", "cli", "__init__", "__main__", "face"}
 # A room may also use these: pure functions and places that several rooms stand on.
