@@ -67,8 +67,9 @@ def _outage(seconds: float, world: World, _: Faulted) -> None:
 def _kill_node(world: World, _: Faulted) -> None:
     assert world.cluster is not None
     node = world.node()
-    raylet, *_workers = world.node_processes()
-    os.kill(raylet, signal.SIGKILL)
+    [raylet] = node.all_processes["raylet"]
+    raylet.process.kill()
+    raylet.process.wait()  # its workers take one that nobody has waited for to be alive
     world.cluster.worker_nodes.discard(node)
 
 

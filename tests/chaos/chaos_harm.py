@@ -22,7 +22,7 @@ from raypipe.store.location import Location
 _PROBE = ".raypipe-probe"
 """An object that stays where raypipe has asked S3 what it does with a name that is taken."""
 
-_GONE_S = 90.0  # workers whose node and head are gone look for these for a minute
+_GONE_S = 60.0
 
 
 @dataclass(frozen=True)
