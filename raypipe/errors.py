@@ -200,7 +200,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 _SECRET_NAME: Final = re.compile(
-    r"(?i)(?:password|passwd|passphrase|secret|token|key|signature|credential)\w{0,20}[\"']?\s{0,9}[=:]"
+    r"(?i)(?:password|passwd|passphrase|secret"
+    r"|(?:(?<![a-z])|(?<=api)|(?<=auth)|(?<=access))(?:token|key|signature|credential))"
+    r"\w{0,20}[\"']?\s{0,9}[=:]"
 )
 _HIDDEN: Final = "***"
 
@@ -233,6 +235,8 @@ def without_secrets(text: str) -> str:
     Example:
         >>> without_secrets("password=letmein"), without_secrets("{'api_key': 'k'}")
         ('password=***', "{'api_key':***")
+        >>> without_secrets("apiKey=k"), without_secrets("the monkey: see")
+        ('apiKey=***', 'the monkey: see')
     """
     text = without_user(text)
     named = _SECRET_NAME.search(text)

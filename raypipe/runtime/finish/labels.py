@@ -99,10 +99,6 @@ NO_TABLES = TruthTables()
 """The corpus's own labels are what is measured against."""
 
 
-NO_TABLES = TruthTables()
-"""The corpus's labels alone."""
-
-
 def truth_tables(
     configs: Sequence[LabelsConfig], labels: LabelSet, endpoint: str | None
 ) -> TruthTables:
