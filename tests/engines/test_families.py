@@ -237,7 +237,11 @@ def test_a_checkpoint_s_kind_of_cache_changes_nothing(checkpoints, device):
         assert [h.alpha for h in reply.hypotheses] == [h.alpha for h in answer.hypotheses]
 
 
-@pytest.mark.parametrize("name", [name for name in MAKERS if BY_NAME[name].decoder == "tree"])
+@pytest.mark.parametrize(
+    "name",
+    # Voxtral's tokenizer is none that a grammar can be made for.
+    [name for name in MAKERS if BY_NAME[name].decoder == "tree" and name != "Voxtral"],
+)
 def test_steps_that_guess_ahead_give_the_answers_of_steps_one_by_one(name, checkpoints, device):
     path, family = checkpoints(name), BY_NAME[name]
     frontend = TransformersFrontend(str(path))
