@@ -50,9 +50,9 @@ def run(folder: Path, number: int, environment: dict[str, str], given: argparse.
             "name": "timed",
             "options": {"utterance_s": given.utterance_ms / 1000, "calls": str(calls)},
         },
-        "decoding": {"beam_count": given.beams, "greedy": False},
+        "decoding": {"beam_count": given.beams},
         "metrics": {"replicates": 100},
-        "resources": {"gpus_per_actor": 0},
+        "resources": {"gpus_per_actor": 0, "shards_per_call": given.shards_per_call},
     }
     config = folder / f"run-{number}.yaml"
     config.write_text(yaml.safe_dump(document))
@@ -76,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--utterances", type=int, default=2000)
     parser.add_argument("--rows-per-shard", type=int, default=100)
+    parser.add_argument("--shards-per-call", type=int, default=1)
     parser.add_argument("--utterance-ms", type=float, default=20.0)
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
