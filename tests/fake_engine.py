@@ -265,12 +265,17 @@ PLUGIN = EnginePlugin(
 )
 
 
-def offer_in(folder: Path) -> None:
-    """Write what pip writes about a package that offers this engine; for other processes."""
-    facts = folder / "raypipe_fake-1.0.dist-info"
+def offer_in(folder: Path, name: str = "fake") -> None:
+    """Write what pip writes about a package that offers an engine; for other processes.
+
+    Args:
+        folder: on the path of those.
+        name: of the engine, whose plug-in is ``PLUGIN`` of the module ``NAME_engine``.
+    """
+    facts = folder / f"raypipe_{name}-1.0.dist-info"
     facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: raypipe-fake\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[raypipe.engines]\nfake = fake_engine:PLUGIN\n")
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: raypipe-{name}\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[raypipe.engines]\n{name} = {name}_engine:PLUGIN\n")
 
 
 _SETTINGS: dict[str, Any] = {

@@ -20,20 +20,18 @@ import tempfile
 from pathlib import Path
 
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from bench_overhead import WRITE
+from fake_engine import offer_in
 
 TESTS = Path(__file__).parents[1]
-
-METADATA = "Metadata-Version: 2.1\nName: raypipe-timed\nVersion: 1.0\n"
-ENTRY_POINT = "[raypipe.engines]\ntimed = timed_engine:PLUGIN\n"
 
 
 def environment_in(folder: Path, root: Path) -> dict[str, str]:
     """Variables of a process with the timed engine and the code of a checkout."""
-    facts = folder / "raypipe_timed-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text(METADATA)
-    (facts / "entry_points.txt").write_text(ENTRY_POINT)
+    offer_in(folder, "timed")
     path = [root, TESTS, Path(__file__).parent, folder]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
 

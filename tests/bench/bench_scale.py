@@ -39,8 +39,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fake_engine import offer_in
 from fault_proxy import fault_proxy
-from instant_engine import offer_in
 from s3_server import find_weed, s3_server
 
 from raypipe.labels import LABEL_SETS
@@ -142,7 +142,7 @@ def command(
 ) -> Processes:
     """A run by a checkout's code, watched while it lasts."""
     folder.mkdir(parents=True)
-    offer_in(folder)
+    offer_in(folder, "instant")
     model = {"engine": "instant", "path": "none", "name": "instant"}
     config = folder / "run.yaml"
     config.write_text(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from fake_engine import FakeEngine, FakeFrontend, FakeInput, FakeOptions
@@ -82,12 +81,3 @@ PLUGIN = EnginePlugin(
     capabilities=FakeEngine.capabilities,
     options=FakeOptions,
 )
-
-
-def offer_in(folder: Path) -> None:
-    """Write what pip writes about a package that offers this engine; for other processes."""
-    facts = folder / "raypipe_instant-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: raypipe-instant\nVersion: 1.0\n")
-    entry = "[raypipe.engines]\ninstant = instant_engine:PLUGIN\n"
-    (facts / "entry_points.txt").write_text(entry)

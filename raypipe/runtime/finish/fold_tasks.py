@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import TypeVar
 
 import ray
 from ray.exceptions import RayError
 
+from raypipe.runtime.finish.folds import FoldedT, ItemT, PartT, SharedT
 from raypipe.runtime.ray.losses import TASK_PAUSES_S, loss
 from raypipe.runtime.ray.tasks import TASKS_PER_CPU
 
@@ -23,11 +23,6 @@ BYTES_PER_TASK = 400_000_000
 
 PARTS_PER_TASK = 3
 """Parts in a task's own memory at once: two, and both together."""
-
-ItemT = TypeVar("ItemT")
-SharedT = TypeVar("SharedT")
-PartT = TypeVar("PartT")
-FoldedT = TypeVar("FoldedT")
 
 
 def fold_in_tasks(

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -85,16 +85,18 @@ class KeptTimings:
             self._due = self._clock() + _KEEP_EVERY_S
 
     def _add(self, timings: Iterable[Timing]) -> None:
-        for timing in timings:
-            known = self._known.get(timing.question)
-            self._known[timing.question] = timing if known is None else known.merge(timing)
+        _add_up(timings, self._known)
 
     def _write(self, place: Location) -> None:
-        rows = [
-            {"question": name, "asked": timing.asked, "seconds": timing.seconds}
-            for name, timing in self._known.items()
-        ]
+        rows = [asdict(timing) for timing in self._known.values()]
         place.write(_KEPT, json.dumps(rows).encode())
+
+
+def _add_up(timings: Iterable[Timing], known: dict[str, Timing]) -> None:
+    """Add times to those that are known, by question."""
+    for timing in timings:
+        before = known.get(timing.question)
+        known[timing.question] = timing if before is None else before.merge(timing)
 
 
 def _read(place: Location, name: str) -> list[Timing]:
@@ -112,9 +114,7 @@ def read_timings(tables: Location, models: Sequence[str]) -> list[QuestionTime]:
         asked: dict[str, Timing] = {}
         place = tables.child(TIMINGS, model_folder(model))
         for name in place.list(".json"):
-            for timing in _read(place, name):
-                known = asked.get(timing.question)
-                asked[timing.question] = timing if known is None else known.merge(timing)
+            _add_up(_read(place, name), asked)
         times += [
             QuestionTime(
                 model=model,

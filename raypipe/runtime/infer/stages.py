@@ -119,7 +119,7 @@ class _AskingStage:
         except StoppedError as error:
             done = StoppedShard(task, str(error), self._answered)
         except LostEngineError as error:
-            self._fault = f"model {self._label} is lost at {span.name}: {error}"
+            self._fault = f"model {self._label} is lost at shard {span.name}: {error}"
             done = StoppedShard(task, self._fault, self._answered, "EngineError")
         except Exception as error:
             done = _stopped(task, error, self._answered)
