@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from raypipe.engines.key_value_memory import KeyValueMemory
 from raypipe.engines.tree_cache import TreeCache
 
 
@@ -18,28 +17,8 @@ class DraftCache(TreeCache):
     tokens are ordered by depth, what a lane sees after s tokens lies within
     ``(s - 1) * lane_count`` slots of the border, as in the tree cache.
 
-    Args:
-        row_count: utterances decoded together.
-        prompt_capacity: tokens of the longest prompt.
-        lane_count: hypotheses of a row.
-        max_new_tokens: longest hypothesis in tokens; the last one is never fed back.
-        device: where the keys and values lie.
-        spare: most guessed tokens that a row is fed in a step.
-        memory: where the keys and values are put.
+    Made with ``spare``: most guessed tokens that a row is fed in a step.
     """
-
-    def __init__(
-        self,
-        row_count: int,
-        prompt_capacity: int,
-        lane_count: int,
-        max_new_tokens: int,
-        device: torch.device,
-        spare: int,
-        memory: KeyValueMemory | None = None,
-    ) -> None:
-        size = row_count, prompt_capacity, lane_count, max_new_tokens
-        super().__init__(*size, device, spare=spare, memory=memory)
 
     def set_draft_window(self, steps: int, nodes: int, prompt_tokens: int) -> None:
         """Window of the slots that the next step looks at.

@@ -173,7 +173,7 @@ class _Slots:
         spare = spare_tokens(row_count, settings.lane_count, ahead)
         self.cache: TreeCache
         if isinstance(self.lanes, Lanes) and self.lanes.grammar is not None and spare:
-            self.cache = cache = DraftCache(*size, model.device, spare, memory)
+            self.cache = cache = DraftCache(*size, model.device, spare=spare, memory=memory)
             own = self.lanes, self.lanes.grammar, cache, settings.max_new_tokens
             self._drafted = DraftedSteps(model, *own, spare, ahead)
             return
