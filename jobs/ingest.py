@@ -36,7 +36,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt as interrupt:
         console.print(interruption(interrupt), markup=False, soft_wrap=True)
-        return exit_code(interrupt)
+        return exit_code()
     shards = Location.parse(config.output, config.storage.endpoint)
     show_ingest(index, shards, console)
     faults = ingest_faults(index, shards, prepared)

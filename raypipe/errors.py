@@ -157,29 +157,28 @@ class RegistryError(RaypipeError):
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM: a job ends as by Ctrl-C, with another exit code.
+    """SIGTERM, or a terminal that is gone: a job ends as by Ctrl-C, with another exit code.
 
     Attributes:
-        was_raised: by :func:`terminate`, since the command began. Ray, where it is waiting, puts a
-            KeyboardInterrupt in the place of any exception of a signal.
+        signal: that made :func:`terminate` raise it since the command began; None if none did. Ray,
+            where it is waiting, puts a KeyboardInterrupt in the place of any exception of a signal.
     """
 
-    was_raised: ClassVar[bool] = False
+    signal: ClassVar[int | None] = None
 
 
-def exit_code(interrupt: KeyboardInterrupt) -> int:
+def exit_code() -> int:
     """Of a command that was told to stop, as shells count: 128 and the number of the signal."""
-    is_terminated = isinstance(interrupt, TerminatedError) or TerminatedError.was_raised
-    return 128 + (signal.SIGTERM if is_terminated else signal.SIGINT)
+    return 128 + (TerminatedError.signal or signal.SIGINT)
 
 
 def terminate(signal_number: int, frame: object) -> None:
-    """What a command does at SIGTERM.
+    """What a command does at SIGTERM and SIGHUP.
 
     Raises:
         TerminatedError: always.
     """
-    TerminatedError.was_raised = True
+    TerminatedError.signal = signal_number
     raise TerminatedError
 
 

@@ -80,6 +80,7 @@ DEEDS: Mapping[str, Any] = MappingProxyType(
         "raise": _raise,
         "exit": partial(os._exit, 3),
         "sys_exit": partial(exec, "raise SystemExit(4)"),
+        "parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
         "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
         "hang": partial(time.sleep, 3600),
         "memory": _fill_memory,

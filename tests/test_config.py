@@ -1,7 +1,9 @@
 import copy
 import datetime
+import os
 import random
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,6 +229,22 @@ def test_a_broken_file_is_told_by_its_place_without_its_text(
     assert "c.yaml: is not YAML: " in message
     assert told in message
     assert "PASS" not in message
+
+
+def test_a_config_without_an_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^/dev/zero: is larger than the 4 MiB"):
+        load_config("/dev/zero")
+
+
+def test_a_config_may_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe, text = tmp_path / "pipe.yaml", yaml.safe_dump(MINIMAL)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    try:
+        assert load_config(str(pipe)).model.path == "tiny-alm"
+    finally:
+        writer.join()
 
 
 @pytest.mark.parametrize("path", ["https://me:PASS@host/m", "http://PA/SS@h", "s3://k:PASS@b/x"])

@@ -99,4 +99,4 @@ def main() -> None:
         if not isinstance(interrupt, KeyboardInterrupt):
             raise
         sys.stderr.write(f"{interruption(interrupt)}\n")
-        sys.exit(exit_code(interrupt))
+        sys.exit(exit_code())

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from raypipe.config.values import refusal, shortened
 from raypipe.errors import ConfigError, did_you_mean, without_secrets
 
+_MOST_BYTES = 4 << 20
 _MOST_VALUES = 100_000
 _MOST_BRACKETS = 500
 _LONGEST_KEY = 60
@@ -43,7 +44,7 @@ def read_yaml(path: str | Path) -> dict[str, object]:
         ConfigError: naming the file, if it is unreadable or holds something else.
     """
     try:
-        document = _yaml_document(Path(path).read_text(encoding="utf-8"))
+        document = _yaml_document(_short_text(path))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except OSError as error:
@@ -55,6 +56,15 @@ def read_yaml(path: str | Path) -> dict[str, object]:
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: holds {type(document).__name__}, not keys and values")
     return document
+
+
+def _short_text(path: str | Path) -> str:
+    """A file's text, read no further than a config goes: it may be a pipe, and have no end."""
+    with Path(path).open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f"is larger than the {_MOST_BYTES >> 20} MiB that a config may have")
+    return data.decode()
 
 
 def _yaml_document(text: str) -> object:

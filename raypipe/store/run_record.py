@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from raypipe.errors import ShardError
 from raypipe.store.location import Location
 from raypipe.store.schemas import VERSION
+from raypipe.store.sealed_json import opened_json, sealed_json
 from raypipe.votes import VotePolicy
 
 RECORD = "run.json"
@@ -189,8 +190,7 @@ class RunRecord(_Part):
 
 def write_record(tables: Location, record: RunRecord) -> None:
     """Write the run record beside the tables."""
-    text = json.dumps(record.as_json(), indent=2, ensure_ascii=False)
-    tables.write(RECORD, text.encode())
+    tables.write(RECORD, sealed_json(record.as_json()))
 
 
 def read_record(tables: Location) -> RunRecord:
@@ -198,13 +198,11 @@ def read_record(tables: Location) -> RunRecord:
 
     Raises:
         ObjectMissingError: if there is none.
-        ShardError: if it is no run record of a version that this raypipe knows.
+        ShardError: if it is no run record of a version that this raypipe knows, or has changed
+            since it was written.
     """
     where = f"{tables.uri}/{RECORD}"
-    try:
-        document = json.loads(tables.read(RECORD))
-    except ValueError as error:
-        raise ShardError(f"{where} is not JSON: {error}") from error
+    document = opened_json(tables.read(RECORD), where)
     if not isinstance(document, dict):
         raise ShardError(f"{where} holds {type(document).__name__}, not a run record")
     version = document.setdefault("version", 1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from edited_record import record_of, write_record_of
 from in_process import InProcess
 from typer.testing import CliRunner
 
@@ -48,10 +47,10 @@ def run(in_process: InProcess) -> InProcess:
             rows = rows.set_column(place, rows.schema.field(place), pa.array(values))
         data = object_bytes(rows, model="fake", prompt="distribution", fingerprint="f")
         in_process.tables.write(name, data)
-    record = Path(in_process.tables.uri, "run.json")
-    document: dict[str, Any] = json.loads(record.read_text())
+    folder = Path(in_process.tables.uri)
+    document = record_of(folder)
     document["name"] += ESCAPES
-    record.write_text(json.dumps(document))
+    write_record_of(folder, document)
     return in_process
 
 

@@ -137,3 +137,20 @@ def test_an_engine_that_every_utterance_ends_ends_the_run_with_its_reason(
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["status"] == "failed"
     assert record["reason"].startswith(reason)
+
+
+@pytest.mark.slow  # tests/runtime/ray/test_attempts.py shows it without Ray
+def test_an_utterance_that_ends_the_actor_itself_ends_the_run_and_names_the_shard(
+    site: Path, shards: Path, runs: Any, tmp_path: Path
+) -> None:
+    model = fake(poison={names()[ROWS]: "parent"})
+    document = runs.document(
+        shards, tmp_path / "out", model=model, resources={"gpus_per_actor": 0, "actors": 1}
+    )
+    done = raypipe_run(site, document, tmp_path)
+    assert done.returncode != 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["status"] == "failed"
+    told = "model fake is lost at shard shard-000001.parquet: the actor's process ended 10 times"
+    assert record["reason"].startswith(told)
+    assert "during asking fake about shard shard-000001.parquet" in done.stderr.replace("\n", " ")

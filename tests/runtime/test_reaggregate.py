@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edited_record import record_of, write_record_of
 from rich.console import Console
 
 from raypipe.errors import ConfigError, FingerprintError, RaypipeError, ShardError
@@ -50,9 +51,9 @@ def copy(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run, with neither the shards nor its old predictions in reach."""
     folder = tmp_path_factory.mktemp("copy") / "run"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("predictions", "metrics"))
-    record = json.loads((folder / "run.json").read_text())
+    record = record_of(folder)
     record["config"]["input"]["shards"] = str(folder / "gone")
-    (folder / "run.json").write_text(json.dumps(record))
+    write_record_of(folder, record)
     return folder
 
 
@@ -117,9 +118,9 @@ def test_votes_are_understood_as_the_run_understood_them(
 ) -> None:
     merged = tmp_path / "run"
     shutil.copytree(copy, merged)
-    record = json.loads((copy / "run.json").read_text())
+    record = record_of(copy)
     record["vote_policy"]["merges"] = {"anger": "sadness"}
-    (merged / "run.json").write_text(json.dumps(record))
+    write_record_of(merged, record)
     again(merged, tmp_path / "out", strategies=("greedy",), replicates=100)
     sql = "SELECT list_contains(votes_union, 'anger') AS angry, count(*) AS n FROM predictions"
     rows = runs.rows(tmp_path / "out", f"{sql} GROUP BY 1")
@@ -253,7 +254,7 @@ def test_adaptive_is_the_cheap_answer_where_that_is_clear(
 
 
 def test_the_curve_is_on_the_page_and_what_it_means_in_the_record(curve: Path) -> None:
-    record = json.loads((curve / "run.json").read_text())
+    record = record_of(curve)
     assert record["config"]["adaptive"]["threshold"] == list(THRESHOLDS)
     assert record["config"]["adaptive"]["expensive"] == "w_bon"
     assert record["settings"]["adaptive[cheap=greedy,threshold=0.7]"]["threshold"] == 0.7
@@ -288,11 +289,11 @@ def test_adaptive_again_gives_what_a_run_with_it_gives(
 def test_what_a_sparing_run_asked_only_of_some_is_not_read_of_all(
     copy: Path, tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
-    record = json.loads((copy / "run.json").read_text())
+    record = record_of(copy)
     record["config"] |= {"strategies": ["greedy", "adaptive"]}
     sparing = tmp_path / "sparing"  # nothing of it can be read
     sparing.mkdir()
-    (sparing / "run.json").write_text(json.dumps(record))
+    write_record_of(sparing, record)
     with pytest.raises(ConfigError, match=words):
         again(sparing, tmp_path / "out", **changes)
     allowed: dict[str, Any] = {"threshold": (1.0, 1.5), "expensive": ("bon",), "tau": (3.0,)}
@@ -306,8 +307,8 @@ def test_an_interrupted_reaggregation_continues_to_the_same_bytes(
     output = tmp_path / "out"
     shutil.copytree(sweep, output)
     (output / "predictions" / SHARD).unlink()
-    record = json.loads((output / "run.json").read_text())
-    (output / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    record = record_of(output)
+    write_record_of(output, {**record, "status": "running"})
     kept = output / "predictions" / PARTITION / "shard-000000.parquet"
     before = kept.stat().st_mtime_ns
     changes = {"tau": (0.5, 1.0), "sub_beams": (1, 3), "replicates": 100}
@@ -315,7 +316,7 @@ def test_an_interrupted_reaggregation_continues_to_the_same_bytes(
     assert runs.tables(output) == runs.tables(sweep)
     assert kept.stat().st_mtime_ns == before
     finished = written(output)
-    assert again(copy, output, **changes).as_json() == json.loads((output / "run.json").read_text())
+    assert again(copy, output, **changes).as_json() == record_of(output)
     assert written(output) == finished
 
 
@@ -337,9 +338,9 @@ def test_a_damaged_shard_stops_no_other_and_is_named(copy: Path, tmp_path: Path)
 def test_generations_of_another_run_are_refused(copy: Path, tmp_path: Path) -> None:
     mixed = tmp_path / "mixed"
     shutil.copytree(copy, mixed)
-    record = json.loads((mixed / "run.json").read_text())
+    record = record_of(mixed)
     record["generation_fingerprint"] = "0" * 64
-    (mixed / "run.json").write_text(json.dumps(record))
+    write_record_of(mixed, record)
     with pytest.raises(ShardError, match="is of another run"):
         again(mixed, tmp_path / "out")
 
@@ -391,10 +392,10 @@ def test_what_is_no_finished_run_is_refused(copy: Path, sweep: Path, tmp_path: P
     refused(sweep, "was made from .*; reaggregate that")
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
-    record = json.loads((copy / "run.json").read_text())
-    (unfinished / "run.json").write_text(json.dumps({**record, "status": "running"}))
+    record = record_of(copy)
+    write_record_of(unfinished, {**record, "status": "running"})
     refused(unfinished, "is not finished")
-    (unfinished / "run.json").write_text(json.dumps(record))
+    write_record_of(unfinished, record)
     refused(unfinished, "holds no generations")
 
 
@@ -413,7 +414,7 @@ def test_from_s3_beside_the_run_through_the_command_line(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "48 utterances in = 48 predicted + 0 errors" in " ".join(done.stdout.split())
-    record = json.loads((sweep / "run.json").read_text())
+    record = record_of(sweep)
     output = bucket.child("runs", f"one-{record['run']}")
     local = runs.tables(sweep)
     assert output.list(".parquet") == sorted(local)

@@ -14,8 +14,11 @@ from raypipe.reporting.query.cells import check_names, json_value, plain_columns
 from raypipe.reporting.text import json_text
 from raypipe.store.parquet import to_parquet_bytes
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet takes for a formula."""
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
+"""How a cell begins that a spreadsheet takes for a formula, after white space as well."""
+
+_WHITE: Final = ("\t", "\r", "\n")
+"""White space that some take away before they look for one."""
 
 
 def csv_bytes(answer: pa.Table) -> bytes:
@@ -87,4 +90,5 @@ def _harmless(text: str) -> str:
         >>> _harmless("=HYPERLINK(1)"), _harmless("anger")
         ("'=HYPERLINK(1)", 'anger')
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    is_formula = text.startswith(_WHITE) or text.lstrip().startswith(_FORMULA)
+    return f"'{text}" if is_formula else text

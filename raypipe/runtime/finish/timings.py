@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from raypipe.errors import StoreError
 from raypipe.runtime.finish.partition import model_folder
 from raypipe.store.location import Location
 from raypipe.store.run_record import QuestionTime
+from raypipe.store.sealed_json import opened_json, sealed_json
 
 TIMINGS: Final = "timings"
 """Folder of a run's output with the times of every model's questions."""
@@ -89,7 +89,7 @@ class KeptTimings:
 
     def _write(self, place: Location) -> None:
         rows = [asdict(timing) for timing in self._known.values()]
-        place.write(_KEPT, json.dumps(rows).encode())
+        place.write(_KEPT, sealed_json({"questions": rows}))
 
 
 def _add_up(timings: Iterable[Timing], known: dict[str, Timing]) -> None:
@@ -100,7 +100,11 @@ def _add_up(timings: Iterable[Timing], known: dict[str, Timing]) -> None:
 
 
 def _read(place: Location, name: str) -> list[Timing]:
-    rows: list[dict[str, str | int | float]] = json.loads(place.read(name))
+    document = opened_json(place.read(name), f"{place.uri}/{name}")
+    # Earlier versions wrote nothing but the rows.
+    rows: list[dict[str, str | int | float]] = (
+        document["questions"] if isinstance(document, dict) else document
+    )
     return [Timing(str(row["question"]), int(row["asked"]), float(row["seconds"])) for row in rows]
 
 

@@ -12,6 +12,7 @@ from raypipe.store.parquet import from_parquet_bytes
 from raypipe.store.query import query, table_dataset
 from raypipe.store.run_record import RECORD, RunCounts, read_record
 from raypipe.store.seal import is_sealed
+from raypipe.store.sealed_json import is_sealed_json, opened_json
 
 _AT_ONCE = 4
 
@@ -78,6 +79,9 @@ def _checked(tables: Location, name: str) -> CheckedObject:
     try:
         if name == RECORD:
             read_record(tables)
+        if name.endswith(".json"):
+            opened_json(data, name)
+            return CheckedObject(name, len(data), None, is_sealed_json(data) or tables.is_s3)
         if not name.endswith(".parquet"):
             return CheckedObject(name, len(data), None, tables.is_s3)
         rows = from_parquet_bytes(data).num_rows

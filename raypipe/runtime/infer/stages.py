@@ -10,12 +10,14 @@ import dataclasses
 import logging
 import math
 import pickle
+import uuid
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import ray
 import ray.data
 
 from raypipe.config import ModelConfig, ResourcesConfig, RunConfig
@@ -42,6 +44,7 @@ from raypipe.runtime.infer.spans import (
 )
 from raypipe.runtime.infer.supervised import SupervisedEngine, run_engine
 from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
+from raypipe.runtime.ray.attempts import Attempts
 from raypipe.runtime.ray.metrics import count_answers
 from raypipe.runtime.ray.session import possible_resources
 
@@ -62,8 +65,9 @@ def _unpack(batch: pa.Table) -> Any:
 class PrepareStage:
     """Reads shards and makes model inputs; its process has tokenizers and feature extractors."""
 
-    def __init__(self, config: RunConfig, context: RunContext) -> None:
+    def __init__(self, config: RunConfig, context: RunContext, attempts: Attempts) -> None:
         self._preparing = SupervisedPreparing(config, context)
+        self._attempts = attempts
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Prepare the shards in the batch, or say why that cannot be."""
@@ -73,7 +77,8 @@ class PrepareStage:
         shards = []
         for task in span.tasks:
             try:
-                shards.append(self._preparing.prepare(task))
+                with self._attempts.begun(f"preparing shard {task.entry.name}"):
+                    shards.append(self._preparing.prepare(task))
             except Exception as error:  # Ray would tell it with the stacks of all processes
                 return _pack(_stopped(task, error))
         return _pack(PreparedSpan(span, tuple(shards)))
@@ -95,11 +100,16 @@ class _AskingStage:
     _label = ""
     _fault: str | None = None
 
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+
     def _load(self, model: ModelConfig, load: Callable[[], _Loaded]) -> _Loaded | None:
         """A model; None if it cannot be loaded: why is told in the place of every shard."""
         self._label = model.label
+        actor = ray.get_runtime_context().get_actor_id()
         try:
-            return load()
+            with self._attempts.begun(f"loading model {model.label} for actor {actor}"):
+                return load()
         except Exception as error:
             _logger.exception("model %s cannot be loaded", model.label)
             kind = "" if isinstance(error, RaypipeError) else f"{type(error).__name__}: "
@@ -114,7 +124,8 @@ class _AskingStage:
         if self._fault is not None:
             return _pack(StoppedShard(task, self._fault, self._answered, "EngineError"))
         try:
-            done = answer()
+            with self._attempts.begun(f"asking {self._label} about shard {span.name}"):
+                done = answer()
             self._answered += len(span.missing)
         except StoppedError as error:
             done = StoppedShard(task, str(error), self._answered)
@@ -129,7 +140,8 @@ class _AskingStage:
 class EngineStage(_AskingStage):
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
-    def __init__(self, config: RunConfig, context: RunContext) -> None:
+    def __init__(self, config: RunConfig, context: RunContext, attempts: Attempts) -> None:
+        super().__init__(attempts)
         self._context = context
         searches = [
             asking.request for asking in context.passes if isinstance(asking.request, Search)
@@ -164,7 +176,8 @@ class EngineStage(_AskingStage):
 class VerifyStage(_AskingStage):
     """Holds another model, which scores what the first one answered."""
 
-    def __init__(self, config: RunConfig, context: RunContext) -> None:
+    def __init__(self, config: RunConfig, context: RunContext, attempts: Attempts) -> None:
+        super().__init__(attempts)
         assert context.verification is not None
         verifier, search = config.as_verifier(), context.verification.search
 
@@ -267,10 +280,10 @@ def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) 
     rows = [{"payload": pickle.dumps(span)} for span in spans]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     front = ResourcesConfig(gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND)
-    prepared = _pool(source, PrepareStage, (config, context), front, _frontends(config, context))
-    answered = prepared
+    arguments = config, context, Attempts(uuid.uuid4().hex)
+    answered = _pool(source, PrepareStage, arguments, front, _frontends(config, context))
     for stage, own, size in _model_stages(config, context):
-        answered = _pool(answered, stage, (config, context), own, size)
+        answered = _pool(answered, stage, arguments, own, size)
     return answered.map_batches(
         commit_batch,
         batch_size=1,
@@ -283,13 +296,14 @@ def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) 
 def _pool(
     shards: ray.data.Dataset,
     stage: type,
-    arguments: tuple[RunConfig, RunContext],
+    arguments: tuple[RunConfig, RunContext, Attempts],
     resources: ResourcesConfig,
     size: PoolSize,
 ) -> ray.data.Dataset:
     """Shards through a pool of actors, one at a time each.
 
-    What was given to a lost actor is given to another one, however often: nodes come and go.
+    What was given to a lost actor is given to another one, however often: nodes come and go. What
+    ends its actors is stopped by :class:`Attempts`.
     """
     return shards.map_batches(
         stage,

@@ -37,18 +37,26 @@ _may_start_again = False
 def as_command(*, starts_again: bool) -> Iterator[None]:
     """Context of a command: SIGTERM ends it as Ctrl-C does, and so does the loss of its Ray.
 
+    So does the loss of its terminal (SIGHUP), unless who started it had that ignored (``nohup``).
+
     Args:
         starts_again: where the Ray was its own, the process starts again instead.
     """
     global _is_command, _may_start_again
-    TerminatedError.was_raised = False
-    before = _is_command, _may_start_again, signal.signal(signal.SIGTERM, terminate)
+    TerminatedError.signal = None
+    before = _is_command, _may_start_again
+    handlers = {
+        number: signal.signal(number, terminate)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN
+    }
     _is_command, _may_start_again = True, starts_again
     try:
         yield
     finally:
-        _is_command, _may_start_again, handler = before
-        signal.signal(signal.SIGTERM, handler)
+        _is_command, _may_start_again = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

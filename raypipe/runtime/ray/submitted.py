@@ -70,7 +70,7 @@ def submitted(
         return 1
     except KeyboardInterrupt as interrupt:
         console.print(interruption(interrupt), markup=False, soft_wrap=True)
-        return exit_code(interrupt)
+        return exit_code()
     if show is not None:
         show(config, console)
     console.print_json(data=record.done_counts.model_dump(mode="json", exclude_none=True))

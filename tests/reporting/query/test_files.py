@@ -76,7 +76,10 @@ def test_columns_of_one_name_are_refused_where_one_would_be_lost() -> None:
         parquet_bytes(twice)
 
 
-FORMULAS = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
+FORMULAS = [
+    *("=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")'),
+    *(" =1", "\n=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"),
+]
 
 
 def test_csv_has_no_cell_that_a_spreadsheet_computes() -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from raypipe.errors import ShardError
 from raypipe.runtime.finish.timings import TIMINGS, KeptTimings, Timing, read_timings
 from raypipe.store.location import Location
 from raypipe.store.run_record import QuestionTime
@@ -54,6 +55,15 @@ def test_attempts_go_on_from_what_is_kept(place: Location) -> None:
         QuestionTime(model="x", question="greedy", asked=7, seconds=2.0),
         QuestionTime(model="x", question="verify", asked=2, seconds=0.5),
     ]
+
+
+def test_times_that_have_changed_since_are_refused(place: Location) -> None:
+    with KeptTimings(place, "x") as kept:
+        kept.add([Timing("greedy", 3, 1.25)])
+    name = f"{TIMINGS}/model=x/timings.json"
+    place.write(name, place.read(name).replace(b"1.25", b"1.75"))
+    with pytest.raises(ShardError, match=r"timings\.json has changed since it was written"):
+        read_timings(place, ["x"])
 
 
 def test_the_first_shard_is_written_down_at_once_and_others_now_and_then(place: Location) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from edited_record import record_of, write_record_of
 from in_process import InProcess
 from typer.testing import CliRunner
 
@@ -23,7 +23,7 @@ def run(in_process: InProcess) -> InProcess:
 
 
 def object_of(run: InProcess, table: str) -> Path:
-    [name] = [name for name in run.tables.list() if name.startswith(f"{table}/")]
+    [name] = [name for name in run.tables.sizes() if name.split("/")[0] == table]
     return Path(run.tables.uri, name)
 
 
@@ -39,12 +39,14 @@ def test_a_whole_run_is_told_so(run: InProcess) -> None:
     assert found.damaged == found.miscounted == ()
     rows = {each.name.split("/")[0]: each.rows for each in found.objects}
     assert (rows["generations"], rows["predictions"], rows["run.json"]) == (6, 12, None)
-    assert all(each.has_digest for each in found.objects if each.name.endswith(".parquet"))
+    assert all(
+        each.has_digest for each in found.objects if each.name.endswith((".parquet", ".json"))
+    )
 
 
 @pytest.mark.parametrize("at", [0, 30, 300, 2000, -9, -100, -1])
 def test_any_flipped_bit_of_any_table_is_found(run: InProcess, at: int) -> None:
-    for table in ("generations", "predictions", "metrics"):
+    for table in ("generations", "predictions", "metrics", "run.json"):
         path = object_of(run, table)
         good = path.read_bytes()
         flip(path, at if abs(at) < len(good) else len(good) // 2)
@@ -55,15 +57,16 @@ def test_any_flipped_bit_of_any_table_is_found(run: InProcess, at: int) -> None:
 
 
 def test_a_record_that_says_otherwise_is_found(run: InProcess) -> None:
-    path = Path(run.tables.uri, "run.json")
-    document = json.loads(path.read_text())
+    folder = Path(run.tables.uri)
+    document = record_of(folder)
     document["counts"]["predicted"] += 1
     document["counts"]["strategies"]["greedy"]["valid"] -= 1
     document["counts"]["errors"] += 2
-    path.write_text(json.dumps(document))
+    write_record_of(folder, document)
     assert [told.partition(":")[0] for told in verify_run(run.tables).miscounted] == [
         *("predicted utterances", "valid rows of greedy", "errors")
     ]
+    path = folder / "run.json"
     path.write_text(path.read_text()[:-5])
     assert [each.name for each in verify_run(run.tables).damaged] == ["run.json"]
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,27 +101,51 @@ def test_a_head_that_answers_lets_it_work(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
-def test_a_command_gives_sigterm_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+STOPS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+
+
+@pytest.fixture
+def hangs_up() -> Iterator[None]:
+    """A process that its terminal's end would end; one that was started by nohup would not."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@STOPS
+@pytest.mark.usefixtures("hangs_up")
+def test_a_command_gives_signals_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     with pytest.raises(TerminatedError), again.as_command(starts_again=False):
-        signal.raise_signal(signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
-def interrupted_in_ray() -> None:
-    """SIGTERM where Ray is waiting: it puts another exception in the place of the handler's."""
+def interrupted_in_ray(number: signal.Signals) -> None:
+    """A signal where Ray is waiting: it puts another exception in the place of the handler's."""
     try:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
     except TerminatedError:
         raise KeyboardInterrupt from None
 
 
-def test_sigterm_is_told_from_ctrl_c_whatever_ray_makes_of_it() -> None:
-    with pytest.raises(KeyboardInterrupt) as caught, again.as_command(starts_again=False):
-        interrupted_in_ray()
-    assert exit_code(caught.value) == 143
+@STOPS
+@pytest.mark.usefixtures("hangs_up")
+def test_signals_are_told_from_ctrl_c_whatever_ray_makes_of_them(number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt), again.as_command(starts_again=False):
+        interrupted_in_ray(number)
+    assert exit_code() == 128 + number
     with again.as_command(starts_again=False):
-        assert exit_code(KeyboardInterrupt()) == 130
+        assert exit_code() == 130
+
+
+def test_nohup_holds() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with again.as_command(starts_again=False):
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_notebook_s_process_is_left_alone(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from edited_record import record_of, write_record_of
 from in_process import InProcess, utterance
 
 from raypipe.errors import ConfigError, FingerprintError
@@ -200,10 +200,10 @@ def test_changes_stand_in_the_section_of_their_setting() -> None:
 
 
 def test_votes_are_understood_as_the_run_says(run: InProcess) -> None:
-    path = Path(run.tables.uri) / "run.json"
-    document = json.loads(path.read_text())
+    folder = Path(run.tables.uri)
+    document = record_of(folder)
     document["vote_policy"]["merges"] = {"anger": "sadness"}
-    path.write_text(json.dumps(document))
+    write_record_of(folder, document)
     made = plan(run)
     assert made.work.policy is not None
     assert made.work.policy.merges == {"anger": "sadness"}
