@@ -171,7 +171,7 @@ BORDERS = {
     "raypipe/reporting/corpus/inspect.py": "rows of a Parquet table",
     "raypipe/reporting/run/scores.py": "rows of a Parquet table",
     "raypipe/finetune/training.py": "torch: the state of a training",
-    "raypipe/runtime/features/stages.py": "pickled work in Ray Data's tables",
+    "raypipe/runtime/ray/payload.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/finetune/job.py": "Ray: actors and results of a training",
     "raypipe/runtime/finetune/worker.py": "Ray: actors; torch: the state of a training",
     "raypipe/runtime/infer/hosts.py": "calls sent to another process and their results",

@@ -56,7 +56,8 @@ def test_what_is_not_a_plug_in_is_refused(package):
 def test_two_packages_with_one_engine_are_refused_only_when_it_is_asked_for(package):
     package("odd_one", "odd", "PLUGIN = 1")
     package("odd_two", "odd", "PLUGIN = 2")
-    assert [one.package for one in plugins.installed_plugins()] == ["odd_one", "odd_two"]
+    offered = [one.package for one in plugins.installed_plugins() if one.name == "odd"]
+    assert offered == ["odd_one", "odd_two"]
     with pytest.raises(ConfigError, match="several packages: odd_one, odd_two"):
         plugins.load_plugin("odd")
     with pytest.raises(ConfigError, match="unknown engine 'even'"):

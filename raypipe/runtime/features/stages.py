@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pickle
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 import ray.data
@@ -24,6 +22,7 @@ from raypipe.runtime.features.work import (
     encode_shard,
 )
 from raypipe.runtime.infer.context import ShardTask
+from raypipe.runtime.ray.payload import packed, packed_row, unpacked
 from raypipe.ssl import load
 
 CPUS_PER_READER = 0.5
@@ -76,8 +75,8 @@ class DecodeStage:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Decode the one shard in the batch."""
-        task: ShardTask = _unpack(batch)
-        return _pack(task.entry.name, decode_shard(task, self._context))
+        task: ShardTask = unpacked(batch)
+        return packed(decode_shard(task, self._context))
 
 
 class EncoderStage:
@@ -89,23 +88,13 @@ class EncoderStage:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Encode the one shard in the batch."""
-        shard: DecodedShard = _unpack(batch)
-        encoded = encode_shard(shard, self._context, self._encoder)
-        return _pack(shard.task.entry.name, encoded)
+        shard: DecodedShard = unpacked(batch, writable=True)  # as torch wants them
+        return packed(encode_shard(shard, self._context, self._encoder))
 
 
 def _commit(batch: pa.Table, context: FeaturesContext) -> pa.Table:
-    shard: EncodedShard = _unpack(batch)
+    shard: EncodedShard = unpacked(batch)
     return pa.Table.from_pylist([dataclasses.asdict(commit_encoded(shard, context))])
-
-
-def _pack(shard: str, work: object) -> pa.Table:
-    payload = pa.array([pickle.dumps(work, protocol=5)], pa.large_binary())
-    return pa.table({"shard": [shard], "payload": payload})
-
-
-def _unpack(batch: pa.Table) -> Any:
-    return pickle.loads(batch["payload"][0].as_buffer())
 
 
 def encoded_stream(
@@ -114,7 +103,7 @@ def encoded_stream(
     """The whole stream, lazily: one summary row comes out for every shard."""
     # Ray 2.60 offers the retry limits in no other way than the one it deprecates.
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
-    rows = [{"shard": task.entry.name, "payload": pickle.dumps(task)} for task in tasks]
+    rows = [packed_row(task) for task in tasks]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     device = "cuda" if pool.gpus else "cpu"
     decoded = _actors(source, DecodeStage, (context,), pool.readers, CPUS_PER_READER, 0)

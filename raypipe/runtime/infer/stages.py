@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import pickle
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Sequence
@@ -42,24 +42,16 @@ from raypipe.runtime.infer.spans import (
     answer_span,
     verify_span,
 )
-from raypipe.runtime.infer.supervised import SupervisedEngine, run_engine
+from raypipe.runtime.infer.supervised import SupervisedEngine, has_own_process, run_engine
 from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
 from raypipe.runtime.ray.attempts import Attempts
 from raypipe.runtime.ray.metrics import count_answers
+from raypipe.runtime.ray.payload import packed, packed_row, unpacked
 from raypipe.runtime.ray.session import possible_resources
 
 _logger = logging.getLogger(__name__)
 
 _Loaded = TypeVar("_Loaded")
-
-
-def _pack(work: object) -> pa.Table:
-    return pa.table({"payload": pa.array([pickle.dumps(work, protocol=5)], pa.large_binary())})
-
-
-def _unpack(batch: pa.Table) -> Any:
-    """The one span in a batch; read in place, without copying its bytes."""
-    return pickle.loads(batch["payload"][0].as_buffer())
 
 
 class PrepareStage:
@@ -71,7 +63,7 @@ class PrepareStage:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Prepare the shards in the batch, or say why that cannot be."""
-        span: Span = _unpack(batch)
+        span: Span = unpacked(batch)
         if span.is_generated:
             return batch
         shards = []
@@ -80,8 +72,8 @@ class PrepareStage:
                 with self._attempts.begun(f"preparing shard {task.entry.name}"):
                     shards.append(self._preparing.prepare(task))
             except Exception as error:  # Ray would tell it with the stacks of all processes
-                return _pack(_stopped(task, error))
-        return _pack(PreparedSpan(span, tuple(shards)))
+                return packed(_stopped(task, error))
+        return packed(PreparedSpan(span, tuple(shards)))
 
 
 def _stopped(task: ShardTask, error: Exception, answered: int = 0) -> StoppedShard:
@@ -94,14 +86,19 @@ class _AskingStage:
 
     So it does with a model that cannot be loaded: an exception would come with the stacks of every
     actor and process in between, and tear down the stream with answered shards not yet written.
+
+    Of two calls at once (:data:`CALLS`) one is with the model; the other takes in what comes next,
+    or hands on what is done.
     """
 
     _answered = 0
     _label = ""
     _fault: str | None = None
 
-    def __init__(self, attempts: Attempts) -> None:
+    def __init__(self, config: RunConfig, attempts: Attempts) -> None:
         self._attempts = attempts
+        self._is_here = not has_own_process(config)
+        self._with_model = threading.Lock()
 
     def _load(self, model: ModelConfig, load: Callable[[], _Loaded]) -> _Loaded | None:
         """A model; None if it cannot be loaded: why is told in the place of every shard."""
@@ -117,31 +114,32 @@ class _AskingStage:
             self._fault = f"model {model.label} cannot be loaded: {kind}{told}"
             return None
 
-    def _finish(self, span: Span, answer: Callable[[], AnsweredSpan]) -> pa.Table:
+    def _finish(
+        self, span: Span, answer: Callable[[], AnsweredSpan]
+    ) -> AnsweredSpan | StoppedShard:
         """The answered shards, or why the engine stopped before them."""
         task = span.tasks[0]
-        done: AnsweredSpan | StoppedShard
         if self._fault is not None:
-            return _pack(StoppedShard(task, self._fault, self._answered, "EngineError"))
+            return StoppedShard(task, self._fault, self._answered, "EngineError")
         try:
             with self._attempts.begun(f"asking {self._label} about shard {span.name}"):
                 done = answer()
-            self._answered += len(span.missing)
         except StoppedError as error:
-            done = StoppedShard(task, str(error), self._answered)
+            return StoppedShard(task, str(error), self._answered)
         except LostEngineError as error:
             self._fault = f"model {self._label} is lost at shard {span.name}: {error}"
-            done = StoppedShard(task, self._fault, self._answered, "EngineError")
+            return StoppedShard(task, self._fault, self._answered, "EngineError")
         except Exception as error:
-            done = _stopped(task, error, self._answered)
-        return _pack(done)
+            return _stopped(task, error, self._answered)
+        self._answered += len(span.missing)
+        return done
 
 
 class EngineStage(_AskingStage):
     """Holds the model; shards that were answered in an earlier attempt pass through."""
 
     def __init__(self, config: RunConfig, context: RunContext, attempts: Attempts) -> None:
-        super().__init__(attempts)
+        super().__init__(config, attempts)
         self._context = context
         searches = [
             asking.request for asking in context.passes if isinstance(asking.request, Search)
@@ -161,10 +159,12 @@ class EngineStage(_AskingStage):
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Answer the shards in the batch, or say why the engine stopped before them."""
-        work: PreparedSpan | StoppedShard | Span = _unpack(batch)
+        work: PreparedSpan | StoppedShard | Span = unpacked(batch, writable=self._is_here)
         if not isinstance(work, PreparedSpan):
             return batch
-        return self._finish(work.span, lambda: self._answer(work))
+        with self._with_model:
+            done = self._finish(work.span, lambda: self._answer(work))
+        return packed(done)
 
     def _answer(self, work: PreparedSpan) -> AnsweredSpan:
         assert self._model is not None
@@ -177,9 +177,10 @@ class VerifyStage(_AskingStage):
     """Holds another model, which scores what the first one answered."""
 
     def __init__(self, config: RunConfig, context: RunContext, attempts: Attempts) -> None:
-        super().__init__(attempts)
+        verifier = config.as_verifier()
+        super().__init__(verifier, attempts)
         assert context.verification is not None
-        verifier, search = config.as_verifier(), context.verification.search
+        search = context.verification.search
 
         def load() -> tuple[CheckedFrontend, SupervisedEngine]:
             with models_awaited(verifier):
@@ -192,10 +193,12 @@ class VerifyStage(_AskingStage):
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Verify the shards in the batch, or say why the engine stopped before them."""
-        work: AnsweredSpan | StoppedShard | Span = _unpack(batch)
+        work: AnsweredSpan | StoppedShard | Span = unpacked(batch, writable=self._is_here)
         if not isinstance(work, AnsweredSpan):
             return batch
-        return self._finish(work.span, lambda: self._verify(work))
+        with self._with_model:
+            done = self._finish(work.span, lambda: self._verify(work))
+        return packed(done)
 
     def _verify(self, work: AnsweredSpan) -> AnsweredSpan:
         assert self._verifier is not None
@@ -208,7 +211,7 @@ def _has_another_verifier(context: RunContext) -> bool:
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
     """Write the objects of a span's shards and report their counts, or why that cannot be."""
-    work: AnsweredSpan | StoppedShard | Span = _unpack(batch)
+    work: AnsweredSpan | StoppedShard | Span = unpacked(batch)
     if isinstance(work, StoppedShard):
         summaries = [_given_up(work)]
     elif isinstance(work, Span):
@@ -277,13 +280,14 @@ def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) 
     """
     # Ray 2.60 offers the retry limits in no other way than the one it deprecates.
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", DeprecationWarning)
-    rows = [{"payload": pickle.dumps(span)} for span in spans]
+    rows = [packed_row(span) for span in spans]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     front = ResourcesConfig(gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND)
     arguments = config, context, Attempts(uuid.uuid4().hex)
     answered = _pool(source, PrepareStage, arguments, front, _frontends(config, context))
-    for stage, own, size in _model_stages(config, context):
-        answered = _pool(answered, stage, arguments, own, size)
+    for stage, model, size in _model_stages(config, context):
+        calls = CALLS if has_own_process(model) else 1
+        answered = _pool(answered, stage, arguments, model.resources, size, calls)
     return answered.map_batches(
         commit_batch,
         batch_size=1,
@@ -299,8 +303,9 @@ def _pool(
     arguments: tuple[RunConfig, RunContext, Attempts],
     resources: ResourcesConfig,
     size: PoolSize,
+    calls: int = 1,
 ) -> ray.data.Dataset:
-    """Shards through a pool of actors, one at a time each.
+    """Shards through a pool of actors, so many calls of each at once.
 
     What was given to a lost actor is given to another one, however often: nodes come and go. What
     ends its actors is stopped by :class:`Attempts`.
@@ -310,7 +315,13 @@ def _pool(
         batch_size=1,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(
-            min_size=size.fewest, max_size=size.most, initial_size=size.now
+            min_size=size.fewest,
+            max_size=size.most,
+            initial_size=size.now,
+            max_concurrent_calls_per_actor=calls,
+            # Ray lets a pool grow that has twice as much to do as it can.
+            max_tasks_in_flight_per_actor=2 if size.fewest == size.most else 2 * calls,
+            enable_true_multi_threading=calls > 1,
         ),
         fn_constructor_args=arguments,
         num_cpus=resources.cpus_per_actor,
@@ -322,7 +333,7 @@ def _pool(
 
 def required(config: RunConfig, context: RunContext) -> dict[str, float]:
     """GPUs and CPUs that the stream's stages hold at once, at least."""
-    pools = [(own, size.now) for _, own, size in _model_stages(config, context)]
+    pools = [(own.resources, size.now) for _, own, size in _model_stages(config, context)]
     model_cpus = sum(actors * own.cpus_per_actor for own, actors in pools)
     return {
         "gpus": sum(actors * own.gpus for own, actors in pools),
@@ -330,25 +341,21 @@ def required(config: RunConfig, context: RunContext) -> dict[str, float]:
     }
 
 
-def _model_stages(
-    config: RunConfig, context: RunContext
-) -> list[tuple[type, ResourcesConfig, PoolSize]]:
-    """Stages with a model, in order, with what each actor holds and how many there are."""
-    stages: list[tuple[type, ModelConfig, ResourcesConfig]] = [
-        (EngineStage, config.model, config.resources)
-    ]
+def _model_stages(config: RunConfig, context: RunContext) -> list[tuple[type, RunConfig, PoolSize]]:
+    """Stages with a model, in order, with the config of each and its number of actors."""
+    stages: list[tuple[type, RunConfig]] = [(EngineStage, config)]
     if _has_another_verifier(context):
-        verifier = config.as_verifier()
-        stages.append((VerifyStage, verifier.model, verifier.resources))
+        stages.append((VerifyStage, config.as_verifier()))
     have = possible_resources()
     cpus = have.get("CPU", 0.0) - front_and_end_cpus(config, context)
     sized = []
-    for stage, model, own in stages:
+    for stage, model in stages:
+        own = model.resources
         room = cpus / own.cpus_per_actor if own.cpus_per_actor else math.inf
         if own.gpus:
             room = min(room, have.get("GPU", 0.0) / own.gpus)
-        size = pool_size(own, model, len(stages))
-        sized.append((stage, own, size.within(room / len(stages))))
+        size = pool_size(own, model.model, len(stages))
+        sized.append((stage, model, size.within(room / len(stages))))
     return sized
 
 
@@ -372,6 +379,9 @@ def front_and_end_cpus(config: RunConfig, context: RunContext) -> float:
     """CPUs of the stages without a model."""
     return _frontends(config, context).now * CPUS_PER_FRONTEND + CPUS_PER_COMMIT
 
+
+# One that the model answers, and one that comes or goes meanwhile.
+CALLS = 2
 
 # Shares of a CPU, so that one model actor, one reader and one writer fit on two CPUs: a stream
 # whose last stage can never be scheduled would wait for ever.

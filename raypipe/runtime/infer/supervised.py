@@ -57,7 +57,7 @@ def run_engine(
     resources = config.resources
     make = partial(HostedEngine, partial(_planned_engine, config, emotion_tokens, searches))
     start: Callable[[], Host] = partial(OwnProcess, make)
-    if resources.isolate and config.model.api is None:
+    if has_own_process(config):
         start = partial(
             ChildProcess,
             make,
@@ -65,6 +65,11 @@ def run_engine(
             load_limit_s=resources.load_timeout_s,
         )
     return SupervisedEngine(start, resources.call_timeout_s)
+
+
+def has_own_process(config: RunConfig) -> bool:
+    """Whether a run's engine lives in a process of its own."""
+    return config.resources.isolate and config.model.api is None
 
 
 def _planned_engine(
