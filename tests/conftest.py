@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -31,6 +32,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skip", action="store_true", help="A test that is skipped fails.")
     parser.addoption("--device", default="cpu", help="Where the models of tests/engines run.")
     parser.addoption("--chaos-table", help="File for what tests/chaos measures.")
+
+
+LONG = ("test_docs.py", "chaos", "runtime")
+"""Files and folders of long tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes, which share the files, none is left with a long one at the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    parts = item.path.relative_to(item.config.rootpath).parts
+    return next((rank for rank, name in enumerate(LONG) if name in parts), len(LONG))
 
 
 @pytest.hookimpl(wrapper=True)

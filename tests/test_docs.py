@@ -145,8 +145,8 @@ def test_the_two_commands_at_the_front_door_stand_there_word_for_word() -> None:
     shown = [line for block in blocks("README.md") for line in block.text.splitlines()]
     venv = "python3 -m venv .venv && .venv/bin/pip install"
     assert f"{venv} . && .venv/bin/raypipe demo" in shown
-    assert f"{venv} -e '.[test]' && .venv/bin/pytest" in shown
-    assert "\npytest\n" in (ROOT / ".ci/run").read_text()
+    assert f"{venv} -e '.[test]' && .venv/bin/pytest -n 2" in shown
+    assert "\npytest -n 2\n" in (ROOT / ".ci/run").read_text()
 
 
 def test_ci_installs_vllm_as_the_page_says() -> None:

@@ -56,7 +56,7 @@ def test_what_is_not_a_plug_in_is_refused(package):
 def test_two_packages_with_one_engine_are_refused_only_when_it_is_asked_for(package):
     package("odd_one", "odd", "PLUGIN = 1")
     package("odd_two", "odd", "PLUGIN = 2")
-    offered = [one.package for one in plugins.installed_plugins() if one.name == "odd"]
+    offered = [one.package for one in plugins.installed_plugins() if one.engine == "odd"]
     assert offered == ["odd_one", "odd_two"]
     with pytest.raises(ConfigError, match="several packages: odd_one, odd_two"):
         plugins.load_plugin("odd")
