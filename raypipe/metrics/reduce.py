@@ -44,6 +44,7 @@ from raypipe.metrics.humans import halvings
 from raypipe.metrics.metric_rows import Key, MetricRow, metric_rows
 from raypipe.metrics.rest import of_speakers, rest_rows
 from raypipe.metrics.rows import Group, read_groups
+from raypipe.metrics.slice_sums import SliceWeights, slice_sums
 from raypipe.metrics.slices import has_costs, is_bootstrapped, slices
 from raypipe.metrics.statistics import (
     SWAP,
@@ -325,13 +326,10 @@ class MetricState:
             rated = attributes.attribute_units(utterances.ratings, utterances.asked, frame.ratings)
         truth = utterances.plurality_matrix
         choices = {name: to_units(scored[name].choice) for name in set(same.values())}
-        for slice_name, rows in slices(utterances, frame, self.labels, per_speaker=per_speaker):
-            column = column_of(frame.columns, slice_name)
-            all_rows = by_speaker if column is not None and column.of_speaker else weights
-            chosen = all_rows[:, rows] if is_bootstrapped(slice_name) else weights[:1, rows]
-            parts = [
-                part.copy() for part in np.split(weighted_sums(chosen, joined[rows]), ends, axis=1)
-            ]
+        found = slices(utterances, frame, self.labels, per_speaker=per_speaker)
+        drawn = SliceWeights(weights, by_speaker, frame.columns)
+        for slice_name, rows, summed in slice_sums(found, drawn, joined):
+            parts = [part.copy() for part in np.split(summed, ends, axis=1)]
             sums = dict(zip(columns, parts, strict=False))
             costs = dict(zip(spent, parts[len(columns) :], strict=True))
             shown = [name for name in scored if scored[name].present[rows].any()]
@@ -358,6 +356,7 @@ class MetricState:
                 self.units[place] = Units.of(utterances, rows).merge(self.units.get(place))
             if rated is not None:
                 key = group.model, group.prompt, attributes.STRATEGY, slice_name
+                chosen = drawn.of(slice_name)[:, rows]
                 _accumulate(self.rated, {key: weighted_sums(chosen, rated[rows])})
             if has_costs(slice_name):
                 known = {keys[name]: costs[own] for name, own in paid_like.items() if name in keys}

@@ -32,6 +32,19 @@ def is_bootstrapped(name: str) -> bool:
     return not name.startswith(f"{SPEAKER}=")
 
 
+def family_of(name: str) -> str:
+    """What slices of one kind have in common: no row is in two of them.
+
+    Example:
+        >>> family_of("ambiguity_count_3"), family_of("split=test"), family_of("all")
+        ('ambiguity_count', 'split=', 'all')
+    """
+    for kind in (AMBIGUITY_COUNT, AMBIGUITY_WIDTH):
+        if name.startswith(f"{kind}_"):
+            return kind
+    return "".join(name.partition("=")[:2])
+
+
 def has_costs(name: str) -> bool:
     """Whether costs are given for a slice."""
     return name == ALL or name.startswith((f"{AMBIGUITY_COUNT}_", f"{AMBIGUITY_WIDTH}_"))

@@ -138,16 +138,20 @@ def written(place: Location, count: int, rows: int) -> str:
 
 
 def command(
-    code: Path, folder: Path, shards: str, output: str, more: Mapping[str, str]
+    code: Path,
+    folder: Path,
+    shards: str,
+    output: str,
+    more: Mapping[str, str],
+    resources: Mapping[str, int],
 ) -> Processes:
     """A run by a checkout's code, watched while it lasts."""
     folder.mkdir(parents=True)
     offer_in(folder, "instant")
     model = {"engine": "instant", "path": "none", "name": "instant"}
     config = folder / "run.yaml"
-    config.write_text(
-        yaml.safe_dump({"input": {"shards": shards}, "output": output, "model": model})
-    )
+    document = {"input": {"shards": shards}, "output": output, "model": model}
+    config.write_text(yaml.safe_dump({**document, "resources": dict(resources)}))
     mark = uuid.uuid4().hex
     path = os.pathsep.join(map(str, (code, ROOT / "tests", Path(__file__).parent, folder)))
     environment = {name: text for name, text in os.environ.items() if name != "RAY_ADDRESS"}
@@ -169,14 +173,16 @@ def command(
     return seen
 
 
-def sizes(code: Path, counts: list[int], rows: int, folder: Path) -> list[dict[str, Any]]:
+def sizes(
+    code: Path, counts: list[int], rows: int, folder: Path, resources: Mapping[str, int]
+) -> list[dict[str, Any]]:
     """A run of each size: CPU seconds, memory, and what it has more than the first one."""
     runs: list[dict[str, Any]] = []
     for count in counts:
         place = folder / f"size-{count}"
         shards = written(Location.parse(str(place / "shards")), count, rows)
         started = time.monotonic()
-        seen = command(code, place / "run", shards, str(place / "out"), {})
+        seen = command(code, place / "run", shards, str(place / "out"), {}, resources)
         run: dict[str, Any] = {
             "utterances": count,
             "shards": -(-count // rows),
@@ -218,7 +224,7 @@ def requests(code: Path, counts: list[int], folder: Path) -> dict[str, float]:
             written(shards, 5 * count, 5)
             proxy.seen.clear()
             environment = {**server.environment, "AWS_ENDPOINT_URL": proxy.endpoint}
-            command(code, folder / f"requests-{count}", shards.uri, f"{place}/out", environment)
+            command(code, folder / f"requests-{count}", shards.uri, f"{place}/out", environment, {})
             found.append(Counter(_kind_of_request(*request) for request in proxy.seen))
             print(count, dict(found[-1]), flush=True)
     first, last = found[0], found[-1]
@@ -236,6 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--utterances", type=int, nargs="*", default=[2_000, 20_000])
     parser.add_argument("--rows-per-shard", type=int, default=200)
+    parser.add_argument("--shards-per-call", type=int, help="default: by the engine, one here")
     parser.add_argument("--requests", type=int, nargs=2, help="numbers of shards")
     parser.add_argument("--code", type=Path, default=ROOT, help="another checkout")
     parser.add_argument("--out", type=Path)
@@ -248,7 +255,9 @@ def main() -> None:
             print(json.dumps(counted, indent=2), flush=True)
         if arguments.utterances:
             rows = arguments.rows_per_shard
-            result["sizes"] = sizes(code, arguments.utterances, rows, Path(name))
+            given = arguments.shards_per_call
+            resources = {} if given is None else {"shards_per_call": given}
+            result["sizes"] = sizes(code, arguments.utterances, rows, Path(name), resources)
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(result, indent=2))
 
