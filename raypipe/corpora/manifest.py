@@ -157,6 +157,10 @@ def _unpacked(name: str) -> str:
     return name[:-3] if name.lower().endswith(".gz") else name
 
 
+NOTHING_AFTER = "nothing after it is read"
+"""How the message of a file ends that could not be read to its end."""
+
+
 def until_torn(records: Iterable[Record]) -> Iterator[Record]:
     """Records, and a last one for a file that cannot be read further: torn, or without an end."""
     line = 0
@@ -167,7 +171,7 @@ def until_torn(records: Iterable[Record]) -> Iterator[Record]:
         message = f"the gzip file is torn from here on: {error}"
         yield line + 1, BadLineError("bad_gzip", message)
     except TextLimitError as error:
-        yield line + 1, BadLineError("too_large", f"{error}; nothing after it is read")
+        yield line + 1, BadLineError("too_large", f"{error}; {NOTHING_AFTER}")
 
 
 @dataclass(frozen=True, slots=True)

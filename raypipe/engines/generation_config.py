@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from raypipe.engines.grammar import check_demanded_grammar
-from raypipe.errors import UnsupportedError
+from raypipe.errors import ConfigError, UnsupportedError
 from raypipe.records import AskedPenalties, Penalties
 
 if TYPE_CHECKING:
@@ -66,18 +66,25 @@ def generation_config_of(model_path: str, revision: str | None) -> GenerationCon
         return GenerationConfig.from_dict(config)
 
 
+NO_PENALISED_SAMPLES = "samples are drawn without penalties: set decoding.penalties: none"
+"""Why an engine draws none."""
+
+
 def check_at_the_door(settings: ModelSettings, demand: Demand) -> None:
     """Refuse a run whose grammar or whose checkpoint's generation config cannot be followed.
 
     Raises:
-        ConfigError: if the grammar's library is missing, or naming what it does not understand.
+        ConfigError: if the grammar's library is missing, or naming what it does not understand; if
+            samples are to be drawn under penalties.
         UnsupportedError: naming what the checkpoint asks for.
     """
     check_demanded_grammar(settings, demand)
     generation_config = generation_config_of(settings.path, settings.revision)
     ignore = settings.ignore_generation_config
     check_generation_config(generation_config, ignore=ignore)
-    penalties_of(generation_config, settings.penalties, ignore=ignore)
+    penalties = penalties_of(generation_config, settings.penalties, ignore=ignore)
+    if penalties.any and "seeded_samples" in demand.requires:
+        raise ConfigError(NO_PENALISED_SAMPLES)
 
 
 def check_generation_config(generation_config: GenerationConfig, *, ignore: bool) -> None:

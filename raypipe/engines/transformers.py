@@ -32,7 +32,11 @@ from raypipe.engines.families.family import Family
 from raypipe.engines.forced_lanes import ForcedAnswers
 from raypipe.engines.frontend import TransformersFrontend
 from raypipe.engines.fused import Fusion, fuse
-from raypipe.engines.generation_config import check_generation_config, penalties_of
+from raypipe.engines.generation_config import (
+    NO_PENALISED_SAMPLES,
+    check_generation_config,
+    penalties_of,
+)
 from raypipe.engines.grammar import GrammarCompiler, GrammarState
 from raypipe.engines.lanes import LaneSettings, SearchSettings, Trace
 from raypipe.engines.lazy import load_object
@@ -213,7 +217,7 @@ class TransformersEngine:
             ConfigError: where penalties are asked for, which samples are not drawn by.
         """
         if self._penalties.any:
-            raise ConfigError("samples are drawn without penalties: set decoding.penalties: none")
+            raise ConfigError(NO_PENALISED_SAMPLES)
         drawn = SampledAnswers(sampling, self._end_ids, self._recorded_ids)
         decoder = self._decoder(drawn)
         replies = self._replies(inputs, decoder, sampling.max_new_tokens, self._batch_size)

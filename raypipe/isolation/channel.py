@@ -6,6 +6,7 @@ Objects travel as pickles, so both ends must trust each other: a socket pair, ne
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import socket
 import struct
@@ -44,15 +45,17 @@ class Channel:
         """Let the other end see the end."""
         self._socket.close()
 
-    def send(self, item: object, *, keep: bool = False) -> None:
+    def send(self, item: object, *, keep: bool = False, deadline: float = math.inf) -> None:
         """Send an object.
 
         Args:
             item: anything that can be pickled.
             keep: whether both ends keep its arrays, and those that were kept, until something is
                 sent without.
+            deadline: in seconds of the monotonic clock.
 
         Raises:
+            TimeoutError: if the other end has not taken it all by then; the connection is useless.
             OSError: if the other end is gone.
             Exception: of pickle, for what it does not take; nothing has then been sent.
         """
@@ -63,17 +66,17 @@ class Channel:
         arrays, beside = with_large_beside([array for _, array in writer.new.values()])
         parts = [memoryview(arrays), body.getbuffer(), *beside]
         header = pickle.dumps([len(part) for part in parts])
-        self._socket.settimeout(None)
-        self._socket.sendall(_HEADER.pack(len(known), len(header)) + header)
-        for part in parts:
+        head = memoryview(_HEADER.pack(len(known), len(header)) + header)
+        for part in (head, *parts):
+            self._socket.settimeout(_left_s(deadline))
             self._socket.sendall(part)
         self._sent = known | writer.new if keep else {}
 
-    def receive(self, deadline: float | None = None) -> object:
+    def receive(self, deadline: float = math.inf) -> object:
         """The next object.
 
         Args:
-            deadline: in seconds of the monotonic clock; None to wait as long as it takes.
+            deadline: in seconds of the monotonic clock.
 
         Raises:
             EOFError: if the other end is closed.
@@ -87,17 +90,21 @@ class Channel:
         self._received += pickle.loads(arrays, buffers=buffers)
         return _MessageReader(body, self._received).load()
 
-    def _read(self, size: int, deadline: float | None) -> bytearray:
+    def _read(self, size: int, deadline: float) -> bytearray:
         data = bytearray(size)
         rest = memoryview(data)
         while rest:
-            left_s = None if deadline is None else max(deadline - time.monotonic(), 1e-3)
-            self._socket.settimeout(left_s)
+            self._socket.settimeout(_left_s(deadline))
             count = self._socket.recv_into(rest)
             if not count:
                 raise EOFError("the other end is closed")
             rest = rest[count:]
         return data
+
+
+def _left_s(deadline: float) -> float | None:
+    """Seconds that an operation may take; None for as long as it takes."""
+    return None if deadline == math.inf else max(deadline - time.monotonic(), 1e-3)
 
 
 def with_large_beside(item: object) -> tuple[bytes, list[memoryview]]:

@@ -84,8 +84,7 @@ class ChildProcess:
         self.end = weakref.finalize(self, _end, self._process, self._channel, write_end)
         """End the process, whatever it is at; so does the end of this one."""
         try:
-            self._send(make, keep=False)
-            self._result(load_limit_s)
+            self._result(make, load_limit_s, keep=False)
         except BaseException:
             self.end()
             raise
@@ -116,30 +115,29 @@ class ChildProcess:
             CallError: for an exception there that is none of raypipe's own.
             RaypipeError: as the method raised it.
         """
-        self._send(_MethodCall(method, arguments), keep=keep)
-        return self._result(limit_s)
+        return self._result(_MethodCall(method, arguments), limit_s, keep=keep)
 
-    def _send(self, item: object, *, keep: bool) -> None:
+    def _result(self, item: object, limit_s: float | None, *, keep: bool) -> Any:
+        deadline = math.inf if limit_s is None else time.monotonic() + limit_s
         try:
-            self._channel.send(item, keep=keep)
+            self._channel.send(item, keep=keep, deadline=deadline)
+        except TimeoutError:
+            raise self._killed("timeout", f"took no question within {limit_s:g} s") from None
         except OSError:
             raise self._ended() from None
-
-    def _result(self, limit_s: float | None) -> Any:
-        reply = self._reply(limit_s)
+        reply = self._reply(deadline, limit_s)
         assert isinstance(reply, _Returned | _Raised)
         if isinstance(reply, _Returned):
             return reply.value
         raise reply.error
 
-    def _reply(self, limit_s: float | None) -> object:
-        deadline = math.inf if limit_s is None else time.monotonic() + limit_s
+    def _reply(self, deadline: float, limit_s: float | None) -> object:
         self._memory.begin()
         while True:
             left_s = max(0.0, min(self._memory.pause_s, deadline - time.monotonic()))
             try:
                 if multiprocessing.connection.wait([self._channel.fileno()], left_s):
-                    return self._channel.receive(None if limit_s is None else deadline)
+                    return self._channel.receive(deadline)
             except (EOFError, ConnectionError):
                 raise self._ended() from None
             except TimeoutError:

@@ -1,15 +1,19 @@
 import json
+from contextlib import nullcontext
 
 import pytest
 from transformers import GenerationConfig
 
+from raypipe.engines.engine import ModelSettings, PluginOptions
 from raypipe.engines.generation_config import (
+    check_at_the_door,
     check_generation_config,
     end_token_ids,
     generation_config_of,
     penalties_of,
 )
 from raypipe.errors import ConfigError, UnsupportedError
+from raypipe.protocols import Demand
 from raypipe.records import NO_PENALTIES, Penalties
 
 
@@ -111,3 +115,23 @@ def test_all_end_tokens_are_found(eos, expected):
 def test_a_checkpoint_that_cannot_end_is_refused():
     with pytest.raises(UnsupportedError, match="eos_token_id"):
         end_token_ids(GenerationConfig())
+
+
+@pytest.mark.parametrize(
+    ("penalty", "asked", "refused"),
+    [(1.1, "checkpoint", True), (1.1, NO_PENALTIES, False), (1.0, "checkpoint", False)],
+)
+def test_samples_under_a_checkpoints_penalty_are_refused_at_the_door(
+    tmp_path, penalty, asked, refused
+):
+    (tmp_path / "generation_config.json").write_text(json.dumps({"repetition_penalty": penalty}))
+    place = str(tmp_path)
+    settings = ModelSettings(place, PluginOptions(), None, "auto", "cpu", False, penalties=asked)
+    check_at_the_door(settings, Demand({"beams": ("bon",)}))
+    expected = (
+        pytest.raises(ConfigError, match="drawn without penalties: set")
+        if refused
+        else nullcontext()
+    )
+    with expected:
+        check_at_the_door(settings, Demand({"seeded_samples": ("sample_mean",)}))

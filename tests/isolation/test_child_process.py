@@ -54,6 +54,14 @@ def test_methods_are_called_in_the_other_process(child: ChildProcess) -> None:
     assert is_running(child.pid)
 
 
+def test_a_process_that_takes_no_question_is_killed_at_the_limit(child: ChildProcess) -> None:
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(ProcessEndedError, match=r"took no question within 0\.5 s") as caught:
+        child.call("echo", np.zeros(1 << 22), limit_s=0.5)
+    assert caught.value.code == "timeout"
+    wait_for_end(child.pid)
+
+
 def test_a_kept_array_is_the_same_object_there(child: ChildProcess) -> None:
     array = np.arange(5.0)
     assert [child.call("is_kept", array, keep=keep) for keep in (True, True, False)] == [

@@ -17,8 +17,25 @@ NULL = "NULL"
 
 
 def plain_columns(answer: pa.Table) -> list[list[object]]:
-    """The values of every column; a map is a dict."""
-    return [column.to_pylist(maps_as_pydicts="strict") for column in answer.columns]
+    """The values of every column; a map is a dict.
+
+    Raises:
+        ConfigError: naming the column, for a value that Python has none like, say an infinite date.
+    """
+    return [
+        _values(name, column)
+        for name, column in zip(answer.column_names, answer.columns, strict=True)
+    ]
+
+
+def _values(name: str, column: pa.ChunkedArray) -> list[object]:
+    try:
+        values: list[object] = column.to_pylist(maps_as_pydicts="strict")
+    except (OverflowError, ValueError) as error:
+        raise ConfigError(
+            f"column {visible(name)} has a value that cannot be shown ({error}): cast it to VARCHAR"
+        ) from error
+    return values
 
 
 def check_names(answer: pa.Table) -> None:

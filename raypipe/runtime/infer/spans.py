@@ -27,7 +27,7 @@ from raypipe.runtime.infer.shard_work import (
     verify_rows,
 )
 
-FILLINGS = 40
+_FILLINGS = 40
 """How often a call fills every row: what stays empty at its end is then some 2 % of the steps."""
 
 _MOST_AUDIO_S = 4 * 3600.0
@@ -113,9 +113,21 @@ def shards_per_call(model_run: ModelRun) -> int:
         return 1
     inputs = sum(task.take for task in tasks) * len(context.asked_prompts)
     audio_s = sum(task.entry.duration_s or 0.0 for task in tasks)
-    wanted = math.ceil(FILLINGS * resources.rows * len(tasks) / max(inputs, 1))
-    most = _MOST_AUDIO_S * len(tasks) / audio_s if audio_s else math.inf
-    return max(1, int(min(wanted, most, len(tasks) // _FEWEST_CALLS)))
+    return chosen_shards(len(tasks), inputs, audio_s, resources.rows)
+
+
+def chosen_shards(shards: int, inputs: int, audio_s: float, rows: int) -> int:
+    """Shards of a call that fills every row often enough, where there are enough for many calls.
+
+    Args:
+        shards: of the run.
+        inputs: what the model is asked about, over all shards.
+        audio_s: seconds of their clips; 0 where that is not known.
+        rows: that the engine decodes together.
+    """
+    wanted = math.ceil(_FILLINGS * rows * shards / max(inputs, 1))
+    most = _MOST_AUDIO_S * shards / audio_s if audio_s else math.inf
+    return max(1, int(min(wanted, most, shards // _FEWEST_CALLS)))
 
 
 def answer_span(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from raypipe.corpora.manifest import NOTHING_AFTER
 from raypipe.reporting.console import Console
 from raypipe.reporting.errors import ErrorTally, error_table
 from raypipe.reporting.ingest import ingest_table
@@ -11,6 +12,9 @@ from raypipe.runtime.ingest.plan import PreparedIngest, read_request
 from raypipe.shards import INGEST_ERRORS, INGEST_EXCLUDED, ShardIndex, has_labels
 from raypipe.store.location import Location
 from raypipe.store.parquet import from_parquet_bytes
+
+_TORN = ("bad_gzip", "bad_tar")
+"""Reasons of failures that stand for all the rest of a file."""
 
 
 def show_ingest(index: ShardIndex, shards: Location, console: Console) -> None:
@@ -32,7 +36,7 @@ def show_ingest(index: ShardIndex, shards: Location, console: Console) -> None:
 
 
 def ingest_faults(index: ShardIndex, shards: Location, prepared: PreparedIngest) -> list[str]:
-    """Why nothing can be done with what was written, in words; none for a usable corpus.
+    """Why what was written is no usable corpus, or not a whole one, in words; none where it is.
 
     Args:
         index: of the corpus.
@@ -44,15 +48,28 @@ def ingest_faults(index: ShardIndex, shards: Location, prepared: PreparedIngest)
             f"the corpus is empty: none of {index.failures + index.excluded} inputs became an "
             f"utterance, {index.failures} failed and {index.excluded} were left out"
         ]
+    torn = _torn(_table(shards, INGEST_ERRORS, index.failures))
     if has_labels(shards, index):
-        return []
+        return torn
     config = prepared.config
     request = read_request(config, prepared.labels, prepared.policy)
     unused = prepared.source.unused_columns(request)
     columns = f"; columns not used: {', '.join(map(repr, unused))}" if unused else ""
     return [
+        *torn,
         f"no utterance has a vote or a soft label, so nothing can be compared{columns}; labels are "
-        "read from votes, soft_label, emotion, label, labels or emo"
+        "read from votes, soft_label, emotion, label, labels or emo",
+    ]
+
+
+def _torn(failures: pa.Table | None) -> list[str]:
+    """Files of a corpus that could not be read to their end."""
+    if failures is None:
+        return []
+    return [
+        f"the corpus is not whole: {row['message']}"
+        for row in failures.select(["error_type", "message"]).to_pylist()
+        if row["error_type"] in _TORN or row["message"].endswith(NOTHING_AFTER)
     ]
 
 

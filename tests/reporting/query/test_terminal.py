@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from rich.cells import cell_len
 
+from raypipe.errors import ConfigError
 from raypipe.reporting.query.cells import cell
 from raypipe.reporting.query.terminal import answer_text
 
@@ -79,3 +80,9 @@ def test_text_of_a_model_cannot_steer_the_terminal() -> None:
 )
 def test_values_as_texts(value: object, shown: str) -> None:
     assert cell(value) == shown
+
+
+def test_a_value_that_python_has_none_like_is_refused_with_its_column() -> None:
+    infinite = pa.array([2**31 - 1], pa.int32()).cast(pa.date32())
+    with pytest.raises(ConfigError, match=r"^column until has a value that cannot be shown"):
+        answer_text(pa.table({"n": [1], "until": infinite}), 80)

@@ -6,9 +6,11 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from in_process import LABELS, utterance
 from rich.console import Console
 
+from raypipe.corpora.manifest import NOTHING_AFTER
 from raypipe.corpora.sources import open_source
 from raypipe.records import Failure, Utterance, Vote
 from raypipe.runtime.ingest.config import IngestConfig
@@ -83,6 +85,23 @@ def test_a_corpus_without_a_label_names_the_columns_that_were_not_used(tmp_path:
     [fault] = faults(tmp_path, bare, columns="id,audio,mood\n1,a.wav,x")
     assert fault.startswith("no utterance has a vote or a soft label")
     assert "columns not used: 'mood'" in fault
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("bad_gzip", "m.jsonl.gz line 9: the gzip file is torn from here on: no end"),
+        ("bad_tar", "clips.tar sample 9: the tar file is torn from here on: no end"),
+        ("too_large", f"m.jsonl line 9: more than 16,000,000 characters; {NOTHING_AFTER}"),
+    ],
+)
+def test_a_corpus_that_could_not_be_read_to_its_end_is_no_whole_one(
+    tmp_path: Path, code: str, message: str
+) -> None:
+    torn = RowFailure(None, "ingest", code, message, 9)
+    other = RowFailure("u7", "ingest", "too_large", "line 7: 17,000,000 bytes", 7)
+    found = faults(tmp_path, utterance("u0"), other, torn)
+    assert found == [f"the corpus is not whole: {message}"]
 
 
 def test_an_empty_corpus_says_so(tmp_path: Path) -> None:
