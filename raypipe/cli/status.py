@@ -64,6 +64,8 @@ def _lines(found: RunProgressFacts) -> Iterator[str]:
             yield f"{60 * found.shards_per_s:.3g} shards a minute"
         if found.left_s is not None:
             yield f"about {duration(found.left_s)} left of what has begun"
+        if found.is_stuck:
+            yield "nothing has come for as long as ten shards took: something may be stuck"
     if found.may_be_dead:
         yield "nothing has come for long: if no process runs it, the same command continues it"
 
@@ -96,6 +98,7 @@ def _document(found: RunProgressFacts) -> dict[str, object]:
         "quiet_s": round(found.quiet_s, 1),
         "shards_per_s": found.shards_per_s,
         "left_s": found.left_s,
+        "is_stuck": found.is_stuck,
         "may_be_dead": found.may_be_dead,
         "corpus_fault": found.corpus_fault,
     }

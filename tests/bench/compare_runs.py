@@ -113,6 +113,9 @@ def objects(run: Path, table: str) -> list[Path]:
 
 def compare(left: Path, right: Path) -> bool:
     """Print what two runs have in common and where they differ; whether they are the same."""
+    for run in (left, right):
+        if not (run / "run.json").is_file():
+            raise SystemExit(f"{run} is no run: it holds no run.json")
     everything_same = True
     for table in TABLES:
         names = [

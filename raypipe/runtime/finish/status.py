@@ -22,6 +22,10 @@ RECENT_S: Final = 600.0
 QUIET_S: Final = 900.0
 """Seconds without a new object after which a run that is ``running`` may be none any more."""
 
+STUCK_S: Final = 60.0
+STUCK_SHARDS: Final = 10.0
+"""Time of so many shards without one, after which what they took says nothing of what is left."""
+
 
 @dataclass(frozen=True, slots=True)
 class CellProgress:
@@ -70,12 +74,25 @@ class RunProgressFacts:
         return self.record.status == "running" and self.quiet_s > QUIET_S
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether what is running has become far slower than it was, if it is at work at all."""
+        if not self.shards_per_s or self.record.status != "running" or self.left == 0:
+            return False
+        return self.quiet_s > max(STUCK_S, STUCK_SHARDS / self.shards_per_s)
+
+    @property
+    def left(self) -> int | None:
+        """Shards of the begun models and prompts that are not done; None where nothing tells."""
+        if self.shards is None:
+            return None
+        return sum(self.shards - cell.shards for cell in self.cells)
+
+    @property
     def left_s(self) -> float | None:
         """Seconds until the begun models and prompts are done; None where nothing tells."""
-        if self.shards is None or not self.shards_per_s or self.record.status != "running":
+        if self.left is None or not self.shards_per_s or self.record.status != "running":
             return None
-        left = sum(self.shards - cell.shards for cell in self.cells)
-        return left / self.shards_per_s
+        return None if self.is_stuck else self.left / self.shards_per_s
 
 
 def run_progress(tables: Location, endpoint: str | None = None) -> RunProgressFacts:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,21 @@ def test_what_services_were_asked_for_is_the_sum_of_all_attempts_accounts(run: I
 def test_no_run_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(ObjectMissingError):
         run_progress(Location.parse(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("quiet_s", "shards_per_s", "shards", "left_s"),
+    [
+        *((59.0, 1.0, 4, 2.0), (61.0, 1.0, 4, None), (61.0, 0.1, 4, 20.0), (101.0, 0.1, 4, None)),
+        (1000.0, 1.0, 2, 0.0),  # its tables are being reduced
+    ],
+)
+def test_what_stands_still_is_not_told_when_it_will_be_done(
+    run: InProcess, quiet_s: float, shards_per_s: float, shards: int, left_s: float | None
+) -> None:
+    stopped_after(run, 2)
+    found = replace(
+        run_progress(run.tables), shards=shards, quiet_s=quiet_s, shards_per_s=shards_per_s
+    )
+    assert found.left_s == left_s
+    assert found.is_stuck is (left_s is None)
