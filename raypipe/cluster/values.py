@@ -57,6 +57,8 @@ _RESERVED_PLACES = tuple(
     )
 )
 """Folders of a pod that hold something else: nothing is mounted at them, below or above."""
+_MOST_ANNOTATED = 256 * 1024
+"""Bytes of all annotations of an object, keys and values, that Kubernetes takes."""
 _MOST_SECONDS = 2**31 - 1
 """Kubernetes has seconds in 32 bits."""
 
@@ -148,6 +150,14 @@ class ServiceAccountValues(ConfigSection):
         if self.annotations and not self.create:
             raise ValueError("annotations are those of an account that is created: set create")
         return self
+
+    @field_validator("annotations")
+    @classmethod
+    def _fit_an_object(cls, annotations: dict[str, str]) -> dict[str, str]:
+        size = sum(len(f"{name}{text}".encode()) for name, text in annotations.items())
+        if size > _MOST_ANNOTATED:
+            raise ValueError(f"are {size} bytes, Kubernetes takes {_MOST_ANNOTATED} at most")
+        return annotations
 
 
 class RedisValues(ConfigSection):

@@ -116,7 +116,7 @@ def _bounded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The same batches as long as they fit a quarter of the machine's memory."""
     limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
     held = 0
-    for batch in batches:
+    for batch in _told(batches):
         held += batch.nbytes
         if held > limit:
             raise ConfigError(
@@ -124,3 +124,17 @@ def _bounded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 "less of it, or add a LIMIT"
             )
         yield batch
+
+
+def _told(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches; what DuckDB has against a later row is told as for the first ones.
+
+    Raises:
+        duckdb.Error: pyarrow, which the batches come through, makes another error of it.
+    """
+    try:
+        yield from batches
+    except (pa.ArrowException, OSError) as error:
+        out_of_memory = str(error).startswith("Out of Memory Error")
+        kind = duckdb.OutOfMemoryException if out_of_memory else duckdb.Error
+        raise kind(str(error)) from error

@@ -95,6 +95,16 @@ def test_the_scripts_are_those_of_the_folder() -> None:
             {"service_account": {"name": "a", "annotations": {"b": "c"}}},
             "service_account: annotations are those of an account that is created",
         ),
+        (
+            {
+                "service_account": {
+                    "name": "a",
+                    "create": True,
+                    "annotations": {"x.io/a": "ü" * 131072},
+                }
+            },
+            "service_account.annotations: are 262150 bytes, Kubernetes takes 262144 at most",
+        ),
         ({"retries": -1}, "retries: .*got -1"),
         ({"keep_cluster_s": 2**31}, "keep_cluster_s: .*got 2147483648"),
         ({"deadline_s": 10**30}, "deadline_s: .*got 1000"),

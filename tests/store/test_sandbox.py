@@ -204,6 +204,24 @@ def test_memory_is_bounded(run: InProcess, monkeypatch: pytest.MonkeyPatch) -> N
         query(run.tables, "FROM range(10000000)")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("CAST(concat('x', i) AS INT)", "Could not convert string 'x9999999' to INT32"),
+        ("error('of its own')", "of its own"),
+    ],
+)
+def test_what_is_wrong_with_a_late_row_is_told_as_with_the_first(
+    run: InProcess, wrong: str, message: str
+) -> None:
+    late = f"SELECT CASE WHEN i = 9999999 THEN {wrong} ELSE i END FROM range(10000000) AS t(i)"
+    with pytest.raises(duckdb.Error, match=message):
+        query(run.tables, late)
+    told = CliRunner().invoke(app, ["query", late, "--run", run.tables.uri])
+    assert told.exit_code == 2
+    assert "Invalid value for SQL" in told.stderr
+
+
 def test_the_limit_is_half_of_the_memory_and_locked(run: InProcess) -> None:
     def bytes_of(connection: duckdb.DuckDBPyConnection) -> float:
         [(size,)] = connection.sql("SELECT current_setting('memory_limit')").fetchall()
