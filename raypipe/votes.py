@@ -141,7 +141,13 @@ def counted_labels(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[li
     Raises:
         ConfigError: as :func:`soft_label`.
     """
-    words = vote.labels[:1] if policy.rule == "primary" else vote.labels
+    return _counted(vote, labels, policy, policy.rule)
+
+
+def _counted(
+    vote: Vote, labels: LabelSet, policy: VotePolicy, rule: SoftLabelRule
+) -> tuple[list[int], list[str]]:
+    words = vote.labels[:1] if rule == "primary" else vote.labels
     indices: list[int] = []
     outside: list[str] = []
     for word in words:
@@ -152,7 +158,7 @@ def counted_labels(vote: Vote, labels: LabelSet, policy: VotePolicy) -> tuple[li
             outside.append(word)
         else:
             indices.append(index)
-    if policy.rule == "all_inclusive":
+    if rule == "all_inclusive":
         indices += sorted(_typed(vote.typed or "", labels, policy) - {*indices})
     return indices, outside
 
@@ -179,12 +185,11 @@ def labels_given(
         >>> labels_given(votes, labels, VotePolicy(outside="other", aliases=False), "primary")
         ['anger']
     """
-    mentions = policy.model_copy(update={"rule": which})
     given = {
         index
         for vote in votes
         if policy.self_reports or not vote.annotator.startswith(SELF_REPORT)
-        for index in counted_labels(vote, labels, mentions)[0]
+        for index in _counted(vote, labels, policy, which)[0]
     }
     return [name for index, name in enumerate(labels.names) if index in given]
 

@@ -58,7 +58,7 @@ class SignalSums:
             return
         wide = block.astype(np.float64)
         magnitudes = np.abs(wide)
-        mix = wide.mean(axis=1)
+        mix = wide[:, 0] if wide.shape[1] == 1 else wide.mean(axis=1)
         self.frames += len(wide)
         self._samples += wide.size
         self._channels = wide.shape[1]

@@ -9,6 +9,8 @@ from raypipe.labels import LabelSet
 from raypipe.parsing.settling import distribution
 from raypipe.records import Parsed
 
+_DECODER = json.JSONDecoder(object_pairs_hook=list, parse_int=float)
+
 
 def plain_object(text: str, labels: LabelSet) -> Parsed | None:
     """The distribution of a text that is one JSON object of several labels with finite shares.
@@ -19,7 +21,7 @@ def plain_object(text: str, labels: LabelSet) -> Parsed | None:
     if not stripped.startswith("{") or not stripped.endswith("}"):
         return None
     try:
-        pairs = json.loads(stripped, object_pairs_hook=list, parse_int=float)
+        pairs = _DECODER.decode(stripped)
     except (ValueError, RecursionError):
         return None
     shares = [0.0] * len(labels)

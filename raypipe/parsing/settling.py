@@ -116,15 +116,15 @@ def settle(claim: Claim, labels: LabelSet, max_dropped_share: float = MAX_DROPPE
 
 def distribution(shares: Sequence[float], rule: str, dropped_share: float = 0.0) -> Parsed:
     """Numbers by label as a distribution, or the reason why they are none."""
-    values = np.asarray(shares, dtype=np.float64)
-    if not np.isfinite(values).all():
+    if not all(map(math.isfinite, shares)):
         return Parsed(None, rule, "not_finite")
-    if (values < 0.0).any():
+    if min(shares) < 0.0:
         return Parsed(None, rule, "negative")
-    largest = values.max()
+    largest = max(shares)
     if largest <= 0.0:
         return Parsed(None, rule, "all_zero")
-    values = values / largest  # first, so that the sum of huge numbers cannot overflow
+    # First, so that the sum of huge numbers cannot overflow.
+    values = np.asarray(shares, dtype=np.float64) / largest
     return Parsed(values / values.sum(), rule, None, dropped_share)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from raypipe.records import Hypothesis
 
@@ -31,7 +32,7 @@ def total(counts: Iterable[int | None]) -> int | None:
         (3, None)
     """
     known = list(counts)
-    return None if any(count is None for count in known) else sum(count or 0 for count in known)
+    return None if None in known else sum(cast(list[int], known))
 
 
 def answer_cost(answers: Sequence[Hypothesis], candidates: Sequence[Hypothesis]) -> Cost:

@@ -223,3 +223,7 @@ class EmotionTokens:
     words: tuple[EmotionWord, ...]
     token_ids: tuple[int, ...]
     token_strings: tuple[str, ...]
+
+    def __hash__(self) -> int:
+        # That of some hundred words takes longer than what is looked up by it.
+        return hash(self.token_ids)

@@ -42,6 +42,8 @@ def _question_cost(name: str, answers: WindowAnswers) -> Cost:
 
 
 def _sum(costs: Sequence[Cost]) -> Cost:
+    if len(costs) == 1:
+        return costs[0]
     return Cost(
         total(cost.model_tokens for cost in costs), total(cost.verifier_calls for cost in costs)
     )

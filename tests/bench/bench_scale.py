@@ -7,7 +7,9 @@ Whole ``raypipe run`` commands on a local Ray, with an engine that answers at on
 a second. For every size: CPU seconds of all processes by what they are, and the most memory of its
 own that a driver or a worker of the reduce took. Between the first size and each further one: CPU
 milliseconds of everything by utterance, and of the driver by shard. ``--requests`` counts requests
-by shard between runs of so many small shards, by a proxy before a real S3 server.
+by shard between runs of so many small shards, by a proxy before a real S3 server. ``--light`` makes
+clips and answers a tenth as long, so that a million rows fit on a disk: memory is to depend on the
+number of rows alone, if at all.
 
 Time of processes that Ray leaves to no parent counts, too: each is found by a variable of its
 environment. ``--code`` is another checkout whose raypipe is measured instead of this one.
@@ -41,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_engine import offer_in
 from fault_proxy import fault_proxy
+from instant_engine import LIGHT
 from s3_server import find_weed, s3_server
 
 from raypipe.labels import LABEL_SETS
@@ -109,10 +112,12 @@ class Processes:
 
 def utterances(count: int) -> Iterator[Utterance]:
     """So many, with few clips between them."""
+    seconds = 0.1 if LIGHT in os.environ else 1.0
     labels, clips = LABEL_SETS["crema-d-6"], []
     for number in range(CLIPS):
         sink, rng = io.BytesIO(), np.random.default_rng(number)
-        soundfile.write(sink, rng.uniform(-0.1, 0.1, RATE).astype("f4"), RATE, format="FLAC")
+        samples = rng.uniform(-0.1, 0.1, round(seconds * RATE)).astype("f4")
+        soundfile.write(sink, samples, RATE, format="FLAC")
         clips.append(sink.getvalue())
     rng = np.random.default_rng(0)
     for number in range(count):
@@ -125,7 +130,7 @@ def utterances(count: int) -> Iterator[Utterance]:
             speaker=f"s{number % 91:02d}",
             audio=clips[number % CLIPS],
             sampling_rate=RATE,
-            duration_s=1.0,
+            duration_s=seconds,
             votes=tuple(votes),
         )
 
@@ -243,10 +248,13 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, nargs="*", default=[2_000, 20_000])
     parser.add_argument("--rows-per-shard", type=int, default=200)
     parser.add_argument("--shards-per-call", type=int, help="default: by the engine, one here")
+    parser.add_argument("--light", action="store_true", help="short clips and answers")
     parser.add_argument("--requests", type=int, nargs=2, help="numbers of shards")
     parser.add_argument("--code", type=Path, default=ROOT, help="another checkout")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if arguments.light:
+        os.environ[LIGHT] = "1"
     code, result = arguments.code.resolve(), {"cpus": os.cpu_count()}
     with tempfile.TemporaryDirectory() as name:
         if arguments.requests:

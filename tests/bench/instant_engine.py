@@ -8,6 +8,7 @@ It is offered to other processes by :func:`offer_in`, and a config calls it
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Sequence
 
@@ -18,7 +19,10 @@ from raypipe.engines.plugins import EnginePlugin, EngineSettings
 from raypipe.labels import LabelSet
 from raypipe.records import EmotionTokens, EmotionWord, Failure, Generation, Hypothesis, Search
 
-STEPS, LOGITS = 50, 20
+LIGHT = "RAYPIPE_BENCH_LIGHT"
+"""Environment variable that makes answers short."""
+
+STEPS, LOGITS = (6, 6) if LIGHT in os.environ else (50, 20)
 """Tokens of an answer, and recorded logits of each."""
 
 DIFFERENT = 64

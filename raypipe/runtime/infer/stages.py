@@ -12,7 +12,7 @@ import math
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -45,6 +45,7 @@ from raypipe.runtime.infer.spans import (
 from raypipe.runtime.infer.supervised import SupervisedEngine, has_own_process, run_engine
 from raypipe.runtime.infer.supervised_preparing import SupervisedPreparing
 from raypipe.runtime.ray.attempts import Attempts
+from raypipe.runtime.ray.cycles import cycles_left
 from raypipe.runtime.ray.metrics import count_answers
 from raypipe.runtime.ray.payload import packed, packed_row, unpacked
 from raypipe.runtime.ray.session import possible_resources
@@ -211,20 +212,25 @@ def _has_another_verifier(context: RunContext) -> bool:
 
 def commit_batch(batch: pa.Table, context: RunContext) -> pa.Table:
     """Write the objects of a span's shards and report their counts, or why that cannot be."""
-    work: AnsweredSpan | StoppedShard | Span = unpacked(batch)
-    if isinstance(work, StoppedShard):
-        summaries = [_given_up(work)]
-    elif isinstance(work, Span):
-        summaries = [
-            _committed(task, partial(recommit_shard, task, context)) for task in work.tasks
-        ]
-    else:
-        summaries = [
-            _committed(shard.task, partial(_written, shard, context)) for shard in work.missing
-        ]
+    with cycles_left():
+        work: AnsweredSpan | StoppedShard | Span = unpacked(batch)
+        summaries = list(_summaries(work, context))
     return pa.Table.from_pylist(
         [dataclasses.asdict(summary) for summary in summaries], schema=_SUMMARY
     )
+
+
+def _summaries(
+    work: AnsweredSpan | StoppedShard | Span, context: RunContext
+) -> Iterator[ShardSummary]:
+    if isinstance(work, StoppedShard):
+        yield _given_up(work)
+    elif isinstance(work, Span):
+        for task in work.tasks:
+            yield _committed(task, partial(recommit_shard, task, context))
+    else:
+        for shard in work.missing:
+            yield _committed(shard.task, partial(_written, shard, context))
 
 
 def _written(shard: AnsweredShard, context: RunContext) -> ShardSummary:
