@@ -70,6 +70,10 @@ class TextLimitError(CorpusError):
     """A label file holds a line, or unpacks to a text, that is too long to be one."""
 
 
+class LongLineError(TextLimitError):
+    """A line of a label file is too long to be one; what follows it can be read."""
+
+
 class LabelText(io.TextIOWrapper):
     """The text of a label file, whose lines have an end.
 
@@ -88,14 +92,16 @@ class LabelText(io.TextIOWrapper):
         """The next line.
 
         Raises:
-            TextLimitError: if it is longer than :data:`LONGEST_LINE`.
+            LongLineError: if it is longer than :data:`LONGEST_LINE`; it is then passed over.
         """
         line = self.readline(LONGEST_LINE + 1)
         if not line:
             raise StopIteration
         self._line += 1
         if len(line) > LONGEST_LINE:
-            raise TextLimitError(
+            while line and not line.endswith(("\n", "\r")):
+                line = self.readline(LONGEST_LINE)
+            raise LongLineError(
                 f"{self._file} line {self._line} has more than {LONGEST_LINE:,} characters"
             )
         return line

@@ -29,7 +29,7 @@ from raypipe.corpora.fields import (
     shown,
     utterance_id,
 )
-from raypipe.corpora.limits import LabelText, TextLimitError, unpacked
+from raypipe.corpora.limits import LabelText, LongLineError, TextLimitError, unpacked
 from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.corpora.segment import SEGMENT
@@ -381,9 +381,24 @@ def _speechbrain_fields(key: str, value: object) -> Fields:
     return {"id": key, **with_usual_names(value), "audio": audio}
 
 
+def _lines(text: Iterable[str]) -> Iterator[str | BadLineError]:
+    """Lines of a file in which each stands for itself; in the place of one too long, the reason."""
+    lines = iter(text)
+    while True:
+        try:
+            yield next(lines)
+        except StopIteration:
+            return
+        except LongLineError as error:
+            yield BadLineError("too_large", str(error))
+
+
 def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Record]:
     """The lines of a JSONL file that are not blank; those of other dialects under our names."""
-    for number, line in enumerate(text, start=1):
+    for number, line in enumerate(_lines(text), start=1):
+        if isinstance(line, BadLineError):
+            yield number, line
+            continue
         if not line.strip():
             continue
         name = None

@@ -22,6 +22,7 @@ from corpus_folder import CLIP, CorpusFolder, clip
 
 from raypipe.corpora import limits as module
 from raypipe.corpora.limits import RecordingLimits
+from raypipe.corpora.manifest import NOTHING_AFTER
 from raypipe.corpora.pending import PendingClip, in_order
 from raypipe.corpora.readers import ReadRequest
 from raypipe.corpora.segment import Segment
@@ -150,20 +151,48 @@ def test_a_part_is_bounded_as_a_clip_is(total: bool) -> None:
     assert soundfile.info(io.BytesIO(cut)).frames == 64_000
 
 
-@pytest.mark.parametrize("line", ["x" * 300, json.dumps({"id": "x" * 300})])
-def test_a_line_without_an_end_is_the_last_row(
+@pytest.mark.parametrize(
+    "line", ["x" * 300, json.dumps({"id": "x" * 300}), "x" * 200, "x" * 199 + "\r", "x" * 999]
+)
+def test_a_line_that_is_too_long_costs_itself(
     folder: CorpusFolder, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LONGEST_LINE", 200)
-    good = json.dumps({"id": "a", "audio": "a.wav", "votes": ["sad"]})
+    first, third = (
+        json.dumps({"id": name, "audio": "a.wav", "votes": ["sad"]}) for name in ("a", "c")
+    )
     folder.file("a.wav", CLIP)
     for name, write in (("m.jsonl", bytes), ("m.jsonl.gz", gzip.compress)):
-        folder.file(name, write(f"{good}\n{line}\n{good}\n".encode()))
-        first, second = rows_of("manifest", folder.root / name)
-        assert isinstance(first, Utterance)
-        assert isinstance(second, Failure)
-        assert second.error_type == "too_large"
-        assert f"{name} line 2 has more than 200 characters" in second.message
+        folder.file(name, write(f"{first}\n{line}\n{third}\n".encode()))
+        before, failure, after = rows_of("manifest", folder.root / name)
+        assert isinstance(failure, Failure)
+        assert failure.error_type == "too_large"
+        assert f"{name} line 2 has more than 200 characters" in failure.message
+        assert isinstance(before, Utterance)
+        assert isinstance(after, Utterance)
+        assert (before.utterance_id, after.utterance_id) == ("a", "c")
+
+
+def test_a_last_line_without_an_end_is_told(
+    folder: CorpusFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_LINE", 200)
+    folder.file("m.jsonl", "x" * 5_000)
+    [failure] = rows_of("manifest", folder.root / "m.jsonl")
+    assert isinstance(failure, Failure)
+    assert failure.error_type == "too_large"
+
+
+def test_nothing_is_read_after_such_a_line_of_a_table(
+    folder: CorpusFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_LINE", 200)
+    folder.file("a.wav", CLIP)
+    folder.file("m.csv", f"id,audio,emotion\na,a.wav,sad\n{'x' * 300}\nc,a.wav,sad\n")
+    first, failure = rows_of("manifest", folder.root / "m.csv")
+    assert isinstance(first, Utterance)
+    assert isinstance(failure, Failure)
+    assert failure.message.endswith(NOTHING_AFTER)
 
 
 def test_a_packed_file_out_of_all_proportion_is_told(
@@ -249,6 +278,7 @@ import resource, sys
 from pathlib import Path
 from test_limits import rows_of
 from raypipe.corpora.limits import RecordingLimits
+from raypipe.corpora.manifest import NOTHING_AFTER
 from raypipe.records import Failure
 for reader, name in [argument.split("=") for argument in sys.argv[1:]]:
     for row in rows_of(reader, Path(name), RecordingLimits(max_duration_s=1800.0)):
