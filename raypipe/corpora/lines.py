@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
 from raypipe.corpora.fields import BadLineError, shown
-from raypipe.corpora.limits import LabelText
+from raypipe.corpora.limits import LabelText, LongLineError
 from raypipe.errors import CorpusError
 from raypipe.store.location import Location
 
@@ -67,6 +67,18 @@ def checked_text(text: str, field: str) -> str:
             "not_unicode", f"{field} is not in the file's encoding: {shown(text)}"
         ) from error
     return text.strip()
+
+
+def single_lines(text: Iterable[str]) -> Iterator[str | BadLineError]:
+    """Lines of a file in which each stands for itself; in the place of one too long, the reason."""
+    lines = iter(text)
+    while True:
+        try:
+            yield next(lines)
+        except StopIteration:
+            return
+        except LongLineError as error:
+            yield BadLineError("too_large", str(error))
 
 
 def csv_records(

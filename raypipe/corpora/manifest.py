@@ -29,8 +29,8 @@ from raypipe.corpora.fields import (
     shown,
     utterance_id,
 )
-from raypipe.corpora.limits import LabelText, LongLineError, TextLimitError, unpacked
-from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries
+from raypipe.corpora.limits import LabelText, TextLimitError, unpacked
+from raypipe.corpora.lines import as_lines, csv_columns, csv_records, json_entries, single_lines
 from raypipe.corpora.pending import PendingClip, failure, sized_ahead
 from raypipe.corpora.segment import SEGMENT
 from raypipe.corpora.vote_rows import table_records
@@ -381,28 +381,15 @@ def _speechbrain_fields(key: str, value: object) -> Fields:
     return {"id": key, **with_usual_names(value), "audio": audio}
 
 
-def _lines(text: Iterable[str]) -> Iterator[str | BadLineError]:
-    """Lines of a file in which each stands for itself; in the place of one too long, the reason."""
-    lines = iter(text)
-    while True:
-        try:
-            yield next(lines)
-        except StopIteration:
-            return
-        except LongLineError as error:
-            yield BadLineError("too_large", str(error))
-
-
 def json_records(text: Iterable[str], *, dialects: bool = True) -> Iterator[Record]:
     """The lines of a JSONL file that are not blank; those of other dialects under our names."""
-    for number, line in enumerate(_lines(text), start=1):
-        if isinstance(line, BadLineError):
-            yield number, line
-            continue
-        if not line.strip():
+    for number, line in enumerate(single_lines(text), start=1):
+        if isinstance(line, str) and not line.strip():
             continue
         name = None
         try:
+            if isinstance(line, BadLineError):
+                raise line
             document = parse_json(line, "line")
             if not isinstance(document, dict):
                 raise BadLineError("bad_json", f"line is not a JSON object: {shown(line)}")
