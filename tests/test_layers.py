@@ -178,6 +178,7 @@ BORDERS = {
     "raypipe/runtime/infer/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/ingest/job.py": "Ray: streams and results of tasks",
     "raypipe/runtime/ingest/plan.py": "JSON of ingest.json",
+    "raypipe/runtime/ray/streams.py": "rows of Ray Data's tables",
     "raypipe/runtime/ray/tasks.py": "Ray: remote functions and their results",
     "raypipe/runtime/reaggregate/job.py": "rows of a Parquet table",
     "raypipe/shards/index.py": "pydantic checks the fields of an index",

@@ -31,6 +31,7 @@ from raypipe.runtime.ray.session import (
     possible_resources,
     ray_session,
 )
+from raypipe.runtime.ray.streams import rows_of
 from raypipe.store.query import connect
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
 
@@ -136,12 +137,11 @@ def _once(
     left = len(tasks)
     stream = encoded_stream(tasks, context, pool)
     with watched(stream, lambda: watch.look(progress.quiet_s, left)):
-        for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
-            for row in batch.to_pylist():
-                summary = EncodedSummary(**row)
-                left -= 1
-                progress.advance(summary.utterances, summary.errors)
-                yield summary
+        for row in rows_of(stream):
+            summary = EncodedSummary(**row)
+            left -= 1
+            progress.advance(summary.utterances, summary.errors)
+            yield summary
 
 
 def count_features(plan: FeaturesPlan) -> RunCounts:

@@ -18,6 +18,7 @@ from raypipe.runtime.infer.spans import spans_of
 from raypipe.runtime.infer.stages import model_pools, required, shard_stream, summary_of
 from raypipe.runtime.ray.losses import going_on, wait_for_room
 from raypipe.runtime.ray.session import check_resources
+from raypipe.runtime.ray.streams import rows_of
 
 
 def summaries(
@@ -54,9 +55,8 @@ def _once(model_run: ModelRun, progress: RunProgress) -> Iterator[ShardSummary]:
     watch = ClusterWatch(partial(model_pools, config, context), needs)
     stream = shard_stream(spans_of(model_run), config, context)
     with watched(stream, lambda: watch.look(progress.quiet_s, left)):
-        for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=0):
-            for row in batch.to_pylist():
-                summary = summary_of(row)
-                left -= 1
-                progress.advance(summary.utterances, summary.errors)
-                yield summary
+        for row in rows_of(stream):
+            summary = summary_of(row)
+            left -= 1
+            progress.advance(summary.utterances, summary.errors)
+            yield summary
