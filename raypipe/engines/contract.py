@@ -26,11 +26,13 @@ from raypipe.records import (
     Search,
     WrittenTurn,
 )
+from raypipe.records.pickling import quickly_pickled
 
 Item = TypeVar("Item")
 GenerationOrFailure = TypeVar("GenerationOrFailure", bound=Generation | Failure)
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class Tagged:
     """Model input with the id of its utterance."""

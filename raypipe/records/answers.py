@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raypipe.records.arrays import FloatArray
+from raypipe.records.pickling import quickly_pickled
 
 HypothesisKind = Literal["greedy", "beam"]
 """Kinds of a search's own hypotheses; questions may record others, see :class:`Hypothesis`."""
@@ -20,6 +21,7 @@ EmotionKind = Literal["logit", "logprob"]
 """What recorded values of emotion tokens are."""
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
     """One generated output.
@@ -94,6 +96,7 @@ class Hypothesis:
         return len(self.token_ids) if self.step_count is None else self.step_count
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
     """A question that was put to a model about one window of an utterance, and whether it answered.
@@ -122,6 +125,7 @@ class AskedQuestion:
         return self.error_type is not None
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class Generation:
     """Everything a model said about one utterance.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from raypipe.errors import ConfigError
 from raypipe.records.arrays import FloatArray, IntArray
+from raypipe.records.pickling import quickly_pickled
 
 GrammarKind = Literal["regex", "json_schema"]
 """Languages that a grammar can be written in."""
@@ -121,6 +122,7 @@ class Search:
         return self.beam_count + self.greedy
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class ModelInput:
     """A request made ready for a model on a CPU worker: token ids and audio features.
@@ -158,6 +160,7 @@ class WrittenTurn:
     audio_tokens: int | None
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class ChatInput:
     """A request made ready for an endpoint: what is said to it, and the clip as a file.

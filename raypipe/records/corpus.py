@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from raypipe.records.pickling import quickly_pickled
+
 Stage = Literal["ingest", "read", "decode", "prompt", "engine", "aggregate"]
 """Where an input can fail."""
 
@@ -15,6 +17,7 @@ Drawn = Literal["utterances", "speakers"]
 """What a bootstrap replicate draws; an utterance without a known speaker is drawn alone."""
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class Vote:
     """One annotator's judgement of one utterance.
@@ -36,6 +39,7 @@ class Vote:
     dominance: float | None = None
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class AudioMarks:
     """What is measured of a recording's signal; None where it was not measured.
@@ -58,6 +62,7 @@ class AudioMarks:
     note: str | None = None
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """One row of a shard: encoded audio and what people heard in it.
@@ -141,6 +146,7 @@ class Descriptors:
         return float(12.0 * np.log2(self.pitch_high_hz / self.pitch_low_hz))
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One input that could not be processed: a row of its own, never a fake answer.

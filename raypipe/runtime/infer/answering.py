@@ -14,6 +14,7 @@ from raypipe.engines.contract import Tagged
 from raypipe.protocols import RunEngine
 from raypipe.questions import Pass
 from raypipe.records import AskedQuestion, Failure, Generation, Hypothesis
+from raypipe.records.pickling import quickly_pickled
 from raypipe.runtime.finish.timings import Timing
 
 RowPrompt = tuple[int, int]
@@ -23,6 +24,7 @@ Answered = tuple[Sequence[Hypothesis], Sequence[AskedQuestion]]
 """What is known of an utterance under a prompt: its hypotheses, and what was asked."""
 
 
+@quickly_pickled
 @dataclass(frozen=True, slots=True)
 class WindowInputs:
     """A clip, or a window of a long one, made ready for every prompt.

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_lock = threading.Lock()
+_inside = 0
+_was_on = False
 
 
 @contextmanager
@@ -14,10 +19,16 @@ def cycles_left() -> Iterator[None]:
     The objects that a shard consists of stay until its end. Looking through all of them again and
     again takes a tenth of the time of what is done with them.
     """
-    was_on = gc.isenabled()
-    gc.disable()
+    global _inside, _was_on
+    with _lock:
+        if not _inside:
+            _was_on = gc.isenabled()
+            gc.disable()
+        _inside += 1
     try:
         yield
     finally:
-        if was_on:
-            gc.enable()
+        with _lock:
+            _inside -= 1
+            if not _inside and _was_on:
+                gc.enable()

@@ -43,3 +43,13 @@ def test_an_error_does_not_end_the_search() -> None:
     with pytest.raises(ZeroDivisionError), cycles_left():
         _ = 1 / 0
     assert gc.isenabled()
+
+
+def test_the_search_goes_on_after_the_last_of_several_threads() -> None:
+    first, second = cycles_left(), cycles_left()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
