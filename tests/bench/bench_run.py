@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -36,7 +37,9 @@ from raypipe.runtime.infer.preparing import prepare_shard
 from raypipe.runtime.infer.shard_work import answer_shard
 from raypipe.runtime.infer.spans import spans_of
 from raypipe.runtime.infer.stages import shard_stream
+from raypipe.runtime.ray.attempts import Attempts
 from raypipe.runtime.ray.session import ray_session
+from raypipe.runtime.ray.streams import rows_of
 from raypipe.shards import write_shards
 from raypipe.store.location import Location
 from raypipe.tiny_alm.corpus import synthetic_utterances
@@ -48,12 +51,10 @@ def run_rate(config: RunConfig, folder: Path) -> dict[str, float]:
     """Utterances/s of a run in full swing, and the engine's share of that time."""
     config = config.model_copy(update={"output": str(folder)})
     (model_run,) = make_plan(config).model_runs
-    stream = shard_stream(spans_of(model_run), model_run.config, model_run.context)
-    took = {
-        row["shard"]: row["timings"]
-        for batch in stream.iter_batches(batch_size=1, batch_format="pyarrow")
-        for row in batch.to_pylist()
-    }
+    attempts = Attempts(uuid.uuid4().hex)
+    stream = shard_stream(spans_of(model_run), model_run.config, model_run.context, attempts)
+    with attempts.cleared():
+        took = {row["shard"]: row["timings"] for row in rows_of(stream)}
     # A shard's predictions are written last.
     paths = folder.glob("predictions/**/*.parquet")
     written = sorted((path.stat().st_mtime, path.name) for path in paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 from raypipe.reporting.console import Console
@@ -136,8 +137,9 @@ def _once(
     watch = ClusterWatch(lambda: [PoolSize.fixed(encoder_pool(resources).actors)], pool.required)
     left = len(tasks)
     stream = encoded_stream(tasks, context, pool)
-    with watched(stream, lambda: watch.look(progress.quiet_s, left)):
-        for row in rows_of(stream):
+    looking = watched(stream, lambda: watch.look(progress.quiet_s, left))
+    with looking, closing(rows_of(stream)) as rows:
+        for row in rows:
             summary = EncodedSummary(**row)
             left -= 1
             progress.advance(summary.utterances, summary.errors)

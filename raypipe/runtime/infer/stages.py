@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import math
 import threading
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -279,7 +278,9 @@ def summary_of(row: dict[str, Any]) -> ShardSummary:
     return ShardSummary(**{**row, "timings": tuple(Timing(**each) for each in row["timings"])})
 
 
-def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) -> ray.data.Dataset:
+def shard_stream(
+    spans: Sequence[Span], config: RunConfig, context: RunContext, attempts: Attempts
+) -> ray.data.Dataset:
     """The whole stream, lazily: one small summary row comes out for every shard.
 
     Shards that only need their CPU part still pass the model's actors, as an empty hand-over.
@@ -289,7 +290,7 @@ def shard_stream(spans: Sequence[Span], config: RunConfig, context: RunContext) 
     rows = [packed_row(span) for span in spans]
     source = ray.data.from_items(rows, override_num_blocks=len(rows))
     front = ResourcesConfig(gpus_per_actor=0, cpus_per_actor=CPUS_PER_FRONTEND)
-    arguments = config, context, Attempts(uuid.uuid4().hex)
+    arguments = config, context, attempts
     answered = _pool(source, PrepareStage, arguments, front, _frontends(config, context))
     for stage, model, size in _model_stages(config, context):
         calls = CALLS if has_own_process(model) else 1

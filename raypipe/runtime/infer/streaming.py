@@ -6,7 +6,9 @@ the stream at any time and start another one, of what is pending, for the nodes 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from functools import partial
 
 from raypipe.reporting.console import Console
@@ -16,6 +18,7 @@ from raypipe.runtime.infer.plan import ModelRun, replanned
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.spans import spans_of
 from raypipe.runtime.infer.stages import model_pools, required, shard_stream, summary_of
+from raypipe.runtime.ray.attempts import Attempts
 from raypipe.runtime.ray.losses import going_on, wait_for_room
 from raypipe.runtime.ray.session import check_resources
 from raypipe.runtime.ray.streams import rows_of
@@ -53,9 +56,11 @@ def _once(model_run: ModelRun, progress: RunProgress) -> Iterator[ShardSummary]:
     needs = required(config, context)
     check_resources(**needs)
     watch = ClusterWatch(partial(model_pools, config, context), needs)
-    stream = shard_stream(spans_of(model_run), config, context)
-    with watched(stream, lambda: watch.look(progress.quiet_s, left)):
-        for row in rows_of(stream):
+    attempts = Attempts(uuid.uuid4().hex)
+    stream = shard_stream(spans_of(model_run), config, context, attempts)
+    looking = watched(stream, lambda: watch.look(progress.quiet_s, left))
+    with attempts.cleared(), looking, closing(rows_of(stream)) as rows:
+        for row in rows:
             summary = summary_of(row)
             left -= 1
             progress.advance(summary.utterances, summary.errors)

@@ -65,6 +65,15 @@ class Attempts:
         finally:
             self._forget(notes)
 
+    @contextmanager
+    def cleared(self) -> Iterator[None]:
+        """Context of the stream, at whose end no attempt of this node is left."""
+        try:
+            yield
+        finally:
+            if self._folder.is_dir():
+                self._forget(list(self._folder.iterdir()))
+
     def _forget(self, notes: Iterable[Path]) -> None:
         """Leave nothing behind once all work has come to its end."""
         for note in notes:

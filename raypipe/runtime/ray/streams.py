@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import ray
 import ray.data
 
 
-def rows_of(stream: ray.data.Dataset) -> Iterator[dict[str, Any]]:
+def rows_of(stream: ray.data.Dataset) -> Generator[dict[str, Any], None, None]:
     """The rows of a stream of Arrow blocks, as they come; the stream ends with who asks for them.
 
     ``iter_batches`` takes them through threads, batches and statistics of its own, for a row of a

@@ -83,3 +83,14 @@ def test_where_nothing_can_be_written_work_goes_on_and_the_log_says_so(
         done.append(WORK)
     assert done == [WORK]
     assert f"attempts at {WORK} are not counted" in caplog.text
+
+
+def test_nothing_of_a_stream_is_left_at_its_end(folder: Path) -> None:
+    attempts = Attempts("test")
+    lost(3, folder)
+    with pytest.raises(KeyboardInterrupt), attempts.cleared():
+        raise KeyboardInterrupt
+    assert list(folder.iterdir()) == []
+    with attempts.cleared():
+        pass
+    assert list(folder.iterdir()) == []
