@@ -20,6 +20,8 @@ def endpoint_fault(endpoint: str) -> str | None:
     else:
         if parts.username is not None or parts.password is not None:
             return "the S3 endpoint holds credentials; give them in the environment"
+        if parts.query or parts.fragment:
+            return "the S3 endpoint holds more than an address; keys belong in the environment"
     if not host or parts.scheme not in ("http", "https"):
         return "the S3 endpoint is not an http(s):// URL with a host"
     return None

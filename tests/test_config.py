@@ -199,10 +199,19 @@ def test_an_endpoint_is_described_without_contradiction(
 
 
 @pytest.mark.parametrize(
-    "mistake", [{"key_variable": "sk-Secret"}, {"base_url": "https://user:sk-Secret@x/v1"}]
+    "mistake",
+    [
+        {"key_variable": "sk-Secret"},
+        {"base_url": "https://user:sk-Secret@x/v1"},
+        {"extra": {"api_key": "sk-Secret"}},
+        {"extra": {"extra_headers": {"X-Any": "sk-Secret"}}},
+        {"extra": {"a": [{"Authorization": "sk-Secret"}]}},
+        {"extra": {"a": "Bearer sk-Secret"}},
+        {"extra": {"metadata": {"openai-api-key": "sk-Secret"}}},
+    ],
 )
 def test_a_key_in_the_wrong_place_is_refused_without_repeating_it(
-    mistake: dict[str, str],
+    mistake: dict[str, object],
 ) -> None:
     with pytest.raises(ConfigError, match="environment") as caught:
         parse_config({**MINIMAL, "model": api(**mistake)})
@@ -582,6 +591,8 @@ def test_damaged_configs_are_accepted_or_refused(tmp_path: Path) -> None:
         ("http://user:PASS@127.0.0.1:1/", "holds credentials; give them in the environment"),
         ("user:PASS@127.0.0.1", "is not an http(s):// URL with a host"),
         ("http://[PASS", "is not an http(s):// URL with a host"),
+        ("http://h/?token=PASS", "holds more than an address; keys belong in the environment"),
+        ("http://h/#PASS", "holds more than an address; keys belong in the environment"),
     ],
 )
 def test_an_endpoint_with_a_password_is_refused_without_repeating_it(
@@ -592,3 +603,21 @@ def test_an_endpoint_with_a_password_is_refused_without_repeating_it(
         parse_config(document)
     assert str(caught.value).endswith(f"{section}.endpoint: the S3 endpoint {said}")
     assert "PASS" not in str(caught.value)
+
+
+def test_what_follows_a_key_without_a_colon_is_not_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("input: {shards: s}\noutput: o\nstorage: {aws_secret_access_key PASS}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"{path}: storage.aws_secret_access_key ...: unknown key"
+    path.write_text("input: {shards: s}\noutput: o\nstorage: {patience_s PASS}\n")
+    with pytest.raises(ConfigError, match=r"patience_s \.{3}: unknown key, did you mean"):
+        load_config(path)
+
+
+def test_fields_of_a_request_that_only_sound_like_keys_pass() -> None:
+    extra = {"prompt_cache_key": "p", "stop_token_ids": [1], "logit_bias": {"50256": -100}}
+    config = parse_config({**MINIMAL, "model": api(extra=extra)})
+    assert config.model.api is not None
+    assert config.model.api.extra == extra

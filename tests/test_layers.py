@@ -194,6 +194,7 @@ BORDERS = {
     "raypipe/store/generations.py": "rows of a Parquet table",
     "raypipe/store/run_record.py": "JSON of run.json: a config, of older versions too",
     "raypipe/store/s3.py": "boto3's clients and answers",
+    "raypipe/store/s3_client.py": "boto3's clients",
     "raypipe/store/sealed_json.py": "JSON objects of any kind",
     "raypipe/store/strict.py": "values of a Parquet table's columns",
     "raypipe/store/tables.py": "rows of a Parquet table",

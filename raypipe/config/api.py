@@ -6,6 +6,7 @@ A key never stands here, only the name of the environment variable that holds it
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -63,6 +64,23 @@ class OffersConfig(ConfigSection):
     seed: bool | None = None
     audio: AudioPart | None = None
     audio_formats: tuple[AudioFormat, ...] | None = None
+
+
+_OF_A_KEY = re.compile(
+    r"(extra)?headers|(proxy)?authorization|bearer|cookie|token|(auth|access|id|refresh)token"
+    r"|.*(apikey|accesskey|privatekey|secret|secretkey|password|passwd|credentials?)"
+)
+"""Names of a request's fields whose values are for nobody else, without marks and in lower case."""
+
+
+def _holds_a_key(value: object) -> bool:
+    """Whether something in a request is called as a key is, or is sent as one."""
+    if isinstance(value, Mapping):
+        names = (re.sub("[^a-z]", "", str(name).lower()) for name in value)
+        return any(map(_OF_A_KEY.fullmatch, names)) or any(map(_holds_a_key, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_a_key, value))
+    return isinstance(value, str) and value.lower().startswith(("bearer ", "basic "))
 
 
 class PricesConfig(ConfigSection):
@@ -167,6 +185,11 @@ class ApiConfig(PluginOptions):
     def _nothing_decided_elsewhere(cls, extra: dict[str, object]) -> dict[str, object]:
         if taken := sorted(_OWN_FIELDS & set(extra)):
             raise ValueError(f"{taken} have settings of their own")
+        if _holds_a_key(extra):
+            raise ValueError(
+                "holds what seems a key: requests are recorded; key_variable names the environment "
+                "variable that holds it"
+            )
         return extra
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ _MOST_VALUES = 100_000
 _MOST_BRACKETS = 500
 _LONGEST_KEY = 60
 _MAYBE_SECRET = re.compile(
-    r"(?i)(.*[._])?(password|secret|token|key|key_variable|base_url|endpoint)|secret_variables\..*"
+    r"(?i)(.*[._])?(password|secret|token|key|key_variable|base_url|endpoint|extra)|secret_variables\..*"
 )
 # Texts in a message of yaml, but for the names of its own parts, such as '<block end>'.
 _QUOTED = re.compile(r"'<[^'<>]*>'|'.'|'.{2,}?'|\"[^\"]{2,}\"", re.DOTALL)
@@ -199,13 +199,17 @@ def _explain(source: str, error: ErrorDetails, model: type[BaseModel]) -> str:
     field = _in_one_line(".".join(_part(part) for part in error["loc"]) or "config")
     if error["type"] == "extra_forbidden":
         known = _keys_at(model, error["loc"][:-1])
-        return f"{source}: {field}: unknown key{did_you_mean(str(error['loc'][-1]), known)}"
+        # Where a colon is missing, what follows the key may be a password.
+        key, blank, _ = str(error["loc"][-1]).partition(" ")
+        parts = (*error["loc"][:-1], f"{key} ..." if blank else key)
+        where = _in_one_line(".".join(map(_part, parts)))
+        return f"{source}: {where}: unknown key{did_you_mean(key, known)}"
     if error["type"] == "missing":
         return f"{source}: {field}: missing"
     message = _in_one_line(_without_value(error["msg"], error["input"]))
     if not error["loc"]:  # the whole config would follow
         return f"{source}: {message}"
-    if _MAYBE_SECRET.fullmatch(field) and isinstance(error["input"], str):  # maybe by mistake
+    if _MAYBE_SECRET.fullmatch(field):  # maybe by mistake
         return f"{source}: {field}: {message}"
     told = shortened(error["input"])
     return f"{source}: {field}: {message}" + ("" if told in message else f", got {told}")

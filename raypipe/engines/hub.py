@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from raypipe.engines.families import FAMILIES
-from raypipe.errors import ConfigError
+from raypipe.errors import ConfigError, without_user
 
 # Before its first request of a day the hub's client asks the hub which agents there are, to name
 # one, and waits 3 s for the answer. Set before it is imported, and only where nobody else did.
@@ -178,7 +178,7 @@ def _failures() -> tuple[type[Exception], ...]:
 def _address() -> str:
     from huggingface_hub import constants
 
-    return constants.ENDPOINT
+    return without_user(constants.ENDPOINT)
 
 
 def _known_as(repository: str) -> str | None:

@@ -91,7 +91,7 @@ class Objects(Protocol):
         ...
 
     def answers(self) -> bool:
-        """Whether the storage answers now, be it that it refuses."""
+        """Whether the storage answers within seconds, be it that it refuses."""
         ...
 
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
@@ -323,7 +323,7 @@ class Location:
         self._objects.probe()
 
     def answers(self) -> bool:
-        """Whether the storage answers now, be it that it refuses; nothing is waited for."""
+        """Whether the storage answers within seconds, be it that it refuses."""
         return self._objects.answers()
 
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import random
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -28,6 +24,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from raypipe.errors import ObjectMissingError, StoreError
 from raypipe.store.object_version import ObjectVersion
 from raypipe.store.patience import until_answered
+from raypipe.store.s3_client import region, s3_client
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -38,6 +35,10 @@ _CONFLICT_TRIES = 6
 _REQUEST_TRIES = 6
 _PATIENT_REQUEST_TRIES = 2
 """Of boto3 for one request; who is patient repeats it, and wants to know of a failure soon."""
+
+_REPLY_S = 60.0
+_QUICK_REPLY_S = 5.0
+"""Seconds that a request may be without an answer; the second where that is all it is about."""
 
 _ARROW_TRIES = 10
 _MOST_ARROW_TRIES = 100
@@ -59,16 +60,6 @@ _NO_ANSWER = (
 
 _Reply = TypeVar("_Reply")
 
-# What decides which account and place a client talks to; another value needs another client.
-_CLIENT_ENVIRONMENT = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-)
-
 
 class S3Objects:
     """The objects below one prefix of a bucket; see :class:`raypipe.store.location.Objects`."""
@@ -81,9 +72,8 @@ class S3Objects:
 
     @property
     def _client(self) -> Any:
-        identity = tuple(os.environ.get(name) for name in _CLIENT_ENVIRONMENT)
         tries = _PATIENT_REQUEST_TRIES if self._patience_s else _REQUEST_TRIES
-        return _client(self._endpoint, identity, os.getpid(), tries)
+        return s3_client(self._endpoint, tries, _REPLY_S)
 
     def _patiently(self, ask: Callable[[], _Reply]) -> _Reply:
         """What the storage says; it is asked again while it does not answer."""
@@ -186,17 +176,17 @@ class S3Objects:
             self.metadata(name)
         except ObjectMissingError:
             with _own_errors("find", self._uri(name)):  # a HEAD's 404 does not say what is missing
-                self._patiently(self._list_one)
+                self._patiently(lambda: self._list_one(self._client))
             return False
         return True
 
-    def _list_one(self) -> object:
-        return self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+    def _list_one(self, client: Any) -> object:
+        return client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
 
     def answers(self) -> bool:
-        """Whether the storage answers now, be it that it refuses; nothing is waited for."""
+        """Whether the storage answers within seconds, be it that it refuses."""
         try:
-            self._list_one()
+            self._list_one(s3_client(self._endpoint, 1, _QUICK_REPLY_S))
         except (BotoCoreError, ClientError, OSError) as error:
             return not _is_silence(error)
         return True
@@ -286,7 +276,7 @@ class S3Objects:
         tries = max(_ARROW_TRIES, _arrow_tries(self._patience_s))
         system = S3FileSystem(
             endpoint_override=self._endpoint,
-            region=_region(),
+            region=region(),
             retry_strategy=AwsStandardS3RetryStrategy(max_attempts=tries),
         )
         return system, f"{self._bucket}/{self._prefix}".rstrip("/")
@@ -304,29 +294,6 @@ def _arrow_tries(patience_s: float) -> int:
         pause_s = min(2 * pause_s, _LONGEST_ARROW_PAUSE_S)
         tries += 1
     return tries
-
-
-@lru_cache(maxsize=8)
-def _client(
-    endpoint: str | None, identity: tuple[str | None, ...], process: int, tries: int
-) -> Any:
-    """One client per endpoint, identity and process: threads may share it, forks may not."""
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=_region(),
-        config=Config(
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            retries={"mode": "standard", "total_max_attempts": tries},
-            connect_timeout=5,
-            read_timeout=60,
-            max_pool_connections=32,
-        ),
-    )
-
-
-def _region() -> str:
-    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 def _copy(body: BinaryIO, sink: BinaryIO) -> str:

@@ -160,6 +160,9 @@ def test_without_a_network_the_cache_is_taken_or_one_line_says_what_is_missing(
     [line] = nobody()
     assert line.startswith(f"no such folder here, and no network: {dead} does not answer")
     assert time.monotonic() - started < 5
+    [line] = asking("http://me:PASS@127.0.0.1:9")()
+    assert "no network: http://***@127.0.0.1:9 does not answer" in line
+    assert "PASS" not in line
     [line] = asking(hub.url, HF_HUB_OFFLINE="1")()
     assert "HF_HUB_OFFLINE forbids to ask the hub; fetch it once without" in line
     assert hub.requests == []

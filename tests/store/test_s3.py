@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -181,3 +182,30 @@ def test_arrow_reads_without_python_below_it(bucket: Location) -> None:
         patient = Location.parse(bucket.uri)
     filesystem, _ = patient.filesystem()
     assert type(filesystem) is S3FileSystem
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+)
+@pytest.mark.parametrize("value", ["CANARY\n", "CAN ARY", "CANÄRY"])
+def test_a_key_that_no_request_can_hold_is_named_and_not_repeated(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv(name, value)
+    place = Location.parse("s3://bucket/x", "http://127.0.0.1:9")
+    for ask in (place.list, place.answers, lambda: place.read("a"), lambda: place.exists("a")):
+        with pytest.raises(StoreError, match=rf"{name} \(env\) holds a line break") as caught:
+            ask()
+        assert "CAN" not in str(caught.value)
+
+
+def test_a_server_that_takes_a_request_and_says_nothing_does_not_answer(
+    bucket: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_QUICK_REPLY_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=10) as silent:
+        place = Location.parse(bucket.uri, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert not place.answers()
+    assert bucket.answers()
