@@ -31,9 +31,22 @@ export RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S=30
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-addresses=$(srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" hostname --ip-address)
+# Its name may stand for 127.0.1.1 on the first node: what counts is what the others reach it by.
+address=${RAYPIPE_HEAD_ADDRESS:-}
+if [ -z "$address" ]; then
+    for each in $(srun --nodes=1 --ntasks=1 --nodelist="${nodes[0]}" hostname --all-ip-addresses); do
+        if [[ $each =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ && $each != 127.* && $each != 169.254.* ]]; then
+            address=$each
+            break
+        fi
+    done
+fi
+if [ -z "$address" ]; then
+    echo "${nodes[0]} has no IPv4 address that other nodes reach: set RAYPIPE_HEAD_ADDRESS" >&2
+    exit 1
+fi
 # Beyond the ports of Ray's workers, before those that the kernel gives away.
-head=${addresses%% *}:$((20000 + SLURM_JOB_ID % 10000))
+head=$address:$((20000 + SLURM_JOB_ID % 10000))
 
 # ray symmetric-run ends with 0 where Ray did not start: the command's own code is what counts.
 srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --no-kill \

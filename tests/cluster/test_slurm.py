@@ -32,7 +32,7 @@ SCONTROL = """#!/usr/bin/env bash
 [ "$*" = "show hostnames node[1-2]" ] && printf "node1\\nnode2\\n"
 """
 HOSTNAME = """#!/usr/bin/env bash
-[ "$*" = "--ip-address" ] && echo "127.0.0.1 ::1"
+[ "$*" = "--all-ip-addresses" ] && echo "$ADDRESSES"
 """
 STAND_INS = {"scontrol": SCONTROL, "hostname": HOSTNAME, "srun": SRUN}
 RAY = """#!/usr/bin/env bash
@@ -65,6 +65,7 @@ def submit(
         "PATH": f"{folder}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "SAID": str(tmp_path / "said"),
+        "ADDRESSES": "10.1.2.3 fd00::1 ",
         **variables,
     }
     done = subprocess.run(
@@ -95,11 +96,40 @@ def test_ray_starts_on_every_node_with_a_token_that_only_its_owner_reads(tmp_pat
     assert done.returncode == 0, done.stderr
     assert "two words $HOME;id\n" in done.stdout
     first, second, ray, *rest = said.splitlines()
-    assert first == "srun --nodes=1 --ntasks=1 --nodelist=node1 hostname --ip-address"
+    assert first == "srun --nodes=1 --ntasks=1 --nodelist=node1 hostname --all-ip-addresses"
     assert second.startswith("srun --nodes=2 --ntasks=2 --no-kill ray symmetric-run ")
-    assert "--address 127.0.0.1:24711 --min-nodes 2 --num-cpus=3 --" in ray
+    assert "--address 10.1.2.3:24711 --min-nodes 2 --num-cpus=3 --" in ray
     assert "RAY_AUTH_MODE=token" in rest
     assert "token 600 64" in rest
+
+
+@pytest.mark.parametrize(
+    ("addresses", "variables", "head"),
+    [
+        ("127.0.1.1 10.1.2.3 10.9.9.9", {}, "10.1.2.3"),
+        ("fd00::1 169.254.3.4 192.168.0.7", {}, "192.168.0.7"),
+        ("10.1.2.3", {"RAYPIPE_HEAD_ADDRESS": "ib0.node1"}, "ib0.node1"),
+        ("", {"RAYPIPE_HEAD_ADDRESS": "10.5.5.5"}, "10.5.5.5"),
+    ],
+)
+def test_the_head_has_an_address_that_other_nodes_reach(
+    addresses: str, variables: dict[str, str], head: str, tmp_path: Path
+) -> None:
+    """A Debian machine has 127.0.1.1 for its own name."""
+    done, said = submit(tmp_path, "true", ADDRESSES=addresses, **variables)
+    assert done.returncode == 0, done.stderr
+    assert f" --address {head}:24711 " in said
+
+
+@pytest.mark.parametrize("addresses", ["", "127.0.0.1 ::1", "fd00::1"])
+def test_without_such_an_address_it_says_so_and_starts_nothing(
+    addresses: str, tmp_path: Path
+) -> None:
+    done, said = submit(tmp_path, "true", ADDRESSES=addresses)
+    assert done.returncode == 1
+    assert done.stderr.startswith("node1 has no IPv4 address")
+    assert "RAYPIPE_HEAD_ADDRESS" in done.stderr
+    assert "symmetric-run" not in said
 
 
 @pytest.mark.parametrize("code", [0, 1, 7])
@@ -147,6 +177,7 @@ def test_the_demo_goes_through_it(tmp_path: Path) -> None:
         **{name: text for name, text in os.environ.items() if not name.startswith("RAY_")},
         **SLURM,
         "SLURM_JOB_NUM_NODES": "1",
+        "RAYPIPE_HEAD_ADDRESS": "127.0.0.1",
         "PATH": f"{folder}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "HOME": str(tmp_path),
