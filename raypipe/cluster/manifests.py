@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raypipe.cluster.emit import templates
 from raypipe.cluster.files import MOUNTED_AT, FileSet
+from raypipe.cluster.pods import PodValues
 from raypipe.cluster.values import ClusterValues
 
 RAY_VERSION = "2.60.0"
@@ -92,7 +93,12 @@ def _entrypoint(values: ClusterValues) -> str:
 
 def _head_params(values: ClusterValues) -> dict[str, str]:
     """Options of ``ray start`` on the head; the rest is the operator's."""
-    return {} if values.head.works else {"num-cpus": "0", "num-gpus": "0"}
+    return _gpu_params(values.head) if values.head.works else {"num-cpus": "0", "num-gpus": "0"}
+
+
+def _gpu_params(pod: PodValues) -> dict[str, str]:
+    """GPUs of a pod for Ray, whose autoscaler knows only resources that end with ``gpu``."""
+    return {"num-gpus": str(pod.gpus)} if pod.gpus else {}
 
 
 def _worker_params(values: ClusterValues) -> dict[str, dict[str, str]]:
@@ -100,6 +106,7 @@ def _worker_params(values: ClusterValues) -> dict[str, dict[str, str]]:
     # As the operator pastes it into a shell's command line.
     resource = '"{\\"' + _DRIVER_RESOURCE + '\\": 1}"'
     return {
-        group.name: {"resources": resource} if group.name == values.driver_group else {}
+        group.name: _gpu_params(group)
+        | ({"resources": resource} if group.name == values.driver_group else {})
         for group in values.workers
     }

@@ -75,6 +75,17 @@ def _qualified_name(text: str) -> str:
     return text
 
 
+def _extended_resource(text: str) -> str:
+    """Kubernetes' own rule: without it a name would be another resource's, or nobody's."""
+    prefix, _, _ = text.rpartition("/")
+    if not prefix or "kubernetes.io/" in text or text.startswith("requests."):
+        raise ValueError(
+            "is no name of an extended resource, such as nvidia.com/gpu: a domain, other than "
+            "kubernetes.io and not beginning with 'requests.', a '/' and a name"
+        )
+    return _qualified_name(text)
+
+
 def _label_value(text: str) -> str:
     if len(text) > _LONGEST_LABEL or (text and not re.fullmatch(_PART, text)):
         raise ValueError(
@@ -141,7 +152,9 @@ Label = Annotated[str, AfterValidator(_label)]
 ObjectName = Annotated[str, AfterValidator(_subdomain)]
 """Name of a secret, a claim, an account: an RFC 1123 subdomain."""
 QualifiedName = Annotated[str, AfterValidator(_qualified_name)]
-"""Key of a label or taint, name of an extended resource."""
+"""Key of a label or taint."""
+ExtendedResource = Annotated[str, AfterValidator(_extended_resource)]
+"""Name of what a device plug-in offers: a domain and a name."""
 LabelValue = Annotated[str, AfterValidator(_label_value)]
 """Value of a label or taint."""
 ByteAmount = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_byte_amount)]

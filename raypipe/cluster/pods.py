@@ -11,6 +11,7 @@ from raypipe.cluster.names import (
     ByteAmount,
     CpuAmount,
     Digest,
+    ExtendedResource,
     Label,
     LabelValue,
     ObjectName,
@@ -96,7 +97,7 @@ class PodValues(ConfigSection):
     memory: ByteAmount
     ephemeral_storage: ByteAmount | None = None
     gpus: int = Field(default=0, ge=0, le=64)
-    gpu_resource: QualifiedName = "nvidia.com/gpu"
+    gpu_resource: ExtendedResource = "nvidia.com/gpu"
     node_selector: dict[QualifiedName, LabelValue] = Field(default_factory=dict)
     tolerations: tuple[TolerationValues, ...] = ()
     priority_class: ObjectName | None = None

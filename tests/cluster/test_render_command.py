@@ -50,6 +50,22 @@ def test_every_jobs_config_is_checked_as_the_job_does(job: str, tmp_path: Path) 
         render(values)
 
 
+def test_ray_is_told_of_gpus_under_whatever_name_they_are_offered(tmp_path: Path) -> None:
+    """Its autoscaler takes only names that end with ``gpu`` for GPUs."""
+    group = {"name": "slice", "cpus": 4, "memory": "16Gi", "gpus": 2}
+    config = yaml.safe_load((EXAMPLES / "corpus.yaml").read_text(encoding="utf-8"))
+    values = values_with(
+        tmp_path, config, workers=[group | {"gpu_resource": "nvidia.com/mig-1g.5gb"}]
+    )
+    _, job = yaml.safe_load_all(render(values))
+    assert faults(job) == []
+    head, worker = groups(job)
+    assert "num-gpus" not in head["rayStartParams"]
+    assert worker["rayStartParams"] == {"num-gpus": "2"}
+    limits = worker["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits == {"cpu": "4", "memory": "16Gi", "nvidia.com/mig-1g.5gb": "2"}
+
+
 def test_a_working_directory_is_unpacked_by_ray(tmp_path: Path) -> None:
     values = values_with(
         tmp_path, {}, working_dir="s3://bucket/mine.zip", config="deep/corpus.yaml"

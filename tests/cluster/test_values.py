@@ -72,6 +72,10 @@ def test_the_scripts_are_those_of_the_folder() -> None:
         ({"workers": [WORKER | {"name": "G"}]}, "workers.0.name: .*got 'G'"),
         ({"workers": [WORKER | {"gpu_resource": "/gpu"}]}, "workers.0.gpu_resource"),
         (
+            {"head": SMALL["head"] | {"gpus": 1, "gpu_resource": "cpu"}},
+            "head.gpu_resource: is no name of an extended resource, .*, got 'cpu'",
+        ),
+        (
             {"workers": [WORKER | {"min_replicas": 2}]},
             "min_replicas 2 <= replicas 1 <= max_replicas 1 does not hold",
         ),
@@ -219,6 +223,14 @@ def test_the_limits_are_those_of_the_groups_as_the_operator_counts(tmp_path: Pat
         (names.Label, ["a", "a-1", "1a"], ["", "-a", "a-", "a.b", "A", "a" * 64, "a\n"]),
         (names.ObjectName, ["a.b", "x" * 60 + ".y"], ["a..b", ".a", "a_b", "a" * 254]),
         (names.QualifiedName, ["a", "A_b.c", "x.io/A"], ["", "a/", "/a", "X.io/a", "a/b/c"]),
+        (
+            names.ExtendedResource,
+            ["nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.5gb", "nvidia.com/gpu.shared"],
+            [
+                *("cpu", "memory", "gpu", "ephemeral-storage", "kubernetes.io/gpu", "/gpu", ""),
+                *("x.kubernetes.io/gpu", "requests.nvidia.com/gpu", "nvidia.com/", "a/b/c"),
+            ],
+        ),
         (names.LabelValue, ["", "A.b_c-1"], ["-a", "a b", "a" * 64, "a\n"]),
         (
             names.ByteAmount,
@@ -259,6 +271,7 @@ def test_the_limits_are_those_of_the_groups_as_the_operator_counts(tmp_path: Pat
         "label",
         "object",
         "qualified",
+        "extended",
         "value",
         "bytes",
         "cpus",
