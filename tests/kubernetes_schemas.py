@@ -12,7 +12,11 @@ import jsonschema
 import kubernetes_validate
 
 KUBERNETES = ("1.33", kubernetes_validate.latest_version())
-"""The first version that mounts images by default, and the newest one that is known."""
+"""The first version that mounts images, if its gate is opened, and the newest one that is known."""
+IMAGES_MOUNTED_SINCE = "1.35"
+"""The first version of Kubernetes that mounts images by default."""
+KUBERAY_SINCE = {"authOptions": "1.5.1"}
+"""The first version of KubeRay that knows a key; an earlier one drops it without a word."""
 _RAYJOB = Path(__file__).parent / "data" / "kuberay" / "rayjob.json"
 
 

@@ -108,7 +108,8 @@ class WeightsValues(ConfigSection):
     Attributes:
         path: of the folder.
         claim: a volume claim that holds them.
-        image: an image that holds nothing else, mounted as a volume; Kubernetes 1.33 or later.
+        image: an image that holds nothing else, mounted as a volume: Kubernetes 1.35 or later,
+            or 1.33 with the feature gate ``ImageVolume``.
         hub: a repository that they are downloaded from.
     """
 

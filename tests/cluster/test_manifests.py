@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 import yaml
 from hub_server import COMMIT, hub_server
-from kubernetes_schemas import faults, groups, pod_templates
+from kubernetes_schemas import (
+    IMAGES_MOUNTED_SINCE,
+    KUBERAY_SINCE,
+    KUBERNETES,
+    faults,
+    groups,
+    pod_templates,
+)
 from markdown_blocks import blocks
 from typer.testing import CliRunner
 
@@ -65,6 +72,17 @@ def test_the_repository_shows_what_is_rendered(scenario: str) -> None:
 def test_every_values_file_is_a_scenario() -> None:
     configs = {"corpus", "run"}
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} - configs == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_page_names_the_versions_that_know_every_key(scenario: str) -> None:
+    page = " ".join((ROOT / "cluster" / "README.md").read_text(encoding="utf-8").split())
+    cluster = rayjob(scenario)["spec"]["rayClusterSpec"]
+    assert KUBERAY_SINCE.keys() <= cluster.keys()
+    oldest = max(KUBERAY_SINCE.values(), key=lambda text: [int(part) for part in text.split(".")])
+    assert f"KubeRay {oldest} or later" in page
+    assert f"the schemas of Kubernetes {KUBERNETES[0]} and later" in page
+    assert f"`image` needs Kubernetes {IMAGES_MOUNTED_SINCE}" in page
 
 
 def misspelt_or_mistyped(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
