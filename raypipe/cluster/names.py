@@ -37,7 +37,7 @@ _ADDRESS = re.compile(rf"({_LABEL})(\.{_LABEL})*:[0-9]{{1,5}}")
 _FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ARCHIVE = re.compile(r"(s3|gs|https)://[A-Za-z0-9._~/-]+\.zip")
+_ARCHIVE = re.compile(r"(s3|https)://[A-Za-z0-9._~/-]+\.zip")
 
 
 def _job_name(text: str) -> str:
@@ -185,5 +185,5 @@ HubId = Annotated[str, _matches(_HUB_ID, "id of a repository on the hub, such as
 """Repository of a model hub."""
 Commit = Annotated[str, _matches(_COMMIT, "commit of 40 hex digits")]
 """Full id of a commit."""
-Archive = Annotated[str, _matches(_ARCHIVE, "s3://, gs:// or https:// address of a .zip")]
-"""Address of an archive that Ray unpacks into the job's working directory."""
+Archive = Annotated[str, _matches(_ARCHIVE, "s3:// or https:// address of a .zip")]
+"""Address of an archive that Ray, with what the image has, fetches and unpacks for the job."""

@@ -10,10 +10,13 @@ from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pydantic import TypeAdapter
 
 from raypipe.cluster.manifests import JOBS_AT, RAY_VERSION
+from raypipe.cluster.names import Archive
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "cluster" / "Dockerfile").read_text(encoding="utf-8")
@@ -89,6 +92,17 @@ def test_the_locked_versions_are_those_that_the_package_takes() -> None:
         requirement = Requirement(text)
         version = locked[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{text}: locked is {version}"
+
+
+@pytest.mark.parametrize("scheme", ["s3", "https"])
+def test_the_image_has_what_ray_fetches_a_working_directory_with(scheme: str) -> None:
+    from ray._private.runtime_env.protocol import ProtocolsProvider
+
+    assert TypeAdapter(Archive).validate_python(f"{scheme}://bucket/mine.zip")
+    needed = {"s3": ["smart-open", "boto3"], "https": ["smart-open"]}[scheme]
+    assert constraints().keys() >= set(needed)
+    kind = "s3" if scheme == "s3" else "http"
+    getattr(ProtocolsProvider, f"_handle_{kind}_protocol")()  # raises where something is missing
 
 
 def test_the_lock_is_whole_and_agrees_with_itself() -> None:

@@ -265,7 +265,11 @@ def test_the_limits_are_those_of_the_groups_as_the_operator_counts(tmp_path: Pat
             ["a:b", "A/b", "a//b", "a b", "r.io:0/a", "r.io:65536/a"],
         ),
         (names.MountPath, ["/a/b.c"], ["/", "a", "/a/", "/a/../b", "/a b"]),
-        (names.Archive, ["s3://b/k.zip"], ["file:///x.zip", "s3://b/k.zip?x=1", "http://b/k.zip"]),
+        (
+            names.Archive,
+            ["s3://b/k.zip", "https://b/k.zip"],
+            ["file:///x.zip", "s3://b/k.zip?x=1", "http://b/k.zip", "gs://b/k.zip"],
+        ),
     ],
     ids=[
         "label",
