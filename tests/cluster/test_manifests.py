@@ -30,6 +30,7 @@ from typer.testing import CliRunner
 
 from raypipe.cli import app
 from raypipe.cluster.manifests import JOBS_AT, LIMITS_VARIABLE, RAY_VERSION, STORAGE_KEYS
+from raypipe.runtime.ray.again import RAYS_LIMIT, head_silent_s
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "cluster" / "examples"
@@ -252,9 +253,26 @@ def test_autoscaling_names_its_limits_and_keeps_the_driver_off_what_goes() -> No
         # The driver's 4 CPUs, and 8 times 8; the head does not work.
         assert json.loads(variables[LIMITS_VARIABLE]) == {"CPU": 68, "GPU": 8}
     assert LIMITS_VARIABLE not in rendered("spot")
+    assert {each["metadata"]["namespace"] for each in manifests("autoscaling")} == {"speech"}
+
+
+def test_workers_and_driver_wait_for_a_head_that_comes_back_from_redis(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = rayjob("autoscaling")
+    cluster = job["spec"]["rayClusterSpec"]
     password = cluster["gcsFaultToleranceOptions"]["redisPassword"]
     assert password == {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}}
-    assert {each["metadata"]["namespace"] for each in manifests("autoscaling")} == {"speech"}
+    head, *workers = [
+        {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+        for pod in ray_pods(job)
+    ]
+    # What is left of a head without its GCS is to end, so that the operator starts another.
+    assert RAYS_LIMIT not in head
+    for variables in workers:
+        monkeypatch.setenv(RAYS_LIMIT, variables[RAYS_LIMIT])
+        assert head_silent_s() == 450
+    assert RAYS_LIMIT not in rendered("spot")
 
 
 def test_weights_come_from_a_claim_an_image_or_the_hub_and_are_on_every_pod() -> None:

@@ -1,8 +1,9 @@
 """What a command does when the Ray under it is gone.
 
-Ray ends a process whose head does not answer for a minute, from threads of its own, and does not
-start twice in one whose first one has died. So a command whose own Ray is gone becomes itself once
-more: the process keeps its id, terminal and output, and does what the same command again would do.
+Ray ends a process whose head does not answer for a minute, or for as long as its own variable says,
+from threads of its own, and does not start twice in one whose first one has died. So a command
+whose own Ray is gone becomes itself once more: the process keeps its id, terminal and output, and
+does what the same command again would do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
-from raypipe.errors import TerminatedError, terminate
+from raypipe.errors import ConfigError, TerminatedError, terminate
 
 _STARTED_AGAIN = "RAYPIPE_STARTED_AGAIN"
 """Environment variable with the number of times that this process has started again."""
@@ -24,8 +25,12 @@ _STARTED_AGAIN = "RAYPIPE_STARTED_AGAIN"
 _TRIES = 5
 _INTERVAL_S = 1.0
 
-_HEAD_SILENT_S = 45.0
-"""Less than the minute after which Ray ends the process."""
+RAYS_LIMIT = "RAY_gcs_rpc_server_reconnect_timeout_s"
+"""Ray's own variable: seconds without an answer of the head after which it ends a process."""
+_RAYS_USUAL_LIMIT_S = 60
+_LONGEST_LIMIT_S = 2**32 - 1
+_SHARE = 0.75
+"""Of Ray's limit, after which a command ends by itself and says why."""
 
 _last_words: list[Callable[[str], object]] = []
 
@@ -41,7 +46,11 @@ def as_command(*, starts_again: bool) -> Iterator[None]:
 
     Args:
         starts_again: where the Ray was its own, the process starts again instead.
+
+    Raises:
+        ConfigError: if the environment holds a limit on which Ray would crash when it is imported.
     """
+    head_silent_s()
     global _is_command, _may_start_again
     TerminatedError.signal = None
     before = _is_command, _may_start_again
@@ -57,6 +66,22 @@ def as_command(*, starts_again: bool) -> Iterator[None]:
         _is_command, _may_start_again = before
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def head_silent_s() -> float:
+    """Seconds without an answer of a cluster's head after which a command ends: before Ray ends it.
+
+    Raises:
+        ConfigError: if Ray's variable holds no whole number of seconds that Ray takes.
+    """
+    text = os.environ.get(RAYS_LIMIT, str(_RAYS_USUAL_LIMIT_S))
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_LONGEST_LIMIT_S))
+    if not is_number or not 1 <= int(text) <= _LONGEST_LIMIT_S:
+        raise ConfigError(
+            f"{RAYS_LIMIT}: {text[:40]!r} is no whole number of seconds from 1 to "
+            f"{_LONGEST_LIMIT_S}"
+        )
+    return _SHARE * int(text)
 
 
 @contextmanager
@@ -89,15 +114,19 @@ def head_watched(address: str) -> Iterator[None]:
 
     Args:
         address: ``host:port`` of the head.
+
+    Raises:
+        ConfigError: as :func:`head_silent_s`.
     """
+    silent_s = head_silent_s()
 
     def end() -> None:
         _end(
-            f"the head of the Ray cluster at {address} has not answered for {_HEAD_SILENT_S:.0f} "
-            "s; what is written is safe, the same command continues once it is back"
+            f"the head of the Ray cluster at {address} has not answered for {silent_s:g} s; "
+            "what is written is safe, the same command continues once it is back"
         )
 
-    with _watching(lambda: _answers(address), _HEAD_SILENT_S, end):
+    with _watching(lambda: _answers(address), silent_s, end):
         yield
 
 

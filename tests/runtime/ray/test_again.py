@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.errors import TerminatedError, exit_code
+from raypipe.errors import ConfigError, TerminatedError, exit_code
 from raypipe.runtime.ray import again
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ print("done", flush=True)
 """
 
 FOREIGN = f"""{HEAD}
-again._HEAD_SILENT_S = 0.3
+os.environ[again.RAYS_LIMIT] = "1"
 command = as_command(starts_again=False) if {{is_command}} else nullcontext()
 with command, head_watched("127.0.0.1:{{port}}"):
     time.sleep({{seconds}})
@@ -89,6 +89,7 @@ def test_a_command_ends_with_one_line_when_its_cluster_has_no_head(tmp_path: Pat
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("the head of the Ray cluster at 127.0.0.1:")
+    assert " has not answered for 0.75 s; " in line
     assert line.endswith("the same command continues once it is back")
 
 
@@ -99,6 +100,27 @@ def test_a_head_that_answers_lets_it_work(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         done = ran(tmp_path, FOREIGN.format(is_command=True, port=port, seconds=1.0))
     assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+def test_a_command_waits_for_a_head_less_long_than_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(again.RAYS_LIMIT, raising=False)
+    assert again.head_silent_s() == 45
+    monkeypatch.setenv(again.RAYS_LIMIT, "600")
+    assert again.head_silent_s() == 450
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "-5", "0", "1.5", "6e2", "9" * 5000, "4294967296", "²"]
+)
+def test_a_limit_that_ray_does_not_take_is_told_before_ray_crashes_on_it(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(again.RAYS_LIMIT, text)
+    message = f"^{again.RAYS_LIMIT}: .* is no whole number of seconds"
+    with pytest.raises(ConfigError, match=message), again.as_command(starts_again=True):
+        pass
+    with pytest.raises(ConfigError, match=message), again.head_watched("127.0.0.1:1"):
+        pass
 
 
 STOPS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
