@@ -343,6 +343,35 @@ def test_gpus_disk_and_taints_are_asked_for() -> None:
     assert gpu["imagePullSecrets"] == [{"name": "registry"}]
 
 
+def test_the_page_stops_a_job_in_the_pods_that_there_are() -> None:
+    from ray.dashboard.modules.job.cli import stop
+    from ray.dashboard.modules.job.job_supervisor import JobSupervisor
+
+    [block] = [block for block in blocks("cluster/README.md") if "kubectl exec" in block.text]
+    head_line, id_line, stop_line, delete = block.text.strip().splitlines()
+    job = rayjob("gpu")
+    template = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]
+    [selector] = re.findall(r"--selector (\S+)\)", head_line)
+    own = dict(part.split("=") for part in selector.split(",")[1:])
+    assert own == {"app.kubernetes.io/instance": "my-run"}
+    labels = template["metadata"]["labels"]
+    assert own == {key: labels[key].replace(job["metadata"]["name"], "my-run") for key in own}
+    words = shlex.split(stop_line)
+    assert words[words.index("--container") + 1] == template["spec"]["containers"][0]["name"]
+    command = words[words.index("--") + 1 :]
+    assert command[:3] == ["ray", "job", "stop"]
+    parsed = stop.make_context("stop", command[3:])
+    assert (parsed.params["address"], parsed.params["job_id"]) == ("http://127.0.0.1:8265", "$id")
+    assert ".status.jobId" in id_line
+    assert delete == "kubectl delete rayjob my-run"
+    # Ray by itself kills the driver sooner.
+    for pod in ray_pods(job):
+        variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+        seconds = int(variables["RAY_JOB_STOP_WAIT_TIME_S"])
+        assert seconds > JobSupervisor.DEFAULT_RAY_JOB_STOP_WAIT_TIME_S
+        assert f"gives the driver {seconds} s" in (ROOT / "cluster" / "README.md").read_text()
+
+
 def test_the_version_of_ray_is_the_packages() -> None:
     assert f'"ray[data,default]=={RAY_VERSION.rpartition(".")[0]}.*"' in (
         ROOT / "pyproject.toml"
