@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +14,13 @@ from raypipe.engines.lazy import load_object
 from raypipe.reporting.console import Console
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from raypipe.cluster import ClusterValues, FileSet
 
 _CONFIGS = {
     "classify": "raypipe.runtime.classify.config:load_classify_config",
     "features": "raypipe.runtime.features.config:load_features_config",
-    "finetune": "raypipe.runtime.finetune.config:load_finetune_config",
     "heads": "raypipe.runtime.heads.config:load_heads_config",
     "infer": "raypipe.config:load_config",
     "ingest": "raypipe.runtime.ingest.config:load_ingest_config",
@@ -64,12 +66,20 @@ def render(
 
 def _files(told: ClusterValues, folder: Path) -> tuple[FileSet, FileSet]:
     """The job's files, its config checked, and the log shipper's."""
-    from raypipe.cluster import FileSet, read_files
+    from raypipe.cluster import FileSet, PodPlaces, read_files
 
     shipper = () if told.log_shipper is None else (told.log_shipper.config,)
     if told.config is None or told.working_dir is not None:
         return FileSet({}), read_files(folder, shipper)
     files = read_files(folder, tuple(dict.fromkeys((told.config, *told.files))))
-    check: Callable[[Path], object] = load_object(_CONFIGS[told.job])
-    check(folder / told.config)
+    load: Callable[[Path], BaseModel] = load_object(_CONFIGS[told.job])
+    source = folder / told.config
+    weights = None if told.weights is None else told.weights.path
+    PodPlaces(files, folder, weights, _prompts()).check(load(source), str(source))
     return files, read_files(folder, shipper)
+
+
+def _prompts() -> set[str]:
+    """Names of the built-in prompts."""
+    files = resources.files("raypipe.prompts").iterdir()
+    return {file.name.removesuffix(".jinja") for file in files if file.name.endswith(".jinja")}

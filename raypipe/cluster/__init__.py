@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raypipe.cluster.files import MOUNTED_AT, FileSet, read_files
 from raypipe.cluster.manifests import Manifest, render_manifests
+from raypipe.cluster.places import PodPlaces
 from raypipe.cluster.values import ClusterValues, load_cluster_values
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "ClusterValues",
     "FileSet",
     "Manifest",
+    "PodPlaces",
     "load_cluster_values",
     "read_files",
     "render_manifests",

@@ -30,7 +30,6 @@ JobScript = Literal[
     "demo",
     "classify",
     "features",
-    "finetune",
     "heads",
     "infer",
     "ingest",
@@ -39,6 +38,8 @@ JobScript = Literal[
     "relabel",
 ]
 """Script of ``jobs/`` without its ending, or ``demo``."""
+_WITHOUT_A_FOLDER = "finetune"
+"""The script that reads and writes folders that every node sees, of which there are none here."""
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]+)*")
 _RESERVED_VARIABLES = ("AWS_", "RAY_", "REDIS_", "HF_", "RAYPIPE_", "KUBERAY_", "FQ_RAY_")
 """How names begin of variables that the manifests, KubeRay and raypipe set themselves."""
@@ -231,6 +232,16 @@ class ClusterValues(ConfigSection):
     retries: int = Field(default=2, ge=0, le=100)
     keep_cluster_s: int = Field(default=600, ge=0, le=_MOST_SECONDS)
     deadline_s: int | None = Field(default=None, ge=1, le=_MOST_SECONDS)
+
+    @field_validator("job", mode="before")
+    @classmethod
+    def _needs_no_folder(cls, job: object) -> object:
+        if job == _WITHOUT_A_FOLDER:
+            raise ValueError(
+                "reads and writes folders that every node sees, and no value mounts one that can "
+                "be written: run it on a cluster by hand or on Slurm"
+            )
+        return job
 
     @field_validator("config")
     @classmethod

@@ -300,7 +300,8 @@ def test_the_download_brings_a_private_repository_with_its_token(tmp_path: Path)
     values["weights"]["hub"] |= {"id": "owner/mine", "revision": COMMIT}
     for path in ("run.yaml", "prompts/mine.jinja"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_bytes((EXAMPLES / path).read_bytes())
+        text = (EXAMPLES / path).read_text(encoding="utf-8")
+        (tmp_path / path).write_text(text.replace("/models/qwen2-audio", "/models/mine"))
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     shown = CliRunner().invoke(app, ["cluster", "render", str(tmp_path / "values.yaml")])
     *_, job = yaml.safe_load_all(shown.output)

@@ -50,6 +50,33 @@ def test_every_jobs_config_is_checked_as_the_job_does(job: str, tmp_path: Path) 
         render(values)
 
 
+@pytest.mark.parametrize(
+    ("values", "config", "message"),
+    [
+        ({"files": []}, {}, "prompt.template: 'prompts/mine.jinja' is no built-in prompt"),
+        ({}, {"output": "runs/x"}, "output: 'runs/x' would go with the pods"),
+        (
+            {"weights": {"path": "/models/other", "claim": "mine"}},
+            {},
+            "weights.path: nothing reads from /models/other; models are /models/qwen2-audio",
+        ),
+    ],
+)
+def test_a_config_that_no_pod_could_carry_out_is_refused(
+    values: dict[str, Any], config: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    for name, changes in (("gpu.yaml", values), ("run.yaml", config)):
+        document = yaml.safe_load((EXAMPLES / name).read_text(encoding="utf-8"))
+        (tmp_path / name).write_text(yaml.safe_dump(document | changes), encoding="utf-8")
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "mine.jinja").write_bytes(
+        (EXAMPLES / "prompts" / "mine.jinja").read_bytes()
+    )
+    with pytest.raises(ConfigError, match=rf"run\.yaml: {message}"):
+        render(str(tmp_path / "gpu.yaml"), "--output", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_ray_is_told_of_gpus_under_whatever_name_they_are_offered(tmp_path: Path) -> None:
     """Its autoscaler takes only names that end with ``gpu`` for GPUs."""
     group = {"name": "slice", "cpus": 4, "memory": "16Gi", "gpus": 2}

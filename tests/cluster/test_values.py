@@ -29,8 +29,8 @@ def load(tmp_path: Path, **changes: Any) -> ClusterValues:
     return load_cluster_values(path)
 
 
-def test_the_scripts_are_those_of_the_folder() -> None:
-    assert set(get_args(JobScript)) - {"demo"} == {
+def test_the_scripts_are_those_of_the_folder_but_for_one_that_writes_a_folder() -> None:
+    assert set(get_args(JobScript)) - {"demo"} | {"finetune"} == {
         path.stem for path in (ROOT / "jobs").glob("*.py")
     }
 
@@ -44,6 +44,7 @@ def test_the_scripts_are_those_of_the_folder() -> None:
         ({"name": "x" * 48}, "name: a RayJob's name has .* 47 characters"),
         ({"namespace": "a.b"}, "namespace: .*got 'a.b'"),
         ({"job": "rm"}, "job: .*got 'rm'"),
+        ({"job": "finetune"}, "job: reads and writes folders .*, got 'finetune'"),
         ({"config": "run.yaml; rm -rf /"}, "config: .*part of a command, got 'run.yaml; rm"),
         ({"config": "$(id)"}, "config: .*part of a command"),
         ({"config": "-c"}, "config: .*part of a command"),
