@@ -256,6 +256,27 @@ def test_autoscaling_names_its_limits_and_keeps_the_driver_off_what_goes() -> No
     assert {each["metadata"]["namespace"] for each in manifests("autoscaling")} == {"speech"}
 
 
+def test_a_group_of_gpus_may_start_with_no_pod_as_the_page_says(tmp_path: Path) -> None:
+    """A run asks for a share of a GPU that the limits promise; the autoscaler brings it."""
+    page = (ROOT / "cluster" / "README.md").read_text(encoding="utf-8")
+    assert "is 1 at least" not in page
+    [told] = re.findall(r"\(`(replicas: \d+, min_replicas: \d+)`\)", page)
+    values = yaml.safe_load((EXAMPLES / "autoscaling.yaml").read_text(encoding="utf-8"))
+    values["workers"][1] |= yaml.safe_load(f"{{{told}}}")
+    for path in ("run.yaml", "prompts/mine.jinja", "fluent-bit.conf"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes((EXAMPLES / path).read_bytes())
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["cluster", "render", str(tmp_path / "values.yaml")])
+    assert shown.exit_code == 0, f"{shown.output}\n{shown.exception!r}"
+    *_, job = yaml.safe_load_all(shown.output)
+    _, _, gpu = groups(job)
+    assert (gpu["replicas"], gpu["minReplicas"], gpu["maxReplicas"]) == (0, 0, 8)
+    head, *_ = ray_pods(job)
+    variables = {each["name"]: each.get("value") for each in head["containers"][0]["env"]}
+    assert json.loads(variables[LIMITS_VARIABLE])["GPU"] == 8
+
+
 def test_workers_and_driver_wait_for_a_head_that_comes_back_from_redis(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
