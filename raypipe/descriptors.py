@@ -8,6 +8,12 @@ nucleus of a syllable. Measured are sounds, not words: what is as loud as speech
 
 from __future__ import annotations
 
+import fcntl
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
 import librosa
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +62,7 @@ def describe(samples: FloatArray, sampling_rate: int) -> Descriptors:
         )
     if not np.isfinite(samples).all():
         raise DecodeError("non_finite", "samples hold values that are not finite")
+    compile_measures()
     centred = samples - samples.mean()
     levels = _levels(centred, sampling_rate)
     floor_db = float(np.percentile(levels, _LOUDEST)) - _SPEECH_RANGE_DB
@@ -80,6 +87,22 @@ def describe(samples: FloatArray, sampling_rate: int) -> Descriptors:
         pause_count=len(pauses_s),
         pause_s=float(sum(pauses_s)),
     )
+
+
+@cache
+def compile_measures() -> None:
+    """Have what librosa compiles ready, by one process of a user at a time.
+
+    numba keeps it beside librosa for other processes, those that come later included. Two that
+    compile at once may leave parts that do not fit: who loads these is ended by a signal.
+    """
+    path = Path(tempfile.gettempdir(), f"raypipe-compiling-{os.getuid()}")
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o600), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+        sampling_rate = 16_000
+        tone = np.sin(np.arange(sampling_rate // 4, dtype=np.float32) / 10)
+        _pitch(tone, sampling_rate, len(_levels(tone, sampling_rate)))
 
 
 def _percentile(values: Array, share: int) -> float | None:

@@ -34,6 +34,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-table", help="File for what tests/chaos measures.")
 
 
+_lost_workers: list[str] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Tests in several processes use librosa at once, and not all by raypipe's lock."""
+    if session.config.getoption("numprocesses", None):
+        from raypipe.descriptors import compile_measures
+
+        compile_measures()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """xdist replaces a process that has crashed, and ends well when it has had enough of that."""
+    if error:
+        _lost_workers.append(f"{node.gateway.id}: {error}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that crashed is a failure, whatever the others did."""
+    if _lost_workers:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
 LONG = ("test_docs.py", "chaos", "runtime")
 """Files and folders of long tests."""
 

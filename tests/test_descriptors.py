@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -154,3 +158,24 @@ def test_real_voices_are_higher_in_anger_and_slower_in_sadness(
     assert mean("W", "pitch_mean_hz") > 1.4 * mean("N", "pitch_mean_hz")
     assert mean("T", "syllables_per_s") < 0.85 * mean("N", "syllables_per_s")
     assert 4.5 < mean("N", "syllables_per_s") < 7.0
+
+
+def test_one_process_at_a_time_compiles(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from raypipe.descriptors import describe; print('ready', flush=True);"
+        "print(describe(np.ones(16_000, np.float32), 16_000).pause_count)"
+    )
+    with (tmp_path / f"raypipe-compiling-{os.getuid()}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        other = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(3)
+    said, _ = other.communicate(timeout=300)
+    assert (other.returncode, said) == (0, "0\n")
