@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +66,7 @@ def render(
 def _files(told: ClusterValues, folder: Path) -> tuple[FileSet, FileSet]:
     """The job's files, its config checked, and the log shipper's."""
     from raypipe.cluster import FileSet, PodPlaces, read_files
+    from raypipe.prompts import NAMES
 
     shipper = () if told.log_shipper is None else (told.log_shipper.config,)
     if told.config is None or told.working_dir is not None:
@@ -75,11 +75,5 @@ def _files(told: ClusterValues, folder: Path) -> tuple[FileSet, FileSet]:
     load: Callable[[Path], BaseModel] = load_object(_CONFIGS[told.job])
     source = folder / told.config
     weights = None if told.weights is None else told.weights.path
-    PodPlaces(files, folder, weights, _prompts()).check(load(source), str(source))
+    PodPlaces(files, folder, weights, NAMES).check(load(source), str(source))
     return files, read_files(folder, shipper)
-
-
-def _prompts() -> set[str]:
-    """Names of the built-in prompts."""
-    files = resources.files("raypipe.prompts").iterdir()
-    return {file.name.removesuffix(".jinja") for file in files if file.name.endswith(".jinja")}

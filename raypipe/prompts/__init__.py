@@ -55,7 +55,8 @@ JUDGE = "judge"
 RATIONALE = "rationale"
 """The built-in prompt of a teacher that knows the label; see :mod:`raypipe.explain.rationale`."""
 
-_OTHERS = (ATTRIBUTES, RELABEL, EXTRACT, GROUP, JUDGE, RATIONALE)
+NAMES = (*BUILT_IN, ATTRIBUTES, RELABEL, EXTRACT, GROUP, JUDGE, RATIONALE)
+"""All built-in prompts, whatever they are about."""
 
 _ENVIRONMENT = PromptEnvironment()
 
@@ -69,7 +70,7 @@ def template_source(prompt: str) -> str:
     Raises:
         ConfigError: if it is neither, or no text in UTF-8.
     """
-    if prompt in (*BUILT_IN, *_OTHERS):
+    if prompt in NAMES:
         return (resources.files(__name__) / f"{prompt}.jinja").read_text(encoding="utf-8")
     if os.path.isfile(prompt):  # False for a text that no path can be
         try:

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import pytest
 from pydantic import BaseModel
 
 import raypipe
-from raypipe.cli.cluster import _CONFIGS, _prompts
+from raypipe.cli.cluster import _CONFIGS
 from raypipe.cluster.files import FileSet
 from raypipe.cluster.places import _PLAIN_TEXTS, PodPlaces, _is_path, places
 from raypipe.config import parse_config
 from raypipe.errors import ConfigError
-from raypipe.prompts import BUILT_IN, template_source
+from raypipe.prompts import NAMES, template_source
 from raypipe.runtime.ingest.config import IngestConfig
 
 RUN: dict[str, Any] = {"input": {"shards": "s3://b/shards"}, "output": "s3://b/run"}
@@ -35,7 +36,7 @@ FILES = {
 
 
 def faults(tmp_path: Path, changes: dict[str, Any], weights: str | None = None) -> list[str]:
-    pods = PodPlaces(FileSet(FILES), tmp_path, weights, _prompts())
+    pods = PodPlaces(FileSet(FILES), tmp_path, weights, NAMES)
     try:
         pods.check(parse_config(RUN | changes), "run.yaml")
     except ConfigError as error:
@@ -146,8 +147,11 @@ def test_weights_are_those_that_the_config_reads(tmp_path: Path) -> None:
 
 
 def test_the_built_in_prompts_are_those_of_the_package() -> None:
-    assert set(BUILT_IN) <= _prompts()
-    for name in _prompts():
+    files = resources.files("raypipe.prompts").iterdir()
+    assert {f"{name}.jinja" for name in NAMES} == {
+        file.name for file in files if file.name.endswith(".jinja")
+    }
+    for name in NAMES:
         assert template_source(name)
 
 
@@ -155,7 +159,7 @@ def test_an_ingest_reads_and_writes_object_storage(tmp_path: Path) -> None:
     config = IngestConfig(corpus="crema-d", source="CREMA-D", output="shards", allow=("/a",))
     assert [place.key for place in places(config)] == ["source", "output", "allow.0"]
     with pytest.raises(ConfigError) as refused:
-        PodPlaces(FileSet({}), tmp_path, None, _prompts()).check(config, "corpus.yaml")
+        PodPlaces(FileSet({}), tmp_path, None, NAMES).check(config, "corpus.yaml")
     assert len(str(refused.value).splitlines()) == 3
 
 

@@ -278,7 +278,6 @@ import resource, sys
 from pathlib import Path
 from test_limits import rows_of
 from raypipe.corpora.limits import RecordingLimits
-from raypipe.corpora.manifest import NOTHING_AFTER
 from raypipe.records import Failure
 for reader, name in [argument.split("=") for argument in sys.argv[1:]]:
     for row in rows_of(reader, Path(name), RecordingLimits(max_duration_s=1800.0)):
