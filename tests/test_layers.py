@@ -174,6 +174,7 @@ BORDERS = {
     "raypipe/runtime/ray/payload.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/finetune/job.py": "Ray: actors and results of a training",
     "raypipe/runtime/finetune/worker.py": "Ray: actors; torch: the state of a training",
+    "raypipe/runtime/infer/cluster_watch.py": "rows of Ray Data's tables",
     "raypipe/runtime/infer/hosts.py": "calls sent to another process and their results",
     "raypipe/runtime/infer/stages.py": "pickled work in Ray Data's tables",
     "raypipe/runtime/ingest/job.py": "Ray: streams and results of tasks",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 
 from raypipe.reporting.console import Console
@@ -22,7 +21,7 @@ from raypipe.runtime.finish.ending import failures_recorded, finished_now
 from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.finish.storage_watch import storage_watched
 from raypipe.runtime.finish.versions import versions
-from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched
+from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched_summaries
 from raypipe.runtime.infer.context import ShardTask
 from raypipe.runtime.infer.pools import PoolSize
 from raypipe.runtime.ray.losses import going_on, wait_for_room
@@ -32,7 +31,6 @@ from raypipe.runtime.ray.session import (
     possible_resources,
     ray_session,
 )
-from raypipe.runtime.ray.streams import rows_of
 from raypipe.store.query import connect
 from raypipe.store.run_record import RunCounts, RunRecord, write_record
 
@@ -135,15 +133,10 @@ def _once(
     pool = encoder_pool(resources)
     check_resources(**pool.required)
     watch = ClusterWatch(lambda: [PoolSize.fixed(encoder_pool(resources).actors)], pool.required)
-    left = len(tasks)
     stream = encoded_stream(tasks, context, pool)
-    looking = watched(stream, lambda: watch.look(progress.quiet_s, left))
-    with looking, closing(rows_of(stream)) as rows:
-        for row in rows:
-            summary = EncodedSummary(**row)
-            left -= 1
-            progress.advance(summary.utterances, summary.errors)
-            yield summary
+    yield from watched_summaries(
+        stream, lambda row: EncodedSummary(**row), len(tasks), watch, progress
+    )
 
 
 def count_features(plan: FeaturesPlan) -> RunCounts:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import ClassVar
+from contextlib import closing, contextmanager
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import ray.data
 from ray.data._internal.execution.execution_callback import ExecutionCallback
 
+from raypipe.runtime.finish.progress import RunProgress
 from raypipe.runtime.infer.pools import PoolSize
 from raypipe.runtime.ray.losses import ClusterChangedError
+from raypipe.runtime.ray.streams import rows_of
 
 _INTERVAL_S = 2.0
 _STALL_S = 20.0
@@ -131,3 +133,51 @@ def watched(stream: ray.data.Dataset, look: Callable[[], None]) -> Iterator[None
         yield
     finally:
         _Looking.look = None
+
+
+class StreamSummary(Protocol):
+    """What comes out of a stream for a shard.
+
+    Attributes:
+        utterances: of the shard.
+        errors: of them, those that failed.
+    """
+
+    @property
+    def utterances(self) -> int: ...  # noqa: D102
+
+    @property
+    def errors(self) -> int: ...  # noqa: D102
+
+
+SummaryT = TypeVar("SummaryT", bound=StreamSummary)
+
+
+def watched_summaries(
+    stream: ray.data.Dataset,
+    read: Callable[[dict[str, Any]], SummaryT],
+    shards: int,
+    watch: ClusterWatch,
+    progress: RunProgress,
+) -> Iterator[SummaryT]:
+    """Summaries of a stream's shards, as they are done.
+
+    Args:
+        stream: of a row for every shard.
+        read: a summary from its row.
+        shards: that are to come.
+        watch: that may end the stream.
+        progress: which every shard advances.
+
+    Raises:
+        ClusterChangedError: as :meth:`ClusterWatch.look`.
+        RayError: as the stream does.
+    """
+    left = shards
+    looking = watched(stream, lambda: watch.look(progress.quiet_s, left))
+    with looking, closing(rows_of(stream)) as rows:
+        for row in rows:
+            summary = read(row)
+            left -= 1
+            progress.advance(summary.utterances, summary.errors)
+            yield summary

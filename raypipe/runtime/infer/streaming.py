@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import closing
 from functools import partial
 
 from raypipe.reporting.console import Console
 from raypipe.runtime.finish.progress import RunProgress
-from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched
+from raypipe.runtime.infer.cluster_watch import ClusterWatch, watched_summaries
 from raypipe.runtime.infer.plan import ModelRun, replanned
 from raypipe.runtime.infer.shard_work import ShardSummary
 from raypipe.runtime.infer.spans import spans_of
@@ -21,7 +20,6 @@ from raypipe.runtime.infer.stages import model_pools, required, shard_stream, su
 from raypipe.runtime.ray.attempts import Attempts
 from raypipe.runtime.ray.losses import going_on, wait_for_room
 from raypipe.runtime.ray.session import check_resources
-from raypipe.runtime.ray.streams import rows_of
 
 
 def summaries(
@@ -49,8 +47,8 @@ def summaries(
 
 def _once(model_run: ModelRun, progress: RunProgress) -> Iterator[ShardSummary]:
     """Summaries of one stream."""
-    left = len(model_run.pending)
-    if not left:
+    shards = len(model_run.pending)
+    if not shards:
         return
     config, context = model_run.config, model_run.context
     needs = required(config, context)
@@ -58,10 +56,5 @@ def _once(model_run: ModelRun, progress: RunProgress) -> Iterator[ShardSummary]:
     watch = ClusterWatch(partial(model_pools, config, context), needs)
     attempts = Attempts(uuid.uuid4().hex)
     stream = shard_stream(spans_of(model_run), config, context, attempts)
-    looking = watched(stream, lambda: watch.look(progress.quiet_s, left))
-    with attempts.cleared(), looking, closing(rows_of(stream)) as rows:
-        for row in rows:
-            summary = summary_of(row)
-            left -= 1
-            progress.advance(summary.utterances, summary.errors)
-            yield summary
+    with attempts.cleared():
+        yield from watched_summaries(stream, summary_of, shards, watch, progress)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from raypipe.runtime.infer import cluster_watch
-from raypipe.runtime.infer.cluster_watch import ClusterChangedError, ClusterWatch, watched
+from raypipe.runtime.infer.cluster_watch import (
+    ClusterChangedError,
+    ClusterWatch,
+    watched,
+    watched_summaries,
+)
 from raypipe.runtime.infer.pools import PoolSize
 
 
@@ -123,3 +129,37 @@ def test_what_ends_a_stream_is_not_told_with_a_stack(caplog: pytest.LogCaptureFi
     with watched(stream, lambda: None):
         logging.getLogger("ray.data.exceptions").error("Full stack trace:")
     assert caplog.records == []
+
+
+def test_every_shard_that_comes_advances_and_is_one_less_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream: Any = SimpleNamespace(context=SimpleNamespace())
+    looked: list[int] = []
+    advanced: list[tuple[int, int]] = []
+    watch: Any = SimpleNamespace(look=lambda quiet_s, left: looked.append(left))
+    progress: Any = SimpleNamespace(
+        quiet_s=0.0, advance=lambda utterances, errors: advanced.append((utterances, errors))
+    )
+    ended: list[str] = []
+
+    def rows(of: Any) -> Iterator[dict[str, Any]]:
+        assert of is stream
+        try:
+            for utterances in (5, 7, 9):
+                (callback,) = stream.context.custom_execution_callback_classes
+                callback().on_execution_step(None)
+                yield {"utterances": utterances, "errors": 1}
+        finally:
+            ended.append("the stream")
+
+    monkeypatch.setattr(cluster_watch, "rows_of", rows)
+
+    def read(row: dict[str, Any]) -> Any:
+        return SimpleNamespace(**row)
+
+    summaries: Any = watched_summaries(stream, read, 3, watch, progress)
+    assert [next(summaries).utterances, next(summaries).utterances] == [5, 7]
+    assert (looked, advanced, ended) == ([3, 2], [(5, 1), (7, 1)], [])
+    summaries.close()
+    assert ended == ["the stream"]
